@@ -56,6 +56,12 @@ class Piece(Named, Timestamped):
     """Until when it must be active, as its client said."""
     terms_epoch = models.BigIntegerField(null=True)
     """Until when the chain takes it under its allocation or deal; None: without either, or not read yet."""
+    term_min = models.BigIntegerField(null=True)
+    """Epochs that its sector must live from its activation on, at least, for its allocation."""
+    term_max = models.BigIntegerField(null=True)
+    """The same, at most."""
+    end_epoch = models.BigIntegerField(null=True)
+    """To which its sector must live at least, for its deal."""
     purpose = models.CharField(max_length=8, choices=PiecePurpose.choices, default=PiecePurpose.ANY)
 
     sector_number = models.BigIntegerField(null=True)
@@ -91,6 +97,12 @@ class Piece(Named, Timestamped):
     def last_epoch(self) -> int | None:
         """Until when it must be active, by its client's word and its terms."""
         return min((one for one in (self.start_epoch, self.terms_epoch) if one is not None), default=None)
+
+    @property
+    def has_unread_terms(self) -> bool:
+        """Whether it has an allocation or a deal whose terms were not read yet."""
+        is_allocated = self.allocation is not None and self.client is not None
+        return (is_allocated and self.term_max is None) or (self.deal is not None and self.end_epoch is None)
 
     @property
     def room(self) -> int:

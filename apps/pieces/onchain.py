@@ -40,16 +40,22 @@ def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> 
     return "" if piece.deal is None else _deal_refusal(client, piece, height=height, key=key)
 
 
-def terms_epoch(client: ChainClient, piece: Piece, *, key: str) -> int | None:
-    """Return until when the chain takes a piece under its terms; None if it has none.  Raises NodeRefused."""
-    epochs = []
+def terms_read(client: ChainClient, piece: Piece, *, key: str) -> dict[str, int]:
+    """Return a piece's terms as columns of its row; those that the chain does not know are left out.
+
+    Raises NodeRefused.
+    """
+    terms, epochs = {}, []
     if piece.allocation is not None and piece.client is not None:
         row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
-        epochs += [] if row is None else [int(row["Expiration"])]
+        if row is not None:
+            terms = {"term_min": int(row["TermMin"]), "term_max": int(row["TermMax"])}
+            epochs.append(int(row["Expiration"]))
     if piece.deal is not None:
-        row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))
-        epochs.append(int(row["Proposal"]["StartEpoch"]))
-    return min(epochs, default=None)
+        row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
+        terms["end_epoch"] = int(row["EndEpoch"])
+        epochs.append(int(row["StartEpoch"]))
+    return terms | ({"terms_epoch": min(epochs)} if epochs else {})
 
 
 def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
     from poolsite.filecoin.cids import Cid
-    from poolsite.filecoin.policy import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +124,6 @@ def manifest_of(piece: Piece) -> PieceActivationManifest:
         verified_allocation_key=key,
         notify=notifications,
     )
-
-
-def expiration_choose(*, height: int, wished: int, network: Network) -> int:
-    """Return the epoch to which a new sector is to live: as wished, within what the chain takes.
-
-    The chain counts the shortest life from the latest epoch at which the sector can activate; what a
-    message may wait is added to it.  Source: builtin-actors miner validate_expiration.
-    """
-    slack = network.proving.period + network.pre_commit_challenge_delay
-    least = height + network.max_prove_commit_duration + network.min_sector_expiration + slack
-    most = height + min(network.max_sector_expiration_extension, network.max_sector_lifetime) - slack
-    return max(least, min(height + wished, most))
 
 
 def precommit_info(sector: Sector, *, expiration: int) -> SectorPreCommitInfo:

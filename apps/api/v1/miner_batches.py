@@ -69,7 +69,8 @@ class BatchSettingsInput(InputSerializer):
         "remaining time until a piece must be active at which its sector is started",
     )
     sector_life_epochs = _count(
-        "sector_life_epochs", "target life of a new sector, limited to what the network allows"
+        "sector_life_epochs",
+        "target life of a new sector, limited to what the network and the terms of its data allow",
     )
     funds_margin_percent = _count(
         "funds_margin_percent", "added to the pledge, which may grow until the message lands"

@@ -1,4 +1,4 @@
-"""Noting until when the chain takes pieces under their terms."""
+"""Noting the terms of pieces: until when the chain takes them, and how long their sectors must live."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 
 from apps.chain.errors import NodeRefused
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_epoch
+from apps.pieces.onchain import terms_read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from apps.chain.node.client import ChainClient
 
 
-def terms_epochs_note(client: ChainClient, *, pieces: Sequence[Piece], key: str) -> None:
-    """Note until when the chain takes pieces whose terms were not read yet; once for each.
+def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> None:
+    """Note the terms of pieces that were not read yet; once for each, as they never change.
 
     What the node does not report now is read at the next head.
     """
     for piece in pieces:
-        if piece.terms_epoch is None and (piece.allocation is not None or piece.deal is not None):
+        if piece.has_unread_terms:
             with suppress(NodeRefused):
-                piece.terms_epoch = terms_epoch(client, piece, key=key)
-                Piece.objects.filter(pk=piece.pk).update(terms_epoch=piece.terms_epoch)
+                terms = terms_read(client, piece, key=key)
+                for name, value in terms.items():
+                    setattr(piece, name, value)
+                Piece.objects.filter(pk=piece.pk).update(**terms)

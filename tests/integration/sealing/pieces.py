@@ -46,8 +46,8 @@ def data_of(world: World, piece: Piece, **headers: str) -> bytes:
     return world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data", headers=headers).content
 
 
-def allocation(world: World, miner: Miner, piece_cid: str, size: int, *, count: int = 1) -> tuple[int, int]:
-    """Data cap of a client for a piece at the miner, `count` times: client and last number."""
+def granted(world: World, miner: Miner) -> Registry:
+    """A client with data cap."""
     node = world.node.devnet
     registry = object.__new__(Registry)
     registry.node, registry.miner = node, SimpleNamespace(id=miner.actor_id)  # type: ignore[assignment]
@@ -57,6 +57,12 @@ def allocation(world: World, miner: Miner, piece_cid: str, size: int, *, count: 
         chain_send(node, registry.root, who.address, value=10 * FIL)
     assert registry.verifier() == 0
     assert registry.client().exit_code == 0
+    return registry
+
+
+def allocation(world: World, miner: Miner, piece_cid: str, size: int, *, count: int = 1) -> tuple[int, int]:
+    """Data cap of a client for a piece at the miner, `count` times: client and last number."""
+    registry = granted(world, miner)
     request = registry.request(data=cid_parse(piece_cid), size=size)
     for _ in range(count):
         assert registry.allocate(request).exit_code == 0

@@ -109,6 +109,18 @@ def test_a_deal_is_activated_once_and_in_time(fair):
     assert (told(0), told(1)) == (1004, 1004)
 
 
+def test_a_deal_that_ends_after_its_sector_is_refused(fair):
+    proofs = fair.seal(1)
+    expiration = fair.miner.reader.precommit(1).expiration
+    fair.published(*(fair.proposal(end_epoch=end) for end in (expiration + 1, expiration)))
+
+    def told(deal):
+        plan = {1: (fair.piece(deal),)}
+        return fair.miner.prove(proofs, pieces=plan, must_notify=True, gas_limit=GAS).exit_code
+
+    assert (told(0), told(1)) == (1004, 0)
+
+
 def test_data_that_is_snapped_in_activates_its_deal(fair):
     seven_prove(fair.miner)
     update = updated(fair.miner)

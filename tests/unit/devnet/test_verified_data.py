@@ -148,9 +148,12 @@ def test_unverified_data_counts_once(granted):
     assert sector.deal_weight == SIZE * (sector.expiration - sector.activation)
 
 
-@pytest.mark.parametrize("allocation", [7, 2])
+@pytest.mark.parametrize("allocation", [7, 2, 3, 4], ids=["absent", "other size", "too short", "too long"])
 def test_a_claim_that_does_not_fit_leaves_the_sector_out(granted, allocation):
-    granted.allocate(granted.request(), granted.request(size=1024))
+    shorter = granted.node.network.max_prove_commit_duration // 2
+    terms = [{"term_max": TERM_MIN + shorter}, {"term_min": TERM_MIN + 3 * shorter}]
+    requests = [granted.request(**changes) for changes in ({}, {"size": 1024}, *terms)]
+    granted.allocate(*requests)
     proofs, pieces = granted.seal(1, allocation=allocation)
 
     gas = {"gas_limit": 2_000_000_000}
@@ -159,7 +162,7 @@ def test_a_claim_that_does_not_fit_leaves_the_sector_out(granted, allocation):
         "none is left"
     )
     assert granted.miner.reader.sector(1) is None
-    assert granted.state.keys(allocations_of(granted.id_of(STRANGER))) == [1, 2]
+    assert granted.state.keys(allocations_of(granted.id_of(STRANGER))) == [1, 2, 3, 4]
 
 
 def test_verified_data_that_is_snapped_in_counts_ten_times_at_once(granted):

@@ -25,8 +25,9 @@ OWN = {
     },
     "pieces": {"commitments", "data", "destinations", "files", "onchain", "socket_watch", "sources"},
     "sectors": {
-        *("c1_files", "change_params", "deadline_windows", "extensions", "hardware", "live_sectors"),
-        *("onchain", "parallel_plan", "params", "planner", "policy", "proof_forms", "sector_records"),
+        *("c1_files", "change_params", "deadline_windows", "extensions", "hardware", "lifetimes"),
+        *("live_sectors", "onchain", "parallel_plan", "params", "planner", "policy", "proof_forms"),
+        "sector_records",
     },
     "proving": {"policy", "sector_places", "winning_post_test"},
     "moves": {"lotus_metadata", "move_in", "move_out", "readings", "steps"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -19,9 +20,11 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
+from apps.pieces.services.terms import terms_note
+from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.models import Batch, Sector
-from apps.sectors.onchain import deposits_read, messages_try, precommits_read, trial_message
-from apps.sectors.params import expiration_choose, precommit_info, precommit_json
+from apps.sectors.onchain import TrialRun, deposits_read, messages_try, precommits_read, trial_message
+from apps.sectors.params import precommit_info, precommit_json
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
@@ -59,15 +62,17 @@ from apps.sectors.services.sealing.console_steps import (
     sector_console_step,
     sectors_group_by_miner,
 )
-from apps.sectors.services.sealing.placements import manifests_read, verified_size_compute
+from apps.sectors.services.sealing.placements import manifests_read, placed_pieces_read, verified_size_compute
 from apps.sectors.services.sealing.reconcile import landed_reconcile
 from apps.sectors.services.sealing.steps import job_lock, sector_step
+from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.wire.pipeline import SectorEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.miners.models import Miner
+    from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 
 
 def batches_close(work: SealingContext) -> int:
@@ -177,17 +182,29 @@ def _close(
 
 
 def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
-    expiration = expiration_choose(
-        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
-    )
-    infos = [precommit_info(sector, expiration=expiration) for sector in sectors]
+    """Return sectors with their pre-commits; one in which the chain would not take its pieces waits."""
+    placed = placed_pieces_read(miner, numbers=[sector.number for sector in sectors])
+    terms_note(work.client, pieces=chain(*placed.values()), key=work.head.key)
+    height, network = work.head.height, work.network
+    infos: list[tuple[Sector, SectorPreCommitInfo]] = []
+    for sector in sectors:
+        pieces = placed.get(sector.number, [])
+        reason = lifetime_refusal(pieces, height=height, network=network)
+        if reason:  # no trial would find it: a pre-commit names no allocations and deals
+            unfit = TrialRun(exit_code=ExitCode.ERR_ILLEGAL_ARGUMENT, error=reason)
+            sector_refuse(sector, trial=unfit, kind=COMMIT, work=work)
+            continue
+        expiration = expiration_choose(
+            height=height, wished=work.policy.sector_life_epochs, network=network, pieces=pieces
+        )
+        infos.append((sector, precommit_info(sector, expiration=expiration)))
     deposits = [0] * len(infos)
     if work.policy.send_funds:
-        forms = [precommit_json(info) for info in infos]
+        forms = [precommit_json(info) for _, info in infos]
         deposits = deposits_read(work.client, miner.address, forms, work.head.key)
     return [
         BatchEntry(sector=sector, value=value, info=info)
-        for sector, value, info in zip(sectors, deposits, infos, strict=True)
+        for (sector, info), value in zip(infos, deposits, strict=True)
     ]
 
 

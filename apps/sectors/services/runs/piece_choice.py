@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.tipsets import key_to_json
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_refusal
+from apps.pieces.onchain import terms_read, terms_refusal
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
 from apps.sectors.services.sealing.packing import PackedSector, pieces_plan
@@ -63,21 +62,26 @@ def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
     """Return why a piece cannot go into this very sector; empty if it can."""
     height, key = work.head.height, work.head.key
     reason = terms_refusal(work.client, piece, height=height, key=key)
-    if reason or piece.allocation is None:
+    if reason:
         return reason
     try:
-        row = work.client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+        terms = terms_read(work.client, piece, key=key)
     except NodeRefused as refusal:
         return refusal.reason
-    left = (sector.expiration or 0) - height
-    if int(row["TermMin"]) <= left <= int(row["TermMax"]):
+    expiration = sector.expiration or 0
+    if terms.get("end_epoch", 0) > expiration:
+        return gettext("deal {deal} ends at epoch {end}, but sector {number} at {expiration}").format(
+            deal=piece.deal, end=terms["end_epoch"], number=sector.number, expiration=expiration
+        )
+    left = expiration - height
+    if terms.get("term_min", left) <= left <= terms.get("term_max", left):
         return ""
     return gettext(
         "allocation {allocation} is for {least} to {most} epochs, but sector {number} has {left} left"
     ).format(
         allocation=piece.allocation,
-        least=row["TermMin"],
-        most=row["TermMax"],
+        least=terms["term_min"],
+        most=terms["term_max"],
         number=sector.number,
         left=left,
     )

@@ -13,7 +13,7 @@ from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_ended
-from apps.pieces.services.terms import terms_epochs_note
+from apps.pieces.services.terms import terms_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
 from apps.sectors.proof_forms import can_prove
@@ -56,7 +56,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     if not work.policy.snap_up_first:
         rows = rows.filter(purpose=PiecePurpose.SNAP_UP)  # new sectors ask for the others
     pieces = list(rows.select_related("miner").order_by("pk"))
-    terms_epochs_note(work.client, pieces=pieces, key=work.head.key)
+    terms_note(work.client, pieces=pieces, key=work.head.key)
     ended = {
         piece.pk
         for packed in _due(miner, pieces, work)

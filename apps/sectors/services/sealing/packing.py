@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
@@ -25,9 +28,10 @@ from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_refusal
-from apps.pieces.services.terms import terms_epochs_note
+from apps.pieces.services.terms import terms_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
+from apps.sectors.lifetimes import lifetime_refusal
 from apps.sectors.models import BatchSettings
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove
@@ -38,7 +42,7 @@ from apps.sectors.services.sealing.pledge import sectors_begin
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from apps.sectors.models import Sector
@@ -70,14 +74,17 @@ class PackedSector:
         return [0, *accumulate(piece.padded_size for piece in self.pieces)][:-1]
 
 
-def pieces_plan(pieces: Sequence[Piece], *, sector_size: int) -> list[PackedSector]:
+def pieces_plan(
+    pieces: Sequence[Piece], *, sector_size: int, refusal: Callable[[Sequence[Piece]], str] = lambda _: ""
+) -> list[PackedSector]:
     """Put pieces into as few sectors as are needed: each, the largest first, into the first with room.
 
-    Sizes are powers of two, so what goes before a piece is always a multiple of its size.
+    Sizes are powers of two, so what goes before a piece is always a multiple of its size.  Pieces that share
+    a sector are those of which `refusal` has no reason against that.
     """
     sectors: list[PackedSector] = []
     for piece in sorted(pieces, key=lambda one: (-one.padded_size, one.state_since, one.pk)):
-        room = next((sector for sector in sectors if sector.fits(piece)), None)
+        room = next((one for one in sectors if one.fits(piece) and not refusal([*one.pieces, piece])), None)
         if room is None:
             sectors.append(room := PackedSector(sector_size))
         room.pieces.append(piece)
@@ -102,14 +109,18 @@ def pieces_pack(work: SealingContext) -> None:
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
     pieces, asked_at = _waiting_pieces(miner), packing_request_read(miner)
-    terms_epochs_note(work.client, pieces=pieces, key=work.head.key)
-    for packed in pieces_plan(pieces, sector_size=miner.sector_size):
+    terms_note(work.client, pieces=pieces, key=work.head.key)
+    unfit_reason = partial(lifetime_refusal, height=work.head.height, network=work.network)
+    for packed in pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue
         refused = {
             piece: reason
             for piece in packed.pieces
-            if (reason := terms_refusal(work.client, piece, height=work.head.height, key=work.head.key))
+            if (
+                reason := terms_refusal(work.client, piece, height=work.head.height, key=work.head.key)
+                or unfit_reason([piece])
+            )
         }
         if refused:  # the others go with the next head, placed anew
             for piece, reason in refused.items():
@@ -143,7 +154,11 @@ def is_due(packed: PackedSector, *, work: SealingContext, asked_at: datetime | N
 
 def packing_plan(miner: Miner) -> list[PackedSector]:
     """Return the sectors that a miner's waiting pieces would begin now."""
-    return pieces_plan(_waiting_pieces(miner), sector_size=miner.sector_size)
+    pieces, head = _waiting_pieces(miner), head_current()
+    if head is None:
+        return pieces_plan(pieces, sector_size=miner.sector_size)
+    unfit_reason = partial(lifetime_refusal, height=head.height, network=network_current())
+    return pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason)
 
 
 def packing_request(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:

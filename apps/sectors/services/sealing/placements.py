@@ -36,10 +36,16 @@ UNLANDED: Final = (*UNSENT, SnapState.UPDATE_SENT)
 
 def manifests_read(miner: Miner, *, numbers: Sequence[int]) -> dict[int, tuple[PieceActivationManifest, ...]]:
     """Return what the commit says of the pieces of sectors, by number, in order of place."""
-    found: dict[int, list[PieceActivationManifest]] = defaultdict(list)
+    placed = placed_pieces_read(miner, numbers=numbers)
+    return {number: tuple(manifest_of(piece) for piece in pieces) for number, pieces in placed.items()}
+
+
+def placed_pieces_read(miner: Miner, *, numbers: Sequence[int]) -> dict[int, list[Piece]]:
+    """Return the pieces of sectors, by number, in order of place."""
+    found: dict[int, list[Piece]] = defaultdict(list)
     for piece in Piece.objects.filter(miner=miner, sector_number__in=numbers).order_by("offset"):
-        found[piece.sector_number or 0].append(manifest_of(piece))
-    return {number: tuple(manifests) for number, manifests in found.items()}
+        found[piece.sector_number or 0].append(piece)
+    return found
 
 
 def verified_size_compute(manifests: Sequence[PieceActivationManifest]) -> int:

@@ -20,9 +20,10 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
+from apps.sectors.lifetimes import expiration_choose
 from apps.sectors.models import Sector
 from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
-from apps.sectors.params import expiration_choose, precommit_json, price_info
+from apps.sectors.params import precommit_json, price_info
 from apps.sectors.proof_forms import proof_form_for
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.batches.context import KINDS, SealingContext

@@ -1,4 +1,4 @@
-"""A chain with allocations, at one height."""
+"""A chain with allocations and deals, at one height."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ HEIGHT = 1_000
 
 
 class Registry(SomeSectors):
-    """A chain with allocations by their numbers; another number the node refuses to answer."""
+    """A chain with allocations and deals by their numbers; another number the node refuses to answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.allocations: dict[int, Any] = {}
+        self.deals: dict[int, Any] = {}
 
     def state_miner_proving_deadline(self, _miner: str, _key: str) -> Any:
         """Return the first deadline of a period that has just begun."""
         return deadline_to_json(current_deadline(HEIGHT, HEIGHT, NETWORK.proving))
 
-    def call(self, method: str, _client: str, number: int, _key: Any) -> Any:
-        """Return an allocation."""
-        assert method == "StateGetAllocation"
-        if number not in self.allocations:
+    def call(self, method: str, *params: Any) -> Any:
+        """Return an allocation, or a deal; no sector number was ever taken."""
+        if method == "StateMinerAllocated":
+            return None
+        rows, number = {
+            "StateGetAllocation": (self.allocations, params[-2]),
+            "StateMarketStorageDeal": (self.deals, params[0]),
+        }[method]
+        if number not in rows:
             raise NodeRefused(1, "the state is not here")
-        return self.allocations[number]
+        return rows[number]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.sectors.params import expiration_choose
+from apps.sectors.lifetimes import expiration_choose
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext

@@ -91,6 +91,20 @@ def test_a_piece_that_this_sector_cannot_hold_stays_behind(miner: Any) -> None:
     assert snapped(chain, short, untold, good) == ["READY", "READY", "PACKED"]
 
 
+@pytest.mark.parametrize(("later", "state"), [(0, "PACKED"), (1, "READY")])
+def test_a_piece_whose_deal_ends_after_the_sector_stays_behind(miner: Any, later: int, state: str) -> None:
+    first(miner)
+    chain = Registry()
+    piece = waiting(miner, chain, deal=5)
+    proposal = {"Provider": f"f0{miner.actor_id}", "PieceCID": {"/": piece.piece_cid}, "PieceSize": 128}
+    ends = HEIGHT + 50_000 + later
+    chain.deals[5] = {"Proposal": {**proposal, "StartEpoch": HEIGHT + 500, "EndEpoch": ends}}
+
+    assert snapped(chain, piece) == [state]
+
+    assert (piece.end_epoch, piece.terms_epoch) == (ends, HEIGHT + 500)
+
+
 def test_where_snap_ups_are_begun_by_hand_ended_pieces_end_too(miner: Any) -> None:
     chain = Registry()
     late = waiting(miner, chain, start_epoch=HEIGHT)

@@ -1,0 +1,66 @@
+"""Pre-commits live as the pieces of their sectors ask, each for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.sectors.models import Batch, Sector
+from apps.sectors.services.batches.closing import batches_close
+from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params
+from poolsite.filecoin.codec import from_cbor
+from tests import factories
+from tests.unit.apps.sectors.reconcile import NETWORK, work
+from tests.unit.apps.sectors.sealing import DIGEST
+from tests.unit.apps.sectors.snap_up import Registry
+
+pytestmark = pytest.mark.django_db
+DAY = 2880
+
+
+def stored(of: Any, **terms: int) -> Sector:
+    """A sealed sector with a piece."""
+    data: dict[str, Any] = {"ready_height": 190, "ticket_epoch": 190, "comm_d": DIGEST, "comm_r": DIGEST}
+    sector = factories.sector(of, state="PERSISTED", **data)
+    factories.piece(of, state="PACKED", sector_number=sector.number, offset=0, **terms)
+    return sector
+
+
+@pytest.fixture
+def miner() -> Any:
+    """With a wallet to send from."""
+    return factories.miner(worker=factories.wallet().address)
+
+
+def test_each_sector_expires_by_the_terms_of_its_pieces(miner: Any) -> None:
+    chain = Registry()
+    chain.allocations[3] = {"TermMin": 180 * DAY, "TermMax": 270 * DAY, "Expiration": 400}
+    chain.deals[4] = {"Proposal": {"StartEpoch": 400, "EndEpoch": 700 * DAY}}
+    plain, claimed, lasting = stored(miner), stored(miner, client=9, allocation=3), stored(miner, deal=4)
+
+    batches_close(work(chain))
+
+    infos = from_cbor(PreCommitSectorBatch2Params, bytes(Batch.objects.get().params)).sectors
+    assert {info.sector_number: info.expiration for info in infos} == {
+        plain.number: 200 + 540 * DAY,
+        claimed.number: 200 + NETWORK.pre_commit_challenge_delay + 270 * DAY,
+        lasting.number: 700 * DAY,
+    }
+
+
+@pytest.mark.parametrize("allocation", [3, 4, 5], ids=["cannot be met", "gone", "not told"])
+def test_a_sector_whose_terms_are_not_met_is_left_out(miner: Any, allocation: int) -> None:
+    chain = Registry()
+    terms = {"TermMin": 180 * DAY, "TermMax": 180 * DAY, "Expiration": 400}
+    chain.allocations.update({3: terms, 4: None})
+    good, bad = stored(miner), stored(miner, client=9, allocation=allocation)
+
+    batches_close(work(chain))
+
+    assert set(Sector.objects.exclude(precommit_batch=None)) == {good}
+    bad.refresh_from_db()
+    assert (bad.state, bad.attempts) == ("PERSISTED", 1)
+    reason = "no new sector fits its terms" if allocation == 3 else "does not report the terms of piece"
+    assert bad.error.startswith("the chain would refuse the commit: ")
+    assert reason in bad.error
