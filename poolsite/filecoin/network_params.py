@@ -14,7 +14,7 @@ from poolsite.filecoin.policy import (
     network_by_name,
     network_is_listed,
 )
-from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.sector import FIRST_V1_1, RegisteredSealProof
 from poolsite.filecoin.upgrades import FORK_UPGRADES
 
 _PARAM_NUMBERS: Final = (
@@ -63,7 +63,8 @@ def network_from_params(value: Any) -> Network:
     if not isinstance(value, dict) or not isinstance(value.get("NetworkName"), str):
         raise BadField("NetworkName", "network parameters must name their network")
     name = value["NetworkName"]
-    row = network_by_name(name) if network_is_listed(name) else _unlisted(value)
+    listed = network_by_name(name) if network_is_listed(name) else None
+    row = listed or _unlisted(value)
     changes: dict[str, Any] = {"name": name}
     for member, attr in _PARAM_NUMBERS:
         if value.get(member) is not None:
@@ -71,7 +72,7 @@ def network_from_params(value: Any) -> Network:
     if isinstance(value.get("ConsensusMinerMinPower"), str):
         changes["consensus_miner_min_power"] = _decimal(value["ConsensusMinerMinPower"])
     if value.get("SupportedProofTypes"):
-        changes["seal_proofs"] = _seal_proofs(value["SupportedProofTypes"])
+        changes["seal_proofs"] = _seal_proofs(value["SupportedProofTypes"], listed=listed)
     changes["proving"] = replace(
         row.proving,
         **{
@@ -143,9 +144,18 @@ def _decimal(value: str) -> int:
     return int(value)
 
 
-def _seal_proofs(value: Any) -> tuple[RegisteredSealProof, ...]:
-    """Return those of a node's registered proofs that are known here.  Raises BadField."""
+def _seal_proofs(value: Any, *, listed: Network | None) -> tuple[RegisteredSealProof, ...]:
+    """Return those of a node's registered proofs that are known here and in use.
+
+    venus lists V1 alone, whatever its network takes: a listed network's row holds then, else V1_1 of those
+    sizes.  Source: venus app/submodule/chain/chaininfo_api.go StateGetNetworkParams.  Raises BadField.
+    """
     if not isinstance(value, list):
         raise BadField("SupportedProofTypes", "must be a list")
     known = {int(proof): proof for proof in RegisteredSealProof}
-    return tuple(known[number] for number in value if isinstance(number, int) and number in known)
+    reported = [known[number] for number in value if isinstance(number, int) and number in known]
+    if in_use := tuple(proof for proof in reported if proof >= FIRST_V1_1):
+        return in_use
+    if listed is not None:
+        return listed.seal_proofs
+    return tuple(RegisteredSealProof(proof + FIRST_V1_1) for proof in reported)

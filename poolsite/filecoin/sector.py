@@ -131,6 +131,10 @@ class RegisteredSealProof(enum.IntEnum):
         return f"StackedDrg{SIZE_NAMES[self.sector_size]}{self.version.value}"
 
 
+FIRST_V1_1: Final = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
+"""First proof type in use: older ones no chain takes any more for new sectors."""
+
+
 class RegisteredPoStProof(enum.IntEnum):
     """How storage over time is proved.
 

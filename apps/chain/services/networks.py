@@ -16,7 +16,7 @@ from apps.chain.states import NodeCondition
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
 from poolsite.filecoin.policy import UnknownNetwork, network_is_listed
-from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.sector import FIRST_V1_1, RegisteredSealProof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,6 @@ MINER_PARAMS: Final = (
 )
 """Parameters that lotus leaves out and every miner of the chain shows."""
 MINERS_READ: Final = 3
-FIRST_V1_1: Final = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
-"""Older proof types no chain takes any more."""
 
 
 def network_bind(client: ChainClient) -> Network:

@@ -143,6 +143,25 @@ def test_the_answer_of_a_real_node_overrides_the_row() -> None:
     assert row.proving == MAINNET.proving
 
 
+@pytest.mark.parametrize(("name", "row"), [("mainnet", MAINNET), ("calibrationnet", CALIBNET)])
+def test_proof_types_that_no_chain_takes_any_more_leave_the_row_its_own(name: str, row: Network) -> None:
+    """venus tells V1 of the sizes of its network, and lotus nothing."""
+    venus = network_from_params({"NetworkName": name, "SupportedProofTypes": [3, 4]})
+
+    assert venus.seal_proofs == network_from_params({"NetworkName": name}).seal_proofs == row.seal_proofs
+
+
+def test_a_network_without_a_row_takes_v1_1_where_venus_names_v1() -> None:
+    row = network_from_params(
+        recorded_params() | {"NetworkName": "localnet-a", "SupportedProofTypes": [0, 1]}
+    )
+
+    assert row.seal_proofs == (
+        RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+        RegisteredSealProof.STACKED_DRG_8MIB_V1_1,
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [

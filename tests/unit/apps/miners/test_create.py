@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 
 from apps.messages.errors import SenderStopped
 from apps.messages.models import Message
@@ -19,6 +21,7 @@ from apps.sectors.services.reservations import sectorid_import
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.policy import network_by_name
+from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories, people
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +104,15 @@ def test_an_imported_miner_is_removed_with_its_counter() -> None:
 
     assert not Miner.objects.exists()
     assert not SectorNumbers.objects.exists()
+
+
+def test_miners_with_a_seal_proof_that_no_chain_takes_get_its_successor() -> None:
+    migration = import_module("apps.miners.migrations.0005_seal_proofs_in_use")
+    old = factories.miner(seal_proof=RegisteredSealProof.STACKED_DRG_32GIB_V1)
+    good = factories.miner(seal_proof=RegisteredSealProof.STACKED_DRG_2KIB_V1_2_NI)
+
+    migration.proofs_replace(apps, None)
+
+    for miner, proof in ((old, "STACKED_DRG_32GIB_V1_1"), (good, "STACKED_DRG_2KIB_V1_2_NI")):
+        miner.refresh_from_db()
+        assert RegisteredSealProof(miner.seal_proof).name == proof
