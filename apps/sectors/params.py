@@ -5,9 +5,11 @@ Source: go-state-types builtin/v18/miner/miner_types.go.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.messages.services.validate import PARAMS_BYTES_MAX
 from poolsite.filecoin.actors.miner_sectors import (
     DataActivationNotification,
     PieceActivationManifest,
@@ -32,7 +34,7 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.job_inputs import Piece as WirePiece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
@@ -63,6 +65,14 @@ class Updated:
 
 MARKET: Final = id_address(5)
 """The built-in market, which is told of the pieces of its deals."""
+
+
+def entries_count_fit(count: int, *, encode: Callable[[int], bytes]) -> int:
+    """Return how many of `count` entries, in order, one message holds; `encode` writes the first so many.
+
+    One at least: what is too large by itself is refused where it is pushed.
+    """
+    return max(bisect_right(range(1, count + 1), PARAMS_BYTES_MAX, key=lambda most: len(encode(most))), 1)
 
 
 def pieces_column(pieces: Iterable[WirePiece]) -> list[dict[str, Any]]:

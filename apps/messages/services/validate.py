@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OVERHEAD_BYTES: Final = 700
 """Most that a signed message has beside its parameters: two addresses, numbers, the signature."""
+PARAMS_BYTES_MAX: Final = MAX_MESSAGE_LEN - OVERHEAD_BYTES
+"""Most parameters of one message."""
 
 METHOD_MAX: Final = (1 << 63) - 1
 """Largest method number that our column holds; FRC-42 numbers have 32 bits."""
@@ -64,8 +66,8 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         wait=Wait.NEXT_HEAD,
     )
     gas_check(row)
-    size = len(row.params) + OVERHEAD_BYTES
-    if size > MAX_MESSAGE_LEN:
+    if len(row.params) > PARAMS_BYTES_MAX:
+        size = len(row.params) + OVERHEAD_BYTES
         raise BadMessage(f"mpool message too large ({size}B): message too big", field="params")
     return row
 

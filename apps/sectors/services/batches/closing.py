@@ -293,5 +293,5 @@ def _write(
                 sector, event=kind.send, job=job, now=work.now, actor="console", note=note, **reference
             )
         publish(Change("batch", batch.pk, miner.tenant_id))
-    batch_push(batch, network=work.network)
+    batch_push(batch, work=work)
     return True

@@ -10,9 +10,17 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.sectors.onchain import NO_RECEIPT, messages_try, pledge_read, trial_message
-from apps.sectors.params import Proven, commit_params, noninteractive_params, precommit_params
+from apps.sectors.params import (
+    Proven,
+    commit_params,
+    entries_count_fit,
+    noninteractive_params,
+    precommit_params,
+)
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules, SealingContext
+from poolsite.filecoin.groth16.aggregate import aggregate_bytes, aggregate_size
+from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.proof_container import aggregate_container
 
 if TYPE_CHECKING:
@@ -71,19 +79,21 @@ def commit_form_choose(
     None while a host makes the one proof.
     """
     parts = sorted(parts, key=lambda part: part.sector.number)
+    single = commit_form_fit(BatchForm(batch_entries_fit(parts, policy=work.policy)))
+    # cut before it is asked for: of fewer sectors the proof would be another one
+    whole = commit_form_fit(BatchForm(parts, aggregate=bytes(_aggregate_bytes_compute(parts))))
     made = aggregate_make(
         miner,
-        sectors=[part.sector for part in parts],
-        proofs=[part.proof for part in parts],
+        sectors=[part.sector for part in whole.parts],
+        proofs=[part.proof for part in whole.parts],
         reason=reason,
         work=work,
     )
     if made.waits:
         return None
-    single = BatchForm(batch_entries_fit(parts, policy=work.policy))
     if not made.proof:
         return single
-    forms = (single, BatchForm(parts, aggregate=made.proof))
+    forms = (single, replace(whole, aggregate=made.proof))
     messages = [
         trial_message(
             to=miner.address,
@@ -99,10 +109,26 @@ def commit_form_choose(
         log.warning("aggregate_not_taken", miner=str(miner), reason=aggregated.error)
         return single
     each = -(-plain.gas_used // len(single.parts)) if plain.is_good else 0
-    saved = each * len(parts) - aggregated.gas_used if each else 0
+    saved = each * len(whole.parts) - aggregated.gas_used if each else 0
     if saved < 0:
         return single
     return replace(forms[1], gas_saved=saved)
+
+
+def commit_form_fit(form: BatchForm) -> BatchForm:
+    """Return a form with as many of its sectors, in order, as one message holds with all their pieces."""
+
+    def encode(most: int) -> bytes:
+        part = replace(form, parts=form.parts[:most])
+        return batch_params_encode(COMMIT, form=part, all_or_none=True)
+
+    return replace(form, parts=form.parts[: entries_count_fit(len(form.parts), encode=encode)])
+
+
+def _aggregate_bytes_compute(parts: list[BatchEntry]) -> int:
+    """Return how many bytes an aggregate of these sectors' proofs has."""
+    proofs = aggregate_size(len(parts) * seal_parameters(parts[0].sector.seal_proof).partitions)
+    return aggregate_bytes(proofs.bit_length() - 1)
 
 
 def batch_form_try(

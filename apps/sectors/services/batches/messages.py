@@ -16,6 +16,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.errors import BadMessage
 from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
@@ -88,9 +89,10 @@ def _last_mutable(batch: Batch, network: Network) -> int:
     return opens - network.proving.window - 1
 
 
-def batch_push(batch: Batch, *, network: Network) -> bool:
+def batch_push(batch: Batch, *, work: SealingContext) -> bool:
     """Push a batch's message; harmless to repeat.  False if the messager does not take it now.
 
+    One that it would never take, such as one that is too large, fails: its sectors go with others.
     What got no nonce while the chain would take it is given up by the messager: the sectors go on then.
     """
     try:
@@ -103,8 +105,12 @@ def batch_push(batch: Batch, *, network: Network) -> bool:
             method=batch.method,
             params=bytes(batch.params),
             kind=batch.kind,
-            expire_epoch=batch_last_epoch_compute(batch, network=network),
+            expire_epoch=batch_last_epoch_compute(batch, network=work.network),
         )
+    except BadMessage as error:
+        log.warning("batch_not_sendable", batch=str(batch.uuid), reason=error.reason)
+        batch_fail(batch, error=error.reason, exit_code=None, work=work)
+        return False
     except DomainError as error:
         log.warning("batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
         Batch.objects.filter(pk=batch.pk).update(error=error.reason)
@@ -158,7 +164,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     elif batch_last_epoch_compute(batch, network=work.network) < work.head.height:
         batch_fail(batch, error=gettext("expired before it was sent"), exit_code=None, work=work)
     else:
-        batch_push(batch, network=work.network)
+        batch_push(batch, work=work)
 
 
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:

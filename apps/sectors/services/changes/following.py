@@ -18,7 +18,11 @@ from apps.sectors.models import Batch
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
-from apps.sectors.services.changes.push import change_batch_push, change_last_epoch_compute
+from apps.sectors.services.changes.push import (
+    change_batch_fail,
+    change_batch_push,
+    change_last_epoch_compute,
+)
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -81,14 +85,14 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         if _was_never_sent(message):
             _requeue(batch, error=text, work=work)
         else:
-            _fail(batch, error=text, exit_code=None, work=work)
+            change_batch_fail(batch, error=text, exit_code=None, work=work)
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
         text = gettext("the message ended with {exit_code}").format(
             exit_code=exit_code_text(message.exit_code)
         )
-        _fail(batch, error=text, exit_code=message.exit_code, work=work)
+        change_batch_fail(batch, error=text, exit_code=message.exit_code, work=work)
 
 
 def _wait_note(batch: Batch, message: Message, work: SealingContext) -> None:
@@ -116,16 +120,6 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
             error = gettext("the message landed, but the sector is unchanged on chain")
             change_step(change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
-    publish(Change("batch", batch.pk, batch.miner.tenant_id))
-
-
-def _fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:
-    """End a batch whose message did nothing: each of its changes has failed."""
-    for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
-        change_step(
-            change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error, exit_code=exit_code
-        )
-    advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 

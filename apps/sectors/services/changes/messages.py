@@ -11,6 +11,7 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.change_params import extend_params, terminate_params
+from apps.sectors.params import entries_count_fit
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors.miner import Method
@@ -41,6 +42,12 @@ def batch_max_read(miner: Miner, *, kind: str) -> int:
     """Return the most sectors of one message of a miner."""
     policy = batch_policy(miner)
     return policy.terminate_batch_max if kind == ChangeKind.TERMINATE else policy.extend_batch_max
+
+
+def changes_count_fit(miner: Miner, *, kind: str, prices: Sequence[SectorPrice]) -> int:
+    """Return how many of these sectors, in order, one message of a miner holds; one at least."""
+    count = min(len(prices), batch_max_read(miner, kind=kind))
+    return entries_count_fit(count, encode=lambda most: change_params_encode(kind, prices=prices[:most]))
 
 
 def change_params_encode(kind: str, *, prices: Sequence[SectorPrice]) -> bytes:

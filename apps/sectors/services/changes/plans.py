@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import SectorChange
-from apps.sectors.services.changes.messages import batch_max_read, change_run
+from apps.sectors.services.changes.messages import change_run, changes_count_fit
 from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from poolsite.wire.pipeline import SectorState
@@ -135,7 +135,7 @@ def _gas_add(
     """Add the gas of one miner's messages: one of them is simulated, the others cost as much per sector."""
     if not prices:
         return
-    most = batch_max_read(miner, kind=plan.request.kind)
+    most = changes_count_fit(miner, kind=plan.request.kind, prices=prices)
     plan.messages += -(-len(prices) // most)
     now = [one for one in prices if one.sends_at <= head.height][:most]
     if not now or plan.gas_expected is None or plan.gas_max is None:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 from apps.core.errors import DomainError
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.deadline_windows import Windows
 from apps.sectors.models import Batch
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
-from poolsite.wire.pipeline.changes import ChangeKind
+from apps.sectors.services.changes.steps import change_step
+from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
 
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
@@ -24,7 +28,8 @@ log = structlog.get_logger(__name__)
 def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
     """Push a batch's message; harmless to repeat.
 
-    A termination that gets no nonce while its deadlines take it is given up by the messager.
+    A termination that gets no nonce while its deadlines take it is given up by the messager.  A batch whose
+    parameters it never takes, as they are too many, fails.
     """
     try:
         message_push(
@@ -39,9 +44,22 @@ def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
         )
     except DomainError as error:
         log.warning("change_batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
-        Batch.objects.filter(pk=batch.pk).update(error=error.reason)
+        if isinstance(error, BadMessage) and error.field == "params":
+            change_batch_fail(batch, error=error.reason, exit_code=None, work=work)
+        else:
+            Batch.objects.filter(pk=batch.pk).update(error=error.reason)
         return
     batch_mark_sent(batch)
+
+
+def change_batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:
+    """End a batch whose message did nothing: each of its changes has failed."""
+    for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
+        change_step(
+            change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error, exit_code=exit_code
+        )
+    advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
 def change_last_epoch_compute(batch: Batch, *, work: SealingContext) -> int | None:

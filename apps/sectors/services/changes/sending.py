@@ -25,6 +25,7 @@ from apps.sectors.services.changes.messages import (
     USES,
     batch_max_read,
     change_params_encode,
+    changes_count_fit,
 )
 from apps.sectors.services.changes.prices import ENDED_ON_CHAIN, ChangeRequest, changes_price
 from apps.sectors.services.changes.push import change_batch_push
@@ -59,8 +60,9 @@ def changes_send_due(
     if _is_in_flight(miner, kind):
         return
     ready = _sendable(miner, kind, changes, work)
-    for at in range(0, len(ready), most):
-        part = _accepted(miner, kind, ready[at : at + most], work)
+    while ready:
+        most = changes_count_fit(miner, kind=kind, prices=[price for _, price in ready])
+        part, ready = _accepted(miner, kind, ready[:most], work), ready[most:]
         restore_check(now=work.now)
         if part and miner.pk not in miners_unrecovered():
             _write(miner, kind, part, work)

@@ -40,6 +40,7 @@ from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.sealing.pledge import sectors_begin
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.sector import SIZE_64GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,14 +65,27 @@ class PackedSector:
         """Padded bytes of its pieces."""
         return sum(piece.padded_size for piece in self.pieces)
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether no piece has room any more."""
+        return self.used == self.size or len(self.pieces) == pieces_max_compute(self.size)
+
     def fits(self, piece: Piece) -> bool:
         """Return whether there is room for another piece."""
-        return self.used + piece.padded_size <= self.size
+        return not self.is_full and self.used + piece.padded_size <= self.size
 
     @property
     def offsets(self) -> list[int]:
         """Where each piece begins."""
         return [0, *accumulate(piece.padded_size for piece in self.pieces)][:-1]
+
+
+def pieces_max_compute(sector_size: int) -> int:
+    """Return the most pieces of one sector: its commit names each in up to 80 bytes of one message.
+
+    Source: lotus storage/pipeline/sealing.go getDealPerSectorLimit.
+    """
+    return 256 if sector_size < SIZE_64GIB else 512
 
 
 def pieces_plan(
@@ -141,7 +155,7 @@ def is_due(packed: PackedSector, *, work: SealingContext, asked_at: datetime | N
 
     So is one with a piece that was there when somebody asked not to wait.
     """
-    if packed.used == packed.size:
+    if packed.is_full:
         return True
     oldest = min(piece.state_since for piece in packed.pieces)
     if asked_at is not None and oldest <= asked_at:

@@ -13,7 +13,7 @@ from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch, JobEvent, SectorChange
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
-from apps.sectors.services.changes import following, push, sending
+from apps.sectors.services.changes import following, messages, push, sending
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.states import BatchState
@@ -56,6 +56,7 @@ class Changes:
             "restore_check": lambda **_: None,
         }.items():
             monkeypatch.setattr(sending, name, act)
+        monkeypatch.setattr(messages, "change_params_encode", lambda *_args, **_named: b"")
         monkeypatch.setattr(push, "message_push", self.push)
         for module in (push, following):
             monkeypatch.setattr(module, "change_last_epoch_compute", last_epoch)

@@ -174,8 +174,8 @@ def test_two_tasks_may_hand_over_the_same_batch() -> None:
     Batch.objects.update(state=BatchState.CLOSED)
     first.state = second.state = BatchState.CLOSED
 
-    assert batch_push(first, network=NETWORK)
-    assert batch_push(second, network=NETWORK)
+    assert batch_push(first, work=work(SomeSectors()))
+    assert batch_push(second, work=work(SomeSectors()))
 
     assert (second.state, Message.objects.count()) == (BatchState.SENT, 1)
     assert first.kind == BatchKind.PRE_COMMIT
