@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 GOOD_FUNDS: Final = 10**17
-"""attoFIL (0.1 FIL); a sender with less is used only if none has that much.  Hundreds of proofs cost less."""
+"""attoFIL (0.1 FIL) above what a message carries; a sender with less is used only if none has that much.
+
+Hundreds of proofs cost less.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,13 @@ def sender_choose(
     miner: Miner,
     use: Use,
     *,
+    needed: int = 0,
     balances: Mapping[str, int | None] | None = None,
     granted: Collection[tuple[int, str]] | None = None,
 ) -> Sending:
     """Return the address that sends for a use: the first with good funds, else the richest.
 
+    Good funds are GOOD_FUNDS above `needed`, the attoFIL that the message carries.
     Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
     the worker, then the owner; of these only those that may send for the miner and that a signer holds.
     Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
@@ -84,7 +89,7 @@ def sender_choose(
         granted = senders_granted([miner.tenant_id], order)
     held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]
     for address in held:
-        if (balances[address] or 0) >= GOOD_FUNDS:
+        if (balances[address] or 0) >= needed + GOOD_FUNDS:
             return Sending(address, gettext("first funded address for {use}").format(use=use.label.lower()))
     if held:
         richest = max(held, key=lambda address: balances[address] or 0)

@@ -44,6 +44,7 @@ from apps.sectors.services.batches.forms import (
     BatchForm,
     batch_form_fit,
     batch_params_encode,
+    batch_sender_choose,
     commit_form_choose,
     pledge_value_compute,
 )
@@ -139,13 +140,10 @@ def _close(
     available = balance_read(miner, work=work)
     free = balance_free(miner, available=available, height=work.head.height)
     work = replace(work, available=available, free=free)
-    sender = sender_choose(miner, kind.use).address
     try:
         if not sectors[0].is_interactive:
-            form = noninteractive_form_make(miner, sectors=sectors, sender=sender, reason=reason, work=work)
-            return form is not None and _write(
-                miner, form, kind=COMMIT_NI, sender=sender, reason=reason, work=work
-            )
+            form = noninteractive_form_make(miner, sectors=sectors, reason=reason, work=work)
+            return form is not None and _write(miner, form, kind=COMMIT_NI, reason=reason, work=work)
         make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
         parts = make(miner, sectors, work)
     except NodeRefused as refusal:
@@ -153,6 +151,7 @@ def _close(
             sectors, error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
         )
         return False
+    sender = batch_sender_choose(miner, kind=kind, parts=parts, work=work)
     messages = [
         trial_message(
             to=miner.address,
@@ -178,7 +177,7 @@ def _close(
         return False
     if not form.aggregate:  # an aggregate was tried as a whole
         form = batch_form_fit(miner, form=form, kind=kind, sender=sender, work=work)
-    return _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
+    return _write(miner, form, kind=kind, reason=reason, work=work)
 
 
 def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
@@ -240,15 +239,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
     return parts
 
 
-def _write(
-    miner: Miner,
-    form: BatchForm,
-    *,
-    kind: BatchRules,
-    sender: str,
-    reason: str,
-    work: SealingContext,
-) -> bool:
+def _write(miner: Miner, form: BatchForm, *, kind: BatchRules, reason: str, work: SealingContext) -> bool:
     """Write the batch and move its sectors, all that are still where we saw them; then push it.
 
     An aggregate goes only if it is about all of them.
@@ -276,7 +267,7 @@ def _write(
             message_id=f"{kind.kind}:{name}",
             closed_height=work.head.height,
             reason=reason,
-            sender=sender,
+            sender=sender_choose(miner, kind.use, needed=needed - own).address,
             method=kind.method,
             params=batch_params_encode(kind, form=replace(form, parts=chosen), all_or_none=len(chosen) == 1),
             value=needed - own,

@@ -9,6 +9,7 @@ import structlog
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
+from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain import NO_RECEIPT, messages_try, pledge_read, trial_message
 from apps.sectors.params import (
     Proven,
@@ -24,6 +25,8 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.proof_container import aggregate_container
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from apps.sectors.onchain import TrialRun
@@ -129,6 +132,13 @@ def _aggregate_bytes_compute(parts: list[BatchEntry]) -> int:
     """Return how many bytes an aggregate of these sectors' proofs has."""
     proofs = aggregate_size(len(parts) * seal_parameters(parts[0].sector.seal_proof).partitions)
     return aggregate_bytes(proofs.bit_length() - 1)
+
+
+def batch_sender_choose(
+    miner: Miner, *, kind: BatchRules, parts: Sequence[BatchEntry], work: SealingContext
+) -> str:
+    """Return the address that sends the message of these sectors: one that has what it carries, if any."""
+    return sender_choose(miner, kind.use, needed=work.sent(sum(part.value for part in parts))).address
 
 
 def batch_form_try(

@@ -21,6 +21,7 @@ from apps.sectors.services.batches.forms import (
     batch_entries_fit,
     batch_form_fit,
     batch_form_try,
+    batch_sender_choose,
     containers_pack,
     pledge_value_compute,
 )
@@ -45,7 +46,7 @@ NOBODY: Final = (
 
 
 def noninteractive_form_make(
-    miner: Miner, *, sectors: Sequence[Sector], sender: str, reason: str, work: SealingContext
+    miner: Miner, *, sectors: Sequence[Sector], reason: str, work: SealingContext
 ) -> BatchForm | None:
     """Return what the message of these sectors holds; None while there is none that the chain would take.
 
@@ -58,6 +59,7 @@ def noninteractive_form_make(
     deadline = _deadline_choose(miner, work) if parts else None
     if deadline is None:
         return None
+    sender = batch_sender_choose(miner, kind=COMMIT_NI, parts=parts, work=work)
     form = BatchForm(parts, deadline=deadline, expiration=expiration)
     if is_container(parts[0].proof):
         each = [containers_pack(replace(form, parts=[part])) for part in parts]

@@ -18,7 +18,7 @@ from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_check
 from apps.miners.selectors.miners import miners_active
-from apps.miners.selectors.senders import sender_choose
+from apps.miners.selectors.senders import miner_senders
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, SectorNumbers
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT
@@ -90,8 +90,8 @@ def _senders_wait(miner: Miner, recovery: Recovery) -> bool:
     if recovery.read_height is None:  # senders that the backup lacks get their rows in the first pass
         return True
     sent = Batch.objects.filter(miner=miner).order_by().values_list("sender", flat=True).distinct()
-    addresses = {*sent, *(sender_choose(miner, kind.use).address for kind in (PRE_COMMIT, COMMIT))}
-    senders = Sender.objects.filter(address__in=addresses)
+    may_send = [address for kind in (PRE_COMMIT, COMMIT) for address in miner_senders(miner, kind.use)]
+    senders = Sender.objects.filter(address__in={*sent, *may_send})
     return any(recovery_hold_reason(sender, recovery) for sender in senders)
 
 

@@ -130,7 +130,7 @@ def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
         updates.append(Updated(run.sector.number, place, sealed, own, bytes(run.proof or b"")))
     return trial_message(
         to=miner.address,
-        from_=sender_choose(miner, Use.COMMIT).address,
+        from_=sender_choose(miner, Use.COMMIT, needed=value).address,
         value=value,
         method=Method.PROVE_REPLICA_UPDATES3,
         params=update_params(updates, update_proof=update_proof_choose(placed[0][0].sector)),

@@ -211,7 +211,9 @@ def payers_list(miner: Miner, *, price: PledgePrice, count: int) -> list[Payer]:
 
 def payment_plan_make(miner: Miner, *, price: PledgePrice) -> PaymentPlan:
     """Return who pays for more sectors of a miner, once what is under way is paid."""
-    costs = tuple((sender_choose(miner, cost.use).address, cost) for cost in _costs(price))
+    costs = tuple(
+        (sender_choose(miner, cost.use, needed=cost.locked).address, cost) for cost in _costs(price)
+    )
     addresses = dict.fromkeys(address for address, _ in costs)
     promised, own = _promised(addresses, price, of=miner)
     found = dict(Wallet.objects.filter(address__in=addresses).values_list("address", "balance"))
@@ -256,7 +258,7 @@ def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> t
             locked += topups.get(miner.pk, 0) if cost.use is Use.COMMIT else 0
             covered = min(own, locked) if miner.pk == of.pk else 0
             own -= covered
-            address = sender_choose(miner, cost.use).address
+            address = sender_choose(miner, cost.use, needed=cost.locked).address
             if address in sums:
                 sums[address] += locked - covered + many * cost.gas
     return sums, own

@@ -46,6 +46,16 @@ def test_without_funds_the_next_one_is_taken() -> None:
     assert sender_choose(miner(worker=0, owner=5), Use.COMMIT).address == OWNER
 
 
+@pytest.mark.parametrize(
+    ("needed", "sender"), [(0, CONTROL), (1, CONTROL), (2, WORKER), (5, WORKER), (200, WORKER)]
+)
+def test_one_that_has_less_than_the_message_carries_is_passed_over(needed: int, sender: str) -> None:
+    row = miner(control=2, worker=200, owner=200)
+    MinerAddress.objects.create(miner=row, use=Use.COMMIT, address=CONTROL)
+
+    assert sender_choose(row, Use.COMMIT, needed=needed * factories.FIL).address == sender
+
+
 def test_among_poor_ones_the_richest_is_taken() -> None:
     row = factories.miner(owner=OWNER, worker=WORKER)
     factories.wallet(WORKER, balance=1)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from apps.messages.models import Message
+from apps.miners.models import MinerAddress
+from apps.miners.states import Use
 from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun, Sector, SectorProof
 from apps.sectors.services.batches import closing as batches
 from apps.sectors.services.batches.closing import batches_close
@@ -22,6 +24,7 @@ from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params
 from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.jobs import JobKind
 from tests import factories
+from tests.factories import FIL
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
@@ -86,6 +89,19 @@ def test_a_commit_carries_the_pledge_of_its_verified_data() -> None:
 
     assert Batch.objects.get().value == 10 * (miner.sector_size + 9 * half) * 11 // 10 - 1
     assert chain.lives == {999_999 - 200}, "of the pre-commit, not of one made now"
+
+
+@pytest.mark.parametrize(("deposit", "is_control"), [(FIL // 20, True), (2 * FIL, False), (90 * FIL, False)])
+def test_the_first_address_that_has_what_a_message_carries_sends_it(deposit: int, is_control: bool) -> None:
+    worker, control = (factories.wallet(balance=many * FIL // 10).address for many in (2000, 2))
+    miner = factories.miner(worker=worker, control=[control])
+    MinerAddress.objects.create(miner=miner, use=Use.PRE_COMMIT, address=control)
+    stored(miner, 2)
+
+    batches_close(work(SomeSectors(deposit=deposit)))
+
+    sender = control if is_control else worker
+    assert Batch.objects.get().sender == Message.objects.get().from_addr == sender
 
 
 def test_two_batches_do_not_count_on_the_same_balance() -> None:
