@@ -309,9 +309,11 @@ class FakeNode:
         for name in (str(message.method), str(message.to)):
             if name in self.fails:
                 raise Refusal(self.fails[name], 3)
+        if "GasBatchEstimateMessageGas" in self.lacks:  # as lotus, which knows no other wish
+            spec = {"MaxFee": spec["MaxFee"]}
         gas = self.simulate(message, list(prior))
-        limit = message.gas_limit or int(gas * (spec["GasOverEstimation"] or 1.25))
-        premium = message.gas_premium or int(PREMIUM * (spec["GasOverPremium"] or 1))
+        limit = message.gas_limit or int(gas * (spec.get("GasOverEstimation") or 1.25))
+        premium = message.gas_premium or int(PREMIUM * (spec.get("GasOverPremium") or 1))
         cap = message.gas_fee_cap or self.base_fee * 10 + premium
         most = int(spec["MaxFee"])
         if most and cap * limit > most:

@@ -190,15 +190,17 @@ class ChainClient(FailoverCalls):
 
     def gas_estimate_message(self, message: Message, spec: GasSpec, key: str) -> Message:
         """Fill in gas limit, premium and fee cap.  Raises NodeRefused with the reason."""
-        params = (message_to_json(message), spec.as_json(), key_to_json(key))
-        return self.ask(message_from_json, "GasEstimateMessageGas", *params)
+        params = (message_to_json(message), spec.as_lotus_json(), key_to_json(key))
+        estimate = self.ask(message_from_json, "GasEstimateMessageGas", *params)
+        return spec.factors_apply(estimate, message=message)
 
     def gas_batch_estimate(
         self, messages: Sequence[tuple[Message, GasSpec]], *, nonce: int, key: str
     ) -> list[Estimate]:
         """Estimate a sender's next messages in one call, each on top of those before it.
 
-        lotus lacks the batch method: there each is asked for by itself, in one request.
+        lotus lacks the batch method and the factors of a spec: there each is asked for by itself, in one
+        request, and the factors are applied here.
         """
         if self.knows("GasBatchEstimateMessageGas"):
             rows = [{"Msg": message_to_json(message), "Spec": spec.as_json()} for message, spec in messages]
@@ -208,14 +210,14 @@ class ChainClient(FailoverCalls):
                 if not refusal.is_unknown_method:
                     raise
         calls = [
-            ("GasEstimateMessageGas", [message_to_json(message), spec.as_json(), key_to_json(key)])
+            ("GasEstimateMessageGas", [message_to_json(message), spec.as_lotus_json(), key_to_json(key)])
             for message, spec in messages
         ]
         return [
             Estimate(None, answer.reason)
             if isinstance(answer, NodeRefused)
-            else Estimate(message_from_json(answer))
-            for answer in self.call_many(calls)
+            else Estimate(spec.factors_apply(message_from_json(answer), message=message))
+            for (message, spec), answer in zip(messages, self.call_many(calls), strict=True)
         ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,8 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.chain.node.link import NodeLink
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.message import Message
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
@@ -148,6 +150,46 @@ def test_lotus_without_the_batch_method_gives_the_same_gas(node: FakeNode, link:
         assert answers[0].message is not None
         assert answers[0].message.gas_limit == 1_250_000
     assert node.calls.count("GasBatchEstimateMessageGas") == 1, "the second time it is not even tried"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        GasSpec(),
+        GasSpec(gas_over_estimation=1.5, gas_over_premium=2.0),
+        GasSpec(max_fee=10**17, gas_over_estimation=1.0, gas_over_premium=1.5),
+        GasSpec(max_fee=10**8, gas_over_estimation=2.0, gas_over_premium=3.0),
+        GasSpec(max_fee=10**8, gas_over_estimation=1.0),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"gas_limit": 5_000_000}, {"gas_fee_cap": AttoFil(10**9)}])
+def test_lotus_without_the_factors_gives_the_same_gas(
+    node: FakeNode, link: NodeLink, spec: GasSpec, given: dict[str, Any]
+) -> None:
+    address = address_parse(ADDRESS)
+    message = Message(to=address, from_=address, **given)
+
+    def estimate() -> Message | None:
+        [answer] = ChainClient([link]).gas_batch_estimate([(message, spec)], nonce=0, key=node.head.cid)
+        return answer.message
+
+    by_venus = estimate()
+    node.lacks.add("GasBatchEstimateMessageGas")
+
+    assert estimate() == ChainClient([link]).gas_estimate_message(message, spec, node.head.cid) == by_venus
+    assert node.calls.count("GasEstimateMessageGas") == 2, "one question each"
+
+
+def test_a_gas_limit_grows_to_that_of_a_block_at_most() -> None:
+    message = Message(gas_fee_cap=AttoFil(9), gas_premium=AttoFil(9))
+
+    def limit(estimate: int, factor: float) -> int:
+        found = replace(message, gas_limit=estimate)
+        return GasSpec(gas_over_estimation=factor).factors_apply(found, message=message).gas_limit
+
+    assert limit(9 * 10**9, 2.0) == BLOCK_GAS_LIMIT
+    assert limit(BLOCK_GAS_LIMIT, 1.0) == BLOCK_GAS_LIMIT, "it was cut there"
+    assert limit(5 * 10**9, 1.0) == 4 * 10**9
 
 
 class Talker(FakeNode):
