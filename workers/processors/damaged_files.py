@@ -5,23 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workers.processors.parallel import parallel_for
-from workers.storage.checksums import Checksums
+from workers.storage.checksums import Checksums, unheard
 from workers.storage.files import DamagedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
-def damaged_of(cache: Path, paths: Sequence[Path]) -> list[Path]:
-    """Return which of a sector's files have another content than its sums say.  Raises OSError."""
+def damaged_of(cache: Path, paths: Sequence[Path], *, on_part: Callable[[], None] = unheard) -> list[Path]:
+    """Return which of a sector's files have another content than its sums say.
+
+    `on_part` is called from several threads while they are read.  Raises OSError.
+    """
     sums = Checksums(cache)
     found: list[Path] = []
 
     def check(first: int, end: int) -> None:
         for path in paths[first:end]:
             try:
-                sums.check(path)
+                sums.check(path, on_part=on_part)
             except DamagedFile:
                 found.append(path)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.porep.parameters import SealParameters
 
+WAIT_S = 60.0
+"""A sector that waits for a core or memory says so often that it goes on."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -86,7 +89,8 @@ class LabelQueue:
         """Wait until the sector is labelled; the thread whose turn it is does that for its whole batch."""
         with self._changed:
             while one in self._waiting and not self._is_turn(one):
-                self._changed.wait()
+                one.progress(0, one.parameters.layers * one.parameters.nodes)
+                self._changed.wait(WAIT_S)
             batch = self._take(one) if one in self._waiting else []
         if batch:
             self._run(batch)
@@ -126,7 +130,7 @@ class LabelQueue:
             if len(batch) == 1:
                 batch[0].done.set_exception(error)
             else:
-                self._run_apart(batch)
+                self._run_apart(batch, progress)
         else:
             for one in batch:
                 one.done.set_result(None)
@@ -135,11 +139,11 @@ class LabelQueue:
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _run_apart(self, batch: Sequence[_Waiting]) -> None:
+    def _run_apart(self, batch: Sequence[_Waiting], progress: Progress) -> None:
         """Label each by itself, so that one sector's damaged file is only its own error."""
         for one in batch:
             try:
-                self._label([one.sector], progress=one.progress)
+                self._label([one.sector], progress=progress)
             except Exception as error:  # noqa: BLE001  # it belongs to the sector's own thread
                 one.done.set_exception(error)
             else:

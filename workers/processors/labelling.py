@@ -65,7 +65,8 @@ def label_sectors(
     del starts[parameters.layers + 1]
     if not any(starts.values()):
         return
-    parents = parents_of(parameters, folder=folder)
+    total = parameters.layers * parameters.nodes
+    parents = parents_of(parameters, folder=folder, progress=lambda *_: progress(0, total))
     for start, waiting in starts.items():
         while waiting:
             count = max(size for size in labels.batches() if size <= len(waiting))
@@ -122,13 +123,14 @@ def _label_batch(
 ) -> None:
     parameters = sectors[0].files.parameters
     buffers = _buffers(sectors)
+    total = parameters.layers * parameters.nodes
     if start > 1:
+        made = (start - 1) * parameters.nodes
         for at, sector in enumerate(sectors):
             path = sector.files.layer(start - 1)
-            Checksums(sector.files.cache).check(path)
+            Checksums(sector.files.cache).check(path, on_part=lambda: progress(made, total))
             raw = file_read(path, size_bytes=parameters.sector_bytes)
             buffers[(start - 1) % 2][:, at] = raw.view(np.uint32).reshape(-1, 8)
-    total = parameters.layers * parameters.nodes
     for layer in range(start, parameters.layers + 1):
         for end in _layer_write(sectors, layer, parents=parents, buffers=buffers):
             progress((layer - 1) * parameters.nodes + end, total)

@@ -19,6 +19,17 @@ def no_progress(done: int, total: int) -> None:
     """Report progress to nobody."""
 
 
+def one_at_a_time(progress: Progress) -> Progress:
+    """Return a progress that several threads may report to."""
+    lock = Lock()
+
+    def report(done: int, total: int) -> None:
+        with lock:
+            progress(done, total)
+
+    return report
+
+
 def thread_count() -> int:
     """Return how many threads a stage uses."""
     wanted = os.environ.get(THREADS_VARIABLE, "")

@@ -8,6 +8,7 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.replica import replica_id
 from workers.processors import inputs
@@ -15,14 +16,18 @@ from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadInput
 from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, first_missing
-from workers.processors.parallel import Progress, no_progress
+from workers.processors.parallel import Progress, no_progress, one_at_a_time
 from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
+from workers.storage.checksums import unheard
 from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.mapped import file_write
 from workers.storage.sector import SectorFiles, StoreConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
@@ -36,29 +41,34 @@ def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
     files = SectorFiles(parameters, Path(task.cache_path), Path(task.out_path))
     if Path(task.in_path) == files.sealed:
         raise BadInput("the staged file and the sealed file are the same")
+    report = one_at_a_time(progress)
+
+    def alive(*_: int) -> None:
+        report(0, parameters.layers * parameters.nodes)  # of labels, of which none is made yet
+
     with LABEL_QUEUE.coming(parameters) as label:
-        comm_d = tree_d_build(files, task.in_path)
+        comm_d = tree_d_build(files, task.in_path, progress=alive)
         if comm_d != comm_d_of(parameters, task.piece_infos):
             raise BadInput("pieces and comm_d do not match")
         replica = replica_id(
             task.prover_id, task.sector_id, ticket=task.ticket, comm_d=comm_d, porep_id=parameters.porep_id
         )
         sector = LabelledSector(files, replica)
-        sealed_begin(sector, task.in_path)
+        sealed_begin(sector, task.in_path, on_part=alive)
         label(sector, progress=progress)
     return pc1_output(files, comm_d)
 
 
-def sealed_begin(sector: LabelledSector, staged_file: str) -> None:
+def sealed_begin(sector: LabelledSector, staged_file: str, *, on_part: Callable[[], None] = unheard) -> None:
     """Put the staged data in the sealed file's place, if there is room for the labels that are missing.
 
     A sector that pc2 has encoded already, with these very labels, is left as it is.  Layers of an earlier run
-    that are damaged are made again: those after them too.
+    that are damaged are made again: those after them too.  `on_part` is called while they are read.
     """
     files = sector.files
     if first_missing(sector) > files.parameters.layers:
         layers = [files.layer(layer) for layer in range(1, files.parameters.layers + 1)]
-        for path in damaged_of(files.cache, layers):
+        for path in damaged_of(files.cache, layers, on_part=on_part):
             path.unlink()
     missing = files.parameters.layers + 1 - first_missing(sector)
     space_check(files.cache, missing * files.parameters.sector_bytes)

@@ -10,6 +10,7 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import field, poseidon
 from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadFile, BadInput
-from workers.processors.parallel import Progress, no_progress, parallel_for
+from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import TreeC, TreeRLast, rows_place
 from workers.processors.tasks import Pc2Output, Pc2Task
@@ -37,6 +38,9 @@ from workers.storage.mapped import (
 )
 from workers.storage.sector import SectorFiles, tree_nodes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def run(task: Pc2Task, *, progress: Progress = no_progress) -> Pc2Output:
     """Encode the sector and build its trees.
@@ -52,14 +56,14 @@ def run(task: Pc2Task, *, progress: Progress = no_progress) -> Pc2Output:
 def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_progress) -> bytes:
     """Write tree-c, the replica, tree-r-last, p_aux and t_aux; return comm_r."""
     try:
-        _inputs_check(files)
+        _inputs_check(files, progress=progress)
         data = tree_d_nodes(files)
         layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
     except OSError as error:
         raise BadFile(str(error)) from None
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
-    if files.is_encoded and not _is_complete(files):
+    if files.is_encoded and not _is_complete(files, progress=progress):
         files.forget_trees()
     if not files.is_encoded:
         space_check(files.cache, trees_bytes(files))
@@ -71,12 +75,22 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
     return poseidon.hash_values([comm_c, comm_r_last])
 
 
-def _is_complete(files: SectorFiles) -> bool:
+def _is_complete(files: SectorFiles, *, progress: Progress) -> bool:
     """Return whether an earlier run's files are what it wrote; tree-c has no sum, but its hashes tell."""
-    trees = range(files.base_trees)
-    if damaged_of(files.cache, [files.sealed, *map(files.tree_r_last, trees)]):
+    trees, alive = range(files.base_trees), _still_checking(files, progress)
+    if damaged_of(files.cache, [files.sealed, *map(files.tree_r_last, trees)], on_part=alive):
         return False
-    return all(is_octonary(tree_c_nodes(files, at), files.base_leaves) for at in trees)
+    for at in trees:
+        alive()
+        if not is_octonary(tree_c_nodes(files, at), files.base_leaves):
+            return False
+    return True
+
+
+def _still_checking(files: SectorFiles, progress: Progress) -> Callable[[], None]:
+    """Return what tells that the stage goes on while files are checked: nothing is made yet."""
+    report = one_at_a_time(progress)
+    return lambda: report(0, files.parameters.nodes)
 
 
 def trees_bytes(files: SectorFiles) -> int:
@@ -88,14 +102,14 @@ def trees_bytes(files: SectorFiles) -> int:
     return missing * tree + (0 if started else size)
 
 
-def _inputs_check(files: SectorFiles) -> None:
+def _inputs_check(files: SectorFiles, *, progress: Progress) -> None:
     """Raise DamagedFile if a layer or tree-d is not what pc1 wrote, OSError if one is missing."""
-    checksums = Checksums(files.cache)
+    checksums, alive = Checksums(files.cache), _still_checking(files, progress)
     paths = [files.tree_d, *(files.layer(layer) for layer in range(1, files.parameters.layers + 1))]
 
     def work(first: int, end: int) -> None:
         for path in paths[first:end]:
-            checksums.check(path)
+            checksums.check(path, on_part=alive)
 
     parallel_for(work, len(paths), size=1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 READY_S = 300.0
 """How long a child may take until its first line: a cold machine compiles its kernels before."""
 SILENCE_S = 900.0
-"""How long a request may go without an answer or progress."""
+"""How long a request to one of ours may go without an answer or progress."""
 RESTART_PAUSE_S = 3.0
 """Least time between two starts of one child."""
 STOP_S = 5.0
@@ -69,7 +70,15 @@ class ChildSpec:
     niceness: int = 0
     """By how much it gives way to others on this machine's cores, as `nice` counts."""
     ready_s: float = READY_S
-    silence_s: float = SILENCE_S
+    silence_s: float | None = None
+    """How long a request may go without an answer or progress; None: as long as `patience_s` says."""
+
+    @property
+    def patience_s(self) -> float:
+        """Return the longest silence; an own program has no progress to tell, and may take any time."""
+        if self.silence_s is not None:
+            return self.silence_s
+        return math.inf if self.command else SILENCE_S
 
     def argv(self) -> list[str]:
         """Return the command line."""
@@ -174,10 +183,10 @@ class ProcessorChild:
             if not is_wanted():
                 self._leave(number)
                 raise CallGivenUp(f"{stage.name}: cancelled")
-            left = call.seen + self._spec.silence_s - time.monotonic()
+            left = call.seen + self._spec.patience_s - time.monotonic()
             if left <= 0:
                 self.kill()
-                raise ChildTimeout(f"{stage.name}: no heartbeat for {self._spec.silence_s:.0f} s")
+                raise ChildTimeout(f"{stage.name}: no heartbeat for {self._spec.patience_s:.0f} s")
             try:
                 return call.answer.result(min(left, 1.0))
             except FutureTimeout:

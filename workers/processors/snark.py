@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
 STEPS = 1_000
 """Steps of progress in each partition's proof."""
+WAIT_S = 60.0
+"""A task that waits for another's keys says so often that it goes on."""
 MEASURED_PASSES = 3
 """Proofs of which a measurement takes the quickest."""
 
@@ -151,7 +154,7 @@ def _partitions_prove(
     *,
     progress: Progress,
 ) -> bytes:
-    key, verifying = _keys_of(spec)
+    key, verifying = _keys_of(spec, progress)
     started, computed, proofs = time.monotonic(), time.process_time(), []
     for number, values in enumerate(assignments):
 
@@ -183,16 +186,27 @@ def _measure_note(spec: CircuitSpec, took: float, computed: float) -> None:
     write_file(measured_path(spec), f"{took:.3f} {computed:.3f}\n".encode())
 
 
-def _keys_of(spec: CircuitSpec) -> tuple[ProvingKey, VerifyingKey]:
-    with _loading:  # two tasks at once would load the same points twice
-        return _keys_load(spec)
+def _keys_of(spec: CircuitSpec, progress: Progress = no_progress) -> tuple[ProvingKey, VerifyingKey]:
+    """Return a circuit's keys; progress stands at its beginning while parameters are converted."""
+    while not _loading.acquire(timeout=WAIT_S):  # two tasks at once would load the same points twice
+        progress(0, 1)
+    try:
+        return _keys_load(_KeyRequest(spec, lambda *_: progress(0, 1)))
+    finally:
+        _loading.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyRequest:
+    spec: CircuitSpec
+    progress: Progress = field(compare=False)
 
 
 @lru_cache(maxsize=4)
-def _keys_load(spec: CircuitSpec) -> tuple[ProvingKey, VerifyingKey]:
+def _keys_load(request: _KeyRequest) -> tuple[ProvingKey, VerifyingKey]:
     try:
-        key = key_open(spec, threads=thread_count())
-        return key, verifying_key_decode(parameters_open(spec).verifying_key())
+        key = key_open(request.spec, threads=thread_count(), progress=request.progress)
+        return key, verifying_key_decode(parameters_open(request.spec).verifying_key())
     except (ParametersMissing, BadParameters) as error:
         raise BadInput(str(error)) from None
     except OSError as error:

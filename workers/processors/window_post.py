@@ -38,9 +38,13 @@ def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPost
     size = parameters.partition_sectors
     partitions = -(-len(proofs) // size)
     if takes_groth16(post_spec(parameters), partitions=partitions, seconds_left=task.seconds_left):
-        return WindowPostOutput(
-            (Base64(post_snark(parameters, proofs, randomness=post_randomness(task.seed))),), ()
-        )
+
+        def computing(_done: int, _total: int) -> None:
+            progress(len(proofs), len(proofs))  # progress counts sectors, and all are read
+
+        randomness = post_randomness(task.seed)
+        snark = post_snark(parameters, proofs, randomness=randomness, progress=computing)
+        return WindowPostOutput((Base64(snark),), ())
     return WindowPostOutput((Base64(window_post_container(parameters.number, proofs)),), ())
 
 

@@ -92,17 +92,18 @@ class ProofJobs:
         started, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
         task = self.task_of(inputs, located.replicas)
         others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
-        read_at = started
+        read, read_at = 0, started
 
         def progress(done: int, total: int) -> None:
-            nonlocal read_at
-            read_at = time.monotonic()
+            nonlocal read, read_at
+            if done != read:  # all are read: it is said again while the proof is computed
+                read, read_at = done, time.monotonic()
             self.hold(assignment, done=done, total=total)
 
         output = self._call(assignment, task, progress=progress)
         while replicas := others.after(task.replicas, output.faults):  # a move took the old copy away
             log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
-            task = self.task_of(inputs, replicas)
+            task, read = self.task_of(inputs, replicas), 0
             output = self._call(assignment, task, progress=progress)
         took = int((time.monotonic() - started) * 1000)
         proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it

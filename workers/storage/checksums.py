@@ -15,19 +15,24 @@ from typing import TYPE_CHECKING
 from workers.storage.files import DamagedFile, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
 READ_BYTES = 1 << 22
 """How much of a file is read at a time."""
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
+def unheard() -> None:
+    """Tell nobody that a part was read."""
+
+
+def file_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
+    """Return the SHA-256 of a file in hex; `on_part` is called after each part that is read."""
     digest = sha256()
     with path.open("rb") as file:
         while part := file.read(READ_BYTES):
             digest.update(part)
+            on_part()
     return digest.hexdigest()
 
 
@@ -88,8 +93,8 @@ class Checksums:
     def _write(self, digests: Mapping[str, str]) -> None:
         write_file(self.path, json.dumps(digests, indent=1).encode())
 
-    def check(self, path: Path) -> None:
+    def check(self, path: Path, *, on_part: Callable[[], None] = unheard) -> None:
         """Raise DamagedFile if the file's content is not the noted one."""
         known = self.known(path)
-        if known is not None and file_digest(path) != known:
+        if known is not None and file_digest(path, on_part=on_part) != known:
             raise DamagedFile(f"{path} is damaged: its content differs from what was written")

@@ -168,6 +168,25 @@ def test_those_that_come_while_a_batch_runs_are_the_next_batch(tmp_path, pool):
 
 
 @pytest.mark.usefixtures("one_core")
+def test_a_sector_that_waits_for_a_core_says_that_it_goes_on(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(label_queue, "WAIT_S", 0.01)
+    labelling = Labelling(is_held=True)
+    queue, told = LabelQueue(labelling), threading.Semaphore(0)
+    running = pool.submit(together, queue, [sector(1, tmp_path)], pool)
+    assert labelling.begun.acquire(timeout=60)
+
+    with queue.coming(SMALL) as label:
+        waiting = pool.submit(label, sector(2, tmp_path), progress=lambda *_: told.release())
+        assert all(told.acquire(timeout=60) for _ in range(3)), (
+            "its child would be killed, and what it labels for the first one lost"
+        )
+        labelling.may_end.set()
+        waiting.result(60)
+
+    assert running.result(60) == [None]
+
+
+@pytest.mark.usefixtures("one_core")
 def test_a_batch_is_as_large_as_memory_allows(tmp_path, pool, monkeypatch):
     monkeypatch.setattr(label_queue, "available_bytes", lambda: memory_needed(SMALL, 3))
     labelling = Labelling()

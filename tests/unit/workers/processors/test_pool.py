@@ -35,6 +35,7 @@ from workers.processors.tasks import (
     TreeDOutput,
     TreeDTask,
 )
+from workers.stage_processors import StageProcessor
 
 STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2")
 TASK = TreeDTask("StackedDrg2KiBV1_1", "/staged", "/cache")
@@ -141,6 +142,21 @@ def test_a_child_that_says_nothing_for_too_long_is_killed(tmp_path, open_pool):
 
     with pytest.raises(ChildTimeout, match="no heartbeat"):
         pool.call("tree_d", TASK)
+
+
+def test_an_own_program_may_be_silent_for_any_time(tmp_path, open_pool, monkeypatch):
+    monkeypatch.setattr("workers.processors.pool_child.SILENCE_S", 0.1)
+    body = """
+    request = json.loads(sys.stdin.readline())
+    time.sleep(0.5)
+    print(json.dumps({"id": request["id"], "err_msg": None, "output": {"comm_d": [7] * 32}}), flush=True)
+    sys.stdin.read()
+    """
+    command = foreign(tmp_path, GREET + textwrap.dedent(body)).command
+    spec = StageProcessor(stage="tree_d", command=command).spec({})
+
+    assert open_pool(spec).call("tree_d", TASK).comm_d == bytes([7]) * 32
+    assert ChildSpec(("tree_d",)).patience_s == 0.1, "ours tells how far it is"
 
 
 HANGS_ON = """

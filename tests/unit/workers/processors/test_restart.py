@@ -12,7 +12,7 @@ from workers.kernels import labels as label_kernel
 from workers.processors import pc1, pc2
 from workers.processors.errors import BadFile, BadInput, BadPiece
 from workers.processors.pc2 import seal_trees
-from workers.processors.tasks import PieceInfo
+from workers.processors.tasks import Pc2Task, PieceInfo
 from workers.storage import files as files_module
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile
@@ -158,6 +158,19 @@ def test_pc2_asked_again_for_a_whole_sector_encodes_nothing(labelled, monkeypatc
     monkeypatch.setattr(pc2, "_replica_write", None)
 
     assert sector.pc2(sector.pc1(infos)).comm_r.hex() == sector.case["comm_r"]
+
+
+def test_checks_of_what_is_there_tell_that_they_go_on(labelled):
+    sector, infos, made = labelled
+    sector.pc2(made)
+    told = []
+
+    pc1.run(sector.pc1_task(infos), progress=lambda *at: told.append(at))
+    task = Pc2Task(made, str(sector.cache), str(sector.sealed))
+    pc2.run(task, progress=lambda *at: told.append(at))
+
+    assert told.count((0, 128)) == 2, "two layers"
+    assert told.count((0, 64)) == 6, "two layers and tree-d, then the replica and two trees"
 
 
 @pytest.mark.parametrize("name", ["t_aux", "p_aux", "sc-02-data-tree-r-last.dat", "sealed"])

@@ -73,8 +73,11 @@ def task(tmp_path):
 
 def test_window_post_is_groth16_that_the_chain_takes(with_parameters, task, monkeypatch):
     monkeypatch.setenv(SNARK_VARIABLE, "groth16")
-    (proof,) = window_post.run(task).proofs
+    told = []
+    (proof,) = window_post.run(task, progress=lambda *at: told.append(at)).proofs
     assert len(proof) == 192
+    assert set(told) == {(1, 1)}, "sectors"
+    assert len(told) > 10, "the conversion and the proof tell that they go on"
     known: dict[str, Any] = {"post_proof": 10, "randomness": SEED, "miner_id": 1000}
     sectors = [(1, task.replicas[0].comm_r)]
     ProofVerifier(VerifyingKeys(with_parameters)).window_post(proof, sectors=sectors, **known)
