@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 ERROR_MAX = 2_000
 """Characters of an error that are reported; the log has the rest."""
 
+REMOVED_TEXT = "this job's sector was aborted, and its files were removed from this host"
+
 
 class StageRunner:
     """Runs the stages that the journal asks for, each in the kernel children of `pool`."""
@@ -80,7 +82,11 @@ class StageRunner:
         """
         with self.journal.at_work(job_id, patience_s=1.0) as is_own:
             work = self.journal.work_read(job_id) if is_own else None
-            if work is None or self.journal.is_removed(job_id):
+            if work is None:
+                return False
+            if self.journal.is_removed(job_id):
+                failure = Failure(token=work.token, level=Level.PERMANENT, error=REMOVED_TEXT)
+                self.journal.failure_write(job_id, work.id, failure)
                 return False
             if self.journal.outputs_read(job_id, work.id) is not None:
                 return False

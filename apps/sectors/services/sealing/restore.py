@@ -11,6 +11,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -213,12 +214,15 @@ def _prove(
 def _begin_anew(
     current: Sector, job: Job, *, force: bool, reason: str, by: Principal, work: SealingContext
 ) -> None:
-    """Offer a sector to all hosts from its first stage on.  Raises RestoreRefused."""
+    """Offer a sector to all hosts from its first stage on, as a job of another name.
+
+    One that has removed its files never works on the old job again.  Raises RestoreRefused.
+    """
     if refusal := _anew_refusal(current, force=force):
         raise RestoreRefused(refusal, field="sector")
     SectorProof.objects.filter(sector=current).delete()
     Job.objects.filter(pk=job.pk).update(
-        sticky_worker=None, offered_to=None, lease_token=lease_token_next(), not_before=None
+        uuid=uuid4(), sticky_worker=None, offered_to=None, lease_token=lease_token_next(), not_before=None
     )
     sector_step(
         current, event=SectorEvent.RESTORE, job=job, now=work.now, actor=by.actor, note=reason, **ANEW

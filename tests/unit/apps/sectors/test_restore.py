@@ -65,6 +65,7 @@ def on_chain(**facts: Any) -> Known:
 
 def test_an_unused_number_is_sealed_anew_by_any_host(miner: Miner) -> None:
     sector = aborted(miner, on=factories.worker(retired_at=NOON), comm_r=DIGEST, ticket=DIGEST, store="s")
+    before = Job.objects.get().uuid
 
     plan = restore(sector, Known())
 
@@ -72,6 +73,7 @@ def test_an_unused_number_is_sealed_anew_by_any_host(miner: Miner) -> None:
     assert (plan.state, row.state, job.state, job.stage) == ("ALLOCATED", "ALLOCATED", "READY", "ADD_PIECE")
     assert (row.comm_r, row.ticket, row.store, row.pieces) == (None, None, "", [])
     assert (job.sticky_worker_id, job.worker_id, job.offered_to) == (None, None, None)
+    assert job.uuid != before, "a host that removed its files keeps the old job marked as over"
     event = JobEvent.objects.get(event="RESTORE")
     assert (event.from_state, event.to_state, event.note) == ("ABORTED", "ALLOCATED", "a mistake")
     entry = AuditEntry.objects.get(action="sector.restore")

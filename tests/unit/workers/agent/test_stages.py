@@ -21,7 +21,7 @@ from poolsite.wire.job_reports import Level, StageOutputs
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from tests.processor_pids import pids_of
 from workers.agent.journal import Work, journal_open
-from workers.agent.stages import StageRunner
+from workers.agent.stages import REMOVED_TEXT, StageRunner
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover
@@ -310,6 +310,18 @@ def test_whatever_breaks_in_a_stage_is_told_and_not_tried_for_ever(
     failure = runner.journal.failure_read("job", work.id, token=3)
     assert failure is not None
     assert (failure.level, failure.error) == (Level.TEMPORARY, "'no such name'")
+
+
+def test_a_job_that_is_over_on_this_host_says_so(runner: StageRunner) -> None:
+    work = Work(token=3, inputs=inputs("ADD_PIECE"))
+    runner.journal.work_write("job", work)
+    runner.journal.removed_write("job")
+
+    assert not runner.run("job")
+
+    failure = runner.journal.failure_read("job", work.id, token=3)
+    assert failure is not None, "unsaid, the stage would be hinted for ever"
+    assert (failure.level, failure.error) == (Level.PERMANENT, REMOVED_TEXT)
 
 
 def test_a_sector_is_not_persisted_under_an_absent_mount(runner: StageRunner) -> None:
