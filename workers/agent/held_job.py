@@ -26,10 +26,10 @@ class HeldJob:
     work: Work = field(init=False)
 
     def __post_init__(self) -> None:
-        self.work = Work(token=self.token, inputs=self.inputs)
+        self.work = Work(token=self.token, seq=self.seq, inputs=self.inputs)
 
     def go_on(self, inputs: SealInputs, *, seq: int) -> None:
         """Turn to the next stage under the same lease."""
         self.inputs, self.seq = inputs, seq
-        self.work = Work(token=self.token, inputs=inputs)
+        self.work = Work(token=self.token, seq=seq, inputs=inputs)
         self.hinted_at = self.report_after = 0.0

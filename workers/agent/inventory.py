@@ -31,7 +31,7 @@ def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
             continue
         outputs = journal.outputs_read(job_id, work.id)
         if outputs is not None:
-            outputs = replace(outputs, proof=None)  # large, and made again from the same inputs at once
+            outputs = replace(outputs, proof=None)  # large, and made again from the same inputs
         found.append(SectorOnHost(job=job_id, token=work.token, inputs=work.inputs, outputs=outputs))
     return tuple(found)
 

@@ -1,7 +1,8 @@
 """What a sealing host keeps of its jobs, so that any of its processes may be killed at any line.
 
 `jobs/<job>/work.json` says what is to be done, written by the agent before it sends the hint;
-`jobs/<job>/<work>.result.json` what came of it, written by the Celery worker in one step;
+`jobs/<job>/<work>.result.json` what came of it, written by the Celery worker in one step, and used by no
+stage that the sector was set back to after that;
 `jobs/<job>/lock` is held by whoever works, so that a stage is never run twice at once and everybody
 can see whether anybody is at it.
 """
@@ -42,14 +43,17 @@ class Work(Document, frozen=True, kw_only=True):
     """One stage of one job under one lease."""
 
     token: Int
+    seq: Int = 0
+    """Number of the last event that the console has: after a stage's own one it is done again only if a
+    person or the chain has set the sector back."""
     inputs: SealInputs
     verifies: bool = False
     """Whether PC2 ends with a look at what it made."""
 
     @property
     def id(self) -> str:
-        """Name what is computed: the same stage with the same inputs, whoever asks for it."""
-        text = json.dumps(document_encode(self.inputs), sort_keys=True)
+        """Name what is computed: the same stage with the same inputs after the same events, whoever asks."""
+        text = json.dumps([self.seq, document_encode(self.inputs)], sort_keys=True)
         return f"{self.inputs.stage.lower()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -93,6 +97,10 @@ class Journal:
         """Read a stage's results; None if there are none yet."""
         data = _read(self.folder(job_id) / f"{work_id}.result.json")
         return None if data is None else _decoded(StageOutputs, data)
+
+    def outputs_drop(self, job_id: str, work_id: str) -> None:
+        """Delete a stage's results: it is done again when it is asked for again."""
+        (self.folder(job_id) / f"{work_id}.result.json").unlink(missing_ok=True)
 
     def failure_write(self, job_id: str, work_id: str, failure: Failure) -> None:
         """Write down why a stage ended badly."""

@@ -298,6 +298,8 @@ class Agent:
             return
         except ConsoleRefused as again:
             log.error("failure_refused", job=job.id, reason=str(again))
+        else:  # told first: killed in between, it is reported and refused once more
+            self.journal.outputs_drop(job.id, job.work.id)
         self._drop(job, why=text)
 
     def _report_failure(self, job: HeldJob, failure: Failure) -> None:
