@@ -59,5 +59,6 @@ ACTIVE: Final = """
         LEFT JOIN sectors_activesectors known ON known.miner_id = roots.miner_id
         WHERE known.root IS DISTINCT FROM roots.deadlines OR known.compared_height IS NULL
             OR ($1 + roots.miner_id) / $3 <> (known.compared_height + roots.miner_id) / $3
+            OR known.next_number IS NOT NULL
 """
-"""A miner's deadlines moved, or a period began since all its rows were compared."""
+"""A miner's deadlines moved, a period began since all its rows were compared, or some are still to be."""

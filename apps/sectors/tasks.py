@@ -31,6 +31,7 @@ from apps.sectors.services.changes.expirations import expirations_count
 from apps.sectors.services.damocles.sectors import damocles_follow
 from apps.sectors.services.jobs.c1_repeats import c1_repeat
 from apps.sectors.services.jobs.leases import leases_sweep
+from apps.sectors.services.proven import proven_follow
 from apps.sectors.services.readback.sectors import sectors_recover
 from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
@@ -106,13 +107,14 @@ def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
 @shared_task(name="sectors.active")
 @single_flight
 def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Follow which sectors the chain has as active, and which claims in them end soon."""
+    """Follow which sectors the chain has as active, what it says of each, and which claims end soon."""
     roots = roots_active()  # set before the head: later reads are never older than it
     head = head_current()
     if head is None:
         return
     work = sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
     active_follow(roots, work=work)
+    proven_follow(work)
     claims_ending_follow(work)
 
 

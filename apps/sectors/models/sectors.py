@@ -183,6 +183,9 @@ class ActiveSectors(models.Model):
     """Sector numbers of each deadline as run lengths, the first of them without."""
     compared_height = models.BigIntegerField(null=True)
     """The head at which every row of the miner was last compared with them."""
+    next_number = models.BigIntegerField(null=True)
+    """The least number whose row is still to be compared with what the chain says of its sector; None: all
+    were."""
 
     def __str__(self) -> str:
         return f"active sectors of {self.miner}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.db.models import BigIntegerField, Case, F, Value, When
+from django.db.models.functions import Coalesce
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -121,8 +122,12 @@ def active_update(
         as_read = When(compared_height=row.compared_height, then=Value(height))
         height_unless_changed = Case(as_read, default=F("compared_height"), output_field=BigIntegerField())
         rows = ActiveSectors.objects.filter(pk=row.pk)
-        if known is None or not rows.update(compared_height=height_unless_changed, **values):
-            ActiveSectors.objects.create(miner=miner, compared_height=height, **values)
+        # A comparison of what the chain says of each sector goes on where it is (`proven_follow`).
+        following = Coalesce("next_number", Value(0)) if is_compared else F("next_number")
+        if known is None or not rows.update(
+            compared_height=height_unless_changed, next_number=following, **values
+        ):
+            ActiveSectors.objects.create(miner=miner, compared_height=height, next_number=0, **values)
     return changed
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chain has nothing of what it is asked for."""
+    """The chain has nothing of what it is asked for, of second copies the replicas that their rows have."""
     work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
     for place in (
         "apps.api.v1.store_findings",
@@ -24,6 +24,7 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setattr(f"{place}.sealing_context_read", lambda: work)
     monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: {})
+    monkeypatch.setattr(leftover_removals, "sectors_proven_read", lambda *_: {})
     monkeypatch.setattr(
         leftover_removals, "precommits_read", lambda _client, _miner, numbers, _key: dict.fromkeys(numbers)
     )

@@ -146,7 +146,13 @@ def proven_create(
 
 
 def row_move(
-    sector: Sector, *, state: str, now: datetime, found: FoundSector | None = None, **columns: Any
+    sector: Sector,
+    *,
+    state: str,
+    now: datetime,
+    found: FoundSector | None = None,
+    note: str = NOTE,
+    **columns: Any,
 ) -> bool:
     """Set a row to where the chain or its host has the sector; False if it moved meanwhile."""
     with transaction.atomic():
@@ -161,7 +167,7 @@ def row_move(
             job=job,
             now=now,
             actor="console",
-            note=NOTE,
+            note=note,
             paused_at=None,
             **columns,
         )

@@ -1,4 +1,4 @@
-"""After a restore: proven sectors of the backup as the chain has them now."""
+"""Proven sectors' rows as the chain has them now: compared after a restore, and once in a proving period."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
 from apps.sectors.services.sealing.steps import job_lock
+from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.reported import mark_name_encode
 from apps.sectors.states import MoveState
 from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
@@ -24,6 +25,8 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from apps.miners.models import Miner
     from apps.sectors.onchain import OnSector
@@ -36,20 +39,32 @@ SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 UPDATED: Final = "the chain has data in it, from a message unknown here: which data is not known"
 
 
-def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int:
-    """Update the rows of proven sectors from the chain; return how many changed.
+def proven_compare(
+    miner: Miner,
+    *,
+    live: BitField,
+    work: SealingContext,
+    rows: QuerySet[Sector] | None = None,
+    note: str = NOTE,
+) -> int:
+    """Update rows of proven sectors, or all of a miner, from the chain; return how many changed.
 
     Raises NodeRefused, NodeUnavailable.
     """
-    rows = Sector.objects.filter(miner=miner, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING])
+    if rows is None:
+        rows = Sector.objects.filter(miner=miner, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING])
     known = bitfield_of(rows.values_list("number", flat=True).iterator())
     count = 0
     for numbers in portions(known & live, READ_MAX):
+        # Before the chain: what changes a row meanwhile is newer than what is read.
+        before = list(rows.filter(number__in=numbers).order_by("pk"))
         found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
-        for row in rows.filter(number__in=found).order_by("pk"):
-            count += _row_compare(row, found[row.number], work)
+        for row in before:
+            if row.number in found and (facts := _changed_facts(row, found[row.number])):
+                count += _row_change(row, facts, rows=rows, note=note, work=work)
     for numbers in portions(known - live, READ_MAX):
-        count += sum(_terminate(row, work) for row in rows.filter(number__in=numbers).order_by("pk"))
+        ended = rows.filter(number__in=numbers).order_by("pk")
+        count += sum(_terminate(row, note=note, work=work) for row in ended)
     return count
 
 
@@ -116,19 +131,30 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
     return True
 
 
-def _row_compare(row: Sector, onchain: OnSector, work: SealingContext) -> bool:
+def _changed_facts(row: Sector, onchain: OnSector) -> dict[str, Any]:
+    """Return the columns in which a row differs from the chain."""
     facts: dict[str, Any] = {"expiration": onchain.expiration, "initial_pledge": onchain.initial_pledge}
+    facts = {name: value for name, value in facts.items() if getattr(row, name) != value}
     sealed = cid_to_commr(cid_parse(onchain.sealed_cid))
     if bytes(row.comm_r or b"") != sealed and not _is_followed(row, sealed):
         facts |= {"comm_r": sealed, "comm_d": None, "pieces": []}
         facts["key_comm_r"] = cid_to_commr(cid_parse(onchain.key_cid)) if onchain.key_cid else None
-    if all(getattr(row, name) == value for name, value in facts.items()):
+    return facts
+
+
+@transaction.atomic
+def _row_change(
+    row: Sector, facts: dict[str, Any], *, rows: QuerySet[Sector], note: str, work: SealingContext
+) -> bool:
+    """Write what the chain has, unless something else has changed the row since it was read."""
+    job, _ = job_lock(row.pk)
+    if not rows.filter(pk=row.pk, updated_at=row.updated_at).exists():
         return False
-    with transaction.atomic():
-        job, _ = job_lock(row.pk)
-        Sector.objects.filter(pk=row.pk).update(**facts, updated_at=work.now)
-        if "comm_r" in facts:
-            _run_stop(row, work)
+    Sector.objects.filter(pk=row.pk).update(**facts, updated_at=work.now)
+    if "comm_r" in facts:
+        copies_forget(row.pk)
+        _run_stop(row, work)
+    if facts.keys() != {"initial_pledge"}:  # it follows an extension of the pool's own, too
         JobEvent.objects.create(
             job=job,
             event="IMPORT",
@@ -136,9 +162,9 @@ def _row_compare(row: Sector, onchain: OnSector, work: SealingContext) -> bool:
             to_state=row.state,
             at=work.now,
             actor="console",
-            note=UPDATED if "comm_r" in facts else NOTE,
+            note=UPDATED if "comm_r" in facts else note,
         )
-        publish(Change("sector", str(row.uuid), row.tenant_id))
+    publish(Change("sector", str(row.uuid), row.tenant_id))
     return True
 
 
@@ -154,10 +180,14 @@ def _run_stop(row: Sector, work: SealingContext) -> None:
         run_pause(current, job=job, error=UPDATED, now=work.now)
 
 
-def _terminate(row: Sector, work: SealingContext) -> bool:
-    """End a sector that the chain has ended before its time; one with a change under way ends by that."""
+def _terminate(row: Sector, *, note: str, work: SealingContext) -> bool:
+    """End a sector that the chain has ended before its time; one with a change under way ends by that.
+
+    One whose activation is not final may be gone by a reorganisation alone.
+    """
     height = work.head.height
-    is_over = (row.expiration or 0) <= height or (row.activation or height) >= height
+    activation = height if row.activation is None else row.activation
+    is_over = (row.expiration or 0) <= height or activation > height - work.network.chain_finality
     if is_over or row.changes.filter(state__in=OPEN_CHANGES).exists():
         return False
-    return row_move(row, state=SectorState.TERMINATED, now=work.now, active=False)
+    return row_move(row, state=SectorState.TERMINATED, now=work.now, note=note, active=False)

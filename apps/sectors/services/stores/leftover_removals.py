@@ -16,7 +16,7 @@ from apps.miners.models import Miner
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Sector, Store, StoreFinding, WorkerCommand
-from apps.sectors.onchain import precommits_read
+from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.store_scans import ACTABLE, findings_waiting
 from apps.sectors.services.audit import store_audit
@@ -34,6 +34,7 @@ from apps.sectors.services.stores.findings import (
 )
 from apps.sectors.services.stores.moves import unchanged_require
 from apps.sectors.states import FindingKind, FindingState
+from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
+CHANGED: Final = "the sector was updated by another program: only these files may be of its replica now"
 FASTER: Final = "changed in the meantime"
 
 
@@ -55,17 +57,34 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
     """
     refusals = _removal_refusals(findings, now=work.now)
     plan = {one.pk: Planned(one, refusals[one.pk]) for one in findings}
-    by_miner: dict[int, list[StoreFinding]] = defaultdict(list)
+    by_miner: dict[tuple[int, bool], list[StoreFinding]] = defaultdict(list)
     for one in plan.values():
-        if not one.refusal and one.finding.miner_id is not None and not _is_second_copy(one.finding):
-            by_miner[one.finding.miner_id].append(one.finding)
-    for miner_id, group in by_miner.items():
+        if not one.refusal and one.finding.miner_id is not None:
+            by_miner[one.finding.miner_id, _is_second_copy(one.finding)].append(one.finding)
+    for (miner_id, is_second), group in by_miner.items():
         numbers = [one.number for one in group if one.number is not None]
-        known = chain_numbers_read(miner_id, numbers=numbers, work=work)
+        known = set() if is_second else chain_numbers_read(miner_id, numbers=numbers, work=work)
+        changed = _changed_read(miner_id, group, work=work) if is_second else set()
         for finding in group:
             if finding.number in known:
                 plan[finding.pk] = Planned(finding, "the sector is on chain")
+            elif finding.number in changed:
+                plan[finding.pk] = Planned(finding, CHANGED)
     return list(plan.values())
+
+
+def _changed_read(miner_id: int, findings: Sequence[StoreFinding], *, work: SealingContext) -> set[int]:
+    """Return of which of these second copies' sectors the chain has another replica than their rows.
+
+    Another program has updated those: the files that the row names, however good, are not what is proven.
+    Raises NodeRefused, NodeUnavailable.
+    """
+    rows = {one.sector.number: bytes(one.sector.comm_r or b"") for one in findings if one.sector is not None}
+    address = Miner.objects.get(actor_id=miner_id).address
+    found = sectors_proven_read(work.client, address, sorted(rows), work.head.key)
+    return {
+        number for number, one in found.items() if cid_to_commr(cid_parse(one.sealed_cid)) != rows[number]
+    }
 
 
 def chain_numbers_read(miner_id: int, *, numbers: Sequence[int], work: SealingContext) -> set[int]:

@@ -84,6 +84,10 @@ def compared_long_ago(of: Miner) -> None:
     ActiveSectors.objects.filter(miner=of).update(compared_height=HEIGHT - period)
 
 
+def comparing(of: Miner) -> None:
+    ActiveSectors.objects.filter(miner=of).update(next_number=7)
+
+
 NEWS: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "nothing": (lambda of: of, set()),
     "a window that was proved": (proved, set()),
@@ -99,6 +103,7 @@ NEWS: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         {"sectors.active", "proving.refresh"},
     ),
     "a comparison of all rows": (compared_long_ago, {"sectors.active"}),
+    "a comparison that goes on": (comparing, {"sectors.active"}),
     "a window that closed": (
         lambda of: FollowedWindows.objects.filter(miner=of).update(next_close=HEIGHT),
         {"proving.refresh"},

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.models import SectorCopy, Store, StoreFinding
+from apps.sectors.onchain import OnSector
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.stores import leftover_removals
 from apps.sectors.services.stores.scan_comparison import scans_compare
 from apps.sectors.services.stores.scans import scan_begin
+from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind
@@ -115,9 +117,19 @@ def uuids(*names: str) -> list[str]:
 
 
 def work(
-    monkeypatch: pytest.MonkeyPatch, *, live: Iterable[int] = (), precommitted: Iterable[int] = ()
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    live: Iterable[int] = (),
+    precommitted: Iterable[int] = (),
+    comm_r: bytes = bytes(32),
 ) -> Any:
-    """What asks the chain, which has these."""
+    """What asks the chain, which has these, and this replica of all that are asked for."""
+    one = OnSector(activation=1, expiration=2, initial_pledge=0, sealed_cid=str(commr_cid(comm_r)))
+    monkeypatch.setattr(
+        leftover_removals,
+        "sectors_proven_read",
+        lambda _client, _miner, numbers, _key: dict.fromkeys(numbers, one),
+    )
     monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
     promised = set(precommitted)
     monkeypatch.setattr(

@@ -77,6 +77,18 @@ def test_a_second_copy_stays_unless_its_own_is_checked_read_and_there(
     assert refusal(store, at_work) == "no online host can read b, where it is recorded"
 
 
+def test_a_second_copy_stays_where_the_chain_has_another_replica(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = scanned(worker)
+    checked(Sector.objects.get(number=3))
+    at_work = work(monkeypatch, live=[3], comm_r=b"\x11" * 31 + b"\0")
+
+    with pytest.raises(StoreRefused, match="was updated by another program"):
+        removed(store, at_work)
+    assert not worker.commands.filter(done_at=None).exists()
+
+
 def test_nothing_changes_a_sector_of_which_a_leftover_is_being_removed(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
