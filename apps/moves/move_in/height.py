@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.moves.readings import MoveReadings
+    from apps.moves.steps import MoveWindow
 
 
 def height_steps(read: MoveReadings) -> Iterator[Step]:
@@ -45,12 +46,14 @@ def height_steps(read: MoveReadings) -> Iterator[Step]:
     )
     if not is_set or miner.works_from is None:
         return
-    before, _ = read.windows_at(miner.works_from)
+    last = _last_window(read, miner.works_from)
+    is_proving = last is not None and last.is_proven is False
     yield Step(
         key="stop",
         title=gettext("lotus-miner stopped for good"),
-        is_done=read.height >= miner.works_from and (read.is_mining() or own_proof_landed(read)),
-        figure=_stop_text(read, before.deadline if before else None, before.open if before else 0),
+        is_done=read.height >= miner.works_from
+        and (own_proof_landed(read) or (read.is_mining() and not is_proving)),
+        figure=_stop_text(read, last),
         risk=gettext(
             "If two programs make blocks for one miner, it is slashed. Stop lotus-miner after its "
             "last window has landed and before height {height}; disable its unit so that a reboot "
@@ -61,25 +64,28 @@ def height_steps(read: MoveReadings) -> Iterator[Step]:
     )
 
 
-def _stop_text(read: MoveReadings, deadline: int | None, opens: int) -> str:
-    if deadline is None:
+def _last_window(read: MoveReadings, height: int) -> MoveWindow | None:
+    """Return lotus-miner's last window, while it is open with whether it is proven; None: it has none."""
+    before, _ = read.windows_at(height)
+    if before is None:
+        return None
+    same = (one for one in read.windows() if (one.deadline, one.open) == (before.deadline, before.open))
+    return next(same, before)
+
+
+def _stop_text(read: MoveReadings, last: MoveWindow | None) -> str:
+    if last is None:
         return gettext("it has no windows left: stop it now")
-    now = next((one for one in read.windows() if one.deadline == deadline and one.open == opens), None)
-    if now is None:
-        return gettext("its last window, deadline {deadline} at {opens}, has closed: stop it now").format(
-            deadline=deadline, opens=whole(opens)
-        )
-    if now.is_proven is None:
-        return gettext("its last window, deadline {deadline}, opens at {opens} in {left}").format(
-            deadline=deadline, opens=whole(opens), left=time_left(read.seconds_until(opens))
-        )
-    if now.is_proven:
-        return gettext("its last window, deadline {deadline}, has landed: stop it now").format(
-            deadline=deadline
-        )
-    return gettext(
-        "its last window, deadline {deadline}, is open and not proven yet: keep it running"
-    ).format(deadline=deadline)
+    if last.open > read.height:
+        text = gettext("its last window, deadline {deadline}, opens at {opens} in {left}")
+    elif last.is_proven is None:
+        text = gettext("its last window, deadline {deadline} at {opens}, has closed: stop it now")
+    elif last.is_proven:
+        text = gettext("its last window, deadline {deadline}, has landed: stop it now")
+    else:
+        text = gettext("its last window, deadline {deadline}, is open and not proven yet: keep it running")
+    left = time_left(read.seconds_until(last.open))
+    return text.format(deadline=last.deadline, opens=whole(last.open), left=left)
 
 
 def own_proof_landed(read: MoveReadings) -> bool:

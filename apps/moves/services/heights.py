@@ -8,6 +8,8 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
+from apps.blocks.selectors.mining_miners import miners_on
+from apps.blocks.services.mining import mining_set
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
 def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Set the height from which the pool proves a miner's windows and makes its blocks.
 
-    Blocks still wait for `mining_set`: two programs that make them are slashed.  The same height again
-    changes nothing.  Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
+    Blocks wait for `mining_set`, also where the pool has made them before: two programs that make them are
+    slashed.  The same height again changes nothing.
+    Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
     head = _head(by)
     with transaction.atomic():
@@ -62,6 +65,8 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
                 gettext("no connected signer holds the key of {worker}").format(worker=row.worker),
                 field="height",
             )
+        if miners_on([row]):
+            mining_set(row, is_on=False, principal=by)
         counter_load(row)  # given away, until somebody enters which numbers the other program assigned
         return _set(row, by=by, action="miner.move-in", works_from=height, works_until=None)
 

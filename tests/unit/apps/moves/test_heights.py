@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.blocks.models import Block
+from apps.blocks.selectors.mining_miners import miners_on
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.miners.models import Miner
@@ -15,6 +16,7 @@ from apps.moves.services.heights import miner_move_in, miner_move_out, move_canc
 from apps.proving.models import WindowPost
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
+from apps.users.services.grants import miner_grant
 from tests import factories
 from tests.audit_rules import complaint
 from tests.people import principal
@@ -54,6 +56,22 @@ def test_in_and_out_and_in_again_each_once() -> None:
     assert lines[1].before == {"works_from": "height 1010", "works_until": None}
     assert lines[1].after == {"works_from": "height 1010", "works_until": "height 1040"}
     assert [complaint(line.action, line.before, line.after) for line in lines] == [""] * 3
+
+
+def test_no_blocks_are_made_after_moving_in_again_until_somebody_says_so() -> None:
+    miner = moving(works_until=None)
+    signed_for(miner)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+    miner_move_out(miner, height=1005, by=SYSTEM)
+    factories.head(1006)
+
+    miner_move_in(miner, height=1011, by=SYSTEM)
+
+    assert not miners_on([miner])
+    assert [line.action for line in AuditEntry.objects.order_by("-pk")[:2]] == [
+        "miner.move-in",
+        "mining.stop",
+    ]
 
 
 @pytest.mark.parametrize("height", [-1, 0, 999, 1000, 1061])

@@ -158,6 +158,29 @@ def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch
     assert not move_of(Miner.objects.get(), SYSTEM).is_pending
 
 
+def test_a_last_window_a_period_ahead_is_not_called_closed(chain: MovingChain) -> None:
+    miner = moving()
+    signed_for(miner)
+    factories.head(1005)
+
+    miner_move_in(miner, height=1065, by=SYSTEM)
+
+    assert "deadline 4, opens at 1\u202f060 in" in steps(miner, Direction.IN)["stop"].figure
+
+
+def test_lotus_miner_has_not_stopped_while_its_last_window_is_not_proven(chain: MovingChain) -> None:
+    miner = moving()
+    signed_for(miner)
+    miner_move_in(miner, height=1011, by=SYSTEM)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+    factories.head(1011)
+
+    found = steps(miner, Direction.IN)["stop"]
+    assert (found.is_done, "is open and not proven yet" in found.figure) == (False, True)
+    chain.proven[5] = (0,)
+    assert steps(miner, Direction.IN)["stop"].is_done
+
+
 def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> None:
     miner = moving()
     signed_for(miner)
@@ -169,6 +192,7 @@ def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> Non
 
     chain.has_key = True
     miner_move_in(miner, height=1010, by=SYSTEM)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
     found = steps(miner, Direction.IN)
     assert (found["node"].state, found["blocks"].is_done) == (StepState.DONE, False)
     assert "heights --miner f01000 --close 1009" in found["blocks"].command
