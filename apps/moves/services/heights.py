@@ -109,8 +109,7 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
                 ).format(deadline=started.deadline_index, opens=whole(started.open_epoch)),
                 field="height",
             )
-        blocks = Block.objects.filter(actor_id=row.actor_id or 0, height__gte=height)
-        block = blocks.order_by("-height").first()
+        block = _last_block(row, since=height)
         if block is not None:
             raise MoveRefused(
                 gettext(
@@ -124,7 +123,8 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
 def move_cancel(miner: Miner, *, by: Principal) -> Miner:
     """Cancel the height that was set last, while the chain has not reached it.
 
-    Raises NotAllowed, MoveRefused, NetworkUnknown.
+    That of a move in is refused where a proof of a window from there on has started here, or a block may
+    be signed: another program would make the same.  Raises NotAllowed, MoveRefused, NetworkUnknown.
     """
     head = _head(by)
     with transaction.atomic():
@@ -137,6 +137,14 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
             raise MoveRefused(
                 gettext(
                     "a proof of a window at or after height {height} has already started: move out instead"
+                ).format(height=whole(row.works_from)),
+                field="height",
+            )
+        is_near = row.works_from is not None and row.works_from - head < HEIGHT_DISTANCE[Direction.OUT]
+        if _last_block(row, since=row.works_from or 0) or (is_near and miners_on([row])):
+            raise MoveRefused(
+                gettext(
+                    "a block at or after height {height} may already be signed here: move out instead"
                 ).format(height=whole(row.works_from)),
                 field="height",
             )
@@ -172,6 +180,11 @@ def _height_check(height: int, *, head: int, direction: Direction) -> None:
             ),
             field="height",
         )
+
+
+def _last_block(row: Miner, *, since: int) -> Block | None:
+    """Return a miner's newest block of this height or later that may be signed here; None: there is none."""
+    return Block.objects.filter(actor_id=row.actor_id or 0, height__gte=since).order_by("-height").first()
 
 
 def _locked(miner: Miner) -> Miner:

@@ -104,6 +104,38 @@ def test_no_miner_moves_out_over_a_block_that_may_be_signed() -> None:
     assert heights() == (None, 1011)
 
 
+def test_no_move_in_is_cancelled_over_a_block_that_may_be_signed() -> None:
+    miner = moving()
+    signed_for(miner)
+    miner_move_in(miner, height=1010, by=SYSTEM)
+    block = Block.objects.create(
+        actor_id=1000, height=1010, parents=b"p", unsigned=b"", reserved_at=clock.now()
+    )
+    with pytest.raises(MoveRefused, match="at or after height 1\u202f010 may already be signed here"):
+        move_cancel(miner, by=SYSTEM)
+
+    Block.objects.filter(pk=block.pk).update(height=1009)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+    factories.head(1008)
+    with pytest.raises(MoveRefused, match="may already be signed here"):
+        move_cancel(miner, by=SYSTEM)
+    assert heights() == (1010, None)
+
+    factories.head(1007)
+    move_cancel(miner, by=SYSTEM)
+    assert heights() == (None, 0)
+
+
+def test_a_height_close_to_the_head_is_cancelled_where_no_blocks_are_made() -> None:
+    miner = moving()
+    signed_for(miner)
+    miner_move_in(miner, height=HEIGHT + 1, by=SYSTEM)
+
+    move_cancel(miner, by=SYSTEM)
+
+    assert heights() == (None, 0)
+
+
 def test_the_same_height_again_changes_nothing_close_to_it() -> None:
     miner = moving(works_until=None)
     miner_move_out(miner, height=1003, by=SYSTEM)
