@@ -45,11 +45,10 @@ def height_steps(read: MoveReadings) -> Iterator[Step]:
     before, _ = read.windows_at(until)
     waiting = read.posts_waiting()
     states = {post.state for post in (read.posts_of(before) if before else ())}
-    is_over = read.epoch >= until and not waiting
     yield Step(
         key="proofs",
-        title=gettext("The pool's last window has landed"),
-        is_done=is_over and states <= {PostState.LANDED},
+        title=gettext("The pool's last window is over"),
+        is_done=read.epoch >= until and not waiting,  # a window that was missed stays so
         figure=_proofs_text(read, waiting=waiting, states=states),
         risk=gettext(
             "lotus-miner proves any window it finds unproven: that would be two messages for one "

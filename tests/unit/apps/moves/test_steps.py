@@ -312,12 +312,15 @@ def test_the_height_comes_by_the_clock_where_nobody_else_makes_blocks(chain: Mov
     assert move_of(Miner.objects.get(), SYSTEM).height == 1018
 
 
-def test_a_missed_last_window_is_said(chain: MovingChain) -> None:
+def test_a_missed_last_window_is_said_and_keeps_nobody_from_going_on(chain: MovingChain) -> None:
     miner = moving(works_until=1020)
     post(miner, 1010, index=5, state=PostState.MISSED)
     factories.head(1021)
-    found = steps(miner, Direction.OUT)["proofs"]
-    assert (found.is_done, "deadline 5 at 1\u202f010 was missed" in found.figure) == (False, True)
+    sectorid_export(miner, principal=SYSTEM, now=clock.now())
+    found = steps(miner, Direction.OUT)
+    missed = "deadline 5 at 1\u202f010 was missed" in found["proofs"].figure
+    assert (found["proofs"].is_done, missed) == (True, True)
+    assert found["start"].state == StepState.TO_DO
 
 
 @pytest.mark.parametrize(("faulty", "is_done"), [(0, True), (1, False)])
