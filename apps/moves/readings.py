@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
@@ -19,6 +19,7 @@ from apps.chain.selectors.status import clock_of
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors.connections import keys_served
+from apps.miners.onchain import deposits_locked
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.transfer import waiting_messages_count
 from apps.miners.states import Use
@@ -39,9 +40,10 @@ from apps.sectors.models import (
     Store,
     StoreMove,
 )
-from apps.sectors.selectors.expirations import precommits_open, sectors_counted
+from apps.sectors.onchain import precommits_read
+from apps.sectors.selectors.expirations import sectors_counted
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.states import OPEN_MOVES
-from apps.users.principals import SYSTEM
 from apps.wallets.services.policies import policy_read
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -222,9 +224,24 @@ class MoveReadings:
         wanted = {row.index: max(row.live - row.faulty, 0) for row in rows}
         return sum(wanted.values()), sum(min(most.get(index, 0), live) for index, live in wanted.items())
 
-    def own_precommits(self) -> int:
-        """Count the pool's own sectors with a pre-commit on the chain that no commit has followed."""
-        return len(precommits_open(SYSTEM, self.miner, after=-1, limit=1))
+    def foreign_deposits(self) -> int:
+        """Return the deposits of pre-commits that are not of the pool's own sectors, attoFIL.
+
+        Raises NodeRefused, NodeUnavailable.
+        """
+        miner, context = self.miner, self.context
+        if not miner.deposits:
+            return 0
+        client, key, network = context.client, context.head.key, context.network
+        # An aborted sector's deposit stays locked until its pre-commit expires.
+        since = self.height - network.max_prove_commit_duration - network.chain_finality
+        rows = Sector.objects.filter(miner=miner).exclude(state__in=DEPOSIT_OVER - {SectorState.ABORTED})
+        rows = rows.filter(Q(state=SectorState.PRECOMMIT_SENT) | Q(precommit_epoch__gte=since))
+        numbers = list(rows.order_by().values_list("number", flat=True))
+        own = precommits_read(client, miner.address, numbers, key).values() if numbers else ()
+        locked = deposits_locked(client, miner.address, key)
+        total = int(miner.deposits) if locked is None else locked
+        return max(total - sum(one.deposit for one in own if one is not None), 0)
 
     def numbers(self) -> SectorNumbers | None:
         """Return the counter of its sector numbers; None before the first was asked for."""

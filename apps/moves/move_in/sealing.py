@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def sealing_steps(read: MoveReadings) -> Iterator[Step]:
-    """Yield the steps about unfinished sealing and sector numbers."""
+    """Yield the steps about unfinished sealing and sector numbers.  Raises NodeRefused, NodeUnavailable."""
     miner = read.miner
-    has_foreign_deposits = bool(miner.deposits) and not read.own_precommits()
+    deposits = read.foreign_deposits()
     yield Step(
         key="sealing",
         title=gettext("No unfinished sealing in lotus-miner"),
-        is_done=not has_foreign_deposits,
+        is_done=not deposits,
         figure=gettext(
             "{deposits} FIL of deposits are locked on chain for pre-commits that are not the pool's"
-        ).format(deposits=fil(int(miner.deposits)))
-        if has_foreign_deposits
+        ).format(deposits=fil(deposits))
+        if deposits
         else gettext("no deposits are locked on chain for another program's pre-commits"),
         risk=gettext(
             "The pool cannot finish sectors that another program started: their deposits are lost 30 "

@@ -19,6 +19,8 @@ from poolsite.wire.jobs import JobKind
 from tests import factories
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
     from apps.miners.models import Miner
@@ -36,12 +38,24 @@ class MovingChain:
     proven: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """Deadline to the partitions that the chain has a proof of."""
     has_key: bool = True
+    deposits: dict[int, int] = field(default_factory=dict)
+    """Sector number to the deposit of its pre-commit, attoFIL; no others are pre-committed."""
 
     def state_miner_deadlines(self, _address: str, _key: str) -> list[dict[str, Any]]:
         """Return six deadlines with what was posted in them."""
         return [
             {"PostSubmissions": bitfield_to_json(bitfield_of(self.proven.get(index, ())))}
             for index in range(6)
+        ]
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Answer which pre-commits are there."""
+        assert {method for method, _ in calls} == {"StateSectorPreCommitInfo"}
+        info = {"SealRandEpoch": 900, "SealedCID": None, "SealProof": 5}
+        found = [self.deposits.get(params[1]) for _, params in calls]
+        return [
+            None if one is None else {"PreCommitEpoch": 990, "PreCommitDeposit": str(one), "Info": info}
+            for one in found
         ]
 
     def call(self, method: str, *_given: Any) -> Any:

@@ -123,9 +123,15 @@ def test_what_lotus_miner_seals_and_its_numbers(chain: MovingChain) -> None:
     found = steps(miner, Direction.IN)
     assert (found["sealing"].state, found["numbers"].state) == (StepState.DONE, StepState.DONE)
     assert found["numbers"].figure == "the next number is 42"
-    Miner.objects.update(deposits=FIL)
-    factories.sector(miner, state="PRECOMMIT_LANDED", precommit_epoch=990)
-    assert state(miner, "sealing") == StepState.DONE, "the deposit is the pool's own"
+    Miner.objects.update(deposits=2 * FIL)
+    for number, of_state in ((42, "PRECOMMIT_LANDED"), (43, "ABORTED")):
+        factories.sector(miner, number=number, state=of_state, precommit_epoch=990)
+        chain.deposits[number] = FIL
+    factories.sector(miner, number=44, state="PRECOMMIT_SENT")
+    assert state(miner, "sealing") == StepState.DONE, "the deposits are the pool's own"
+    Miner.objects.update(deposits=100 * FIL)
+    found = steps(miner, Direction.IN)
+    assert (found["sealing"].state, "98.0000 FIL" in found["sealing"].figure) == (StepState.TO_DO, True)
 
 
 def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
