@@ -78,7 +78,10 @@ class ProofJob:
 def proofs_claim(
     principal: Principal, *, spec: ProofSpec, count: int, name: str, now: datetime
 ) -> list[ProofJob]:
-    """Lease proofs to a worker, the most urgent first.  Raises WorkerRetired."""
+    """Lease proofs to a worker, the most urgent first, of sectors whose stores are all known.
+
+    Raises WorkerRetired.
+    """
     worker = damocles_host_register(principal, name=name, now=now)
     damocles_plan_note(worker, kind=JobKind.WINDOW_POST, now=now)
     count = min(count, AT_ONCE)
@@ -89,6 +92,7 @@ def proofs_claim(
         among &= Q(inputs__post_proof__in=spec.post_proofs)
     for miners in filter(None, (spec.miners, principal.miners)):
         among &= Q(miner__actor_id__in=miners)
+    among &= ~Q(pk__in=_unplaced(principal, among))
     claim = Claim(
         worker_id=str(worker.uuid),
         boot_id=worker.boot_id,
@@ -102,6 +106,22 @@ def proofs_claim(
     leased.filter(lease_s__lt=LEASE_MIN_S).update(lease_s=LEASE_MIN_S, lease_until=until)
     jobs = Job.objects.filter(uuid__in=claimed).select_related("miner", "worker")
     return [_shown(job) for job in jobs.order_by("-time_sensitive", "pk")]
+
+
+def _unplaced(principal: Principal, among: Q) -> list[int]:
+    """Return the free proofs with a sector of which no store is known.
+
+    A damocles-worker makes no proof at all then; a prover of the pool's looks for the files itself.
+    """
+    free = Job.objects.filter(among, state=JobState.READY, miner__tenant_id=principal.own_id)
+    found = []
+    for job in free.only("miner", "inputs"):
+        inputs = document_decode(WindowPostInputs, job.inputs) if job.inputs else None
+        numbers = {one.number for one in inputs.sectors} if inputs is not None else set()
+        placed = Sector.objects.filter(miner=job.miner_id, number__in=numbers).exclude(store="")
+        if placed.count() < len(numbers):
+            found.append(job.pk)
+    return found
 
 
 def _shown(job: Job) -> ProofJob:

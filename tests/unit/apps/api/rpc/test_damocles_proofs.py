@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
-from apps.sectors.models import Job, Worker
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.users.models import AuditEntry
@@ -36,7 +36,10 @@ ONE = TokenLimits(miners=[2005])
 
 
 def offered(miner: Miner, *, post_proof: int = 10, **data: Any) -> Job:
-    """A proof that nobody makes yet, of two sectors of which one has data."""
+    """A proof that nobody makes yet, of two sectors that lie in some store."""
+    for number in (7, 8):
+        if not Sector.objects.filter(miner=miner, number=number).exists():
+            factories.sector(miner, number=number, state="PROVING", store="cold", comm_r=COMM_R)
     comm: dict[str, Any] = {"seal_proof": miner.seal_proof, "comm_r": COMM_R}
     inputs = WindowPostInputs(
         miner_id=miner.actor_id or 0,
@@ -85,6 +88,18 @@ def test_a_worker_gets_a_proof_with_the_places_of_its_files(line: Line, miner: M
     assert [row["Accesses"]["SealedFile"] for row in sectors] == ["cold", "hot"]
     assert sectors[0]["CommR"] == [*COMM_R]
     assert allocated(line, worker="w2") == [], "nobody gets it twice"
+
+
+def test_a_worker_gets_no_proof_of_a_sector_without_a_store(line: Line, miner: Miner) -> None:
+    factories.sector(miner, number=7, state="PROVING", comm_r=COMM_R)
+    job = offered(miner)
+    assert allocated(line) == [], "it would make none at all"
+    Sector.objects.get(number=7).delete()
+    assert allocated(line) == []
+
+    factories.sector(miner, number=7, state="PROVING", store="hot", comm_r=COMM_R)
+
+    assert [one["Id"].partition(".")[0] for one in allocated(line)] == [str(job.uuid)]
 
 
 @pytest.mark.parametrize(
