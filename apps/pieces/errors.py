@@ -87,6 +87,12 @@ class PieceFailed(Conflict):
     code = "piece_over"
 
 
+class TermsMissing(Conflict):
+    """The chain lacks the allocation or the deal of a piece: not yet, no more, or until a reorganisation."""
+
+    code = "terms_missing"
+
+
 class CommitmentFailed(DomainError):
     """The program that computes commitments did not end well."""
 

@@ -62,6 +62,8 @@ class Piece(Named, Timestamped):
     """The same, at most."""
     end_epoch = models.BigIntegerField(null=True)
     """To which its sector must live at least, for its deal."""
+    terms_missing_since = models.BigIntegerField(null=True)
+    """Since which epoch the chain lacks its allocation or deal; `error` says so meanwhile."""
     purpose = models.CharField(max_length=8, choices=PiecePurpose.choices, default=PiecePurpose.ANY)
 
     sector_number = models.BigIntegerField(null=True)

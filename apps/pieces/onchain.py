@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.tipsets import key_to_json
+from apps.pieces.errors import TermsMissing
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
     """
     try:
         return terms_ended(client, piece, height=height, key=key)
-    except NodeRefused as refusal:
+    except (NodeRefused, TermsMissing) as refusal:
         return refusal.reason
 
 
 def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
-    """Return why a piece's terms are good no more; empty if they are.  Raises NodeRefused."""
+    """Return why a piece's terms are good no more; empty if they are.  Raises NodeRefused, TermsMissing."""
     if piece.start_epoch is not None and piece.start_epoch <= height:
         return gettext("it had to be active by epoch {start_epoch}, which has passed").format(
             start_epoch=piece.start_epoch
@@ -67,7 +68,7 @@ def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: 
     except NodeRefused as refusal:
         raise NodeRefused(refusal.rpc_code, f"{name}: {refusal.reason}") from None
     if row is None:
-        return gettext("{name} does not exist").format(name=name)
+        raise TermsMissing(gettext("{name} does not exist").format(name=name))
     if int(row["Provider"]) != piece.miner.actor_id:
         return gettext("{name} is for f0{provider}").format(name=name, provider=row["Provider"])
     if int(row["Expiration"]) <= height:
@@ -81,6 +82,8 @@ def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
         row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
         provider = address_parse(row["Provider"]).actor_id
     except NodeRefused as refusal:
+        if f"deal {piece.deal} not found" in refusal.reason:  # lotus chain/stmgr/actors.go GetStorageDeal
+            raise TermsMissing(gettext("{name} does not exist").format(name=name)) from None
         raise NodeRefused(refusal.rpc_code, f"{name}: {refusal.reason}") from None
     except BadAddress:
         provider = None

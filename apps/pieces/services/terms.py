@@ -1,18 +1,25 @@
-"""Noting the terms of pieces: until when the chain takes them, and how long their sectors must live."""
+"""Noting what the chain says of the terms of pieces, and since when it says nothing of them."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import structlog
+
 from apps.chain.errors import NodeRefused
+from apps.core import clock
+from apps.core.live import Change, publish
+from apps.pieces.errors import TermsMissing
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_read
+from apps.pieces.onchain import terms_ended, terms_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.chain.node.client import ChainClient
+
+log = structlog.get_logger(__name__)
 
 
 def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> None:
@@ -27,3 +34,29 @@ def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> Non
                 for name, value in terms.items():
                     setattr(piece, name, value)
                 Piece.objects.filter(pk=piece.pk).update(**terms)
+
+
+def terms_check(piece: Piece, *, client: ChainClient, height: int, key: str, finality: int) -> str | None:
+    """Return why a piece's terms are good no more; empty if they are, None while that is not certain.
+
+    It is not while a node says nothing of them, nor before the chain has lacked them for `finality` epochs:
+    a reorganisation takes away an allocation, or a deal, that is there again some epochs later.
+    """
+    try:
+        reason = terms_ended(client, piece, height=height, key=key)
+    except NodeRefused as refusal:
+        log.info("terms_not_read", piece=str(piece), reason=refusal.reason[:300])
+        return None
+    except TermsMissing as missing:
+        if piece.terms_missing_since is None:
+            _missing_note(piece, since=height, error=missing.reason)
+        return missing.reason if height - (piece.terms_missing_since or 0) >= finality else None
+    if piece.terms_missing_since is not None:
+        _missing_note(piece, since=None, error="")
+    return reason
+
+
+def _missing_note(piece: Piece, *, since: int | None, error: str) -> None:
+    piece.terms_missing_since, piece.error = since, error
+    Piece.objects.filter(pk=piece.pk).update(terms_missing_since=since, error=error, updated_at=clock.now())
+    publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_ended
 from apps.pieces.services.terms import terms_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
@@ -23,9 +21,9 @@ from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.update_windows import snap_candidates_find
 from apps.sectors.services.sealing.packing import (
     PackedSector,
+    has_good_terms,
     is_due,
     packing_request_read,
-    piece_refuse,
     pieces_plan,
 )
 
@@ -57,15 +55,15 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
         rows = rows.filter(purpose=PiecePurpose.SNAP_UP)  # new sectors ask for the others
     pieces = list(rows.select_related("miner").order_by("pk"))
     terms_note(work.client, pieces=pieces, key=work.head.key)
-    ended = {
+    unfit = {
         piece.pk
         for packed in _due(miner, pieces, work)
         for piece in packed.pieces
-        if _is_refused(piece, work)
+        if not has_good_terms(piece, work)
     }
     if not work.policy.snap_up_first:
         return
-    due = _due(miner, [piece for piece in pieces if piece.pk not in ended], work)
+    due = _due(miner, [piece for piece in pieces if piece.pk not in unfit], work)
     candidates = snap_candidates_find(miner, work=work, limit=len(due)) if due else []
     for packed, sector in zip(due, candidates, strict=False):
         try:  # unnamed: what this very sector cannot hold stays behind
@@ -78,14 +76,3 @@ def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[Pa
     plan = pieces_plan(pieces, sector_size=miner.sector_size)
     asked_at = packing_request_read(miner)
     return [packed for packed in plan if is_due(packed, work=work, asked_at=asked_at)]
-
-
-def _is_refused(piece: Piece, work: SealingContext) -> bool:
-    """End a piece whose terms are good no more; one of which a node tells nothing waits on."""
-    try:
-        reason = terms_ended(work.client, piece, height=work.head.height, key=work.head.key)
-    except NodeRefused:
-        return False
-    if reason:
-        piece_refuse(piece, reason=reason, work=work)
-    return bool(reason)

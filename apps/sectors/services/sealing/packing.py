@@ -27,8 +27,7 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_refusal
-from apps.pieces.services.terms import terms_note
+from apps.pieces.services.terms import terms_check, terms_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.lifetimes import lifetime_refusal
@@ -43,7 +42,7 @@ from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import SIZE_64GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from apps.sectors.models import Sector
@@ -122,26 +121,46 @@ def pieces_pack(work: SealingContext) -> None:
 
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
-    pieces, asked_at = _waiting_pieces(miner), packing_request_read(miner)
+    left_out: set[int] = set()
+    while unfit := _due_pack(miner, work, without=left_out):
+        left_out |= unfit  # the others are placed anew
+
+
+def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -> set[int]:
+    """Begin the sectors that are due without some pieces; return the further pieces that go into none now."""
+    pieces = [piece for piece in _waiting_pieces(miner) if piece.pk not in without]
+    asked_at, unfit = packing_request_read(miner), set[int]()
     terms_note(work.client, pieces=pieces, key=work.head.key)
     unfit_reason = partial(lifetime_refusal, height=work.head.height, network=work.network)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue
-        refused = {
-            piece: reason
-            for piece in packed.pieces
-            if (
-                reason := terms_refusal(work.client, piece, height=work.head.height, key=work.head.key)
-                or unfit_reason([piece])
-            )
-        }
-        if refused:  # the others go with the next head, placed anew
-            for piece, reason in refused.items():
-                piece_refuse(piece, reason=reason, work=work)
+        kept_out = {piece.pk for piece in packed.pieces if not _may_begin(piece, work)}
+        if kept_out:
+            unfit |= kept_out
             continue
         allocated = numbers_allocated(work.client, miner.address)
         sector_pack(miner, packed=packed, work=work, allocated=allocated)
+    return unfit
+
+
+def _may_begin(piece: Piece, work: SealingContext) -> bool:
+    """Return whether a new sector may be begun for a piece; one whose terms no new sector can meet ends."""
+    if not has_good_terms(piece, work) or piece.has_unread_terms:
+        return False
+    reason = lifetime_refusal([piece], height=work.head.height, network=work.network)
+    if reason:
+        piece_refuse(piece, reason=reason, work=work)
+    return not reason
+
+
+def has_good_terms(piece: Piece, work: SealingContext) -> bool:
+    """Return whether the chain takes a piece now; one whose terms are good no more ends."""
+    head, finality = work.head, work.network.chain_finality
+    reason = terms_check(piece, client=work.client, height=head.height, key=head.key, finality=finality)
+    if reason:
+        piece_refuse(piece, reason=reason, work=work)
+    return reason == ""
 
 
 def _waiting_pieces(miner: Miner) -> list[Piece]:

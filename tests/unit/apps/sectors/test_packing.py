@@ -1,88 +1,109 @@
-"""Which waiting pieces begin new sectors: by the terms of their allocations."""
+"""Which waiting pieces begin new sectors: what a node says of their terms ends none for good too early."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from apps.chain.models import Head
-from apps.pieces.models import Piece
-from apps.sectors.models import Sector
+from apps.chain.errors import NodeRefused
+from apps.pieces.files import piece_path
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
-from apps.sectors.services.sealing.packing import packing_plan, pieces_pack
+from apps.sectors.services.sealing.packing import pieces_pack
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
 
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.pieces.models import Piece
+
 pytestmark = pytest.mark.django_db
-MONTH = 30 * 2880
 
-
-def waiting(of: Any, chain: Registry, number: int, *, term_min: int, term_max: int) -> Piece:
-    """A piece with an allocation."""
-    row = factories.piece(of, has_data=True, state_since=NOON, client=9, allocation=number)
-    chain.allocations[number] = {
-        "Provider": of.actor_id,
-        "Data": {"/": row.piece_cid},
-        "Size": row.padded_size,
-        "Expiration": HEIGHT + 500,
-        "TermMin": term_min * MONTH,
-        "TermMax": term_max * MONTH,
-    }
-    return row
-
-
-def packed(chain: Registry) -> None:
-    policy = SealingPolicy(pack_wait_s=0)
-    head = Head.objects.filter(height=HEIGHT).first() or factories.head(HEIGHT)
-    client = cast("Any", chain)
-    pieces_pack(SealingContext(client=client, network=NETWORK, head=head, now=NOON, policy=policy))
+FINALITY = NETWORK.chain_finality
 
 
 @pytest.fixture
-def miner(settings: Any, tmp_path: Any) -> Any:
-    """One that may pack."""
+def miner(settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Miner:
     settings.PIECES_DIR = str(tmp_path)
+    monkeypatch.setattr("apps.sectors.services.sealing.packing.numbers_allocated", lambda *_: [])
     return factories.miner()
 
 
-def test_pieces_whose_terms_no_sector_meets_together_go_apart(miner: Any) -> None:
-    chain = Registry()
-    short, also, long = (
-        waiting(miner, chain, number, term_min=least, term_max=most)
-        for number, least, most in ((1, 6, 9), (2, 7, 9), (3, 18, 21))
-    )
-    packed(chain)
+class Deals(Registry):
+    """A chain whose market has no deal."""
 
-    for piece in (short, also, long):
+    answer = "deal 5 not found - deal may not have completed sealing before deal proposal start epoch"
+
+    def call(self, method: str, *args: Any) -> Any:
+        if method == "StateMarketStorageDeal":
+            raise NodeRefused(1, self.answer)
+        return super().call(method, *args)
+
+
+def waiting(of: Miner, **data: Any) -> Piece:
+    """A piece that is due, with its bytes."""
+    row = factories.piece(of, state_since=NOON.replace(hour=1), **data)
+    piece_path(row).write_bytes(b"x" * 100)
+    return row
+
+
+def allocated(of: Miner, piece: Piece) -> Any:
+    """Its allocation as a node reports it."""
+    known = {"Provider": of.actor_id, "Data": {"/": piece.piece_cid}, "Size": piece.padded_size}
+    return known | {"Expiration": HEIGHT + 500, "TermMin": 1, "TermMax": 10**7}
+
+
+def packed(chain: Registry, *pieces: Piece, height: int = HEIGHT) -> list[tuple[str, bool]]:
+    """States of pieces after a pass, and whether their bytes are there."""
+    head, policy = factories.head(height), SealingPolicy(pack_wait_s=0)
+    client = cast("Any", chain)
+    pieces_pack(SealingContext(client=client, network=NETWORK, head=head, now=NOON, policy=policy))
+    for piece in pieces:
         piece.refresh_from_db()
-        assert piece.state == "PACKED"
-    assert short.sector_number == also.sector_number != long.sector_number
-    assert (long.term_min, long.term_max) == (18 * MONTH, 21 * MONTH)
-    assert Sector.objects.count() == 2
+    return [(piece.state, piece_path(piece).exists()) for piece in pieces]
 
 
-def test_a_piece_whose_term_no_sector_meets_is_refused(miner: Any) -> None:
-    chain = Registry()
-    piece = waiting(miner, chain, 1, term_min=6, term_max=6)
+def test_a_node_that_does_not_answer_costs_no_bytes_and_holds_up_no_other(miner: Miner) -> None:
+    unread = waiting(miner, client=9, allocation=4, padded_size=miner.sector_size)
+    half = waiting(miner, deal=5, padded_size=miner.sector_size // 2)
+    good = waiting(miner)
+    chain = Deals()
+    chain.answer = "loading tipset: not found"
 
-    packed(chain)
+    assert packed(chain, unread, half, good) == [("READY", True), ("READY", True), ("PACKED", True)]
+    assert not unread.error
 
-    piece.refresh_from_db()
-    assert piece.state == "FAILED"
-    assert "no new sector fits its terms" in piece.error
-    assert not Sector.objects.exists()
+    chain.allocations[4] = allocated(miner, unread)
+    assert packed(chain, unread) == [("PACKED", True)]
 
 
-def test_what_would_begin_now_is_told_by_the_same_rule(miner: Any) -> None:
-    chain = Registry()
-    for number, least, most in ((1, 6, 9), (2, 18, 21)):
-        piece = waiting(miner, chain, number, term_min=least, term_max=most)
-        Piece.objects.filter(pk=piece.pk).update(term_min=least * MONTH, term_max=most * MONTH)
-    assert len(packing_plan(miner)) == 1, "before the first head nothing is known of the chain"
+@pytest.mark.parametrize("terms", [{"client": 9, "allocation": 4}, {"deal": 5}])
+def test_terms_that_the_chain_lacks_end_a_piece_once_that_lasts(miner: Miner, terms: Any) -> None:
+    piece, chain = waiting(miner, **terms), Deals()
+    chain.allocations[4] = None
 
-    factories.head(HEIGHT)
+    assert packed(chain, piece) == [("READY", True)]
+    assert piece.error in ("allocation 4 of f09 does not exist", "deal 5 does not exist")
+    assert packed(chain, piece, height=HEIGHT + FINALITY - 1) == [("READY", True)]
+    assert packed(chain, piece, height=HEIGHT + FINALITY) == [("FAILED", False)]
+    assert piece.error.endswith("does not exist")
 
-    assert len(packing_plan(miner)) == 2
+
+def test_an_allocation_that_a_reorganisation_brings_back_is_good(miner: Miner) -> None:
+    piece, chain = waiting(miner, client=9, allocation=4), Registry()
+    chain.allocations[4] = None
+    assert packed(chain, piece) == [("READY", True)]
+    chain.allocations[4] = allocated(miner, piece)
+
+    assert packed(chain, piece, height=HEIGHT + FINALITY) == [("PACKED", True)]
+    assert (piece.error, piece.terms_missing_since) == ("", None)
+
+
+def test_what_the_chain_says_against_a_piece_ends_it_at_once(miner: Miner) -> None:
+    piece, chain = waiting(miner, client=9, allocation=4), Registry()
+    chain.allocations[4] = allocated(miner, piece) | {"Expiration": HEIGHT}
+
+    assert packed(chain, piece) == [("FAILED", False)]
+    assert "expired" in piece.error
