@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, DiskSpace
-from apps.pieces.errors import PieceBusy
+from apps.pieces.errors import PieceBusy, UploadIncomplete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,10 +59,31 @@ def piece_opened(piece: Piece) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def file_locked(path: Path) -> Iterator[BinaryIO]:
+def piece_whole(piece: Piece) -> Iterator[Path]:
+    """Hold the file of a piece whose bytes are all here, and return its path; it is not made.
+
+    Raises PieceBusy, UploadIncomplete: a kill may have come between the row and its file.
+    """
+    path = piece_path(piece)
+    with ExitStack() as held:
+        try:
+            size = held.enter_context(file_locked(path, flags=0)).seek(0, os.SEEK_END)
+        except FileNotFoundError:
+            size = 0
+        if size != piece.payload_size:
+            raise UploadIncomplete(
+                gettext("only {received} of {payload_size} bytes are on the disk: send them again").format(
+                    received=size, payload_size=piece.payload_size
+                )
+            )
+        yield path
+
+
+@contextmanager
+def file_locked(path: Path, *, flags: int = os.O_CREAT) -> Iterator[BinaryIO]:
     """Open a file as `piece_opened` does.  Raises PieceBusy."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+    with os.fdopen(os.open(path, os.O_RDWR | flags, 0o600), "r+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

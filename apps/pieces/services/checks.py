@@ -11,7 +11,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
-from apps.pieces.files import piece_opened, piece_path, piece_unlink
+from apps.pieces.files import piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
@@ -26,11 +26,13 @@ def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
     """Compute a received piece's commitment and accept it; returns the miner's piece and whether it is new.
 
     A piece that the miner has already, under the same terms or without any, is that one, and this one goes;
-    under other terms it is one more.  Raises PieceMismatch, PieceTooLarge, PieceBusy, CommitmentFailed; but
-    for the last two the piece is gone then.
+    under other terms it is one more.  Raises PieceMismatch, PieceTooLarge, after which the piece is gone,
+    PieceBusy, CommitmentFailed, UploadIncomplete.
     """
-    with piece_opened(piece):
-        computed = commitment_of(piece_path(piece))
+    with piece_whole(piece) as path:
+        if not Piece.objects.filter(pk=piece.pk, state=PieceState.RECEIVED).exists():
+            raise PieceBusy  # another process has checked it by now
+        computed = commitment_of(path)
         try:
             commitment = _placed(piece, computed)
             same = piece_same(piece, str(commitment.cid))
@@ -83,7 +85,8 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
         raise PieceBusy
     with transaction.atomic():
         if not same.has_data:
-            piece_path(piece).rename(piece_path(same))
+            piece_unlink(same)
+            piece_path(same).hardlink_to(piece_path(piece))  # a kill leaves both: it is checked once more
             Piece.objects.filter(pk=same.pk).update(
                 has_data=True, payload_size=piece.payload_size, updated_at=clock.now()
             )

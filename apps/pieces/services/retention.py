@@ -102,11 +102,11 @@ def _fetch(piece: Piece) -> None:
 
 
 def _fail(piece: Piece, reason: str) -> None:
-    piece_unlink(piece)
     piece.refresh_from_db()
     advance(
         piece, "FAIL", error=reason[:1000], has_data=False, state_since=clock.now(), updated_at=clock.now()
     )
+    piece_unlink(piece)
     piece_change_publish(piece)
     log.warning("piece_failed", piece=str(piece.uuid), reason=reason[:200])
 

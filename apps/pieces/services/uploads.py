@@ -6,6 +6,7 @@ that a kill leaves nothing that no row names; `retention` clears away what nobod
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -32,7 +33,7 @@ from apps.pieces.errors import (
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
-from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
+from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
 from poolsite.filecoin.fr32 import unpadded_bytes
@@ -190,6 +191,8 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
             piece.refresh_from_db(fields=["received", "state"])
         except Piece.DoesNotExist:
             raise PieceUnknown(piece.uuid) from None
+        if (kept := file.seek(0, os.SEEK_END)) < piece.received:  # a kill while it was being removed
+            _received_note(piece, kept)
         if offset != piece.received or piece.state != PieceState.UPLOADING:
             raise BadOffset(piece.received)
         try:
@@ -236,8 +239,11 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
             raise PieceInSector(
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
             )
-        piece_discard(piece)
+        # Before its bytes go: what a kill leaves then goes into no sector.
+        committed = Piece.objects.filter(pk=piece.pk).exclude(state__in=UNCOMMITTED)
+        committed.update(has_data=False, updated_at=clock.now())
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
+    piece_discard(piece)
 
 
 def piece_purpose_set(piece: Piece, *, purpose: str, by: Principal) -> Piece:

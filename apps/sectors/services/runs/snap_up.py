@@ -94,7 +94,8 @@ def _begin(
 ) -> PipelineRun:
     unchanged_lock(sector)
     keys = [piece.pk for piece in packed.pieces]
-    locked = Piece.objects.select_for_update().filter(pk__in=keys, state=PieceState.READY).order_by("pk")
+    ready = Piece.objects.filter(pk__in=keys, state=PieceState.READY, has_data=True)
+    locked = ready.select_for_update().order_by("pk")
     if len(locked) != len(keys):
         raise NoPieces(gettext("a piece was put into another sector in the meantime"), field="pieces")
     filled = pieces_filled(packed.pieces, sector_size=sector.sector_size)

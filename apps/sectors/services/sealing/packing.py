@@ -226,7 +226,8 @@ def sector_pack(
 ) -> Sector | None:
     """Begin one sector and place its pieces in it, both or neither; None if a piece went elsewhere."""
     keys = [piece.pk for piece in packed.pieces]
-    free = Piece.objects.filter(pk__in=keys, state=PieceState.READY, purpose=PiecePurpose.ANY)
+    ready = Piece.objects.filter(pk__in=keys, state=PieceState.READY, has_data=True)
+    free = ready.filter(purpose=PiecePurpose.ANY)
     locked = free.select_for_update().order_by("pk")
     if len(locked) != len(keys):
         return None

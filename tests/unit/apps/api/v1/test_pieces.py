@@ -327,7 +327,8 @@ def test_uploads_that_nobody_ends_are_cleared_away(miner, folder):
 def test_a_commitment_that_a_kill_interrupted_is_computed_later(miner, folder):
     folder.mkdir()
     good = factories.piece(miner, state="RECEIVED", padded_size=0, payload_size=1)
-    wrong = factories.piece(miner, state="RECEIVED", padded_size=0, announced_cid=factories.piece_cid(5))
+    announced = {"padded_size": 0, "payload_size": 1, "announced_cid": factories.piece_cid(5)}
+    wrong = factories.piece(miner, state="RECEIVED", **announced)
     for row in (good, wrong):
         (folder / str(row.uuid)).write_bytes(b"x")
 

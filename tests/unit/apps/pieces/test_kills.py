@@ -1,0 +1,126 @@
+"""A kill between a piece's row and its file: nobody's bytes become zeros, and none that are whole go."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core import clock
+from apps.pieces.errors import BadOffset, PieceBusy
+from apps.pieces.files import piece_path
+from apps.pieces.models import Piece
+from apps.pieces.services import checks, uploads
+from apps.pieces.services.retention import UNCHECKED, piece_finish, pieces_tidy
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+DATA = b"bytes of a client"
+
+
+class Killed(BaseException):
+    """The end of a process, here."""
+
+
+def kill(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+@pytest.fixture(autouse=True)
+def folder(settings: Any, tmp_path: Path) -> Path:
+    settings.PIECES_DIR = str(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def miner(folder: Path) -> Miner:
+    return factories.miner()
+
+
+def received(of: Miner, *, data: bytes | None = DATA) -> Piece:
+    """A piece whose commitment is to be computed; `data` is what there is of it."""
+    row = factories.piece(of, state="RECEIVED", padded_size=0, payload_size=len(DATA))
+    if data is not None:
+        piece_path(row).write_bytes(data)
+    return row
+
+
+def tidied(piece: Piece) -> str:
+    """State of a piece after a pass."""
+    pieces_tidy(now=clock.now() + 2 * UNCHECKED)
+    piece.refresh_from_db()
+    return piece.state
+
+
+@pytest.mark.parametrize("data", [None, b"", DATA[:-1]])
+def test_a_received_piece_without_all_its_bytes_has_failed(
+    miner: Miner, folder: Path, data: bytes | None
+) -> None:
+    piece = received(miner, data=data)
+
+    assert tidied(piece) == "FAILED"
+    assert f"only {len(data or b'')} of {len(DATA)} bytes" in piece.error
+    assert list(folder.iterdir()) == []
+
+
+def test_bytes_that_come_back_to_a_piece_outlive_a_kill(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = received(miner)
+    assert tidied(first) == "READY"
+    Piece.objects.filter(pk=first.pk).update(state="ENDED", sector_number=7, offset=0, has_data=False)
+    piece_path(first).unlink()
+    again = received(miner)
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "audit_record", kill)
+        with pytest.raises(Killed):
+            checks.piece_check(again, by=people.principal())
+
+    assert tidied(first) == "READY"
+    assert (first.has_data, piece_path(first).read_bytes()) == (True, DATA)
+    assert not piece_path(again).exists()
+    assert not Piece.objects.filter(pk=again.pk).exists()
+
+
+def test_a_piece_that_was_checked_meanwhile_keeps_its_bytes(miner: Miner) -> None:
+    piece = received(miner)
+    stale = Piece.objects.get(pk=piece.pk)
+    assert tidied(piece) == "READY"
+
+    with pytest.raises(PieceBusy):
+        checks.piece_check(stale, by=people.principal())
+    piece_finish(stale)
+
+    assert piece_path(piece).read_bytes() == DATA
+
+
+def test_parts_go_on_where_the_bytes_really_end(miner: Miner) -> None:
+    piece = factories.piece(miner, state="UPLOADING", padded_size=0, payload_size=20, received=10)
+    piece_path(piece).write_bytes(b"abc")
+
+    with pytest.raises(BadOffset, match="is 3"):
+        uploads.part_upload(piece, source=io.BytesIO(b"d"), offset=10, by=people.principal())
+    assert (piece.received, piece_path(piece).read_bytes()) == (3, b"abc")
+
+
+def test_a_removal_that_a_kill_cut_leaves_nothing_to_pack(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piece = received(miner)
+    assert tidied(piece) == "READY"
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "piece_unlink", kill)
+        with pytest.raises(Killed):
+            uploads.piece_remove(piece, by=people.principal())
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.has_data) == ("READY", False)
+    uploads.piece_remove(piece, by=people.principal())
+    assert not Piece.objects.exists()
