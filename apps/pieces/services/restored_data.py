@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.pieces.commitments import commitment_of
-from apps.pieces.errors import PieceMismatch, UploadIncomplete
-from apps.pieces.files import bytes_write, file_locked, piece_path, piece_unlink
+from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
+from apps.pieces.files import bytes_write, file_locked, is_kept, piece_path, piece_unlink
 from apps.pieces.models import Piece
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
 
     Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed.
     """
-    if piece.has_data:
+    if is_kept(piece):
         return
     path = piece_path(piece).with_suffix(".unsealed")
     size = piece.payload_size or 0
@@ -48,17 +49,46 @@ def data_restore(piece: Piece, *, source: Source) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        path.rename(piece_path(piece))
-    _has_data_note(piece, is_here=True)
+        with transaction.atomic():
+            piece_data_lock(piece)
+            path.rename(piece_path(piece))
+            _has_data_note(piece, is_here=True)
 
 
 def data_drop(piece: Piece) -> None:
     """Remove the raw bytes of a piece once the transaction has ended."""
     _has_data_note(piece, is_here=False)
-    transaction.on_commit(partial(piece_unlink, piece))
+    transaction.on_commit(partial(_dropped_unlink, piece))
+
+
+def data_loss_note(piece: Piece) -> None:
+    """Note that a piece's bytes are not here, if its row says so and the disk does not."""
+    if piece.has_data and not is_kept(piece):
+        _has_data_note(piece, is_here=False)
+
+
+def piece_data_lock(piece: Piece) -> None:
+    """Lock a piece until the transaction ends, so that nobody else moves its bytes, and read `has_data`.
+
+    Raises PieceBusy if it was removed this moment.
+    """
+    row = Piece.objects.select_for_update().filter(pk=piece.pk).first()
+    if row is None:
+        raise PieceBusy
+    piece.has_data = row.has_data
+
+
+@transaction.atomic
+def _dropped_unlink(piece: Piece) -> None:
+    """Delete the bytes of a piece unless they were put back, or removed with it, meanwhile."""
+    with suppress(PieceBusy):
+        piece_data_lock(piece)
+        if not piece.has_data:
+            piece_unlink(piece)
 
 
 def _has_data_note(piece: Piece, *, is_here: bool) -> None:
     with transaction.atomic():
+        piece.has_data = is_here
         Piece.objects.filter(pk=piece.pk).update(has_data=is_here, updated_at=clock.now())
         publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

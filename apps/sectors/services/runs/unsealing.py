@@ -12,7 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
-from apps.pieces.services.restored_data import data_drop, data_restore
+from apps.pieces.services.restored_data import data_drop, data_loss_note, data_restore, piece_data_lock
 from apps.pieces.states import PieceState
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, StateDiffers
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
@@ -45,7 +45,8 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
     A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed.
     """
-    Piece.objects.select_for_update().get(pk=piece.pk)
+    piece_data_lock(piece)
+    data_loss_note(piece)
     jobs = Job.objects.filter(kind=JobKind.UNSEAL, miner=piece.miner, inputs__piece=str(piece.uuid))
     last = jobs.order_by("-pk").first()
     if last is not None and last.state in OPEN:

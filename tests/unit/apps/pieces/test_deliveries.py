@@ -262,7 +262,7 @@ def test_a_market_that_drips_holds_no_delivery(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
     big = 1 << 24 if dripping == "body" else 128
     slow = factories.piece(piece.miner, state="ACTIVE", sector_number=7, offset=1 << 24, padded_size=big)
-    piece_path(slow).write_bytes(b"")
+    piece_path(slow).write_bytes(bytes(100))
     with dripping_market(dripping, context) as url:
         first = unpadded_bytes(1 << 24)
         ask(piece, url, piece_cid=slow.piece_cid, offset=first, size=unpadded_bytes(big))
