@@ -33,20 +33,25 @@ NOTE: Final = "its host is no longer available: other hosts with the sector's st
 def missing_host_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:
     """Begin again what only hosts out of service may do, and unsealing of an away one; gives how many.
 
-    A host is away that was silent since then; None: no host is.
+    A host is away that was silent since then; None: no host is.  Of no use are hosts of another tenant, which
+    had the miner before.
     """
     free = Job.objects.filter(kind__in=(*RUN_KINDS, JobKind.UNSEAL), state=JobState.READY)
-    rows = list(free.exclude(offered_to=None).values_list("pk", "kind", "offered_to", "updated_at"))
+    known = free.exclude(offered_to=None).values_list(
+        "pk", "kind", "offered_to", "updated_at", "miner__tenant_id"
+    )
+    rows = list(known)
     since = NEVER if silent_since is None else silent_since
-    offered = {key for _, _, keys, _ in rows for key in keys or ()}
+    offered = {key for _, _, keys, _, _ in rows for key in keys or ()}
     here = Worker.objects.filter(pk__in=offered, retired_at=None)
-    active = set(here.values_list("pk", flat=True))
-    heard = set(here.filter(seen_at__gte=since).values_list("pk", flat=True))
+    active = set(here.values_list("pk", "tenant_id"))
+    heard = set(here.filter(seen_at__gte=since).values_list("pk", "tenant_id"))
     count = 0
-    for pk, kind, keys, freed_at in rows:
+    for pk, kind, keys, freed_at, tenant_id in rows:
+        hosts = {(key, tenant_id) for key in keys or ()}
         if kind != JobKind.UNSEAL:
-            count += not active.intersection(keys or ()) and _run_again(pk, now=now)
-        elif not heard.intersection(keys or ()) and freed_at < since:
+            count += not active & hosts and _run_again(pk, now=now)
+        elif not heard & hosts and freed_at < since:
             count += _unseal_again(pk, now=now, since=since)
     return count
 

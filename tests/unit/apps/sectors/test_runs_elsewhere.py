@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.clock import now
+from apps.miners.models import Miner
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
 from poolsite.wire.jobs import STAGED, JobKind
@@ -127,3 +128,16 @@ def test_unsealing_waits_where_every_host_is_silent() -> None:
     assert followed() == 0
     row.refresh_from_db()
     assert (row.state, row.stage) == ("READY", "UPLOAD")
+
+
+@pytest.mark.parametrize("kind", [JobKind.REBUILD, JobKind.UNSEAL])
+def test_what_a_transferred_miner_began_goes_on_with_hosts_of_its_tenant(kind: JobKind) -> None:
+    before = host("before")
+    job_id = run([before]).job_id if kind == JobKind.REBUILD else job(kind, offered=[before]).pk
+    assert followed() == 0
+    after = host("after", of="bob")
+    Miner.objects.update(tenant_id=after.tenant_id)
+
+    assert followed() == 1
+    assert Job.objects.get(pk=job_id).offered_to == [after.pk]
+    assert followed() == 0
