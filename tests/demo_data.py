@@ -116,7 +116,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         error = "the policy forbids this method" if number == 1 else ""
         factories.sign_record(owner, of=of, what=f"message: {number}", error=error)
     messages = _messages(of, miner, wallet)
-    _senders_and_gas(of, wallet, control)
+    _senders_and_gas(of, miner, wallet, control)
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     _roles(miner)
     piece = factories.piece(miner)
@@ -189,12 +189,12 @@ def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
     }
 
 
-def _senders_and_gas(of: str, wallet: Wallet, control: str) -> None:
+def _senders_and_gas(of: str, miner: Miner, wallet: Wallet, control: str) -> None:
     """A sender with a gap in its lane, one that is paused, what they spent, and a guard."""
     factories.sender(wallet.address, chain_nonce=3, next_nonce=6, gap_nonce=5)
     factories.sender(control, state=SenderState.FORBIDDEN, balance=3 * 10**16)
     for day in range(3):
-        to = str(id_address(2001))
+        to = miner.address
         factories.spend(wallet.address, of=of, days_ago=day, kind="precommit", method=28, to=to)
         factories.spend(wallet.address, of=of, days_ago=day)
     factories.guard(of=of, daily_budget=10**18, hold_base_fee=50, hold_epochs=120)

@@ -59,6 +59,11 @@ class Principal:
         """Whether it sees a part of its tenant; what concerns the whole tenant it does not change."""
         return bool(self.miners or self.signers)
 
+    @property
+    def sees_pool(self) -> bool:
+        """Whether it sees what belongs to no miner or signer, such as hosts, of all tenants."""
+        return self.is_operator and not self.is_partial
+
     def may_call(self, method: str) -> bool:
         """Return whether it may call this: a JSON-RPC method by its name, a view as `rest.<name>`."""
         return not self.methods or any(fnmatchcase(method, pattern) for pattern in self.methods)
@@ -74,6 +79,10 @@ class Principal:
     def may_sign_with(self, address: str) -> bool:
         """Return whether it may have something signed for this address."""
         return not self.signers or address in self.signers
+
+    def may_see_signer(self, address: str) -> bool:
+        """Return whether it sees this address among its tenant's: one for miners alone sees none."""
+        return not self.is_partial or address in self.signers
 
 
 SYSTEM: Final = Principal(

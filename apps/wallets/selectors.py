@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
 
 def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
-    """Return the wallets that this caller may know of: its own and those granted to it."""
+    """Return the wallets that this caller may know of: its own and those granted to it.
+
+    A token for signers sees those of them, one for miners alone none.
+    """
     keys = SignerKey.objects.filter(
         address=OuterRef("address"), removed_at=None, connection__closed_at=None, connection__isnull=False
     )
     seen = Subquery(keys.order_by("-connection__seen_at").values("connection__seen_at")[:1])
     rows = Wallet.objects.select_related("tenant").annotate(signer_seen_at=seen).order_by("created_at", "pk")
-    if viewer.signers:
+    if viewer.is_partial:
         rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:
         return rows
@@ -73,8 +76,15 @@ def senders_granted(tenant_ids: Iterable[int], addresses: Iterable[str]) -> set[
 
 
 def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
-    """Return what was signed or refused, newest first."""
+    """Return what was signed or refused, newest first; to a token for some signers, what was of these.
+
+    A token for miners reads none: a record says in words which miner it was for.
+    """
     rows = SignRecord.objects.select_related("tenant").order_by("-at", "-pk")
+    if viewer.miners:
+        return rows.none()
+    if viewer.signers:
+        rows = rows.filter(address__in=viewer.signers)
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
 
 

@@ -53,15 +53,16 @@ def miner_is_granted(_caller: Principal, data: dict[str, Any]) -> Json:
     return miner_grant_find(actor_id_of(data["miner"])) is not None
 
 
-def miner_exist(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Return whether the miner is this tenant's."""
-    grant = miner_grant_find(actor_id_of(data["miner"]))
-    return grant is not None and grant.tenant.name == data["user"]
+def miner_exist(caller: Principal, data: dict[str, Any]) -> Json:
+    """Return whether the miner is this tenant's, as far as the caller sees."""
+    actor_id = actor_id_of(data["miner"])
+    grant = miner_grant_find(actor_id)
+    return caller.may_mine(actor_id) and grant is not None and grant.tenant.name == data["user"]
 
 
-def miner_list(_caller: Principal, data: dict[str, Any]) -> Json:
-    """List a tenant's miners."""
-    rows = miners_of_tenant(data["user"])
+def miner_list(caller: Principal, data: dict[str, Any]) -> Json:
+    """List a tenant's miners that the caller may see."""
+    rows = [row for row in miners_of_tenant(data["user"]) if caller.may_mine(row.actor_id)]
     return [
         {
             "Miner": str(id_address(row.actor_id)),
@@ -110,14 +111,15 @@ def signer_is_granted(_caller: Principal, data: dict[str, Any]) -> Json:
     return bool(signer_grants(data["signer"]))
 
 
-def signer_exist(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Return whether the signer is this tenant's."""
-    return any(grant.tenant.name == data["user"] for grant in signer_grants(data["signer"]))
+def signer_exist(caller: Principal, data: dict[str, Any]) -> Json:
+    """Return whether the signer is this tenant's, as far as the caller sees."""
+    grants = [grant for grant in signer_grants(data["signer"]) if caller.may_sign_with(grant.address)]
+    return any(grant.tenant.name == data["user"] for grant in grants)
 
 
-def signer_list(_caller: Principal, data: dict[str, Any]) -> Json:
-    """List a tenant's signers."""
-    rows = signers_of_tenant(data["user"])
+def signer_list(caller: Principal, data: dict[str, Any]) -> Json:
+    """List a tenant's signers that the caller may see."""
+    rows = [row for row in signers_of_tenant(data["user"]) if caller.may_see_signer(row.address)]
     return [
         {
             "Signer": row.address,

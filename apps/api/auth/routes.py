@@ -75,7 +75,7 @@ def access_check(route: Route, caller: Principal, data: dict[str, Any]) -> None:
         raise AuthFault("this token does not allow this method", status=403)
     if caller.is_partial and route.access == ADMIN:
         raise AuthFault("this token is limited to certain miners or signers", status=403)
-    is_admin = caller.is_operator and caller.may("admin")
+    is_admin = caller.sees_pool and caller.may("admin")
     if route.access == READ and not caller.may("read"):
         raise denied(route, "")
     if route.access == ADMIN and not is_admin:

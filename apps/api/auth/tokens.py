@@ -102,7 +102,7 @@ def get(caller: Principal, data: dict[str, Any]) -> Json:
     """Find tokens by text (operator) or by tenant (its own too)."""
     if not data["name"] and not data["token"]:
         raise AuthFault("`name` and `token` both empty")
-    is_admin = caller.is_operator and caller.may("admin")
+    is_admin = caller.sees_pool and caller.may("admin")
     if data["token"]:
         if not is_admin:
             raise AuthFault("need admin prem: Permission Deny")
@@ -113,6 +113,8 @@ def get(caller: Principal, data: dict[str, Any]) -> Json:
     if not is_admin and data["name"] != caller.tenant_name:
         raise AuthFault(f"need admin prem or user {data['name']} does not match: Permission Deny")
     rows = tokens_of_tenant(data["name"], up_to=None if is_admin else caller.perm)
+    if caller.is_partial:
+        rows = rows.filter(pk=caller.token_id)
     return [token_json(row) for row in rows]
 
 
@@ -139,7 +141,7 @@ def removable_token(caller: Principal, token_text: str) -> Token | None:
     (The original lets every token of a tenant remove its siblings, and bring removed ones back.)
     """
     row = token_find(token_text)
-    if caller.is_operator and caller.may("admin"):
+    if caller.sees_pool and caller.may("admin"):
         return row
     is_own = row is not None and row.tenant_id == caller.tenant_id and not row.is_operator
     is_admin = caller.may("admin") and not caller.is_limited

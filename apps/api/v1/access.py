@@ -98,7 +98,7 @@ class MayCall(BasePermission):
         is_operators = view.operator_only or request.method in view.operator_methods
         if is_operators and not principal.is_operator:
             raise NotAllowed(gettext("only the pool's operator can do this"))
-        if principal.is_partial and request.method in view.whole_methods:
+        if principal.is_partial and (is_operators or request.method in view.whole_methods):
             raise NotAllowed(gettext("this token is limited to certain miners or signers"))
         if request.method in view.confirmed_methods and not is_proved(request):
             raise NotConfirmed

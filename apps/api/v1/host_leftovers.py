@@ -89,7 +89,8 @@ class HostLeftoversView(PoolView):
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List it."""
         found = sealing_leftovers_list(worker_get(self.principal, uuid))
-        return Response({"results": [leftover_body(one) for one in found]})
+        seen = [one for one in found if self.principal.may_mine(one.miner_id)]
+        return Response({"results": [leftover_body(one) for one in seen]})
 
 
 class HostLeftoversRemoveView(PoolView):

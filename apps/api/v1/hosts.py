@@ -95,6 +95,8 @@ class LogView(PoolView):
 
     filters = ()
 
+    whole_methods = ("GET",)  # its lines name sectors of all miners
+
     @extend_schema(responses=LogOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show the latest lines, and have the host send more for 30 seconds."""

@@ -101,7 +101,9 @@ class StoreCopiesView(PoolView):
                 raise BadValue(gettext("is not a cursor of this list"), field="cursor")
             before = int(key)
         condition = request.query_params.get("condition", "")
-        rows = copies_page(store, condition=condition, before=before, limit=limit + 1)
+        rows = copies_page(
+            store, condition=condition, miners=self.principal.miners, before=before, limit=limit + 1
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         body = {"results": [copy_body(row) for row in rows[:limit]]}
         return Response(body | {"cursor": None if last is None else cursor_write(last.found_at, last.pk)})

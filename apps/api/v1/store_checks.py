@@ -99,7 +99,9 @@ class StoreChecksView(PoolView):
         """List them, newest first."""
         limit = number(request, "limit", least=1, default=20, most=100)
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response({"results": check_bodies(list(checks_of(store)[:limit]))})
+        return Response(
+            {"results": check_bodies(list(checks_of(store, miners=self.principal.miners)[:limit]))}
+        )
 
     @extend_schema(request=StoreCheckInput, responses={201: StoreCheckOutput})
     def post(self, request: Request, uuid: str) -> Response:

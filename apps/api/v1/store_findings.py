@@ -142,7 +142,7 @@ class StoreFindingsView(PoolView):
                 raise BadValue(gettext("is not a cursor of this list"), field="cursor")
             after = int(key)
         kind = request.query_params.get("kind", "")
-        rows = findings_page(store, kind=kind, after=after, limit=limit + 1)
+        rows = findings_page(store, kind=kind, miners=self.principal.miners, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         body = {"results": [finding_body(row) for row in rows[:limit]]}
         return Response(body | {"cursor": None if last is None else cursor_write(last.created_at, last.pk)})

@@ -114,7 +114,7 @@ class StoreMovesView(PoolView):
         """List them, newest first."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response(moves_body(moves_of(store)[:limit]))
+        return Response(moves_body(moves_of(store, miners=self.principal.miners)[:limit]))
 
     @extend_schema(request=MovesInput, responses={201: MoveList})
     def post(self, request: Request, uuid: str) -> Response:

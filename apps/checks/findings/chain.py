@@ -92,11 +92,11 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
 
 def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     """No node of the pool can be read; the operator is told which chain they are of by `nodes_foreign`."""
-    is_named = data.viewer.is_operator and any(node.condition in CONDITIONS_FOREIGN for node in data.nodes)
+    is_named = data.viewer.sees_pool and any(node.condition in CONDITIONS_FOREIGN for node in data.nodes)
     if unreadable_text(data.nodes) and not is_named:
         away = data.nodes[0]
         cause = away.error if str(away) in away.error else f"{away}: {away.error}"
-        why = f"; {cause}" if data.viewer.is_operator else "; the operator has to fix this"
+        why = f"; {cause}" if data.viewer.sees_pool else "; the operator has to fix this"
         yield Finding(
             "nodes",
             "no node can be read",

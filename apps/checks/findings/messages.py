@@ -45,7 +45,7 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     row = data.recovery
     if row is None or row.since is None:
         return
-    count = unmatched_open().count() if data.viewer.is_operator else 0
+    count = unmatched_open().count() if data.viewer.sees_pool else 0
     left = "the chain is being read from the backup's height on; signing resumes automatically"
     if count:
         left = gettext("{messages} on chain not in the database: identify each one").format(
@@ -54,9 +54,9 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "recovery",
         "no message is signed: the pool is recovering from a restored backup",
-        f"{left}; {row.reason}" if data.viewer.is_operator else left,
-        link=Link("recovery") if data.viewer.is_operator else None,
-        button="Recovery" if data.viewer.is_operator else "",
+        f"{left}; {row.reason}" if data.viewer.sees_pool else left,
+        link=Link("recovery") if data.viewer.sees_pool else None,
+        button="Recovery" if data.viewer.sees_pool else "",
         per_day=fees_per_day(data, data.miners),  # proofs are messages
         due_s=(closes := first_close(data, data.miners)),
         due_label="" if closes is None else gettext("until a window closes"),

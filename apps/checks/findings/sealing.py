@@ -48,7 +48,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
 
 def sector_recovery(data: CheckData) -> Iterator[Finding]:
     """Sectors or pledges are held: the database was restored, and chain and hosts know more than it."""
-    row, may_see = data.recovery, data.viewer.is_operator
+    row, may_see = data.recovery, data.viewer.sees_pool
     if row is None or row.sectors_since is None:
         count = sectors_unpledged(data.restored).count() if may_see else 0
         if count:

@@ -155,7 +155,7 @@ def _waiting_text(data: CheckData) -> str:
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
     """Sectors whose files a check found damaged, by store; those that are proved from there become faulty."""
-    found = copies_bad_of(data.stores) if data.rare.copies_bad else {}
+    found = copies_bad_of(data.stores, miners=data.viewer.miners) if data.rare.copies_bad else {}
     proved = sectors_bad_in(found)
     miners = {miner.pk: miner for miner in data.miners}
     named_elsewhere = {(row.miner_id, row.number) for rows in data.bad_sectors.values() for row in rows}

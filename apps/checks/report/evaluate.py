@@ -22,7 +22,7 @@ def evaluate_some(names: Collection[str], data: CheckData) -> Report:
 
 def evaluate(data: CheckData) -> Report:
     """Return what the checks find in the viewer's part of the pool."""
-    return _report([check for check in CHECKS if data.viewer.is_operator or not check.operator_only], data)
+    return _report([check for check in CHECKS if data.viewer.sees_pool or not check.operator_only], data)
 
 
 def _report(checks: Iterable[Check], data: CheckData) -> Report:

@@ -122,12 +122,12 @@ class CheckData:
     @cached_property
     def nodes_unready(self) -> list[tuple[Node, Readiness]]:
         """The nodes that are not ready for the next upgrade, for the operator."""
-        return nodes_unready(self.head.height) if self.viewer.is_operator and self.head is not None else []
+        return nodes_unready(self.head.height) if self.viewer.sees_pool and self.head is not None else []
 
     @cached_property
     def processes(self) -> list[Process]:
         """The console's processes, for the operator."""
-        return processes_all(at=self.at) if self.viewer.is_operator else []
+        return processes_all(at=self.at) if self.viewer.sees_pool else []
 
     @cached_property
     def miners(self) -> list[Miner]:

@@ -96,6 +96,8 @@ def connections_open(
     signers = signers_connected(viewer)
     provers = ProverConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
     provers = provers.select_related("tenant").order_by("actor_id", "created_at")
+    if viewer.miners:
+        provers = provers.filter(actor_id__in=viewer.miners)
     if not viewer.is_operator:
         provers = provers.filter(tenant_id=viewer.own_id)
     if keys is not None:
@@ -106,7 +108,11 @@ def connections_open(
 def connections_failed(viewer: Principal, *, since: datetime) -> list[SignerConnection | ProverConnection]:
     """Return the connections of which a request failed since then, the last first; closed ones too."""
     found: list[SignerConnection | ProverConnection] = []
-    for rows in (SignerConnection.objects.all(), ProverConnection.objects.all()):
+    signers = SignerConnection.objects.all()
+    if viewer.signers:
+        keys = SignerKey.objects.filter(address__in=viewer.signers)
+        signers = signers.filter(pk__in=keys.values("connection"))
+    for rows in (signers, ProverConnection.objects.all()):
         rows = rows.filter(failed_at__gt=since).order_by("-failed_at")
         if not viewer.is_operator:
             rows = rows.filter(tenant_id=viewer.own_id)

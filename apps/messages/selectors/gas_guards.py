@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def guards_visible(viewer: Principal) -> QuerySet[GasGuard]:
     """Return the guards that hold for the viewer's messages: the pool's and its own; an operator sees all."""
     rows = GasGuard.objects.select_related("tenant").order_by("pk")
-    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant=viewer.own_id))
+    return rows if viewer.sees_pool else rows.filter(Q(tenant=None) | Q(tenant=viewer.own_id))
 
 
 def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
@@ -42,7 +42,7 @@ def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
 def auto_bump_rules(viewer: Principal) -> QuerySet[AutoBumpRule]:
     """Return the tenants' rules for proofs near their deadline."""
     rows = AutoBumpRule.objects.select_related("tenant").order_by("tenant__name")
-    return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+    return rows if viewer.sees_pool else rows.filter(tenant=viewer.own_id)
 
 
 def guards_spent(guards: Collection[GasGuard], *, base_fee: int, now: datetime) -> dict[int, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Avg, Case, Count, F, Q, Sum, Value, When
 
 from apps.core.fields import AddressField
-from apps.messages.models import Message
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.spend import spend_since
 from apps.messages.states import MessageState
 from poolsite.filecoin.message import METHOD_SEND
@@ -59,10 +59,8 @@ def queue_costs(viewer: Principal, *, now: datetime) -> list[QueueCost]:
 
     The gas of what has no limit yet is what its kind used lately.
     """
-    rows = Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
-    if not viewer.is_operator:
-        rows = rows.filter(tenant=viewer.own_id)
-    counts = rows.annotate(receiver=RECEIVER).values("kind", "method", "receiver")
+    rows = messages_visible(viewer).filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    counts = rows.order_by().annotate(receiver=RECEIVER).values("kind", "method", "receiver")
     found = counts.annotate(
         waiting=Count("pk", filter=Q(state=MessageState.UNFILLED)),
         in_flight=Count("pk", filter=Q(state=MessageState.FILLED)),

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def senders_visible(viewer: Principal) -> QuerySet[Sender]:
-    """Return the senders that the viewer may use; an operator sees all."""
+    """Return the senders that the viewer may use; an operator sees all, a token for miners alone none."""
     rows = Sender.objects.order_by("pk")
-    if viewer.signers:
+    if viewer.is_partial:
         rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:
         return rows

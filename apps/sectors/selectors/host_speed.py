@@ -61,7 +61,7 @@ def host_speeds(viewer: Principal) -> dict[int, HostSpeed]:
     """Return the speed of each host that the viewer may know of, by its key."""
     newest = JobEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
     rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(worker=None).order_by()
-    if not viewer.is_operator:
+    if not viewer.sees_pool:
         rows = rows.filter(job__miner__tenant_id=viewer.own_id)
     runs: dict[str, dict[int, list[int]]] = {}
     failures: dict[int, int] = {}

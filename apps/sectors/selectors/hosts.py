@@ -59,15 +59,20 @@ class WorkerFilter:
 
 
 def workers_visible(viewer: Principal) -> QuerySet[Worker]:
-    """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
+    """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`.
+
+    To a token for some miners, with the jobs of these.
+    """
     leased = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
+    if viewer.miners:
+        leased = leased.filter(miner__actor_id__in=viewer.miners)
     workers = (
         Worker.objects.filter(retired_at=None)
         .select_related("tenant")
         .prefetch_related(Prefetch("jobs", queryset=leased, to_attr="held_jobs"))
         .order_by("name", "pk")
     )
-    return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
+    return workers if viewer.sees_pool else workers.filter(tenant_id=viewer.own_id)
 
 
 WORKERS_ALL: Final[Compiled[Worker]] = Compiled(
@@ -87,7 +92,7 @@ JOBS_HELD: Final[Compiled[Job]] = Compiled(
 
 def workers_read(viewer: Principal) -> list[Worker]:
     """Return all of `workers_visible`; for the operator, whose alerts ask again and again, compiled once."""
-    if not viewer.is_operator:
+    if not viewer.sees_pool:
         return list(workers_visible(viewer))
     workers = WORKERS_ALL.rows()
     jobs_by_worker: dict[int | None, list[Job]] = {}
@@ -204,7 +209,7 @@ def workers_page(
 def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
     """Return the settings that the viewer's hosts share, the pool's first."""
     rows = SharedSettings.objects.select_related("tenant").order_by("tenant__name", "group")
-    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant_id=viewer.own_id))
+    return rows if viewer.sees_pool else rows.filter(Q(tenant=None) | Q(tenant_id=viewer.own_id))
 
 
 def sectors_stored_only_on(worker: Worker) -> int:

@@ -13,7 +13,7 @@ from apps.sectors.states import OPEN_MOVES, MoveState
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from django.db.models import QuerySet
 
@@ -35,9 +35,11 @@ class Removal:
     store: str
 
 
-def moves_of(store: Store) -> QuerySet[StoreMove]:
-    """Return the moves out of a store and into it, the newest first."""
+def moves_of(store: Store, *, miners: Collection[int] = ()) -> QuerySet[StoreMove]:
+    """Return the moves out of a store and into it, the newest first; of these miners, if any are named."""
     rows = StoreMove.objects.filter(Q(from_store=store) | Q(to_store=store))
+    if miners:
+        rows = rows.filter(sector__miner__actor_id__in=miners)
     return rows.select_related("sector__miner", "worker", "from_store", "to_store").order_by("-pk")
 
 

@@ -45,9 +45,10 @@ FILE_TEXTS: Final = {
 }
 
 
-def checks_of(store: Store) -> QuerySet[StoreCheck]:
-    """Return the checks of a store's files, the newest first."""
-    return store.checks.select_related("store", "worker", "sector__miner").order_by("-pk")
+def checks_of(store: Store, *, miners: Collection[int] = ()) -> QuerySet[StoreCheck]:
+    """Return the checks of a store's files, the newest first; of one sector alone only of these miners'."""
+    rows = store.checks.select_related("store", "worker", "sector__miner").order_by("-pk")
+    return rows.filter(Q(sector=None) | Q(sector__miner__actor_id__in=miners)) if miners else rows
 
 
 def check_get(store: Store, uuid: str) -> StoreCheck:
@@ -128,11 +129,11 @@ def stores_checked(stores: Collection[Store], *, now: datetime) -> dict[int, Sto
 
 
 def copies_page(
-    store: Store, *, condition: str = "", before: int | None = None, limit: int
+    store: Store, *, condition: str = "", miners: Collection[int] = (), before: int | None = None, limit: int
 ) -> list[SectorCopy]:
     """Return a page of what was found in a store, the newest row first, older than `before`.
 
-    Raises BadValue.
+    Of these miners alone, if any are named.  Raises BadValue.
     """
     if condition and condition not in CopyCondition.values:
         raise BadValue(
@@ -142,6 +143,8 @@ def copies_page(
     rows = _shown(_living(SectorCopy.objects.filter(store=store))).order_by("-pk")
     if condition:
         rows = rows.filter(condition=condition)
+    if miners:
+        rows = rows.filter(sector__miner__actor_id__in=miners)
     if before is not None:
         rows = rows.filter(pk__lt=before)
     return list(rows[:limit])
@@ -166,11 +169,16 @@ class BadCopies:
         )
 
 
-def copies_bad_of(stores: Collection[Store]) -> dict[int, BadCopies]:
-    """Return how many copies a check found damaged, counted for each store by itself, by its row."""
+def copies_bad_of(stores: Collection[Store], *, miners: Collection[int] = ()) -> dict[int, BadCopies]:
+    """Return how many copies a check found damaged, counted for each store by itself, by its row.
+
+    Of these miners alone, if any are named.
+    """
     if not stores:
         return {}
     bad = SectorCopy.objects.filter(condition=CopyCondition.BAD)
+    if miners:
+        bad = bad.filter(sector__miner__actor_id__in=miners)
     counted = _living(bad).filter(store=OuterRef(OuterRef("pk"))).order_by("-pk")
     counted = bad.filter(pk__in=counted.values("pk")[: BAD_COUNTED_MAX + 1]).order_by()
     each = counted.annotate(count=Func(F("pk"), function="COUNT", output_field=BigIntegerField()))

@@ -13,7 +13,7 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import FindingKind, FindingState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from django.db.models import QuerySet
 
@@ -36,13 +36,20 @@ def scan_get(store: Store, uuid: str) -> StoreScan:
     return scan
 
 
-def findings_page(store: Store, *, kind: str = "", after: int = 0, limit: int) -> list[StoreFinding]:
-    """Return a page of what the last scan of a store found, later than the row `after`.  Raises BadValue."""
+def findings_page(
+    store: Store, *, kind: str = "", miners: Collection[int] = (), after: int = 0, limit: int
+) -> list[StoreFinding]:
+    """Return a page of what the last scan of a store found, later than the row `after`.
+
+    Of these miners alone, if any are named.  Raises BadValue.
+    """
     if kind and kind not in FindingKind.values:
         raise BadValue(
             say("must be one of {kinds}").format(kinds=", ".join(FindingKind.values)), field="kind"
         )
     rows = store.findings.filter(pk__gt=after).select_related("store__tenant", "sector__miner").order_by("pk")
+    if miners:
+        rows = rows.filter(miner_id__in=miners)
     return list((rows.filter(kind=kind) if kind else rows)[:limit])
 
 

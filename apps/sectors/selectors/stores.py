@@ -60,7 +60,7 @@ def stores_visible(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
     """
     attached = Prefetch("attachments", queryset=_attachments(), to_attr="attached")
     stores = _measured(now - RATE_OVER).prefetch_related(attached)
-    return stores if viewer.is_operator else stores.filter(tenant_id=viewer.own_id)
+    return stores if viewer.sees_pool else stores.filter(tenant_id=viewer.own_id)
 
 
 def _attachments() -> QuerySet[StoreAttachment]:
@@ -86,7 +86,7 @@ ATTACHED: Final[Compiled[StoreAttachment]] = Compiled(
 
 def stores_read(viewer: Principal, *, now: datetime) -> list[Store]:
     """Return all of `stores_visible`; for the operator, whose alerts ask again and again, compiled once."""
-    if not viewer.is_operator:
+    if not viewer.sees_pool:
         return list(stores_visible(viewer, now=now))
     stores = STORES_ALL.rows(since=now - RATE_OVER)
     attached: dict[int, list[StoreAttachment]] = {}
@@ -239,7 +239,7 @@ def stores_unread(viewer: Principal, *, now: datetime) -> list[str]:
         worker__seen_at__gte=heard_since,
     )
     stores = Store.objects.filter(~Exists(reads))
-    stores = stores if viewer.is_operator else stores.filter(tenant_id=viewer.own_id)
+    stores = stores if viewer.sees_pool else stores.filter(tenant_id=viewer.own_id)
     return sorted(set(stores.values_list("name", flat=True)))
 
 
@@ -257,7 +257,7 @@ def store_orders(viewer: Principal, *, now: datetime) -> list[tuple[WorkerComman
     The name is empty of a store that is not attached yet, or that is forgotten.
     """
     rows = WorkerCommand.objects.filter(op__in=SHOWN, created_at__gt=now - ORDERS_S)
-    if not viewer.is_operator:
+    if not viewer.sees_pool:
         rows = rows.filter(worker__tenant_id=viewer.own_id)
     orders = list(rows.select_related("worker").order_by("-pk")[:ORDERS_SHOWN])
     found = [(order, (order.worker.tenant_id, order.args.get("uid", ""))) for order in orders]

@@ -25,7 +25,7 @@ def accounts_missing(names: Collection[str]) -> list[str]:
 def approvals_visible(viewer: Principal) -> QuerySet[AccountApproval]:
     """Return the requests of signers to serve an account, granted or open, that this caller may know of."""
     rows = AccountApproval.objects.select_related("signer_tenant", "account").order_by("created_at")
-    return rows if viewer.is_operator else rows.filter(account_id=viewer.own_id)
+    return rows if viewer.sees_pool else rows.filter(account_id=viewer.own_id)
 
 
 def approval_of(*, signer_tenant: Tenant, account: Tenant) -> AccountApproval:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     """Return the tenants that this caller may know of."""
     tenants = Tenant.objects.filter(deleted_at=None).order_by("name")
-    return tenants if viewer.is_operator else tenants.filter(pk=viewer.own_id)
+    return tenants if viewer.sees_pool else tenants.filter(pk=viewer.own_id)
 
 
 def operator_tenants() -> QuerySet[Tenant]:

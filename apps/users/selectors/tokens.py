@@ -72,8 +72,13 @@ def tokens_with_digests(digests: Collection[str]) -> list[str]:
 
 
 def tokens_visible(viewer: Principal) -> QuerySet[Token]:
-    """Return the tokens that this caller may know of, those never above its own level."""
+    """Return the tokens that this caller may know of, those never above its own level.
+
+    A token for some miners or signers sees itself: others name what they are limited to.
+    """
     tokens = Token.objects.select_related("tenant").order_by("created_at")
+    if viewer.is_partial:
+        return tokens.filter(pk=viewer.token_id) if viewer.token_id else tokens.none()
     if viewer.is_operator:
         return tokens
     return tokens.filter(tenant_id=viewer.own_id, perm__in=perms_up_to(viewer.perm), is_operator=False)

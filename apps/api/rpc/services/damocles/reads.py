@@ -99,7 +99,15 @@ def store_list(call: Call) -> list[Json]:
     """List the stores with what is kept free in them."""
     rows = stores_visible(call.principal, now=clock.now()).filter(tenant_id=call.principal.own_id)
     return [
-        answers.store_detail_form(store, store_reservations_list(store)) for store in rows.order_by("name")
+        answers.store_detail_form(
+            store,
+            [
+                one
+                for one in store_reservations_list(store)
+                if call.principal.may_mine(one.sector.miner.actor_id or 0)
+            ],
+        )
+        for store in rows.order_by("name")
     ]
 
 

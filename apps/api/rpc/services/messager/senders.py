@@ -40,7 +40,8 @@ def list_address(call: Call) -> list[dict[str, Any]]:
 
 def wallet_has(call: Call, address: Address) -> bool:
     """Return whether a signer holds this key for the caller."""
-    return sender_allowed(call.principal.tenant_id, address_format(address))
+    text = address_format(address)
+    return call.principal.may_sign_with(text) and sender_allowed(call.principal.tenant_id, text)
 
 
 def _own_sender(call: Call, address: Address) -> str:
