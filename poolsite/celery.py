@@ -22,8 +22,8 @@ from apps.core.redis_clients import redis_client
 
 log = structlog.get_logger(__name__)
 
-ALERTS_EVERY_S = 15.0
-"""How often the checks are evaluated for alerts."""
+PERIODIC = (("alerts.run", 15.0), ("users.expire", 600.0))
+"""Tasks that are sent whether heads come or not, each with the seconds between two."""
 
 QUEUES = ("head", "messages", "proving", "blocks", "io")
 """What a new head moves, the messager, proofs, block rounds, and everything that waits for others."""
@@ -83,34 +83,37 @@ class LifeStep(bootsteps.StartStopStep):
             self.timer = None
 
 
-class AlertsStep(bootsteps.StartStopStep):
-    """Has the checks evaluated every few seconds, whether heads come or not; of all workers one sends it."""
+class PeriodicStep(bootsteps.StartStopStep):
+    """Sends the tasks of `PERIODIC`, whether heads come or not; of all workers one sends each."""
 
     requires = ("celery.worker.components:Timer",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self.timer: Any = None
+        self.timers: list[Any] = []
 
     def start(self, parent: Any) -> None:
-        """Begin to send it."""
-        self.timer = parent.timer.call_repeatedly(ALERTS_EVERY_S, alerts_send)
+        """Begin to send them."""
+        self.timers = [
+            parent.timer.call_repeatedly(every_s, periodic_send, (task, every_s))
+            for task, every_s in PERIODIC
+        ]
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery's signature
-        """Stop sending it."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        """Stop sending them."""
+        for timer in self.timers:
+            timer.cancel()
+        self.timers = []
 
 
-def alerts_send() -> None:
-    """Send `alerts.run` unless a worker did so a moment ago."""
+def periodic_send(task: str, every_s: float) -> None:
+    """Send a task unless a worker did so a moment ago."""
     try:
-        if redis_client().set("poolsite:alerts", 1, nx=True, px=int(ALERTS_EVERY_S * 900)):
-            app.send_task("alerts.run", queue="io", retry=False, expires=ALERTS_EVERY_S)
+        if redis_client().set(f"poolsite:periodic:{task}", 1, nx=True, px=int(every_s * 900)):
+            app.send_task(task, queue="io", retry=False, expires=every_s)
     except (BrokerAway, RedisError, OSError) as error:
-        log.warning("alerts_not_sent", reason=str(error)[:200])
+        log.warning("task_not_sent", task=task, reason=str(error)[:200])
 
 
 app.steps["worker"].add(LifeStep)
-app.steps["worker"].add(AlertsStep)
+app.steps["worker"].add(PeriodicStep)

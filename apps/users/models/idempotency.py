@@ -23,6 +23,7 @@ class IdempotentAnswer(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["caller", "key"], name="one_answer_per_caller_and_key")
         ]
+        indexes = [models.Index(fields=["created_at"], name="answers_by_age")]
 
     def __str__(self) -> str:
         return f"{self.key}: {self.status}"

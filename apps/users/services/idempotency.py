@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 IN_PROGRESS_MAX: Final = timedelta(minutes=2)
 """A request that has not been answered for so long is in progress no more: its process was killed."""
 
+LIFETIME: Final = timedelta(days=7)
+"""Longer than an outage after which a client repeats its requests; later the same key is a new request."""
+
 
 def idempotent_answer_claim(*, caller: str, key: str, request: str) -> tuple[IdempotentAnswer, bool]:
     """Return the row of a caller's key, locked, and whether this request made it.
@@ -50,3 +53,12 @@ def idempotent_answer_reserve(
 def idempotent_answer_release(row: IdempotentAnswer) -> None:
     """Free the key of a request that changed nothing."""
     IdempotentAnswer.objects.filter(pk=row.pk, status=0).delete()
+
+
+def idempotent_answers_expire(*, now: datetime, limit: int) -> int:
+    """Delete the oldest answers whose lifetime is over; returns how many.
+
+    A key that was reserved and never answered is as old as the others then: nothing carries it out any more.
+    """
+    over = IdempotentAnswer.objects.filter(created_at__lt=now - LIFETIME).order_by("created_at")
+    return IdempotentAnswer.objects.filter(pk__in=over.values("pk")[:limit]).delete()[0]

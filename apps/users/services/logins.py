@@ -67,14 +67,19 @@ def passkey_login(
     source: str,
     now: datetime,
     person: User | None = None,
+    asked_at: datetime | None = None,
 ) -> User:
     """Verify a passkey's answer: as the second step of `person`, or in place of name and password.
+
+    With `asked_at`, when a stranger was asked, the answer counts only if the passkey was not used since.
 
     Raises LoginThrottled without looking at the answer, PasskeyRefused, LoginFailed for a closed account.
     """
     username = person.get_username() if person is not None else ""
     attempt = login_attempt_begin(username=username, source=source, now=now)
-    key = passkey_accept(answer=answer, challenge=challenge, place=place, now=now, user=person)
+    key = passkey_accept(
+        answer=answer, challenge=challenge, place=place, now=now, user=person, asked_at=asked_at
+    )
     if not key.user.is_active or not is_open(key.user):
         raise LoginFailed
     login_record(key.user, attempt=attempt, factor=Factor.PASSKEY)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext
 from webauthn import (
     generate_authentication_options,
@@ -140,10 +141,12 @@ def passkey_accept(
     now: datetime,
     user: User | None = None,
     must_verify: bool = False,
+    asked_at: datetime | None = None,
 ) -> Passkey:
     """Check a passkey's signature; with `user` it must be theirs and follows their password.
 
-    With `must_verify` it stands alone even so: the device has verified its owner.
+    With `must_verify` it stands alone even so: the device has verified its owner.  A challenge that no
+    session keeps was `asked_at` a time: a passkey that was used since may have answered it.
 
     Raises PasskeyRefused.
     """
@@ -166,8 +169,12 @@ def passkey_accept(
         )
     except WebAuthnException as error:
         raise PasskeyRefused(gettext("the passkey was rejected: {error}").format(error=error)) from None
+    unused = Passkey.objects.filter(pk=row.pk)
+    if asked_at is not None:
+        unused = unused.filter(Q(last_used_at=None) | Q(last_used_at__lt=asked_at))
     row.sign_count, row.last_used_at, row.is_synced = proved.new_sign_count, now, proved.credential_backed_up
-    row.save(update_fields=["sign_count", "last_used_at", "is_synced"])
+    if not unused.update(sign_count=row.sign_count, last_used_at=row.last_used_at, is_synced=row.is_synced):
+        raise PasskeyRefused(gettext("no passkey request is pending: try again"))
     return row
 
 

@@ -79,3 +79,12 @@ def sessions_end(user: User, *, but: str = "") -> int:
     rows.delete()
     access_change_publish()
     return len(keys)
+
+
+@transaction.atomic
+def sessions_expire(*, now: datetime, limit: int) -> int:
+    """Delete sessions that are over, those of nobody too, the oldest first; returns how many."""
+    over = Session.objects.filter(expire_date__lt=now).order_by("expire_date")
+    keys = list(over.values_list("session_key", flat=True)[:limit])
+    PersonSession.objects.filter(key__in=keys).delete()
+    return Session.objects.filter(session_key__in=keys, expire_date__lt=now).delete()[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from apps.core import clock
@@ -183,6 +184,31 @@ def test_a_passkeys_answer_is_taken_once():
         replay.post("/logout/")
         assert replay.post("/login/passkey/", {"answer": answer}).status_code == 422
         assert not is_in(replay)
+
+
+def test_asking_for_a_passkey_costs_the_pool_no_row():
+    for _ in range(3):
+        assert Client().post("/login/passkey/options/").status_code == 200
+
+    assert not Session.objects.exists()
+
+
+def test_a_strangers_passkey_answer_counts_for_a_few_minutes_and_once(monkeypatch):
+    people.person()
+    held = Authenticator()
+    passkey_added(signed_in(), held)
+    client, late = Client(), Client()
+    asked = client.post("/login/passkey/options/")
+    cookie = dict(client.cookies)
+    late.cookies.update(cookie)
+    answer = held.sign(json.loads(asked.content)["challenge"])
+
+    with monkeypatch.context() as patched:
+        patched.setattr("django.core.signing.time.time", lambda: NOW.timestamp() + 3600)
+        assert late.post("/login/passkey/", {"answer": answer}).status_code == 422
+    assert client.post("/login/passkey/", {"answer": answer}).status_code == 302
+    assert late.post("/login/passkey/", {"answer": answer}).status_code == 422
+    assert not is_in(late)
 
 
 def test_the_last_second_factor_takes_the_recovery_codes_with_it():

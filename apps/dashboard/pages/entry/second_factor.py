@@ -18,7 +18,13 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.forms import CodeForm
 from apps.dashboard.pages.entry.sign_in import PENDING, come_in, gate, login_page, next_page
-from apps.dashboard.passkeys import challenge_pop, place_of, question_json
+from apps.dashboard.passkeys import (
+    challenge_pop,
+    place_of,
+    question_json,
+    stranger_challenge,
+    stranger_question_json,
+)
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.users.selectors.people import passkeys_of, totp_confirmed, users_active
 from apps.users.services.logins import passkey_login, second_step_verify
@@ -81,7 +87,9 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
 @require_POST
 def passkey_options(request: HttpRequest) -> HttpResponse:
     """Start a check by passkey: of whoever owes the second step, else of anybody."""
-    return question_json(request, assertion_options_generate(pending_of(request), place=place_of(request)))
+    person = pending_of(request)
+    ask = question_json if person is not None else stranger_question_json
+    return ask(request, assertion_options_generate(person, place=place_of(request)))
 
 
 @require_POST
@@ -89,13 +97,16 @@ def passkey_options(request: HttpRequest) -> HttpResponse:
 def passkey(request: HttpRequest) -> HttpResponse:
     """Sign in with a passkey, alone or as the second factor; a refused one leads back to its page."""
     nul_bytes_refuse(request)
-    person, then = pending_of(request), next_page(request)
+    person, then, asked_at = pending_of(request), next_page(request), None
     if person is not None:
-        then = request.session[PENDING]["next"]
+        challenge, then = challenge_pop(request), request.session[PENDING]["next"]
+    else:
+        challenge, asked_at = stranger_challenge(request)
     try:
         owner = passkey_login(
             answer=request.POST.get("answer", ""),
-            challenge=challenge_pop(request),
+            challenge=challenge,
+            asked_at=asked_at,
             place=place_of(request),
             source=client_ip(request),
             now=clock.now(),
