@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 
 
@@ -19,3 +21,7 @@ class AlertEvent(models.TextChoices):
     REPEATED = "REPEATED", "still failing"
     ENDED = "ENDED", "passes again"
     TEST = "TEST", "test"
+
+
+FAILING: Final = (AlertEvent.STARTED, AlertEvent.REPEATED)
+"""Events that tell of a check that fails."""

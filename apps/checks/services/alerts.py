@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.services.channels import REPEATS_S
-from apps.checks.states import AlertEvent
+from apps.checks.states import FAILING, AlertEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +37,11 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
         for result in report.results
         if not result.passed
     ]
-    ended = list(open_ones.values())
-    Alert.objects.filter(pk__in=[row.pk for row in ended]).update(ended_at=now)
+    Alert.objects.filter(pk__in=[row.pk for row in open_ones.values()]).update(ended_at=now)
     results = {result.check.name: result for result in report.results}
     rows: list[Notification] = []
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True):
-        for alert, event in _events(channel, failing=failing, ended=ended, now=now):
+        for alert, event in _events(channel, failing=failing, now=now):
             rows.append(
                 _notification(
                     channel,
@@ -77,17 +77,16 @@ def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
 
 
 def _events(
-    channel: AlertChannel, *, failing: list[Alert], ended: list[Alert], now: datetime
+    channel: AlertChannel, *, failing: list[Alert], now: datetime
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
     A critical one that fails anew, after it passed, waits at most the shortest interval.
     """
-    names = {row.check_name for row in (*failing, *ended)}
+    for alert in _ended_untold(channel):
+        yield alert, AlertEvent.ENDED
     sent = Notification.objects.filter(
-        channel=channel,
-        alert__check_name__in=names,
-        event__in=[AlertEvent.STARTED, AlertEvent.REPEATED],
+        channel=channel, alert__check_name__in={row.check_name for row in failing}, event__in=FAILING
     )
     sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
     last = {row.alert.check_name: row for row in sent.select_related("alert").defer("body") if row.alert}
@@ -101,10 +100,15 @@ def _events(
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
         if before is None or now - before.created_at >= timedelta(seconds=wait_s):
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
-    for alert in ended:
-        before = last.get(alert.check_name)
-        if before is not None and before.alert_id == alert.pk:
-            yield alert, AlertEvent.ENDED
+
+
+def _ended_untold(channel: AlertChannel) -> list[Alert]:
+    """Return the alerts that ended, now or while the channel was off, and that it knows only as failing."""
+    of_alert = Notification.objects.filter(channel=channel, alert=OuterRef("pk"))
+    known = of_alert.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None)
+    rows = Alert.objects.exclude(ended_at=None).filter(Exists(known))
+    rows = rows.exclude(Exists(of_alert.filter(event=AlertEvent.ENDED)))
+    return list(rows.order_by("ended_at", "pk"))
 
 
 def _notification(

@@ -107,10 +107,16 @@ def channel_add(
 
 @transaction.atomic
 def channel_set(*, principal: Principal, channel: AlertChannel, is_enabled: bool) -> None:
-    """Switch a channel on or off; what waits for one that is off stays until it is on again."""
+    """Switch a channel on or off; what waits for one that is switched off is dropped, but for a test.
+
+    Once it is on again, the next evaluation writes what is true then: which checks fail, and which of those
+    that it was told of pass again.
+    """
     _allowed(principal)
     before, channel.is_enabled = channel.is_enabled, is_enabled
     channel.save(update_fields=["is_enabled"])
+    if not is_enabled:
+        channel.notifications.exclude(next_try_at=None).exclude(event=AlertEvent.TEST).delete()
     audit_record(
         principal=principal,
         action="alerts.channel.set",

@@ -23,6 +23,7 @@ BACKOFF: Final = timedelta(seconds=30)
 BACKOFF_MAX: Final = timedelta(hours=1)
 DELIVERY_WINDOW: Final = timedelta(hours=24)
 """A notification that is older is not sent; the page and a check name what was not delivered."""
+TOO_OLD: Final = "not sent within 24 hours"
 
 
 def notifications_deliver(*, now: Callable[[], datetime]) -> int:
@@ -31,6 +32,8 @@ def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     A channel that fails once is left until the next turn, so that one that is down does not delay the others.
     A process that dies between sending and noting sends it again, with the same id.
     """
+    outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
+    outdated.update(next_try_at=None, error=TOO_OLD)  # it waited for a channel that was off
     delivered, tried = 0, set[int]()
     rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None)
     for pk, channel in list(rows.order_by("pk").values_list("pk", "channel_id")):

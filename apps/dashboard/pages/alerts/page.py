@@ -30,7 +30,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from apps.checks.models import Alert, AlertChannel, Notification
     from apps.users.principals import Principal
@@ -94,25 +94,28 @@ def notification_label(row: Notification) -> StateLabel:
     )
 
 
-def alerts_verdict(data: PageData, channels: list[ChannelRow]) -> Verdict:
-    """Return one sentence: how many checks fail, and which channels are notified."""
+def alerts_verdict(data: PageData, channels: Sequence[AlertChannel]) -> Verdict:
+    """Return one sentence: how many checks fail, and how many channels are notified."""
     report = data.report
     failed = len(report.results) - report.passed
     say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."
-    recipients = gettext("Notifications go to {channels}.").format(channels=plural(len(channels), "channel"))
-    return Verdict(
-        say, recipients if channels else _("Nobody is notified: add a channel."), checked_text(report)
-    )
+    if notified := sum(row.is_enabled for row in channels):
+        recipients = gettext("Notifications go to {channels}.").format(channels=plural(notified, "channel"))
+    elif channels:
+        recipients = gettext("Nobody is notified: every channel is off.")
+    else:
+        recipients = gettext("Nobody is notified: add a channel.")
+    return Verdict(say, recipients, checked_text(report))
 
 
 def alerts_context(data: PageData) -> dict[str, Any]:
     """Everything on the page."""
     failing = {row.pk for row in channels_undelivered(data.at)}
     may_act = data.viewer.may("admin")
-    channels = [channel_row(row, failing=failing, may_act=may_act) for row in channels_all()]
+    channels = list(channels_all())
     return {
         "verdict": alerts_verdict(data, channels),
-        "channels": channels,
+        "channels": [channel_row(row, failing=failing, may_act=may_act) for row in channels],
         "alerts": [
             (row, alert_label(row), ((row.ended_at or data.at) - row.since).total_seconds())
             for row in alerts_recent(ALERTS_SHOWN)

@@ -14,9 +14,7 @@ from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
 
-from apps.checks.findings.results import Finding
 from apps.checks.models import Alert, AlertChannel, Notification
-from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import channels_undelivered
 from apps.checks.services import deliver
 from apps.checks.services.alerts import alerts_update
@@ -24,7 +22,6 @@ from apps.checks.services.channels import CLAIM, channel_add, channel_set
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.outgoing import notification_send
 from apps.checks.states import ChannelKind
-from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.models import AuditEntry
@@ -32,6 +29,7 @@ from apps.users.principals import SYSTEM
 from poolsite import celery
 from poolsite.settings.environment import email_from_url
 from tests import factories
+from tests.alerts import HOUR, SECRET_URL, T0, channel, report_of, told
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
 
@@ -39,10 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
-
-T0 = datetime(2026, 11, 21, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-SECRET_URL = "https://chat.example.com/hooks/T0PS3CRET"
 
 
 class Hook:
@@ -79,25 +73,6 @@ def hook() -> Iterator[Hook]:
     yield found
     found.server.shutdown()
     found.server.server_close()
-
-
-def channel(name: str = "ops", target: str = SECRET_URL, **values: Any) -> AlertChannel:
-    """A webhook of the operator."""
-    return channel_add(principal=SYSTEM, name=name, kind=ChannelKind.WEBHOOK, target=target, **values)
-
-
-def report_of(*failing: str) -> Report:
-    """An evaluation in which these checks fail."""
-    found = {
-        name: (Finding(name, f"{name} is wrong", "at http://10.0.0.7:1234 with token x"),) for name in failing
-    }
-    return Report(T0, tuple(Result(check, found.get(check.name, ())) for check in CHECKS))
-
-
-def told(at: datetime, *failing: str) -> list[tuple[str, str, str]]:
-    """Evaluate at a moment; what the channels are told."""
-    rows = alerts_update(report=report_of(*failing), pool="testnet", now=at)
-    return [(row.channel.name, str(row.event), row.body["check"]) for row in rows]
 
 
 def test_one_notification_when_a_check_starts_and_one_when_it_ends() -> None:

@@ -51,7 +51,7 @@ class MovingChain:
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Answer which pre-commits are there."""
         assert {method for method, _ in calls} == {"StateSectorPreCommitInfo"}
-        info = {"SealRandEpoch": 900, "SealedCID": None, "SealProof": 5}
+        info = {"SealRandEpoch": 900, "Expiration": 9_000, "SealedCID": None, "SealProof": 5}
         found = [self.deposits.get(params[1]) for _, params in calls]
         return [
             None if one is None else {"PreCommitEpoch": 990, "PreCommitDeposit": str(one), "Info": info}
