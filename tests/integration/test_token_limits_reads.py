@@ -106,7 +106,7 @@ def world(of_operator: bool) -> World:
         for model in apps.get_models():
             for field in model._meta.concrete_fields:
                 if field.related_model is Tenant:
-                    model.objects.filter(**{field.name: bob}).update(**{field.name: alice})
+                    model._default_manager.filter(**{field.name: bob}).update(**{field.name: alice})
     owner = people.tenant("bob" if of_operator else "alice")
     miner_grant(tenant=owner, actor_id=OTHER)
     signer_grant(tenant=owner, address=str(other.wallet.address))

@@ -59,7 +59,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
         piece.pk
         for packed in _due(miner, pieces, work)
         for piece in packed.pieces
-        if not has_good_terms(piece, work)
+        if not has_good_terms(piece, work=work)
     }
     if not work.policy.snap_up_first:
         return

@@ -146,7 +146,7 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
 
 def _may_begin(piece: Piece, work: SealingContext) -> bool:
     """Return whether a new sector may be begun for a piece; one whose terms no new sector can meet ends."""
-    if not has_good_terms(piece, work) or piece.has_unread_terms:
+    if not has_good_terms(piece, work=work) or piece.has_unread_terms:
         return False
     reason = lifetime_refusal([piece], height=work.head.height, network=work.network)
     if reason:
@@ -154,7 +154,7 @@ def _may_begin(piece: Piece, work: SealingContext) -> bool:
     return not reason
 
 
-def has_good_terms(piece: Piece, work: SealingContext) -> bool:
+def has_good_terms(piece: Piece, *, work: SealingContext) -> bool:
     """Return whether the chain takes a piece now; one whose terms are good no more ends."""
     head, finality = work.head, work.network.chain_finality
     reason = terms_check(piece, client=work.client, height=head.height, key=head.key, finality=finality)
