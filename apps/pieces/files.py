@@ -102,8 +102,10 @@ def file_locked(path: Path, *, flags: int = os.O_CREAT) -> Iterator[BinaryIO]:
 def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Callable[[int], None]) -> bool:
     """Write what comes at `at`, and report to `note` how many bytes are on the disk; it overwrites.
 
-    Returns whether it was all; False if it goes beyond `most`.  Raises OSError when the sender left.
+    Returns whether it was all; False if it goes beyond `most`.  Raises OSError when the sender left, DiskFull
+    once the reserve is touched: the pool's database may lie on the same disk.
     """
+    room_require(0)
     file.seek(at)
     file.truncate(at)
     noted = at
@@ -117,6 +119,7 @@ def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Cal
             at += len(chunk)
             if at - noted >= SYNC_BYTES:
                 noted = _synced(file, at, note)
+                room_require(0)
         return True
     finally:
         _synced(file, at, note)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def data_restore(piece: Piece, *, source: Source) -> None:
     """Store a piece's raw bytes again if they have its commitment; nothing is kept of others.
 
-    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed.
+    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed, DiskFull.
     """
     if is_kept(piece):
         return

@@ -15,7 +15,7 @@ from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.miners.selectors.miners import miner_principal
 from apps.pieces.errors import CommitmentFailed, PieceBusy, PieceTooLarge
-from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
+from apps.pieces.files import bytes_write, piece_opened, piece_unlink
 from apps.pieces.selectors import pieces_unfinished, uploads_idle
 from apps.pieces.services.checks import piece_check
 from apps.pieces.services.uploads import piece_change_publish, piece_discard, upload_begin
@@ -73,7 +73,6 @@ def _fetch(piece: Piece) -> None:
         piece.refresh_from_db(fields=["state"])
         if piece.state != PieceState.FETCHING:
             raise PieceBusy
-        room_require(piece.payload_size or 0)
         with url_opened(piece.source_url) as response:
             try:
                 fits = bytes_write(file, response, at=0, most=piece.room, note=lambda _: None)

@@ -101,7 +101,7 @@ def spec_check(miner: Miner, *, spec: PieceSpec) -> None:
         most = unpadded_bytes(room or miner.sector_size)
         if spec.payload_size > most:
             raise PieceTooLarge(most)
-        room_require(spec.payload_size)
+    room_require(spec.payload_size or 0)
 
 
 def upload_begin(
@@ -157,7 +157,7 @@ def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> 
     """Return the piece with the next part of its resumable upload written, and whether it is complete.
 
     Bytes that came before the sender left stay and count.  Raises BadOffset, PieceBusy, PieceTooLarge,
-    UploadIncomplete, and with the last part what `piece_check` does.
+    UploadIncomplete, DiskFull, and with the last part what `piece_check` does.
     """
     if piece.state != PieceState.UPLOADING:
         raise BadOffset(piece.received)
@@ -183,7 +183,8 @@ def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
 def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     """Write what comes from `offset` on; returns how many bytes there are.
 
-    Raises BadOffset, PieceBusy, PieceTooLarge, UploadIncomplete; PieceUnknown if it was removed this moment.
+    Raises BadOffset, PieceBusy, PieceTooLarge, UploadIncomplete, DiskFull; PieceUnknown if it was removed
+    this moment.
     """
     most = piece.room if piece.payload_size is None else piece.payload_size
     with piece_opened(piece) as file:
