@@ -20,6 +20,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("chain.facts", "head"),
     HeadStep("messages.select", "messages", "apps.messages.due.SELECT"),
     HeadStep("pieces.tidy", "io", "apps.pieces.due.TIDY"),
+    HeadStep("pieces.fetch", "io", "apps.pieces.due.FETCH"),
     HeadStep("pieces.deliver", "io", "apps.pieces.due.DELIVER"),
     HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),

@@ -172,10 +172,22 @@ def deliveries_due(
 
 
 def pieces_unfinished(*, received_before: datetime) -> list[Piece]:
-    """Return the pieces that are to be downloaded, and those without a commitment since a moment."""
+    """Return the pieces without a commitment since a moment."""
     late = Piece.objects.filter(state=PieceState.RECEIVED, state_since__lt=received_before)
-    rows = late | Piece.objects.filter(state=PieceState.FETCHING)
-    return list(rows.select_related("miner__tenant").order_by("pk"))
+    return list(late.select_related("miner__tenant").order_by("pk"))
+
+
+def pieces_fetchable(*, without: Collection[int], tenants: Collection[int]) -> list[Piece]:
+    """Return the next piece to download of each tenant but these; `without` are rows that are left out."""
+    rows = Piece.objects.filter(state=PieceState.FETCHING).exclude(pk__in=without)
+    rows = rows.exclude(miner__tenant__in=tenants).select_related("miner__tenant")
+    return list(rows.order_by("miner__tenant", "pk").distinct("miner__tenant"))
+
+
+def pieces_fetching(keys: Collection[int]) -> set[int]:
+    """Return which of these rows are still to be downloaded."""
+    rows = Piece.objects.filter(pk__in=keys, state=PieceState.FETCHING)
+    return set(rows.values_list("pk", flat=True))
 
 
 def uploads_idle(*, single_before: datetime, resumable_before: datetime) -> list[Piece]:

@@ -17,6 +17,7 @@ from apps.core.errors import BadValue
 from apps.pieces.socket_watch import SocketWatch
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
 CONNECT_S: Final = 10.0
@@ -75,8 +76,11 @@ class Body:
 
 
 @contextmanager
-def url_opened(url: str) -> Iterator[Body]:
-    """Return the body of a URL, redirects followed, ready to be read.  Raises SourceAway."""
+def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Body]:
+    """Return the body of a URL, redirects followed, ready to be read, unless `stop` is set.
+
+    Raises SourceAway.
+    """
     connection: HTTPConnection | None = None
     reason = ""
     try:
@@ -85,7 +89,7 @@ def url_opened(url: str) -> Iterator[Body]:
             connection = url_connect(url)
             parts = urlsplit(url)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S)
+            watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
             with watch.started():
                 try:
                     connection.request(

@@ -7,14 +7,22 @@ from celery import shared_task
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.pieces.services.deliveries import deliveries_send
+from apps.pieces.services.fetches import pieces_fetch
 from apps.pieces.services.retention import pieces_tidy
 
 
 @shared_task(name="pieces.tidy")
 @single_flight
 def pieces_tidy_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Download, compute, clear away."""
+    """Compute commitments, clear away."""
     pieces_tidy(now=clock.now())
+
+
+@shared_task(name="pieces.fetch")
+@single_flight
+def pieces_fetch_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Download: beside the rest, as a source may be slow."""
+    pieces_fetch()
 
 
 @shared_task(name="pieces.deliver")

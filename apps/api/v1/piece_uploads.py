@@ -23,7 +23,7 @@ from apps.core.errors import BadValue
 from apps.core.streams import STREAM_MAX_BYTES
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.selectors import upload_get
-from apps.pieces.services.retention import piece_fetch_begin
+from apps.pieces.services.fetches import piece_fetch_begin
 from apps.pieces.services.uploads import (
     PieceSpec,
     part_upload,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.pieces.files import Source
     from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
 
 NOWHERE: Final = Q(sector_number=None) | Q(state=PieceState.ENDED)
 """Pieces that no sector needs."""
@@ -214,6 +217,17 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
 def _received_note(piece: Piece, received: int) -> None:
     piece.received = received
     Piece.objects.filter(pk=piece.pk).update(received=received, updated_at=clock.now())
+
+
+def piece_fail(piece: Piece, *, reason: str) -> None:
+    """End a piece that did not become one: its row says why, and then its bytes go."""
+    piece.refresh_from_db()
+    advance(
+        piece, "FAIL", error=reason[:1000], has_data=False, state_since=clock.now(), updated_at=clock.now()
+    )
+    piece_unlink(piece)
+    piece_change_publish(piece)
+    log.warning("piece_failed", piece=str(piece.uuid), reason=reason[:200])
 
 
 def piece_discard(piece: Piece) -> None:

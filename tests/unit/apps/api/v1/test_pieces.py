@@ -13,6 +13,7 @@ import pytest
 
 from apps.core import clock
 from apps.pieces.models import Piece
+from apps.pieces.services.fetches import pieces_fetch
 from apps.pieces.services.retention import RESUMABLE_RETENTION, SINGLE_RETENTION, UNCHECKED, pieces_tidy
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commd_cid
@@ -346,11 +347,12 @@ def test_a_piece_is_fetched_from_a_url(client, miner, folder, settings, http_byt
     path, by = "/api/v1/miners/f02001/pieces:fetch", people.bearer(people.token("write"))
 
     private = client.post(path, body, content_type="application/json", headers=by)
-    pieces_tidy(now=clock.now())
+    pieces_fetch()
     refused = Piece.objects.get(uuid=private.json()["uuid"])
     settings.PIECE_URLS_PRIVATE = True
     fetched = client.post(path, body, content_type="application/json", headers=by)
-    pieces_tidy(now=clock.now())
+    pieces_fetch()
+    pieces_tidy(now=clock.now() + UNCHECKED * 2)
 
     assert (refused.state, refused.error) == ("FAILED", "its host has no public address")
     row = Piece.objects.get(uuid=fetched.json()["uuid"])

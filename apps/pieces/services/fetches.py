@@ -1,0 +1,143 @@
+"""Downloads of pieces from URLs, some side by side: a slow source holds up its own tenant alone."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from django.utils.translation import gettext
+
+from apps.chain.node.isolation import for_each_isolated
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.core.transitions import advance
+from apps.pieces.errors import PieceTooLarge
+from apps.pieces.files import bytes_write, piece_opened
+from apps.pieces.selectors import pieces_fetchable, pieces_fetching
+from apps.pieces.services.uploads import piece_change_publish, piece_fail, upload_begin
+from apps.pieces.sources import SourceAway, url_check, url_opened
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.pieces.models import Piece
+    from apps.pieces.services.uploads import PieceSpec
+    from apps.users.principals import Principal
+
+AT_ONCE: Final = 4
+"""Downloads side by side, each of another tenant."""
+POLL_S: Final = 2.0
+"""Pause before further ones are read, and removed ones stopped, while others are under way."""
+
+
+def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal) -> Piece:
+    """Note a piece that is to be downloaded.  Raises BadValue and what `spec_check` does."""
+    url_check(url)
+    return upload_begin(miner, spec=spec, by=by, source_url=url)
+
+
+def pieces_fetch() -> None:
+    """Download what is to be downloaded until nothing is; a failure is noted and its bytes go."""
+    fetches = _Fetches()
+    try:
+        while fetches.begin_due():
+            fetches.end_done()
+    finally:  # some are left only if the database is away: all are downloaded again
+        fetches.stop()
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """One piece that is being downloaded."""
+
+    piece: Piece
+    held: ExitStack
+    """Its file, locked until the row says how it went."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+
+class _Fetches:
+    """Downloads side by side: threads write, and only the caller's thread uses the database."""
+
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch")
+        self.in_progress: dict[Future[int], _Fetch] = {}
+        self.passed_over: set[int] = set()
+        """Rows that another process has, or that failed unexpectedly: left to another pass."""
+        self.turns: dict[int, int] = {}
+        """Tenants by their last turn: who had none for longest is next."""
+        self._turn = count(1)
+
+    def begin_due(self) -> bool:
+        """Begin what is due while there is room; return whether anything is under way."""
+        tenants = [one.piece.miner.tenant_id for one in self.in_progress.values()]
+        rows = pieces_fetchable(without=self.passed_over, tenants=tenants)
+        rows.sort(key=lambda piece: (self.turns.get(piece.miner.tenant_id, 0), piece.pk))
+        for_each_isolated(rows[: AT_ONCE - len(tenants)], self._begin, event="piece_not_fetched")
+        return bool(self.in_progress)
+
+    def _begin(self, piece: Piece) -> None:
+        self.turns[piece.miner.tenant_id] = next(self._turn)
+        self.passed_over.add(piece.pk)
+        with ExitStack() as stack:
+            file = stack.enter_context(piece_opened(piece))
+            if not pieces_fetching([piece.pk]):  # removed, or downloaded, by another process
+                return
+            fetch = _Fetch(piece, stack.pop_all())
+        self.in_progress[self.threads.submit(partial(_download, piece, file, fetch.stopped))] = fetch
+
+    def end_done(self) -> None:
+        """Wait for one or more to end, a moment at most, and note how they went; stop those removed."""
+        done, others = wait(self.in_progress, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        for_each_isolated(done, self._end, event="piece_not_fetched")
+        wanted = pieces_fetching([self.in_progress[one].piece.pk for one in others])
+        for one in others:
+            if self.in_progress[one].piece.pk not in wanted:
+                self.in_progress[one].stopped.set()
+
+    def _end(self, future: Future[int]) -> None:
+        fetch = self.in_progress.pop(future)
+        piece = fetch.piece
+        with fetch.held:
+            try:
+                size = future.result()
+            except (DomainError, SourceAway) as error:
+                if pieces_fetching([piece.pk]):
+                    piece_fail(piece, reason=str(error))
+                return
+            now = clock.now()
+            advance(piece, "RECEIVE", received=size, payload_size=size, state_since=now, updated_at=now)
+            piece_change_publish(piece)
+
+    def stop(self) -> None:
+        """End what is under way."""
+        for fetch in self.in_progress.values():
+            fetch.stopped.set()
+        self.threads.shutdown()
+        for fetch in self.in_progress.values():
+            fetch.held.close()
+
+
+def _download(piece: Piece, file: BinaryIO, stop: threading.Event) -> int:
+    """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull."""
+    with url_opened(piece.source_url, stop=stop) as response:
+        try:
+            fits = bytes_write(file, response, at=0, most=piece.room, note=lambda _: None)
+        except OSError as error:
+            raise SourceAway(
+                gettext("the download could not be written: {error}").format(error=type(error).__name__)
+            ) from None
+        if not fits:
+            raise PieceTooLarge(piece.room)
+    size = file.tell()
+    if not size or (piece.payload_size or size) != size:
+        raise SourceAway(
+            gettext("{size} of {payload_size} bytes were received").format(
+                size=size, payload_size=piece.payload_size or gettext("an unknown number of")
+            )
+        )
+    return size

@@ -1,0 +1,153 @@
+"""Downloads side by side: whom a slow source holds up, and what ends it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core.errors import DomainError
+from apps.pieces.files import piece_path
+from apps.pieces.models import Piece
+from apps.pieces.services import fetches
+from apps.pieces.services.fetches import pieces_fetch
+from apps.pieces.services.uploads import piece_remove
+from apps.pieces.sources import SourceAway
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.django_db
+
+DATA = b"bytes from elsewhere"
+
+
+class Sources:
+    """What URLs give: those with `slow` nothing until they are let go, or stopped."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.let_go = threading.Event()
+
+    @contextmanager
+    def opened(self, url: str, *, stop: threading.Event) -> Iterator[Any]:
+        self.began.append(url)
+        yield _Source(self, url, stop)
+
+
+class _Source:
+    def __init__(self, sources: Sources, url: str, stop: threading.Event) -> None:
+        self.sources, self.url, self.stop = sources, url, stop
+        self.left = DATA
+
+    def read(self, _size: int) -> bytes:
+        if "last" in self.url:
+            self.sources.let_go.set()
+        if "slow" in self.url:
+            for _ in range(1000):
+                if self.stop.wait(0.02):
+                    raise SourceAway("the transfer was stopped")
+                if self.sources.let_go.is_set():
+                    break
+            else:
+                raise SourceAway("held up")
+        data, self.left = self.left, b""
+        return data
+
+
+@pytest.fixture
+def sources(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sources:
+    settings.PIECES_DIR = str(tmp_path)
+    monkeypatch.setattr(fetches, "POLL_S", 0.05)
+    found = Sources()
+    monkeypatch.setattr(fetches, "url_opened", found.opened)
+    return found
+
+
+def wanted(of: Any, *names: str) -> list[Piece]:
+    return [
+        factories.piece(of, state="FETCHING", padded_size=0, payload_size=None, source_url=name)
+        for name in names
+    ]
+
+
+def test_a_slow_source_holds_up_its_own_tenant_alone(sources: Sources) -> None:
+    alice, bob = factories.miner(of="alice"), factories.miner(of="bob")
+    wanted(alice, "slow", "later")
+    wanted(bob, "first", "last")
+
+    pieces_fetch()
+
+    assert sorted(sources.began[:2]) == ["first", "slow"]
+    assert sources.began[2:] == ["last", "later"]
+    assert set(Piece.objects.values_list("state", "payload_size")) == {("RECEIVED", len(DATA))}
+    assert all(piece_path(piece).read_bytes() == DATA for piece in Piece.objects.all())
+
+
+def test_who_had_no_turn_for_longest_is_next(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetches, "AT_ONCE", 1)
+    wanted(factories.miner(of="alice"), "a1", "a2", "a3")
+    wanted(factories.miner(of="bob"), "b1", "b2")
+
+    pieces_fetch()
+
+    assert sources.began == ["a1", "b1", "a2", "b2", "a3"]
+
+
+def test_a_download_stops_when_its_piece_is_removed(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [piece] = wanted(factories.miner(), "slow")
+    real = fetches.wait
+
+    def removing(*args: Any, **data: Any) -> Any:
+        if Piece.objects.exists():
+            piece_remove(piece, by=people.principal())
+        return real(*args, **data)
+
+    monkeypatch.setattr(fetches, "wait", removing)
+
+    pieces_fetch()
+
+    assert not sources.let_go.is_set()
+    assert (list(Piece.objects.all()), list(tmp_path.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "error", [SourceAway("it is gone"), DomainError("it is gone"), OSError("it is gone")]
+)
+def test_a_download_that_fails_says_why(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    [piece] = wanted(factories.miner(), "x")
+
+    def read(*_: Any) -> bytes:
+        raise error
+
+    monkeypatch.setattr(_Source, "read", read)
+
+    pieces_fetch()
+
+    piece.refresh_from_db()
+    assert (piece.state, list(tmp_path.iterdir())) == ("FAILED", [])
+    assert ("OSError" if isinstance(error, OSError) else "it is gone") in piece.error
+
+
+def test_what_is_under_way_is_stopped_when_the_pass_breaks_off(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [piece] = wanted(factories.miner(), "slow")
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise ConnectionError
+
+    monkeypatch.setattr(fetches, "wait", away)
+
+    with pytest.raises(ConnectionError):
+        pieces_fetch()
+    assert not sources.let_go.is_set()
+    assert Piece.objects.get(pk=piece.pk).state == "FETCHING"
