@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apps.pieces.errors import PieceSealed
-from apps.pieces.files import bytes_read, is_kept, piece_path
+from apps.pieces.files import bytes_read, is_stored, piece_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ class PieceBytes:
 
 def piece_data(piece: Piece, wanted: PieceRange | None) -> PieceBytes:
     """Return a piece's bytes, or those of a range.  Raises PieceSealed where they are not kept."""
-    if not is_kept(piece):
+    if not is_stored(piece):
         raise PieceSealed
     span = wanted or PieceRange(0, piece.payload_size or 0)
     return PieceBytes(span.count, bytes_read(piece_path(piece), first=span.first, count=span.count))

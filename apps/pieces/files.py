@@ -37,7 +37,7 @@ def piece_path(piece: Piece) -> Path:
     return Path(settings.PIECES_DIR) / str(piece.uuid)
 
 
-def is_kept(piece: Piece) -> bool:
+def is_stored(piece: Piece) -> bool:
     """Return whether the raw bytes are kept here: by the row, and by the disk, which may be an older copy."""
     try:
         return piece.has_data and piece_path(piece).stat().st_size == piece.payload_size

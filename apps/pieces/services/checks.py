@@ -11,7 +11,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
-from apps.pieces.files import is_kept, piece_path, piece_unlink, piece_whole
+from apps.pieces.files import is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
 from apps.pieces.services.restored_data import piece_data_lock
@@ -86,7 +86,7 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
         raise PieceBusy
     with transaction.atomic():
         piece_data_lock(same)
-        if not is_kept(same):
+        if not is_stored(same):
             piece_unlink(same)
             piece_path(same).hardlink_to(piece_path(piece))  # a kill leaves both: it is checked once more
             Piece.objects.filter(pk=same.pk).update(

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
-from apps.pieces.files import bytes_write, file_locked, is_kept, piece_path, piece_unlink
+from apps.pieces.files import bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.models import Piece
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
 
     Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed, DiskFull.
     """
-    if is_kept(piece):
+    if is_stored(piece):
         return
     path = piece_path(piece).with_suffix(".unsealed")
     size = piece.payload_size or 0
@@ -63,7 +63,7 @@ def data_drop(piece: Piece) -> None:
 
 def data_loss_note(piece: Piece) -> None:
     """Note that a piece's bytes are not here, if its row says so and the disk does not."""
-    if piece.has_data and not is_kept(piece):
+    if piece.has_data and not is_stored(piece):
         _has_data_note(piece, is_here=False)
 
 

@@ -195,8 +195,8 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
             piece.refresh_from_db(fields=["received", "state"])
         except Piece.DoesNotExist:
             raise PieceUnknown(piece.uuid) from None
-        if (kept := file.seek(0, os.SEEK_END)) < piece.received:  # a kill while it was being removed
-            _received_note(piece, kept)
+        if (size := file.seek(0, os.SEEK_END)) < piece.received:  # a kill while it was being removed
+            _received_note(piece, size)
         if offset != piece.received or piece.state != PieceState.UPLOADING:
             raise BadOffset(piece.received)
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.destinations import target_of
-from apps.pieces.files import is_kept
+from apps.pieces.files import is_stored
 from apps.pieces.selectors import piece_placed
 from apps.pieces.services.deliveries import delivery_fail, delivery_request
 from apps.pieces.states import DeliveryState
@@ -55,7 +55,7 @@ def piece_deliver(order: UnsealOrder, *, market: str, by: Principal, now: dateti
     delivery = delivery_request(piece, target=target, first=first, num_bytes=order.size, by=by, now=now)
     if delivery.state in ENDED:
         return ENDED[DeliveryState(delivery.state)]
-    return UPLOADING if is_kept(piece) else _unsealing(piece, delivery, now=now)
+    return UPLOADING if is_stored(piece) else _unsealing(piece, delivery, now=now)
 
 
 def _unsealing(piece: Piece, delivery: PieceDelivery, *, now: datetime) -> str:
@@ -70,4 +70,4 @@ def _unsealing(piece: Piece, delivery: PieceDelivery, *, now: datetime) -> str:
 
 def is_kept_unsealed(by: Principal, *, miner: str, piece_cid: str, number: int) -> bool:
     """Return whether a piece's bytes are here.  Raises MinerUnknown, PieceUnknown."""
-    return is_kept(piece_placed(miner_get(by, miner), number, piece_cid))
+    return is_stored(piece_placed(miner_get(by, miner), number, piece_cid))

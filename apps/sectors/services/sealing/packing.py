@@ -135,9 +135,9 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
     for packed in pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue
-        kept_out = {piece.pk for piece in packed.pieces if not _may_begin(piece, work)}
-        if kept_out:
-            unfit |= kept_out
+        refused = {piece.pk for piece in packed.pieces if not _may_begin(piece, work)}
+        if refused:
+            unfit |= refused
             continue
         allocated = numbers_allocated(work.client, miner.address)
         sector_pack(miner, packed=packed, work=work, allocated=allocated)

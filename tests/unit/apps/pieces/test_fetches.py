@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -102,14 +103,13 @@ def test_a_download_stops_when_its_piece_is_removed(
     sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [piece] = wanted(factories.miner(), "slow")
-    real = fetches.wait
 
     def removing(*args: Any, **data: Any) -> Any:
         if Piece.objects.exists():
             piece_remove(piece, by=people.principal())
-        return real(*args, **data)
+        return wait(*args, **data)
 
-    monkeypatch.setattr(fetches, "wait", removing)
+    monkeypatch.setattr("apps.pieces.services.fetches.wait", removing)
 
     pieces_fetch()
 
@@ -145,7 +145,7 @@ def test_what_is_under_way_is_stopped_when_the_pass_breaks_off(
     def away(*_: Any, **__: Any) -> Any:
         raise ConnectionError
 
-    monkeypatch.setattr(fetches, "wait", away)
+    monkeypatch.setattr("apps.pieces.services.fetches.wait", away)
 
     with pytest.raises(ConnectionError):
         pieces_fetch()
