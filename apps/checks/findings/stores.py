@@ -14,7 +14,12 @@ from apps.checks.findings.text import at_least, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.damocles import has_plan
 from apps.sectors.selectors.hosts import proves_windows, stores_of_workers, worker_is_away
-from apps.sectors.selectors.store_checks import bad_files_text, copies_bad_of, sectors_bad_in
+from apps.sectors.selectors.store_checks import (
+    BAD_COUNTED_MAX,
+    bad_files_text,
+    copies_bad_of,
+    sectors_bad_in,
+)
 from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
@@ -81,8 +86,10 @@ def _sectors_text(many: int) -> str:
 
 def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int) -> int:
     """Return how many sectors lie in stores: those counted, or what hosts told where that is only a part."""
+    if counted <= LOST_COUNTED_MAX or data.viewer.miners:  # hosts' own counts are of all miners
+        return counted
     reported = sum(store.sectors for store in data.stores if store.name in missing.get(store.tenant_id, ()))
-    return counted if counted <= LOST_COUNTED_MAX else max(counted, reported)
+    return max(counted, reported)
 
 
 def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: Sequence[Worker]) -> str:
@@ -156,7 +163,8 @@ def _waiting_text(data: CheckData) -> str:
 def copies_bad(data: CheckData) -> Iterator[Finding]:
     """Sectors whose files a check found damaged, by store; those that are proved from there become faulty."""
     found = copies_bad_of(data.stores, miners=data.viewer.miners) if data.rare.copies_bad else {}
-    proved = sectors_bad_in(found)
+    proved = sectors_bad_in(found, miners=data.viewer.miners)
+    is_cut = sum(map(len, proved.values())) > BAD_COUNTED_MAX
     miners = {miner.pk: miner for miner in data.miners}
     named_elsewhere = {(row.miner_id, row.number) for rows in data.bad_sectors.values() for row in rows}
     for store_pk, bad in found.items():
@@ -171,7 +179,8 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
             say("{miner} / {number}: {first}; rebuild it, then check its files again").format(
                 miner=first.sector.miner, number=first.sector.number, first=bad_files_text(first)
             ),
-            count=bad.count,
+            count=min(bad.count, BAD_COUNTED_MAX),
+            has_more=bad.count > BAD_COUNTED_MAX or (is_cut and len(proved[store_pk]) < bad.count),
             link=Link("store", (str(store.uuid),)),
             per_day=sum(data.fault_fee_per_day(miners[pk], count) for pk, count in counts.items()),
             acts=sectors_rebuild(own),
@@ -203,7 +212,9 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
         proved = proved.filter(state=SectorState.PROVING, active=True).order_by()
         counts = Counter(proved.values_list("miner_id", flat=True)[: COUNTED_MAX + 1])
         counted = counts.total()
-        many = counted if counted <= COUNTED_MAX else max(counted, store.sectors)
+        many = counted
+        if counted > COUNTED_MAX and not data.viewer.miners:  # the hosts' count is of all miners
+            many = max(counted, store.sectors)
         miners = {miner.pk: miner for miner in data.miners}
         yield Finding(
             f"unproven-{store.pk}",

@@ -190,17 +190,20 @@ def copies_bad_of(stores: Collection[Store], *, miners: Collection[int] = ()) ->
     return {pk: BadCopies(count, copies[first]) for pk, count, first in found if first in copies}
 
 
-def sectors_bad_in(stores: Collection[int]) -> dict[int, list[Sector]]:
+def sectors_bad_in(stores: Collection[int], *, miners: Collection[int] = ()) -> dict[int, list[Sector]]:
     """Return the proving sectors that are proved from damaged files in these stores, and not rebuilt now.
 
-    By the store's row, at most `BAD_COUNTED_MAX` in all.
+    By the store's row, up to one more than `BAD_COUNTED_MAX` in all; of these miners alone, if any are named.
     """
     found: dict[int, list[Sector]] = {pk: [] for pk in stores}
     if found:
         rows = SectorCopy.objects.filter(condition=CopyCondition.BAD, store__in=found)
         in_progress = PipelineRun.objects.filter(sector=OuterRef("sector")).exclude(state__in=RUNS_OVER)
         rows = rows.filter(sector__state=SectorState.PROVING, sector__store=F("store__name"))
-        for copy in _shown(_living(rows.exclude(Exists(in_progress)))).order_by("-pk")[:BAD_COUNTED_MAX]:
+        if miners:
+            rows = rows.filter(sector__miner__actor_id__in=miners)
+        rows = _shown(_living(rows.exclude(Exists(in_progress)))).order_by("-pk")
+        for copy in rows[: BAD_COUNTED_MAX + 1]:
             found[copy.store_id].append(copy.sector)
     return found
 

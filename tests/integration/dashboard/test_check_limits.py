@@ -20,19 +20,21 @@ from apps.dashboard.pages.today.stats import messages_foot
 from apps.dashboard.todo import cost_text, todo_sum, todos
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
-from apps.sectors.models import Store
+from apps.sectors.models import SectorCopy, Store, Worker
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.integration.dashboard.check_scenes_sealing import stores_unproven
-from tests.people import bearer, operator_token
+from tests.integration.dashboard.check_scenes_sealing import stores_away, stores_unproven
+from tests.people import bearer, operator_token, principal
 
 if TYPE_CHECKING:
     from django.test import Client
 
     from apps.checks.findings.results import Finding
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
 
 pytestmark = pytest.mark.django_db
 
@@ -59,9 +61,9 @@ def two_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"apps.checks.{module}.COUNTED_MAX", 2)
 
 
-def only(name: str) -> Finding:
+def only(name: str, viewer: Principal = SYSTEM) -> Finding:
     """The one finding of a check."""
-    result = evaluate_some([name], CheckData(SYSTEM)).result(name)
+    result = evaluate_some([name], CheckData(viewer)).result(name)
     assert result is not None
     [finding] = result.findings
     return finding
@@ -149,6 +151,83 @@ def test_store_without_prover_costs_what_all_its_sectors_cost() -> None:
 
     assert found.reason.startswith("12 sectors there")
     assert found.per_day == CheckData(SYSTEM).fault_fee_per_day(miner, 12) > 0
+
+
+@TWO
+def test_viewer_of_one_miner_pays_for_no_others_in_a_store() -> None:
+    stores_unproven(None)
+    [other] = CheckData(SYSTEM).miners
+    own = factories.miner(1500)
+    for miner in (other, own, own, own):
+        factories.sector(miner, state=SectorState.PROVING, active=True, store="fresh")
+    Store.objects.filter(name="fresh").update(sectors=50_000)
+
+    found = only("stores_unproven", principal(miners=(1500,)))
+
+    assert (found.per_day, found.has_more) == (CheckData(SYSTEM).fault_fee_per_day(own, 3), True)
+
+
+def test_viewer_of_one_miner_pays_for_no_others_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("apps.checks.findings.stores.LOST_COUNTED_MAX", 2)
+    stores_away(None)
+    own = factories.miner(1500)
+    for _ in range(3):
+        factories.sector(own, state=SectorState.PROVING, active=True, store="archive")
+    worker = Worker.objects.get(name="gone")
+    factories.store(worker, "archive")
+    Store.objects.update(sectors=50_000)
+    Worker.objects.update(seen_at=worker.seen_at)
+
+    found = only("stores_away", principal(miners=(1500,)))
+
+    assert found.say == "1 store with over 2 sectors unreachable"
+    assert (found.per_day, found.has_more) == (CheckData(SYSTEM).fault_fee_per_day(own, 3), True)
+
+
+def damaged(miner: Miner, store: Store) -> None:
+    """A sector that is proved from damaged files in a store."""
+    sector = factories.sector(miner, state=SectorState.PROVING, active=True, store=store.name)
+    SectorCopy.objects.create(sector=sector, store=store, condition="BAD", files=[], found_at=now())
+
+
+@pytest.fixture
+def two_bad_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to two damaged sectors are counted."""
+    for module in ("checks.findings.stores", "sectors.selectors.store_checks"):
+        monkeypatch.setattr(f"apps.{module}.BAD_COUNTED_MAX", 2)
+
+
+@pytest.mark.usefixtures("two_bad_counted")
+def test_damaged_sectors_beyond_those_counted() -> None:
+    miner, host = factories.miner(), factories.worker("box")
+    for name, many in (("older", 1), ("full", 3)):
+        store = factories.store(host, name)
+        for _ in range(many):
+            damaged(miner, store)
+
+    result = evaluate_some(["copies_bad"], CheckData(SYSTEM)).result("copies_bad")
+
+    assert result is not None
+    found = {one.say: (one.count, one.has_more) for one in result.findings}
+    assert found == {
+        "over 2 sectors in full with bad files": (2, True),
+        "1 sector in older with bad files": (1, True),  # found earlier than those that were priced
+    }
+
+
+@pytest.mark.usefixtures("two_bad_counted")
+def test_damage_of_other_miners_hides_no_price() -> None:
+    own, other = factories.miner(1500), factories.miner()
+    store = factories.store(factories.worker("box"), "archive")
+    for miner in (own, other, other, other):
+        damaged(miner, store)
+
+    found = only("copies_bad", principal(miners=(1500,)))
+
+    assert (found.count, found.has_more, len(found.acts)) == (1, False, 1)
+    assert found.per_day == CheckData(SYSTEM).fault_fee_per_day(own, 1) > 0
 
 
 def test_deposits_of_paused_sectors_are_those_of_their_sizes() -> None:
