@@ -15,7 +15,7 @@ from apps.checks.services.channels import REPEATS_S
 from apps.checks.states import FAILING, AlertEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
     from apps.checks.report.report import Report, Result
@@ -83,11 +83,10 @@ def _events(
 
     A critical one that fails anew, after it passed, waits at most the shortest interval.
     """
-    for alert in _ended_untold(channel):
+    names = {row.check_name for row in failing}
+    for alert in _ended_untold(channel, failing=names):
         yield alert, AlertEvent.ENDED
-    sent = Notification.objects.filter(
-        channel=channel, alert__check_name__in={row.check_name for row in failing}, event__in=FAILING
-    )
+    sent = Notification.objects.filter(channel=channel, alert__check_name__in=names, event__in=FAILING)
     sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
     last = {row.alert.check_name: row for row in sent.select_related("alert").defer("body") if row.alert}
     for alert in failing:
@@ -102,13 +101,18 @@ def _events(
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
 
 
-def _ended_untold(channel: AlertChannel) -> list[Alert]:
-    """Return the alerts that ended, now or while the channel was off, and that it knows only as failing."""
-    of_alert = Notification.objects.filter(channel=channel, alert=OuterRef("pk"))
-    known = of_alert.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None)
-    rows = Alert.objects.exclude(ended_at=None).filter(Exists(known))
-    rows = rows.exclude(Exists(of_alert.filter(event=AlertEvent.ENDED)))
-    return list(rows.order_by("ended_at", "pk"))
+def _ended_untold(channel: AlertChannel, *, failing: Collection[str]) -> list[Alert]:
+    """Return the alerts that ended, now or while the channel was off, and that it knows only as failing.
+
+    Of a check that fails anew it knows the truth, and of several alerts of one check the last is enough.
+    """
+    notified = Notification.objects.filter(channel=channel)
+    known = notified.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None)
+    rows = Alert.objects.exclude(ended_at=None).exclude(check_name__in=failing)
+    rows = rows.filter(Exists(known.filter(alert=OuterRef("pk"))))
+    rows = rows.exclude(Exists(notified.filter(alert=OuterRef("pk"), event=AlertEvent.ENDED)))
+    later = known.filter(alert__check_name=OuterRef("check_name"), alert__gt=OuterRef("pk"))
+    return list(rows.exclude(Exists(later)).order_by("ended_at", "pk"))
 
 
 def _notification(

@@ -61,6 +61,37 @@ def test_a_check_that_passed_while_its_channel_was_off_is_told_of_once(sent: lis
     assert [text.split(": ")[0] for text in sent] == ["[testnet] Critical", "[testnet] Passes again"]
 
 
+@pytest.mark.usefixtures("sent")
+def test_a_check_that_fails_anew_is_not_called_passed() -> None:
+    row = channel(repeat_s=86_400)
+    told(T0, "hosts_paused")
+    notifications_deliver(now=lambda: T0)
+    channel_set(principal=SYSTEM, channel=row, is_enabled=False)
+    told(T0 + timedelta(minutes=10))
+    told(T0 + timedelta(minutes=20), "hosts_paused")
+    channel_set(principal=SYSTEM, channel=row, is_enabled=True)
+
+    assert told(T0 + timedelta(minutes=30), "hosts_paused") == []
+    assert told(T0 + 24 * HOUR, "hosts_paused") == [("ops", "STARTED", "hosts_paused")]
+    assert told(T0 + 25 * HOUR) == [("ops", "ENDED", "hosts_paused")], "once, not for the first alert, too"
+    assert told(T0 + 26 * HOUR) == []
+
+
+@pytest.mark.usefixtures("sent")
+def test_a_check_that_failed_anew_meanwhile_and_passes_is_told_of_once() -> None:
+    row = channel(repeat_s=86_400)
+    told(T0, "hosts_paused")
+    notifications_deliver(now=lambda: T0)
+    channel_set(principal=SYSTEM, channel=row, is_enabled=False)
+    told(T0 + timedelta(minutes=10))
+    told(T0 + timedelta(minutes=20), "hosts_paused")
+    channel_set(principal=SYSTEM, channel=row, is_enabled=True)
+    told(T0 + timedelta(minutes=30), "hosts_paused")
+
+    assert told(T0 + HOUR) == [("ops", "ENDED", "hosts_paused")]
+    assert told(T0 + 2 * HOUR) == []
+
+
 def test_a_notification_that_waited_longer_than_a_day_is_not_sent(sent: list[str]) -> None:
     channel()
     told(T0, "fee_debt")
