@@ -132,12 +132,14 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
     """Clients' data that were asked for and could not be unsealed."""
     if not data.rare.unseals_failed:
         return
-    rows = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
+    rows, has_more = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
     if rows:
         first = rows[0]
         why = f"{first.miner.address}: {first.error or 'no reason given'}"
-        say = gettext("{pieces} could not be unsealed").format(pieces=plural(len(rows), "piece"))
-        yield Finding("unseals", say, why, count=len(rows))
+        say = gettext("{pieces} could not be unsealed").format(
+            pieces=at_least(len(rows), "piece", has_more=has_more)
+        )
+        yield Finding("unseals", say, why, count=len(rows), has_more=has_more)
 
 
 def pieces_failed(data: CheckData) -> Iterator[Finding]:

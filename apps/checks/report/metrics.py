@@ -54,7 +54,9 @@ class PoolCollector:
 def checks_figures(data: CheckData) -> Iterator[Metric]:
     """The list of checks, to alert on."""
     family = GaugeMetricFamily(
-        "poolsite_check_findings", "Objects that fail a check.", labels=["check", "severity"]
+        "poolsite_check_findings",
+        "Objects that fail a check; of very many only the first are counted.",
+        labels=["check", "severity"],
     )
     cost = GaugeMetricFamily(
         "poolsite_check_fil_per_day", "FIL that findings cost each day.", labels=["check"]

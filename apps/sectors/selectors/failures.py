@@ -143,7 +143,7 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
         _host_add(group, sector.job.sticky_worker)
     runs = list(runs_stopped(sectors).order_by("-paused_at", "-pk")[:FAILURES_MAX])
     miners = list(miners_visible(viewer))
-    unseals = unseals_failed(miners, since=since, limit=FAILURES_MAX)
+    unseals = unseals_failed(miners, since=since, limit=FAILURES_MAX)[0]
     hosts = _hosts_of([*(run.job_id for run in runs), *(job.pk for job in unseals)])
     for run in runs:
         step = run.step

@@ -52,18 +52,23 @@ def moves_failed(sectors: QuerySet[Sector], *, since: datetime) -> QuerySet[Stor
     return rows.select_related("sector__miner", "from_store", "to_store").order_by("-pk")
 
 
-def unseals_failed(miners: Sequence[Miner], *, since: datetime, limit: int) -> list[Job]:
-    """Return the jobs that could not unseal a piece since a moment, where no later one does."""
+def unseals_failed(miners: Sequence[Miner], *, since: datetime, limit: int) -> tuple[list[Job], bool]:
+    """Return the jobs that could not unseal a piece since a moment, where no later one does.
+
+    Of the newest `limit` that failed, and whether there are more.
+    """
     rows = Job.objects.filter(kind=JobKind.UNSEAL, state=JobState.FAILED, updated_at__gte=since)
-    found = list(rows.filter(miner__in=miners).select_related("miner").order_by("-pk")[:limit])
+    found = list(rows.filter(miner__in=miners).select_related("miner").order_by("-pk")[: limit + 1])
+    found, has_more = found[:limit], len(found) > limit
     if not found:
-        return []
+        return [], False
     pieces = {job.inputs.get("piece") for job in found}
     again = Job.objects.filter(kind=JobKind.UNSEAL, inputs__piece__in=list(pieces), pk__gt=found[-1].pk)
     newest: dict[str, int] = {}
     for key, piece in again.values_list("pk", "inputs__piece"):
         newest[piece] = max(newest.get(piece, 0), key)
-    return [job for job in found if newest.get(job.inputs.get("piece", ""), job.pk) == job.pk]
+    last = [job for job in found if newest.get(job.inputs.get("piece", ""), job.pk) == job.pk]
+    return last, has_more
 
 
 def compaction_place(message: Message) -> tuple[str, int]:

@@ -20,10 +20,12 @@ from apps.dashboard.pages.today.stats import messages_foot
 from apps.dashboard.todo import cost_text, todo_sum, todos
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
-from apps.sectors.models import SectorCopy, Store, Worker
+from apps.sectors.models import Job, SectorCopy, Store, Worker
+from apps.sectors.states import JobState
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.integration.dashboard.check_scenes_sealing import stores_away, stores_unproven
@@ -137,6 +139,19 @@ def test_messages_below_the_base_fee_beyond_those_counted() -> None:
     found = only("base_fee_above_cap")
 
     assert (found.say, found.count) == ("at least 2 messages with a fee cap below the base fee", 2)
+
+
+def test_pieces_that_could_not_be_unsealed_beyond_those_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.checks.findings.stopped.COUNTED_MAX", 2)
+    facts = {"kind": JobKind.UNSEAL, "state": JobState.FAILED, "stage": "UNSEAL", "lease_s": 60}
+    miner = factories.miner()
+    for piece in ("one", "two", "three"):
+        Job.objects.create(miner=miner, inputs={"piece": piece}, **facts)
+
+    found = only("unseals_failed")
+
+    assert (found.say, found.count) == ("at least 2 pieces could not be unsealed", 2)
+    assert found.has_more
 
 
 @TWO
