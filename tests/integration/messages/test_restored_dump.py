@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+import psycopg2
 import pytest
 from django.db import connection
 
@@ -19,9 +23,10 @@ from tests.unit.apps.messages.recovery import heads, paid, without_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+OPERATIONS: Final = Path(__file__).parents[3] / "docs/operations.md"
 
 
 @pytest.fixture
@@ -46,9 +51,32 @@ def restore(file: str) -> None:
     name = str(connection.settings_dict["NAME"])
     program("createdb", f"{name}_restored")
     program("pg_restore", "--single-transaction", "--dbname", f"{name}_restored", file)
-    program("dropdb", "--force", name)  # other threads of the tests keep sessions
-    rename = f'ALTER DATABASE "{name}_restored" RENAME TO "{name}"'
-    program("psql", "--quiet", "--dbname=postgres", "--command", rename)
+    # other threads of the tests keep sessions
+    end = f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{name}'"
+    program("psql", "--quiet", "--output=/dev/null", "--dbname=postgres", "--command", end)
+    rename(name)
+    program("dropdb", f"{name}_replaced")
+
+
+def rename(name: str) -> None:
+    """Put the restored database in the place of this one, by the statements of docs/operations.md."""
+    [statements] = re.findall(r"--command='(ALTER DATABASE [^']*)'", OPERATIONS.read_text())
+    names = {"poolsite": name, "restored": f"{name}_restored", "replaced": f"{name}_replaced"}
+    statements = re.sub("|".join(names), lambda found: f'"{names[found[0]]}"', statements)
+    program("psql", "--quiet", "--dbname=postgres", "--command", statements)
+
+
+def test_refused_rename_leaves_the_pools_database(transactional_db: None) -> None:
+    name = str(connection.settings_dict["NAME"])
+    program("createdb", f"{name}_restored")
+    try:
+        here = connection.get_connection_params() | {"dbname": f"{name}_restored"}
+        here.pop("cursor_factory", None)
+        with closing(psycopg2.connect(**here)), pytest.raises(subprocess.CalledProcessError):
+            rename(name)
+        assert not Message.objects.exists(), "it can be read"
+    finally:
+        program("dropdb", f"{name}_restored")
 
 
 @pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
