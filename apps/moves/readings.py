@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Exists, OuterRef, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
@@ -42,7 +42,7 @@ from apps.sectors.models import (
 )
 from apps.sectors.onchain import precommits_read
 from apps.sectors.selectors.expirations import sectors_counted
-from apps.sectors.selectors.sectors import DEPOSIT_OVER
+from apps.sectors.selectors.sectors import numbers_precommitted
 from apps.sectors.states import OPEN_MOVES
 from apps.wallets.services.policies import policy_read
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
@@ -235,9 +235,7 @@ class MoveReadings:
         client, key, network = context.client, context.head.key, context.network
         # An aborted sector's deposit stays locked until its pre-commit expires.
         since = self.height - network.max_prove_commit_duration - network.chain_finality
-        rows = Sector.objects.filter(miner=miner).exclude(state__in=DEPOSIT_OVER - {SectorState.ABORTED})
-        rows = rows.filter(Q(state=SectorState.PRECOMMIT_SENT) | Q(precommit_epoch__gte=since))
-        numbers = list(rows.order_by().values_list("number", flat=True))
+        numbers = numbers_precommitted(miner, since=since)
         own = precommits_read(client, miner.address, numbers, key).values() if numbers else ()
         locked = deposits_locked(client, miner.address, key)
         total = int(miner.deposits) if locked is None else locked

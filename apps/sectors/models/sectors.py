@@ -123,6 +123,11 @@ class Sector(Named, Timestamped):
             models.Index(
                 fields=["tenant", "lost_uid"], name="sectors_lost", condition=~models.Q(lost_uid="")
             ),
+            models.Index(
+                fields=["miner", "precommit_epoch"],
+                name="sectors_aborted",
+                condition=models.Q(state="ABORTED"),
+            ),
             models.Index(fields=["expiration"], name="sectors_expiring", condition=models.Q(state="PROVING")),
             models.Index(
                 fields=["tenant", "expiration"],

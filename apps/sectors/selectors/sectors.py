@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from apps.miners.models import Miner
     from apps.sectors.models import PipelineRun, Worker
     from apps.users.principals import Principal
 
@@ -127,6 +128,18 @@ def sectors_in_messages(rows: QuerySet[Sector], keys: Collection[str]) -> QueryS
     """Return those of these sectors with a deposit on the chain that these messages are to commit."""
     found = rows.select_related(None).order_by().filter(commit_batch__message_id__in=keys)
     return found.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER)
+
+
+def numbers_precommitted(miner: Miner, *, since: int) -> list[int]:
+    """Return the numbers of a miner's sectors whose pre-commit may still lock a deposit: none before `since`.
+
+    That of an aborted sector does so until the pre-commit expires.
+    """
+    of_miner = Sector.objects.filter(miner=miner)
+    sent = Q(state=SectorState.PRECOMMIT_SENT) | Q(precommit_epoch__gte=since)
+    under_way = of_miner.exclude(state__in=FINAL_STATES).filter(sent)
+    aborted = of_miner.filter(state=SectorState.ABORTED, precommit_epoch__gte=since)
+    return [number for rows in (under_way, aborted) for number in rows.values_list("number", flat=True)]
 
 
 def resume_choices(sector: Sector) -> tuple[str, ...]:
