@@ -53,7 +53,8 @@ def _next_follow(row: ActiveSectors, *, limit: int, work: SealingContext) -> int
     if numbers:
         live = live_field(work.client, miner.address, work.network.proving.deadlines, work.head.key)
         among = proving.filter(number__range=(numbers[0], numbers[-1]))
-        proven_compare(miner, live=live, rows=_without_own(among, work), note=NOTE, work=work)
+        rows = _without_own(among, work)
+        proven_compare(miner, live=live, rows=rows, note=NOTE, work=work, waits_final=True)
     next_number = numbers[-1] + 1 if len(numbers) == limit else None
     ActiveSectors.objects.filter(pk=row.pk).update(next_number=next_number)
     return len(numbers)

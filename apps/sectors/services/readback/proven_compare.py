@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.miners.partition_facts import live_field
 from apps.sectors.models import JobEvent, Sector, Store
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
@@ -36,6 +37,8 @@ READ_MAX: Final = 500
 """Proven sectors of one question to the node."""
 SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 """Moves after which the row names the new store."""
+REPLICA_FACTS: Final = ("comm_r", "comm_d", "pieces", "key_comm_r")
+"""Columns that an update changes."""
 UPDATED: Final = "the chain has data in it, from a message unknown here: which data is not known"
 
 
@@ -46,10 +49,12 @@ def proven_compare(
     work: SealingContext,
     rows: QuerySet[Sector] | None = None,
     note: str = NOTE,
+    waits_final: bool = False,
 ) -> int:
     """Update rows of proven sectors, or all of a miner, from the chain; return how many changed.
 
-    Raises NodeRefused, NodeUnavailable.
+    `waits_final`: an end or an update counts only where the chain had it a finality ago, as nothing undoes
+    what it does to the row.  Raises NodeRefused, NodeUnavailable.
     """
     if rows is None:
         rows = Sector.objects.filter(miner=miner, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING])
@@ -59,13 +64,57 @@ def proven_compare(
         # Before the chain: what changes a row meanwhile is newer than what is read.
         before = list(rows.filter(number__in=numbers).order_by("pk"))
         found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
-        for row in before:
-            if row.number in found and (facts := _changed_facts(row, found[row.number])):
+        changed = {row: _changed_facts(row, found[row.number]) for row in before if row.number in found}
+        if waits_final:
+            _young_updates_drop(miner, changed, found=found, work=work)
+        for row, facts in changed.items():
+            if facts:
                 count += _row_change(row, facts, rows=rows, note=note, work=work)
-    for numbers in portions(known - live, READ_MAX):
+    for numbers in portions(_ended(miner, rows, known - live, waits_final=waits_final, work=work), READ_MAX):
         ended = rows.filter(number__in=numbers).order_by("pk")
         count += sum(_terminate(row, note=note, work=work) for row in ended)
     return count
+
+
+def _young_updates_drop(
+    miner: Miner,
+    changed: Mapping[Sector, dict[str, Any]],
+    *,
+    found: Mapping[int, OnSector],
+    work: SealingContext,
+) -> None:
+    """Leave out the updates that the chain did not have a finality ago."""
+    updated = [row for row, facts in changed.items() if "comm_r" in facts]
+    since = work.head.height - work.network.chain_finality
+    old = [row.number for row in updated if found[row.number].activation <= since]
+    then = sectors_proven_read(work.client, miner.address, old, _final_key(work)) if old else {}
+    for row in updated:
+        if row.number not in then or then[row.number].sealed_cid != found[row.number].sealed_cid:
+            for name in REPLICA_FACTS:
+                del changed[row][name]
+
+
+def _ended(
+    miner: Miner, rows: QuerySet[Sector], gone: BitField, *, waits_final: bool, work: SealingContext
+) -> BitField:
+    """Return the sectors that the chain has ended before their time, of those that are not live.
+
+    One whose activation is not final may be gone by a reorganisation alone.
+    """
+    if not gone:
+        return gone
+    height = work.head.height
+    due = rows.filter(expiration__gt=height, activation__lte=height - work.network.chain_finality)
+    ended = gone & bitfield_of(due.values_list("number", flat=True).iterator())
+    if waits_final and ended:
+        ended -= live_field(work.client, miner.address, work.network.proving.deadlines, _final_key(work))
+    return ended
+
+
+def _final_key(work: SealingContext) -> str:
+    """Return the key of the tipset a finality before the head: no reorganisation takes that back."""
+    height = max(work.head.height - work.network.chain_finality, 0)
+    return work.client.chain_get_tipset_by_height(height, work.head.key).key
 
 
 def places_compare(
@@ -181,13 +230,7 @@ def _run_stop(row: Sector, work: SealingContext) -> None:
 
 
 def _terminate(row: Sector, *, note: str, work: SealingContext) -> bool:
-    """End a sector that the chain has ended before its time; one with a change under way ends by that.
-
-    One whose activation is not final may be gone by a reorganisation alone.
-    """
-    height = work.head.height
-    activation = height if row.activation is None else row.activation
-    is_over = (row.expiration or 0) <= height or activation > height - work.network.chain_finality
-    if is_over or row.changes.filter(state__in=OPEN_CHANGES).exists():
+    """End a sector that the chain has ended; one with a change under way ends by that."""
+    if row.changes.filter(state__in=OPEN_CHANGES).exists():
         return False
     return row_move(row, state=SectorState.TERMINATED, now=work.now, note=note, active=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.chain.node.tipsets import key_to_json
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.miners.models import ChainRoots, Miner
 from apps.sectors.models import (
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 SNAPPED = b"\x11" * 31 + b"\0"
 EXTENDED = 5_000_000
+FINAL_KEY = factories.cid("head 180")
+"""Of the tipset a finality, here 20 epochs, before the head, whose height is 200."""
 
 
 @dataclass
@@ -45,8 +49,20 @@ class Changed(Chain):
     changes: dict[int, dict[str, Any]] = field(default_factory=dict)
     meanwhile: Callable[[], object] = int
     """What happens while the node reads."""
+    before: Chain | None = None
+    """What it was a finality ago, if not the same."""
+
+    def chain_get_tipset_by_height(self, height: int, _key: str) -> Any:
+        return SimpleNamespace(key=factories.cid(f"head {height}"))
+
+    def do_StateMinerPartitions(self, miner: str, deadline: int, key: Any) -> Any:
+        if self.before is not None and key == key_to_json(FINAL_KEY):
+            return self.before.do_StateMinerPartitions(miner, deadline, key)
+        return super().do_StateMinerPartitions(miner, deadline, key)
 
     def state_miner_sectors(self, *given: Any) -> list[Any]:
+        if self.before is not None and given[-1] == FINAL_KEY:
+            return self.before.state_miner_sectors(*given)
         rows = super().state_miner_sectors(*given)
         self.meanwhile()
         return [row | self.changes.get(row["SectorNumber"], {}) for row in rows]
@@ -194,6 +210,31 @@ def test_a_row_that_changed_while_the_node_read_stays(miner: Miner) -> None:
 
     row.refresh_from_db()
     assert row.expiration == 900_001
+
+
+def test_what_a_reorganisation_may_take_back_ends_and_forgets_nothing(miner: Miner) -> None:
+    snapped, ended = sector(miner, 1), sector(miner, 2)
+    Sector.objects.filter(number=1).update(comm_d=b"d" * 32, pieces=[{"size": 2048}])
+    chain = of_chain(1)
+    chain.snap(1)
+    chain.changes[1]["Expiration"] = EXTENDED
+    chain.before = of_chain(1, 2)
+
+    proven_follow(at_head(chain))
+
+    snapped.refresh_from_db()
+    ended.refresh_from_db()
+    assert (bytes(snapped.comm_d or b""), snapped.pieces) == (b"d" * 32, [{"size": 2048}])
+    assert (bytes(snapped.comm_r or b""), snapped.key_comm_r) == (comm_r_of(1), None)
+    assert (snapped.expiration, ended.state) == (EXTENDED, "PROVING"), "the next comparison undoes the first"
+
+    chain.before = None
+    ActiveSectors.objects.update(next_number=0)
+    proven_follow(at_head(chain))
+
+    snapped.refresh_from_db()
+    ended.refresh_from_db()
+    assert (bytes(snapped.comm_r or b""), ended.state) == (SNAPPED, "TERMINATED")
 
 
 def test_a_sector_that_has_just_landed_is_not_ended(miner: Miner) -> None:
