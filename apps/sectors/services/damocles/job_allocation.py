@@ -14,9 +14,8 @@ from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_plan_note
 from apps.sectors.services.damocles.job_locks import FIRST_STAGES
 from apps.sectors.services.damocles.sectors import INTERACTIVE
-from apps.sectors.services.jobs.claim_rules import URGENCY
+from apps.sectors.services.jobs.claim_rules import URGENCY, free_filter
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
 
 if TYPE_CHECKING:
@@ -67,8 +66,8 @@ def _waiting(
     principal: Principal, spec: AllocateSpec, *, kind: JobKind, now: datetime
 ) -> Iterator[tuple[Job, Sector]]:
     """Return the jobs that a worker may take, the most urgent first."""
-    is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
-    rows = Job.objects.filter(is_free, kind=kind, stage=FIRST_STAGES[kind], miner__tenant_id=principal.own_id)
+    first = Q(kind=kind, stage=FIRST_STAGES[kind])
+    rows = Job.objects.filter(free_filter(now), first, miner__tenant_id=principal.own_id)
     for miners in filter(None, (spec.miners, principal.miners)):
         rows = rows.filter(miner__actor_id__in=miners)
     started = damocles_jobs_in_hand().exclude(begun_at=None)

@@ -22,6 +22,7 @@ from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.damocles.hosts import damocles_host_register, damocles_plan_note, may_take_work
+from apps.sectors.services.jobs.claim_rules import free_filter
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
@@ -92,7 +93,7 @@ def proofs_claim(
         among &= Q(inputs__post_proof__in=spec.post_proofs)
     for miners in filter(None, (spec.miners, principal.miners)):
         among &= Q(miner__actor_id__in=miners)
-    among &= ~Q(pk__in=_unplaced(principal, among))
+    among &= ~Q(pk__in=_unplaced(principal, among, now))
     claim = Claim(
         worker_id=str(worker.uuid),
         boot_id=worker.boot_id,
@@ -108,12 +109,12 @@ def proofs_claim(
     return [_shown(job) for job in jobs.order_by("-time_sensitive", "pk")]
 
 
-def _unplaced(principal: Principal, among: Q) -> list[int]:
+def _unplaced(principal: Principal, among: Q, now: datetime) -> list[int]:
     """Return the free proofs with a sector of which no store is known.
 
     A damocles-worker makes no proof at all then; a prover of the pool's looks for the files itself.
     """
-    free = Job.objects.filter(among, state=JobState.READY, miner__tenant_id=principal.own_id)
+    free = Job.objects.filter(among, free_filter(now), miner__tenant_id=principal.own_id)
     found = []
     for job in free.only("miner", "inputs"):
         inputs = document_decode(WindowPostInputs, job.inputs) if job.inputs else None

@@ -58,12 +58,16 @@ def new_sectors_filter(takes: NewSectors) -> Q:
     return matching
 
 
+def free_filter(now: datetime) -> Q:
+    """Return which jobs a host may be given: ready ones, and those whose lease has lapsed."""
+    return Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
+
+
 def jobs_choose(worker: Worker, *, among: Q, claim: Claim, now: datetime) -> list[int]:
     """Return the keys of the jobs, the most urgent of what the worker may have, that a claim is for."""
-    is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
     is_its = Q(sticky_worker=None) | Q(sticky_worker=worker)
     others = [kind for kind in claim.kinds if kind != JobKind.SEAL]
     is_asked = Q(kind=JobKind.SEAL, stage__in=list(claim.stages)) | Q(kind__in=others)
-    free = Job.objects.filter(among, is_free, is_its, is_asked)
+    free = Job.objects.filter(among, free_filter(now), is_its, is_asked)
     mine = free.filter(miner__tenant_id=worker.tenant_id)
     return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])

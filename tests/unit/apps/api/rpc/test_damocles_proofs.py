@@ -102,6 +102,18 @@ def test_a_worker_gets_no_proof_of_a_sector_without_a_store(line: Line, miner: M
     assert [one["Id"].partition(".")[0] for one in allocated(line)] == [str(job.uuid)]
 
 
+def test_a_lapsed_lease_of_a_sector_without_a_store_goes_to_no_worker(line: Line, miner: Miner) -> None:
+    factories.sector(miner, number=7, state="PROVING", comm_r=COMM_R)
+    job = offered(miner)
+    lapsed = {"worker": factories.worker("prover-1"), "lease_until": clock.now() - timedelta(seconds=1)}
+    Job.objects.filter(pk=job.pk).update(state="LEASED", lease_token=1, **lapsed)
+
+    assert allocated(line) == []
+
+    Sector.objects.filter(number=7).update(store="hot")
+    assert len(allocated(line)) == 1
+
+
 @pytest.mark.parametrize(
     ("spec", "count"),
     [
