@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 READY_S = 300.0
 """How long a child may take until its first line: a cold machine compiles its kernels before."""
 SILENCE_S = 900.0
-"""How long a request to one of ours may go without an answer or progress."""
+"""How long a request may go without an answer or progress, if its program tells any."""
 RESTART_PAUSE_S = 3.0
 """Least time between two starts of one child."""
 STOP_S = 5.0
@@ -73,12 +73,11 @@ class ChildSpec:
     silence_s: float | None = None
     """How long a request may go without an answer or progress; None: as long as `patience_s` says."""
 
-    @property
-    def patience_s(self) -> float:
-        """Return the longest silence; an own program has no progress to tell, and may take any time."""
+    def patience_s(self, *, has_told: bool = False) -> float:
+        """Return the longest silence; an own program that has told no progress may take any time."""
         if self.silence_s is not None:
             return self.silence_s
-        return math.inf if self.command else SILENCE_S
+        return math.inf if self.command and not has_told else SILENCE_S
 
     def argv(self) -> list[str]:
         """Return the command line."""
@@ -96,6 +95,8 @@ class _Call:
     answer: Future[Any]
     progress: Progress
     seen: float
+    has_told: bool = False
+    """Whether the child has told progress."""
 
 
 class ProcessorChild:
@@ -183,10 +184,11 @@ class ProcessorChild:
             if not is_wanted():
                 self._leave(number)
                 raise CallGivenUp(f"{stage.name}: cancelled")
-            left = call.seen + self._spec.patience_s - time.monotonic()
+            patience_s = self._spec.patience_s(has_told=call.has_told)
+            left = call.seen + patience_s - time.monotonic()
             if left <= 0:
                 self.kill()
-                raise ChildTimeout(f"{stage.name}: no heartbeat for {self._spec.patience_s:.0f} s")
+                raise ChildTimeout(f"{stage.name}: no heartbeat for {patience_s:.0f} s")
             try:
                 return call.answer.result(min(left, 1.0))
             except FutureTimeout:
@@ -235,7 +237,9 @@ class ProcessorChild:
             if call is None:
                 return
             call.seen = time.monotonic()
-            if "progress" not in answer:
+            if "progress" in answer:
+                call.has_told = True
+            else:
                 del self._calls[number]
             is_over = self._is_left and not self._calls
         if "progress" in answer:

@@ -156,7 +156,21 @@ def test_an_own_program_may_be_silent_for_any_time(tmp_path, open_pool, monkeypa
     spec = StageProcessor(stage="tree_d", command=command).spec({})
 
     assert open_pool(spec).call("tree_d", TASK).comm_d == bytes([7]) * 32
-    assert ChildSpec(("tree_d",)).patience_s == 0.1, "ours tells how far it is"
+    assert ChildSpec(("tree_d",)).patience_s() == 0.1, "ours tells how far it is"
+
+
+def test_an_own_program_that_has_told_progress_may_not_fall_silent(tmp_path, open_pool, monkeypatch):
+    monkeypatch.setattr("workers.processors.pool_child.SILENCE_S", 0.1)
+    body = """
+    request = json.loads(sys.stdin.readline())
+    print(json.dumps({"id": request["id"], "progress": {"done": 1, "total": 9}}), flush=True)
+    time.sleep(20)
+    """
+    command = foreign(tmp_path, GREET + textwrap.dedent(body)).command
+    spec = StageProcessor(stage="tree_d", command=command).spec({})
+
+    with pytest.raises(ChildTimeout, match="no heartbeat"):
+        open_pool(spec).call("tree_d", TASK)
 
 
 HANGS_ON = """
