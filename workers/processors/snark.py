@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -191,22 +190,24 @@ def _keys_of(spec: CircuitSpec, progress: Progress = no_progress) -> tuple[Provi
     while not _loading.acquire(timeout=WAIT_S):  # two tasks at once would load the same points twice
         progress(0, 1)
     try:
-        return _keys_load(_KeyRequest(spec, lambda *_: progress(0, 1)))
+        held = _keys_held(spec)
+        if not held:
+            held.append(_keys_load(spec, lambda *_: progress(0, 1)))
+        return held[0]
     finally:
         _loading.release()
 
 
-@dataclass(frozen=True, slots=True)
-class _KeyRequest:
-    spec: CircuitSpec
-    progress: Progress = field(compare=False)
-
-
 @lru_cache(maxsize=4)
-def _keys_load(request: _KeyRequest) -> tuple[ProvingKey, VerifyingKey]:
+def _keys_held(_spec: CircuitSpec) -> list[tuple[ProvingKey, VerifyingKey]]:
+    """Return where a circuit's keys are kept once loaded; `progress` is not: it may hold a task's proofs."""
+    return []
+
+
+def _keys_load(spec: CircuitSpec, progress: Progress) -> tuple[ProvingKey, VerifyingKey]:
     try:
-        key = key_open(request.spec, threads=thread_count(), progress=request.progress)
-        return key, verifying_key_decode(parameters_open(request.spec).verifying_key())
+        key = key_open(spec, threads=thread_count(), progress=progress)
+        return key, verifying_key_decode(parameters_open(spec).verifying_key())
     except (ParametersMissing, BadParameters) as error:
         raise BadInput(str(error)) from None
     except OSError as error:
@@ -215,7 +216,7 @@ def _keys_load(request: _KeyRequest) -> tuple[ProvingKey, VerifyingKey]:
 
 def _forget(spec: CircuitSpec) -> None:
     with _loading:
-        _keys_load.cache_clear()
+        _keys_held.cache_clear()
         conversion_forget(spec)
 
 

@@ -131,7 +131,7 @@ def test_without_parameters_a_groth16_proof_names_the_file(updated, monkeypatch)
     snap_encode.run(task)
     monkeypatch.setenv(SNARK_VARIABLE, "groth16")
     monkeypatch.setenv(FOLDER_VARIABLE, str(sector.folder / "none"))
-    snark._keys_load.cache_clear()  # another test of this process may have had them
+    snark._keys_held.cache_clear()  # another test of this process may have had them
 
     with pytest.raises(BadInput, match=r"the parameters of update for sectors of 2048 bytes are missing"):
         snap_prove.run(prove_task(task, update))

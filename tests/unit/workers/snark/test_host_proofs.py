@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -51,9 +53,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("POOLSITE_VAR", str(tmp_path / "var"))
     (tmp_path / "cache").mkdir()
-    processor._keys_load.cache_clear()
+    processor._keys_held.cache_clear()
     yield tmp_path / "cache"
-    processor._keys_load.cache_clear()
+    processor._keys_held.cache_clear()
 
 
 @pytest.fixture
@@ -84,10 +86,23 @@ def test_window_post_is_groth16_that_the_chain_takes(with_parameters, task, monk
     assert measured_seconds(WINDOW)
 
 
+def test_keys_that_stay_loaded_keep_nothing_of_the_task(with_parameters):
+    class Told:
+        def __call__(self, done: int, total: int) -> None: ...
+
+    told = Told()
+    keys, is_left = processor._keys_of(WINDOW, told), weakref.ref(told)
+    del told
+    gc.collect()
+
+    assert is_left() is None
+    assert processor._keys_of(WINDOW) is keys, "loaded once"
+
+
 def test_damaged_conversion_is_noticed_and_made_again(with_parameters, task, monkeypatch):
     monkeypatch.setenv(SNARK_VARIABLE, "groth16")
     processor._keys_of(WINDOW)
-    processor._keys_load.cache_clear()
+    processor._keys_held.cache_clear()
     conversion = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
     data = bytearray((conversion / "l.npy").read_bytes())
     data[200_000] ^= 1
