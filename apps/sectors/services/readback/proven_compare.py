@@ -95,17 +95,17 @@ def _young_updates_drop(
 
 
 def _ended(
-    miner: Miner, rows: QuerySet[Sector], gone: BitField, *, waits_final: bool, work: SealingContext
+    miner: Miner, rows: QuerySet[Sector], missing: BitField, *, waits_final: bool, work: SealingContext
 ) -> BitField:
     """Return the sectors that the chain has ended before their time, of those that are not live.
 
     One whose activation is not final may be gone by a reorganisation alone.
     """
-    if not gone:
-        return gone
+    if not missing:
+        return missing
     height = work.head.height
     due = rows.filter(expiration__gt=height, activation__lte=height - work.network.chain_finality)
-    ended = gone & bitfield_of(due.values_list("number", flat=True).iterator())
+    ended = missing & bitfield_of(due.values_list("number", flat=True).iterator())
     if waits_final and ended:
         ended -= live_field(work.client, miner.address, work.network.proving.deadlines, _final_key(work))
     return ended
