@@ -226,7 +226,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 def _read(answer: httpx.Response) -> Any:
     """Return the JSON of an answer.  Raises ConsoleAway, ConsoleRefused."""
     if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
-        raise ConsoleAway(f"the console answered with status {answer.status_code}")
+        raise ConsoleAway(f"the console answered with status {answer.status_code}{_why(answer)}")
     try:
         data = answer.json() if answer.content else None
     except ValueError:
@@ -234,3 +234,11 @@ def _read(answer: httpx.Response) -> Any:
     if answer.status_code >= 400:
         raise refusal_of(answer.status_code, data if isinstance(data, dict) else {})
     return data
+
+
+def _why(answer: httpx.Response) -> str:
+    """Return the console's own words of why it does not do something now; empty if there are none."""
+    try:
+        return f": {answer.json()['message']}"
+    except (ValueError, LookupError, TypeError):
+        return ""

@@ -39,6 +39,12 @@ class LeaseLapsed(NotReachable):
         super().__init__(gettext("this lease ran out: report again after the next heartbeat"), field="token")
 
 
+class NoRoomYet(NotReachable):
+    """The console's disk is full: what a host has made is wanted as soon as there is room."""
+
+    code = "disk_full"
+
+
 class OutOfOrder(Conflict):
     """The report's number is not the next one."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline.specs import Owner, StageSpec, StoreUse
+from poolsite.wire.pipeline.specs import Owner, Retries, StageSpec, StoreUse
 
 
 class UnsealState(StrEnum):
@@ -48,6 +48,7 @@ UNSEALING: Final[tuple[StageSpec, ...]] = (
         next=UnsealState.FETCHED,
         done="Bytes uploaded",
         slots=1,
+        retries=Retries(attempts_max=30, pause_max_s=3600),  # for most of a day: to unseal again costs hours
     ),
     StageSpec(
         state=UnsealState.FETCHED, stage=UnsealStage.FETCHED, owner=Owner.NOBODY, label="Bytes fetched"

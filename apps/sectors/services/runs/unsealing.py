@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core.disk import DiskFull
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.pieces.files import room_require
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.pieces.services.restored_data import data_drop, data_loss_note, data_restore, piece_data_lock
 from apps.pieces.states import PieceState
-from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, StateDiffers
+from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, NoRoomYet, StateDiffers
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
 from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.policy import sealing_policy
@@ -43,7 +45,7 @@ OPEN: Final = (JobState.READY, JobState.LEASED, JobState.WAITING, JobState.PAUSE
 def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Job:
     """Have a piece unsealed; the job that is under way is returned for each further request.
 
-    A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed.
+    A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed, DiskFull.
     """
     piece_data_lock(piece)
     data_loss_note(piece)
@@ -68,6 +70,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
         ).format(sector=sector)
         raise NotUnsealed(reason, field="piece_cid")
     hosts = _hosts_of_store(sector)
+    room_require(piece.payload_size or 0)
     spec = UNSEAL_NEXT[UnsealState.SEALED]
     job = Job.objects.create(
         kind=JobKind.UNSEAL,
@@ -88,7 +91,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
 @transaction.atomic
 def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
-    """Have the piece of a job that failed unsealed at once.  Raises NotUnsealed."""
+    """Have the piece of a job that failed unsealed at once.  Raises NotUnsealed, DiskFull."""
     piece = Piece.objects.select_related("miner__tenant").filter(uuid=job.inputs["piece"]).first()
     if piece is None:
         raise NotUnsealed(gettext("the piece no longer exists"), field="piece_cid")
@@ -180,7 +183,7 @@ def unseal_answer(job: Job) -> EventAnswer:
 def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     """Store the bytes that a host unsealed if they are the piece's; the same again changes nothing.
 
-    Raises JobUnknown, LeaseLost, UploadIncomplete, PieceBusy, PieceMismatch.
+    Raises JobUnknown, LeaseLost, NoRoomYet, UploadIncomplete, PieceBusy, PieceMismatch.
     """
     jobs = Job.objects.filter(kind=JobKind.UNSEAL, miner__tenant_id=tenant_id)
     job = jobs.filter(uuid=job_id).select_related("miner").first() if is_uuid(job_id) else None
@@ -188,7 +191,10 @@ def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) ->
         raise JobUnknown(job_id)
     if job.lease_token != token or job.stage != UnsealStage.UPLOAD:
         raise LeaseLost
-    data_restore(_piece_of(job), source=source)
+    try:
+        data_restore(_piece_of(job), source=source)
+    except DiskFull as error:  # no conflict, upon which a host would give up hours of work
+        raise NoRoomYet(error.reason) from None
 
 
 def unsealed_remove(sector: Sector, *, by: Principal) -> int:

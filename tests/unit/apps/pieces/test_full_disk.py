@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.api.errors import http_status
+from apps.core import clock
 from apps.core.disk import DiskFull
 from apps.pieces import files
 from apps.pieces.models import Piece
 from apps.pieces.services.restored_data import data_restore
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_upload, upload_begin
+from apps.sectors.errors.jobs import NoRoomYet
+from apps.sectors.models import Job
+from apps.sectors.services.runs.unsealing import unseal_request, unsealed_take
+from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories, people
 
 if TYPE_CHECKING:
@@ -87,3 +93,28 @@ def test_unsealed_bytes_end_too(miner: Miner, tmp_path: Path, filling: Callable[
     with pytest.raises(DiskFull):
         data_restore(piece, source=io.BytesIO(DATA))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_host_has_unsealed_is_taken_once_there_is_room(
+    miner: Miner, filling: Callable[[int], None]
+) -> None:
+    piece = factories.piece(
+        miner, state="ACTIVE", has_data=False, payload_size=300, sector_number=7, offset=0
+    )
+    sealed: dict[str, Any] = {"comm_d": bytes(32), "comm_r": bytes(32), "ticket": bytes(32)}
+    factories.sector(miner, number=7, state="PROVING", store="store", **sealed)
+    factories.worker(stores=["store"])
+    filling(0)
+    with pytest.raises(DiskFull, match="free up space"):  # before a host works on it for hours
+        unseal_request(piece, now=clock.now())
+    filling(1)
+    job = unseal_request(piece, now=clock.now())
+    Job.objects.update(stage="UPLOAD")
+
+    with pytest.raises(NoRoomYet, match="free up space") as refusal:
+        unsealed_take(
+            str(job.uuid), source=io.BytesIO(DATA), token=job.lease_token, tenant_id=miner.tenant_id
+        )
+    assert (http_status(refusal.value), refusal.value.code) == (503, "disk_full")
+    pauses = [WORKER_STAGES["UPLOAD"].retries.pause_after(number + 1) for number in range(29)]
+    assert sum(pauses) > 20 * 3600

@@ -15,10 +15,11 @@ from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer
 from poolsite.wire.job_reports import Release
 from workers.console import client
 from workers.console.client import VERSIONS_PAUSE_S, Console, tls_context
-from workers.console.refusals import VersionsDiffer
+from workers.console.refusals import ConsoleAway, VersionsDiffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 BEAT = Heartbeat(boot_id="b1")
 OLD: dict[str, Any] = {"code": "bad_value", "message": "unknown field", "field": "leftovers"}
@@ -120,3 +121,15 @@ def test_a_report_that_is_repeated_no_more_does_not_close_the_claims(line: Line)
     line.now += 2 * VERSIONS_PAUSE_S
 
     assert not line.console.is_behind
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [({"code": "disk_full", "message": "free up space", "field": ""}, "503: free up space"), (["x"], "503")],
+)
+def test_what_is_to_be_tried_later_names_the_reason(line: Line, tmp_path: Path, data: Any, said: str) -> None:
+    line.answer = 503, data
+    (tmp_path / "unsealed").write_bytes(b"x")
+
+    with pytest.raises(ConsoleAway, match=f"status {said}$"):
+        line.console.data_upload("j", tmp_path / "unsealed", token=1)
