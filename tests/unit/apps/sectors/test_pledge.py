@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 
 from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
@@ -107,3 +109,21 @@ def test_a_pledge_by_somebody_leaves_one_line_in_the_log():
 
     line = AuditEntry.objects.get(action="sector.pledge")
     assert (line.target, (line.after or {})["count"]) == (str(miner), "2 sectors")
+
+
+def test_an_upgrade_moves_what_no_host_has_begun_off_v1() -> None:
+    miner, host = factories.miner(), factories.worker()
+    pledged = factories.sector(miner, seal_proof=3)
+    given = factories.sector(miner, seal_proof=3)
+    Job.objects.filter(sector=given).update(state=JobState.LEASED)
+    others = [
+        factories.sector(miner, seal_proof=8),
+        given,
+        factories.sector(miner, seal_proof=3, held_by=host),
+        factories.sector(miner, seal_proof=3, state="PROVING"),
+    ]
+
+    import_module("apps.sectors.migrations.0019_seal_proofs_in_use").proofs_replace(apps, None)
+
+    assert Sector.objects.get(pk=pledged.pk).seal_proof == 8
+    assert [Sector.objects.get(pk=one.pk).seal_proof for one in others] == [8, 3, 3, 3]
