@@ -74,11 +74,16 @@ class _Fetches:
 
     def begin_due(self) -> bool:
         """Begin what is due while there is room; return whether anything is under way."""
+        # Again while rows are passed over: one that cannot be begun holds up no later one of its tenant.
+        while (room := AT_ONCE - len(self.in_progress)) and (rows := self._next_rows()):
+            for_each_isolated(rows[:room], self._begin, event="piece_not_fetched")
+        return bool(self.in_progress)
+
+    def _next_rows(self) -> list[Piece]:
+        """Return the next piece of each tenant of whom nothing is under way, in the order of their turns."""
         tenants = [one.piece.miner.tenant_id for one in self.in_progress.values()]
         rows = pieces_fetchable(without=self.passed_over, tenants=tenants)
-        rows.sort(key=lambda piece: (self.turns.get(piece.miner.tenant_id, 0), piece.pk))
-        for_each_isolated(rows[: AT_ONCE - len(tenants)], self._begin, event="piece_not_fetched")
-        return bool(self.in_progress)
+        return sorted(rows, key=lambda piece: (self.turns.get(piece.miner.tenant_id, 0), piece.pk))
 
     def _begin(self, piece: Piece) -> None:
         self.turns[piece.miner.tenant_id] = next(self._turn)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.errors import DomainError
-from apps.pieces.files import piece_path
+from apps.pieces.files import file_locked, piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
 from apps.pieces.services.fetches import pieces_fetch
@@ -97,6 +97,18 @@ def test_who_had_no_turn_for_longest_is_next(sources: Sources, monkeypatch: pyte
     pieces_fetch()
 
     assert sources.began == ["a1", "b1", "a2", "b2", "a3"]
+
+
+def test_downloads_that_cannot_begin_hold_up_no_later_ones(sources: Sources) -> None:
+    busy, broken, good, last = wanted(factories.miner(), "busy", "broken", "good", "last")
+    piece_path(broken).mkdir(parents=True)
+
+    with file_locked(piece_path(busy)):
+        pieces_fetch()
+
+    assert sources.began == ["good", "last"]
+    states = [Piece.objects.get(pk=one.pk).state for one in (busy, broken, good, last)]
+    assert states == ["FETCHING", "FETCHING", "RECEIVED", "RECEIVED"]
 
 
 def test_a_download_stops_when_its_piece_is_removed(
