@@ -74,3 +74,14 @@ def lifetime_refusal(pieces: Sequence[Piece], *, height: int, network: Network) 
         "no new sector fits its terms: it would have to live to epoch {least} or longer, and to epoch "
         "{most} at most"
     ).format(least=allowed.least, most=allowed.most)
+
+
+def fits_later(piece: Piece, *, height: int, network: Network) -> bool:
+    """Return whether a new sector that is begun later, at an epoch before its terms end, can meet them.
+
+    The later a sector begins, the longer it may live and the less of a term is lost before it activates: what
+    none meets at the last moment is met by none before.
+    """
+    if piece.last_epoch is not None:
+        height = max(height, piece.last_epoch - network.pre_commit_challenge_delay - 1)
+    return not lifetime_refusal([piece], height=height, network=network)

@@ -49,14 +49,20 @@ def terms_check(piece: Piece, *, client: ChainClient, height: int, key: str, fin
         return None
     except TermsMissing as missing:
         if piece.terms_missing_since is None:
-            _missing_note(piece, since=height, error=missing.reason)
+            _error_note(piece, since=height, error=missing.reason)
         return missing.reason if height - (piece.terms_missing_since or 0) >= finality else None
     if piece.terms_missing_since is not None:
-        _missing_note(piece, since=None, error="")
+        _error_note(piece, since=None, error="")
     return reason
 
 
-def _missing_note(piece: Piece, *, since: int | None, error: str) -> None:
+def wait_note(piece: Piece, *, reason: str) -> None:
+    """Note why a piece with good terms is in no sector yet; the first reason stays, as its numbers move."""
+    if not piece.error:
+        _error_note(piece, since=None, error=reason)
+
+
+def _error_note(piece: Piece, *, since: int | None, error: str) -> None:
     piece.terms_missing_since, piece.error = since, error
     Piece.objects.filter(pk=piece.pk).update(terms_missing_since=since, error=error, updated_at=clock.now())
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

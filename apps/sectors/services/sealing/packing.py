@@ -27,10 +27,10 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
-from apps.pieces.services.terms import terms_check, terms_note
+from apps.pieces.services.terms import terms_check, terms_note, wait_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
-from apps.sectors.lifetimes import lifetime_refusal
+from apps.sectors.lifetimes import fits_later, lifetime_refusal
 from apps.sectors.models import BatchSettings
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove
@@ -145,13 +145,21 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
 
 
 def _may_begin(piece: Piece, work: SealingContext) -> bool:
-    """Return whether a new sector may be begun for a piece; one whose terms no new sector can meet ends."""
+    """Return whether a new sector may be begun for a piece; one whose terms none can ever meet ends.
+
+    It waits if one that begins later can meet them, or a committed one that it may go into.
+    """
     if not has_good_terms(piece, work=work) or piece.has_unread_terms:
         return False
-    reason = lifetime_refusal([piece], height=work.head.height, network=work.network)
-    if reason:
+    height, network = work.head.height, work.network
+    reason = lifetime_refusal([piece], height=height, network=network)
+    if not reason:
+        return True
+    if work.policy.snap_up_first or fits_later(piece, height=height, network=network):
+        wait_note(piece, reason=reason)
+    else:
         piece_refuse(piece, reason=reason, work=work)
-    return not reason
+    return False
 
 
 def has_good_terms(piece: Piece, *, work: SealingContext) -> bool:

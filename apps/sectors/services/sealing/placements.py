@@ -69,8 +69,8 @@ def piece_start_epochs_read(miner: Miner, *, numbers: Sequence[int]) -> dict[int
 
 
 def piece_place(piece: Piece, *, number: int, offset: int, now: datetime) -> None:
-    """Note the sector that a piece goes into."""
-    _move(piece, "PACK", now=now, sector_number=number, offset=offset)
+    """Note the sector that a piece goes into; why it waited for one is over."""
+    _move(piece, "PACK", now=now, sector_number=number, offset=offset, error="")
 
 
 def placements_follow(*, height: int, network: Network, now: datetime) -> None:

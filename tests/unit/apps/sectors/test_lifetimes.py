@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.pieces.models import Piece
-from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
+from apps.sectors.lifetimes import expiration_choose, fits_later, lifetime_refusal
 from poolsite.filecoin.expiration import expiration_check
 from poolsite.filecoin.policy import MAINNET, TEST
 
@@ -103,3 +103,23 @@ def test_terms_that_were_not_read_fit_nothing() -> None:
     assert "does not report the terms of piece baga" in lifetime_refusal([piece], height=1, network=TEST)
     assert lifetime_refusal([Piece(deal=3)], height=1, network=TEST)
     assert not lifetime_refusal([Piece()], height=1, network=TEST)
+
+
+@pytest.mark.parametrize(
+    ("piece", "fits"),
+    [
+        (Piece(deal=1, end_epoch=NOW + (7 + 1275) * DAY, terms_epoch=NOW + 7 * DAY), True),
+        (Piece(deal=1, end_epoch=NOW + 1286 * DAY, terms_epoch=NOW + 7 * DAY), False),
+        (Piece(terms_epoch=NOW + 7 * DAY, **allocated(540, 540)), False),
+        (Piece(terms_epoch=NOW + 7 * DAY, **allocated(180, 190)), False),
+        (Piece(terms_epoch=NOW + 7 * DAY, start_epoch=NOW + DAY, deal=1, end_epoch=NOW + 1279 * DAY), False),
+        (Piece(**allocated(180, 190)), False),
+    ],
+)
+def test_what_no_sector_meets_now_may_fit_one_that_begins_later(piece: Piece, fits: bool) -> None:
+    assert lifetime_refusal([piece], height=NOW, network=MAINNET)
+    assert fits_later(piece, height=NOW, network=MAINNET) == fits
+
+    heights = range(NOW, NOW + 7 * DAY - 151, 97)
+    met = [not lifetime_refusal([piece], height=height, network=MAINNET) for height in heights]
+    assert met == sorted(met), "once it fits, it does until its terms end"

@@ -8,11 +8,13 @@ import pytest
 
 from apps.chain.models import Head
 from apps.pieces.models import Piece
+from apps.sectors.lifetimes import expirations_compute
 from apps.sectors.models import Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan, pieces_pack
-from tests import factories
+from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
 
@@ -34,9 +36,9 @@ def waiting(of: Any, chain: Registry, number: int, *, term_min: int, term_max: i
     return row
 
 
-def packed(chain: Registry) -> None:
+def packed(chain: Registry, height: int = HEIGHT) -> None:
     policy = SealingPolicy(pack_wait_s=0)
-    head = Head.objects.filter(height=HEIGHT).first() or factories.head(HEIGHT)
+    head = Head.objects.filter(height=height).first() or factories.head(height)
     client = cast("Any", chain)
     pieces_pack(SealingContext(client=client, network=NETWORK, head=head, now=NOON, policy=policy))
 
@@ -86,3 +88,31 @@ def test_what_would_begin_now_is_told_by_the_same_rule(miner: Any) -> None:
     factories.head(HEIGHT)
 
     assert len(packing_plan(miner)) == 2
+
+
+def test_a_piece_that_a_committed_sector_may_take_keeps_its_bytes(miner: Any) -> None:
+    batch_settings_set(miner, values={"snap_up_first": True}, by=people.principal())
+    piece = waiting(miner, chain := Registry(), 1, term_min=1, term_max=2)
+
+    packed(chain)
+    packed(chain)
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.has_data) == ("READY", True)
+    assert "no new sector fits its terms" in piece.error
+
+
+def test_a_deal_that_a_later_sector_meets_waits_for_it(miner: Any) -> None:
+    chain = Registry()
+    piece = factories.piece(miner, has_data=True, state_since=NOON, deal=5)
+    most = expirations_compute([], height=HEIGHT, network=NETWORK).most
+    proposal = {"Provider": f"f0{miner.actor_id}", "PieceCID": {"/": piece.piece_cid}, "PieceSize": 128}
+    chain.deals[5] = {"Proposal": {**proposal, "StartEpoch": HEIGHT + 500, "EndEpoch": most + 100}}
+
+    packed(chain, HEIGHT)
+    piece.refresh_from_db()
+    assert (piece.state, piece.error.startswith("no new sector fits its terms")) == ("READY", True)
+
+    packed(chain, HEIGHT + 100)
+    piece.refresh_from_db()
+    assert (piece.state, piece.error) == ("PACKED", "")
