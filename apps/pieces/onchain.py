@@ -23,22 +23,31 @@ def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
     actors/verifreg/src/lib.rs claim_allocations.
     """
     try:
-        return terms_ended(client, piece, height=height, key=key)
+        return terms_look_up(client, piece, height=height, key=key)[0]
     except (NodeRefused, TermsMissing) as refusal:
         return refusal.reason
 
 
-def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
-    """Return why a piece's terms are good no more; empty if they are.  Raises NodeRefused, TermsMissing."""
+def terms_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -> tuple[str, dict[str, int]]:
+    """Return why a piece's terms are good no more; else an empty text, and its terms as columns of its row.
+
+    Raises NodeRefused, TermsMissing.
+    """
     if piece.start_epoch is not None and piece.start_epoch <= height:
-        return gettext("it had to be active by epoch {start_epoch}, which has passed").format(
-            start_epoch=piece.start_epoch
-        )
+        reason = gettext("it had to be active by epoch {start_epoch}, which has passed")
+        return reason.format(start_epoch=piece.start_epoch), {}
+    parts = []
     if piece.allocation is not None and piece.client is not None:
-        reason = _allocation_refusal(client, piece, height=height, key=key)
+        reason, row = _allocation_look_up(client, piece, height=height, key=key)
         if reason:
-            return reason
-    return "" if piece.deal is None else _deal_refusal(client, piece, height=height, key=key)
+            return reason, {}
+        parts.append(_allocation_terms(row))
+    if piece.deal is not None:
+        reason, row = _deal_look_up(client, piece, height=height, key=key)
+        if reason:
+            return reason, {}
+        parts.append(_deal_terms(row))
+    return "", _joined(parts)
 
 
 def terms_read(client: ChainClient, piece: Piece, *, key: str) -> dict[str, int]:
@@ -46,20 +55,36 @@ def terms_read(client: ChainClient, piece: Piece, *, key: str) -> dict[str, int]
 
     Raises NodeRefused.
     """
-    terms, epochs = {}, []
+    parts = []
     if piece.allocation is not None and piece.client is not None:
         row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
         if row is not None:
-            terms = {"term_min": int(row["TermMin"]), "term_max": int(row["TermMax"])}
-            epochs.append(int(row["Expiration"]))
+            parts.append(_allocation_terms(row))
     if piece.deal is not None:
         row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
-        terms["end_epoch"] = int(row["EndEpoch"])
-        epochs.append(int(row["StartEpoch"]))
-    return terms | ({"terms_epoch": min(epochs)} if epochs else {})
+        parts.append(_deal_terms(row))
+    return _joined(parts)
 
 
-def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+def _allocation_terms(row: dict[str, Any]) -> dict[str, int]:
+    return {
+        "term_min": int(row["TermMin"]),
+        "term_max": int(row["TermMax"]),
+        "terms_epoch": int(row["Expiration"]),
+    }
+
+
+def _deal_terms(row: dict[str, Any]) -> dict[str, int]:
+    return {"end_epoch": int(row["EndEpoch"]), "terms_epoch": int(row["StartEpoch"])}
+
+
+def _joined(parts: list[dict[str, int]]) -> dict[str, int]:
+    """Join the terms of an allocation and a deal: the piece is to be active before the first of them ends."""
+    terms = {name: value for part in parts for name, value in part.items()}
+    return terms | ({"terms_epoch": min(part["terms_epoch"] for part in parts)} if parts else {})
+
+
+def _allocation_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
     name = gettext("allocation {allocation} of f0{client}").format(
         allocation=piece.allocation, client=piece.client
     )
@@ -70,13 +95,14 @@ def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: 
     if row is None:
         raise TermsMissing(gettext("{name} does not exist").format(name=name))
     if int(row["Provider"]) != piece.miner.actor_id:
-        return gettext("{name} is for f0{provider}").format(name=name, provider=row["Provider"])
+        return gettext("{name} is for f0{provider}").format(name=name, provider=row["Provider"]), row
     if int(row["Expiration"]) <= height:
-        return gettext("{name} expired at epoch {expiration}").format(name=name, expiration=row["Expiration"])
-    return _other_data(name, piece, cid=row["Data"], size=row["Size"])
+        reason = gettext("{name} expired at epoch {expiration}")
+        return reason.format(name=name, expiration=row["Expiration"]), row
+    return _other_data(name, piece, cid=row["Data"], size=row["Size"]), row
 
 
-def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+def _deal_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
     name = gettext("deal {deal}").format(deal=piece.deal)
     try:
         row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
@@ -88,12 +114,11 @@ def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
     except BadAddress:
         provider = None
     if provider != piece.miner.actor_id:
-        return gettext("{name} is for {provider}").format(name=name, provider=row["Provider"])
+        return gettext("{name} is for {provider}").format(name=name, provider=row["Provider"]), row
     if int(row["StartEpoch"]) <= height:
-        return gettext("{name} had to be active by epoch {start_epoch}").format(
-            name=name, start_epoch=row["StartEpoch"]
-        )
-    return _other_data(name, piece, cid=row["PieceCID"], size=row["PieceSize"])
+        reason = gettext("{name} had to be active by epoch {start_epoch}")
+        return reason.format(name=name, start_epoch=row["StartEpoch"]), row
+    return _other_data(name, piece, cid=row["PieceCID"], size=row["PieceSize"]), row
 
 
 def _other_data(name: str, piece: Piece, *, cid: Any, size: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.pieces.errors import TermsMissing
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_ended, terms_read
+from apps.pieces.onchain import terms_look_up, terms_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
+
+ASKED_MAX: Final = 200
+"""Pieces of one miner whose unread terms are asked for at a head: each costs a request to a node."""
 
 
 def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> None:
@@ -30,20 +33,27 @@ def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> Non
     for piece in pieces:
         if piece.has_unread_terms:
             with suppress(NodeRefused):
-                terms = terms_read(client, piece, key=key)
-                for name, value in terms.items():
-                    setattr(piece, name, value)
-                Piece.objects.filter(pk=piece.pk).update(**terms)
+                _terms_write(piece, terms_read(client, piece, key=key))
+
+
+def terms_turn_note(pieces: Iterable[Piece]) -> list[Piece]:
+    """Return of which pieces terms are to be read at this head: those that were not asked for longest."""
+    unread = (piece for piece in pieces if piece.has_unread_terms)
+    found = sorted(unread, key=lambda piece: (piece.updated_at, piece.pk))[:ASKED_MAX]
+    Piece.objects.filter(pk__in=[piece.pk for piece in found]).update(updated_at=clock.now())
+    return found
 
 
 def terms_check(piece: Piece, *, client: ChainClient, height: int, key: str, finality: int) -> str | None:
     """Return why a piece's terms are good no more; empty if they are, None while that is not certain.
 
+    Terms that were not read yet are noted out of the same answers.
+
     It is not while a node says nothing of them, nor before the chain has lacked them for `finality` epochs:
     a reorganisation takes away an allocation, or a deal, that is there again some epochs later.
     """
     try:
-        reason = terms_ended(client, piece, height=height, key=key)
+        reason, terms = terms_look_up(client, piece, height=height, key=key)
     except NodeRefused as refusal:
         log.info("terms_not_read", piece=str(piece), reason=refusal.reason[:300])
         return None
@@ -53,7 +63,15 @@ def terms_check(piece: Piece, *, client: ChainClient, height: int, key: str, fin
         return missing.reason if height - (piece.terms_missing_since or 0) >= finality else None
     if piece.terms_missing_since is not None:
         _error_note(piece, since=None, error="")
+    if piece.has_unread_terms and terms:
+        _terms_write(piece, terms)
     return reason
+
+
+def _terms_write(piece: Piece, terms: dict[str, int]) -> None:
+    for name, value in terms.items():
+        setattr(piece, name, value)
+    Piece.objects.filter(pk=piece.pk).update(**terms)
 
 
 def wait_note(piece: Piece, *, reason: str) -> None:

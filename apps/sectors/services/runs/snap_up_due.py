@@ -11,7 +11,6 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
-from apps.pieces.services.terms import terms_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
 from apps.sectors.proof_forms import can_prove
@@ -25,6 +24,7 @@ from apps.sectors.services.sealing.packing import (
     is_due,
     packing_request_read,
     pieces_plan,
+    unread_terms_read,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     rows = Piece.objects.filter(miner=miner, state=PieceState.READY, has_data=True)
     if not work.policy.snap_up_first:
         rows = rows.filter(purpose=PiecePurpose.SNAP_UP)  # new sectors ask for the others
-    pieces = list(rows.select_related("miner").order_by("pk"))
-    terms_note(work.client, pieces=pieces, key=work.head.key)
+    waiting = list(rows.select_related("miner").order_by("pk"))
+    unread = unread_terms_read(miner, pieces=waiting, work=work)
+    pieces = [piece for piece in waiting if piece.pk not in unread]
     unfit = {
         piece.pk
         for packed in _due(miner, pieces, work)

@@ -27,7 +27,7 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
-from apps.pieces.services.terms import terms_check, terms_note, wait_note
+from apps.pieces.services.terms import terms_check, terms_note, terms_turn_note, wait_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.lifetimes import fits_later, lifetime_refusal
@@ -93,15 +93,20 @@ def pieces_plan(
     """Put pieces into as few sectors as are needed: each, the largest first, into the first with room.
 
     Sizes are powers of two, so what goes before a piece is always a multiple of its size.  Pieces that share
-    a sector are those of which `refusal` has no reason against that.
+    a sector are those of which `refusal` has no reason against that; one that it has a reason against by
+    itself is alone, and no other piece is tried with it.
     """
     sectors: list[PackedSector] = []
+    alone: list[PackedSector] = []
     for piece in sorted(pieces, key=lambda one: (-one.padded_size, one.state_since, one.pk)):
+        if refusal([piece]):
+            alone.append(PackedSector(sector_size, [piece]))
+            continue
         room = next((one for one in sectors if one.fits(piece) and not refusal([*one.pieces, piece])), None)
         if room is None:
             sectors.append(room := PackedSector(sector_size))
         room.pieces.append(piece)
-    return sectors
+    return [*sectors, *alone]
 
 
 def pieces_pack(work: SealingContext) -> None:
@@ -121,7 +126,7 @@ def pieces_pack(work: SealingContext) -> None:
 
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
-    left_out: set[int] = set()
+    left_out = unread_terms_read(miner, pieces=_waiting_pieces(miner), work=work)
     while unfit := _due_pack(miner, work, without=left_out):
         left_out |= unfit  # the others are placed anew
 
@@ -130,7 +135,6 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
     """Begin the sectors that are due without some pieces; return the further pieces that go into none now."""
     pieces = [piece for piece in _waiting_pieces(miner) if piece.pk not in without]
     asked_at, unfit = packing_request_read(miner), set[int]()
-    terms_note(work.client, pieces=pieces, key=work.head.key)
     unfit_reason = partial(lifetime_refusal, height=work.head.height, network=work.network)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason):
         if not is_due(packed, work=work, asked_at=asked_at):
@@ -149,7 +153,7 @@ def _may_begin(piece: Piece, work: SealingContext) -> bool:
 
     It waits if one that begins later can meet them, or a committed one that it may go into.
     """
-    if not has_good_terms(piece, work=work) or piece.has_unread_terms:
+    if piece.has_unread_terms or not has_good_terms(piece, work=work):
         return False
     height, network = work.head.height, work.network
     reason = lifetime_refusal([piece], height=height, network=network)
@@ -160,6 +164,20 @@ def _may_begin(piece: Piece, work: SealingContext) -> bool:
     else:
         piece_refuse(piece, reason=reason, work=work)
     return False
+
+
+def unread_terms_read(miner: Miner, *, pieces: Sequence[Piece], work: SealingContext) -> set[int]:
+    """Ask for terms that were not read yet, of some pieces; return the keys of those that stay unread.
+
+    Before a piece is due the chain may lack them: its client may have sent the data first.
+    """
+    asked_at = packing_request_read(miner)
+    for piece in terms_turn_note(pieces):
+        if is_due(PackedSector(miner.sector_size, [piece]), work=work, asked_at=asked_at):
+            has_good_terms(piece, work=work)
+        else:
+            terms_note(work.client, pieces=[piece], key=work.head.key)
+    return {piece.pk for piece in pieces if piece.has_unread_terms}
 
 
 def has_good_terms(piece: Piece, *, work: SealingContext) -> bool:

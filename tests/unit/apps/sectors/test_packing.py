@@ -8,16 +8,19 @@ import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.pieces.files import piece_path
+from apps.pieces.models import Piece
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
-from apps.sectors.services.sealing.packing import pieces_pack
+from apps.sectors.services.sealing.packing import pieces_pack, pieces_plan
+from poolsite.filecoin.sector import SIZE_32GIB
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.miners.models import Miner
-    from apps.pieces.models import Piece
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +42,18 @@ class Deals(Registry):
     def call(self, method: str, *args: Any) -> Any:
         if method == "StateMarketStorageDeal":
             raise NodeRefused(1, self.answer)
+        return super().call(method, *args)
+
+
+class Asked(Registry):
+    """A chain that knows of which allocations it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def call(self, method: str, *args: Any) -> Any:
+        self.asked.append(args[-2])
         return super().call(method, *args)
 
 
@@ -107,3 +122,34 @@ def test_what_the_chain_says_against_a_piece_ends_it_at_once(miner: Miner) -> No
 
     assert packed(chain, piece) == [("FAILED", False)]
     assert "expired" in piece.error
+
+
+def test_terms_that_the_chain_lacks_are_asked_for_in_turns(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.pieces.services.terms.ASKED_MAX", 2)
+    pieces = [waiting(miner, client=9, allocation=number) for number in range(5)]
+    chain = Asked()
+    chain.allocations |= dict.fromkeys(range(5))
+
+    for height in range(HEIGHT, HEIGHT + 3):
+        packed(chain, *pieces, height=height)
+
+    assert chain.asked == [0, 1, 2, 3, 4, 0], "each is asked for once at a head"
+    assert all(piece.error.endswith("does not exist") for piece in pieces)
+
+
+def test_what_fits_no_sector_by_itself_is_tried_with_no_other() -> None:
+    same: dict[str, Any] = {"padded_size": 128, "state_since": NOON}
+    unread = [Piece(pk=number, client=9, allocation=1, **same) for number in range(30)]
+    plain = [Piece(pk=number, **same) for number in range(30, 60)]
+    tried = []
+
+    def refusal(pieces: Sequence[Piece]) -> str:
+        tried.append(len(pieces))
+        return "unread" if any(piece.has_unread_terms for piece in pieces) else ""
+
+    plan = pieces_plan([*unread, *plain], sector_size=SIZE_32GIB, refusal=refusal)
+
+    assert sorted(len(one.pieces) for one in plan) == [1] * 30 + [30]
+    assert len(tried) == 60 + 29
