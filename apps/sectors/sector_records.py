@@ -2,7 +2,8 @@
 
 The chain tells of a sector what it is for, not what it was made of: without its ticket and pieces nobody can
 make it again or find a client's bytes in it.
-Source: damocles-manager/core/types.go SectorState, SectorPieceV2; `util sealer sectors export-json`.
+Source: damocles-manager/core/types_sector_state.go SectorState, core/types.go
+SectorPieceV2; `util sealer sectors export-json`.
 """
 
 from __future__ import annotations

@@ -51,8 +51,10 @@ MESSAGE_OVERHEAD_BYTES: Final = 36
 MIN_GAS_PREMIUM: Final = AttoFil(100_000)
 """Lowest premium that the estimator proposes, attoFIL per gas; doubled for inclusion in the next epoch."""
 REPLACE_BY_FEE_MIN_PERCENT: Final = 110
-"""A replacing message needs this percentage of the old premium, plus 1 attoFIL.  Source:
-messagepool/config.go."""
+"""A replacing message needs this percentage of the old premium, plus 1 attoFIL.
+
+Source: lotus chain/messagepool/config.go ReplaceByFeePercentageMinimum.
+"""
 
 
 @dataclass(frozen=True, slots=True)

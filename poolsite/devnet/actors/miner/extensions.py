@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2, SectorClaim
 
 CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
-"""Last epochs of a sector's life, in which claims may be given up.  Source: policy.rs."""
+"""Last epochs of a sector's life, in which claims may be given up.
+
+Source: builtin-actors runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.
+"""
 
 
 @dataclass(frozen=True, slots=True)

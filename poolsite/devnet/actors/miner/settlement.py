@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 EXPIRED_PRECOMMIT_CLEAN_UP_DELAY = 8 * 60 * 2
-"""Epochs (8 hours at 30 s) for which an expired pre-commit is kept.  Source: policy.rs."""
+"""Epochs (8 hours at 30 s) for which an expired pre-commit is kept.
+
+Source: builtin-actors runtime/src/runtime/policy.rs EXPIRED_PRE_COMMIT_CLEAN_UP_DELAY.
+"""
 
 
 @dataclass(slots=True)

@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 
 MAX_NUMBERS: Final = 25_000
-"""Most sectors that one set may name.  Source: policy.rs addressed_sectors_max."""
+"""Most sectors that one set may name.
+
+Source: builtin-actors runtime/src/runtime/policy.rs addressed_sectors_max.
+"""
 
 
 def numbers_of(field: BitField) -> tuple[int, ...]:

@@ -35,7 +35,10 @@ EXPIRATION_MAX: Final = 60 * EPOCHS_PER_DAY_MAINNET
 """Epochs from now in which an allocation must be claimed at the latest.  Source: runtime policy.rs."""
 SMALL: Final = 256
 USUAL: Final = 1 << 20
-"""Least bytes of an allocation: less where sectors are of 2 KiB.  Source: policy.rs, small-deals."""
+"""Least bytes of an allocation: less where sectors are of 2 KiB.
+
+Source: builtin-actors runtime/src/runtime/policy.rs MINIMUM_VERIFIED_ALLOCATION_SIZE, small-deals.
+"""
 
 T = TypeVar("T")
 
