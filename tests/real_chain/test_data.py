@@ -53,6 +53,8 @@ GRANT: Final = 1 << 20
 DAY: Final = 2880
 TERM_MIN: Final = 180 * DAY
 TERM_MAX: Final = 5 * 365 * DAY
+SHORT_TERM_MAX: Final = 270 * DAY
+"""Of a deal of 180 days on the built-in market; a sector without data lives 540."""
 VERIFIED_WEIGHT: Final = 10
 """So many times verified data count."""
 FEE_TOLERANCE: Final = 0.02
@@ -78,14 +80,14 @@ class Client:
         """Its actor's address."""
         return self.node.identity(self.address)
 
-    def allocate(self, miner: str, data: bytes) -> int:
+    def allocate(self, miner: str, data: bytes, *, term_max: int = TERM_MAX) -> int:
         """Allocate data cap to a piece at a miner; return the allocation's number."""
         request = AllocationRequest(
             provider=address_parse(miner).actor_id,
             data=cid_parse(piece_cid(data)),
             size=PADDED,
             term_min=TERM_MIN,
-            term_max=TERM_MAX,
+            term_max=term_max,
             expiration=self.node.height() + 10 * DAY,
         )
         wish = TransferParams(
@@ -141,7 +143,7 @@ def miner(pool: RunningPool, keys: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def filled(pool: RunningPool, node: RealNode, miner: str, client: Client) -> Proven:
     """A sector with a piece of verified data and one of other data, proven in its first window."""
-    number = client.allocate(miner, LARGE)
+    number = client.allocate(miner, LARGE, term_max=SHORT_TERM_MAX)
     add(pool, miner, LARGE, client=client.id, allocation=number)
     add(pool, miner, SMALL)
     answer = pool.ask("POST", f"/api/v1/miners/{miner}/pieces/seal", json={})
@@ -218,6 +220,8 @@ def test_verified_data_are_claimed_count_ten_times_and_come_back(
     claims = node.call("StateGetClaims", miner, None).values()
     assert [(one["Data"]["/"], one["Sector"]) for one in claims] == [(piece_cid(LARGE), filled.number)]
     assert not node.call("StateGetAllocations", client.id, None)
+    info = node.call("StateSectorGetInfo", miner, filled.number, None)
+    assert TERM_MIN <= int(info["Expiration"]) - int(info["Activation"]) <= SHORT_TERM_MAX
     power = node.call("StateMinerPower", miner, None)["MinerPower"]
     assert int(power["RawBytePower"]) == SECTOR_BYTES
     assert int(power["QualityAdjPower"]) == SECTOR_BYTES + (VERIFIED_WEIGHT - 1) * PADDED
