@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.miners.models import RewardEstimate
+from poolsite.filecoin.fixed_point import PRECISION
+from poolsite.filecoin.power import Estimate
 from tests import factories
 from tests.people import operator_person, person
 
@@ -40,3 +43,17 @@ def quiet(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     operator_person()
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
+
+
+@pytest.fixture
+def priced(quiet: None) -> tuple[Estimate, Estimate]:
+    """Such a pool with the chain's estimates of the reward and of the power, which prices need."""
+    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
+    RewardEstimate.objects.create(
+        reward_position=reward.position,
+        reward_velocity=reward.velocity,
+        power_position=power.position,
+        power_velocity=power.velocity,
+        height=1000,
+    )
+    return reward, power

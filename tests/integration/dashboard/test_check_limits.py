@@ -23,8 +23,6 @@ from apps.miners.models import RewardEstimate
 from apps.sectors.models import Job, SectorCopy, Store, Worker
 from apps.sectors.states import JobState
 from apps.users.principals import SYSTEM
-from poolsite.filecoin.fixed_point import PRECISION
-from poolsite.filecoin.power import Estimate
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -38,22 +36,9 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 
 TWO = pytest.mark.usefixtures("two_counted")
-
-
-@pytest.fixture(autouse=True)
-def priced(quiet: None) -> None:
-    """The chain's estimates are known."""
-    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
-    RewardEstimate.objects.create(
-        reward_position=reward.position,
-        reward_velocity=reward.velocity,
-        power_position=power.position,
-        power_velocity=power.velocity,
-        height=1000,
-    )
 
 
 @pytest.fixture

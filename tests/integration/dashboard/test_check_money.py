@@ -19,30 +19,15 @@ from apps.proving.models import Dispute
 from apps.proving.states import Forecast
 from apps.sectors.models import Batch, ClaimsEnding, Sector, SectorChange, SectorCopy
 from apps.users.principals import SYSTEM
-from poolsite.filecoin.fixed_point import PRECISION
-from poolsite.filecoin.power import Estimate
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 
 if TYPE_CHECKING:
     from apps.checks.findings.results import Finding
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 
 GONE = {"name": "sealed/s-t01000-0", "state": "MISSING", "size": 0}
-
-
-@pytest.fixture(autouse=True)
-def priced(quiet: None) -> None:
-    """The chain's estimates are known."""
-    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
-    RewardEstimate.objects.create(
-        reward_position=reward.position,
-        reward_velocity=reward.velocity,
-        power_position=power.position,
-        power_velocity=power.velocity,
-        height=1000,
-    )
 
 
 def only(name: str) -> Finding:

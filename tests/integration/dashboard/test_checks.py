@@ -235,15 +235,8 @@ def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):
     assert "3 sectors faulty" in verdict_on("sectors")
 
 
-def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(quiet):
-    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
-    RewardEstimate.objects.create(
-        reward_position=reward.position,
-        reward_velocity=reward.velocity,
-        power_position=power.position,
-        power_velocity=power.velocity,
-        height=1000,
-    )
+def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(priced):
+    reward, power = priced
     miner = factories.miner(faulty_sectors=3, active_sectors=1)
     factories.deadline(miner, 4, live=4, faulty=3, open_epoch=1020, faulty_since=990)
     data = CheckData(SYSTEM)
@@ -265,15 +258,7 @@ def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(quiet):
     assert "to declare recovery" in todo
 
 
-def test_sum_of_costs_counts_no_sector_twice(quiet):
-    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
-    RewardEstimate.objects.create(
-        reward_position=reward.position,
-        reward_velocity=reward.velocity,
-        power_position=power.position,
-        power_velocity=power.velocity,
-        height=1000,
-    )
+def test_sum_of_costs_counts_no_sector_twice(priced):
     miner = factories.miner(faulty_sectors=2, active_sectors=0, live_sectors=2)
     factories.deadline(miner, 1, live=2, faulty=2, active=2, forecast=Forecast.MISSED, open_epoch=1020)
     data = PageData(SYSTEM)
@@ -285,15 +270,7 @@ def test_sum_of_costs_counts_no_sector_twice(quiet):
 
 
 @pytest.mark.parametrize(("on_chain", "counted"), [(0, 2), (10**30, 2), (1, 0)])
-def test_sum_at_risk_counts_no_deposit_twice(quiet, on_chain, counted):
-    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
-    RewardEstimate.objects.create(
-        reward_position=reward.position,
-        reward_velocity=reward.velocity,
-        power_position=power.position,
-        power_velocity=power.velocity,
-        height=1000,
-    )
+def test_sum_at_risk_counts_no_deposit_twice(priced, on_chain, counted):
     miner = factories.miner(deposits=on_chain)
     away = factories.worker("sealer", seen_at=now() - timedelta(hours=1))
     sector = factories.sector(
