@@ -34,6 +34,7 @@ TIMING: Final = (
     "tests/unit/embedded/test_redis.py",
     "tests/unit/workers/agent/test_children.py",
     "tests/unit/workers/console/test_gateway.py",
+    "tests/unit/workers/processors/test_own_programs.py",
     "tests/unit/workers/processors/test_pool.py",
     "tests/unit/workers/snark/test_preparation.py",
     "tests/wire/gateway",

@@ -23,7 +23,7 @@ READ_BYTES = 1 << 22
 
 
 def unheard() -> None:
-    """Tell nobody that a part was read."""
+    """Do nothing after a part: nobody asked to be told."""
 
 
 def file_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
