@@ -75,14 +75,14 @@ def test_no_page_reads_more_of_an_older_pool(monkeypatch: pytest.MonkeyPatch) ->
     person("its tenant")
     person("another tenant", of="bob")
     clients = {who: signed_in(who) for who in ("the operator", "its tenant", "another tenant")}
+    reports = SharedReports()
+    monkeypatch.setattr("apps.dashboard.page_data.report_now", reports)
     asked = []
     for who, client in clients.items():
         pages = plain_addresses() | addresses(others if who == "another tenant" else pool)
         pages |= {link: link for name in LISTS for link in filters(client, pages[name])}
         assert f"{pages['messages']}?state=landed" in pages
         asked += [(who, name, address) for name, address in pages.items()]
-    reports = SharedReports()
-    monkeypatch.setattr("apps.dashboard.page_data.report_now", reports)
     seen = []
     for first, last in ((1, FEW), (FEW + 1, MANY)):
         with connection.cursor() as cursor:
