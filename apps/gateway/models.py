@@ -68,7 +68,7 @@ class SignerKey(models.Model):
     connection = models.ForeignKey(
         SignerConnection, null=True, on_delete=models.SET_NULL, related_name="signer_keys"
     )
-    """The connection that proved it last."""
+    """The connection that proved it last, or another that holds it since that one ended or gave it up."""
     verified_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
 

@@ -44,9 +44,18 @@ class ConnectionRef:
         return accounts is None or not self.accounts.isdisjoint(accounts)
 
 
+WALLET: Final = "wallet:"
+"""How the keys of signing addresses begin."""
+
+
 def wallet_route(address: str) -> str:
     """Return the key of a signing address."""
-    return f"wallet:{address}"
+    return WALLET + address
+
+
+def wallet_addresses(routes: Iterable[str]) -> set[str]:
+    """Return the signing addresses among routes."""
+    return {route.removeprefix(WALLET) for route in routes if route.startswith(WALLET)}
 
 
 HOST_MARK: Final = "\n"

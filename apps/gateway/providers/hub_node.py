@@ -21,7 +21,14 @@ from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub.client import HubClient
 from apps.gateway.hub.hedging import Attempt
-from apps.gateway.hub.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
+from apps.gateway.hub.routes import (
+    HEARTBEAT_S,
+    PROCESS_TTL_S,
+    entry_write,
+    process_name,
+    route_name,
+    wallet_addresses,
+)
 from apps.gateway.services.connections import connections_confirm
 
 if TYPE_CHECKING:
@@ -108,7 +115,8 @@ class HubNode(HubClient):
         if not done and time.monotonic() - self.confirmed_at < CONFIRM_EVERY_S:
             return
         self.confirmed_at = time.monotonic()
-        await in_steady(connections_confirm, process=self.name, done=done, now=clock.now())
+        held = {key: wallet_addresses(connection.routes) for key, connection in self.connections_here.items()}
+        await in_steady(connections_confirm, process=self.name, done=done, held=held, now=clock.now())
 
     async def add(self, connection: Connection) -> None:
         """Route requests to a connection, on all of its routes."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.selectors.connections import ALIVE_S
 from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors.approvals import accounts_refused
 from apps.users.services.grants import signer_grant
@@ -120,13 +122,38 @@ def keys_remove(*, connection_id: str, addresses: Collection[str]) -> None:
     keys.update(removed_at=clock.now())
 
 
-def connections_confirm(*, process: str, done: Mapping[str, Activity], now: datetime) -> None:
-    """Note that a process' connections are alive, and what each did since the last time."""
+def keys_assign(*, held: Mapping[str, Collection[str]], now: datetime) -> None:
+    """Give keys whose connection ended, or gave them up, to open connections that hold them, too.
+
+    `held`: addresses by connection.  A row names one of the signers with a key, the hub asks all: while one
+    of them is connected, the key counts as served.  A connection gets nothing back that it gave up itself.
+    """
+    ended = Q(connection=None) | Q(connection__closed_at__isnull=False)
+    ended |= Q(removed_at__isnull=False) | Q(connection__seen_at__lte=now - ALIVE_S)
+    keys = list(SignerKey.objects.filter(ended, address__in=set(chain.from_iterable(held.values()))))
+    if not keys:
+        return
+    for holder in SignerConnection.objects.filter(pk__in=list(held), closed_at=None):
+        mine = held[str(holder.pk)]
+        pks = [
+            key.pk
+            for key in keys
+            if key.tenant_id == holder.tenant_id and key.connection_id != holder.pk and key.address in mine
+        ]
+        if pks and SignerKey.objects.filter(ended, pk__in=pks).update(connection=holder, removed_at=None):
+            publish(Change("signer", str(holder.pk), holder.tenant_id))
+
+
+def connections_confirm(
+    *, process: str, done: Mapping[str, Activity], held: Mapping[str, Collection[str]], now: datetime
+) -> None:
+    """Note that a process' connections are alive, what each did since then, and which keys it holds."""
     for model in (SignerConnection, ProverConnection):
         model.objects.filter(process=process, closed_at=None).update(seen_at=now)
         for pk, tenant_id in model.objects.filter(pk__in=list(done)).values_list("pk", "tenant_id"):
             model.objects.filter(pk=pk).update(**_activity_fields(done[str(pk)], now=now))
             publish(Change("connection", str(pk), tenant_id))
+    keys_assign(held=held, now=now)
 
 
 def _activity_fields(activity: Activity, *, now: datetime) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_without_an_active_sector_there_is_nothing_to_prove():
 def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
     row = signer()
     done = Activity(requests=7, failures=1, in_flight=2, p50_ms=12, p99_ms=40, last_failure="wallet locked")
-    connections_confirm(process="web", done={str(row.pk): done}, now=clock.now())
+    connections_confirm(process="web", done={str(row.pk): done}, held={}, now=clock.now())
 
     mine = fragments_render({("connection", str(row.pk))}, viewer=people.principal(), page="gateway")
     strange = fragments_render({("connection", str(row.pk))}, viewer=people.principal("bob"), page="gateway")

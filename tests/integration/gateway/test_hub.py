@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.providers import wallet
+from apps.gateway.selectors.connections import keys_served
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
@@ -119,7 +120,9 @@ async def test_a_signer_that_comes_back_answers_those_who_waited(web, signer, to
     signature_verify(signature, address_parse(SECP), message().cid.data)
 
 
-async def test_another_signer_with_the_same_key_takes_over(web_start, signer, token, tmp_path):
+async def test_another_signer_with_the_same_key_takes_over(web_start, signer, token, tmp_path, monkeypatch):
+    monkeypatch.setattr("apps.gateway.providers.hub_node.ACTIVITY_EVERY_S", 0.1)
+    monkeypatch.setattr("apps.gateway.providers.hub_node.CONFIRM_EVERY_S", 0.1)
     first, second = web_start(), web_start()
     spare = signer_make(tmp_path / "spare", "secp256k1")
     async with connected(spare, second, token):
@@ -127,6 +130,8 @@ async def test_another_signer_with_the_same_key_takes_over(web_start, signer, to
             assert await sign(message())
         async with asyncio.timeout(PATIENCE_S):
             assert await sign(message(), timeout_s=EVER_S)
+            while not await in_thread(keys_served)("alice", [SECP]):
+                await asyncio.sleep(0.05)
     spare.close()
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from apps.core import clock
 from apps.gateway.hub.activity import Activity
+from apps.gateway.hub.routes import wallet_route
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.selectors.connections import is_expected, keys_served
 from apps.gateway.services import connections
 from apps.gateway.states import Purpose
 from apps.users.models import AccountApproval, SignerGrant
@@ -135,12 +137,75 @@ def test_confirming_adds_up_what_a_connection_did() -> None:
     did = Activity(requests=3, failures=1, in_flight=2, p50_ms=4.0, p99_ms=9.0, last_failure="slow")
 
     for _ in range(2):
-        connections.connections_confirm(process="web-1", done={key: did}, now=now)
+        connections.connections_confirm(process="web-1", done={key: did}, held={}, now=now)
 
     row = SignerConnection.objects.get()
     assert (row.requests, row.failures, row.last_failure) == (6, 2, "slow")
     assert (row.seen_at, row.failed_at) == (now, now)
     assert ProverConnection.objects.get(pk=prover.pk).seen_at < now, "another process confirms its own"
+
+
+def two_signers() -> tuple[str, str]:
+    """Two signers with one key, the later of which proved it last."""
+    keys = opened("alice"), opened("alice")
+    for key in keys:
+        connections.keys_add(connection_id=key, accounts=["alice"], addresses=[ADDRESS, OTHER])
+    return keys
+
+
+def confirm(key: str, *addresses: str) -> None:
+    connections.connections_confirm(process="web-1", done={}, held={key: set(addresses)}, now=clock.now())
+
+
+@pytest.mark.parametrize("end", ["closed", "away", "given up"])
+def test_a_key_stays_served_while_another_signer_holds_it(end: str) -> None:
+    first, later = two_signers()
+    if end == "closed":
+        connections.connection_close(uuid=later, tenant_id=tenant("alice").pk, activity=None)
+    elif end == "away":
+        old = clock.now() - timedelta(seconds=31)
+        SignerConnection.objects.filter(pk=later).update(seen_at=old, process="web-2")
+    else:
+        connections.keys_remove(connection_id=later, addresses=[ADDRESS, OTHER])
+    assert keys_served("alice", [ADDRESS]) == set()
+
+    confirm(first, ADDRESS)
+
+    assert keys_served("alice", [ADDRESS, OTHER]) == {ADDRESS}
+    assert is_expected(wallet_route(ADDRESS), now=clock.now() + timedelta(minutes=59))
+
+
+def test_a_key_stays_with_the_later_of_two_signers_while_that_is_connected() -> None:
+    first, later = two_signers()
+
+    confirm(first, ADDRESS)
+
+    assert {str(pk) for pk in SignerKey.objects.values_list("connection", flat=True)} == {later}
+
+
+def test_a_key_that_a_signer_gave_up_is_not_given_back_to_it() -> None:
+    key = opened("alice")
+    connections.keys_add(connection_id=key, accounts=["alice"], addresses=[ADDRESS])
+    connections.keys_remove(connection_id=key, addresses=[ADDRESS])
+
+    confirm(key, ADDRESS)  # read just before it was given up
+
+    assert SignerKey.objects.get().removed_at is not None
+
+
+def test_a_key_of_another_tenants_signer_is_not_taken() -> None:
+    other = factories.signer_connection()
+    SignerKey.objects.create(
+        address=ADDRESS,
+        tenant=tenant("bob"),
+        connection=other,
+        verified_at=clock.now(),
+        removed_at=clock.now(),
+    )
+
+    confirm(opened("alice"), ADDRESS)
+
+    assert SignerKey.objects.get().connection == other
 
 
 @pytest.mark.parametrize("kind", ["signer", "prover"])
