@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.errors import BaseChanged
 from apps.blocks.models import Round
-from apps.blocks.rounds.context import RoundContext, blocks_database
+from apps.blocks.rounds.context import RoundContext, blocks_database_retry
 from apps.blocks.rounds.draws import election_draw, ticket_draw, ticket_quality
 from apps.blocks.rounds.outcomes import FAILURES, outcome_of
 from apps.blocks.rounds.providers import META_BLOCK, META_DRAW
@@ -119,7 +119,7 @@ class MinerRound:
             log.warning(
                 "win_lost", miner=str(self.address), epoch=self.row.epoch, outcome=state, reason=reason
             )
-            await blocks_database(
+            await blocks_database_retry(
                 round_advance, self.row, event=state.value, reason=reason, steps=self.timer.steps
             )
         finally:
@@ -179,7 +179,7 @@ class MinerRound:
         tenant_id, worker = self.miner.row.tenant_id, str(info.worker)
         is_granted = self.miner.may_sign if worker == self.miner.row.worker else None
         if is_granted is None:  # the worker changed within the lookback
-            is_granted = await blocks_database(worker_granted, tenant_id=tenant_id, worker=worker)
+            is_granted = await blocks_database_retry(worker_granted, tenant_id=tenant_id, worker=worker)
         if not is_granted:
             raise SignerRefused(
                 gettext("{account} has no grant for the worker {worker}").format(

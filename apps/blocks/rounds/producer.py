@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
 
 from apps.blocks.rounds.chores import chores_do, leases_renew, mining_read
-from apps.blocks.rounds.context import RoundContext, blocks_database
+from apps.blocks.rounds.context import AWAY_S, RoundContext, blocks_database, blocks_database_retry
 from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.providers import BlockProviders
@@ -57,8 +57,6 @@ NO_LEASES_S: Final = 60.0
 """The same where no node runs F3."""
 finality_database: Final = DatabaseThreads("blocks-f3", 1, is_steady=True)
 """A thread of its own: it waits for nodes, and no round may."""
-AWAY_S: Final = 1.0
-"""Pause while no node or no database answers."""
 
 
 class BlockProducer:
@@ -216,7 +214,7 @@ class BlockProducer:
         heights = (base.height + 1, epoch)
         miners = [one for one in self.miners if all(map(one.row.works_at, heights))]
         times = clock_.times(self.origin, nulls)
-        found = await blocks_database(rounds_read, [one.row for one in miners], epoch=epoch)
+        found = await blocks_database_retry(rounds_read, [one.row for one in miners], epoch=epoch)
         context = RoundContext(
             epoch=epoch,
             base=base,
@@ -237,7 +235,7 @@ class BlockProducer:
             if isinstance(result, Exception):
                 log.error("miner_round_failed", epoch=epoch, exc_info=result)
         lost = [row for row in results if row is not None and not isinstance(row, BaseException)]
-        await blocks_database(rounds_record, lost)
+        await blocks_database_retry(rounds_record, lost)
 
     def _chores_begin(self) -> None:
         """Look after blocks and old rounds, in a thread of its own, one at a time."""

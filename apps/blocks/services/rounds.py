@@ -104,7 +104,7 @@ def rounds_interrupt(*, before: int) -> int:
         round_advance(
             row,
             event=RoundState.INTERRUPTED,
-            reason=gettext("the blocks process stopped before the block was submitted"),
+            reason=gettext("the blocks process or its database stopped before a submission was recorded"),
         )
     return len(rows)
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from apps.blocks.models import Block, MiningDay, Round
+from apps.blocks.rounds import producer as producer_module
 from apps.blocks.rounds.chores import chores_do
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.producer import BlockProducer, clock_of
@@ -19,6 +21,7 @@ from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeUnavailable
 from apps.core.clock import now
+from apps.gateway.errors import SignerAway
 from apps.miners.models import Miner
 from apps.users.services.grants import miner_grant
 from poolsite.devnet.clock import WallClock
@@ -155,6 +158,30 @@ async def test_no_round_is_drawn_where_another_program_has_the_miner(
     await producer.finish()
 
     assert await in_thread(Round.objects.exists) == is_drawn
+
+
+@pytest.mark.parametrize("name", ["rounds_read", "rounds_record"])
+async def test_a_database_that_restarts_costs_no_round(world, pool_redis, monkeypatch, name):
+    work, tries = getattr(producer_module, name), []
+
+    def tried(*args, **kwargs):
+        tries.append(args)
+        if len(tries) == 1:
+            raise OperationalError("the database system is starting up")
+        return work(*args, **kwargs)
+
+    monkeypatch.setattr(producer_module, name, tried)
+    monkeypatch.setattr("apps.blocks.rounds.context.AWAY_S", 0.05)
+    world.providers.fails["drawrandomparam"] = SignerAway("no signer")  # a round that is recorded at its end
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+    await producer._turn()
+    assert producer.network is not None
+
+    await producer._round(world.nodes, producer.network, clock_of(producer.network), 0)
+    await producer.finish()
+
+    assert len(tries) >= 2
+    assert await in_thread(Round.objects.exists)
 
 
 async def test_a_node_that_was_away_is_given_time_to_find_the_newest_head(world, pool_redis, monkeypatch):
