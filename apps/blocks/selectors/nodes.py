@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from apps.blocks.models import F3Lease
 from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_enabled, nodes_for_reading
-from apps.chain.states import CONDITIONS_FOREIGN, NodeRole
+from apps.chain.states import CONDITION_RANKS, CONDITIONS_FOREIGN, NodeCondition, NodeRole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 
 def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
-    """Return the nodes that blocks are made with, those kept for it first, and all that get them."""
+    """Return the nodes that blocks are made with, and all that get them.
+
+    A healthy node first, of those one that is kept for blocks: an old head is no error that would pass the
+    question on to the next node.
+    """
     nodes = nodes_enabled()
-    reading = sorted(nodes_for_reading(nodes), key=lambda node: node.role != NodeRole.WINNING)
+    reading = sorted(
+        nodes_for_reading(nodes),
+        key=lambda node: (CONDITION_RANKS[NodeCondition(node.condition)], node.role != NodeRole.WINNING),
+    )
     submit = [node for node in nodes if node.condition not in CONDITIONS_FOREIGN]
     return [link_to(node.url, node.token) for node in reading], [
         link_to(node.url, node.token) for node in submit
@@ -32,5 +39,5 @@ def f3_leases(miners: Collection[Miner]) -> list[F3Lease]:
 
 
 def f3_links() -> list[NodeLink]:
-    """Return the nodes that may vote for miners, those kept for blocks first."""
+    """Return the nodes that may vote for miners, in the order in which they are asked for blocks."""
     return block_links()[0]
