@@ -45,6 +45,7 @@ def message_request(message: Message, address: Address, *, raw: bytes, payload: 
         to=message.to,
         value=amounts_add(message.value, proposal.value if proposal is not None else 0, withdrawn),
         fee_max=fee_of(message),
+        nonce=message.nonce,
         cid=str(message.cid),
         raw=raw,
         about=proposal_text(proposal) if proposal is not None else "",

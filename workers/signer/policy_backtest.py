@@ -49,27 +49,27 @@ class Backtest:
 
 
 class Days:
-    """Sums of a day as they would have been, by rule, key and day; a request counts once."""
+    """Sums of a day as they would have been, by rule, key and day; each group of requests counts once."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+        self.groups: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
         self.sums: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
 
     def add(self, request: SignRequest, *, rule: str, address: str, day: str) -> None:
         """Count a request that would have been signed."""
         key = (rule, address, day)
-        if request.digest not in self.requests[key]:
-            self.requests[key][request.digest] = (request.value, request.fee_max)
-            value, fees = self.sums[key]
-            self.sums[key] = (value + request.value, fees + request.fee_max)
+        others = self.beside(request, address=address, day=day)(rule)
+        self.sums[key] = (others[0] + request.value, others[1] + request.fee_max)
+        most = self.groups[key].get(request.group, (0, 0))
+        self.groups[key][request.group] = (max(most[0], request.value), max(most[1], request.fee_max))
 
     def beside(self, request: SignRequest, *, address: str, day: str) -> Callable[[str], tuple[int, int]]:
         """Return what each rule would have let this key spend that day, beside the request itself."""
 
         def spent(rule: str) -> tuple[int, int]:
             key = (rule, address, day)
-            (value, fees), own = self.sums[key], self.requests[key].get(request.digest, (0, 0))
-            return value - own[0], fees - own[1]
+            (value, fees), most = self.sums[key], self.groups[key].get(request.group, (0, 0))
+            return value - min(most[0], request.value), fees - min(most[1], request.fee_max)
 
         return spent
 

@@ -179,7 +179,7 @@ class PolicyService:
             request,
             caller=self.caller,
             now=now,
-            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=request.digest),
+            spent=lambda rule: self.signer.spent(rule=rule, address=address, day=day, but=request),
         )
         return MessageVerdict(words=request.description, rule=verdict.rule, error=verdict.error)
 

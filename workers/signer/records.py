@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
-from workers.signer.records_schema import ADDED, COLUMNS, SCHEMA, SPENT
+from workers.signer.records_schema import ADDED, COLUMNS, NONCE, OF_GROUP, SCHEMA, SPENT
 from workers.signer.sign_request import BLOCK, SignRequest
 from workers.signer.slash_protection import height_claim, height_mark, heights_prepare
 
@@ -91,7 +91,7 @@ class Records:
         """Bring the file of an older signer up to date."""
         self.link.execute("BEGIN IMMEDIATE")
         known = {row["name"] for row in self.link.execute("PRAGMA table_info(record)")}
-        for name in (*ADDED, *ORIGIN_COLUMNS):
+        for name in (*ADDED, *ORIGIN_COLUMNS, *NONCE):
             if known and name not in known:
                 self.link.execute(f"ALTER TABLE record ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
         self.link.execute("COMMIT")
@@ -162,8 +162,8 @@ class Records:
             "cid": request.cid,
             "target": str(request.to) if request.to is not None else "",
             "value": str(request.value),
-            "value_nano": -(-request.value // NANO),
-            "fee_nano": -(-request.fee_max // NANO),
+            "value_nano": nano(request.value),
+            "fee_nano": nano(request.fee_max),
             "rule": verdict.rule,
             "policy": verdict.policy,
             "error": verdict.error[:500],
@@ -171,36 +171,36 @@ class Records:
             "rule_set": rule_set,
             "digest": request.digest,
             **origin_columns(origin),
+            "nonce": "" if request.nonce is None else str(request.nonce),
         }
         last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
         row["previous"] = last["hash"] if last is not None else ""
-        columns = (*COLUMNS, *ADDED, *ORIGIN_COLUMNS)
+        columns = (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE)
         names = ", ".join((*columns, "hash"))
         marks = ", ".join("?" for _ in range(len(columns) + 1))
         values = [*(row[name] for name in columns), record_hash(row)]
         self.link.execute(f"INSERT INTO record ({names}) VALUES ({marks})", values)  # noqa: S608  # our names
         return str(row["id"])
 
-    def spent(self, *, rule: str, address: str, day: str, but: str = "") -> tuple[int, int]:
+    def spent(self, *, rule: str, address: str, day: str, but: SignRequest | None = None) -> tuple[int, int]:
         """Return value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up.
 
-        A request counts once, however often it was signed: a gateway may ask twice for the same.  The request
-        with the digest `but` is left out: who asks for it again wants no more than was given.
+        A request counts once, however often it was signed: a gateway may ask twice for the same.  So do
+        messages with one nonce, of which only one can land: with the most that one of them moves and costs.
+        What `but` takes up of that is left out: who asks for it again wants no more than was given.
         """
         if len(self.sums) >= SUMS_MAX:
             self.sums.clear()
         known = self.sums.setdefault((rule, address, day), Spent())
-        where = {"rule": rule, "address": address, "day": day, "seq": known.seq, "but": but}
+        where = {"rule": rule, "address": address, "day": day, "seq": known.seq}
         row = self.link.execute(SPENT, where).fetchone()
         known.seq = max(known.seq, row[0])
         known.value_nano += (row[1] << 32) + row[2]
         known.fee_nano += (row[3] << 32) + row[4]
-        own = self.link.execute(
-            "SELECT value_nano, fee_nano FROM record INDEXED BY record_same WHERE rule = :rule AND address ="
-            " :address AND day = :day AND error = '' AND digest = :but AND :but != '' LIMIT 1",
-            where,
-        ).fetchone()
-        value, fee = (own[0], own[1]) if own is not None else (0, 0)
+        value, fee = 0, 0
+        if but is not None:
+            own = self.link.execute(f"{OF_GROUP} :group", {**where, "group": but.group}).fetchone()
+            value, fee = min(own[0], nano(but.value)), min(own[1], nano(but.fee_max))
         return (known.value_nano - value) * NANO, (known.fee_nano - fee) * NANO
 
     def query(self, request: RecordQuery) -> list[sqlite3.Row]:
@@ -222,17 +222,24 @@ class Records:
         """Return the number of the first row that was changed, or None."""
         previous = ""
         for row in self.link.execute("SELECT * FROM record ORDER BY seq"):
-            fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS)}
+            fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE)}
             if row["previous"] != previous or row["hash"] != record_hash(fields):
                 return int(row["seq"])
             previous = row["hash"]
         return None
 
 
+def nano(amount: int) -> int:
+    """Return attoFIL in nanoFIL, rounded up."""
+    return -(-amount // NANO)
+
+
 def record_hash(row: dict[str, Any]) -> str:
-    """Compute what a row's hash must be; rows of an older signer have no digest, or no origin."""
+    """Compute what a row's hash must be; rows of an older signer have no digest, no origin or no nonce."""
     columns = (*COLUMNS, *ADDED) if row["digest"] else COLUMNS
     if any(row[name] for name in ORIGIN_COLUMNS):
         columns = (*columns, *ORIGIN_COLUMNS)
+    if row["nonce"]:
+        columns = (*columns, *NONCE)
     fields = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in columns]
     return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA: Final = """
+GROUP: Final = "COALESCE('nonce ' || NULLIF(nonce, ''), NULLIF(digest, ''), id)"
+"""What the sums of a day count once; rows of an older signer lack the nonce, or the digest, too."""
+SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -33,10 +35,11 @@ CREATE TABLE IF NOT EXISTS record (
     kind TEXT NOT NULL DEFAULT '',
     selection TEXT NOT NULL DEFAULT '',
     step TEXT NOT NULL DEFAULT '',
-    dead TEXT NOT NULL DEFAULT ''
+    dead TEXT NOT NULL DEFAULT '',
+    nonce TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS record_spent ON record (rule, address, day) WHERE error = '';
-CREATE INDEX IF NOT EXISTS record_same ON record (rule, address, day, digest) WHERE error = '';
+CREATE INDEX IF NOT EXISTS record_group ON record (rule, address, day, {GROUP}) WHERE error = '';
 CREATE INDEX IF NOT EXISTS record_message ON record (message, pool, account, address, seq)
     WHERE error = '' AND message != '';
 CREATE INDEX IF NOT EXISTS record_cid ON record (cid, pool, seq) WHERE error = '' AND message != '';
@@ -48,15 +51,28 @@ CREATE TRIGGER IF NOT EXISTS record_no_delete BEFORE DELETE ON record
 
 ADDED: Final = ("rule_set", "digest")
 """Columns that files of an older signer lack; their rows are hashed without them."""
-SPENT: Final = """
+NONCE: Final = ("nonce",)
+"""Of messages; rows without are hashed without it."""
+OF_DAY: Final = "rule = :rule AND address = :address AND day = :day AND error = ''"
+OF_GROUP: Final = f"""
+SELECT COALESCE(MAX(value_nano), 0) AS value_nano, COALESCE(MAX(fee_nano), 0) AS fee_nano
+FROM record INDEXED BY record_group WHERE {OF_DAY} AND {GROUP} =
+"""  # noqa: S608  # our names
+"""The most that a request of one group moves and costs."""
+SPENT: Final = f"""
+WITH since AS (
+    SELECT MAX(seq) AS seq, {GROUP} AS name, MAX(value_nano) AS value_nano, MAX(fee_nano) AS fee_nano
+    FROM record INDEXED BY record_spent WHERE {OF_DAY} AND seq > :seq GROUP BY name
+), grown AS (
+    SELECT seq, MAX(value_nano - (SELECT value_nano FROM ({OF_GROUP} name AND seq <= :seq)), 0) AS value_nano,
+        MAX(fee_nano - (SELECT fee_nano FROM ({OF_GROUP} name AND seq <= :seq)), 0) AS fee_nano
+    FROM since
+)
 SELECT COALESCE(MAX(seq), 0), COALESCE(SUM(value_nano >> 32), 0), COALESCE(SUM(value_nano & 4294967295), 0),
     COALESCE(SUM(fee_nano >> 32), 0), COALESCE(SUM(fee_nano & 4294967295), 0)
-FROM record AS one
-WHERE rule = :rule AND address = :address AND day = :day AND error = '' AND seq > :seq AND (digest = ''
-    OR NOT EXISTS (SELECT 1 FROM record INDEXED BY record_same WHERE rule = :rule AND address = :address
-        AND day = :day AND error = '' AND digest = one.digest AND seq < one.seq))
-"""
-"""What was spent since a row, each request once; in halves, as SQLite refuses a sum above 64 bits."""
+FROM grown
+"""  # noqa: S608  # our names
+"""What was spent since a row, each group once; in halves, as SQLite refuses a sum above 64 bits."""
 
 COLUMNS: Final = (
     "id", "at", "day", "type", "address", "caller", "words", "cid", "target", "value", "value_nano",

@@ -48,6 +48,8 @@ class SignRequest:
     """attoFIL that the message moves."""
     fee_max: int = 0
     """attoFIL that its gas can cost."""
+    nonce: int | None = None
+    """Of a message: of all with one nonce, whatever their fees, a chain takes one."""
     cid: str = ""
     raw: bytes = b""
     """The decoded object's own bytes, for the record."""
@@ -60,6 +62,11 @@ class SignRequest:
     def digest(self) -> str:
         """Identity of the request: the same bytes asked for again, by whatever way, have the same."""
         return self.cid or hashlib.sha256(self.payload).hexdigest()
+
+    @property
+    def group(self) -> str:
+        """What sums of a day count once, with the most that any request of it moves and costs."""
+        return self.digest if self.nonce is None else f"nonce {self.nonce}"
 
     @property
     def description(self) -> str:

@@ -121,7 +121,7 @@ class Signer:
             caller=caller,
             now=now,
             rule_set=rule_set,
-            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=request.digest),
+            spent=lambda rule: self.records.spent(rule=rule, address=address, day=day, but=request),
         )
         if verdict.error:
             self.record(request, verdict, caller=caller, rule_set=rule_set, origin=origin)
@@ -147,7 +147,7 @@ class Signer:
         finally:
             records.close()
 
-    def spent(self, *, rule: str, address: str, day: str, but: str) -> tuple[int, int]:
+    def spent(self, *, rule: str, address: str, day: str, but: SignRequest) -> tuple[int, int]:
         """Return what a rule let this key spend on a day beside one request, value and fees in attoFIL."""
         with self._turn:
             return self.records.spent(rule=rule, address=address, day=day, but=but)

@@ -40,8 +40,8 @@ rules = ["small transfers"]
 """
 
 
-def sign(signer: Signer, *, value: Any = FIL // 2, nonce: int = 0, **overrides: Any) -> Any:
-    gas: dict[str, Any] = {"gas_limit": 1, "gas_fee_cap": 1, "gas_premium": 1}
+def sign(signer: Signer, *, value: Any = FIL // 2, nonce: int = 0, fee_cap: int = 1, **overrides: Any) -> Any:
+    gas: dict[str, Any] = {"gas_limit": 1, "gas_fee_cap": fee_cap, "gas_premium": 1}
     one = Message(to=address_parse("f01234"), from_=SENDER, value=value, nonce=nonce, **gas)
     asked: dict[str, Any] = {
         "address": str(SENDER),
@@ -139,8 +139,8 @@ def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
 
 
 def test_a_rehearsal_counts_a_thing_once_in_a_day(signer):
-    for _ in range(3):
-        sign(signer, nonce=1)
+    for fee_cap in (1_000, 1_000, 2_000):  # the same again, and a replacement
+        sign(signer, nonce=1, fee_cap=fee_cap)
     tighter = DEFAULT.replace('value_per_day = "20 FIL"', 'value_per_day = "0.5 FIL"')
 
     found = backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC) - timedelta(days=30))

@@ -21,7 +21,7 @@ from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
 from workers.signer.message_payloads import message_request
-from workers.signer.records import RecordQuery, Records, Verdict
+from workers.signer.records import NANO, RecordQuery, Records, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,10 +143,52 @@ def test_what_was_given_is_given_again_when_the_day_is_full(signer):
     assert sign(signer, message(nonce=7))
 
 
+TEN_A_DAY = 'version = 1\n[[rule]]\nname = "all"\nvalue_per_day = "10 FIL"\nfee_per_day = "0.00000001 FIL"\n'
+
+
+def test_replacements_of_one_message_count_once_in_a_day(signer):
+    """Of all messages with one nonce a chain takes one, and a console replaces an overtaken one often."""
+    (signer.folder / "policy.toml").write_text(TEN_A_DAY)
+
+    for fee_cap in range(1_000, 9_000, 100):
+        sign(signer, message(value=4 * FIL, gas_fee_cap=fee_cap))
+
+    spent = signer.records.spent(rule="all", address=str(SENDER), day=today(signer))
+    assert spent == (4 * FIL, 9 * NANO)
+    sign(signer, message(nonce=1, value=6 * FIL))
+    with pytest.raises(Denied, match="fees per day"):
+        sign(signer, message(gas_fee_cap=9_100))
+
+
+def test_of_messages_with_one_nonce_the_most_counts(signer):
+    (signer.folder / "policy.toml").write_text(TEN_A_DAY)
+    for value in (1, 6, 2):
+        sign(signer, message(value=value * FIL))
+
+    with pytest.raises(Denied, match="value per day 11 FIL"):
+        sign(signer, message(nonce=1, value=5 * FIL))
+    sign(signer, message(nonce=1, value=4 * FIL))
+    with pytest.raises(Denied, match="value per day 11 FIL"):
+        sign(signer, message(value=7 * FIL))
+    assert sign(signer, message(value=5 * FIL)), "the nonce has taken more already"
+    again = Records(signer.folder / "records.sqlite")
+    assert again.spent(rule="all", address=str(SENDER), day=today(signer))[0] == 10 * FIL
+
+
+def test_rows_without_a_nonce_count_once_for_each_digest(signer):
+    now = datetime.now(UTC)
+    for fee_cap in (1_000, 1_000, 2_000):
+        request = message_request(message(gas_fee_cap=fee_cap), SENDER, raw=b"")
+        signer.records.write(replace(request, nonce=None), Verdict("r", ""), caller="test", now=now)
+
+    assert signer.records.spent(rule="r", address=str(SENDER), day=today(signer))[0] == 2 * FIL
+    assert signer.records.chain_verify() is None
+
+
 def test_sums_hold_over_a_start_and_for_rows_of_another_process(signer):
     day = datetime.now(UTC)
     other = Records(signer.folder / "records.sqlite")
-    where = {"rule": "r", "address": str(SENDER), "day": day.date().isoformat()}
+    where: dict[str, Any] = {"rule": "r", "address": str(SENDER), "day": day.date().isoformat()}
     verdict = Verdict("r", "digest")
 
     def request(nonce: int) -> SignRequest:
@@ -160,7 +202,7 @@ def test_sums_hold_over_a_start_and_for_rows_of_another_process(signer):
 
     assert signer.records.spent(**where)[0] == 3 * FIL
     assert other.spent(**where) == Records(signer.folder / "records.sqlite").spent(**where)
-    assert signer.records.spent(**where, but=request(3).digest)[0] == 2 * FIL
+    assert signer.records.spent(**where, but=request(3))[0] == 2 * FIL
     assert signer.records.chain_verify() is None
 
 
@@ -206,8 +248,8 @@ def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
     assert records.query(RecordQuery(limit=1))[0]["rule_set"] == "purse"
 
 
-@pytest.mark.parametrize("column", ["rule_set", "digest"])
-def test_the_chain_holds_the_set_and_the_digest_too(signer, column):
+@pytest.mark.parametrize("column", ["rule_set", "digest", "nonce"])
+def test_the_chain_holds_the_columns_of_newer_signers_too(signer, column):
     sign(signer, message())
     signer.records.link.execute("DROP TRIGGER record_no_update")
 
