@@ -48,10 +48,8 @@ class History:
 
     def versions(self) -> list[Version]:
         """Return all versions, the oldest first.  Raises HistoryBroken."""
-        if not self.path.exists():
-            return []
         found: list[Version] = []
-        for number, line in enumerate(self.path.read_text().splitlines(), 1):
+        for number, line in enumerate(self.whole_lines().splitlines(), 1):
             try:
                 fields = json.loads(line)
                 if "seal" in fields:  # the member's name in lines of older signers
@@ -63,6 +61,14 @@ class History:
                 raise HistoryBroken(f"version {number} of the policy was changed")
             found.append(one)
         return found
+
+    def whole_lines(self) -> bytes:
+        """Return the file without a last line that a full disk or a power cut left unfinished.
+
+        That text never was in force: the policy is written after its line is on disk.
+        """
+        text = self.path.read_bytes() if self.path.exists() else b""
+        return text[: text.rfind(b"\n") + 1]
 
     def mac(self, one: Version, *, before: str) -> str:
         """Return the HMAC that a line must carry."""
@@ -78,9 +84,15 @@ class History:
         draft = Version(at=now.isoformat(), by=by[:100], digest=digest, text=text, mac="")
         mac = self.mac(draft, before=versions[-1].mac if versions else "")
         made = Version(**{**asdict(draft), "mac": mac})
+        size = len(self.whole_lines())
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "a") as file:
-            file.write(json.dumps(asdict(made)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        os.truncate(self.path, size)
+        try:
+            with os.fdopen(handle, "a") as file:
+                file.write(json.dumps(asdict(made)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            os.truncate(self.path, size)
+            raise
         return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from poolsite.filecoin.jwt import BadToken
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from tests.keys import fixed_key
+from workers.signer.changes import policy_set, versions_now
 from workers.signer.commands import main
 from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy, Denied
@@ -178,6 +180,37 @@ def test_a_changed_history_is_noticed(tmp_path, damage):
 
     with pytest.raises(HistoryBroken):
         history.versions()
+
+
+@pytest.mark.parametrize("left", [1, 100, -1], ids=["one byte", "half", "no end of line"])
+def test_a_version_whose_line_was_cut_is_none_and_stops_nothing(signer, left):
+    """A power cut in the write of a line: the policy is written after it, so the text was never in force."""
+    policy_set(signer.folder, DEFAULT, by="ann")
+    path = signer.folder / "policy-history.jsonl"
+    whole = path.read_bytes()
+    policy_set(signer.folder, DEFAULT + "# more\n", by="bill")
+    path.write_bytes(whole + path.read_bytes()[len(whole) :][:left])
+    (signer.folder / "policy.toml").write_text(DEFAULT)
+
+    assert [one.by for one in versions_now(signer.folder)] == ["ann"]
+    policy_set(signer.folder, DEFAULT + "# more\n", by="cleo")
+    assert [one.by for one in versions_now(signer.folder)] == ["ann", "cleo"]
+
+
+def test_a_full_disk_leaves_the_history_and_the_policy_as_they_were(signer, monkeypatch):
+    policy_set(signer.folder, DEFAULT, by="ann")
+    before = (signer.folder / "policy-history.jsonl").read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("workers.signer.history.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            policy_set(signer.folder, DEFAULT + "# more\n", by="bill")
+
+    assert (signer.folder / "policy-history.jsonl").read_bytes() == before
+    assert (signer.folder / "policy.toml").read_text() == DEFAULT
 
 
 def test_the_command_line_tries_takes_and_lists_policies(signer, tmp_path, capsys):
