@@ -79,6 +79,9 @@ def password(options: argparse.Namespace) -> str:
     fresh = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
     path: Path = options.dir / "password"
     signer.store.password_change(old, fresh)
-    if path.exists():
-        private_write(path, fresh + "\n")
-    return "Password set successfully"
+    if not path.exists():
+        return "Password set successfully\nA running signer is locked now: unlock or restart it"
+    private_write(path, fresh + "\n")
+    return (
+        f"Password set successfully\nA signer that was started with {path} goes on; unlock or restart others"
+    )

@@ -6,9 +6,12 @@ The file is replaced as a whole, so that a kill during any change leaves the sta
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.keys import KeyInfo, key_address
@@ -19,11 +22,15 @@ from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError,
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = structlog.get_logger(__name__)
+
 VERSION: Final = 1
 CHECK: Final = "check"
 """Owner of the box that tells a right password from a wrong one in a store without keys."""
 GRACE: Final = timedelta(days=30)
 """How long a deleted key can be brought back."""
+FILE_DELAY_S: Final = 0.5
+"""The command `password` writes the password's file just after the store, with a sync of the disk between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class KeyStore:
         self.lock_path = folder / "keystore.lock"
         self.cost = cost or Cost()
         self.password: str | None = None
+        self.password_path: Path | None = None
+        """Where a password that was changed beside us can be read; without it, the store is locked then."""
         self._open_keys: dict[str, KeyInfo] = {}
         self._content: Content | None = None
         self._stamp: tuple[int, int] = (0, 0)
@@ -213,9 +222,26 @@ class KeyStore:
                 try:
                     decrypt(content.check, password=self.password, owner=CHECK)
                 except WrongPassword:
-                    self.lock()
+                    if not self._password_reread(content):
+                        self.lock()
+                        log.warning("locked", reason="the password was changed: unlock or restart the signer")
             self._content, self._stamp = content, stamp
         return self._content
+
+    def _password_reread(self, content: Content) -> bool:
+        """Use the password in its file; False if that does not open this content."""
+        if self.password_path is None:
+            return False
+        for pause_s in (0.0, FILE_DELAY_S):
+            time.sleep(pause_s)
+            try:
+                password = self.password_path.read_text().strip()
+                decrypt(content.check, password=password, owner=CHECK)
+            except (OSError, ValueError, WrongPassword):
+                continue
+            self.password = password
+            return True
+        return False
 
     def _read(self) -> Content:
         try:

@@ -18,7 +18,7 @@ from workers.signer.errors import SignerError
 from workers.signer.fair_share import Limits
 from workers.signer.gateway import GatewayLink, gateway_url
 from workers.signer.server import WalletApp, listen_socket, serve
-from workers.signer.signer_folder import existing, password_read
+from workers.signer.signer_folder import existing, password_path, password_read
 from workers.signer.signing import Signer
 from workers.signer.tokens import secret_load
 
@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
         versions_now(options.dir)
         if not options.locked:
             signer.store.unlock(password_read(options))
+            signer.store.password_path = password_path(options)
         asyncio.run(run_until_stopped(signer, options))
     finally:
         signer.close()

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def password_read(options: argparse.Namespace) -> str:
-    """Find the password: the file that was named, the folder's own, or the person.  Never an argument."""
+def password_path(options: argparse.Namespace) -> Path:
+    """Return the file that was named, or the folder's own."""
     path: Path = options.password_file or options.dir / "password"
+    return path
+
+
+def password_read(options: argparse.Namespace) -> str:
+    """Find the password: in its file, or the person.  Never an argument."""
+    path = password_path(options)
     if path.exists():
         return path.read_text().strip()
     if options.password_file is not None:

@@ -187,10 +187,25 @@ def test_keys_go_out_and_in_as_files_of_lotus(folder, tmp_path):
     assert back.stdout.strip() == f"imported key {made} successfully!"
 
 
+def test_a_running_signer_goes_on_when_its_password_is_changed(start, folder):
+    addresses = json.loads((folder / "addresses.json").read_text())
+    signer = start()
+    signer.logged("gateway_connected")
+    sign(addresses["owner"])
+
+    workers("password", "--dir", folder, input="a new one\n")
+
+    sign(addresses["owner"])
+    sign(addresses["control"])
+    assert '"locked"' not in signer.log_path.read_text()
+
+
 def test_a_changed_password_opens_the_store_at_the_next_start(folder):
     changed = workers("password", "--dir", folder, input="a new one\n")
 
-    assert changed.stdout.strip() == "Password set successfully"
+    assert changed.stdout.startswith(
+        f"Password set successfully\nA signer that was started with {folder}/password"
+    )
     assert (folder / "password").read_text() == "a new one\n"
     assert workers("new", "--dir", folder).returncode == 0
     assert workers("records", "--verify", "--dir", folder).stdout.strip() == "no record was changed"

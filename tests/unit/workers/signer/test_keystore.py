@@ -12,7 +12,7 @@ from poolsite.filecoin.keys import key_address
 from tests.keys import fixed_key
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
 from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError, WrongPassword
-from workers.signer.keystore import KeyStore
+from workers.signer.keystore import FILE_DELAY_S, KeyStore
 
 KEY = fixed_key("secp256k1")
 ADDRESS = str(key_address(KEY))
@@ -98,6 +98,34 @@ def test_a_change_of_another_process_is_seen(store):
 
 
 def test_a_password_changed_by_another_process_locks_us(store):
+    reopened(store).password_change(PASSWORD, "another")
+
+    with pytest.raises(Locked):
+        store.key(ADDRESS)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_password_changed_by_another_process_is_read_from_its_file(store, monkeypatch, is_late):
+    store.password_path = store.path.parent / "password"
+    store.password_path.write_text(PASSWORD if is_late else "another\n")
+    pauses: list[float] = []
+
+    def pause(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if pause_s:
+            store.password_path.write_text("another\n")
+
+    monkeypatch.setattr("workers.signer.keystore.time.sleep", pause)
+    reopened(store).password_change(PASSWORD, "another")
+
+    assert store.key(ADDRESS) == KEY
+    assert pauses == [0.0, FILE_DELAY_S][: 1 + is_late]
+    assert store.add(fixed_key("bls")), "with the new password"
+
+
+def test_a_password_that_its_file_lacks_locks_us(store, monkeypatch):
+    monkeypatch.setattr("workers.signer.keystore.FILE_DELAY_S", 0.0)
+    store.password_path = store.path.parent / "password"
     reopened(store).password_change(PASSWORD, "another")
 
     with pytest.raises(Locked):
