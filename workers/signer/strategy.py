@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -31,6 +30,8 @@ from workers.signer.strategy_rules import (
     KeyBind,
     bind_form,
     binds_in,
+    form_methods_change,
+    form_types_change,
     methods_checked,
     name_checked,
     set_name,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from poolsite.wire.policy import RuleForm
     from workers.signer.policy import Policy
 
 
@@ -133,17 +135,16 @@ class Strategy:
         edit = PolicyEdit(op=PUT, rule=bind_form(bind))
         policy_change(self.folder, lambda text: edit_apply(text, edit), by=f"strategy: new {name}")
 
-    def bind_change(self, name: str, change: Callable[[KeyBind], KeyBind]) -> KeyBind:
-        """Change a key bind; it stays in its groups.  Raises SignerError."""
+    def bind_change(self, name: str, change: Callable[[RuleForm], RuleForm]) -> KeyBind:
+        """Change a key bind's rule; the limits that its owner put on it stay.  Raises SignerError."""
         rule = BIND + name
 
         def changed(text: str) -> str:
             policy = policy_parse(text)
-            bind = next((one for one in binds_in(policy) if one.name == name), None)
-            if bind is None:
+            found = next((one for one in policy.rules if one.name == rule), None)
+            if found is None:
                 raise SignerError(MISSING)
-            sets = next(rule_form(one, policy.sets).sets for one in policy.rules if one.name == rule)
-            return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=bind_form(change(bind), sets)))
+            return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=change(rule_form(found, policy.sets))))
 
         policy_change(self.folder, changed, by=f"strategy: {name}")
         return self.bind(name)
@@ -151,22 +152,12 @@ class Strategy:
     def types_change(self, name: str, codes: list[int], *, is_added: bool) -> KeyBind:
         """Add types to a key bind, or take them out.  Raises SignerError."""
         wanted = types_of(codes)
-
-        def change(bind: KeyBind) -> KeyBind:
-            others = tuple(kind for kind in bind.types if kind not in wanted)
-            return replace(bind, types=(*others, *wanted) if is_added else others)
-
-        return self.bind_change(name, change)
+        return self.bind_change(name, lambda form: form_types_change(form, wanted, is_added=is_added))
 
     def methods_change(self, name: str, methods: list[str], *, is_added: bool) -> KeyBind:
         """Add methods to a key bind, or take them out.  Raises SignerError."""
         wanted = methods_checked(methods)
-
-        def change(bind: KeyBind) -> KeyBind:
-            others = tuple(one for one in bind.methods if one not in wanted)
-            return replace(bind, methods=(*others, *wanted) if is_added else others)
-
-        return self.bind_change(name, change)
+        return self.bind_change(name, lambda form: form_methods_change(form, wanted, is_added=is_added))
 
     def bind_remove(self, name: str) -> None:
         """Remove a key bind, out of its groups too.  Raises SignerError."""

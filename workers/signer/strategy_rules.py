@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.wire.policy import RuleForm
 from workers.signer.callers import STRATEGY_CALLERS
 from workers.signer.errors import SignerError
+from workers.signer.policy import ANY, matches
 from workers.signer.sign_request import VERIFY_ADDRESS
 
 if TYPE_CHECKING:
@@ -114,14 +117,47 @@ def binds_in(policy: Policy) -> Iterator[KeyBind]:
         )
 
 
-def bind_form(bind: KeyBind, sets: tuple[str, ...] = ()) -> RuleForm:
+def bind_form(bind: KeyBind) -> RuleForm:
     """Write a key bind as a rule."""
-    methods = tuple(one if one == SEND else f"*.{one}" for one in bind.methods)
     return RuleForm(
         name=BIND + bind.name,
         types=bind.types or (VERIFY_ADDRESS,),
         keys=(bind.address,),
-        methods=methods or (NO_METHOD,),
+        methods=_patterns(bind.methods) or (NO_METHOD,),
         callers=(STRATEGY_CALLERS,),
-        sets=sets,
     )
+
+
+def form_types_change(form: RuleForm, types: tuple[str, ...], *, is_added: bool) -> RuleForm:
+    """Add types to a rule, or take them out; all else stays."""
+    others = tuple(one for one in form.types if one not in (*types, VERIFY_ADDRESS))
+    return structs.replace(form, types=((*others, *types) if is_added else others) or (VERIFY_ADDRESS,))
+
+
+def form_methods_change(form: RuleForm, methods: tuple[str, ...], *, is_added: bool) -> RuleForm:
+    """Add methods to a rule, or take them out; one that its owner limited to an actor stays so.
+
+    Raises SignerError for a method that could be called all the same, by a pattern of the owner's.
+    """
+    held = tuple(one for one in form.methods if one != NO_METHOD) if form.methods else (ANY,)
+    if is_added:
+        return structs.replace(
+            form, methods=(*held, *_patterns(one for one in methods if not _is_allowed(one, held)))
+        )
+    left = tuple(one for one in held if one.rpartition(".")[2] not in methods)
+    for method in methods:
+        if _is_allowed(method, left):
+            raise SignerError(f"other methods of this rule include {method}: change the rule in the policy")
+    return structs.replace(form, methods=left or (NO_METHOD,))
+
+
+def _patterns(methods: Iterable[str]) -> tuple[str, ...]:
+    """Write methods as a rule names them."""
+    return tuple(one if one == SEND else f"*.{one}" for one in methods)
+
+
+def _is_allowed(method: str, patterns: tuple[str, ...]) -> bool:
+    """Return whether a method of some actor may be called."""
+    kinds = (kind for kind, specs in ACTOR_METHODS.items() if method in {one.name for one in specs.values()})
+    readings = (SEND,) if method == SEND else tuple(f"{kind}.{method}" for kind in kinds)
+    return any(matches(reading, patterns) for reading in readings)

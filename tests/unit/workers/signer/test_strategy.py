@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -250,6 +251,57 @@ def test_every_change_is_a_version_of_the_policy(signer, admin, token):
         "strategy: new group outside",
     ]
     assert set(DEFAULT.splitlines()) <= set((signer.folder / "policy.toml").read_text().splitlines())
+
+
+def limit(signer, rule_text):
+    """The owner puts limits on the key bind's rule."""
+    path = signer.folder / "policy.toml"
+    text = path.read_text().replace('name = "keybind purse"', f'name = "keybind purse"\n{rule_text}')
+    path.write_text(text)
+
+
+def bind_rule(signer):
+    policy = policy_parse((signer.folder / "policy.toml").read_text())
+    return next(rule for rule in policy.rules if rule.name == "keybind purse")
+
+
+def test_a_change_of_a_key_bind_leaves_its_owners_limits(signer, admin, token):
+    limit(signer, 'to = ["f01234"]\nvalue_max = "1 FIL"\nvalue_per_day = "5 FIL"\nhours = "08:00-18:00"')
+    before = bind_rule(signer)
+
+    admin("AddMethodIntoKeyBind", "purse", ["AddBalance"])
+    admin("AddMsgTypeIntoKeyBind", "purse", [2])
+    after = bind_rule(signer)
+    admin("RemoveMethodFromKeyBind", "purse", ["AddBalance"])
+    admin("RemoveMsgTypeFromKeyBind", "purse", [2])
+
+    assert after == replace(before, methods=("Send", "*.AddBalance"), types=("message", "block"))
+    assert bind_rule(signer) == before
+
+
+def test_a_method_that_is_limited_to_an_actor_stays_so(signer, admin, token):
+    admin("AddMethodIntoKeyBind", "purse", ["WithdrawBalance"])
+    path = signer.folder / "policy.toml"
+    path.write_text(path.read_text().replace("*.WithdrawBalance", "miner.WithdrawBalance"))
+
+    admin("AddMethodIntoKeyBind", "purse", ["AddBalance", "WithdrawBalance"])
+    assert bind_rule(signer).methods == ("Send", "miner.WithdrawBalance", "*.AddBalance")
+    admin("RemoveMethodFromKeyBind", "purse", ["WithdrawBalance"])
+    assert bind_rule(signer).methods == ("Send", "*.AddBalance")
+
+
+@pytest.mark.parametrize("pattern", ["*", "miner.*"])
+def test_a_method_that_a_pattern_allows_cannot_be_taken_out_alone(signer, admin, token, pattern):
+    path = signer.folder / "policy.toml"
+    before = path.read_text().replace('methods = ["Send"]\ncallers', f'methods = ["{pattern}"]\ncallers')
+    path.write_text(before)
+    assert bind_rule(signer).methods == (pattern,)
+
+    with pytest.raises(RpcError, match="other methods of this rule include WithdrawBalance"):
+        admin("RemoveMethodFromKeyBind", "purse", ["WithdrawBalance"])
+
+    admin("AddMethodIntoKeyBind", "purse", ["WithdrawBalance"])
+    assert bind_rule(signer).methods == (pattern,)
 
 
 def test_the_command_line_has_the_old_verbs(signer, capsys):
