@@ -17,7 +17,7 @@ from poolsite.filecoin.porep.replica import repeated_parents, replica_id
 from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
 from workers.kernels import poseidon
 from workers.processors import inputs
-from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.errors import BadInput, BadProof, file_error
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.parent_cache import DRG_PARENTS, parents_at
 from workers.processors.pieces import comm_d_of
@@ -81,7 +81,7 @@ def porep_prove(
     try:
         prover = SyntheticProver(files, source) if is_synthetic else NodeProver(files)
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     roots = (comm_d, *prover.roots)
     if poseidon.hash_values(list(prover.roots)) != source.comm_r:
         raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees belong to another sector")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workers.processors.errors import BadFile, BadInput
+from workers.processors.errors import BadInput, file_error
 
 if TYPE_CHECKING:
     from workers.processors.tasks import C2Task
@@ -20,4 +20,4 @@ def c1_text(task: C2Task) -> str | bytes:
     try:
         return Path(task.c1_path).read_bytes()
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None

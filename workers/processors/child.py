@@ -26,9 +26,14 @@ from workers.processors.compile_progress import (
     CompileProgress,
     compile_progress_write,
 )
-from workers.processors.errors import BadFile, DiskFull, PermanentError, ProcessorError, StageRefused
+from workers.processors.errors import (
+    NotEnoughRoom,
+    PermanentError,
+    ProcessorError,
+    StageRefused,
+    file_error,
+)
 from workers.processors.stages import STAGES, Stage, output_encode, task_decode
-from workers.storage.files import NotEnoughSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +42,6 @@ SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"
 """Set for the process that follows the one that compiled; it serves even where no cache can be written."""
 PROGRESS_PAUSE_S = 0.2
 """Shortest time between two progress lines of one request."""
-
-DISK_ERRORS = {28, 122}
-"""ENOSPC and EDQUOT."""
 
 
 class Child:
@@ -118,10 +120,10 @@ def as_processor_error(error: Exception) -> ProcessorError:
     """Return what a failure means for the caller; an unforeseen one is permanent."""
     if isinstance(error, ProcessorError):
         return error
-    if isinstance(error, NotEnoughSpace) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
-        return DiskFull(str(error))
     if isinstance(error, OSError):
-        return BadFile(str(error))
+        return file_error(error)
+    if isinstance(error, MemoryError):
+        return NotEnoughRoom(str(error) or "out of memory")
     return PermanentError(f"{type(error).__name__}: {error}")
 
 

@@ -5,6 +5,15 @@ Source: ipfs-force-community/damocles damocles-worker/src/sealing/failure.rs Lev
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
+from workers.storage.files import NotEnoughSpace
+
+FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+SHORT: Final = {errno.EMFILE, errno.ENFILE}
+"""The process, or the machine, has too many files open."""
+
 
 class ProcessorError(Exception):
     """A stage has failed; `level` is the word that crosses the processor protocol."""
@@ -84,6 +93,15 @@ ERRORS: dict[str, type[ProcessorError]] = {
     )
 }
 """Names that cross the protocol."""
+
+
+def file_error(error: OSError) -> ProcessorError:
+    """Return what a file that cannot be opened, read or written means: only BadFile blames the file."""
+    if isinstance(error, NotEnoughSpace) or error.errno in FULL:
+        return DiskFull(str(error))
+    if error.errno == errno.ENOMEM:
+        return NotEnoughRoom(str(error))
+    return TemporaryError(str(error)) if error.errno in SHORT else BadFile(str(error))
 
 
 def error_of(kind: str | None, level: str | None, *, message: str) -> ProcessorError:

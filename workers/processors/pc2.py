@@ -18,7 +18,7 @@ from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import field, poseidon
 from workers.processors.damaged_files import damaged_of
-from workers.processors.errors import BadFile, BadInput
+from workers.processors.errors import BadInput, file_error
 from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import TreeC, TreeRLast, rows_place
@@ -60,7 +60,7 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
         data = tree_d_nodes(files)
         layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     if node_bytes(data[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")
     if files.is_encoded and not _is_complete(files, progress=progress):

@@ -13,7 +13,7 @@ from poolsite.filecoin.post.challenges import sector_challenges
 from poolsite.filecoin.post.parameters import PoStKind, PoStParameters, UnknownPoStProof, post_parameters
 from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from workers.kernels import poseidon
-from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.errors import BadInput, BadProof, file_error
 from workers.processors.seal_proofs import SEAL_PROOFS
 from workers.processors.sector_trees import TreeRLast
 from workers.processors.self_check import paths_lead_to_roots
@@ -46,7 +46,7 @@ def sector_prove(
     """Return the checked vanilla proof of one sector.
 
     Raises BadFile if a file is missing or has the wrong size, BadProof if the files are not those of
-    comm_r: the sector is faulty.
+    comm_r: the sector is faulty; TemporaryError if it is this host that is short of something.
     """
     seal = seal_parameters_of(parameters)
     files = SectorFiles(seal, Path(replica.cache_dir), Path(replica.sealed_file))
@@ -54,7 +54,7 @@ def sector_prove(
         tree = TreeRLast(files)
         comm_c, comm_r_last = files.roots_read()
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     challenges = sector_challenges(parameters, randomness, sector_number=replica.sector_id, position=position)
     proofs = tuple(tree.proof(challenge) for challenge in challenges)
     if poseidon.hash_values([comm_c, comm_r_last]) != replica.comm_r:

@@ -13,7 +13,7 @@ from poolsite.filecoin.porep.replica import replica_id
 from poolsite.filecoin.sha254 import sha254_zero
 from workers.kernels import poseidon
 from workers.processors import inputs
-from workers.processors.errors import BadFile
+from workers.processors.errors import file_error
 from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.seal_proofs import parameters_named
@@ -38,7 +38,7 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecode
         else:
             key, comm_r_old = _key_made(task.key, new, progress=progress), task.key.comm_r
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     update = update_parameters_of(parameters)
     encoding = encoding_of(update, comm_d_new=task.comm_d_new, comm_r_old=comm_r_old)
     data = as_nodes(resident_bytes(parameters.sector_bytes))

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from workers.kernels import poseidon
-from workers.processors.errors import BadFile, BadInput
+from workers.processors.errors import BadInput, file_error
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
@@ -45,7 +45,7 @@ def snap_encode(
         comm_c, comm_r_last_old = old.roots_read()
         key, data = sealed_nodes(old), tree_d_nodes(new)[: parameters.nodes]
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     comm_r_old = poseidon.hash_values([comm_c, comm_r_last_old])
     update = update_parameters_of(parameters)
     encoding = encoding_of(update, comm_d_new=comm_d_new, comm_r_old=comm_r_old)

@@ -19,7 +19,7 @@ from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdate
 from poolsite.filecoin.update.verification import UpdatePublicInputs
 from workers.kernels import poseidon
 from workers.processors import inputs
-from workers.processors.errors import BadFile, BadProof
+from workers.processors.errors import BadProof, file_error
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import TreeRLast
@@ -68,7 +68,7 @@ def snap_prove(
         comm_c, comm_r_last_old = old.roots_read()
         old_tree, new_tree, data = TreeRLast(old), TreeRLast(new), tree_d_nodes(new)
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     roots = (old_tree.root, new_tree.root)
     if (
         comm_r_last_old != old_tree.root

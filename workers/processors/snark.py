@@ -28,7 +28,7 @@ from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from poolsite.filecoin.post.verification import ProvenSector
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.processors.errors import BadFile, BadInput, BadProof, TemporaryError
+from workers.processors.errors import BadInput, BadProof, TemporaryError, file_error
 from workers.processors.parallel import no_progress, thread_count
 from workers.snark.catalog import conversion_forget, key_open, parameters_open
 from workers.snark.circuits.porep import porep_values
@@ -211,7 +211,7 @@ def _keys_load(spec: CircuitSpec, progress: Progress) -> tuple[ProvingKey, Verif
     except (ParametersMissing, BadParameters) as error:
         raise BadInput(str(error)) from None
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
 
 
 def _forget(spec: CircuitSpec) -> None:

@@ -14,7 +14,7 @@ from poolsite.wire.pipeline import WORKER_STAGES
 from workers.loading import loaded
 from workers.processors import codec, pc1_output, post_tasks, snap_tasks, tasks
 from workers.processors.c1_json import c1_text
-from workers.processors.errors import BadFile, BadInput
+from workers.processors.errors import BadInput, file_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ def _last_node(path: Path) -> bytes:
             file.seek(-NODE_BYTES, 2)
             return file.read(NODE_BYTES)
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
 
 
 def stage_named(name: str) -> Stage:

@@ -19,7 +19,7 @@ from poolsite.filecoin.porep.replica import replica_id
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import poseidon
 from workers.processors import inputs
-from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.errors import BadInput, BadProof, file_error
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.parent_cache import PARENTS, parents_of
 from workers.processors.seal_proofs import parameters_named
@@ -76,7 +76,7 @@ def synthetic_write(
     try:
         gatherer = _Gatherer(files)
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     roots = (gatherer.tree_c.root, gatherer.tree_r_last.root)
     if node_bytes(gatherer.tree_d[-1]) != comm_d:
         raise BadInput("comm_d is not the root of tree-d")

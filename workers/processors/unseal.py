@@ -15,7 +15,7 @@ from poolsite.filecoin.fr32 import RAW_BLOCK_BYTES
 from poolsite.filecoin.porep.replica import replica_id
 from workers.kernels import field, fr32
 from workers.processors import inputs
-from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors.errors import BadInput, BadProof, file_error
 from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.pieces import nodes_commitment, unpadded_size
@@ -52,7 +52,7 @@ def run(task: UnsealTask, *, progress: Progress = no_progress) -> UnsealOutput:
     try:
         sealed = sealed_nodes(files)
     except OSError as error:
-        raise BadFile(str(error)) from None
+        raise file_error(error) from None
     labels = last_layer(LabelledSector(files, replica), progress=progress)
     data = as_nodes(resident_bytes(parameters.sector_bytes))
 

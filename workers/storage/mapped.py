@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 HUGE_BYTES = 2 << 20
 """From this size on an array asks for huge pages."""
+MAP_NORESERVE = 0x4000
+"""Python has it from 3.12 on."""
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 """u8[n]: the bytes of a file."""
@@ -91,7 +93,8 @@ def file_read(path: Path, *, size_bytes: int) -> Bytes:
         size = os.fstat(file.fileno()).st_size
         if size != size_bytes:
             raise TruncatedFile(f"{path} has {size} bytes instead of {size_bytes}")
-        mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+        # Else Linux refuses a sector that is larger than memory and swap: all of it might be written to.
+        mapping = mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE | MAP_NORESERVE)
     return np.frombuffer(mapping, np.uint8)
 
 

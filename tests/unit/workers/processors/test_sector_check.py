@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 
 import pytest
 from msgspec.structs import replace
 
 from tests.unit.workers.processors.post import SEED, flip, sealed
-from workers.processors import codec, sector_check
-from workers.processors.post_tasks import SectorCheckTask
+from workers.processors import codec, sector_check, window_post
+from workers.processors.errors import TemporaryError
+from workers.processors.post_tasks import SectorCheckTask, WindowPostTask
 from workers.processors.stages import stage_named
+from workers.storage.sector import SectorFiles
 
 __all__ = ["sealed"]
 
@@ -24,6 +28,20 @@ def test_good_sectors_are_not_named_and_each_is_read_once(sealed):
     )
 
     assert (output.bad, told) == ((), [(1, 1)])
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+def test_a_host_short_of_memory_or_open_files_calls_no_sector_faulty(sealed, monkeypatch, number):
+    def short(_):
+        raise OSError(number, os.strerror(number))
+
+    _, replica = sealed
+    monkeypatch.setattr(SectorFiles, "roots_read", short)
+
+    with pytest.raises(TemporaryError, match=os.strerror(number)):
+        sector_check.run(SectorCheckTask(10, (replica,), SEED))
+    with pytest.raises(TemporaryError, match=os.strerror(number)):
+        window_post.run(WindowPostTask(1000, 10, (replica,), SEED))
 
 
 @pytest.mark.parametrize("name", ["sealed", "cache/p_aux", "cache/sc-02-data-tree-r-last.dat"])

@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +69,18 @@ def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space left"), file_write(tmp_path / "file", size_bytes=10):
         raise AssertionError("not reached")
     assert not (tmp_path / "file").exists()
+
+
+def test_a_file_larger_than_memory_and_swap_is_mapped(tmp_path):
+    figures = re.findall(r"^(?:MemTotal|SwapTotal): +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    path, size = tmp_path / "file", 1024 * sum(map(int, figures)) + (1 << 30)
+    path.touch()
+    os.truncate(path, size)  # one hole: it takes no disk
+
+    read = file_read(path, size_bytes=size)
+    read[0] = 7
+
+    assert (read[0], read[-1], files.is_hole(path)) == (7, 0, True)
 
 
 def test_a_mapped_file_keeps_its_content_when_its_memory_is_given_back(tmp_path):
