@@ -6,11 +6,14 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+LOCK_CHECK_S: Final = 1.0
 
 
 def private_folder(path: Path) -> None:
@@ -39,8 +42,23 @@ def private_write(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file while a file beside it is read, changed and written."""
+def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file while a file beside it is read, changed and written.
+
+    Threads of one process wait for each other too; `on_wait` is called every second while one waits.
+    """
     with path.open("a") as file:
+        while on_wait is not None and not _is_locked(file):
+            on_wait()
+            time.sleep(LOCK_CHECK_S)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _is_locked(file: IO[str]) -> bool:
+    """Lock a file unless another holds it; return whether it is ours."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

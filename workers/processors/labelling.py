@@ -97,9 +97,9 @@ def last_layer(
     if _is_layer_there(sector, parameters.layers):
         Checksums(sector.files.cache).check(sector.files.layer(parameters.layers))
         return layer_nodes(sector.files, parameters.layers)
-    parents = parents_of(parameters, folder=folder)
-    buffers = _buffers([sector])
     total = parameters.layers * parameters.nodes
+    parents = parents_of(parameters, folder=folder, progress=lambda *_: progress(0, total))
+    buffers = _buffers([sector])
     for layer in range(1, parameters.layers + 1):
         for _, end in _labelled([sector], layer, parents=parents, buffers=buffers):
             progress((layer - 1) * parameters.nodes + end, total)

@@ -9,17 +9,21 @@ import os
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poolsite.filecoin.porep.parameters import ApiVersion, SealParameters
+from poolsite.private_files import locked
 from workers.kernels import graph
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.storage.checksums import file_digest
 from workers.storage.files import is_complete
 from workers.storage.mapped import file_read, file_write, pages_release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DRG_PARENTS = 6
 """Parents in the same layer; they come first."""
@@ -110,21 +114,35 @@ def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Prog
 def parents_of(
     parameters: SealParameters, *, folder: Path | None = None, progress: Progress = no_progress
 ) -> Parents:
-    """Return the parents of all nodes; a large graph's are read from its cache file, made if absent."""
+    """Return the parents of all nodes; a large graph's are read from its cache file, made if absent.
+
+    Several threads and processes may ask at once: one makes the file, the others wait.
+    """
     nodes = parameters.nodes
     if nodes <= MEMORY_NODES:
         rows = np.empty((nodes, PARENTS), np.uint32)
         parents_compute(parameters, rows)
         return rows
     path = (folder or cache_folder()) / cache_name(parameters)
-    if not _is_good(path, parameters):
+
+    def alive() -> None:
+        progress(0, nodes)
+
+    if not _is_good(path, parameters, on_part=alive):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with file_write(path, size_bytes=ROW_BYTES * nodes) as raw:
-            parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
-        if not _is_good(path, parameters):
-            path.unlink()
-            raise BadFile(f"{path} was computed incorrectly: this machine's memory or processor is faulty")
+        with locked(path.with_name(f"{path.name}.lock"), on_wait=alive):
+            if not _is_good(path, parameters, on_part=alive):
+                _cache_write(path, parameters, progress=progress)
     return file_read(path, size_bytes=ROW_BYTES * nodes).view(np.uint32).reshape(-1, PARENTS)
+
+
+def _cache_write(path: Path, parameters: SealParameters, *, progress: Progress) -> None:
+    nodes = parameters.nodes
+    with file_write(path, size_bytes=ROW_BYTES * nodes) as raw:
+        parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
+    if not _is_good(path, parameters, on_part=lambda: progress(nodes, nodes)):
+        path.unlink()
+        raise BadFile(f"{path} was computed incorrectly: this machine's memory or processor is faulty")
 
 
 def rows_release(parents: Parents, rows: slice) -> None:
@@ -133,12 +151,12 @@ def rows_release(parents: Parents, rows: slice) -> None:
         pages_release(parents[rows])
 
 
-def _is_good(path: Path, parameters: SealParameters) -> bool:
+def _is_good(path: Path, parameters: SealParameters, *, on_part: Callable[[], None]) -> bool:
     """Return whether the cache file is there and undamaged (synthetic graphs have no digest)."""
     if not is_complete(path, ROW_BYTES * parameters.nodes):
         return False
     known = FILE_DIGESTS.get(parameters.number)
-    return known is None or file_digest(path) == known
+    return known is None or file_digest(path, on_part=on_part) == known
 
 
 def parents_at(parameters: SealParameters, node: int) -> tuple[int, ...]:

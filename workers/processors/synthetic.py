@@ -73,8 +73,10 @@ def synthetic_write(
     files: SectorFiles, source: ChallengeSource, *, comm_d: bytes, progress: Progress = no_progress
 ) -> int:
     """Write the proofs of the whole set; return how many there are."""
+    nodes, size = files.parameters.nodes, record_bytes(files)
+    count = synthetic_count(nodes)
     try:
-        gatherer = _Gatherer(files)
+        gatherer = _Gatherer(files, progress=lambda *_: progress(0, count))
     except OSError as error:
         raise file_error(error) from None
     roots = (gatherer.tree_c.root, gatherer.tree_r_last.root)
@@ -82,8 +84,6 @@ def synthetic_write(
         raise BadInput("comm_d is not the root of tree-d")
     if poseidon.hash_values(list(roots)) != source.comm_r:
         raise BadProof("comm_r is not the hash of comm_c and comm_r_last: the trees belong to another sector")
-    nodes, size = files.parameters.nodes, record_bytes(files)
-    count = synthetic_count(nodes)
     with file_write(files.synthetic_proofs, size_bytes=file_bytes(files)) as raw:
         raw[: 3 * NODE_BYTES] = np.frombuffer(comm_d + roots[0] + roots[1], np.uint8)
         records = raw[3 * NODE_BYTES :].reshape(count, size)
@@ -99,12 +99,12 @@ def synthetic_write(
 class _Gatherer:
     """Collects the paths of many challenges at once."""
 
-    def __init__(self, files: SectorFiles) -> None:
+    def __init__(self, files: SectorFiles, *, progress: Progress) -> None:
         self.files = files
         self.tree_d = tree_d_nodes(files)
         self.tree_c, self.tree_r_last = TreeC(files), TreeRLast(files)
         self.layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
-        self.parents = parents_of(files.parameters)
+        self.parents = parents_of(files.parameters, progress=progress)
 
     def records(self, challenges: Indices) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Return the records: u8[challenges, record bytes]."""
