@@ -5,6 +5,7 @@ Every proof is checked with the circuit's verifying key and the chain's public i
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from functools import lru_cache
@@ -28,6 +29,7 @@ from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from poolsite.filecoin.post.verification import ProvenSector
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.private_files import private_write
 from workers.processors.errors import BadInput, BadProof, TemporaryError, file_error
 from workers.processors.parallel import no_progress, thread_count
 from workers.snark.catalog import conversion_forget, key_open, parameters_open
@@ -44,7 +46,6 @@ from workers.snark.files import (
 from workers.snark.parameters import BadParameters
 from workers.snark.prover import groth16_prove
 from workers.snark.witness import BadWitness
-from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -182,7 +183,8 @@ def _partitions_prove(
 
 
 def _measure_note(spec: CircuitSpec, took: float, computed: float) -> None:
-    write_file(measured_path(spec), f"{took:.3f} {computed:.3f}\n".encode())
+    with contextlib.suppress(OSError):  # a full disk must not cost the proof
+        private_write(measured_path(spec), f"{took:.3f} {computed:.3f}\n")
 
 
 def _keys_of(spec: CircuitSpec, progress: Progress = no_progress) -> tuple[ProvingKey, VerifyingKey]:

@@ -86,6 +86,16 @@ def test_window_post_is_groth16_that_the_chain_takes(with_parameters, task, monk
     assert measured_seconds(WINDOW)
 
 
+def test_proof_is_given_out_though_its_time_cannot_be_noted(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(processor, "measured_path", lambda _: tmp_path / "file" / "seconds")
+    monkeypatch.setattr(processor, "_keys_of", lambda *_: (None, None))
+    monkeypatch.setattr(processor, "groth16_prove", lambda *_, **__: (bytes(192), None))
+    monkeypatch.setattr(processor, "partitions_verify", lambda *_, **__: None)
+
+    assert processor._partitions_prove(WINDOW, [[1]], [[1]], progress=lambda *_: None) == bytes(192)
+
+
 def test_keys_that_stay_loaded_keep_nothing_of_the_task(with_parameters):
     class Told:
         def __call__(self, done: int, total: int) -> None: ...
