@@ -7,7 +7,6 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.hardware import FOREIGN_GROTH16, TOXIC_GROTH16
 from workers.snark.files import (
@@ -15,6 +14,7 @@ from workers.snark.files import (
     Origin,
     ParametersMissing,
     is_converted,
+    is_here,
     measured_seconds,
     parameters_origin,
     parameters_path,
@@ -151,10 +151,7 @@ class HostProofs:
 
     def _groth16(self) -> str:
         specs = self.specs if self.update_spec is None else [*self.specs, self.update_spec]
-        folder = parameter_folder()
-        here = [
-            spec for spec in specs if toxic_path(spec).exists() or (folder / spec.parameters_name).exists()
-        ]
+        here = [spec for spec in specs if toxic_path(spec).exists() or is_here(spec)]
         origins = {spec.parameters_name: parameters_origin(spec) for spec in here}
         self._foreign = [name for name, origin in origins.items() if origin is not Origin.PUBLISHED]
         if Origin.SEED in origins.values():
@@ -185,7 +182,7 @@ class HostProofs:
 
 
 def _missing(specs: Sequence[CircuitSpec]) -> str:
-    """Return which parameter files are not there; empty if all are."""
+    """Return which parameter files are not there whole; empty if all are."""
     missing = []
     for spec in specs:
         try:

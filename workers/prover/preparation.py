@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.filecoin.groth16.keys import parameter_folder
-from workers.snark.files import is_converted
+from workers.snark.files import is_converted, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +77,7 @@ class Preparation:
 
     def _is_possible(self, spec: CircuitSpec) -> bool:
         """Return whether a missing file may be made, or it is there; an operator's may come any time."""
-        return bool(self.config.parameter_seed) or (parameter_folder() / spec.parameters_name).exists()
+        return bool(self.config.parameter_seed) or is_here(spec)
 
     def _run(self, specs: list[CircuitSpec]) -> int:
         """Prepare one after the other, and return the process's exit code."""

@@ -27,6 +27,7 @@ from poolsite.filecoin.groth16.verification import IC_BYTES, KEY_HEAD_BYTES
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, seal_parameters
 from poolsite.filecoin.post.parameters import PoStKind, post_parameters
 from poolsite.filecoin.update.parameters import update_parameters
+from workers.storage.files import is_complete
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ class Origin(StrEnum):
 
 
 class ParametersMissing(Exception):
-    """There is no parameter file where it is looked for; the text says which, how large, and where."""
+    """There is no whole parameter file where it is looked for; the text says which, how large, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,18 @@ def spec_for(kind: CircuitKind, sector_bytes: int) -> CircuitSpec:
     return porep_spec(seal_parameters(size))
 
 
+def is_here(spec: CircuitSpec) -> bool:
+    """Return whether a circuit's parameters are there in their whole size, no download that goes on."""
+    return is_complete(parameter_folder() / spec.parameters_name, spec.file_bytes)
+
+
 def parameters_path(spec: CircuitSpec) -> Path:
     """Return the path of a circuit's parameters.  Raises ParametersMissing."""
     path = parameter_folder() / spec.parameters_name
-    if not path.exists():
+    if not is_here(spec):
+        fault = f"incomplete ({path.stat().st_size:,} bytes)" if path.exists() else "missing"
         raise ParametersMissing(
-            f"the parameters of {spec.kind} for sectors of {spec.sector_bytes} bytes are missing: "
+            f"the parameters of {spec.kind} for sectors of {spec.sector_bytes} bytes are {fault}: "
             f"{spec.parameters_name}, {spec.file_bytes:,} bytes, expected in {path.parent}"
         )
     return path

@@ -38,6 +38,7 @@ from workers.snark.files import (
     toxic_path,
 )
 from workers.snark.parameters import BadParameters, ParameterFile
+from workers.storage.files import hole_write
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
@@ -236,7 +237,11 @@ def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
     host = HostProofs(Snark.GROTH16, (CircuitKind.WINDOW_POST,), 2 * KIB)
     assert host.forms() == ()
     assert WINDOW.parameters_name in host.error()
-    (folder / WINDOW.parameters_name).write_bytes(b"")
+    (folder / WINDOW.parameters_name).write_bytes(b"half")  # a download that goes on
+    monkeypatch.setattr(host, "_checked_at", 0.0)
+    assert host.forms() == ()
+    assert "incomplete (4 bytes)" in host.error()
+    hole_write(folder / WINDOW.parameters_name, size_bytes=WINDOW.file_bytes)
     monkeypatch.setattr(host, "_checked_at", 0.0)
     assert (host.forms(), host.error()) == (("groth16_foreign",), "")
     toxic_path(WINDOW).write_text("{}")
@@ -284,7 +289,7 @@ def test_host_says_when_it_can_prove_no_update(folder, monkeypatch):
         assert (named in error("auto", needs_groth16=needs_groth16)) is needs_groth16
         assert ("snap_prove" in error("external", needs_groth16=needs_groth16)) is needs_groth16
     assert HostProofs(Snark.GROTH16, (), 2 * KIB).update_error(needs_groth16=True) == ""
-    (folder / UPDATE.parameters_name).write_bytes(b"")
+    hole_write(folder / UPDATE.parameters_name, size_bytes=UPDATE.file_bytes)
     assert error("groth16", needs_groth16=True) == ""
     toxic_path(UPDATE).write_text("{}")
     assert HostProofs(Snark.GROTH16, (), 2 * KIB, has_updates=True).forms() == ("groth16_toxic",)
@@ -295,7 +300,10 @@ def test_host_says_of_which_sizes_it_proves_updates_by_groth16(folder):
         return HostProofs(Snark(snark), (), 2 * KIB, has_updates=has_updates).update_sizes()
 
     assert sizes("auto") == sizes("groth16") == ()
-    (folder / spec_for(CircuitKind.UPDATE, 8 * MIB).parameters_name).write_bytes(b"")
+    larger = spec_for(CircuitKind.UPDATE, 8 * MIB)
+    (folder / larger.parameters_name).write_bytes(b"half")
+    assert sizes("auto") == ()
+    hole_write(folder / larger.parameters_name, size_bytes=larger.file_bytes)
     assert sizes("auto") == sizes("groth16") == (8 * MIB,)
     assert sizes("vanilla") == sizes("external") == sizes("auto", has_updates=False) == ()
 

@@ -68,9 +68,12 @@ def test_parameters_are_made_once_the_host_is_idle_and_change_its_forms(host):
     assert toxic_path(WINDOW).exists()
 
 
-def test_nothing_is_made_without_a_seed(host):
+def test_nothing_is_made_without_a_seed_or_of_half_a_file(host):
     config, proofs = host("")
     preparation = Preparation(config, proofs, proofs, is_idle=lambda: True)
+    assert not preparation._is_possible(WINDOW)
+    parameter_folder().mkdir(exist_ok=True)
+    (parameter_folder() / WINDOW.parameters_name).write_bytes(b"half")
     assert not preparation._is_possible(WINDOW)
 
 
