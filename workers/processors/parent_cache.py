@@ -19,7 +19,7 @@ from workers.kernels import graph
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.storage.checksums import file_digest
-from workers.storage.files import is_complete
+from workers.storage.files import is_complete, space_check, unfinished_remove
 from workers.storage.mapped import file_read, file_write, pages_release
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ def parents_of(
 
 
 def _cache_write(path: Path, parameters: SealParameters, *, progress: Progress) -> None:
+    """Write the cache file.  Raises NotEnoughSpace, BadFile."""
     nodes = parameters.nodes
+    unfinished_remove(path)  # of a run that was killed: its room is ours
+    space_check(path.parent, ROW_BYTES * nodes)
     with file_write(path, size_bytes=ROW_BYTES * nodes) as raw:
         parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
     if not _is_good(path, parameters, on_part=lambda: progress(nodes, nodes)):

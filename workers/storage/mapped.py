@@ -102,12 +102,19 @@ def file_read(path: Path, *, size_bytes: int) -> Bytes:
 def file_write(path: Path, *, size_bytes: int, keep: bool = False) -> Iterator[Bytes]:
     """Map a new file of `size_bytes` for writing; it gets its name when the block ends without error.
 
-    Its room is taken from the disk first: a full disk is an OSError here, not a SIGBUS in a kernel.
+    Its room is taken from the disk first: a full disk is an OSError here, not a SIGBUS in a kernel, and
+    gets back what there was of it.
     With `keep`, a temporary file of the right size that an earlier run left is continued.
     """
     temporary = temporary_name(path)
-    with temporary.open("r+b" if keep and is_complete(temporary, size_bytes) else "w+b") as file:
-        os.posix_fallocate(file.fileno(), 0, size_bytes)
+    is_continued = keep and is_complete(temporary, size_bytes)
+    with temporary.open("r+b" if is_continued else "w+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+        except OSError:
+            if not is_continued:
+                temporary.unlink()
+            raise
         mapping = mmap.mmap(file.fileno(), size_bytes)
         yield np.frombuffer(mapping, np.uint8)
         mapping.flush()

@@ -11,7 +11,9 @@ import pytest
 from poolsite import private_files
 from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.processors import parent_cache
-from workers.processors.parent_cache import PARENTS, Parents, parents_of
+from workers.processors.parent_cache import PARENTS, Parents, cache_name, parents_of
+from workers.storage import files
+from workers.storage.files import NotEnoughSpace, Space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,3 +48,21 @@ def test_two_that_find_no_file_make_it_once(tmp_path: Path, monkeypatch: pytest.
 
     assert [bool((parents == 7).all()) for parents in found] == [True, True]
     assert len(made) == 1
+
+
+def test_no_file_is_begun_without_room_for_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{cache_name(SMALL)}.tmp").write_bytes(bytes(100))  # of a run that was killed
+    monkeypatch.setattr(files, "space_of", lambda _: Space(total=2 * BYTES, free=BYTES - 1))
+
+    with pytest.raises(NotEnoughSpace, match="disk needed"):
+        parents_of(SMALL, folder=tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [f"{cache_name(SMALL)}.lock"]
+
+
+def test_room_for_the_whole_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "space_of", lambda _: Space(total=2 * BYTES, free=BYTES))
+
+    parents = parents_of(SMALL, folder=tmp_path)
+
+    assert parents.nbytes == BYTES == (tmp_path / cache_name(SMALL)).stat().st_size
