@@ -16,16 +16,15 @@ import numpy as np
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.sums import labelling_bytes
 from workers.kernels import labels
-from workers.processors.errors import NotEnoughRoom
 from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.parent_cache import Parents, parents_of, rows_release
+from workers.processors.resident import resident_take
 from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete
-from workers.storage.mapped import file_read, file_write, layer_nodes, pages_release, resident_bytes
-from workers.storage.memory import NotEnoughMemory, memory_check
+from workers.storage.mapped import as_nodes, file_read, file_write, layer_nodes, pages_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
@@ -92,40 +91,46 @@ def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
 def last_layer(
     sector: LabelledSector, *, progress: Progress = no_progress, folder: Path | None = None
 ) -> Nodes:
-    """Return the labels of the last layer: from its file if it is there, else made again in memory."""
+    """Return the labels of the last layer: from its file if it is there, else made again.
+
+    They are in memory of our own and may be overwritten.  Raises NotEnoughRoom.
+    """
     parameters = sector.files.parameters
-    if _is_layer_there(sector, parameters.layers):
-        Checksums(sector.files.cache).check(sector.files.layer(parameters.layers))
-        return layer_nodes(sector.files, parameters.layers)
     total = parameters.layers * parameters.nodes
-    parents = parents_of(parameters, folder=folder, progress=lambda *_: progress(0, total))
-    buffers = _buffers([sector])
+
+    def alive() -> None:
+        progress(0, total)
+
+    if _is_layer_there(sector, parameters.layers):
+        Checksums(sector.files.cache).check(sector.files.layer(parameters.layers), on_part=alive)
+        [raw] = resident_take(1, size_bytes=parameters.sector_bytes, purpose="the last layer", alive=alive)
+        own = as_nodes(raw)
+        own[:] = layer_nodes(sector.files, parameters.layers)
+        return own
+    parents = parents_of(parameters, folder=folder, progress=lambda *_: alive())
+    buffers = _buffers([sector], alive=alive)
     for layer in range(1, parameters.layers + 1):
         for _, end in _labelled([sector], layer, parents=parents, buffers=buffers):
             progress((layer - 1) * parameters.nodes + end, total)
     return buffers[parameters.layers % 2].reshape(-1, 8).view(np.uint64)
 
 
-def _buffers(sectors: Sequence[LabelledSector]) -> list[Words]:
+def _buffers(sectors: Sequence[LabelledSector], *, alive: Callable[[], None]) -> list[Words]:
     """Return the two resident layers.  Raises NotEnoughRoom."""
     parameters, count = sectors[0].files.parameters, len(sectors)
-    try:
-        memory_check(memory_needed(parameters, count), f"labelling {count} sectors")
-    except NotEnoughMemory as error:
-        raise NotEnoughRoom(str(error)) from None
     shape = (parameters.nodes, count, NODE_BYTES // 4)
-    size = parameters.sector_bytes * count
-    return [resident_bytes(size).view(np.uint32).reshape(shape) for _ in range(2)]
+    half, purpose = memory_needed(parameters, count) // 2, f"labelling {count} sectors"
+    layers = resident_take(2, size_bytes=half, purpose=purpose, alive=alive)
+    return [layer.view(np.uint32).reshape(shape) for layer in layers]
 
 
 def _label_batch(
     sectors: Sequence[LabelledSector], start: int, *, parents: Parents, progress: Progress
 ) -> None:
     parameters = sectors[0].files.parameters
-    buffers = _buffers(sectors)
-    total = parameters.layers * parameters.nodes
+    made, total = (start - 1) * parameters.nodes, parameters.layers * parameters.nodes
+    buffers = _buffers(sectors, alive=lambda: progress(made, total))
     if start > 1:
-        made = (start - 1) * parameters.nodes
         for at, sector in enumerate(sectors):
             path = sector.files.layer(start - 1)
             Checksums(sector.files.cache).check(path, on_part=lambda: progress(made, total))

@@ -16,16 +16,17 @@ from workers.processors import inputs
 from workers.processors.errors import file_error
 from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress
+from workers.processors.resident import resident_take
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.snap_tasks import SnapDecodeOutput, SnapDecodeTask, UpdateKey
 from workers.processors.unseal import data_write, range_check
-from workers.storage.mapped import Nodes, as_nodes, resident_bytes, sealed_nodes
+from workers.storage.mapped import Nodes, as_nodes, sealed_nodes
 from workers.storage.sector import SectorFiles
 
 
 def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecodeOutput:
-    """Write a range of the unpadded new data.  Raises BadInput, BadFile, BadProof."""
+    """Write a range of the unpadded new data.  Raises BadInput, BadFile, BadProof, NotEnoughRoom."""
     parameters = parameters_named(task.registered_proof)
     inputs.digests_check(comm_d_new=task.comm_d_new)
     range_check(task.offset, task.num_bytes, sector_bytes=parameters.sector_bytes)
@@ -35,13 +36,16 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecode
         replica = sealed_nodes(new)
         if task.key is None or old.sealed.exists():
             key, comm_r_old = sealed_nodes(old), poseidon.hash_values(list(old.roots_read()))
+            size, alive = parameters.sector_bytes, lambda: progress(0, 1)
+            [raw] = resident_take(1, size_bytes=size, purpose="decoding", alive=alive)
+            data = as_nodes(raw)
         else:
             key, comm_r_old = _key_made(task.key, new, progress=progress), task.key.comm_r
+            data = key  # they take its place
     except OSError as error:
         raise file_error(error) from None
     update = update_parameters_of(parameters)
     encoding = encoding_of(update, comm_d_new=task.comm_d_new, comm_r_old=comm_r_old)
-    data = as_nodes(resident_bytes(parameters.sector_bytes))
     encoding.decode_all(replica, key, data)
     data_write(data, task, comm_d=task.comm_d_new)
     progress(1, 1)

@@ -22,7 +22,7 @@ from workers.processors.pieces import nodes_commitment, unpadded_size
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import UnsealOutput, UnsealTask
 from workers.storage.files import write_file
-from workers.storage.mapped import Nodes, as_nodes, file_write, resident_bytes, sealed_nodes
+from workers.storage.mapped import Nodes, file_write, sealed_nodes
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(task: UnsealTask, *, progress: Progress = no_progress) -> UnsealOutput:
     """Write bytes offset … offset + num_bytes of the unpadded data.
 
     All data are decoded and must have comm_d, so a damaged replica never gives wrong bytes.
-    Raises BadInput for a range outside the sector, BadFile, BadProof.
+    Raises BadInput for a range outside the sector, BadFile, BadProof, NotEnoughRoom.
     """
     parameters = parameters_named(task.registered_proof)
     inputs.digests_check(prover_id=task.prover_id, ticket=task.ticket, comm_d=task.comm_d)
@@ -54,13 +54,12 @@ def run(task: UnsealTask, *, progress: Progress = no_progress) -> UnsealOutput:
     except OSError as error:
         raise file_error(error) from None
     labels = last_layer(LabelledSector(files, replica), progress=progress)
-    data = as_nodes(resident_bytes(parameters.sector_bytes))
 
-    def work(first: int, end: int) -> None:
-        field.subtract_rows(sealed[first:end], labels[first:end], data[first:end])
+    def work(first: int, end: int) -> None:  # the data take the labels' place
+        field.subtract_rows(sealed[first:end], labels[first:end], labels[first:end])
 
     parallel_for(work, parameters.nodes, size=4 * CHUNK_BLOCKS)
-    data_write(data, task, comm_d=task.comm_d)
+    data_write(labels, task, comm_d=task.comm_d)
     return UnsealOutput(task.num_bytes)
 
 

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from tests.unit.workers.processors.sealing import sealing
-from workers.processors import unseal
-from workers.processors.errors import BadFile, BadInput, BadProof
+from workers.processors import resident, unseal
+from workers.processors.errors import BadFile, BadInput, BadProof, NotEnoughRoom
 from workers.processors.tasks import UnsealTask
+from workers.storage import memory
+from workers.storage.mapped import resident_bytes
 
 SIZE = 2032
 """Unpadded bytes of a 2 KiB sector."""
@@ -53,6 +55,27 @@ def test_without_layers_the_labels_are_made_again(sealed):
         layer.unlink()
 
     assert run(sector, task) == whole
+
+
+@pytest.mark.parametrize(("has_layers", "needed"), [(True, 2048), (False, 2 * 2048)])
+def test_memory_is_checked_for_all_that_is_held(sealed, monkeypatch, has_layers, needed):
+    sector, task = sealed
+    whole, left = run(sector, task), [needed]
+    if not has_layers:
+        for layer in sector.cache.glob("sc-02-data-layer-*"):
+            layer.unlink()
+
+    def take(size_bytes):
+        left[0] -= size_bytes
+        return resident_bytes(size_bytes)
+
+    monkeypatch.setattr(memory, "available_bytes", lambda: left[0])
+    monkeypatch.setattr(resident, "resident_bytes", take)
+    assert (run(sector, task), left) == (whole, [0])
+
+    left[0] = needed - 1
+    with pytest.raises(NotEnoughRoom):
+        unseal.run(task)
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 1), (126, 2), (127, 127), (5, 1000), (2031, 1), (77, 0)])
