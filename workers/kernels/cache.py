@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
+import tempfile
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -31,12 +34,28 @@ def sources_digest() -> str:
 
 
 def cache_base() -> Path:
-    """Return the folder below which every version of the kernels has its own."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    var = os.environ.get(VAR_VARIABLE)
-    return (Path(var) if var else Path(__file__).parents[2] / "var") / "numba"
+    """Return the folder below which every version of the kernels has its own.
+
+    Where it cannot be written it is one for temporary files: numba refuses a kernel without a place to write.
+    """
+    chosen, var = os.environ.get(CACHE_VARIABLE), os.environ.get(VAR_VARIABLE)
+    base = Path(chosen) if chosen else (Path(var) if var else Path(__file__).parents[2] / "var") / "numba"
+    with suppress(OSError):
+        base.mkdir(parents=True, exist_ok=True)
+    if os.access(base, os.W_OK):
+        return base
+    return _temporary_base() or base
+
+
+def _temporary_base() -> Path | None:
+    """Return a folder for temporary files that nobody else can write to: what lies there is run."""
+    with suppress(OSError):
+        folder = Path(tempfile.gettempdir()) / f"poolsite-numba-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+            return folder
+    return None
 
 
 def cache_folder() -> Path:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import numba
 import pytest
 
 from workers.kernels import precompile as module
-from workers.kernels.cache import VAR_VARIABLE, cache_folder, cache_use
+from workers.kernels.cache import CACHE_VARIABLE, VAR_VARIABLE, cache_folder, cache_use, sources_digest
 from workers.kernels.precompile import precompile
 
 if TYPE_CHECKING:
@@ -29,6 +31,42 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     twice = importlib.import_module("twice_kernel").twice
     monkeypatch.delitem(sys.modules, "twice_kernel")
     return lambda: numba.njit(cache=True)(twice)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place that cannot be written; gives the folder for temporary files."""
+    (tmp_path / "file").touch()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "numba"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    config: Any = numba.config
+    monkeypatch.setattr(config, "CACHE_DIR", "")
+    return tmp_path / "temporary"
+
+
+def test_kernels_are_kept_where_their_place_is_read_only(read_only: Path) -> None:
+    cache_use()
+
+    [own] = read_only.iterdir()
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert numba.config.CACHE_DIR == str(cache_folder()) == str(own / sources_digest())  # type: ignore[attr-defined]  # as above
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_kernels_of_others_are_not_run(read_only: Path, is_link: bool) -> None:
+    others = read_only / "others"
+    others.mkdir()
+    name = read_only / f"poolsite-numba-{os.getuid()}"
+    if is_link:
+        name.symlink_to(others)
+    else:
+        name.mkdir()
+        name.chmod(0o777)
+
+    cache_use()
+
+    assert numba.config.CACHE_DIR == ""  # type: ignore[attr-defined]  # as above
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
