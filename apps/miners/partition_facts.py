@@ -32,7 +32,7 @@ class PartitionFacts:
 def partitions_read(
     client: ChainClient, address: str, deadlines: Sequence[int], key: str
 ) -> dict[int, list[PartitionFacts]]:
-    """Fetch the partitions of several deadlines in one request.  Raises NodeRefused, NodeUnavailable."""
+    """Fetch the partitions of several deadlines.  Raises NodeRefused, NodeUnavailable."""
     tipset = key_to_json(key)
     answers = client.call_many(
         [("StateMinerPartitions", [address, deadline, tipset]) for deadline in deadlines]

@@ -6,7 +6,10 @@ Every method here may be repeated: a message pushed twice is the same message.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +20,21 @@ class CallTimeouts:
     """Of the last node that is left to be asked."""
     patience_s: float
     """Of a node while another one stands by."""
+    at_once: int
+    """Most calls in one request: a node works them off one after the other, within the time of one."""
 
     def limit_s(self, *, has_other: bool) -> float:
         """Return the time for one try."""
         return self.patience_s if has_other else self.longest_s
 
 
-QUICK: Final = CallTimeouts(longest_s=10.0, patience_s=1.5)
+QUICK: Final = CallTimeouts(longest_s=10.0, patience_s=1.5, at_once=50)
 """Answered out of memory or by one look-up: a node that takes longer hangs, and reads go on within 2 s."""
-USUAL: Final = CallTimeouts(longest_s=30.0, patience_s=15.0)
-"""Needs state: a large miner's sectors, an estimation."""
-LONG: Final = CallTimeouts(longest_s=120.0, patience_s=60.0)
+USUAL: Final = CallTimeouts(longest_s=30.0, patience_s=15.0, at_once=20)
+"""Needs state: a large miner's sectors."""
+HEAVY: Final = CallTimeouts(longest_s=30.0, patience_s=15.0, at_once=5)
+"""Runs messages: lotus applies a whole tipset again for each estimate; or computes a lottery's table."""
+LONG: Final = CallTimeouts(longest_s=120.0, patience_s=60.0, at_once=5)
 """Searches through the chain, or computes whole tipsets."""
 
 QUICK_METHODS: Final = frozenset(
@@ -52,6 +59,7 @@ QUICK_METHODS: Final = frozenset(
         "WalletBalance",
     }
 )
+HEAVY_METHODS: Final = frozenset({"GasEstimateMessageGas", "MinerGetBaseInfo", "StateCall"})
 LONG_METHODS: Final = frozenset(
     {"StateCompute", "StateListMessages", "StateReplay", "StateSearchMsg", "StateWaitMsg"}
 )
@@ -61,4 +69,27 @@ def call_timeouts(method: str) -> CallTimeouts:
     """Return the times of a method, by its name without the prefix."""
     if method in QUICK_METHODS:
         return QUICK
+    if method in HEAVY_METHODS:
+        return HEAVY
     return LONG if method in LONG_METHODS else USUAL
+
+
+def requests_split(
+    calls: Sequence[tuple[str, Sequence[Any]]],
+) -> Iterator[tuple[list[tuple[str, Sequence[Any]]], CallTimeouts]]:
+    """Yield calls, in order, as requests that end in time, with the times of the slowest of their methods."""
+    request: list[tuple[str, Sequence[Any]]] = []
+    slowest = QUICK
+    for call in calls:
+        timeouts = max(slowest, call_timeouts(call[0]), key=_slowness)
+        if len(request) >= timeouts.at_once:
+            yield request, slowest
+            request, timeouts = [], call_timeouts(call[0])
+        request.append(call)
+        slowest = timeouts
+    if request:
+        yield request, slowest
+
+
+def _slowness(timeouts: CallTimeouts) -> tuple[float, int]:
+    return timeouts.longest_s, -timeouts.at_once

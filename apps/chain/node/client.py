@@ -199,8 +199,8 @@ class ChainClient(FailoverCalls):
     ) -> list[Estimate]:
         """Estimate a sender's next messages in one call, each on top of those before it.
 
-        lotus lacks the batch method and the factors of a spec: there each is asked for by itself, in one
-        request, and the factors are applied here.
+        lotus lacks the batch method and the factors of a spec: there each is asked for by itself, and the
+        factors are applied here.
         """
         if self.knows("GasBatchEstimateMessageGas"):
             rows = [{"Msg": message_to_json(message), "Spec": spec.as_json()} for message, spec in messages]

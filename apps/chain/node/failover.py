@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.call_timeouts import call_timeouts
+from apps.chain.node.call_timeouts import call_timeouts, requests_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from apps.chain.node.call_timeouts import CallTimeouts
     from apps.chain.node.link import NodeLink
 
 T = TypeVar("T")
@@ -68,13 +69,20 @@ class FailoverCalls:
         raise unknown or failure or NodeUnavailable(NO_NODE)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Send many calls to one node in one request; a refused one stands as its NodeRefused."""
-        if not calls:
-            return []
+        """Send many calls in as few requests as their methods allow; a refused one stands as its NodeRefused.
+
+        Raises NodeUnavailable if no node answers one of the requests.
+        """
+        return [
+            answer for request, timeouts in requests_split(calls) for answer in self._send(request, timeouts)
+        ]
+
+    def _send(self, calls: Sequence[tuple[str, Sequence[Any]]], timeouts: CallTimeouts) -> list[Any]:
         failure: NodeUnavailable | None = None
-        for link in self._in_order():
+        links = self._in_order()
+        for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
             try:
-                return link.call_many(calls, timeout_s=self.limit_s)
+                return link.call_many(calls, timeout_s=self.limit_s or timeouts.limit_s(has_other=left > 0))
             except NodeUnavailable as error:
                 failure = error
         raise failure or NodeUnavailable(NO_NODE)

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 ESTIMATES_MAX: Final = 100
 """Different messages in one question about gas."""
 
+SINGLE_ESTIMATES_MAX: Final = 10
+"""Where each is a question of its own, as at lotus, which runs the head's whole tipset for it: the first are
+signed and sent before the next are asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -125,6 +129,7 @@ def _answers(
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
     """
+    most = ESTIMATES_MAX if client.knows("GasBatchEstimateMessageGas") else SINGLE_ESTIMATES_MAX
     first = next(free_nonces_generate(selection.sender, chain_state=selection.chain_state, gaps=[]))
     requests: dict[object, tuple[ChainMessage, GasSpec]] = {}
     keys: list[object] = []
@@ -137,7 +142,7 @@ def _answers(
         # Only transfers are alike: another method's second call may do something else than its first.
         key = (message, spec) if row.method == METHOD_SEND else row.pk
         if key not in requests:
-            if len(requests) == ESTIMATES_MAX:
+            if len(requests) == most:
                 selection.has_more = True
                 break
             requests[key] = (replace(message, nonce=first + len(requests)), spec)

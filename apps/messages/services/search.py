@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.call_timeouts import LONG
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
@@ -16,12 +18,14 @@ from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.message import receipt_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from apps.chain.node.client import ChainClient
 
-SEARCHED_AT_ONCE: Final = 200
+SEARCHED_AT_ONCE: Final = LONG.at_once
+"""Stored before the next are asked for: without an index of its chain a node walks it back for each message,
+and after days away one that failed at the last message would begin with the first again."""
 
 
 def messages_search(
@@ -41,12 +45,23 @@ def messages_search(
     if ids is not None:
         rows = rows.filter(pk__in=list(ids))
     landed = displaced = 0
-    pending = list(rows.order_by("from_addr", "nonce"))
-    for at in range(0, len(pending), SEARCHED_AT_ONCE):
-        more, lost = _search(pending[at : at + SEARCHED_AT_ONCE], client=client, key=key, now=now)
+    for part in _parts(rows.order_by("from_addr", "nonce")):
+        more, lost = _search(part, client=client, key=key, now=now)
         landed += more
         displaced += lost
     return landed, displaced
+
+
+def _parts(rows: Iterable[Message]) -> Iterator[list[Message]]:
+    """Yield messages in order, with those of one nonce together: what landed displaces the others."""
+    part: list[Message] = []
+    for _, same in groupby(rows, lambda row: (row.from_addr, row.nonce)):
+        part += same
+        if len(part) >= SEARCHED_AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: datetime) -> tuple[int, int]:

@@ -118,7 +118,9 @@ def _select(
     if filled is None:
         return None
     is_full = places == SELECTION_MAX and len(filled) == places
-    return Selected(filled=filled, has_more=bool(filled) and (selection.has_more or is_full))
+    # What failed waits for a later head, so even a round that filled none leaves fewer to the next.
+    has_moved = bool(filled or selection.failed)
+    return Selected(filled=filled, has_more=has_moved and (selection.has_more or is_full))
 
 
 def due_senders_list(*, head: Head) -> list[str]:

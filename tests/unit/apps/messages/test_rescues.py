@@ -97,6 +97,50 @@ def test_a_search_speaks_of_one_tipset_whatever_the_node_does_meanwhile(pool: Po
     assert messages_search(client=pool.client, key=pool.node.head.cid, now=pool.now) == (1, 0)
 
 
+def test_a_search_that_fails_amid_many_messages_keeps_what_it_found(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address()
+    pool.push_many(12, address)
+    pool.choose()
+    pool.node.mine()
+    pool.node.mine()
+    answer = pool.link.call_many
+
+    def slow(calls: Any, *, timeout_s: float | None = None) -> list[Any]:
+        if calls[0][0] == "StateSearchMsg" and Message.objects.filter(state=MessageState.LANDED).exists():
+            raise NodeUnavailable("no response within 120 s")
+        return answer(calls, timeout_s=timeout_s)
+
+    monkeypatch.setattr(pool.link, "call_many", slow)
+    with pytest.raises(NodeUnavailable):
+        come_back(pool)
+    assert Message.objects.filter(state=MessageState.LANDED).count() == 5
+
+    monkeypatch.undo()
+    assert messages_search(client=pool.client, key=pool.node.head.cid, now=pool.now) == (7, 0)
+
+
+def test_a_search_looks_for_all_messages_of_a_nonce_at_once(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address()
+    pool.push("ours", address)
+    pool.choose()
+    pool.node.mine()
+    pool.node.mine()
+    other = pool.push("other", address)
+    Message.objects.filter(push_id="ours").update(state=MessageState.FAILED)  # and its nonce went on
+    Message.objects.filter(pk=other.pk).update(
+        state=MessageState.FILLED, nonce=0, signed=b"other", cid=factories.cid("other")
+    )
+    monkeypatch.setattr("apps.messages.services.search.SEARCHED_AT_ONCE", 1)
+    Sender.objects.update(chain_nonce=0)
+
+    assert messages_search(client=pool.client, key=pool.node.head.cid, now=pool.now) == (1, 1)
+    assert (pool.row("ours").state, pool.row("other").state) == (MessageState.LANDED, MessageState.REPLACED)
+
+
 def test_what_a_fork_took_back_while_the_pool_was_away_is_in_flight_again(pool: Pool) -> None:
     address = pool.address()
     landed_then_away(pool, address)

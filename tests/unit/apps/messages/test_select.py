@@ -397,3 +397,21 @@ def test_a_round_that_ends_early_says_so_and_the_next_goes_on(
 
     assert [(len(one.filled), one.has_more) for one in rounds] == [(3, True), (3, True), (1, False)]
     assert [pool.row(f"m{number}").nonce for number in range(7)] == list(range(7))
+
+
+def test_a_node_of_single_estimates_is_asked_for_a_few_at_a_time(pool: Pool) -> None:
+    pool.node.lacks.add("GasBatchEstimateMessageGas")
+    pool.client.gas_batch_estimate([], nonce=0, key=pool.head.key)  # from here the node is known to lack it
+    address = pool.address()
+    pool.node.fails["9"] = "message execution failed"
+    for number in range(12):
+        pool.push(f"bad{number}", address, method=9)
+    for number in range(5):
+        pool.push(f"good{number}", address, method=7)
+
+    rounds = [
+        sender_select(address=address, head=pool.head, client=pool.client, now=pool.now) for _ in range(2)
+    ]
+
+    assert [(len(one.filled), one.has_more) for one in rounds] == [(0, True), (5, False)]
+    assert pool.node.calls.count("GasEstimateMessageGas") == 17

@@ -18,7 +18,7 @@ from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ADDRESS = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
 SPEC = GasSpec(max_fee=10**17, gas_over_estimation=1.25)
@@ -119,6 +119,54 @@ def test_a_batch_keeps_order_and_single_refusals(link: NodeLink) -> None:
     assert answers[0] == 0
     assert isinstance(answers[1], NodeRefused)
     assert answers[2]["Height"] == 0
+
+
+def test_many_calls_go_in_requests_with_the_time_of_their_methods(
+    link: NodeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, int, float | None]] = []
+
+    def call_many(calls: Sequence[tuple[str, Sequence[Any]]], *, timeout_s: float | None = None) -> list[Any]:
+        sent.append((calls[0][0], len(calls), timeout_s))
+        return [params[0] for _, params in calls]
+
+    monkeypatch.setattr(link, "call_many", call_many)
+    names = ["StateSearchMsg"] * 7 + ["StateGetActor"] * 60 + ["MinerGetBaseInfo"] * 6
+    calls = [(name, [at]) for at, name in enumerate(names)]
+
+    assert ChainClient([link]).call_many(calls) == list(range(73))
+    assert sent == [
+        ("StateSearchMsg", 5, 120.0),
+        ("StateSearchMsg", 5, 120.0),
+        ("StateGetActor", 50, 10.0),
+        ("StateGetActor", 7, 10.0),
+        ("MinerGetBaseInfo", 5, 30.0),
+        ("MinerGetBaseInfo", 1, 30.0),
+    ]
+
+    sent.clear()
+    assert ChainClient([link, link]).call_many(calls[:1]) == [0]
+    assert sent == [("StateSearchMsg", 1, 60.0)], "another node stands by"
+
+
+def test_the_next_node_goes_on_when_one_leaves_amid_many_calls(
+    node: FakeNode, link: NodeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, answer = NodeLink(link.url, ""), link.call_many
+    counts = [0]
+
+    def leave(calls: Sequence[tuple[str, Sequence[Any]]], *, timeout_s: float | None = None) -> list[Any]:
+        counts[0] += 1
+        if counts[0] > 1:
+            raise first.failed("gone")
+        return answer(calls, timeout_s=timeout_s)
+
+    monkeypatch.setattr(first, "call_many", leave)
+
+    answers = ChainClient([first, link]).call_many([("MpoolGetNonce", [ADDRESS])] * 120)
+
+    assert answers == [0] * 120
+    assert counts == [2], "it is asked last now"
 
 
 def test_an_actor_is_read_and_a_missing_one_refused(link: NodeLink) -> None:
