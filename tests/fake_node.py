@@ -91,6 +91,8 @@ class FakeNode:
         """Of miners: number and closing epoch of the open one."""
         self.pool: dict[tuple[str, int], SignedMessage] = {}
         self.base_fee = 100
+        self.max_fee = 0
+        """The node's own, for estimates that name none."""
         self.clock = 1_700_000_000
         self.lacks: set[str] = set()
         self.fails: dict[str, str] = {}
@@ -315,7 +317,7 @@ class FakeNode:
         limit = message.gas_limit or int(gas * (spec.get("GasOverEstimation") or 1.25))
         premium = message.gas_premium or int(PREMIUM * (spec.get("GasOverPremium") or 1))
         cap = message.gas_fee_cap or self.base_fee * 10 + premium
-        most = int(spec["MaxFee"])
+        most = int(spec["MaxFee"]) or self.max_fee
         if most and cap * limit > most:
             cap = most // limit
         return message_to_json(

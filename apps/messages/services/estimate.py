@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.messages.services.estimate_failures import failure_read
-from apps.messages.services.fees import GUARD, LEVELS, WHERE
+from apps.messages.services.fees import GUARD, LEVELS, NODE, WHERE
 from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
 from apps.messages.services.selection import Ready, free_nonces_generate
 from apps.messages.services.validate import shortfall_describe
@@ -169,8 +169,8 @@ def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) 
     if 0 < candidate.fees.gas_fee_cap <= message.gas_fee_cap:
         level, setting = candidate.fees.gas_fee_cap_level, f"fee cap {message.gas_fee_cap} aFIL"
         return Wait.FEE_LIMIT, f"{LEVELS[level]} {setting} < base fee {needed} aFIL. {WHERE[level]}"
-    level = GUARD if candidate.is_capped else candidate.fees.max_fee_level
-    buys = f"{fil_format(candidate.spec.max_fee)} buys a fee cap of {message.gas_fee_cap} aFIL"
+    level = GUARD if candidate.is_capped else candidate.fees.max_fee_level or NODE
+    buys = f"{fil_format(candidate.spec.max_fee or most)} buys a fee cap of {message.gas_fee_cap} aFIL"
     reason = f"{LEVELS[level]} max fee {buys} for {message.gas_limit} gas"
     wait = Wait.GAS_CAP if candidate.is_capped else Wait.FEE_LIMIT
     return wait, f"{reason} < base fee {needed} aFIL. {WHERE[level]}"

@@ -21,6 +21,8 @@ MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""
 
 MESSAGE, SENDER, METHOD, POOL, TENANT, GUARD = "message", "sender", "method", "pool", "tenant", "guard"
+NODE = "node"
+"""Of the max fee alone: a node has its own where no rule sets one, lotus 0.07 FIL (Fees.DefaultMaxFee)."""
 
 LEVELS: Final[dict[str, str]] = {
     MESSAGE: "The message's own",
@@ -29,6 +31,7 @@ LEVELS: Final[dict[str, str]] = {
     POOL: "The pool's",
     TENANT: "The tenant's gas guard's",
     GUARD: "The gas guard's",
+    NODE: "The node's own",
 }
 """Levels of fee limits, as the first words of a sentence."""
 
@@ -39,6 +42,7 @@ WHERE: Final[dict[str, str]] = {
     POOL: "Change it in Gas → Fees of the pool.",
     TENANT: "Change it in Gas → Guards.",
     GUARD: "Change it in Gas → Guards.",
+    NODE: "Set one in Gas → Fees of the pool.",
 }
 """Where a limit of each level is changed."""
 

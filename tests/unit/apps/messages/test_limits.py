@@ -53,6 +53,25 @@ def test_sender_cap_below_base_fee_is_named_as_the_cause(pool: Pool) -> None:
     assert found["pool", "max_fee"].value == FIL * 7 // 100
 
 
+def test_without_a_max_fee_the_nodes_own_is_named(pool: Pool) -> None:
+    address = pool.address()
+    shared_rules_set(principal=SYSTEM, fees={"max_fee": 0})
+    pool.node.max_fee = 12_500_000
+    pool.push("one", address)
+    pool.push("proof", address, spec=SendSpec(max_fee=FIL))
+
+    pool.choose()
+
+    row = pool.row("one")
+    assert (row.wait, row.error) == (
+        Wait.FEE_LIMIT,
+        "The node's own max fee 0.0000000000125 FIL buys a fee cap of 10 aFIL for 1250000 gas"
+        " < base fee 100 aFIL. Set one in Gas → Fees of the pool.",
+    )
+    assert not any(one.blocks for one in limits(pool, "one").values()), "none of ours"
+    assert pool.row("proof").state == MessageState.FILLED
+
+
 def test_max_fee_that_buys_too_little_names_its_level(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)
