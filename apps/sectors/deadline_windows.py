@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from poolsite.filecoin.deadlines import deadline_from_json, deadline_info
+from poolsite.filecoin.deadlines import current_deadline, deadline_from_json, deadline_info
 
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 
+def open_deadline_read(client: ChainClient, address: str, *, key: str, height: int) -> DeadlineInfo:
+    """Return a miner's deadline that is open at a head of `height`.  Raises NodeRefused, NodeUnavailable."""
+    # Right after null rounds a node still names the one that was open before, moved a whole period on by
+    # NextNotElapsed (lotus node/impl/full/state.go StateMinerProvingDeadline).
+    named = deadline_from_json(client.state_miner_proving_deadline(address, key))
+    return current_deadline(named.period_start, height, named.params)
+
+
 class Windows:
     """A miner's deadlines at one head: which of them take changes now, and when the others do."""
 
-    def __init__(self, row: dict[str, Any], *, height: int) -> None:
-        self.now: DeadlineInfo = deadline_from_json(row)
+    def __init__(self, now: DeadlineInfo, *, height: int) -> None:
+        self.now = now
         self.height = height
 
     @classmethod
     def read(cls, client: ChainClient, address: str, *, key: str, height: int) -> Windows:
         """Query a node.  Raises NodeRefused, NodeUnavailable."""
-        return cls(client.state_miner_proving_deadline(address, key), height=height)
+        return cls(open_deadline_read(client, address, key=key, height=height), height=height)
 
     def _frozen(self, index: int) -> tuple[int, int]:
         """Return the next epochs in which nothing can be ended there: from, and the first one after."""

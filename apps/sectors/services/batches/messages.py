@@ -44,7 +44,7 @@ from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_text
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.codec import from_cbor
-from poolsite.filecoin.deadlines import deadline_info
+from poolsite.filecoin.deadlines import current_deadline, deadline_info
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
@@ -84,9 +84,11 @@ def _last_mutable(batch: Batch, network: Network) -> int:
     Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors_ni (deadline_is_mutable).
     """
     index = from_cbor(ProveCommitSectorsNIParams, bytes(batch.params)).proving_deadline
-    begins = batch.miner.proving_period_start or 0
-    opens = deadline_info(begins, index, batch.closed_height, network.proving).next_not_elapsed().open
-    return opens - network.proving.window - 1
+    height, params = batch.closed_height, network.proving
+    # Right after null rounds the stored one may be a whole period on, see `open_deadline_read`.
+    begins = current_deadline(batch.miner.proving_period_start or 0, height, params).period_start
+    opens = deadline_info(begins, index, height, params).next_not_elapsed().open
+    return opens - params.window - 1
 
 
 def batch_push(batch: Batch, *, work: SealingContext) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count
 from django.utils.translation import gettext
 
+from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.lifetimes import expiration_choose
 from apps.sectors.models import Sector
 from apps.sectors.services.batches.aggregates import aggregate_make
@@ -27,7 +28,6 @@ from apps.sectors.services.batches.forms import (
 )
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.console_steps import sector_console_step
-from poolsite.filecoin.deadlines import deadline_from_json
 from poolsite.filecoin.proof_verifier import is_container
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
@@ -127,7 +127,7 @@ def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContex
 
 def _deadline_choose(miner: Miner, work: SealingContext) -> int | None:
     """Return the deadline for new sectors: of those with the fewest partitions the next far enough ahead."""
-    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    current = open_deadline_read(work.client, miner.address, key=work.head.key, height=work.head.height)
     deadlines = work.network.proving.deadlines
     proven = Sector.objects.filter(miner=miner, deadline__isnull=False)
     proven = proven.exclude(state__in=FINAL_STATES - {SectorState.PROVING})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain import partitions_of, sectors_read
 from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
@@ -14,7 +15,6 @@ from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.placements import piece_start_epochs_read
 from poolsite.filecoin.cids import commr_cid
-from poolsite.filecoin.deadlines import deadline_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def updates_place(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingCon
         return []
     numbers = [run.sector.number for run in runs]
     places = partitions_of(work.client, miner.address, numbers, work.head.key)
-    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    current = open_deadline_read(work.client, miner.address, key=work.head.key, height=work.head.height)
     found: list[Placed] = []
     for run in runs:
         place = places.get(run.sector.number)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.params import has_data
 from apps.sectors.states import OPEN_MOVES
-from poolsite.filecoin.deadlines import deadline_from_json, deadline_info, is_mutable
+from poolsite.filecoin.deadlines import deadline_info, is_mutable
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def snap_candidates_find(miner: Miner, *, work: SealingContext, limit: int) -> l
     ).exclude(ticket=None)
     rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
     rows = rows.exclude(moves__state__in=OPEN_MOVES)
-    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    current = open_deadline_read(work.client, miner.address, key=work.head.key, height=work.head.height)
     height = work.head.height
     found = [
         sector
