@@ -58,6 +58,8 @@ def extended(
         raise BadExpiration(gettext("it has expired"))
     if sector.is_faulty:
         raise BadExpiration(gettext("it is faulty: extend it once it has recovered"))
+    if not sector.is_active:
+        raise BadExpiration(gettext("it is not proven yet: extend it after its first window"))
     if expiration == sector.expiration:
         raise BadExpiration(gettext("it already expires at epoch {expiration}").format(expiration=expiration))
     extension_check(

@@ -41,6 +41,8 @@ class LiveSector:
     deadline: int
     partition: int
     is_faulty: bool
+    is_active: bool
+    """Whether it counts as power: neither faulty nor still before its first window."""
 
     @property
     def power(self) -> int:
@@ -90,9 +92,13 @@ def live_sectors_read(
                 ),
             )
         if number in bitfield_from_json(state["LiveSectors"]):
-            is_faulty = number in bitfield_from_json(state["FaultySectors"])
             found[number] = _live(
-                infos[number], size=size, deadline=deadline, partition=partition, is_faulty=is_faulty
+                infos[number],
+                size=size,
+                deadline=deadline,
+                partition=partition,
+                is_faulty=number in bitfield_from_json(state["FaultySectors"]),
+                is_active=number in bitfield_from_json(state["ActiveSectors"]),
             )
     return found
 
@@ -111,7 +117,9 @@ def _partitions_read(
     return found
 
 
-def _live(row: dict[str, Any], *, size: int, deadline: int, partition: int, is_faulty: bool) -> LiveSector:
+def _live(
+    row: dict[str, Any], *, size: int, deadline: int, partition: int, is_faulty: bool, is_active: bool
+) -> LiveSector:
     return LiveSector(
         number=int(row["SectorNumber"]),
         size=size,
@@ -124,6 +132,7 @@ def _live(row: dict[str, Any], *, size: int, deadline: int, partition: int, is_f
         deadline=deadline,
         partition=partition,
         is_faulty=is_faulty,
+        is_active=is_active,
     )
 
 

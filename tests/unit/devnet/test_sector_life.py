@@ -184,6 +184,18 @@ def test_an_extended_sector_ends_later(miner):
     assert miner.power == 2048
 
 
+def test_a_sector_is_not_extended_before_its_first_window(miner):
+    miner.add_sectors(7)
+    deadline, partition = where(miner, 7)
+    old = miner.reader.sector(7)
+    entry = ExpirationExtension2(deadline, partition, bitfield_of([7]), (), old.expiration + 5000)
+
+    receipt = miner.call(32, to_cbor(ExtendSectorExpiration2Params((entry,))), gas_limit=400_000_000)
+
+    assert receipt.exit_code == 20
+    assert miner.reader.sector(7).expiration == old.expiration
+
+
 def test_pre_commit_numbers_are_used_once(miner):
     info = miner.seal(7, miner.node.head.height - 1)
     assert miner.precommit(info).exit_code == 0

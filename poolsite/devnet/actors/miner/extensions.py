@@ -119,6 +119,11 @@ def _extend(
                 f"failed to remove replaced sectors: Invalid attempt to group sector {sector.number} with "
                 "an early expiration"
             )
+    if not set(numbers) <= set(partition.active):  # one whose first window has not been proven
+        raise illegal_state(
+            f"failed to replace sector expirations at {key}: refusing to replace inactive sectors in "
+            f"{list(numbers)} (active: {list(partition.active)})"
+        )
     _power_update(editor, partition, old, new)
     grid = editor.deadline_at(entry.deadline, call.epoch).quantization
     expirations = queue_remove(partition.expirations, set(numbers))

@@ -25,6 +25,7 @@ class Chain(SomeSectors):
     live: dict[tuple[int, int], set[int]] = field(default_factory=dict)
     """Numbers by deadline and partition."""
     faulty: set[int] = field(default_factory=set)
+    unproven: set[int] = field(default_factory=set)
     claims: dict[str, Any] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
     """How many sectors each question was about."""
@@ -36,7 +37,7 @@ class Chain(SomeSectors):
             fields = {
                 "AllSectors": live | {99_999},
                 "LiveSectors": live,
-                "ActiveSectors": live - self.faulty,
+                "ActiveSectors": live - self.faulty - self.unproven,
                 "FaultySectors": live & self.faulty,
                 "RecoveringSectors": set(),
             }

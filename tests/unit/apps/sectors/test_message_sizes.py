@@ -134,7 +134,7 @@ def extensions(count: int, *, claims: int) -> list[Any]:
     return [
         SimpleNamespace(
             after=Extended(
-                LiveSector(number, SIZE_32GIB, 0, 9_000, 0, 0, 0, 0, 1, 2, False),
+                LiveSector(number, SIZE_32GIB, 0, 9_000, 0, 0, 0, 0, 1, 2, False, True),
                 expiration=10_000,
                 maintained=tuple(range(80_000_000, 80_000_000 + claims)),
             )
