@@ -12,6 +12,7 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import ZERO, AttoFil
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json
+from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import Message, message_to_json
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class TrialRun:
     error: str
     """The actor's or the node's words, or what the code means; empty where nothing failed."""
     gas_used: int = 0
-    """Gas units that the run took; 0 without a receipt."""
+    """Gas units that it would use, its inclusion among them; 0 without a receipt."""
 
     @property
     def is_good(self) -> bool:
@@ -214,14 +215,15 @@ def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> 
     tipset = _key_json(key)
     answers = client.call_many([("StateCall", [message_to_json(message), tipset]) for message in messages])
     trials = []
-    for answer in answers:
+    for message, answer in zip(messages, answers, strict=True):
         if isinstance(answer, NodeRefused):
             trials.append(TrialRun(exit_code=NO_RECEIPT, error=answer.reason))
             continue
-        receipt = answer.get("MsgRct") or {"ExitCode": NO_RECEIPT}
-        code = int(receipt["ExitCode"])
+        receipt = answer.get("MsgRct")
+        code = int(receipt["ExitCode"]) if receipt else NO_RECEIPT
         text = answer.get("Error") or (exit_code_text(code) if code else "")
-        trials.append(TrialRun(exit_code=code, error=text, gas_used=int(receipt.get("GasUsed") or 0)))
+        gas = int(receipt.get("GasUsed") or 0) + unsigned_inclusion_gas(message) if receipt else 0
+        trials.append(TrialRun(exit_code=code, error=text, gas_used=gas))
     return trials
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poolsite.filecoin.address import BLS
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.gas import (
     BASE_FEE_MAX_CHANGE_DENOM,
@@ -14,9 +15,14 @@ from poolsite.filecoin.gas import (
     MIN_GAS_PREMIUM,
     REPLACE_BY_FEE_MIN_PERCENT,
 )
+from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_BLS, SIG_SECP256K1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from poolsite.filecoin.message import Message
 
 
 def inclusion_gas(chain_length: int) -> int:
@@ -25,6 +31,13 @@ def inclusion_gas(chain_length: int) -> int:
     Source: price_list.rs on_chain_message.
     """
     return MESSAGE_BASE_GAS + MESSAGE_BYTE_GAS * (MESSAGE_OVERHEAD_BYTES + chain_length)
+
+
+def unsigned_inclusion_gas(message: Message) -> int:
+    """Return the gas for including a message that is still to be signed, by the kind of its sender's key."""
+    kind = SIG_BLS if message.from_.protocol == BLS else SIG_SECP256K1
+    signature = Signature(kind, bytes(SECP256K1_SIGNATURE_LEN))
+    return inclusion_gas(SignedMessage(message, signature).chain_length)
 
 
 def fee_cap_estimate(base_fee: int, premium: int, *, epochs: int) -> AttoFil:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from apps.messages.models import Sender
 from apps.messages.services.fees import actor_rules_find, fee_choose, shared_rules_load
 from apps.messages.services.selection import sender_chain_state_read
+from apps.messages.services.spend import gas_cost_compute
 from apps.messages.services.validate import expiry_check, message_validate
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Receipt
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
@@ -32,12 +34,13 @@ class DryRun:
     error: str
     """The node's text if it fails."""
     gas_used: int
+    """With its inclusion, which a trial leaves out."""
     gas_limit: int
     """What would be signed; 0 if it fails."""
     gas_fee_cap: int
     gas_premium: int
     cost_expected: int
-    """attoFIL: base fee and premium for this gas, and the value."""
+    """attoFIL: base fee for this gas, premium for the limit, and the value."""
     cost_max: int
     """attoFIL: the whole limit at the fee cap, and the value."""
     balance: int
@@ -76,16 +79,17 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
         head.key,
     )
     receipt = trial.get("MsgRct") or {}
-    exit_code, gas_used = int(receipt.get("ExitCode", -1)), int(receipt.get("GasUsed", 0))
+    exit_code = int(receipt.get("ExitCode", -1))
     reason = str(trial.get("Error") or "")
     estimate = client.gas_batch_estimate([(message, choice.spec)], nonce=nonce, key=head.key)[0]
     found = estimate.message
+    gas_used = int(receipt.get("GasUsed", 0)) + unsigned_inclusion_gas(found or message) if receipt else 0
     flight = sum(one.cost for one in chain_state.flight)
     if found is None:
         return DryRun(
             exit_code, reason or estimate.error, gas_used, 0, 0, 0, 0, row.value, chain_state.balance, flight
         )
-    price = min(int(head.base_fee) + found.gas_premium, found.gas_fee_cap)
+    landed = Receipt(exit_code=exit_code, return_=b"", gas_used=gas_used)
     return DryRun(
         exit_code=exit_code,
         error=reason,
@@ -93,7 +97,7 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
         gas_limit=found.gas_limit,
         gas_fee_cap=found.gas_fee_cap,
         gas_premium=found.gas_premium,
-        cost_expected=price * gas_used + row.value,
+        cost_expected=gas_cost_compute(found, receipt=landed, base_fee=int(head.base_fee)) + row.value,
         cost_max=found.gas_limit * found.gas_fee_cap + row.value,
         balance=chain_state.balance,
         in_flight=flight,

@@ -13,6 +13,8 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.users.models import IdempotentAnswer
 from apps.users.services.idempotency import IN_PROGRESS_MAX
+from poolsite.filecoin.gas_estimates import inclusion_gas
+from poolsite.filecoin.message import signed_message_from_cbor
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
 from tests.unit.apps.api.v1.messages import WRONG
@@ -283,16 +285,26 @@ def test_a_batch_that_cannot_be_read_leaves_no_row(
     assert not Message.objects.exists()
 
 
-def test_a_trial_says_gas_cost_and_what_is_left_and_stores_nothing(pool: Pool, client: Client) -> None:
-    alice, address = token("sign"), pool.address(fil=1)
+@pytest.mark.parametrize("kind", ["secp256k1", "bls"])
+def test_a_trial_says_gas_cost_and_what_is_left_and_stores_nothing(
+    pool: Pool, client: Client, kind: str
+) -> None:
+    alice, address = token("sign"), pool.address(fil=1, kind=kind)
     pool.node.fails["7"] = "forbidden"
+    pool.node.gas_used = 481_000  # of a transfer's run, without its inclusion
 
     good = post(client, body(address), by=alice, route=f"{ROUTE}:dry-run").json()
     bad = post(client, body(address, method=7), by=alice, route=f"{ROUTE}:dry-run").json()
 
-    assert (good["exit_code"], good["gas_used"], good["gas_limit"]) == (0, 1_000_000, 1_250_000)
+    assert (good["exit_code"], good["gas_limit"]) == (0, 1_250_000)
     assert int(good["cost_max"]) == 1_250_000 * int(good["gas_fee_cap"]) + 5
     assert int(good["balance_after"]) == 10**18 - int(good["cost_max"])
     assert (bad["exit_code"], bad["error"], bad["gas_limit"]) == (18, "forbidden", 0)
     assert not Message.objects.exists()
     assert post(client, body(address), by=token(of="bob"), route=f"{ROUTE}:dry-run").status_code == 403
+    post(client, body(address), by=alice)
+    pool.choose()
+    signed = signed_message_from_cbor(bytes(pool.row("one").signed))
+    assert good["gas_used"] == 481_000 + inclusion_gas(signed.chain_length)
+    tip = 1_250_000 * signed.message.gas_premium
+    assert int(good["cost_expected"]) == good["gas_used"] * pool.head.base_fee + tip + 5
