@@ -13,6 +13,7 @@ from apps.core.middleware import CONTENT_POLICY
 from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
+from tests.shared_reports import ASKED, SharedReports
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +52,18 @@ def pool(module_rows: None) -> Pool:
     person()
     person("bill", of="bob")
     return busy_pool()
+
+
+@pytest.fixture(scope="module")
+def reports() -> SharedReports:
+    """What the checks find of it, by viewer: no page changes that."""
+    return SharedReports()
+
+
+@pytest.fixture(autouse=True)
+def shared(reports: SharedReports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each viewer's pages share one evaluation."""
+    monkeypatch.setattr(ASKED, reports)
 
 
 @pytest.fixture(scope="module")

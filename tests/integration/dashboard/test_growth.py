@@ -12,19 +12,15 @@ import pytest
 from django.db import connection, reset_queries
 from django.test.utils import CaptureQueriesContext
 
-from apps.checks.report.cache import audience_of
-from apps.checks.report.evaluate import evaluate
 from tests.bulk_rows import message_copies_insert, sector_copies_insert
 from tests.demo_data import LISTS, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in
 from tests.people import operator_person, person
 from tests.query_plans import Reads, reads_of
+from tests.shared_reports import ASKED, SharedReports
 
 if TYPE_CHECKING:
     from django.test import Client
-
-    from apps.checks.report.report import Report
-    from apps.checks.selectors.data import CheckData
 
 pytestmark = pytest.mark.django_db(transaction=True)
 """Committed, so that each crowd can be vacuumed: rows that other tests rolled back must not be counted."""
@@ -36,20 +32,6 @@ SLACK: Final = Reads(blocks=200, rows=400)
 """What a page may read more: a level of an index, and for each of its 51 rows a probe of an index where a
 small table was read whole before, or what stands before the first rows that fit.  A table that is read whole
 has 18,000 rows more."""
-
-
-class SharedReports:
-    """One evaluation of the checks for all pages of a viewer, as with Redis, while a crowd stands."""
-
-    def __init__(self) -> None:
-        self.made: dict[str, Report] = {}
-
-    def __call__(self, data: CheckData) -> Report:
-        """Stand where `report_now` is."""
-        viewers = audience_of(data.viewer)
-        if viewers not in self.made:
-            self.made[viewers] = evaluate(data)
-        return self.made[viewers]
 
 
 def reads(client: Client, address: str, known: dict[str, Reads]) -> dict[str, Reads]:
@@ -76,7 +58,7 @@ def test_no_page_reads_more_of_an_older_pool(monkeypatch: pytest.MonkeyPatch) ->
     person("another tenant", of="bob")
     clients = {who: signed_in(who) for who in ("the operator", "its tenant", "another tenant")}
     reports = SharedReports()
-    monkeypatch.setattr("apps.dashboard.page_data.report_now", reports)
+    monkeypatch.setattr(ASKED, reports)
     asked = []
     for who, client in clients.items():
         pages = plain_addresses() | addresses(others if who == "another tenant" else pool)
