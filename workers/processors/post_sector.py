@@ -6,6 +6,7 @@ filecoin-proofs/src/api/post_util.rs generate_fallback_sector_challenges.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from poolsite.filecoin.post.vanilla import VanillaPoStProof
 from workers.kernels import poseidon
 from workers.processors.errors import BadInput, BadProof, file_error
 from workers.processors.seal_proofs import SEAL_PROOFS
-from workers.processors.sector_trees import TreeRLast
+from workers.processors.sector_trees import ReadTreeRLast
 from workers.processors.self_check import paths_lead_to_roots
 from workers.storage.sector import SectorFiles
 
@@ -45,18 +46,19 @@ def sector_prove(
 ) -> VanillaPoStProof:
     """Return the checked vanilla proof of one sector.
 
-    Raises BadFile if a file is missing or has the wrong size, BadProof if the files are not those of
-    comm_r: the sector is faulty; TemporaryError if it is this host that is short of something.
+    Raises BadFile if a file is missing, has the wrong size or cannot be read, BadProof if the files are not
+    those of comm_r: the sector is faulty; TemporaryError if it is this host that is short of something.
     """
     seal = seal_parameters_of(parameters)
     files = SectorFiles(seal, Path(replica.cache_dir), Path(replica.sealed_file))
+    challenges = sector_challenges(parameters, randomness, sector_number=replica.sector_id, position=position)
     try:
-        tree = TreeRLast(files)
-        comm_c, comm_r_last = files.roots_read()
+        with ExitStack() as opened:
+            tree = ReadTreeRLast(files, opened)
+            comm_c, comm_r_last = files.roots_read()
+            proofs = tuple(tree.proof(challenge) for challenge in challenges)
     except OSError as error:
         raise file_error(error) from None
-    challenges = sector_challenges(parameters, randomness, sector_number=replica.sector_id, position=position)
-    proofs = tuple(tree.proof(challenge) for challenge in challenges)
     if poseidon.hash_values([comm_c, comm_r_last]) != replica.comm_r:
         raise BadProof(f"sector {replica.sector_id}: p_aux does not belong to this comm_r")
     if tree.root != comm_r_last:

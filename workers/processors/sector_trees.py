@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,20 @@ from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.trees import CHUNK_LEVELS, grow_octonary, node_bytes, row_path, upper_rows
-from workers.storage.mapped import as_nodes, file_write, sealed_nodes, tree_c_nodes, tree_r_last_rows
+from workers.storage.mapped import (
+    NodesFile,
+    as_nodes,
+    file_write,
+    sealed_nodes,
+    tree_c_nodes,
+    tree_r_last_rows,
+)
 from workers.storage.sector import tree_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
 
     from workers.storage.mapped import Nodes
     from workers.storage.sector import SectorFiles
@@ -66,13 +76,14 @@ class TreeC(SectorTree):
         return row_path(tree, self.files.base_leaves, index, arity=BASE_ARITY), node_bytes(tree[index])
 
 
-class TreeRLast(SectorTree):
+class ReplicaTree(SectorTree):
     """The tree over the replica, whose leaves are the sealed file and whose lowest rows are not stored."""
 
-    def __init__(self, files: SectorFiles) -> None:
-        self.trees = tuple(tree_r_last_rows(files, at) for at in range(files.base_trees))
-        self.replica = sealed_nodes(files)
-        super().__init__(files, [node_bytes(tree[-1]) for tree in self.trees])
+    def __init__(
+        self, files: SectorFiles, rows: Sequence[Nodes | NodesFile], leaves: Nodes | NodesFile
+    ) -> None:
+        self._rows, self._leaves = rows, leaves
+        super().__init__(files, [node_bytes(tree[-1:]) for tree in rows])
 
     def base_path(self, base_tree: int, index: int) -> tuple[tuple[PathElement, ...], bytes]:
         """Return the path of a replica node inside its base tree, and the node.
@@ -84,12 +95,34 @@ class TreeRLast(SectorTree):
         piece, inside = divmod(index, span)
         first = base_tree * files.base_leaves + piece * span
         small = np.empty(((span * BASE_ARITY - 1) // (BASE_ARITY - 1), 4), np.uint64)
-        small[:span] = self.replica[first : first + span]
+        small[:span] = self._leaves[first : first + span]
         grow_octonary(small, span)
         lower = row_path(small, span, inside, arity=BASE_ARITY)
-        stored = self.trees[base_tree]
-        upper = row_path(stored, files.base_leaves // span, piece, arity=BASE_ARITY)
+        upper = row_path(self._rows[base_tree], files.base_leaves // span, piece, arity=BASE_ARITY)
         return (*lower, *upper), node_bytes(small[inside])
+
+
+class TreeRLast(ReplicaTree):
+    """The tree over the replica, mapped: for stages that open many leaves of a sector under way."""
+
+    def __init__(self, files: SectorFiles) -> None:
+        self.trees = tuple(tree_r_last_rows(files, at) for at in range(files.base_trees))
+        self.replica = sealed_nodes(files)
+        super().__init__(files, self.trees, self.replica)
+
+
+class ReadTreeRLast(ReplicaTree):
+    """The same of a stored sector, read leaf by leaf: what cannot be read costs no other sector its proof."""
+
+    def __init__(self, files: SectorFiles, opened: ExitStack) -> None:
+        """Open the files until `opened` ends.  Raises TruncatedFile, OSError."""
+
+        def nodes(path: Path, count: int) -> NodesFile:
+            return opened.enter_context(closing(NodesFile(path, count)))
+
+        leaves = nodes(files.sealed, files.parameters.nodes)
+        rows = [nodes(files.tree_r_last(at), files.tree_r_last_nodes) for at in range(files.base_trees)]
+        super().__init__(files, rows, leaves)
 
 
 def rows_place(small: Nodes, tree: Nodes, *, levels: int, skipped: int, piece: int) -> None:

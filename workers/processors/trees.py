@@ -16,7 +16,7 @@ from workers.processors.parallel import Progress, no_progress, parallel_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from workers.storage.mapped import Nodes
+    from workers.storage.mapped import Nodes, NodesFile
 
 BINARY_CHUNK = 1 << 16
 """Parents that a thread hashes at a time: 6 MiB, and well under a second."""
@@ -132,7 +132,7 @@ def upper_rows(base_roots: Sequence[bytes], *, sub: int, top: int) -> tuple[tupl
     return tuple(rows)
 
 
-def row_path(tree: Nodes, leaves: int, index: int, *, arity: int) -> tuple[PathElement, ...]:
+def row_path(tree: Nodes | NodesFile, leaves: int, index: int, *, arity: int) -> tuple[PathElement, ...]:
     """Return the path of one leaf of a tree that is stored whole."""
     path, start, width = [], 0, leaves
     while width > 1:

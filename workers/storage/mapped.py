@@ -122,6 +122,38 @@ def file_write(path: Path, *, size_bytes: int, keep: bool = False) -> Iterator[B
     finish_file(path)
 
 
+class NodesFile:
+    """The nodes of a file, read as they are asked for.
+
+    A block that its disk cannot read is an OSError here; in a mapped file it ends the process by SIGBUS.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
+        """Open the file.  Raises TruncatedFile, OSError."""
+        self.path, self.count = path, count
+        if not is_complete(path, NODE_BYTES * count):
+            raise TruncatedFile(f"{path} has {path.stat().st_size} bytes instead of {NODE_BYTES * count}")
+        self.file = os.open(path, os.O_RDONLY)
+
+    def __getitem__(self, wanted: slice) -> Nodes:
+        """Read some nodes.  Raises TruncatedFile, OSError."""
+        first, end, _ = wanted.indices(self.count)
+        at, until, found = NODE_BYTES * first, NODE_BYTES * end, b""
+        while (position := at + len(found)) < until:
+            try:
+                part = os.pread(self.file, until - position, position)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
+            if not part:
+                raise TruncatedFile(f"{self.path} was cut to {position} bytes while it was read")
+            found += part
+        return as_nodes(np.frombuffer(found, np.uint8))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.file)
+
+
 def layer_nodes(files: SectorFiles, layer: int) -> Nodes:
     """Map the labels of one layer.  Raises TruncatedFile, FileNotFoundError."""
     return _nodes(files.layer(layer), files.parameters.nodes)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import shutil
 
 import pytest
 
@@ -8,10 +11,11 @@ from poolsite.filecoin.container_checks import window_post_check, winning_post_c
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.post.vanilla import post_proof_encode
 from tests.unit.workers.processors.post import SEED, flip, sealed
-from workers.processors import window_post, winning_post
+from workers.processors import sector_check, window_post, winning_post
 from workers.processors.errors import BadInput, BadProof
 from workers.processors.post_sector import sector_prove
-from workers.processors.post_tasks import WindowPostTask, WinningPostTask
+from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTask, WinningPostTask
+from workers.storage.sector import SectorFiles
 
 __all__ = ["sealed"]
 
@@ -70,6 +74,40 @@ def test_a_missing_file_makes_a_sector_faulty(sealed, name):
 def test_a_truncated_sealed_file_makes_a_sector_faulty(sealed):
     sector, replica = sealed
     sector.sealed.write_bytes(sector.sealed.read_bytes()[:-32])
+
+    assert window_post.run(WindowPostTask(1000, 10, (replica,), SEED)).faults == (1,)
+
+
+@pytest.mark.parametrize("name", ["sealed", "cache/sc-02-data-tree-r-last.dat"])
+def test_a_block_that_cannot_be_read_costs_no_other_sector_its_proof(sealed, tmp_path, monkeypatch, name):
+    sector, replica = sealed
+    other = tmp_path / "other"
+    shutil.copytree(sector.cache, other / "cache")
+    shutil.copy(sector.sealed, other / "sealed")
+    second = Replica(2, replica.comm_r, str(other / "cache"), str(other / "sealed"))
+    real = os.pread
+
+    def pread(file, count, at):
+        if os.readlink(f"/proc/self/fd/{file}") == str(other / name):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(file, count, at)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+    assert window_post.run(WindowPostTask(1000, 10, (replica, second), SEED)).faults == (2,)
+    [bad] = sector_check.run(SectorCheckTask(10, (replica, second), SEED)).bad
+    assert bad.reason == f"[Errno 5] Input/output error: '{other / name}'"
+
+
+def test_a_file_cut_while_it_is_read_makes_a_sector_faulty(sealed, monkeypatch):
+    sector, replica = sealed
+    real = SectorFiles.roots_read
+
+    def cut(files):
+        os.truncate(sector.sealed, 32)  # a read past it in a mapped file is a SIGBUS, as of a bad block
+        return real(files)
+
+    monkeypatch.setattr(SectorFiles, "roots_read", cut)
 
     assert window_post.run(WindowPostTask(1000, 10, (replica,), SEED)).faults == (1,)
 
