@@ -33,7 +33,7 @@ def sectors_locate(
 ) -> Located:
     """Return the places of sectors' files, with `uid` in that store alone.
 
-    Raises UnknownSealProof, OSError if that store is not there.
+    Raises UnknownSealProof, OSError if that store is not there or one went away.
     """
     here, away = stores.here(), stores.away()
     if uid:
@@ -92,7 +92,10 @@ class OtherPlaces:
         name: dict[str, Any] = {"miner_id": self.miner_id, "number": number}
         parameters = seal_parameters(sector.seal_proof)
         files = self.stores.proven_files(parameters, **name, comm_r=sector.comm_r, here=stores)
-        if files is None or files.comm_r != sector.comm_r or not files.sealed.exists():
+        try:
+            if files is None or files.comm_r != sector.comm_r or not files.sealed.exists():
+                return None
+        except OSError:  # no better than the copy that was tried
             return None
         return Replica(number, sector.comm_r, str(files.cache), str(files.sealed))
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from msgspec.structs import replace
 
 from poolsite.filecoin.merkle import BASE_ARITY
@@ -23,6 +24,7 @@ from poolsite.filecoin.post.parameters import UnknownPoStProof, post_parameters
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.post_tasks import SectorCheckTask, WindowPostTask, WinningPostTask
 from workers.processors.seal_proofs import SEAL_PROOFS
+from workers.prover.located import store_having
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_settings import SCHEME
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
 
     from poolsite.filecoin.post.parameters import PoStParameters
     from workers.processors.post_tasks import Replica
+    from workers.storage.stores import Stores
 
     ProvenTask = WindowPostTask | SectorCheckTask | WinningPostTask
+
+log = structlog.get_logger(__name__)
 
 NEAR: Final = "near"
 """In a prover's folder: what was fetched for the proofs that run."""
@@ -44,6 +49,8 @@ AT_ONCE: Final = 16
 """Requests side by side: a proof waits for the way to the server, not for its disks."""
 GAP_BYTES: Final = 1 << 16
 """What lies so near to each other is fetched by one request."""
+TRIES: Final = 2
+"""So often a part is requested that a server does not give though it answers; boto3 repeats each itself."""
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 
 
@@ -53,17 +60,19 @@ def is_far(replica: Replica) -> bool:
 
 
 @contextmanager
-def task_near(task: ProvenTask, folder: Path) -> Iterator[ProvenTask]:
-    """Return a proof's task with files that can be read here; those of buckets go at its end.
+def task_near(task: ProvenTask, stores: Stores) -> Iterator[tuple[ProvenTask, dict[int, str]]]:
+    """Return a proof's task with files that can be read here, and why those of some sectors cannot.
 
-    Raises BucketAway, OSError.
+    What was fetched of buckets goes at its end.  Raises BucketAway, OSError where a store is away.
     """
     if not any(map(is_far, task.replicas)):
-        yield task
+        yield task, {}
         return
-    place = folder / NEAR / secrets.token_hex(8)
+    place = stores.folder / NEAR / secrets.token_hex(8)
     try:
-        yield replace(task, replicas=_fetched(task, place))
+        replicas, wanted = _near_files(task, place)
+        unread = _fetch_all(wanted, stores)
+        yield replace(task, replicas=replicas), unread
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -73,11 +82,12 @@ def near_clear(folder: Path) -> None:
     shutil.rmtree(folder / NEAR, ignore_errors=True)
 
 
-def _fetched(task: ProvenTask, place: Path) -> tuple[Replica, ...]:
+def _near_files(task: ProvenTask, place: Path) -> tuple[tuple[Replica, ...], dict[BucketPath, _Wanted]]:
+    """Return the replicas as they are to lie here, and what of their files is to be fetched for that."""
     try:
         parameters = post_parameters(task.proof_type)
     except UnknownPoStProof:
-        return task.replicas  # the processor refuses it
+        return task.replicas, {}  # the processor refuses it
     is_check = isinstance(task, SectorCheckTask)
     if is_check:
         parameters = dataclasses.replace(parameters, challenges=1)
@@ -97,18 +107,40 @@ def _fetched(task: ProvenTask, place: Path) -> tuple[Replica, ...]:
         )
         for path, parts in proof_parts(files, challenges).items():
             assert isinstance(path, BucketPath)
-            wanted.setdefault(path, _Wanted(near_path(place, path))).parts.update(parts)
+            wanted.setdefault(path, _Wanted(one.sector_id, near_path(place, path))).parts.update(parts)
         cache, sealed = (near_path(place, path) for path in (files.cache, files.sealed))
         near.append(replace(one, cache_dir=str(cache), sealed_file=str(sealed)))
+    return tuple(near), wanted
+
+
+def _fetch_all(wanted: dict[BucketPath, _Wanted], stores: Stores) -> dict[int, str]:
+    """Fetch what is wanted; return the sectors of which a file cannot be read, each with the reason.
+
+    Such a file is left out: the processor calls its sector faulty and reads the others.  Raises OSError where
+    the store cannot be read either, or nothing can be written here.
+    """
+    parts = [(path, *part) for path, file in wanted.items() for part in joined_parts(file.parts)]
+    failed: dict[BucketPath, OSError] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="near") as threads:
-        fetches = [
-            threads.submit(_fetch, path, file.path, first, count)
-            for path, file in wanted.items()
-            for first, count in joined_parts(file.parts)
-        ]
-        for fetch in fetches:
-            fetch.result()
-    return tuple(near)
+        for _ in range(TRIES):
+            errors = list(threads.map(lambda part: _fetch(part[0], wanted[part[0]].path, *part[1:]), parts))
+            unread = [(part, error) for part, error in zip(parts, errors, strict=True) if error is not None]
+            parts, failed = [part for part, _ in unread], {path: error for (path, *_), error in unread}
+            _away_check(failed, stores)
+    for path, error in failed.items():
+        log.warning("not_fetched", sector=wanted[path].sector_id, reason=str(error)[:200])
+        wanted[path].path.unlink(missing_ok=True)
+    return {wanted[path].sector_id: str(error) for path, error in failed.items()}
+
+
+def _away_check(failed: dict[BucketPath, OSError], stores: Stores) -> None:
+    """Raise what was answered for a file whose store cannot be read either: it says nothing of its sector."""
+    attached = stores.attached()
+    having = {path: store_having(attached, str(path)) for path in failed}
+    here = {one.uid for one in attached if one.uid in having.values() and one.is_here}
+    for path, error in failed.items():
+        if having[path] not in here:
+            raise error
 
 
 def _files(parameters: PoStParameters, replica: Replica) -> SectorFiles:
@@ -120,6 +152,7 @@ def _files(parameters: PoStParameters, replica: Replica) -> SectorFiles:
 class _Wanted:
     """A file of which parts are fetched."""
 
+    sector_id: int
     path: Path
     parts: set[tuple[int, int]] = field(default_factory=set)
 
@@ -167,17 +200,17 @@ def joined_parts(parts: set[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _fetch(path: BucketPath, near: Path, first: int, count: int) -> None:
-    """Fetch a part of a file into a sparse one of the same size.
+def _fetch(path: BucketPath, near: Path, first: int, count: int) -> OSError | None:
+    """Fetch a part of a file into a sparse one of the same size; return what kept it from being read.
 
     A missing file is left out, a short one has its own size: the processor tells which sector is faulty.
     """
     try:
-        part, size = path.read_range(first, count)
+        part, size = _part_read(path, first, count)
     except FileNotFoundError:
-        return
-    except TruncatedFile:
-        part, size = b"", path.file_facts().st_size
+        return None
+    except OSError as error:
+        return error
     near.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         near.touch(exist_ok=False)
@@ -186,3 +219,11 @@ def _fetch(path: BucketPath, near: Path, first: int, count: int) -> None:
             file.truncate(size)
         file.seek(first)
         file.write(part)
+    return None
+
+
+def _part_read(path: BucketPath, first: int, count: int) -> tuple[bytes, int]:
+    try:
+        return path.read_range(first, count)
+    except TruncatedFile:
+        return b"", path.file_facts().st_size

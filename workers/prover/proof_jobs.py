@@ -13,7 +13,7 @@ from poolsite.wire.job_reports import REASON_MAX, BadSector, Complete, Fail, Lev
 from poolsite.wire.jobs import JobKind
 from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
-from workers.processors.post_tasks import Replica, SectorCheckTask, WindowPostTask
+from workers.processors.post_tasks import Replica, SectorCheckOutput, SectorCheckTask, WindowPostTask
 from workers.processors.tasks import AggregateTask
 from workers.prover.located import OtherPlaces, sectors_locate, store_having
 from workers.prover.near import task_near
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Assignment
     from workers.console.lease_keeper import LeaseKeeper
     from workers.processors.pool import ProcessorPool
+    from workers.storage.attachment import Attachment
     from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ UNIT: Final = "sectors"
 """What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 GATE_S: Final = 1.0
 """Longest wait for a win where the console does not say how long the window is open."""
+UNPROVEN: Final = "the files cannot be read, or do not belong to the sector"
 NAMED: Final = 20
 """Sectors that one line of the log names."""
 
@@ -105,6 +107,8 @@ class ProofJobs:
             log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
             task, read = self.task_of(inputs, replicas), 0
             output = self._call(assignment, task, progress=progress)
+        if output.faults:
+            _stores_check(located.stores)
         took = int((time.monotonic() - started) * 1000)
         proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
         log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
@@ -146,8 +150,8 @@ class ProofJobs:
             again = {bad.sector_id for bad in output.bad}
             replicas = moved
             output = checked(tuple(one for one in moved if one.sector_id in again), before=len(moved))
-        if output.bad and (missing := [one for one in located.stores if not one.is_here]):
-            raise OSError(f"{missing[0].path} became unavailable while its sectors were checked")
+        if output.bad:
+            _stores_check(located.stores)
         took = int((time.monotonic() - started) * 1000)
         log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
@@ -192,8 +196,12 @@ class ProofJobs:
 
         if isinstance(task, AggregateTask):
             return call(task)
-        with task_near(task, self.stores.folder) as near:
-            return call(near)
+        with task_near(task, self.stores) as (near, unread):
+            output = call(near)
+        if unread and isinstance(output, SectorCheckOutput):  # to the processor their files are missing
+            bad = [replace(one, reason=unread.get(one.sector_id, one.reason)) for one in output.bad]
+            return replace(output, bad=tuple(bad))
+        return output
 
     def task_of(
         self, inputs: WindowPostInputs, replicas: tuple[Replica, ...] | None = None
@@ -214,13 +222,20 @@ def _fail(assignment: Assignment, text: str, *, level: Level = Level.PERMANENT) 
     return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=text)
 
 
+def _stores_check(stores: Iterable[Attachment]) -> None:
+    """Raise OSError if a store went away: its sectors are not to be called faulty for that."""
+    for one in stores:
+        if not one.is_here:
+            raise OSError(f"{one.path} became unavailable while its sectors were read")
+
+
 def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadSector, ...]:
     """Return bad sectors with the place of their files; without a reason it is what the disk says."""
     bad = {}
     for replica in replicas:
         reason = reasons.get(replica.sector_id)
         if reason is not None and replica.sector_id not in bad:
-            reason = reason or _missing(replica) or "the files do not belong to the sector"
+            reason = reason or _missing(replica) or UNPROVEN
             bad[replica.sector_id] = BadSector(
                 number=replica.sector_id,
                 path=replica.sealed_file[-REASON_MAX:],
@@ -230,5 +245,8 @@ def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadS
 
 
 def _missing(replica: Replica) -> str:
-    missing = [path for path in (replica.sealed_file, replica.cache_dir) if not store_path(path).exists()]
+    try:
+        missing = [path for path in (replica.sealed_file, replica.cache_dir) if not store_path(path).exists()]
+    except OSError as error:
+        return str(error)
     return f"{missing[0]} is missing" if missing else ""

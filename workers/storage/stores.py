@@ -70,13 +70,23 @@ class Stores(AttachedStores):
         comm_r: bytes,
         here: Sequence[Attachment] | None = None,
     ) -> SectorFiles | None:
-        """Return the files with this comm_r; else any of the sector's name; None if there are none."""
+        """Return the files with this comm_r; else any of the sector's name; None if there are none.
+
+        Raises OSError where a store went away.
+        """
         found = None
         for one in self.here() if here is None else here:
-            files = one.store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
-            if files.comm_r == comm_r and files.sealed.exists():
-                return files
-            if found is None and (files.sealed.exists() or files.cache.exists()):
+            try:
+                files = one.store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
+                if files.comm_r == comm_r and files.sealed.exists():
+                    return files
+                is_part = files.sealed.exists() or files.cache.exists()
+            except OSError:
+                if not one.is_here:
+                    raise
+                # Of this sector alone: whoever reads it finds it faulty, and proves the others.
+                files, is_part = one.store.files(parameters, miner_id=miner_id, number=number), True
+            if found is None and is_part:
                 found = files
         return found
 

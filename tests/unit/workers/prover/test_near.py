@@ -22,6 +22,7 @@ from workers.storage.bucket_settings import BucketAway, BucketSettings
 from workers.storage.files import copy_file
 from workers.storage.mapped import as_nodes
 from workers.storage.sector import SectorFiles
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,7 @@ def test_a_windows_proof_is_that_of_the_whole_files(
 
     monkeypatch.setattr(bucket_path.BucketPath, "read_range", counted)
     wanted = window_post.window_post_prove(window(proof, here))
-    with task_near(window(proof, far), tmp_path) as task:
+    with task_near(window(proof, far), Stores(tmp_path)) as (task, _):
         assert isinstance(task, WindowPostTask)
         assert BUCKET in task.replicas[0].sealed_file, "a message names the bucket"
         assert window_post.window_post_prove(task) == wanted
@@ -119,7 +120,7 @@ def test_a_win_is_proven_out_of_a_bucket(
     def task_of(replica: Replica) -> WinningPostTask:
         return WinningPostTask(1000, WINNING[proof], (replica,), bytes(range(32)))
 
-    with task_near(task_of(far), tmp_path) as task:
+    with task_near(task_of(far), Stores(tmp_path)) as (task, _):
         assert isinstance(task, WinningPostTask)
         assert winning_post.run(task) == winning_post.run(task_of(here))
 
@@ -132,7 +133,7 @@ def test_files_that_are_missing_short_or_changed_are_faults(
     content = store_path(far.sealed_file).read_bytes()
 
     def faults() -> tuple[int, ...]:
-        with task_near(window(5, far), tmp_path) as task:
+        with task_near(window(5, far), Stores(tmp_path)) as (task, _):
             assert isinstance(task, WindowPostTask)
             return window_post.window_post_prove(task)[1]
 
@@ -154,13 +155,71 @@ def test_a_bucket_that_is_away_makes_no_sector_faulty(
     here, far = made[5]
     task = SectorCheckTask(5, (far,), bytes(32))
 
-    with pytest.raises(BucketAway, match="the secret is wrong"), task_near(task, tmp_path):
+    with pytest.raises(BucketAway, match="the secret is wrong"), task_near(task, Stores(tmp_path)):
         pass
 
     assert not list((tmp_path / near.NEAR).glob("*")), "nothing is left"
     near_clear(tmp_path)
-    with task_near(window(5, here), tmp_path) as same:
+    with task_near(window(5, here), Stores(tmp_path)) as (same, _):
         assert same.replicas == (here,)
+
+
+@pytest.fixture
+def two(
+    made: dict[int, tuple[Replica, Replica]], server: S3Server, tmp_path: Path
+) -> tuple[Stores, tuple[Replica, Replica]]:
+    """A store in the bucket, and two sectors in it."""
+    far = made[5][1]
+    url = far.sealed_file.rpartition("/")[0]
+    root = store_path(url)
+    for file in (root / "sealed", *(root / "cache").iterdir()):
+        (root / "other" / file.relative_to(root)).write_bytes(file.read_bytes())
+    stores = Stores(tmp_path, (store_path(url),), buckets={url: BucketSettings(server.endpoint, "us-east-1")})
+    stores.open()
+    other = Replica(8, far.comm_r, f"{url}/other/cache", f"{url}/other/sealed")
+    return stores, (far, other)
+
+
+@pytest.mark.parametrize("name", ["sealed", "cache/p_aux"])
+@pytest.mark.parametrize(("refusals", "faults"), [(1, ()), (near.TRIES, (8,))])
+def test_an_object_that_cannot_be_read_costs_no_other_sector_its_proof(
+    two: tuple[Stores, tuple[Replica, Replica]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    refusals: int,
+    faults: tuple[int, ...],
+) -> None:
+    stores, replicas = two
+    real, refused = bucket_path.BucketPath.read_range, list[str]()
+
+    def read_range(path: Any, first: int, count: int) -> tuple[bytes, int]:
+        if path.key.endswith(f"other/{name}") and len(refused) < refusals:
+            refused.append(path.key)
+            raise BucketAway(f"{path}: the server answers 503")
+        return real(path, first, count)
+
+    monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
+    with task_near(window(5, *replicas), stores) as (task, unread):
+        assert isinstance(task, WindowPostTask)
+        assert window_post.window_post_prove(task)[1] == faults
+
+    assert set(unread) == set(faults)
+    assert all("the server answers 503" in reason for reason in unread.values())
+
+
+def test_a_store_that_goes_away_makes_no_sector_faulty(
+    two: tuple[Stores, tuple[Replica, Replica]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores, replicas = two
+
+    def read_range(path: Any, _first: int, _count: int) -> tuple[bytes, int]:
+        raise BucketAway(f"{path}: the server does not answer")
+
+    monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+    with pytest.raises(BucketAway, match="does not answer"), task_near(window(5, *replicas), stores):
+        pass
 
 
 def test_parts_that_lie_near_are_one_request() -> None:
