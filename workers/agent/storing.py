@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.job_reports import StageOutputs
-from workers.agent.paths import REBUILD_STATES, is_synthetic
+from poolsite.wire.pipeline import UNSEAL_STAGES, SnapStage
+from workers.agent.paths import REBUILD_STATES, is_synthetic, required
 from workers.processors.errors import BadFile, BadInput
 from workers.storage.answers import COPY_S, answered
 from workers.storage.files import (
@@ -68,10 +70,14 @@ class Storing:
         self.stores, self.places, self.journal = stores, places, journal
 
     def store_of(self, inputs: SealInputs) -> Store:
-        """Return the store that has a sector's replica.  Raises StoreAway, BadFile."""
+        """Return the store that has the replica that a stage needs.  Raises StoreAway, BadFile.
+
+        Of several that have the sector, one may have it as it was before its update.
+        """
         found = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
         if found:
-            return found[0].require()
+            fitting = [one for one in found if _has_replica(one, inputs)] if len(found) > 1 else found
+            return (fitting or found)[0].require()
         if away := self.stores.away():
             raise StoreAway(
                 f"the sector is in no available store; {away[0].name} is unavailable: see page Storage"
@@ -246,6 +252,22 @@ class Storing:
             )
         among = [one for one in self.stores.attached() if one.path not in failed]
         return self.stores.choose(**wanted, needs_bytes=size, among=among)
+
+
+def _has_replica(one: Attachment, inputs: SealInputs) -> bool:
+    """Return whether a store has the replica that a stage needs: the updated one once it has been stored."""
+    is_new = inputs.is_update and inputs.stage in (SnapStage.KEY_CLEAR, *UNSEAL_STAGES)
+    comm_r = required(inputs.comm_r_new if is_new else inputs.comm_r, "comm_r")
+    parameters = seal_parameters(inputs.seal_proof)
+
+    def has(store: Store) -> bool:
+        files = store.proven_files(parameters, miner_id=inputs.miner_id, number=inputs.number, comm_r=comm_r)
+        return files.comm_r == comm_r and files.sealed.exists()
+
+    try:
+        return one.read(has)
+    except (OSError, BadMark):
+        return False
 
 
 def stored_in_time(

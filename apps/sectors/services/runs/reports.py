@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from apps.sectors.errors.jobs import BadReport, StateDiffers
-from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.models import Job, PipelineRun, Sector, Store
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import is_checked_here, proof_verifier
@@ -69,12 +69,20 @@ def _snap_take(
     """Return the event and the columns of a report of a snap-up.  Raises BadReport."""
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
         raise BadReport(gettext("the commitment does not match the pieces"), field="outputs.comm_d")
-    if columns.pop("store", run.sector.store) != run.sector.store:
-        raise BadReport(gettext("the sector is in another store"), field="outputs.store")
+    if (store_name := columns.pop("store", run.sector.store)) != run.sector.store:
+        # There lies a second copy of what it was encoded over, which a move or FINALIZE has left.
+        if not Store.objects.filter(tenant_id=run.sector.tenant_id, name=store_name).exists():
+            raise BadReport(gettext("the store is unknown"), field="outputs.store")
+        _store_change(run.sector, store_name)
     if event.outputs.proof is not None and run.step.stage == SnapStage.SNAP_PROVE:
         columns["proof"] = event.outputs.proof
         _update_proof_check(run, event.outputs.proof)
     return event.event, columns
+
+
+def _store_change(sector: Sector, store_name: str) -> None:
+    Sector.objects.filter(pk=sector.pk).update(store=store_name, files_lost_at=None)
+    copies_forget(sector.pk, store_name=store_name)
 
 
 def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
@@ -106,8 +114,7 @@ def _rebuild_take(
     """Return the event and the columns of a report of a rebuild: what it made must be what the chain has."""
     sector, inputs = run.sector, run_inputs(run.job)
     if "store" in columns:
-        Sector.objects.filter(pk=sector.pk).update(store=columns["store"], files_lost_at=None)
-        copies_forget(sector.pk, store_name=columns["store"])
+        _store_change(sector, columns["store"])
     if event.event not in ("PC2", "SNAP_ENCODE"):
         return event.event, {}
     is_last = event.event == "SNAP_ENCODE"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.api.errors import http_status
-from apps.sectors.errors.jobs import LeaseLapsed
+from apps.sectors.errors.jobs import BadReport, LeaseLapsed
 from apps.sectors.models import Job, PipelineRun
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
@@ -91,3 +91,33 @@ def test_a_stage_reported_under_a_lapsed_lease_goes_on_at_its_host(kind: JobKind
     assert (row.state, row.stage, row.worker, row.offered_to) == ("LEASED", following, first, [first.pk])
     leases_sweep(now=NOON + timedelta(seconds=300))
     assert not claim(second, at=NOON + timedelta(seconds=301), kinds=(kind,))
+
+
+def test_an_update_may_go_beside_a_second_copy_in_another_store() -> None:
+    one, proof = host("a"), bytes(32)
+    factories.store(one, "store-2")
+    sector = factories.sector(
+        factories.miner(), state="PROVING", active=True, store="store-1", comm_r=bytes(32), comm_d=bytes(32)
+    )
+    job = factories.proof_job(
+        sector.miner,
+        worker=None,
+        kind=JobKind.SNAP_UP,
+        state="READY",
+        stage="PERSIST",
+        lease_until=None,
+        lease_s=90,
+        offered_to=[one.pk],
+    )
+    run = PipelineRun.objects.create(
+        sector=sector, job=job, kind=JobKind.SNAP_UP, state="SNAP_PROVED", state_since=NOON, proof=proof
+    )
+    [leased] = claim(one, kinds=(JobKind.SNAP_UP,))
+
+    with pytest.raises(BadReport, match="the store is unknown"):
+        report(leased, "PERSIST", state="SNAP_PROVED", outputs=StageOutputs(store="nowhere"))
+    report(leased, "PERSIST", state="SNAP_PROVED", outputs=StageOutputs(store="x", store_uid="uid-store-2"))
+
+    sector.refresh_from_db()
+    run.refresh_from_db()
+    assert (sector.store, run.state) == ("store-2", "SNAP_STORED")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +67,9 @@ class Here:
 class Host:
     """A sealing host with its store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *others: Path) -> None:
         self.store = Store(folder / "store")
-        self.stores = Stores(folder, (self.store.root,))
+        self.stores = Stores(folder, (*others, self.store.root))
         self.stores.open()
         journal_open(folder)
         self.runner = StageRunner(folder=folder, stores=self.stores, pool=Here())  # type: ignore[arg-type]  # has what it calls
@@ -150,6 +151,31 @@ def test_snapped_data_come_out_and_the_replica_is_made_again(host: Host) -> None
     host.run("encode", update, state="REBUILD_STORED", stage="FINALIZE")
     assert replica.read_bytes() == before
     assert host.left() == kept
+
+
+def test_a_second_copy_without_the_update_is_not_what_later_stages_read(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    old = host.replica_of_zeros("seal", SEALING)
+    host.run("seal", BASE, state="PC2_DONE", stage="PERSIST", comm_r=old)
+    host.run("seal", BASE, state="COMMIT_LANDED", stage="FINALIZE", comm_r=old)
+    update = replace(BASE, is_update=True, comm_r=old, pieces=PIECES)
+    host.piece_put("snap")
+    made = host.run("snap", update, state="PIECES_ASSIGNED", stage="SNAP_ENCODE")
+    update = replace(update, comm_d_new=made.comm_d, comm_r_new=made.comm_r)
+    host.run("snap", update, state="SNAP_PROVED", stage="PERSIST")
+    whole = tmp_path / "whole"
+    for name in ("sealed", "cache", "update", "update-cache"):
+        shutil.copytree(host.store.root / name, whole / name)
+    for name in ("update", "update-cache"):
+        path_remove(host.store.root / name)
+
+    host = Host(tmp_path, whole)
+    first, last = host.stores.holding(miner_id=1000, number=5)
+    assert (first.path, last.path) == (str(host.store.root), str(whole))
+    assert host.unsealed("out", update) == DATA
+    host.run("snap", update, state="UPDATE_FINAL", stage="KEY_CLEAR")
+    assert not (whole / "sealed/s-t01000-5").exists()
+    assert host.unsealed("out-2", update) == DATA
 
 
 def test_the_time_of_a_stage_has_no_wait_for_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
