@@ -8,7 +8,7 @@ from poolsite.filecoin.cids import commd_cid
 from poolsite.wire.job_reports import StageOutputs
 from workers.console.refusals import ConsoleAway, ConsoleRefused
 from workers.processors.errors import BadFile, BadInput, BadPiece, TemporaryError
-from workers.storage.files import space_check
+from workers.storage.files import is_complete, space_check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ class ConsoleData:
     def pieces_fetch(self, inputs: SealInputs, paths: SealingPaths) -> None:
         """Bring the raw bytes of clients' pieces here.  Raises TemporaryError, BadPiece."""
         wanted = [piece for piece in inputs.pieces if piece.payload_size]
-        missing = [piece for piece in wanted if not paths.piece(piece).exists()]
+        missing = [piece for piece in wanted if not is_complete(paths.piece(piece), piece.payload_size)]
         space_check(paths.job, sum(piece.payload_size for piece in missing))
         for piece in missing:
             try:

@@ -19,6 +19,7 @@ from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
 from workers.console.refusals import ConsoleAway, VersionsDiffer, refusal_of
+from workers.storage.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
     import ssl
@@ -150,7 +151,7 @@ class Console:
         if (got := part.stat().st_size) != size:
             part.unlink()
             raise ConsoleAway(f"received {got} of {size} bytes of {piece_cid}")
-        part.rename(path)
+        _finish(part, path)
 
     def data_fetch(self, job_id: str, path: Path, *, token: int) -> None:
         """Download what C1 gave on another host.  Raises ConsoleAway, ConsoleRefused, OSError."""
@@ -171,7 +172,7 @@ class Console:
             ) from None
         if part.stat().st_size != size:
             raise ConsoleAway(f"received {part.stat().st_size} of {size} bytes for job {job_id}")
-        part.rename(path)
+        _finish(part, path)
 
     def data_upload(self, job_id: str, path: Path, *, token: int) -> None:
         """Upload what was unsealed, or what C1 gave.  Raises ConsoleAway, ConsoleRefused, OSError."""
@@ -216,6 +217,13 @@ class Console:
             text = f"the console {self.url} does not answer: {type(error).__name__} {error}"
             raise ConsoleAway(text.rstrip()) from None
         return _read(answer)
+
+
+def _finish(part: Path, path: Path) -> None:
+    """Give a download its name once it is on the disk: a power cut leaves no part of it under that name."""
+    sync_file(part)
+    part.rename(path)
+    sync_folder(path.parent)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

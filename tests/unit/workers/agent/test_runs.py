@@ -178,6 +178,22 @@ def test_a_second_copy_without_the_update_is_not_what_later_stages_read(tmp_path
     assert host.unsealed("out-2", update) == DATA
 
 
+def test_a_piece_that_a_power_cut_left_short_is_fetched_again(host: Host) -> None:
+    fetched: list[str] = []
+
+    def piece_fetch(cid: str, path: Path, *, size: int) -> None:
+        fetched.append(cid)
+        path.write_bytes(DATA[:size])
+
+    host.runner.data.console = SimpleNamespace(piece_fetch=piece_fetch)  # type: ignore[assignment]  # what it calls
+    host.piece_put("j")
+    piece = host.runner.journal.folder("j") / f"piece-{PIECE.comm_p.hex()}"
+    piece.write_bytes(DATA[:512])
+
+    assert host.run("j", BASE, pieces=PIECES).pieces == PIECES
+    assert len(fetched) == 1
+
+
 def test_the_time_of_a_stage_has_no_wait_for_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(monotonic=iter((10.0, 75.0)).__next__)
     monkeypatch.setattr("workers.agent.stages.time", clock)

@@ -1,7 +1,8 @@
-"""The worker's line to the console: what it costs to open one, and a console of another version."""
+"""The worker's line to the console: what it costs to open one, another version's console, a download."""
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -133,3 +134,23 @@ def test_what_is_to_be_tried_later_names_the_reason(line: Line, tmp_path: Path, 
 
     with pytest.raises(ConsoleAway, match=f"status {said}$"):
         line.console.data_upload("j", tmp_path / "unsealed", token=1)
+
+
+def test_a_download_is_on_the_disk_before_it_has_its_name(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        names.append(os.readlink(f"/proc/self/fd/{file}"))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    line.answer = 200, "piece"
+    path = tmp_path / "piece"
+
+    line.console.piece_fetch("baga", path, size=len(b'"piece"'))
+
+    assert names == [f"{path}.part", str(tmp_path)]
+    assert path.read_bytes() == b'"piece"'
