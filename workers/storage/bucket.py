@@ -28,7 +28,8 @@ class Bucket:
     def __init__(self, name: str, settings: BucketSettings) -> None:
         self.name, self.settings = name, settings
         self._lock = threading.Lock()
-        self._client: Any = None
+        self._clients: dict[bool, Any] = {}
+        """By whether it joins the parts of uploads: how long it waits for an answer."""
         self._credentials: tuple[dict[str, str], str] | None = None
 
     @property
@@ -41,22 +42,26 @@ class Bucket:
         """Return where the access key in use was found, for sentences."""
         return self._credentials[1] if self._credentials else "the worker's environment"
 
-    def _connected(self) -> Any:
+    def _connected(self, *, is_joining: bool) -> Any:
         """Return the client.  Raises BadCredentials."""
         credentials = credentials_of(self.settings)
         with self._lock:
-            if self._client is None or self._credentials != credentials:
-                self._client, self._credentials = loaded(CONNECT)(self.settings, credentials[0]), credentials
-            return self._client
+            if self._credentials != credentials:
+                self._clients.clear()
+                self._credentials = credentials
+            if is_joining not in self._clients:
+                made = loaded(CONNECT)(self.settings, credentials[0], is_joining=is_joining)
+                self._clients[is_joining] = made
+            return self._clients[is_joining]
 
     @contextmanager
-    def requests(self, key: str = "") -> Iterator[Any]:
-        """Return the client for requests about `key`.
+    def requests(self, key: str = "", *, is_joining: bool = False) -> Iterator[Any]:
+        """Return the client for requests about `key`, for one that joins an upload's parts a patient one.
 
         Raises FileNotFoundError, FileExistsError, PermissionError, BucketAway.
         """
         with loaded(REFUSALS)(self, key):
-            yield self._connected()
+            yield self._connected(is_joining=is_joining)
 
 
 _buckets: dict[tuple[str, BucketSettings], Bucket] = {}

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from workers.storage.bucket_settings import BucketAway
 from workers.storage.files import DamagedFile, TruncatedFile
 
 if TYPE_CHECKING:
@@ -153,10 +154,39 @@ def _multipart(
                 threads.shutdown(cancel_futures=True)
                 upload_abort(target, target.key, name)
                 raise
-        listed = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(done.items())]
-        client.complete_multipart_upload(**place, UploadId=name, MultipartUpload={"Parts": listed})
+        _join(target, name, [tag for _, tag in sorted(done.items())])
         for old in started[1:]:
             upload_abort(target, target.key, old)
+
+
+def _join(target: BucketPath, name: str, tags: list[str]) -> None:
+    """Make the object of the parts of an upload.  Raises BucketAway."""
+    place = {"Bucket": target.bucket.name, "Key": target.key}
+    listed = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
+    try:
+        with target.bucket.requests(target.key, is_joining=True) as client:
+            client.complete_multipart_upload(**place, UploadId=name, MultipartUpload={"Parts": listed})
+    except FileNotFoundError:
+        # Of a request whose answer was lost boto3 makes another, which finds the upload done with.
+        if _tag_there(target) != _joined_tag(tags):
+            raise BucketAway(f"{target}: {target.bucket.server} no longer has the upload") from None
+
+
+def _tag_there(target: BucketPath) -> str | None:
+    try:
+        with target.bucket.requests(target.key) as client:
+            return str(client.head_object(Bucket=target.bucket.name, Key=target.key)["ETag"]).strip('"')
+    except FileNotFoundError:
+        return None
+
+
+def _joined_tag(tags: list[str]) -> str:
+    """Return the tag of an object that was uploaded in parts of these; empty where they are no sums."""
+    try:
+        sums = b"".join(bytes.fromhex(tag.strip('"')) for tag in tags)
+    except ValueError:
+        return ""
+    return f"{md5(sums, usedforsecurity=False).hexdigest()}-{len(tags)}"
 
 
 def _parts_there(client: Any, place: Json, name: str) -> dict[int, tuple[int, str]]:

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from poolsite.wire.job_inputs import SealInputs
 from tests.s3_server import BUCKET, S3Server
@@ -23,6 +24,8 @@ from tests.unit.workers.storage.buckets.stored import (
 from workers.agent import fetched
 from workers.agent.fetched import fetched_remove, store_near
 from workers.storage import bucket_upload
+from workers.storage.bucket_path import BucketPath
+from workers.storage.bucket_settings import BucketAway
 from workers.storage.checksums import disk_digest
 from workers.storage.files import DamagedFile, copy_file, names_in, write_file, write_new
 from workers.storage.moves import sector_copy, sector_files
@@ -108,10 +111,42 @@ def test_a_damaged_source_is_not_there_and_leaves_no_parts(
     assert not server.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads")
 
 
+@pytest.mark.parametrize("has_older", [True, False])
+@pytest.mark.parametrize("is_done", [True, False])
+def test_an_upload_whose_end_was_not_answered_counts_by_what_is_there(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_older: bool, is_done: bool
+) -> None:
+    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    target = root / "f"
+    assert isinstance(target, BucketPath)
+    if has_older:
+        write_file(target, bytes(9 << 20))
+    (tmp_path / "f").write_bytes(os.urandom(9 << 20))
+    with target.bucket.requests(is_joining=True) as client:
+        complete = client.complete_multipart_upload
+
+    def asked_twice(**args: Any) -> None:
+        if is_done:
+            complete(**args)
+        raise ClientError({"Error": {"Code": "NoSuchUpload"}}, "CompleteMultipartUpload")
+
+    monkeypatch.setattr(client, "complete_multipart_upload", asked_twice)
+
+    if is_done:
+        copy_file(tmp_path / "f", target, size_bytes=9 << 20)
+        assert target.read_bytes() == (tmp_path / "f").read_bytes()
+    else:
+        with pytest.raises(BucketAway, match="no longer has the upload"):
+            copy_file(tmp_path / "f", target, size_bytes=9 << 20)
+    path_remove(target)  # with its upload
+
+
 UPLOADING = """
 import os, signal, sys
 from pathlib import Path
 from workers.storage import bucket_upload
+from workers.storage.bucket_path import BucketPath
+from workers.storage.bucket_settings import BucketAway
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.bucket_files import store_path
 from workers.storage.files import copy_file
