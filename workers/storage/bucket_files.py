@@ -33,8 +33,6 @@ from workers.storage.used import MEASURE_S, SECTOR_KINDS, listed_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-DELETED_MAX: Final = 1_000
-"""Objects that one request deletes."""
 CHECK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
 LIST_SHARE: Final = 100
@@ -192,15 +190,9 @@ def _(root: BucketPath) -> dict[str, int]:
 
 @path_remove.register(BucketPath)
 def _(path: BucketPath) -> None:
-    keys = [one.key for one in path.rglob("*")]
-    for first in range(0, len(keys), DELETED_MAX):
-        wanted = [{"Key": key} for key in keys[first : first + DELETED_MAX]]
-        with path.bucket.requests(path.key) as client:
-            response = client.delete_objects(
-                Bucket=path.bucket.name, Delete={"Objects": wanted, "Quiet": True}
-            )
-        if response.get("Errors"):
-            raise PermissionError(f"{path} cannot be removed: {response['Errors'][0].get('Code', '')}")
+    # One by one: of a request that deletes many some servers want a Content-MD5, which boto3 does not send.
+    for one in list(path.rglob("*")):
+        one.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     for key, name in list(uploads_of(path)):
         if key == path.key or key.startswith(f"{path.key}/"):

@@ -198,6 +198,24 @@ def test_killed_in_the_middle_nothing_is_seen_and_parts_are_kept(
     assert not server.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads")
 
 
+def test_a_folder_is_removed_where_the_server_wants_sums_of_many(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "MissingContentMD5"}}, "DeleteObjects")
+
+    assert isinstance(root, BucketPath)
+    with root.bucket.requests() as client:
+        monkeypatch.setattr(client, "delete_objects", refused)
+    for name in ("p_aux", "t_aux"):
+        write_file(root / "cache" / NAME / name, b"x")
+    write_file(root / "cache" / f"{NAME}0" / "p_aux", b"x")
+
+    path_remove(root / "cache" / NAME)
+
+    assert [one.parent.name for one in root.rglob("*")] == [f"{NAME}0"]
+
+
 def test_removed_a_sector_leaves_no_parts_either(root: Path, server: S3Server) -> None:
     key = f"{root.name}/sealed/{NAME}"
     server.client().create_multipart_upload(Bucket=BUCKET, Key=key)
