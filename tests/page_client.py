@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from html import unescape
 from typing import TYPE_CHECKING, Any, Final
 
 from django.test import Client
@@ -41,6 +43,17 @@ def text_of(answer: Any) -> str:
     """The body of an answer, streamed or not; of a page without the blanks that HTML ignores."""
     text = b"".join(answer).decode() if answer.streaming else str(answer.content.decode())
     return re.sub(r"[ \n]+", " ", text).replace(" >", ">") if "<" in text[:10] else text
+
+
+def hidden_fields(answer: Any, *, form: str = "") -> dict[str, list[str]]:
+    """The hidden fields of a page, or of its form of this id, with their values."""
+    page = text_of(answer)
+    if form:
+        page = page[page.index(f'id="{form}"') :].partition("</form>")[0]
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page):
+        found[name].append(unescape(value))
+    return found
 
 
 def form_pages(browser: Client) -> Iterator[str]:

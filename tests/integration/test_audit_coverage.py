@@ -25,7 +25,7 @@ from tests.audit_routes import AUDITED, ELSEWHERE, PAGES_ELSEWHERE
 from tests.audit_rules import CHANGES, DOES, ENDS, MAKES, CheckedLines, complaint
 from tests.audit_world import World
 from tests.messaging import pool_world
-from tests.page_client import form_pages, signed_in
+from tests.page_client import form_pages, hidden_fields, signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -285,6 +285,12 @@ def abort_by_page(world: World) -> None:
     page("sector-abort", paused_key, sure="yes", reason="lost", confirm=typed)(world)
 
 
+def mark_bad_by_page(world: World) -> None:
+    where, client = reverse("messages-bulk", args=["mark-bad"]), signed_in()
+    review = client.post(where, {"all": "1", "state": "open", "q": world.address})
+    client.post(where, hidden_fields(review))
+
+
 SENT: Final = {"id": "new", "from": "<address>", "to": "f01000", "value": "1", "sure": "yes"}
 PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-replace": page("message-replace", lambda w: w.uid("flying")),
@@ -292,7 +298,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-cancel": page("message-cancel", lambda w: w.uid("flying")),
     "message-mark-bad": page("message-mark-bad", lambda w: w.uid("waiting")),
     "message-retry-now": page("message-retry-now", lambda w: w.uid("waiting")),
-    "messages-bulk": page("messages-bulk", "mark-bad", all="1", state="open", q="<address>", confirmed="1"),
+    "messages-bulk": mark_bad_by_page,
     "message-compose": page("message-compose", **SENT),
     "sector-retry": page("sector-retry", paused_key),
     "sector-pause": page("sector-pause", lambda w: w.sector.uuid),

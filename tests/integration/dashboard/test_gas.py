@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
+from apps.chain.models import Head
 from apps.core.clock import now
 from apps.messages.models import (
     GasGuard,
@@ -25,7 +26,7 @@ from apps.users.models import AuditEntry
 from tests import factories
 from tests.demo_data import busy_pool
 from tests.messaging import pool_world
-from tests.page_client import signed_in, text_of
+from tests.page_client import hidden_fields, signed_in, text_of
 from tests.people import operator_person, person
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ class TestQueue:
 
         assert "Mark as failed: 2 messages" in text_of(client.post(where, picked))
         assert Message.objects.filter(state=MessageState.FAILED).count() == 0
-        page = text_of(client.post(where, {**picked, "confirmed": "1"}))
+        page = text_of(client.post(where, hidden_fields(client.post(where, picked))))
 
         assert "2 messages done" in page
         assert set(Message.objects.filter(state=MessageState.FAILED).values_list("push_id", flat=True)) == {
@@ -323,9 +324,29 @@ class TestQueue:
         until = pool.row("one").created_at.isoformat()
         flying(pool, "late")
 
-        picked = {"all": "1", "state": "open", "until": until, "confirmed": "1"}
-        signed_in("ann").post(reverse("messages-bulk", args=["mark-bad"]), picked)
+        client, where = signed_in("ann"), reverse("messages-bulk", args=["mark-bad"])
+        picked = {"all": "1", "state": "open", "until": until}
+        client.post(where, hidden_fields(client.post(where, picked)))
 
+        assert pool.row("one").state == MessageState.FAILED
+        assert pool.row("late").state == MessageState.FILLED
+
+    @pytest.mark.parametrize("action", ["cancel", "mark-bad"])
+    def test_message_that_fits_after_the_review_is_left_alone(self, pool, action):
+        flying(pool, "one", "late")
+        Message.objects.filter(push_id="one").update(gas_fee_cap=400)
+        Head.objects.update(base_fee=500)
+        client, where = signed_in("ann"), reverse("messages-bulk", args=[action])
+        picked = {"all": "1", "state": "priced-out", "until": now().isoformat()}
+        review = client.post(where, picked)
+        Head.objects.update(base_fee=1_100)
+
+        unread = text_of(client.post(where, {**picked, "confirmed": "1"}))
+        assert "2 messages" in unread
+        assert "done" not in unread
+        done = text_of(client.post(where, hidden_fields(review)))
+
+        assert "1 message done" in done
         assert pool.row("one").state == MessageState.FAILED
         assert pool.row("late").state == MessageState.FILLED
 

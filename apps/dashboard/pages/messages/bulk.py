@@ -13,13 +13,14 @@ from django.views.decorators.http import require_http_methods
 from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import head_needed, signer_only
 from apps.dashboard.pages.messages.selection import BulkSelection, selection_read
 from apps.dashboard.sessions import sign_in_required
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkResult, bulk_price, messages_bulk
 
 if TYPE_CHECKING:
@@ -63,28 +64,25 @@ def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QueryS
 def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     """Show what an action on the selected messages does and costs; apply it once that is confirmed.
 
-    A link selects by its query; only a POST applies anything.
+    A link selects by its query; only a POST applies anything, to messages that the review has named: until
+    the second click others begin to fit a filter.
     """
     if action not in BULK_STATES:
         raise Http404
     signer_only(viewer)
-    selection = BulkSelection((), "", "", None)
-    done, error, price = None, "", ""
-    status = 200
+    selection, rows = BulkSelection((), "", "", None), messages_visible(viewer).none()
+    done, error = None, ""
     try:
         is_sent = request.method == "POST"
         selection = selection_read(request.POST if is_sent else request.GET, takes_filter=not is_sent)
         rows = queue_of(viewer, action, selection)
-        if "confirmed" in request.POST:
+        if "confirmed" in request.POST and selection.ids:
             done = messages_bulk(
                 action, rows=rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
             )
-        count = rows.count()
-        price = price_text(action, list(rows[:BULK_MAX]))
-    except BadValue as refusal:
-        error, count, status = refusal.reason, 0, 422
     except DomainError as refusal:
-        error, count, status = refusal.reason, rows.count(), 422
+        error = refusal.reason
+    first, count = list(rows[:BULK_MAX]), rows.count()
     title, effect = BULK_TEXTS[action]
     return page_render(
         request,
@@ -92,13 +90,13 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         title=f"{title}: {plural(count, 'message')}",
         section="messages",
         data=PageData(viewer),
-        status=status,
+        status=422 if error else 200,
         heading=f"{title}: {plural(count, 'message')}",
         effect=effect,
         count=count,
-        once=min(count, BULK_MAX),
-        price=price,
-        fields=selection.fields(),
+        once=len(first),
+        price="" if error else price_text(action, first),
+        fields=[("state", selection.state), ("q", selection.q), *(("id", row.pk) for row in first)],
         done=done_text(done) if done else "",
         refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
         error=error,

@@ -82,13 +82,6 @@ class BulkSelection:
         rows = filtered(messages_visible(viewer), state=self.state, q=self.q)
         return rows if self.until is None else rows.filter(created_at__lte=self.until)
 
-    def fields(self) -> list[tuple[str, str]]:
-        """Return the same selection as fields of a form."""
-        if self.ids:
-            return [("id", one) for one in self.ids]
-        found = [("all", "1"), ("state", self.state), ("q", self.q)]
-        return found if self.until is None else [*found, ("until", self.until.isoformat())]
-
 
 class Moment(Text):
     """The time at which a list was shown."""
