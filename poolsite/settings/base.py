@@ -141,6 +141,8 @@ CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
+"""A form names up to 1,000 sectors, each in a field; Django takes 1,000 fields."""
 
 BLOCK_ROUNDS_KEPT_H = env_number("BLOCK_ROUNDS_KEPT_H", 24)
 """Hours for which a miner's rounds without a win are kept one by one; then each day's sums are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.urls import reverse
 
@@ -280,3 +282,12 @@ def test_the_bar_of_picked_sectors_has_only_its_own_acts(ann):
     assert 'name="csrfmiddlewaretoken"' in bar
     assert "CSV" not in bar, "the page's own link to the list as CSV is above"
     assert "CSV" in text
+
+
+@pytest.mark.parametrize(("page", "args"), [("sectors-change", ["terminate"]), ("sectors-remove-files", [])])
+def test_a_form_names_as_many_sectors_as_one_request_takes(ann, page, args):
+    sent = {"id": [str(uuid4()) for _ in range(1_000)], "sure": "yes", "count": "1000", "confirm": ""}
+
+    answer = signed_in().post(reverse(page, args=args), sent)
+
+    assert answer.status_code == 422, "none of these sectors is here"

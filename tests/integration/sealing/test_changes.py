@@ -39,7 +39,7 @@ from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.life import money
 from tests.integration.sealing.restored import RESTORED_TABLES
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
-from tests.page_client import signed_in, text_of
+from tests.page_client import hidden_fields, signed_in, text_of
 from tests.people import person, principal
 from tests.unit.apps.messages.recovery import Dump
 
@@ -321,6 +321,30 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     world.until(lambda: fresh(sectors[1]).state == "TERMINATED", epochs=PERIOD)
     assert "Terminated." in text_of(browser.get(reverse("sector", args=[sectors[1].uuid])))
     assert fresh(sectors[0]).state == "PROVING"
+
+
+def test_second_click_is_for_the_sectors_of_the_review_alone(
+    pair: tuple[Miner, list[Sector]],
+) -> None:
+    miner, (one, other) = pair
+    person("ann", of="alice")
+    browser, page = signed_in("ann"), reverse("sectors-change", args=["terminate"])
+
+    def proving(sector: Sector) -> None:
+        Sector.objects.filter(miner=miner).exclude(pk=sector.pk).update(state="COMMIT_LANDED")
+        Sector.objects.filter(pk=sector.pk).update(state="PROVING")
+
+    proving(one)
+    fields = hidden_fields(browser.post(page, {"all": "1"}), form="f-confirm")
+    assert fields["id"] == [str(one.uuid)]
+    proving(other)
+    sure = {**fields, "reason": "", "confirm": "terminate 1"}
+    refused = browser.post(page, sure)
+    again = browser.post(page, {**sure, "all": "1"})
+
+    assert refused.status_code == 422
+    assert hidden_fields(again, form="f-confirm")["id"] == [str(other.uuid)], "a filter is only reviewed"
+    assert not SectorChange.objects.exists()
 
 
 def test_rest_asks_with_the_price_first(

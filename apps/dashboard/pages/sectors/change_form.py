@@ -49,10 +49,15 @@ class ChangeForm(PageForm):
     """For how many sectors the price was shown."""
     confirm = Text()
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether it names the sectors one by one."""
+        return bool(self.cleaned_data["id"]) and not self.cleaned_data["all"]
+
     def selection_fields(self) -> list[tuple[str, str]]:
         """Return what names the sectors, for the next click."""
         values = self.cleaned_data
-        if values["id"] and not values["all"]:
+        if self.has_ids:
             return [("id", one) for one in values["id"]]
         names = ("all", "state", "q", "miner", "host", "store", "ends_from", "ends_to")
         return [(name, str(values[name])) for name in names if values[name]]
@@ -61,7 +66,7 @@ class ChangeForm(PageForm):
 def picked(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
     """Return the sectors that are meant.  Raises BadValue for too many, SectorUnknown."""
     values = form.cleaned_data
-    if values["id"] and not values["all"]:
+    if form.has_ids:
         if len(values["id"]) > CHANGES_MAX:
             raise BadValue(
                 _("at most {changes_max} sectors at a time").format(changes_max=CHANGES_MAX), field="id"

@@ -43,13 +43,17 @@ KINDS: Final = {"terminate": ChangeKind.TERMINATE, "extend": ChangeKind.EXTEND}
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
-    """Show what the change does and costs; ask for it after the second click."""
+    """Show what the change does and costs; ask for it after the second click.
+
+    That click names the sectors of the review: others may begin to fit the filter until then.
+    """
     if kind not in KINDS or not viewer.may("sign"):
         raise Http404
     form, data = ChangeForm(request.POST or request.GET), PageData(viewer)
     if not form.is_valid():
         return review(request, KINDS[kind], form, None, data, wrong=form.why)
-    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+    is_confirmed = is_confirm_submitted(request) and form.has_ids
+    if is_confirmed and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     plan, wrong = None, ""
     try:
@@ -58,7 +62,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
             raise BadValue(_("no node has reported the network parameters yet"))
         wanted = request_of(KINDS[kind], form, clock_required(data))
         client = chain_client()
-        if is_confirm_submitted(request):
+        if is_confirmed:
             typed_require(KINDS[kind], form)
             changes_request(
                 sectors,
@@ -75,7 +79,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
         plan = changes_plan(sectors, request=wanted, client=client, head=head, network=data.network)
     except DomainError as refusal:
         wrong = refusal.reason
-        plan = plan_again(form, KINDS[kind], viewer, data) if is_confirm_submitted(request) else None
+        plan = plan_again(form, KINDS[kind], viewer, data) if is_confirmed else None
     return review(request, KINDS[kind], form, plan, data, wrong=wrong)
 
 
@@ -124,7 +128,8 @@ def review(
     wrong: str,
 ) -> HttpResponse:
     """Render the price with the button."""
-    accepted = 0 if plan is None else len(plan.accepted)
+    ids = [] if plan is None else [str(one.sector.uuid) for one in plan.accepted]
+    accepted = len(ids)
     is_end = kind is ChangeKind.TERMINATE
     verb = _("Terminate") if is_end else _("Extend")
     is_read = form.is_valid()
@@ -148,6 +153,7 @@ def review(
         more=0 if plan is None else max(len(plan.sectors) - ROWS_SHOWN, 0),
         can_send=bool(accepted) and plan is not None and not plan.trial_error,
         phrase=phrase_of(accepted),
+        ids=ids,
         hidden_fields=form.selection_fields() if is_read else [],
         days=values.get("days") or "",
         drop_claims=bool(values.get("drop_claims")),
