@@ -41,6 +41,7 @@ from apps.sectors.models import (
     StoreMove,
 )
 from apps.sectors.onchain import precommits_read
+from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.expirations import sectors_counted
 from apps.sectors.selectors.sectors import numbers_precommitted
 from apps.sectors.states import OPEN_MOVES
@@ -192,6 +193,7 @@ class MoveReadings:
         """Return where the sectors lie, and what provers found of them."""
         miner = self.miner
         proving = Sector.objects.filter(miner=miner, tenant=miner.tenant_id, state=SectorState.PROVING)
+        proving = proving.exclude(needs_no_proof())
         unplaced = proving.filter(store="").order_by().values_list("number", flat=True)[:NUMBERS_MAX]
         read = {store for prover in readiness.provers for store in prover.stores}
         stores = Store.objects.filter(tenant=miner.tenant_id).exclude(name__in=read)

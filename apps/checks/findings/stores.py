@@ -13,6 +13,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.sectors.selectors.damocles import has_plan
+from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.hosts import proves_windows, stores_of_workers, worker_is_away
 from apps.sectors.selectors.store_checks import (
     BAD_COUNTED_MAX,
@@ -44,7 +45,7 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
     """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
     missing = _stores_missing(data, away)
-    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING)
+    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING).exclude(needs_no_proof())
     rows = rows.order_by("store", "tenant", "state")  # by the index: without an order all sectors may be read
     counts: Counter[int] = Counter()
     for tenant_id, names in missing.items():

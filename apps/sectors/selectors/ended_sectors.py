@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Q
 
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import network_known
 from apps.sectors.models import Sector, SectorChange
+from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
@@ -19,7 +22,26 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from apps.sectors.models import Store
     from poolsite.filecoin.policy import Network
+
+
+def needs_no_proof() -> Q:
+    """Return the condition of proven sectors that have expired, or whose files hosts were told to remove.
+
+    Their state stays PROVING, and their row names the store.  The chain ends an expired sector with a
+    deadline of its miner's, at most a proving period later.
+    """
+    over, head, network = Q(removal_asked_at__isnull=False), head_current(), network_known()
+    if head is not None and network is not None:
+        over |= Q(active=False, expiration__lt=head.height - network.proving.period)
+    return Q(state=SectorState.PROVING) & over
+
+
+def sectors_lying_in(store: Store) -> QuerySet[Sector]:
+    """Return the sectors in a store that have not ended."""
+    rows = Sector.objects.filter(tenant_id=store.tenant_id, store=store.name)
+    return rows.exclude(state__in=ENDED_SECTORS).exclude(needs_no_proof())
 
 
 def landed_termination(sector: Sector) -> int | None:

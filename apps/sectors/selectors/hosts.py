@@ -21,6 +21,7 @@ from apps.sectors.models import (
     WorkerCommand,
 )
 from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.states import JobState
 from apps.users.models import Tenant
 from poolsite.wire.jobs import JobKind
@@ -213,12 +214,13 @@ def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
 
 
 def sectors_stored_only_on(worker: Worker) -> int:
-    """Count the sealed sectors that lie in stores which no other host of the tenant has, be they away now."""
+    """Count the sectors that need proofs in stores which no other host of the tenant has, even away ones."""
     others = Worker.objects.filter(tenant_id=worker.tenant_id, retired_at=None).exclude(pk=worker.pk)
     shared = {store for stores in others.values_list("stores", flat=True) for store in stores}
     shared |= set(StoreAttachment.objects.filter(worker__in=others).values_list("store__name", flat=True))
     alone = {*worker.stores, *worker.attachments.values_list("store__name", flat=True)} - shared
     rows = Sector.objects.filter(tenant_id=worker.tenant_id, state=SectorState.PROVING, store__in=alone)
+    rows = rows.exclude(needs_no_proof())
     return rows.count() if alone else 0
 
 

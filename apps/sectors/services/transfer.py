@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 
 from apps.miners.errors import TransferRefused
 from apps.sectors.models import Job, Sector, StoreMove
+from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES, JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -73,6 +74,7 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
 def used_stores_list(miner: Miner) -> set[str]:
     """Return the stores that hold what must be proved for a miner."""
     rows = Sector.objects.filter(miner=miner).exclude(state__in=ENDED_SECTORS).exclude(store="")
+    rows = rows.exclude(needs_no_proof())
     return set(rows.order_by().values_list("store", flat=True).distinct())
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
+from apps.dashboard.pages.sectors.rows import EXPIRED, sector_label
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.hosts.removals import removals_note
 from apps.sectors.services.sealing.steps import sector_abort
@@ -282,6 +283,15 @@ def test_the_bar_of_picked_sectors_has_only_its_own_acts(ann):
     assert 'name="csrfmiddlewaretoken"' in bar
     assert "CSV" not in bar, "the page's own link to the list as CSV is above"
     assert "CSV" in text
+
+
+def test_an_expired_sector_without_files_is_expired():
+    busy_pool()
+    sector = factories.sector(
+        factories.miner(2009), state="PROVING", active=False, expiration=1, files_lost_at=now()
+    )
+
+    assert sector_label(sector, PageData(SYSTEM)) == EXPIRED
 
 
 @pytest.mark.parametrize(("page", "args"), [("sectors-change", ["terminate"]), ("sectors-remove-files", [])])

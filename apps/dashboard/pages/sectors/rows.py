@@ -72,12 +72,12 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
     if sector.paused_at is not None:
         return StateLabel("bad", gettext("failed in {stages}").format(stages=STAGES[sector.stage]))
     if sector.stage == Stage.PROVING:
+        if has_expired(sector, data):
+            return EXPIRED
         if sector.is_without_files:
             return WITHOUT_FILES
         if sector.active:
             return PROVING
-        if has_expired(sector, data):
-            return EXPIRED
         is_recovering = data.faults.get((sector.miner_id, sector.number))
         if is_recovering is None:
             return NOT_PROVEN

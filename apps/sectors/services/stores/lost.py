@@ -18,6 +18,7 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, Worker, WorkerCommand
+from apps.sectors.selectors.ended_sectors import sectors_lying_in
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
@@ -30,8 +31,6 @@ from poolsite.wire.stores import READABLE
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
-
-    from django.db.models import QuerySet
 
     from apps.users.principals import Principal
 
@@ -83,7 +82,7 @@ def lost_store(store: Store, *, now: datetime, most: int | None = None) -> LostS
 
     With `most` no more than so many sectors are counted, which `is_more` then says: for a page.
     """
-    rows = Sector.objects.filter(tenant_id=store.tenant_id, store=store.name)
+    rows = sectors_lying_in(store)
     proving, others = rows.filter(state=SectorState.PROVING), rows.filter(state__in=UNDER_WAY)
     if most is None:
         sums = proving.order_by().aggregate(
@@ -107,10 +106,6 @@ def lost_store(store: Store, *, now: datetime, most: int | None = None) -> LostS
         named=tuple(named),
         is_more=most is not None and max(count, in_progress) > most,
     )
-
-
-def _lying_in(store: Store) -> QuerySet[Sector]:
-    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ENDED_SECTORS)
 
 
 def _refusal(store: Store, *, now: datetime) -> str:
@@ -147,7 +142,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     if moves:
         moves_lose(moves, lost=locked, now=now)
         lost = lost_store(locked, now=now)
-    lying = _lying_in(locked).select_for_update().order_by("pk")
+    lying = sectors_lying_in(locked).select_for_update().order_by("pk")
     rows = dict(lying.values_list("pk", "state"))
     proving = [pk for pk, state in rows.items() if state == SectorState.PROVING]
     note = gettext("its store {store} was lost").format(store=locked.name)

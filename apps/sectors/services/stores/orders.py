@@ -13,12 +13,13 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.units import values_with_units
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import Sector, Store, StoreAttachment, Worker, WorkerCommand
+from apps.sectors.models import Store, StoreAttachment, Worker, WorkerCommand
+from apps.sectors.selectors.ended_sectors import sectors_lying_in
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
-from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES
+from apps.sectors.states import OPEN_MOVES
 from poolsite.wire.codec import NUMBER_MAX
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
@@ -28,8 +29,6 @@ from poolsite.wire.stores import PATH_MAX, READABLE, WEIGHT_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-
-    from django.db.models import QuerySet
 
     from apps.users.principals import Principal
 
@@ -97,7 +96,7 @@ def detach_refusal_explain(attachment: StoreAttachment, *, now: datetime) -> str
     """
     store, worker = attachment.store, attachment.worker
     in_progress = (
-        _lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
+        sectors_lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
     )
     if in_progress:
         many = plural(in_progress, "sector")
@@ -109,7 +108,7 @@ def detach_refusal_explain(attachment: StoreAttachment, *, now: datetime) -> str
     if any(other.pk != worker.pk for other in provers_of_store(store, now=now)):
         return ""
     without = gettext("and no other online prover has it: attach it to another one first")
-    if count := _lying_in(store).count():
+    if count := sectors_lying_in(store).count():
         return gettext("{sectors} in {store} must be proven, {without}").format(
             sectors=plural(count, "sector"), store=store.name, without=without
         )
@@ -118,11 +117,6 @@ def detach_refusal_explain(attachment: StoreAttachment, *, now: datetime) -> str
             sectors=plural(count, "sector"), store=store.name, without=without
         )
     return ""
-
-
-def _lying_in(store: Store) -> QuerySet[Sector]:
-    """Return the sectors in a store that have not ended."""
-    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ENDED_SECTORS)
 
 
 @transaction.atomic
