@@ -26,15 +26,16 @@ def channel(name: str = "ops", target: str = SECRET_URL, **values: Any) -> Alert
     return channel_add(principal=SYSTEM, name=name, kind=ChannelKind.WEBHOOK, target=target, **values)
 
 
-def report_of(*failing: str) -> Report:
+def report_of(*failing: str, count: int = 1) -> Report:
     """An evaluation in which these checks fail."""
     found = {
-        name: (Finding(name, f"{name} is wrong", "at http://10.0.0.7:1234 with token x"),) for name in failing
+        name: (Finding(name, f"{name} is wrong", "at http://10.0.0.7:1234 with token x", count=count),)
+        for name in failing
     }
     return Report(T0, tuple(Result(check, found.get(check.name, ())) for check in CHECKS))
 
 
-def told(at: datetime, *failing: str) -> list[tuple[str, str, str]]:
+def told(at: datetime, *failing: str, count: int = 1) -> list[tuple[str, str, str]]:
     """Evaluate at a moment; what the channels are told."""
-    rows = alerts_update(report=report_of(*failing), pool="testnet", now=at)
+    rows = alerts_update(report=report_of(*failing, count=count), pool="testnet", now=at)
     return [(row.channel.name, str(row.event), row.body["check"]) for row in rows]

@@ -23,7 +23,7 @@ class AlertChannel(models.Model):
     """Key of the signature of a webhook's bodies, encrypted; empty: they are not signed."""
     repeat_s = models.PositiveIntegerField(default=3600)
     """Least seconds between two notifications that the same check fails; a critical one that passed in
-    between waits no longer than the shortest that can be chosen."""
+    between, or has become worse, waits no longer than the shortest that can be chosen."""
     critical_only = models.BooleanField(default=False)
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RETENTION: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""
 SAY_MAX: Final = 1000
+WORSE: Final = 1.25
+"""A critical check is told again early once its count is so many times the one last told."""
 
 
 @transaction.atomic
@@ -81,21 +83,24 @@ def _events(
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
-    A critical one that fails anew, after it passed, waits at most the shortest interval.
+    A critical one that fails anew after it passed, or has become worse, waits at most the shortest interval.
     """
     names = {row.check_name for row in failing}
     for alert in _ended_untold(channel, failing=names):
         yield alert, AlertEvent.ENDED
     sent = Notification.objects.filter(channel=channel, alert__check_name__in=names, event__in=FAILING)
     sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
-    last = {row.alert.check_name: row for row in sent.select_related("alert").defer("body") if row.alert}
+    sent = sent.select_related("alert").defer("body").annotate(count=F("body__count"))
+    last = {row.alert.check_name: row for row in sent if row.alert}
     for alert in failing:
         if channel.critical_only and alert.severity != Severity.CRITICAL:
             continue
         before = last.get(alert.check_name)
         is_new = before is None or before.alert_id != alert.pk
-        # The last word on a new one is "passes again": of what costs power or FIL it does not stay for a day.
-        is_urgent = is_new and alert.severity == Severity.CRITICAL
+        is_worse = before is not None and alert.count >= WORSE * before.count
+        # The last word on a new one is "passes again": of what costs power or FIL it does not stay for a day,
+        # nor does "1 sector faulty" where a thousand are.
+        is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
         if before is None or now - before.created_at >= timedelta(seconds=wait_s):
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from apps.checks.findings.results import Severity
 from apps.checks.models import Notification
 from apps.checks.services.channels import CLAIM
 from apps.checks.services.outgoing import NotDelivered, notification_send
+from apps.checks.states import FAILING
 from apps.core.live import OPERATOR, Change, publish
 
 if TYPE_CHECKING:
@@ -29,13 +31,17 @@ TOO_OLD: Final = "not sent within 24 hours"
 def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     """Send what is due, each channel's in its order, and return how many were delivered.
 
-    A channel that fails once is left until the next turn, so that one that is down does not delay the others.
+    A channel that fails once is left until the next turn, so that one that is down does not delay the others;
+    one for which something critical waits is tried each minute.
     A process that dies between sending and noting sends it again, with the same id.
     """
     outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
     outdated.update(next_try_at=None, error=TOO_OLD)  # it waited for a channel that was off
     delivered, tried = 0, set[int]()
     rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None)
+    critical = rows.filter(alert__severity=Severity.CRITICAL, event__in=FAILING).values("channel")
+    soon = now() + CLAIM  # what is being sent is due then at the latest
+    Notification.objects.filter(channel__in=critical, next_try_at__gt=soon).update(next_try_at=soon)
     for pk, channel in list(rows.order_by("pk").values_list("pk", "channel_id")):
         if channel in tried:
             continue

@@ -129,6 +129,19 @@ def test_critical_check_that_fails_anew_is_told_after_15_minutes() -> None:
     assert told(T0 + 12 * HOUR, "fee_debt", "hosts_paused") == []
 
 
+def test_critical_check_that_becomes_worse_is_told_after_15_minutes() -> None:
+    channel(repeat_s=24 * 3600)
+    minute, failing = timedelta(minutes=1), ("sectors_faulty", "hosts_paused")
+    repeated = [("ops", "REPEATED", "sectors_faulty")]
+    told(T0, *failing)
+
+    assert told(T0 + 14 * minute, *failing, count=50_000) == []
+    assert told(T0 + 15 * minute, *failing, count=50_000) == repeated
+    assert told(T0 + 40 * minute, *failing, count=62_499) == [], "a few more each minute are not told of"
+    assert told(T0 + 41 * minute, *failing, count=62_500) == repeated
+    assert told(T0 + 60 * minute, *failing, count=62_500) == []
+
+
 def test_channel_for_critical_checks_hears_of_no_warnings() -> None:
     channel("urgent", critical_only=True)
     channel("all")
@@ -183,6 +196,25 @@ def test_delivery_is_retried_with_backoff_in_order_until_it_works(hook: Hook) ->
     assert notifications_deliver(now=lambda: at + deliver.BACKOFF) == 2
     assert [body["event"] for body in hook.bodies] == ["started", "started", "ended"]
     assert hook.bodies[0]["id"] == hook.bodies[1]["id"]
+
+
+def test_a_critical_notification_waits_a_minute_for_one_that_backs_off(hook: Hook) -> None:
+    hook.status = 503
+    channel(target=hook.url)
+    alerts_update(report=report_of("hosts_paused"), pool="testnet", now=T0)
+    for hours in range(12):
+        notifications_deliver(now=lambda hours=hours: T0 + hours * HOUR)  # type: ignore[misc]  # a default
+    at, minute = T0 + 11 * HOUR, timedelta(minutes=1)
+    assert Notification.objects.get().next_try_at == at + HOUR
+
+    alerts_update(report=report_of("hosts_paused", "fee_debt"), pool="testnet", now=at)
+    assert notifications_deliver(now=lambda: at) == 0
+    assert notifications_deliver(now=lambda: at + minute) == 0, "it is still down"
+    hook.status = 204
+
+    assert notifications_deliver(now=lambda: at + minute) == 0
+    assert notifications_deliver(now=lambda: at + 2 * minute) == 3
+    assert "fee_debt" in {body["check"] for body in hook.bodies[-2:]}
 
 
 def test_channel_that_is_down_delays_no_other(hook: Hook) -> None:
