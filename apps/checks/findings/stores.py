@@ -45,6 +45,8 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
     """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
     missing = _stores_missing(data, away)
+    if not missing:
+        return
     rows = data.sectors.select_related(None).filter(state=SectorState.PROVING).exclude(needs_no_proof())
     rows = rows.order_by("store", "tenant", "state")  # by the index: without an order all sectors may be read
     counts: Counter[int] = Counter()
