@@ -30,7 +30,7 @@ from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.integration.dashboard.check_scenes import SCENES
 from tests.messaging import pool_world
-from tests.page_client import signed_in, text_of
+from tests.page_client import hidden_fields, signed_in, text_of
 from tests.people import PASSWORD, operator_person, person, principal, tenant
 
 if TYPE_CHECKING:
@@ -211,13 +211,13 @@ def test_all_messages_below_the_base_fee_are_raised_after_one_review(monkeypatch
         [act] = acts_of("base_fee_above_cap")
         browser = signed_in("olga")
 
-        review = text_of(browser.get(act.link.address))
+        answer = browser.get(act.link.address)
+        review = text_of(answer)
 
         assert act.text == "Raise fees of 2 messages…"
         assert "At the current base fee, gas costs" in review
         assert not Message.objects.filter(gas_fee_cap=1, state="REPLACED").exists()
-        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', review[review.index('name="confirmed"') :]))
-        assert "2 messages done" in text_of(browser.post(act.link.address, {"confirmed": "1", **fields}))
+        assert "2 messages done" in text_of(browser.post(act.link.address, hidden_fields(answer)))
         assert acts_of("base_fee_above_cap") == []
         listed = text_of(browser.get(reverse("messages") + "?state=priced-out"))
         assert reverse("message", args=[pool.row("one").pk]) not in listed
