@@ -9,7 +9,13 @@ from django.utils.translation import gettext
 from apps.checks.findings.messages import FAILED_SHOWN
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miner_name, named
-from apps.checks.selectors.exposure import fees_per_day, first_close, provers_of, rewards_per_day
+from apps.checks.selectors.exposure import (
+    fees_per_day,
+    first_close,
+    provers_of,
+    rewards_per_day,
+    senders_needed,
+)
 from apps.core.formatting import plural, shortened
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.states import Purpose
@@ -22,8 +28,13 @@ if TYPE_CHECKING:
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:
-    """Addresses for which no signer is connected."""
+    """Addresses for which no signer is connected, and that a miner or a message needs.
+
+    The key of an owner is best kept offline, and one that was replaced is gone for good.
+    """
     away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
+    needed = senders_needed(data, [wallet.address for wallet in away]) if away else ()
+    away = [wallet for wallet in away if wallet.address in needed]
     if away:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
         addresses = {wallet.address for wallet in away}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 
-from apps.messages.selectors.messages import messages_open
+from apps.messages.selectors.messages import messages_open, messages_visible
 from apps.messages.states import MessageState
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.selectors.sectors import sectors_in_messages
-from apps.wallets.selectors import balances_of, senders_granted
+from apps.wallets.selectors import balances_of, senders_granted, wallets_visible
 from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
 
 if TYPE_CHECKING:
@@ -27,18 +27,38 @@ STUCK_MAX: Final = 1_000
 
 def provers_of(data: CheckData, senders: Collection[str]) -> list[Miner]:
     """Return the miners whose proofs are sent from one of these addresses."""
+    return [one for one, chosen in _senders_chosen(data, senders).items() if chosen[Use.POST] in senders]
+
+
+def senders_needed(data: CheckData, addresses: Collection[str]) -> set[str]:
+    """Return those of these addresses whose key a miner or a message needs now.
+
+    A miner needs its worker, for blocks, and whoever would send its messages.
+    """
+    needed = {one.worker for one in data.miners}
+    needed.update(*(chosen.values() for chosen in _senders_chosen(data, addresses).values()))
+    if data.rare.messages_open and not needed.issuperset(addresses):
+        rows = messages_visible(data.viewer).filter(from_addr=OuterRef("address"))
+        # One for each state, as each has an index by sender; together they might read what has landed.
+        unsigned, signed = (rows.filter(state=one) for one in (MessageState.UNFILLED, MessageState.FILLED))
+        waiting = wallets_visible(data.viewer).filter(Exists(unsigned) | Exists(signed))
+        needed.update(waiting.filter(address__in=addresses).values_list("address", flat=True))
+    return needed.intersection(addresses)
+
+
+def _senders_chosen(data: CheckData, senders: Collection[str]) -> dict[Miner, dict[Use, str]]:
+    """Return who sends for each use of the miners that have one of these addresses."""
     wanted = set(senders)
     near = [one for one in data.miners if not wanted.isdisjoint((one.worker, one.owner, *one.control))]
     if not near:
-        return []
+        return {}
     addresses = {address for one in near for address in (one.worker, one.owner, *one.control)}
     balances = balances_of(addresses)
     granted = senders_granted([one.tenant_id for one in near], addresses)
-    return [
-        one
+    return {
+        one: {use: sender_choose(one, use, balances=balances, granted=granted).address for use in Use}
         for one in near
-        if sender_choose(one, Use.POST, balances=balances, granted=granted).address in wanted
-    ]
+    }
 
 
 def fees_per_day(data: CheckData, miners: Iterable[Miner]) -> int:

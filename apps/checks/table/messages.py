@@ -94,7 +94,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "signers_away",
-        "Every address has a connected signer",
+        "Every address in use has a connected signer",
         (Topic.WALLETS, Topic.GATEWAY, Topic.PROVING),
         WARNING,
         signers.signers_away,

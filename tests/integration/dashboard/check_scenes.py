@@ -227,7 +227,8 @@ def balances_short(_: Any) -> None:
 
 
 def signers_away(_: Any) -> None:
-    factories.wallet(seen_at=None)
+    wallet = factories.wallet(seen_at=None)
+    factories.message("unsigned", from_addr=wallet.address)
 
 
 def connection(model: Any, **values: Any) -> None:

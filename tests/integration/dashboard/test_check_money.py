@@ -10,7 +10,7 @@ import pytest
 from apps.chain.models import Network, Node
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
-from apps.checks.selectors.exposure import provers_of
+from apps.checks.selectors.exposure import provers_of, senders_needed
 from apps.core.clock import now
 from apps.messages.models import Recovery
 from apps.messages.states import MessageState, Wait
@@ -128,6 +128,19 @@ def test_a_worker_without_a_signer_puts_its_windows_and_blocks_at_risk():
     assert data.clock is not None
     assert found.due_s == pytest.approx(data.clock.starts_at(1040), abs=3)
     assert str(miner.name) in found.reason
+
+
+def test_a_key_that_nothing_needs_may_be_offline():
+    owner, old, control, sender = (factories.wallet(seen_at=None).address for _ in range(4))
+    worker = factories.wallet()
+    miner = factories.miner(worker=worker.address, owner=owner, control=[control])
+    factories.message(from_addr=old, state=MessageState.LANDED)
+    factories.message(from_addr=sender)
+    data = CheckData(SYSTEM)
+
+    assert senders_needed(data, [owner, old, control, sender]) == {control, sender}
+    assert only("signers_away").count == 2
+    assert senders_needed(CheckData(SYSTEM), [worker.address]) == {miner.worker}
 
 
 def test_a_short_balance_puts_at_risk_what_its_address_sends_for():

@@ -57,7 +57,6 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
         ("failed", reverse("messages")),
         ("nonce-gaps", reverse("sender", args=[pool.wallet.address])),
         ("senders-paused", reverse("sender", args=[control])),
-        ("signer", reverse("wallets")),
         ("away", reverse("hosts")),
     ]
     assert "no space left on the sealing disk" in text
