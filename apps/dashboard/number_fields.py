@@ -22,7 +22,9 @@ FACTOR_MAX: Final = 1000
 SIZE_MAX: Final = 1 << 60
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
 SIZE_UNITS: Final = {name: 1 << (10 * power) for power, name in enumerate(SIZE_NAMES)}
-SIZE_WRITTEN: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE)
+SIZE_PLACES: Final = 6
+"""Decimals that are read, and so at most written."""
+SIZE_WRITTEN: Final = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE)
 """`500 GiB`; `500 GB` is not taken, since it is another amount to some."""
 
 
@@ -82,7 +84,7 @@ class Size(Text):
 
     def clean(self, value: Any) -> int:
         """Read bytes; an empty field is 0.  Raises ValidationError."""
-        text = super().clean(value) or "0"
+        text = super().clean(value).replace("\u202f", " ") or "0"
         found = SIZE_WRITTEN.fullmatch(text)
         if found is None:
             raise ValidationError(_("enter a size, such as 500 GiB"))
@@ -92,11 +94,15 @@ class Size(Text):
         return count
 
     def prepare_value(self, value: Any) -> Any:
-        """Write bytes in the largest unit that divides them; 0 is an empty field."""
+        """Write bytes in the largest unit in which reading them gives the same; 0 is an empty field."""
         if isinstance(value, str) or not value:
             return value or ""
-        unit = [name for name, size in SIZE_UNITS.items() if value % size == 0][-1]
-        return f"{value // SIZE_UNITS[unit]} {SIZE_NAMES[unit]}"
+        for unit, size in reversed(SIZE_UNITS.items()):
+            for places in range(SIZE_PLACES + 1 if value >= size else 0):
+                number = f"{Decimal(value) / size:.{places}f}"
+                if int(Decimal(number) * size) == value:
+                    return f"{number} {SIZE_NAMES[unit]}"
+        return f"{value} B"
 
 
 class Factor(Text):

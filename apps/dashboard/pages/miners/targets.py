@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -14,12 +13,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import NotFound
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
-from apps.dashboard.number_fields import Amount, Integer
+from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -32,32 +30,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import SealTarget
     from apps.users.principals import Principal
-
-UNITS: Final = {"KIB": 10, "MIB": 20, "GIB": 30, "TIB": 40, "PIB": 50}
-
-
-class Bytes(Text):
-    """An amount of bytes such as 1.5 TiB; empty: none."""
-
-    def clean(self, value: Any) -> int | None:
-        """Read it.  Raises ValidationError."""
-        text = super().clean(value).replace("\u202f", " ")
-        if not text:
-            return None
-        number, _space, unit = text.rpartition(" ")
-        try:
-            count = Decimal(number) * (1 << UNITS[unit.upper()])
-        except (InvalidOperation, KeyError):
-            raise ValidationError(
-                _("enter a number and KiB, MiB, GiB, TiB or PiB, such as 1.5 TiB")
-            ) from None
-        if not 1 <= count < 1 << 62:
-            raise ValidationError(_("must be at least 1 byte and less than 4 EiB"))
-        return int(count)
-
-    def prepare_value(self, value: Any) -> Any:
-        """Write it."""
-        return " ".join(formatting.size(value)) if value and isinstance(value, int) else value or ""
 
 
 class Day(Text):
@@ -85,21 +57,17 @@ class TargetForm(PageForm):
 
     act = Text()
     in_work = Integer()
-    day_bytes = Bytes()
+    day_bytes = Size()
     until = Day()
-    power_max = Bytes()
+    power_max = Size()
     base_fee_max = Amount(is_fee=True)
     balance_min = Amount()
 
     def values(self) -> dict[str, Any]:
-        """Return what is to be set; a base fee of 0 is no limit."""
+        """Return what is to be set; a size, number or base fee of 0 is none."""
         values = self.cleaned_data
-        plain = {name: values[name] for name in ("day_bytes", "until", "power_max", "balance_min")}
-        return {
-            **plain,
-            "in_work": values["in_work"] or None,
-            "base_fee_max": values["base_fee_max"] or None,
-        }
+        found = {name: values[name] or None for name in ("in_work", "day_bytes", "power_max", "base_fee_max")}
+        return {**found, "until": values["until"], "balance_min": values["balance_min"]}
 
 
 def target_of(miner: Miner) -> SealTarget | None:
