@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -283,6 +284,20 @@ def test_the_bar_of_picked_sectors_has_only_its_own_acts(ann):
     assert 'name="csrfmiddlewaretoken"' in bar
     assert "CSV" not in bar, "the page's own link to the list as CSV is above"
     assert "CSV" in text
+
+
+def test_filter_for_sectors_that_are_not_active_says_so(ann):
+    busy_pool()
+    ended = {"expiration": 1, "store": "disk-2"}, {"files_lost_at": now()}
+    for facts in ended:
+        factories.sector(factories.miner(of="alice"), state="PROVING", active=False, **facts)
+
+    answer = signed_in().get("/sectors/", {"state": "sealed"})
+
+    labels = {str(line.label.word) for line in answer.context["sectors"]}
+    assert labels >= {"faulty", "expired", "files lost", "awaiting first proof"}
+    [chip] = re.findall(r'<a [^>]*aria-current="[^"]*"[^>]*>(?:(?!</a>).)*Not active', text_of(answer))
+    assert "state=sealed" in chip
 
 
 def test_an_expired_sector_without_files_is_expired():

@@ -28,7 +28,7 @@ STATES: Final = (
     ("work", "In progress", "run", "run"),
     ("paused", "Failed", "bad", "bad"),
     ("active", "Active", "ok", "ok"),
-    ("sealed", "Awaiting first proof", "warn", "warn"),
+    ("sealed", "Not active", "warn", "warn"),
     ("expiring", "Expires within 30 d", "warn", "warn"),
     ("changing", "Terminating or extending", "run", "run"),
     ("terminated", "Terminated", "", ""),
