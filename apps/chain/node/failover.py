@@ -7,7 +7,7 @@ read, or lacks the method is simply followed by the next one within the same cal
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from django.utils.translation import gettext
 
@@ -86,6 +86,10 @@ class FailoverCalls:
             except NodeUnavailable as error:
                 failure = error
         raise failure or NodeUnavailable(NO_NODE)
+
+    def nodes(self) -> list[Self]:
+        """Return a client of each node alone, the best first."""
+        return [type(self)([link], limit_s=self.limit_s) for link in self._in_order()]
 
     def knows(self, method: str) -> bool:
         """Return whether the node that answers next is not yet known to lack `method`."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
+from apps.chain.node.failover import NO_NODE
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
@@ -71,17 +73,16 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
     """
     signed: list[Message | SignedVersion] = [
         *rows,
-        *SignedVersion.objects.filter(message__in=rows).order_by("pk"),
+        *SignedVersion.objects.filter(message__in=rows).select_related("message").order_by("pk"),
     ]
-    tipset = key_to_json(key)
-    answers = client.call_many([("StateSearchMsg", [tipset, {"/": one.cid}, -1, False]) for one in signed])
+    answers = _answers(signed, client=client, key=key)
     found: dict[str, tuple[Message | SignedVersion, dict[str, Any]]] = {}
     unknown: set[str] = set()
     for one, answer in zip(signed, answers, strict=True):
-        pk = one.message_id if isinstance(one, SignedVersion) else one.pk
+        pk = _message_of(one).pk
         if isinstance(answer, dict):
             found[pk] = (one, answer)
-        elif isinstance(answer, NodeRefused) and not _never_seen(answer):
+        elif isinstance(answer, NodeRefused):
             unknown.add(pk)
     land = _landed_columns(found, client=client, now=now)
     settled = [row for row in rows if row.pk not in land and row.pk not in unknown | found.keys()]
@@ -94,15 +95,63 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
     return len(moved), len(displaced)
 
 
-def _never_seen(refusal: NodeRefused) -> bool:
-    """Return whether the node means that it does not have the message; any other word says nothing of it.
+def _answers(signed: Sequence[Message | SignedVersion], *, client: ChainClient, key: str) -> list[Any]:
+    """Return the lookup of each version, None if it is not on the chain, the refusal if no node can say.
 
-    A node that lacks a tipset on the way back has not searched everything.
+    Raises NodeUnavailable if no node answers.
     """
-    reason = refusal.reason
-    return ("could not find" in reason or "not found" in reason) and not (
-        "tipset" in reason or refusal.is_unknown_method
-    )
+    answers: list[Any] = [NodeRefused(0, NO_NODE)] * len(signed)
+    failure: NodeUnavailable | None = None
+    has_answer = False
+    for node in client.nodes():
+        unsettled = [at for at, answer in enumerate(answers) if isinstance(answer, NodeRefused)]
+        if not unsettled:
+            break
+        try:
+            found = _node_answers([signed[at] for at in unsettled], node=node, key=key)
+        except NodeUnavailable as error:
+            failure = error
+            continue
+        has_answer = True
+        for at, answer in zip(unsettled, found, strict=True):
+            answers[at] = answer
+    if not has_answer:
+        raise failure or NodeUnavailable(NO_NODE)
+    return answers
+
+
+def _node_answers(signed: Sequence[Message | SignedVersion], *, node: ChainClient, key: str) -> list[Any]:
+    """Return what one node says of each version.
+
+    That it does not have a message means that this is not on the chain only if it has the messages of the
+    blocks since: a snapshot has those of the last day or so, and no receipts.
+    """
+    calls = [("StateSearchMsg", [key_to_json(key), {"/": one.cid}, -1, False]) for one in signed]
+    answers = node.call_many(calls)
+    never_seen = [
+        at
+        for at, (one, answer) in enumerate(zip(signed, answers, strict=True))
+        if isinstance(answer, NodeRefused) and f"could not find {one.cid}" in answer.reason
+    ]
+    heights = sorted({_message_of(signed[at]).pushed_height for at in never_seen})
+    first = bisect_left(heights, True, key=lambda height: _has_messages(node, height, key))
+    for at in never_seen:
+        if _message_of(signed[at]).pushed_height in heights[first:]:
+            answers[at] = None
+    return answers
+
+
+def _has_messages(node: ChainClient, height: int, key: str) -> bool:
+    """Return whether a node has the messages of the block at a height."""
+    try:
+        node.chain_get_block_messages(node.chain_get_tipset_by_height(height, key).cids[0])
+    except NodeRefused:
+        return False
+    return True
+
+
+def _message_of(signed: Message | SignedVersion) -> Message:
+    return signed.message if isinstance(signed, SignedVersion) else signed
 
 
 def _landed_columns(

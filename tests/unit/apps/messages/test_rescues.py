@@ -8,6 +8,8 @@ import pytest
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import NodeLink
 from apps.core import clock
 from apps.messages import tasks
 from apps.messages.models import Message, Sender, Tracker
@@ -16,6 +18,7 @@ from apps.messages.services.search import messages_search
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
 from tests import factories
+from tests.fake_node import FakeNode, served
 from tests.unit.apps.messages.tasks import run_head, sent
 
 if TYPE_CHECKING:
@@ -212,6 +215,71 @@ def test_missing_receipts_stop_the_tracker_for_a_while(pool: Pool) -> None:
     done = messages_track(head=pool.head, client=pool.client, now=pool.now)
 
     assert done.has_searched
+    assert pool.row("one").state == MessageState.LANDED
+
+
+NO_RECEIPTS = "amt load: failed to load adt: ipld: could not find bafy2bzacereceipts"
+SNAPSHOT = {
+    "StateSearchMsg": f"checking for message execution during lookback: {NO_RECEIPTS}",
+    "ChainGetParentReceipts": NO_RECEIPTS,
+}
+"""What lotus answers about the time before the snapshot that it was restored from."""
+
+
+def land_at_a_restored_node(pool: Pool, refusals: dict[str, str]) -> list[str]:
+    """A message lands while nobody tracks it; then its node has lost what it refuses from now on."""
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    for _ in range(70):
+        pool.node.mine()
+    pool.node.refuses = lambda method, _params: refusals.get(method)
+    pool.follow()
+    return [str(signed.cid) for signed in pool.node.landed(address)]
+
+
+def test_missing_receipts_of_a_snapshot_replace_no_message(pool: Pool) -> None:
+    landed = land_at_a_restored_node(pool, SNAPSHOT)
+
+    done = messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert landed == [pool.row("one").cid]
+    assert (done.has_searched, pool.row("one").state) == (True, MessageState.FILLED)
+
+
+def test_missing_block_messages_of_a_snapshot_replace_no_message(pool: Pool) -> None:
+    refusals = dict(SNAPSHOT, ChainGetBlockMessages="ipld: could not find bafy2bzacemeta")
+    land_at_a_restored_node(pool, refusals)
+    refusals["StateSearchMsg"] = f"failed to load message: ipld: could not find {pool.row('one').cid}"
+
+    messages_track(head=pool.head, client=pool.client, now=pool.now)
+
+    assert pool.row("one").state == MessageState.FILLED
+
+
+def test_a_message_no_node_has_seen_is_replaced_once_its_nonce_is_used(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.node.pool = {(address, 0): pool.foreign(address, nonce=0)}
+    for _ in range(3):
+        pool.node.mine()
+
+    come_back(pool)
+
+    assert pool.row("one").state == MessageState.REPLACED
+
+
+def test_the_next_node_is_asked_what_a_restored_one_cannot_say(pool: Pool) -> None:
+    land_at_a_restored_node(pool, SNAPSHOT)
+    other = FakeNode()
+    other.tipsets, other.head, other.balances = pool.node.tipsets, pool.node.head, pool.node.balances
+
+    with served(other) as url:
+        client = ChainClient([pool.link, NodeLink(url, "")])
+        messages_track(head=pool.head, client=client, now=pool.now)
+        client.links[1].close()
+
     assert pool.row("one").state == MessageState.LANDED
 
 
