@@ -38,6 +38,11 @@ class NodeRefused(Conflict):
         """Return whether the node lacks the method, as lotus lacks venus' own."""
         return self.rpc_code == CODE_NO_METHOD
 
+    @property
+    def is_missing_object(self) -> bool:
+        """Return whether the node lacks a tipset, a message, receipts or state: another one may have them."""
+        return "ipld: could not find" in self.reason
+
 
 class NetworkUnknown(NotReachable):
     """No node has told yet which network this pool is on."""

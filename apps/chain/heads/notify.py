@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -36,6 +37,9 @@ RETRY_S: Final = 1.0
 SILENCE_S: Final = 5.0
 """Without a frame for this long the head is asked for, so that a dead cable is noticed."""
 
+RETURN_S: Final = 10.0
+"""A node whose subscription was lost is left to others for this long, so that heads do not alternate."""
+
 POLL_S: Final = 1.0
 """How often a node without WebSocket is asked."""
 
@@ -60,6 +64,8 @@ class HeadListener:
         """URL of the node that is listened to; empty while there is none."""
         self._moves = threading.Event()
         """Set to leave the node that is listened to for the first of the list."""
+        self._lost_at: dict[str, float] = {}
+        """By URL, the monotonic time at which listening to a node failed last."""
 
     def start(self) -> None:
         """Begin to listen."""
@@ -73,10 +79,16 @@ class HeadListener:
             socket.close()
         self._thread.join(timeout=10)
 
-    def restrict_to(self, urls: set[str]) -> None:
-        """Leave the node that is listened to for the first of the list if it is none of these."""
-        if self.connected_to and self.connected_to not in urls:
-            log.warning("chain_notify_changes_over", node=self.connected_to)
+    def restrict_to(self, urls: list[str]) -> None:
+        """Leave the node that is listened to if it is none of these, the best first, or a better one is back.
+
+        Reads go to the best: it may not have the heads of another one yet.
+        """
+        followed = self.connected_to
+        lost_after = time.monotonic() - RETURN_S
+        usable = [url for url in urls if url == followed or self._lost_at.get(url, lost_after) <= lost_after]
+        if followed and followed not in usable[:1]:
+            log.warning("chain_notify_changes_over", node=followed)
             self._moves.set()
             socket = self._socket
             if socket is not None:
@@ -97,6 +109,8 @@ class HeadListener:
                     log.exception("chain_notify_lost", node=address.http_url)
                 finally:
                     self.connected_to = ""
+                    if not self._moves.is_set():
+                        self._lost_at[address.http_url] = time.monotonic()
             if not self._moves.is_set():
                 self._stop.wait(RETRY_S)
             self._moves.clear()

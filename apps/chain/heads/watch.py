@@ -32,12 +32,12 @@ class NodeWatch:
         self,
         *,
         order: Callable[[Iterable[Node] | None], Iterable[Node]],
-        follow: Callable[[set[str]], None],
+        follow: Callable[[list[str]], None],
     ) -> None:
         self._order = order
         """Puts nodes in order; those of the database if none are given."""
         self._follow = follow
-        """Called with the URLs of the nodes to follow: whoever follows another one leaves it."""
+        """Called with the URLs of the nodes to follow, the best first."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
         self._lock = threading.Lock()
@@ -67,8 +67,8 @@ class NodeWatch:
         addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
         with self._lock:
             self._addresses = addresses
-        healthy = {node.url for node in nodes if node.condition == NodeCondition.HEALTHY}
-        self._follow(healthy or {node.url for node in nodes})
+        healthy = [node.url for node in nodes if node.condition == NodeCondition.HEALTHY]
+        self._follow(healthy or [node.url for node in nodes])
 
     def _run(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """Calls over all nodes of the pool: the first that answers wins; one that fails is followed by the next.
 
 Every call is safe to repeat, so a node that is away, too slow (`call_timeouts`), answers what nobody can
-read, or lacks the method is simply followed by the next one within the same call.
+read, or lacks the method or an object that it needs is simply followed by the next one within the same call.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FailoverCalls:
     def ask(self, read: Callable[[Any], T], method: str, *params: Any, timeout_s: float | None = None) -> T:
         """Call and read the answer; a node whose answer cannot be read counts as one that did not answer."""
         failure: NodeUnavailable | None = None
-        unknown: NodeRefused | None = None
+        refused: NodeRefused | None = None
         links = self._in_order()
         for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
             limit_s = timeout_s or self.limit_s or call_timeouts(method).limit_s(has_other=left > 0)
@@ -54,9 +54,9 @@ class FailoverCalls:
                 failure = error
                 continue
             except NodeRefused as refusal:
-                if not refusal.is_unknown_method:
+                if not (refusal.is_unknown_method or refusal.is_missing_object):
                     raise
-                unknown = refusal
+                refused = refusal
                 continue
             try:
                 return read(answer)
@@ -66,7 +66,7 @@ class FailoverCalls:
                         method=method, error=error
                     )[:300]
                 )
-        raise unknown or failure or NodeUnavailable(NO_NODE)
+        raise refused or failure or NodeUnavailable(NO_NODE)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Send many calls in as few requests as their methods allow; a refused one stands as its NodeRefused.

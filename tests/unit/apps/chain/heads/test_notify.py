@@ -58,10 +58,10 @@ def channel_served(channel: Channel) -> Iterator[str]:
 
 
 @contextmanager
-def listening(address: NodeAddress) -> Iterator[tuple[HeadListener, queue.Queue[TipsetFacts]]]:
+def listening(*addresses: NodeAddress) -> Iterator[tuple[HeadListener, queue.Queue[TipsetFacts]]]:
     heard: queue.Queue[TipsetFacts] = queue.Queue()
     listener = HeadListener(
-        addresses=lambda: [address],
+        addresses=lambda: list(addresses),
         client=lambda one: ChainClient([link_to(one.http_url, one.token)]),
         on_head=lambda facts, _address: heard.put(facts),
     )
@@ -146,6 +146,35 @@ def test_a_closed_channel_is_subscribed_again(node: FakeNode, monkeypatch: pytes
         socket.send(json.dumps({"jsonrpc": "2.0", "method": "xrpc.ch.close", "params": [1]}))
 
         assert channel.sockets.get(timeout=WAIT_S) is not socket
+
+
+@pytest.mark.parametrize(("return_s", "is_back"), [(0.0, True), (3600.0, False)])
+def test_the_best_node_is_heard_again_once_it_may_be(
+    node: FakeNode, return_s: float, is_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.heads.notify.RETRY_S", 0.01)
+    monkeypatch.setattr("apps.chain.heads.notify.RETURN_S", return_s)
+    best, backup = Channel(), Channel()
+    with (
+        served(node) as url,
+        served(node) as backup_url,
+        channel_served(best) as ws,
+        channel_served(backup) as backup_ws,
+        listening(NodeAddress(url, ws, ""), NodeAddress(backup_url, backup_ws, "")) as (listener, heard),
+    ):
+        best.sockets.get(timeout=WAIT_S).close()
+        socket = backup.sockets.get(timeout=WAIT_S)
+        backup.send(socket, ("current", node.head.as_json()))
+        assert heard.get(timeout=WAIT_S).height == 0
+        assert listener.connected_to == backup_url
+
+        listener.restrict_to([url, backup_url])
+
+        if is_back:
+            best.sockets.get(timeout=WAIT_S)
+        else:
+            backup.send(socket, ("current", node.head.as_json()))
+            assert heard.get(timeout=WAIT_S).height == 0
 
 
 @pytest.mark.parametrize("frame", ["no JSON", "[1]", '{"method": "xrpc.ch.val", "params": [1, []]}', "{}{}"])

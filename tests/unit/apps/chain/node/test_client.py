@@ -99,6 +99,23 @@ def test_a_refusal_is_not_asked_again_elsewhere(node: FakeNode, link: NodeLink) 
     assert node.calls.count("StateAccountKey") == 1
 
 
+def test_the_next_node_answers_what_one_has_no_tipset_for(node: FakeNode, link: NodeLink) -> None:
+    key = node.mine()
+    late = FakeNode()
+    late.refuses = lambda method, _params: (
+        f"loading tipset {{{key}}}: get block {key}: ipld: could not find {key}"
+        if method == "StateGetActor"
+        else None
+    )
+    with served(late) as url:
+        behind = NodeLink(url, "")
+
+        assert ChainClient([behind, link]).state_get_actor(ADDRESS, key).nonce == 0
+        with pytest.raises(NodeRefused, match="could not find"):
+            ChainClient([behind]).state_get_actor(ADDRESS, key)
+        behind.close()
+
+
 def test_a_wrong_token_makes_a_node_unavailable(node: FakeNode) -> None:
     with served(node, token="right") as url:
         wrong, right = NodeLink(url, "wrong"), NodeLink(url, "right")
