@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,14 +31,14 @@ def devnet() -> Devnet:
     return Devnet(":memory:", network="test", clock=ManualClock())
 
 
-@pytest.fixture
-def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[ClientConnection]:
-    """A tenant's socket to the console, whose only node is the devnet."""
+@contextmanager
+def calling(*devnets: Devnet) -> Iterator[ClientConnection]:
+    """Open a tenant's socket to the console, whose nodes are these."""
     proxy.OBJECT_CACHE.clear()
     proxy.NODES.clear()
     process = WebProcess()
-    with Service(devnet, mining="paused") as service:
-        nodes_sync([service.url])
+    with ExitStack() as services:
+        nodes_sync([services.enter_context(Service(one, mining="paused")).url for one in devnets])
         Node.objects.update(condition=NodeCondition.HEALTHY)
         process.start()
         headers = people.bearer(people.token("read"))
@@ -49,9 +50,39 @@ def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[
             proxy.NODES.clear()
 
 
+@pytest.fixture
+def caller(devnet: Devnet, transactional_db: None, pool_redis: str) -> Iterator[ClientConnection]:
+    """A tenant's socket to the console, whose only node is the devnet."""
+    with calling(devnet) as socket:
+        yield socket
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> Devnet:
+    """A second node; channels check often which one they are to follow."""
+    monkeypatch.setattr(proxy, "CHECK_S", 0.05)
+    return Devnet(":memory:", network="test", clock=ManualClock())
+
+
 def send(socket: ClientConnection, number: int, method: str, *params: Any) -> None:
     frame = {"jsonrpc": "2.0", "id": number, "method": f"Filecoin.{method}", "params": list(params)}
     socket.send(json.dumps(frame))
+
+
+def next_head(socket: ClientConnection, devnet: Devnet) -> Any:
+    """Mine until a subscription says so; gives its parameters."""
+    frames: list[Any] = []
+
+    def heard() -> bool:
+        devnet.mine_one()
+        try:
+            frames.append(json.loads(socket.recv(timeout=0.3)))
+        except TimeoutError:
+            return False
+        return True
+
+    wait_until(heard, within_s=WAIT_S, what="a head")
+    return frames[-1]["params"]
 
 
 def receive(socket: ClientConnection) -> Any:
@@ -102,15 +133,35 @@ def test_a_subscription_goes_on_when_the_nodes_socket_breaks(caller, devnet):
     devnet.faults.drop_connections()
     wait_until(lambda: bool(devnet.faults.connections), within_s=WAIT_S, what="a new socket")
 
-    frames: list[Any] = []
+    assert next_head(caller, devnet)["subscription"] == name
 
-    def heard() -> bool:
-        devnet.mine_one()
-        try:
-            frames.append(json.loads(caller.recv(timeout=0.3)))
-        except TimeoutError:
-            return False
-        return True
 
-    wait_until(heard, within_s=WAIT_S, what="a head")
-    assert frames[-1]["params"]["subscription"] == name
+@pytest.mark.parametrize("change", [{"condition": NodeCondition.LAGGING}, {"is_enabled": False}])
+def test_a_channel_ends_when_its_node_is_not_followed_any_more(
+    devnet: Devnet, other: Devnet, change: dict[str, Any], transactional_db: None, pool_redis: str
+) -> None:
+    with calling(devnet, other) as caller:
+        send(caller, 1, "ChainNotify")
+        channel = receive(caller)["result"]
+        receive(caller)
+
+        Node.objects.filter(position=0).update(**change)
+
+        assert receive(caller) == {"jsonrpc": "2.0", "method": "xrpc.ch.close", "params": [channel]}
+        other.mine(3)
+        send(caller, 2, "ChainNotify")
+        receive(caller)
+        assert receive(caller)["params"][1][0]["Val"]["Height"] == other.head.height
+
+
+def test_a_subscription_goes_on_at_the_node_that_is_followed(
+    devnet: Devnet, other: Devnet, transactional_db: None, pool_redis: str
+) -> None:
+    with calling(devnet, other) as caller:
+        frame = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+        caller.send(json.dumps(frame))
+        name = receive(caller)["result"]
+
+        Node.objects.filter(position=0).update(condition=NodeCondition.LAGGING)
+
+        assert next_head(caller, other)["subscription"] == name

@@ -9,9 +9,9 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from apps.chain.node.addresses import NodeAddress
+from apps.chain.selectors.nodes import nodes_to_follow
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.probes import nodes_probe
-from apps.chain.states import NodeCondition
 from apps.core import clock
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class NodeWatch:
         addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
         with self._lock:
             self._addresses = addresses
-        healthy = [node.url for node in nodes if node.condition == NodeCondition.HEALTHY]
-        self._follow(healthy or [node.url for node in nodes])
+        self._follow([node.url for node in nodes_to_follow(nodes)])
 
     def _run(self) -> None:
         try:

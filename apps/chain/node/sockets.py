@@ -14,7 +14,7 @@ from apps.chain.errors import NodeUnavailable
 from poolsite.wire.jsonrpc.client import request_write, result_read
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from websockets.asyncio.client import ClientConnection
     from websockets.sync.client import ClientConnection as ThreadConnection
@@ -43,11 +43,6 @@ class NodeSocket:
     async def frame(self) -> Any:
         """Return the next frame.  Raises FAILURES."""
         return json.loads(await self.socket.recv())
-
-    async def frames(self) -> AsyncIterator[Any]:
-        """Yield the frames until the node closes the socket.  Raises FAILURES."""
-        async for text in self.socket:
-            yield json.loads(text)
 
     async def close(self) -> None:
         """Close the socket."""

@@ -13,7 +13,7 @@ from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from django.db.models import QuerySet
 
@@ -58,6 +58,11 @@ def nodes_for_reading(nodes: Iterable[Node] | None = None) -> list[Node]:
         (node for node in rows if node.condition in CONDITION_RANKS and node.role in READ_RANKS),
         key=_read_order,
     )
+
+
+def nodes_to_follow(nodes: Sequence[Node]) -> list[Node]:
+    """Return those of the nodes for reading whose heads are taken: the healthy ones, or all if none is."""
+    return [node for node in nodes if node.condition == NodeCondition.HEALTHY] or list(nodes)
 
 
 def nodes_serve(nodes: Iterable[Node]) -> bool:

@@ -8,10 +8,11 @@ Source: filecoin-project/lotus api/eth_aliases.go, node/impl/eth/events.go.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.services.node.methods import LEVELS
-from apps.api.rpc.services.node.proxy import NODES, PREFIX, params_text, refusal_of
+from apps.api.rpc.services.node.proxy import NODES, PREFIX, frames_followed, params_text, refusal_of
 from apps.api.rpc.services.node.proxy import subscribe as node_subscribe
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient
@@ -47,8 +48,6 @@ OTHERS: Final = {
 CALLBACK: Final = "eth_subscription"
 KEY: Final = "eth_subscriptions"
 """Where a socket keeps its subscriptions."""
-CHECK_S: Final = 10.0
-"""How often a silent subscription checks whether its caller is still there."""
 PAUSE_S: Final = 1.0
 """Between two attempts to subscribe at any node."""
 SUBSCRIPTIONS_MAX: Final = 100
@@ -158,19 +157,18 @@ class Feed:
             return None
 
     async def forward(self, socket: NodeSocket) -> None:
-        """Forward one node's notifications until it or the caller ends.  Raises Closed."""
-        while self.caller.is_open:
-            try:
-                async with asyncio.timeout(CHECK_S):
-                    frame = await socket.frame()
-            except TimeoutError:
-                continue
-            except FAILURES:
-                return
-            if frame.get("method") == CALLBACK:
-                params = {"subscription": self.name, "result": frame["params"]["result"]}
-                body = {"jsonrpc": "2.0", "method": CALLBACK, "params": params}
-                await self.caller.send_text(frame_write(body))
+        """Forward one node's notifications until it ends, is not followed, or the caller ends.
+
+        Raises Closed.
+        """
+        with suppress(*FAILURES):
+            async for frame in frames_followed(socket, self.version):
+                if not self.caller.is_open:
+                    return
+                if frame is not None and frame.get("method") == CALLBACK:
+                    params = {"subscription": self.name, "result": frame["params"]["result"]}
+                    body = {"jsonrpc": "2.0", "method": CALLBACK, "params": params}
+                    await self.caller.send_text(frame_write(body))
 
 
 HANDLERS: Final[dict[str, Callable[..., Any]]] = {

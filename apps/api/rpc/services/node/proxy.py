@@ -6,14 +6,18 @@ Source: filecoin-project/lotus api/proxy_gen.go (levels); venus venus-shared/api
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.db import InterfaceError, OperationalError
 
 from apps.api.rpc.services.node.methods import IMMUTABLE, LEVELS
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -21,7 +25,7 @@ from apps.chain.node.addresses import NodeAddress
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
 from apps.chain.node.sockets import FAILURES, NodeSocket, node_socket_open
-from apps.chain.selectors.nodes import nodes_for_reading
+from apps.chain.selectors.nodes import nodes_for_reading, nodes_to_follow
 from apps.core.database_threads import in_database
 from poolsite.wire.jsonrpc.client import channel_read
 from poolsite.wire.jsonrpc.messages import CODE_PANIC, CODE_PARSE, Json, RpcError
@@ -36,6 +40,8 @@ log = structlog.get_logger(__name__)
 PREFIX: Final = "Filecoin."
 ORDER_TTL_S: Final = 0.25
 """How long a process remembers which nodes are well; a call that fails goes on to the next one anyway."""
+CHECK_S: Final = 3.0
+"""How often a channel checks whether its node is still one to follow."""
 OBJECTS_BYTES_MAX: Final = 8 << 20
 """JSON of the immutable objects that a process keeps."""
 PROTOCOL_CODES_BELOW: Final = -32000
@@ -87,18 +93,25 @@ class NodeAddresses:
     def __init__(self) -> None:
         self._until = 0.0
         self._addresses: list[NodeAddress] = []
+        self._to_follow: list[NodeAddress] = []
 
-    def addresses(self, version: str) -> list[NodeAddress]:
-        """Return the nodes' addresses in this version of the interface, the best first."""
+    def addresses(self, version: str, *, to_follow: bool = False) -> list[NodeAddress]:
+        """Return the nodes' addresses in this version of the interface, the best first.
+
+        `to_follow`: only of those whose heads are taken.
+        """
         if time.monotonic() >= self._until:
             nodes = nodes_for_reading()
-            self._addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
+            self._addresses, self._to_follow = (
+                [NodeAddress.of(url=node.url, token=node.token) for node in rows]
+                for rows in (nodes, nodes_to_follow(nodes))
+            )
             self._until = time.monotonic() + ORDER_TTL_S
         return [
             NodeAddress.of(url=f"{one.http_url.removesuffix('/rpc/v1')}/rpc/{version}", token=one.token)
             if one.http_url.endswith("/rpc/v1")
             else one
-            for one in self._addresses
+            for one in (self._to_follow if to_follow else self._addresses)
         ]
 
     def client(self, version: str) -> ChainClient:
@@ -186,19 +199,46 @@ async def subscribe(version: str, method: str, params: list[Json]) -> tuple[Node
 
 
 async def channel_open(call: Call, method: str, params: list[Json]) -> AsyncIterator[Json]:
-    """Open a node's channel for a caller.  It ends when the node does; asked again, another one answers.
+    """Open a node's channel for a caller.
+
+    It ends when the node does, or when the pool follows other nodes; asked again, another one answers.
 
     Raises RpcError if no node gives it.
     """
     params_text(method, params)
     socket, _ = await subscribe(call.version, method, params)
-    return channel_values(socket)
+    return channel_values(socket, call.version)
 
 
-async def channel_values(socket: NodeSocket) -> AsyncIterator[Json]:
+async def frames_followed(socket: NodeSocket, version: str) -> AsyncIterator[Json]:
+    """Yield a socket's frames while the pool follows its node, and None every few seconds.
+
+    A node that stands still says nothing for ever, and one that was disabled goes on.  Raises FAILURES.
+    """
+    loop = asyncio.get_running_loop()
+    check_at = loop.time() + CHECK_S
+    while True:
+        frame = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(check_at):
+                frame = await socket.frame()
+        yield frame
+        if loop.time() < check_at:
+            continue
+        check_at = loop.time() + CHECK_S
+        with suppress(OperationalError, InterfaceError):  # without the database nothing is known: go on
+            followed = await in_database(partial(NODES.addresses, version, to_follow=True))
+            if socket.url not in {one.http_url for one in followed}:
+                log.warning("node_channel_left", node=socket.url)
+                return
+
+
+async def channel_values(socket: NodeSocket, version: str) -> AsyncIterator[Json]:
     """Yield a channel's values until it or its socket ends."""
     try:
-        async for frame in socket.frames():
+        async for frame in frames_followed(socket, version):
+            if frame is None:
+                continue
             is_open, values = channel_read(frame)
             if not is_open:
                 return
