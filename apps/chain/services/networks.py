@@ -37,11 +37,14 @@ MINERS_READ: Final = 3
 def network_bind(client: ChainClient) -> Network:
     """Note what the node says about its network; the first answer binds the pool to it.
 
+    A node that still syncs has the version of its own head: a lower one than was noted is left alone.
     Raises WrongNetwork if the node's network or its genesis is another, NetworkUnknown if its rules are
     not known; nothing is written then.
     """
     row = network_read(client)
     bound = network_bound()
+    if bound is not None and row.version < bound.version:
+        return bound
     if bound is None or (bound.version, bound.params) != (row.version, row.params):
         reported = {"name": row.name, "genesis": row.genesis, "version": row.version, "params": row.params}
         row, _ = Network.objects.update_or_create(pk=1, defaults=reported)

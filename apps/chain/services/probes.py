@@ -175,7 +175,7 @@ def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
         return
     try:
         network = network_check(finding.network[0], genesis=finding.network[1])
-        if network is None or finding.details.get("network_version", network.version) != network.version:
+        if network is None or finding.details.get("network_version", 0) > network.version:
             network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
     except WrongNetwork as error:
         node.condition, node.error = NodeCondition.WRONG_NETWORK, error.reason[:500]

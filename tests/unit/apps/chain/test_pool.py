@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.errors import NodeNotServing, NodeUnavailable
-from apps.chain.models import Node
+from apps.chain.models import Network, Node
 from apps.chain.node.call_timeouts import call_timeouts
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_for_reading
+from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import node_add, node_set, node_test, nodes_sync
 from apps.chain.services.probes import node_probe, nodes_probe
 from apps.chain.states import NodeCondition, NodeRole
@@ -158,6 +159,23 @@ def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
         condition, error = condition_of(good)
         assert (condition, error) == (NodeCondition.LAGGING, "5 epochs behind the newest head")
         assert Node.objects.get(url=good).lag_s == 5
+
+
+def test_a_node_that_syncs_across_an_upgrade_leaves_the_version_alone(
+    good: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, upgraded = FakeNode(), FakeNode()
+    monkeypatch.setattr(late, "do_StateNetworkVersion", lambda _key: 27)
+    monkeypatch.setattr(upgraded, "do_StateNetworkVersion", lambda _key: 29)
+    with served(late) as url, served(upgraded) as newest:
+        nodes_sync([good, url])
+        nodes_probe(now=NOW)
+        network_bind(ChainClient([link_to(url, "")]))
+        assert (Node.objects.get(url=url).network_version, Network.objects.get().version) == (27, 28)
+
+        nodes_sync([good, url, newest])
+        nodes_probe(now=NOW)
+        assert Network.objects.get().version == 29
 
 
 def test_a_node_that_moves_to_another_network_is_not_read_any_more(good: str) -> None:
