@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
-from apps.core.database_threads import DatabaseThreads
+from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS
 from apps.users.limits import RULES, rate_limit_consume
 from poolsite.wire.jsonrpc.messages import RpcError, method_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import params_decode
@@ -19,31 +19,40 @@ from poolsite.wire.jsonrpc.parameters import params_decode
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from apps.api.rpc.threads import TenantThreads
     from apps.users.limits import Usage
     from apps.users.principals import Principal
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import RpcMethod
 
 
-THREADS: Final = DatabaseThreads("rpc", 32)
-"""For calls that share an event loop."""
-LONG_THREADS: Final = DatabaseThreads("rpc-long", 64)
-"""For those of them that a node may take minutes for: they block nobody else."""
 CHANNEL, COROUTINE, PLAIN = "channel", "coroutine", "plain"
 ANY_SCOPE: Final = "*"
 """Scope of a method that every token reaches."""
 
 
 async def in_thread(
-    work: Callable[..., Any], *args: Any, in_loop: bool, is_long: bool = False, **kwargs: Any
+    work: Callable[..., Any],
+    *args: Any,
+    in_loop: bool,
+    tenant: str,
+    threads: TenantThreads = PLAIN_THREADS,
+    **kwargs: Any,
 ) -> Any:
     """Return what plain code returns.
 
     A POST that Django carries has a thread of its own, in which its database connection lives.
     """
     if in_loop:
-        return await (LONG_THREADS if is_long else THREADS)(work, *args, **kwargs)
+        return await threads.run(tenant, work, *args, **kwargs)
     return await sync_to_async(work)(*args, **kwargs)
+
+
+def threads_of(row: RpcMethod) -> TenantThreads:
+    """Return the threads for a method's plain handler."""
+    if row.is_long:
+        return LONG_THREADS
+    return NODE_THREADS if row.asks_node else PLAIN_THREADS
 
 
 @lru_cache(maxsize=1024)
@@ -143,9 +152,8 @@ class Dispatcher:
         service, _, api = method.partition(".")
         if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
             return  # the usual case, and a thread would cost more than the call
-        self.usage = await in_thread(
-            rate_limit_consume, self.principal, in_loop=self.shares_loop, service=service, api=api
-        )
+        work = partial(rate_limit_consume, self.principal, service=service, api=api)
+        self.usage = await (RATE_THREADS(work) if self.shares_loop else sync_to_async(work)())
         if self.usage is not None and self.usage.is_over:
             user, host = self.principal.tenant_name, self.principal.source
             raise RpcError(self.usage.refusal_text(user=user, host=host, method=api))
@@ -176,7 +184,12 @@ class Dispatcher:
             if kind == COROUTINE:
                 return await row.handler(call, *arguments)
             return await in_thread(
-                row.handler, call, *arguments, in_loop=self.shares_loop, is_long=row.is_long
+                row.handler,
+                call,
+                *arguments,
+                in_loop=self.shares_loop,
+                tenant=self.principal.tenant_name,
+                threads=threads_of(row),
             )
         except (OperationalError, InterfaceError):
             raise RpcError("the database is restarting, try again") from None

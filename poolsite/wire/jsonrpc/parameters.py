@@ -54,6 +54,8 @@ class RpcMethod:
     """Receives its parameters undecoded, whatever their number."""
     is_long: bool = False
     """May wait for minutes."""
+    asks_node: bool = False
+    """Waits for a chain node or a signer."""
     operator_only: bool = False
     """A tenant's caller is refused whatever its level."""
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.parameters import QuickSend
+from apps.api.rpc.threads import NODE_THREADS
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
 from apps.core.errors import DomainError
@@ -65,7 +67,9 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
     if call.in_loop and message.from_.protocol != ID:
         return (await message_push_batched(item, principal=call.principal)).push_id
     # Resolving an ID address takes a node call, for which the rest of the batch must not wait.
-    answers = await in_thread(messages_push, [item], in_loop=call.in_loop, principal=call.principal)
+    tenant = call.principal.tenant_name
+    push = partial(messages_push, [item], principal=call.principal)
+    answers = await in_thread(push, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
     if isinstance(answers[0], DomainError):
         raise answers[0]
     return str(answers[0].push_id)

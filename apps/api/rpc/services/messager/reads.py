@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from asgiref.sync import sync_to_async
+
 from apps.api.rpc.batching import RequestBatcher
-from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.access import (
     head_height,
     message_missing,
@@ -75,7 +76,7 @@ async def get_message_by_uid(call: Call, id_: str) -> dict[str, Any]:
     """Return a message by its id; calls in flight on one event loop share one query."""
     if call.in_loop:
         return await _READS.submit(id_, principal=call.principal)
-    [found] = await in_thread(messages_read, call.principal, [id_], in_loop=False)
+    [found] = await sync_to_async(messages_read)(call.principal, [id_])
     if isinstance(found, DomainError):
         raise found
     return dict(found)

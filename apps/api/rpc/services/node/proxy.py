@@ -92,6 +92,7 @@ class NodeAddresses:
 
     def __init__(self) -> None:
         self._until = 0.0
+        self._lock = threading.Lock()
         self._addresses: list[NodeAddress] = []
         self._to_follow: list[NodeAddress] = []
 
@@ -100,13 +101,14 @@ class NodeAddresses:
 
         `to_follow`: only of those whose heads are taken.
         """
-        if time.monotonic() >= self._until:
-            nodes = nodes_for_reading()
-            self._addresses, self._to_follow = (
-                [NodeAddress.of(url=node.url, token=node.token) for node in rows]
-                for rows in (nodes, nodes_to_follow(nodes))
-            )
-            self._until = time.monotonic() + ORDER_TTL_S
+        with self._lock:  # one query when the time is over, not one of each thread
+            if time.monotonic() >= self._until:
+                nodes = nodes_for_reading()
+                self._addresses, self._to_follow = (
+                    [NodeAddress.of(url=node.url, token=node.token) for node in rows]
+                    for rows in (nodes, nodes_to_follow(nodes))
+                )
+                self._until = time.monotonic() + ORDER_TTL_S
         return [
             NodeAddress.of(url=f"{one.http_url.removesuffix('/rpc/v1')}/rpc/{version}", token=one.token)
             if one.http_url.endswith("/rpc/v1")

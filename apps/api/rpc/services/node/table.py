@@ -41,6 +41,7 @@ def rows_make() -> dict[str, RpcMethod]:
             channel=name in CHANNELS,
             is_raw=True,
             is_long=name in LONG_METHODS,
+            asks_node=True,
             operator_only=level != "read" and name not in TENANT_CALLS,
         )
         for name, level in LEVELS.items()

@@ -1,0 +1,51 @@
+"""A tenant's share of the threads that carry out plain handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from apps.api.rpc.threads import TenantThreads
+
+WAIT_S = 60.0
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def refuse() -> None:
+    raise ValueError("no")
+
+
+async def test_a_tenant_has_half_of_the_threads_for_as_long_as_they_work() -> None:
+    threads, gate, going = TenantThreads("test", 4), threading.Event(), threading.Semaphore(0)
+
+    def slow() -> None:
+        going.release()
+        gate.wait(WAIT_S)
+
+    try:
+        first = [asyncio.create_task(threads.run("alice", slow)) for _ in range(2)]
+        for _ in first:
+            assert await asyncio.to_thread(going.acquire, timeout=WAIT_S)
+        for task in first:
+            task.cancel()
+        await asyncio.wait(first)
+        third = asyncio.create_task(threads.run("alice", double, 3))
+
+        assert await threads.run("bob", double, 2) == 4
+        assert not third.done()
+    finally:
+        gate.set()
+    assert await third == 6
+
+
+async def test_what_a_handler_raises_reaches_its_caller() -> None:
+    threads = TenantThreads("test", 2)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            await threads.run("alice", refuse)
