@@ -96,13 +96,18 @@ class HubNode(HubClient):
             await asyncio.sleep(pause_s)
 
     async def heartbeat(self) -> None:
-        """Renew this process' heartbeat; where Redis had forgotten it, write all routes again."""
-        if not self.connections_here:
-            return
+        """Renew this process' heartbeat while it has connections."""
+        if self.connections_here:
+            await self.process_renew()
+
+    async def process_renew(self) -> bool:
+        """Renew this process' key; where Redis had forgotten it, write all routes again, and return so."""
         before = await self.redis.set(process_name(self.name), 1, ex=PROCESS_TTL_S, get=True)
-        if before is None:
-            for connection in tuple(self.connections_here.values()):
-                await self.routes_write(connection, connection.routes)
+        if before is not None:
+            return False
+        for connection in tuple(self.connections_here.values()):
+            await self.routes_write(connection, connection.routes)
+        return True
 
     async def confirm(self) -> None:
         """Confirm the rows of our connections and add up what they did."""
@@ -121,8 +126,8 @@ class HubNode(HubClient):
     async def add(self, connection: Connection) -> None:
         """Route requests to a connection, on all of its routes."""
         self.connections_here[connection.id] = connection
-        await self.redis.set(process_name(self.name), 1, ex=PROCESS_TTL_S)
-        await self.routes_write(connection, connection.routes)
+        if not await self.process_renew():
+            await self.routes_write(connection, connection.routes)
 
     async def routes_write(self, connection: Connection, routes: Collection[str]) -> None:
         """Write a connection's entries."""
