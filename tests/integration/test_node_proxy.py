@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from apps.api.rpc.services.node import proxy
+from apps.api.rpc.services.node import message_waits, proxy
 from apps.chain.models import Node
+from apps.chain.node import call_timeouts
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
+from poolsite.filecoin.cids import cid_to_json
 from tests import people
 from tests.hub import WebProcess
-from tests.integration.pools import wait_until
+from tests.integration.pools import NO_CERTIFICATES, wait_until
+from tests.unit.devnet.people import OWNER, STRANGER, chain, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,3 +170,71 @@ def test_a_subscription_goes_on_at_the_node_that_is_followed(
         Node.objects.filter(position=0).update(condition=NodeCondition.LAGGING)
 
         assert next_head(caller, other)["subscription"] == name
+
+
+@pytest.fixture
+def waiting(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None, pool_redis: str
+) -> Iterator[tuple[ClientConnection, Devnet, Any]]:
+    """A caller that waits for a message that lands far later than any call may take."""
+    monkeypatch.setattr(call_timeouts, "LONG", replace(call_timeouts.LONG, longest_s=0.05, patience_s=0.05))
+    monkeypatch.setattr(message_waits, "PAUSE_S", 0.05)
+    node = chain()
+    node.mine(3)
+    message = signed(node, OWNER, STRANGER.address, value=1)
+    node.mempool.push(message)
+    with calling(node) as caller:
+        send(caller, 1, "StateWaitMsg", cid_to_json(message.cid), 2, -1, True)
+        wait_until(lambda: bool(node.faults.connections), within_s=WAIT_S, what="a wait at the node")
+        with pytest.raises(TimeoutError):
+            caller.recv(timeout=0.3)
+        yield caller, node, cid_to_json(message.cid)
+    node.close()
+
+
+def test_a_message_is_waited_for_as_long_as_it_takes(waiting):
+    caller, node, message = waiting
+
+    node.mine(4)
+
+    assert receive(caller)["result"]["Message"] == message
+
+
+def test_a_wait_outlives_the_socket_of_its_node(waiting):
+    caller, node, message = waiting
+
+    node.faults.drop_connections()
+    node.mine(4)
+
+    assert receive(caller)["result"]["Message"] == message
+
+
+def test_a_cancelled_wait_ends_at_the_node(waiting):
+    caller, node, _message = waiting
+
+    caller.send(json.dumps({"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]}))
+
+    wait_until(lambda: not node.faults.connections, within_s=WAIT_S, what="the end of the wait")
+
+
+def test_a_wait_by_post_ends_when_its_caller_leaves(devnet, transactional_db, pool_redis):
+    node = chain()
+    node.mine(3)
+    message = signed(node, OWNER, STRANGER.address, value=1)
+    node.mempool.push(message)
+    params = [cid_to_json(message.cid), 2, -1, True]
+    frame = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": params}
+    with calling(node) as caller:
+        url = f"http://{caller.remote_address[0]}:{caller.remote_address[1]}/rpc/v1"
+        headers = people.bearer(people.token("read"))
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json=frame, headers=headers, timeout=1.0, verify=NO_CERTIFICATES)
+        wait_until(lambda: not node.faults.connections, within_s=WAIT_S, what="the end of the wait")
+    node.close()
+
+
+def test_a_refused_wait_has_the_words_of_the_node(caller):
+    cid = "bafy2bzacebff43xnc37znyu7ooresgadvmk6vy3jt6qcci4gvhxciz4bqan2u"
+    send(caller, 1, "StateWaitMsg", {"/": cid}, 2, -1, True)
+
+    assert receive(caller)["error"]["message"].endswith(f"could not find {cid}")

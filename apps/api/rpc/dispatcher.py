@@ -17,7 +17,7 @@ from poolsite.wire.jsonrpc.messages import RpcError, method_missing, perm_missin
 from poolsite.wire.jsonrpc.parameters import params_decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from apps.api.rpc.threads import TenantThreads
     from apps.users.limits import Usage
@@ -95,6 +95,8 @@ class Call:
     """Whether it shares an event loop with other calls, over a socket or not."""
     connection: Any = None
     """State that lives as long as the socket, for methods that belong together; None over POST."""
+    left: Callable[[], Awaitable[None]] | None = None
+    """Returns when the caller of a POST has left; on a socket the call is cancelled."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class Dispatcher:
     connection: Any = None
     in_loop: bool = False
     """True for a POST that shares the event loop with others."""
+    left: Callable[[], Awaitable[None]] | None = None
+    """As in `Call`."""
     usage: Usage | None = None
     """What was left of the tenant's rate after the last call."""
 
@@ -144,6 +148,7 @@ class Dispatcher:
             on_socket=on_socket,
             in_loop=on_socket or self.in_loop,
             connection=self.connection,
+            left=self.left,
         )
         return await self.run(row, call, arguments), row.void
 

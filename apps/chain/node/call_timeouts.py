@@ -61,7 +61,15 @@ QUICK_METHODS: Final = frozenset(
 )
 HEAVY_METHODS: Final = frozenset({"GasEstimateMessageGas", "MinerGetBaseInfo", "StateCall"})
 LONG_METHODS: Final = frozenset(
-    {"StateCompute", "StateListMessages", "StateReplay", "StateSearchMsg", "StateWaitMsg"}
+    {
+        "StateCompute",
+        "StateListMessages",
+        "StateReplay",
+        "StateSearchMsg",
+        "StateSearchMsgLimited",
+        "StateWaitMsg",
+        "StateWaitMsgLimited",
+    }
 )
 
 

@@ -35,9 +35,13 @@ class NodeSocket:
         self.socket = socket
         self.url = url
 
+    async def send(self, method: str, params: Sequence[Any]) -> None:
+        """Send the first call, whose number is 1.  Raises FAILURES."""
+        await self.socket.send(json.dumps(request_write(1, f"Filecoin.{method}", params)))
+
     async def call(self, method: str, params: Sequence[Any]) -> Any:
         """Return the result of the first call.  Raises RpcError, and FAILURES."""
-        await self.socket.send(json.dumps(request_write(1, f"Filecoin.{method}", params)))
+        await self.send(method, params)
         return result_read(json.loads(await self.socket.recv()))
 
     async def frame(self) -> Any:

@@ -56,6 +56,8 @@ class RpcRequest:
     """Size of the body in bytes as its head says; 0 if it does not."""
     in_loop: bool = False
     """True where many requests share the event loop of a web process."""
+    left: Callable[[], Awaitable[None]] | None = None
+    """Returns when the caller has left; only to be called once the body was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,12 @@ async def post_answer(request: RpcRequest, body: ReadBody, who: Authenticate) ->
         return await market_answer(request, principal, token=text, body=await body(principal.tenant_name))
     namespace = NAMESPACES.get(request.namespace, "")
     dispatcher = Dispatcher(
-        SERVICES, principal, request.version, namespace=namespace, in_loop=request.in_loop
+        SERVICES,
+        principal,
+        request.version,
+        namespace=namespace,
+        in_loop=request.in_loop,
+        left=request.left,
     )
     status, text = await body_handle(await body(principal.tenant_name), dispatcher)
     left = dispatcher.usage.headers() if dispatcher.usage is not None else {}

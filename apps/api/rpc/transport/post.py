@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -59,7 +60,7 @@ class RpcPost:
         request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                answer = await answer_to(request_read(scope, headers, path[1]), receive)
+                answer = await answer_to(request_read(scope, headers, path[1], receive), receive)
             except CallerLeft:
                 return
             elapsed_s = time.perf_counter() - began
@@ -75,7 +76,15 @@ class RpcPost:
         await answer_send(answer, request_id, send)
 
 
-def request_read(scope: dict[str, Any], headers: dict[str, str], version: str) -> RpcRequest:
+async def caller_left(receive: Receive) -> None:
+    """Return when a caller whose request was read has disconnected."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def request_read(
+    scope: dict[str, Any], headers: dict[str, str], version: str, receive: Receive
+) -> RpcRequest:
     """Read what matters out of a request's head."""
     query = scope.get("query_string", b"")
     client = scope.get("client")
@@ -88,6 +97,7 @@ def request_read(scope: dict[str, Any], headers: dict[str, str], version: str) -
         source=client[0] if client else "",
         length=length_of(headers.get("content-length", "")),
         in_loop=True,
+        left=partial(caller_left, receive),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.dispatcher import Call, Service
-from apps.api.rpc.services.node import ethereum, wallet
+from apps.api.rpc.services.node import ethereum, message_waits, wallet
 from apps.api.rpc.services.node.methods import CHANNELS, LEVELS, TENANT_CALLS
 from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
 from apps.chain.node.call_timeouts import LONG_METHODS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 VERSIONS: Final = ("v0", "v1")
-HANDLERS: Final = {**wallet.HANDLERS, **ethereum.HANDLERS}
+HANDLERS: Final = {**wallet.HANDLERS, **ethereum.HANDLERS, **message_waits.HANDLERS}
 """Methods that are not just passed on."""
 
 

@@ -1,0 +1,112 @@
+"""`Filecoin.StateWaitMsg`: waiting for a message at a node's socket for as long as the caller does.
+
+A message lands in its own time, and a caller may want fifteen epochs on top of it: no time limit fits.
+Source: filecoin-project/lotus chain/stmgr/searchwait.go WaitForMessage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from apps.api.rpc.dispatcher import in_thread
+from apps.api.rpc.services.node.proxy import (
+    NODES,
+    frames_followed,
+    node_call,
+    params_text,
+    refusal_error,
+)
+from apps.api.rpc.threads import LONG_THREADS, TenantSlots
+from apps.chain.errors import NodeUnavailable
+from apps.chain.node.sockets import FAILURES, NodeSocket, node_socket_open
+from apps.core.database_threads import in_database
+from poolsite.wire.jsonrpc.client import result_read
+from poolsite.wire.jsonrpc.messages import Json, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.api.rpc.dispatcher import Call
+
+log = structlog.get_logger(__name__)
+
+WAITS: Final = TenantSlots(500)
+"""Each wait holds a socket to a node; a tenant's later ones begin when earlier ones end."""
+PAUSE_S: Final = 1.0
+"""Before another node, or the same one, is asked again."""
+
+
+def wait_method(method: str) -> Callable[..., Any]:
+    """Return the handler of a method that waits for a message."""
+
+    async def handler(call: Call, *params: Json) -> Json:
+        params_text(method, list(params))
+        wait = asyncio.create_task(message_wait(call, method, list(params)))
+        tasks: set[asyncio.Future[Any]] = {wait}
+        if call.left is not None:
+            tasks.add(asyncio.ensure_future(call.left()))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not wait.done():
+                raise RpcError("the caller left")
+            return wait.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return handler
+
+
+async def message_wait(call: Call, method: str, params: list[Json]) -> Json:
+    """Return a node's answer; if the node ends or is not followed any more, ask the next.
+
+    Raises RpcError with a node's own words.
+    """
+    async with WAITS.of(call.principal.tenant_name):
+        while (socket := await followed_socket(call.version)) is not None:
+            try:
+                return await answer_of(socket, call.version, method, params)
+            except RpcError as refusal:
+                raise refusal_error(refusal.code, refusal.message, data=refusal.data) from None
+            except FAILURES as error:
+                log.info("message_wait_lost", node=socket.url, reason=str(error)[:200])
+            finally:
+                await socket.close()
+            await asyncio.sleep(PAUSE_S)
+        # No node that is followed has a WebSocket: it may wait as long as a POST to it.
+        return await in_thread(
+            node_call,
+            call,
+            method,
+            params,
+            in_loop=call.in_loop,
+            tenant=call.principal.tenant_name,
+            threads=LONG_THREADS,
+        )
+
+
+async def followed_socket(version: str) -> NodeSocket | None:
+    """Return a socket to the best node that is followed and has one."""
+    for address in await in_database(lambda: NODES.addresses(version, to_follow=True)):
+        try:
+            return await node_socket_open(address)
+        except NodeUnavailable:
+            continue
+    return None
+
+
+async def answer_of(socket: NodeSocket, version: str, method: str, params: list[Json]) -> Json:
+    """Return the answer to one call on a socket.  Raises RpcError, and FAILURES."""
+    await socket.send(method, params)
+    async for frame in frames_followed(socket, version):
+        if isinstance(frame, dict) and frame.get("id") == 1:
+            return result_read(frame)
+    raise ConnectionError("the pool follows other nodes")
+
+
+HANDLERS: Final = {name: wait_method(name) for name in ("StateWaitMsg", "StateWaitMsgLimited")}
+"""By the name without its prefix."""
