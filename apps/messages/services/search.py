@@ -131,7 +131,7 @@ def _node_answers(signed: Sequence[Message | SignedVersion], *, node: ChainClien
     never_seen = [
         at
         for at, (one, answer) in enumerate(zip(signed, answers, strict=True))
-        if isinstance(answer, NodeRefused) and f"could not find {one.cid}" in answer.reason
+        if isinstance(answer, NodeRefused) and answer.is_missing_object and answer.reason.endswith(one.cid)
     ]
     heights = sorted({_message_of(signed[at]).pushed_height for at in never_seen})
     first = bisect_left(heights, True, key=lambda height: _has_messages(node, height, key))
