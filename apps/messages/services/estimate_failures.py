@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
-from apps.messages.states import Priority, Wait
+from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ FIRST_FINAL_CODE: Final = 16
 
 ATTEMPTS_MAX: Final = 8
 """Attempts with such a refusal, some 120 epochs: no fork is as long, so the chain's state makes it so."""
+
+PRESSING_ATTEMPTS_MAX: Final = 60
+"""For what is tried on each head: as long as a deadline is open, after which no proof for it counts."""
 
 OUTSIDE_KINDS: Final = ("", "create_miner")
 """Purposes whose messages no app of the pool retries: sealing and proving judge their own."""
@@ -69,10 +72,11 @@ def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, str], now: date
             "wait": str(Wait.NONE),
             "attempts": 0,  # a later retry starts over
             "retry_height": 0,
-            "error": f"failed after {ATTEMPTS_MAX} attempts: {reasons[row.pk]}"[:2000],
+            "error": f"failed after {row.attempts + 1} attempts: {reasons[row.pk]}"[:2000],
         }
         for row in rows
-        if row.kind in OUTSIDE_KINDS and row.priority == Priority.REST and row.attempts + 1 >= ATTEMPTS_MAX
+        if row.kind in OUTSIDE_KINDS
+        and row.attempts + 1 >= (PRESSING_ATTEMPTS_MAX if row.priority in PRESSING else ATTEMPTS_MAX)
     }
     with transaction.atomic():
         message_changes_publish(messages_advance("REFUSE", rows=ended, now=now))

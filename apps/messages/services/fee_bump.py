@@ -131,7 +131,8 @@ def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now:
 def deadlines_learn(*, client: ChainClient, head: Head) -> list[str]:
     """Note until when proofs on their way count; returns the ids of those that were learnt.
 
-    One question per miner.  Raises NodeUnavailable.
+    One without a nonce expires then: the miner refuses it from there on.  One question per miner.
+    Raises NodeUnavailable.
     """
     rows = Message.objects.filter(
         state__in=[MessageState.UNFILLED, MessageState.FILLED],
@@ -146,7 +147,9 @@ def deadlines_learn(*, client: ChainClient, head: Head) -> list[str]:
             open_deadlines[row.to] = _open_deadline(row.to, client=client, head=head)
         found = open_deadlines[row.to]
         if found is not None and found[0] == _deadline_named(row):
-            Message.objects.filter(pk=row.pk, urgent_epoch=None).update(urgent_epoch=found[1])
+            Message.objects.filter(pk=row.pk, urgent_epoch=None).update(
+                urgent_epoch=found[1], expire_epoch=row.expire_epoch or found[1] - 1
+            )
             learnt.append(row.pk)
     return learnt
 

@@ -12,27 +12,29 @@ from apps.chain.node.link import NodeLink
 from apps.messages.models import Message
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set
-from apps.messages.services.push_items import Gas
-from apps.messages.states import Priority
+from apps.messages.services.push_items import Gas, SendSpec
+from apps.messages.states import MessageState, Priority
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
+from tests.fake_node import Refusal
 from tests.people import tenant
 
 if TYPE_CHECKING:
+    from poolsite.filecoin.message import Message as ChainMessage
     from tests.messaging import Pool
 
 MINER, WINDOW_POST = "f01000", 5
 ROOMY = Gas(limit=1_000_000, fee_cap=10_000_000, premium=200_000)
 
 
-def proof(deadline: int) -> bytes:
+def proof(deadline: int, *, partition: int = 0) -> bytes:
     """Parameters of a proof, as damocles sends them."""
     return params_encode(
         "miner",
         WINDOW_POST,
         {
             "Deadline": deadline,
-            "Partitions": [{"Index": 0, "Skipped": []}],
+            "Partitions": [{"Index": partition, "Skipped": []}],
             "Proofs": [{"PoStProof": 5, "ProofBytes": ""}],
             "ChainCommitEpoch": 3,
             "ChainCommitRand": "",
@@ -80,6 +82,38 @@ def test_auto_bump_then_applies_to_it(pool: Pool, sender: str) -> None:
     learn(pool)
 
     assert push_ids(proofs_bump(client=pool.client, head=pool.head, now=pool.now)) == ["one"]
+
+
+def test_dead_proofs_make_room_for_what_comes_after_them(pool: Pool, sender: str) -> None:
+    def simulate(message: ChainMessage, _prior: list[ChainMessage]) -> int:
+        if message.method == WINDOW_POST and message.params != proof(5):
+            raise Refusal("message execution failed (exit=[ErrIllegalArgument(16)])", 3)
+        return 1_000_000
+
+    pool.node.simulate = simulate
+    for at in range(40):
+        pool.push(f"dead{at}", sender, to=MINER, method=WINDOW_POST, params=proof(4, partition=at), value=0)
+    learn(pool)
+    pool.push("live", sender, to=MINER, method=WINDOW_POST, params=proof(5), value=0)
+    pool.push("transfer", sender)
+    pool.step()
+    assert pool.row("dead0").state == MessageState.UNFILLED, "its deadline is still open"
+
+    for _ in range(8):
+        pool.step()
+
+    assert {pool.row(f"dead{at}").state for at in range(40)} == {MessageState.FAILED}
+    assert pool.row("dead0").error == "epoch 5 has passed"
+    assert pool.row("live").state == pool.row("transfer").state == MessageState.LANDED
+
+
+def test_the_callers_own_last_epoch_of_a_proof_is_kept(pool: Pool, sender: str) -> None:
+    spec = SendSpec(expire_epoch=3)
+    pool.push("one", sender, to=MINER, method=WINDOW_POST, params=proof(4), spec=spec)
+
+    learn(pool)
+
+    assert pool.row("one").expire_epoch == 3
 
 
 def test_without_a_proof_on_its_way_nobody_is_asked(pool: Pool, sender: str) -> None:

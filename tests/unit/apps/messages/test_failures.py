@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.messages.models import Sender
-from apps.messages.services.estimate_failures import ATTEMPTS_MAX, failure_read
+from apps.messages.models import Message, Sender
+from apps.messages.services.estimate_failures import ATTEMPTS_MAX, PRESSING_ATTEMPTS_MAX, failure_read
 from apps.messages.services.retry import message_retry
-from apps.messages.states import MessageState, Wait
+from apps.messages.states import MessageState, Priority, Wait
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -65,6 +65,22 @@ def test_message_that_an_actor_refuses_fails_in_the_end(pool: Pool) -> None:
     assert (row.state, row.nonce) == (MessageState.FAILED, None)
     assert row.error.startswith("failed after 8 attempts: gas estimate: ErrIllegalArgument (16)")
     assert Sender.objects.get(address=address).next_nonce == 0
+
+
+@pytest.mark.parametrize(
+    ("priority", "most"), [(Priority.PRE_COMMIT, ATTEMPTS_MAX), (Priority.PROOF, PRESSING_ATTEMPTS_MAX)]
+)
+def test_pre_commits_and_proofs_from_outside_fail_too(pool: Pool, priority: Priority, most: int) -> None:
+    pool.node.fails["7"] = REFUSED
+    pool.push("one", pool.address(), method=7)
+    Message.objects.update(priority=priority, attempts=most - 2)
+
+    tried(pool, heads=1)
+    assert pool.row("one").state == MessageState.UNFILLED
+    tried(pool, heads=1)
+
+    assert pool.row("one").state == MessageState.FAILED
+    assert pool.row("one").error.startswith(f"failed after {most} attempts")
 
 
 def test_failed_message_can_be_tried_again(pool: Pool) -> None:
