@@ -34,7 +34,7 @@ from apps.messages.services.selection import (
     sender_chain_state_read,
 )
 from apps.messages.services.selection_results import filled_store, selection_waits_store
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.states import MessageState, Priority, SenderState, Wait
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,6 +49,10 @@ SENDER_LOCK: Final = 0x4D53
 
 SELECTION_MAX: Final = 500
 """Messages of one sender in one round, however large its quota is; the next round follows at once."""
+
+PENDING_MAX: Final = 1_000
+"""Messages of one sender that a node's pool takes.  Source: lotus chain/messagepool/messagepool.go
+MaxActorPendingMessages."""
 
 STORE_TRIES: Final = 2
 """What changed while it was signed is chosen once more at once."""
@@ -100,16 +104,20 @@ def _select(
         return Selected()
     gaps = _confirmed_gaps(sender, chain_state, head=head)
     shared = shared_rules_load()
+    waiting = _waiting(sender, head=head)
     places = _places(sender, chain_state, shared=shared, gaps=len(gaps))
     if places <= 0:
         _all_wait(sender, Wait.QUOTA, "")
-        return Selected()
-    if sender.wait:
+        # A proof goes all the same: what is stuck before it is raised once that has its nonce (fee_bump.py).
+        waiting = waiting.filter(priority=Priority.PROOF)
+        places = min(PENDING_MAX - len(chain_state.flight), SELECTION_MAX)
+        if places <= 0 or not waiting.exists():
+            return Selected()
+    elif sender.wait:
         _all_wait(sender, Wait.NONE, "")
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
     selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
     try:
-        waiting = _waiting(sender, head=head)
         candidates = candidates_find(selection, waiting=waiting, client=client, shared=shared)
         signed = messages_choose(selection, candidates=candidates, client=client)
         filled = filled_store(selection, signed=signed, now=now)

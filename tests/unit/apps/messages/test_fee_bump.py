@@ -12,6 +12,7 @@ from apps.messages.services.fee_bump import STEP_DUE_EPOCHS, proofs_bump
 from apps.messages.services.guards import auto_bump_set
 from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import message_replace
+from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from tests.people import tenant
@@ -72,6 +73,21 @@ def test_what_lands_before_a_proof_is_raised_too(pool: Pool) -> None:
     assert empty_head(pool) == []
     pool.step(only=lambda signed: signed.message.gas_fee_cap >= 300)
     pool.step(only=lambda signed: signed.message.gas_fee_cap >= 300)
+    assert pool.row("proof").state == MessageState.LANDED
+
+
+def test_a_proof_frees_a_full_quota_of_what_the_base_fee_overtook(pool: Pool) -> None:
+    address = overtaken(pool)
+    pool.push("rest", address)
+    pool.push("proof", address, kind="window_post", urgent_epoch=pool.head.height + 20)
+    sender_set(principal=SYSTEM, address=address, quota=1)
+
+    pool.choose()
+
+    assert (pool.row("proof").nonce, pool.row("rest").nonce) == (1, None)
+    assert empty_head(pool) == [pool.row("one").pk]
+    for _ in range(2):
+        pool.step(only=lambda signed: signed.message.gas_fee_cap >= 300)
     assert pool.row("proof").state == MessageState.LANDED
 
 

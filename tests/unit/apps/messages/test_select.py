@@ -108,6 +108,22 @@ def test_the_quota_bounds_what_is_in_flight(pool: Pool) -> None:
     assert Message.objects.filter(state=MessageState.FILLED).count() == 2
 
 
+def test_proofs_exceed_the_quota_up_to_what_a_node_takes(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.messages.services.select.PENDING_MAX", 3)
+    address = pool.address()
+    pool.push("rest", address)
+    pool.choose()
+    for number in range(4):
+        pool.push(f"proof {number}", address, kind="window_post", urgent_epoch=100 + number)
+    sender_set(principal=SYSTEM, address=address, quota=1)
+
+    pool.choose()
+    pool.choose()
+
+    filled = Message.objects.filter(state=MessageState.FILLED).order_by("nonce")
+    assert list(filled.values_list("push_id", flat=True)) == ["rest", "proof 0", "proof 1"]
+
+
 def test_a_failing_message_stops_nobody_and_rests(pool: Pool) -> None:
     address = pool.address()
     pool.node.fails["999"] = "message execution failed: exit SysErrInvalidMethod(22)"
