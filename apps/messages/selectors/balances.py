@@ -10,6 +10,7 @@ from apps.core.fields import AttoFilField
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.wallets.models import Wallet
+from apps.wallets.selectors import balances_of as wallet_balances_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,11 +32,23 @@ def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
     }
 
 
-def spend_open(addresses: Collection[str]) -> dict[str, int]:
+def balances_free(addresses: Collection[str]) -> dict[str, int | None]:
+    """Return the balances of those of these addresses that are wallets, less what is in flight may take.
+
+    None where none was read yet.  What waits without a nonce is not counted: there may be any number of it.
+    """
+    flight = spend_open(addresses, states=[MessageState.FILLED])
+    return {
+        address: None if balance is None else balance - flight.get(address, 0)
+        for address, balance in wallet_balances_of(addresses).items()
+    }
+
+
+def spend_open(
+    addresses: Collection[str], *, states: Sequence[str] = (MessageState.UNFILLED, MessageState.FILLED)
+) -> dict[str, int]:
     """Return attoFIL that messages not landed may take by sender: their value, and gas where it is set."""
     most = ExpressionWrapper(F("value") + F("gas_limit") * F("gas_fee_cap"), output_field=AttoFilField())
-    rows = Message.objects.filter(
-        from_addr__in=addresses, state__in=[MessageState.UNFILLED, MessageState.FILLED]
-    )
+    rows = Message.objects.filter(from_addr__in=addresses, state__in=states)
     sums = rows.order_by().values_list("from_addr").annotate(total=Sum(most))
     return {address: int(total) for address, total in sums}

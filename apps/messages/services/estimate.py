@@ -12,8 +12,9 @@ from apps.messages.services.fees import GUARD, LEVELS, NODE, WHERE
 from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
 from apps.messages.services.selection import Ready, free_nonces_generate
 from apps.messages.services.validate import shortfall_describe
-from apps.messages.states import Wait
+from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
+from poolsite.filecoin.gas_estimates import fee_cap_limit
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
 
 if TYPE_CHECKING:
@@ -103,17 +104,37 @@ def _verdict(
         failure = failure_read(answer.error)
         text = f"gas estimate: {failure.text}"
         return Verdict(candidate, None, Wait.ESTIMATE, text, is_refused=failure.is_final)
-    ready = Ready(row, message)
+    ready = _affordable(Ready(row, message), balance=balance, base_fee=int(selection.head.base_fee))
     room = selection.budgets.room(candidate.guard.budgets)
-    if (reason := _gas_refusal(message, candidate, base_fee=int(selection.head.base_fee))) is not None:
+    if (reason := _gas_refusal(ready.message, candidate, base_fee=int(selection.head.base_fee))) is not None:
         wait, text = reason
     elif ready.cost > balance:
         wait, text = Wait.FUNDS, shortfall_describe(ready.cost, balance=balance)
-    elif room is not None and _gas_now(selection, message) > room:
+    elif room is not None and _gas_now(selection, ready.message) > room:
         wait, text = Wait.DAILY_BUDGET, "its gas costs more than is left"
     else:
         return Verdict(candidate, ready, is_counted=True)
     return Verdict(candidate, None, wait, text, is_counted=True)
+
+
+def _affordable(ready: Ready, *, balance: int, base_fee: int) -> Ready:
+    """Lower the fee cap of what is pressing to what the balance pays, where that still covers the base fee.
+
+    The estimate's cap is for many epochs of a rising base fee; a proof without it may land, one that waits
+    for funds cannot.  Source: lotus storage/wdpost/wdpost_run.go prepareMessage.
+    """
+    message = ready.message
+    if ready.row.priority not in PRESSING or ready.cost <= balance:
+        return ready
+    cap, premium = fee_cap_limit(
+        gas_limit=message.gas_limit,
+        fee_cap=message.gas_fee_cap,
+        premium=message.gas_premium,
+        max_fee=balance - message.value,
+    )
+    if cap < max(base_fee, GAS_FEE_CAP_MIN):
+        return ready
+    return Ready(ready.row, replace(message, gas_fee_cap=cap, gas_premium=premium))
 
 
 def _gas_now(selection: Selection, message: ChainMessage) -> int:

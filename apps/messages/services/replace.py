@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
+    from apps.messages.services.selection import SenderChainState
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
@@ -61,17 +62,19 @@ def message_replace(
 def replacement_preview(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
     """Return what `message_replace` would have signed; the same refusals, and nothing is changed."""
     in_flight_require(message)
-    nonce_open_require(message, client=client, head=head)
+    chain_state = nonce_open_require(message, client=client, head=head)
     if fees.is_auto:
-        return auto_fees_estimate(message, fees=fees, client=client, head=head)
+        funds = chain_state.free_balance + message.gas_limit * int(message.gas_fee_cap)
+        return auto_fees_estimate(message, fees=fees, funds=funds, client=client, head=head)
     return manual_fees_apply(message, fees=fees)
 
 
-def nonce_open_require(message: Message, *, client: ChainClient, head: Head) -> None:
-    """Refuse a nonce that the chain has used.  Raises AlreadyOnChain."""
+def nonce_open_require(message: Message, *, client: ChainClient, head: Head) -> SenderChainState:
+    """Return the sender's state; refuse a nonce that the chain has used.  Raises AlreadyOnChain."""
     chain_state = sender_chain_state_read(message.from_addr, client=client, key=head.key)
     if (message.nonce or 0) < chain_state.chain_nonce:
         raise AlreadyOnChain("message already on chain")
+    return chain_state
 
 
 def in_flight_require(message: Message) -> None:

@@ -11,6 +11,7 @@ from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.errors import FeeTooLow
 from apps.messages.services.fees import fee_choice_resolve, fee_limit_cap
 from apps.messages.services.gas_checks import fee_cap_check
+from apps.messages.services.validate import shortfall_describe
 from poolsite.filecoin.amounts import AttoFil
 
 if TYPE_CHECKING:
@@ -46,8 +47,13 @@ def premium_floor_compute(premium: int, *, ratio: float = RBF_RATIO_DEFAULT) -> 
     return premium * percent // 100 + 1
 
 
-def auto_fees_estimate(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
-    """Estimate premium and cap anew, raise them over the pool's rule, and hold them under the limit."""
+def auto_fees_estimate(
+    message: Message, *, fees: NewFees, funds: int, client: ChainClient, head: Head
+) -> ChainMessage:
+    """Estimate premium and cap anew, raise them over the pool's rule, and hold them under limit and funds.
+
+    `funds` are what its sender has for its gas: a node's pool takes no message that could cost more.
+    """
     old = message.chain_message()
     floor = premium_floor_read(message, client=client)
     choice = fee_choice_resolve(message, client=client, key=head.key)
@@ -60,11 +66,10 @@ def auto_fees_estimate(message: Message, *, fees: NewFees, client: ChainClient, 
         gas_premium=AttoFil(0),
     )
     found = client.gas_estimate_message(blank, spec, head.key)
-    premium = max(found.gas_premium, floor)
-    cap = max(found.gas_fee_cap, premium, old.gas_fee_cap)
+    cap = max(found.gas_fee_cap, found.gas_premium, floor, old.gas_fee_cap)
     if limit and cap * found.gas_limit > limit:
         cap = limit // found.gas_limit
-    if cap < premium:
+    if cap < floor:
         raise FeeTooLow(
             gettext(
                 "replacing the message takes a premium of {floor}; max fee {limit} allows a fee cap "
@@ -79,6 +84,10 @@ def auto_fees_estimate(message: Message, *, fees: NewFees, client: ChainClient, 
             ),
             field="max_fee",
         )
+    cap = min(cap, funds // found.gas_limit)
+    if cap < (needed := max(floor, int(head.base_fee))):
+        raise FeeTooLow(shortfall_describe(needed * found.gas_limit, balance=funds), field="max_fee")
+    premium = min(max(found.gas_premium, floor), cap)
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 

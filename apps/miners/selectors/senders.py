@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.messages.selectors.balances import balances_free
 from apps.miners.states import Use
-from apps.wallets.selectors import balances_of, senders_granted
+from apps.wallets.selectors import senders_granted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -74,7 +75,8 @@ def sender_choose(
 ) -> Sending:
     """Return the address that sends for a use: the first with good funds, else the richest.
 
-    Good funds are GOOD_FUNDS above `needed`, the attoFIL that the message carries.
+    Good funds are GOOD_FUNDS above `needed`, the attoFIL that the message carries, beside all that is in
+    flight from the address.
     Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
     the worker, then the owner; of these only those that may send for the miner and that a signer holds.
     Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
@@ -84,7 +86,7 @@ def sender_choose(
     """
     order = miner_senders(miner, use)
     if balances is None:
-        balances = balances_of(order)
+        balances = balances_free(order)
     if granted is None:
         granted = senders_granted([miner.tenant_id], order)
     held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]

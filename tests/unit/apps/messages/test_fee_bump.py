@@ -164,6 +164,33 @@ def test_the_largest_fee_holds_and_is_named(pool: Pool) -> None:
     assert not SignedVersion.objects.exists()
 
 
+def test_proofs_are_raised_as_far_as_the_balance_goes(pool: Pool) -> None:
+    address = overtaken(pool, kind="window_post", value=0)
+    pool.push("two", address, kind="window_post", value=0, gas=CHEAP)
+    pool.node.base_fee = 100
+    pool.step(only=lambda _signed: False)
+    pool.node.base_fee = 300
+    pool.node.balances[address] = 108_000 * 1_000_000
+
+    assert empty_head(pool) == ["one", "two"]
+
+    rows = [pool.row("one"), pool.row("two")]
+    assert [row.gas_fee_cap for row in rows] == [103_000, 5_000]
+    assert rows[1].gas_premium == 5_000, "a premium above the cap buys nothing"
+
+
+def test_a_proof_whose_raise_the_balance_does_not_pay_keeps_its_version(pool: Pool) -> None:
+    address = overtaken(pool, kind="window_post", value=0)
+    pool.node.balances[address] = 299 * 1_000_000
+
+    assert empty_head(pool) == []
+
+    row = pool.row("one")
+    assert (row.gas_fee_cap, row.wait) == (200, Wait.FEE_CAP)
+    assert row.error.startswith("needs ")
+    assert not SignedVersion.objects.exists()
+
+
 def test_without_a_signer_the_old_version_stays(pool: Pool) -> None:
     overtaken(pool, kind="window_post")
     pool.keyring.is_away = True

@@ -249,6 +249,30 @@ def test_what_the_balance_does_not_cover_waits_with_figures(pool: Pool) -> None:
     assert pool.row("cheap").nonce == 0
 
 
+def test_a_proof_pays_less_where_the_balance_is_low(pool: Pool) -> None:
+    address = pool.address()
+    pool.node.balances[address] = 1_250_000 * 1_000
+    pool.push("rest", address)
+    pool.push("proof", address, kind="window_post", value=0)
+    pool.push("second", address, kind="window_post", value=0)
+
+    pool.choose()
+
+    proof = pool.row("proof")
+    assert (proof.nonce, proof.gas_fee_cap, proof.gas_premium) == (0, 1_000, 1_000)
+    assert [pool.row(name).wait for name in ("second", "rest")] == [Wait.FUNDS, Wait.FUNDS]
+
+
+def test_a_proof_that_cannot_pay_the_base_fee_waits_for_funds(pool: Pool) -> None:
+    address = pool.address()
+    pool.node.balances[address] = 1_250_000 * 99
+    pool.push("proof", address, kind="window_post", value=0)
+
+    pool.choose()
+
+    assert (pool.row("proof").nonce, pool.row("proof").wait) == (None, Wait.FUNDS)
+
+
 def test_an_address_that_was_never_funded_is_named(pool: Pool) -> None:
     address = pool.address(fil=0)
     pool.push("one", address)

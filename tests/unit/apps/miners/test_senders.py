@@ -56,6 +56,14 @@ def test_one_that_has_less_than_the_message_carries_is_passed_over(needed: int, 
     assert sender_choose(row, Use.COMMIT, needed=needed * factories.FIL).address == sender
 
 
+@pytest.mark.parametrize(("state", "sender"), [("FILLED", OWNER), ("UNFILLED", WORKER)])
+def test_what_is_in_flight_from_an_address_does_not_count(state: str, sender: str) -> None:
+    row = miner(worker=5, owner=2)
+    factories.message(from_addr=WORKER, state=state, value=4 * factories.FIL + factories.FIL * 19 // 20)
+
+    assert sender_choose(row, Use.POST).address == sender
+
+
 def test_among_poor_ones_the_richest_is_taken() -> None:
     row = factories.miner(owner=OWNER, worker=WORKER)
     factories.wallet(WORKER, balance=1)
