@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.messages.services.estimate_failures import failure_read
 from apps.messages.services.fees import GUARD, LEVELS, NODE, WHERE
-from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
+from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN, gas_shortfall_describe
 from apps.messages.services.selection import Ready, free_nonces_generate
 from apps.messages.services.validate import shortfall_describe
 from apps.messages.states import PRESSING, Wait
@@ -177,6 +177,8 @@ def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) 
     """Return why these gas values must not get a nonce: behind one that cannot land everything waits."""
     if message.gas_limit > BLOCK_GAS_LIMIT:
         reason = f"gas estimate:  gas limit {message.gas_limit} over limit {BLOCK_GAS_LIMIT}"
+        return Wait.ESTIMATE, reason
+    if reason := gas_shortfall_describe(message):
         return Wait.ESTIMATE, reason
     most = message.gas_limit * message.gas_fee_cap
     if candidate.guard.max_fee and most > candidate.guard.max_fee:  # the message names its own fee cap

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.messages.errors import BadMessage
+from apps.wallets.services.sign_requests import signature_type_choose
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.filecoin.gas_estimates import inclusion_gas
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage
+from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
+    from poolsite.filecoin.message import Message as ChainMessage
 
 FACTOR_MAX: Final = 1000
 """Largest factor on gas or premium that makes any sense."""
@@ -43,6 +48,8 @@ def gas_check(row: Message) -> None:
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage(gettext("not a valid epoch"), field=name)
+    if row.gas_limit and (reason := gas_shortfall_describe(row.chain_message())):
+        raise BadMessage(reason, field="gas_limit")
 
 
 def fee_cap_check(cap: int) -> None:
@@ -52,3 +59,18 @@ def fee_cap_check(cap: int) -> None:
             least=GAS_FEE_CAP_MIN
         )
         raise BadMessage(reason, field="gas_fee_cap")
+
+
+def gas_shortfall_describe(message: ChainMessage) -> str:
+    """Return why no node takes this gas limit: it must buy the message's bytes on chain; empty if it does.
+
+    Source: lotus chain/messagepool/messagepool.go verifyMsgBeforeAdd.
+    """
+    # Signatures that are stored on chain are all as long as this one.
+    signature = Signature(signature_type_choose(message.from_), bytes(SECP256K1_SIGNATURE_LEN))
+    least = inclusion_gas(SignedMessage(message, signature).chain_length)
+    if message.gas_limit >= least:
+        return ""
+    return gettext("the gas limit {gas_limit} is below {least}, the cost of storing the message").format(
+        gas_limit=message.gas_limit, least=least
+    )

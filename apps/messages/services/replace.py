@@ -10,10 +10,10 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.errors import AlreadyOnChain, BadMessage, SignerRefuses
+from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, SignedVersion
 from apps.messages.services.audit import event_record, fees_describe, message_audit
-from apps.messages.services.gas_checks import fee_cap_check
+from apps.messages.services.gas_checks import fee_cap_check, gas_shortfall_describe
 from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
 from apps.messages.services.selection import sender_chain_state_read
@@ -65,8 +65,12 @@ def replacement_preview(message: Message, *, fees: NewFees, client: ChainClient,
     chain_state = nonce_open_require(message, client=client, head=head)
     if fees.is_auto:
         funds = chain_state.free_balance + message.gas_limit * int(message.gas_fee_cap)
-        return auto_fees_estimate(message, fees=fees, funds=funds, client=client, head=head)
-    return manual_fees_apply(message, fees=fees)
+        new = auto_fees_estimate(message, fees=fees, funds=funds, client=client, head=head)
+    else:
+        new = manual_fees_apply(message, fees=fees)
+    if reason := gas_shortfall_describe(new):
+        raise FeeTooLow(reason, field="gas_limit")
+    return new
 
 
 def nonce_open_require(message: Message, *, client: ChainClient, head: Head) -> SenderChainState:

@@ -46,6 +46,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("hold epoch beyond all epochs", {"spec": SendSpec(hold_until=1 << 62)}, "hold_until"),
     ("gas limit negative", {"gas": Gas(limit=-1)}, "gas_limit"),
     ("gas limit above a block", {"gas": Gas(limit=10**10 + 1)}, "gas_limit"),
+    ("gas limit below its storage", {"gas": Gas(limit=600_000)}, "gas_limit"),
     ("fee cap negative", {"gas": Gas(fee_cap=-1)}, "gas_fee_cap"),
     ("fee cap above all FIL", {"gas": Gas(fee_cap=BIG)}, "gas_fee_cap"),
     ("premium negative", {"gas": Gas(premium=-1)}, "gas_premium"),

@@ -84,9 +84,13 @@ def test_a_manual_replacement_takes_the_given_fees(pool: Pool) -> None:
         (NewFees(is_auto=False, premium=200_000, fee_cap=100_000), "must bigger or equal than gas premium"),
         (NewFees(is_auto=False, premium=105_000, fee_cap=200_000), "is below 110001"),
         (NewFees(is_auto=False, premium=200_000, fee_cap=200_000, max_fee=1), "more than the max fee"),
+        (
+            NewFees(is_auto=False, premium=200_000, fee_cap=200_000, gas_limit=500_000),
+            "the gas limit 500000 is below",
+        ),
         (NewFees(max_fee=1_000_000), "max fee 1000000 allows a fee cap of 0"),
     ],
-    ids=["premium", "cap", "cap below premium", "rule", "limit", "auto limit"],
+    ids=["premium", "cap", "cap below premium", "rule", "limit", "gas limit", "auto limit"],
 )
 def test_fees_that_no_pool_takes_are_refused_before_signing(pool: Pool, fees: NewFees, words: str) -> None:
     filled(pool, "one")
