@@ -1,11 +1,11 @@
 """Proofs and steps of sectors that may come too late pay more by themselves.
 
-Three stated rules.  On each head a proof in flight whose cap is below the base fee is replaced, for every
-tenant, and so is whatever else of its sender has to land before a proof.  So are pre-commits, commits,
-snap-ups and terminations, in the last epochs in which the chain takes them, and those of the same sender
-that have to land before.  Where a tenant has automatic fee bumps on, its proofs in flight are replaced too
-once their deadline is near, again and again until they land.  All stay within the largest fee that the rules
-allow; other messages wait for the fee to fall or for a person.
+Three stated rules.  On each head a proof in flight whose cap is below the base fee is replaced until its
+deadline closes, for every tenant, and so is whatever else of its sender has to land before a proof.  So
+are pre-commits, commits, snap-ups and terminations, in the last epochs in which the chain takes them, and
+those of the same sender that have to land before.  Where a tenant has automatic fee bumps on, its proofs
+in flight are replaced too once their deadline is near, again and again until they land.  All stay within
+the largest fee that the rules allow; other messages wait for the fee to fall or for a person.
 
 Proofs of the pool's own apps come with their deadline; of the others the chain is asked on each head, until
 the deadline that the proof names is the open one.
@@ -75,14 +75,16 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
         senders = sorted(lanes, key=lambda address: len(lanes[address]))
         for_each_isolated(senders, raise_lane, event="fee_bump_failed")
 
-    proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
+    # One that is too late is raised only where it holds up another.
+    proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF).exclude(
+        urgent_epoch__lte=head.height
+    )
     urgent = _up_to_proofs(proofs, head=head)
     raise_each([*urgent, *_steps_due(head, besides=urgent)], NewFees())
     for rule in AutoBumpRule.objects.filter(is_on=True):
         near = proofs.filter(
             Q(fee_bumped_height=0) | Q(fee_bumped_height__lte=head.height - rule.every_epochs),
             tenant=rule.tenant_id,
-            urgent_epoch__gte=head.height,
             urgent_epoch__lte=head.height + rule.within_epochs,
         ).exclude(pk__in=raised)
         raise_each(near.order_by("from_addr", "nonce"), NewFees(max_fee=int(rule.max_fee)))

@@ -47,6 +47,20 @@ def test_a_proof_is_raised_and_published(pool: Pool) -> None:
     assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
 
 
+def test_a_proof_whose_deadline_has_closed_is_raised_for_another_only(pool: Pool) -> None:
+    close = pool.head.height + 3
+    address = overtaken(pool, kind="window_post", urgent_epoch=close)
+    while pool.head.height < close:
+        pool.node.mine(only=lambda _signed: False)
+        pool.follow()
+
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
+
+    pool.push("live", address, kind="window_post", gas=ROOMY, urgent_epoch=close + 60)
+    pool.choose()
+    assert empty_head(pool) == ["one"]
+
+
 def test_other_messages_wait_for_the_fee_to_fall(pool: Pool) -> None:
     overtaken(pool)
 
@@ -244,7 +258,7 @@ def test_the_rules_largest_fee_holds(pool: Pool) -> None:
 
 
 def test_a_rule_that_is_off_or_a_deadline_that_has_passed_raises_nothing(pool: Pool) -> None:
-    near_deadline(pool, epochs=1)
+    near_deadline(pool, epochs=2)
     assert empty_head(pool) == ["one"]
     for _ in range(4):
         assert empty_head(pool) == []
