@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Sender
+from apps.messages.selectors.push_facts import push_facts
 from apps.messages.services.fees import actor_rules_find, fee_choose, shared_rules_load
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.spend import gas_cost_compute
-from apps.messages.services.validate import expiry_check, message_validate
-from apps.wallets.errors import SenderNotGranted
-from apps.wallets.selectors import sender_allowed
+from apps.messages.services.validate import message_validate, use_check
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Receipt
@@ -56,12 +55,12 @@ class DryRun:
 def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient, head: Head) -> DryRun:
     """Run a message on the newest state.
 
-    Raises what a push would: BadMessage, SenderNotGranted; NodeUnavailable if no node answers.
+    Raises what a push would: BadMessage, SenderNotGranted, ReceiverNotGranted, SenderStopped;
+    NodeUnavailable if no node answers.
     """
     row = message_validate(item, principal=principal)
-    expiry_check(row, height=head.height)
-    if not sender_allowed(principal.tenant_id, row.from_addr):
-        raise SenderNotGranted(row.from_addr)
+    facts = push_facts(senders={row.from_addr}, receivers=())
+    use_check(row, facts=facts, principal=principal)
     chain_state = sender_chain_state_read(row.from_addr, client=client, key=head.key)
     sender = Sender.objects.filter(address=row.from_addr).first() or Sender(address=row.from_addr)
     rule = actor_rules_find([row], client=client, key=head.key).get((row.to, row.method))

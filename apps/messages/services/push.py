@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
+from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.push_facts import PushFacts, push_facts
 from apps.messages.services.audit import pushes_audit
@@ -23,9 +23,8 @@ from apps.messages.services.priorities import priority_infer
 from apps.messages.services.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.services.validate import expiry_check, message_validate, params_check, shortfall_describe
-from apps.messages.states import SenderState, Wait
-from apps.wallets.errors import SenderNotGranted
+from apps.messages.services.validate import message_validate, params_check, shortfall_describe, use_check
+from apps.messages.states import Wait
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -90,10 +89,7 @@ def messages_push_batch(requests: Sequence[tuple[Principal, PushItem]]) -> list[
     results: list[Message | DomainError] = []
     for principal, item in requests:
         try:
-            row = message_validate(item, principal=principal)
-            if not principal.may_address(row.to):
-                raise ReceiverNotGranted(row.to)
-            results.append(row)
+            results.append(message_validate(item, principal=principal))
         except DomainError as error:
             results.append(error)
     rows = {at: row for at, row in enumerate(results) if isinstance(row, Message)}
@@ -120,7 +116,7 @@ def _store_accepted(
         if value > balance:  # funds may still arrive: many push first and fund the address then
             row.wait, row.error = Wait.FUNDS, shortfall_describe(value, balance=balance)
         try:
-            _use_check(row, facts, principal=callers[at])
+            use_check(row, facts=facts, principal=callers[at])
         except DomainError as error:
             answers[at] = error
     good = {at: row for at, row in rows.items() if at not in answers}
@@ -131,15 +127,6 @@ def _store_accepted(
     if new:
         Sender.objects.bulk_create([Sender(address=address) for address in new], ignore_conflicts=True)
     return answers | _store(good, callers)
-
-
-def _use_check(row: Message, facts: PushFacts, *, principal: Principal) -> None:
-    """Refuse a message that is too late, or whose sender is not the caller's to use or stopped."""
-    expiry_check(row, height=facts.height)
-    if not (principal.may_sign_with(row.from_addr) and facts.is_granted(principal.tenant_id, row.from_addr)):
-        raise SenderNotGranted(row.from_addr)
-    if facts.senders.get(row.from_addr) == SenderState.FORBIDDEN:
-        raise SenderStopped(f"address({row.from_addr}) is forbidden", field="from")
 
 
 def _params_refused(rows: dict[int, Message], facts: PushFacts) -> dict[int, DomainError]:

@@ -9,11 +9,12 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
-from apps.messages.errors import BadMessage
+from apps.messages.errors import BadMessage, ReceiverNotGranted, SenderStopped
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.services.gas_checks import gas_check
 from apps.messages.services.priorities import priority_choose
-from apps.messages.states import Wait
+from apps.messages.states import SenderState, Wait
+from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
 from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
@@ -21,6 +22,7 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
 
 if TYPE_CHECKING:
+    from apps.messages.selectors.push_facts import PushFacts
     from apps.messages.services.push_items import PushItem
     from apps.users.principals import Principal
 
@@ -165,3 +167,14 @@ def expiry_check(row: Message, *, height: int) -> None:
             expire_epoch=row.expire_epoch, height=height
         )
         raise BadMessage(reason, field="expire_epoch")
+
+
+def use_check(row: Message, *, facts: PushFacts, principal: Principal) -> None:
+    """Refuse a message that is too late, that the caller may not send so, or whose sender is stopped."""
+    expiry_check(row, height=facts.height)
+    if not principal.may_address(row.to):
+        raise ReceiverNotGranted(row.to)
+    if not (principal.may_sign_with(row.from_addr) and facts.is_granted(principal.tenant_id, row.from_addr)):
+        raise SenderNotGranted(row.from_addr)
+    if facts.senders.get(row.from_addr) == SenderState.FORBIDDEN:
+        raise SenderStopped(f"address({row.from_addr}) is forbidden", field="from")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.core.errors import DomainError
-from apps.messages.errors import BadMessage, MessageIdTaken, SenderStopped
+from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
+from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.message_insert import messages_insert
 from apps.messages.services.push import messages_push
 from apps.messages.services.push_items import PushItem, SendSpec
@@ -105,6 +107,30 @@ def test_a_stopped_sender_takes_nothing(pool: Pool) -> None:
 
     with pytest.raises(SenderStopped, match="is forbidden"):
         pool.push("two", address)
+
+
+@pytest.mark.parametrize(
+    ("limits", "state", "error"),
+    [
+        ({"signers": ("f01",)}, SenderState.ALIVE, SenderNotGranted),
+        ({"miners": (1234,)}, SenderState.ALIVE, ReceiverNotGranted),
+        ({}, SenderState.FORBIDDEN, SenderStopped),
+    ],
+    ids=["sender", "receiver", "stopped"],
+)
+def test_what_a_push_refuses_a_dry_run_refuses_too(
+    pool: Pool, limits: dict[str, Any], state: SenderState, error: type[DomainError]
+) -> None:
+    address = pool.address()
+    item = PushItem(id="one", to="f01000", from_=address, method=0, value=1)
+    message_dry_run(item, principal=principal(), client=pool.client, head=pool.head)
+    Sender.objects.create(address=address, state=state)
+    by = replace(principal(), **limits)
+
+    with pytest.raises(error):
+        message_dry_run(item, principal=by, client=pool.client, head=pool.head)
+    with pytest.raises(error):
+        pool.push("one", address, by=by)
 
 
 def test_an_id_address_is_resolved_and_its_failure_is_named(pool: Pool) -> None:
