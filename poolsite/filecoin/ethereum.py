@@ -44,7 +44,7 @@ from poolsite.filecoin.ethereum_transaction import (
     network_check,
 )
 from poolsite.filecoin.keccak import keccak256
-from poolsite.filecoin.message import Message, SignedMessage
+from poolsite.filecoin.message import METHOD_SEND, Message, SignedMessage
 from poolsite.filecoin.signature import BadSignature, Signature, secp256k1_recover
 from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_DELEGATED
 
@@ -153,6 +153,20 @@ def eth_name(address: Address) -> bytes | None:
         return eth_masked_id(address.actor_id)
     name = address.eth_address if address.protocol == DELEGATED else None
     return None if name is None or eth_address(name).protocol == ID else name
+
+
+def transfer_method(sender: Address) -> int:
+    """Return the method of a plain transfer to an account: a delegated sender signs calls only."""
+    return METHOD_INVOKE_EVM if sender.protocol == DELEGATED else METHOD_SEND
+
+
+def is_self_transfer(message: Message) -> bool:
+    """Return whether a message only moves its value from its sender to itself.
+
+    An Ethereum account takes any call and does nothing.  Source: builtin-actors actors/ethaccount fallback.
+    """
+    is_plain = message.method == transfer_method(message.from_) and not message.params
+    return is_plain and message.to == message.from_
 
 
 def _number(data: bytes) -> int:

@@ -25,7 +25,8 @@ from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.message import METHOD_SEND, SignedMessage, signed_message_to_cbor
+from poolsite.filecoin.ethereum import transfer_method
+from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,7 +66,7 @@ def transfer_build(message: Message, *, client: ChainClient, head: Head) -> Chai
         old,
         to=old.from_,
         value=AttoFil(0),
-        method=METHOD_SEND,
+        method=transfer_method(old.from_),
         params=b"",
         gas_limit=0,
         gas_fee_cap=AttoFil(0),
@@ -137,7 +138,7 @@ def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now:
             priority=Priority.GAP,
             to=row.from_addr,
             from_addr=row.from_addr,
-            method=METHOD_SEND,
+            method=body.method,
             pushed_height=head.height,
         )
         columns: dict[str, object] = {

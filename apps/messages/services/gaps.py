@@ -10,6 +10,8 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.messages.models import Message, Sender
 from apps.messages.services.selection import nonce_gaps_find, sender_chain_state_read
 from apps.messages.states import MessageState, Priority, Wait
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.ethereum import transfer_method
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
@@ -77,7 +79,7 @@ def _filler(sender: Sender, nonce: int, *, head: Head) -> str:
             "priority": Priority.GAP,
             "to": sender.address,
             "from_addr": sender.address,
-            "method": 0,
+            "method": transfer_method(address_parse(sender.address)),
             "wait": Wait.NEXT_HEAD,
             "tenant": _tenant_of(sender),
         },

@@ -7,12 +7,22 @@ from typing import Any
 
 import pytest
 
-from poolsite.filecoin.address import EAM_ACTOR, actor_address, delegated_address, id_address
+from poolsite.filecoin.address import (
+    EAM_ACTOR,
+    Address,
+    actor_address,
+    delegated_address,
+    id_address,
+    secp256k1_address,
+)
+from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.ethereum import (
     METHOD_CREATE_EXTERNAL,
     METHOD_INVOKE_EVM,
+    is_self_transfer,
     signing_bytes,
     transaction_hash,
+    transfer_method,
 )
 from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import Message
@@ -47,6 +57,22 @@ CALL = Message(
 )
 def test_rlp_of_the_ethereum_wiki(item: object, encoded: str) -> None:
     assert rlp_encode(item).hex() == encoded
+
+
+@pytest.mark.parametrize("sender", [CALL.from_, secp256k1_address(b"\x02" * 65)], ids=["f4", "f1"])
+def test_a_transfer_to_oneself_calls_nothing(sender: Address) -> None:
+    transfer = Message(to=sender, from_=sender, method=transfer_method(sender), value=AttoFil(7))
+
+    assert is_self_transfer(transfer)
+    for other in ({"to": CALL.to}, {"method": 1}, {"params": b"\x41a"}):
+        assert not is_self_transfer(dataclasses.replace(transfer, **other))
+
+
+def test_an_ethereum_sender_can_sign_a_transfer_to_itself() -> None:
+    itself = dataclasses.replace(CALL, to=CALL.from_, params=b"")
+
+    assert is_self_transfer(itself)
+    assert rlp_encode(b"\x22" * 20) in signing_bytes(itself, chain_id=314)
 
 
 def test_call_data_is_unwrapped() -> None:

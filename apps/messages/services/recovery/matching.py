@@ -24,7 +24,7 @@ from poolsite.filecoin.actors.miner import METHODS, Method
 from poolsite.filecoin.address import ID
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
-from poolsite.filecoin.message import METHOD_SEND
+from poolsite.filecoin.ethereum import is_self_transfer
 from poolsite.wire.origins import IdFound
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ class _Rows:
 
 def _moves_nothing(message: ChainMessage) -> bool:
     """Return whether it is a transfer of nothing to oneself, which closes a gap or cancels."""
-    return message.method == METHOD_SEND and message.to == message.from_ and not message.value
+    return is_self_transfer(message) and not message.value
 
 
 def _unmatched(one: Sent, *, now: datetime) -> UnmatchedMessage:

@@ -14,6 +14,7 @@ from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState
+from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -49,6 +50,18 @@ def test_the_transfer_takes_the_nonce_and_the_rest_goes_on(pool: Pool) -> None:
     assert pool.row("two").state == MessageState.LANDED
     assert pool.row("one").state == MessageState.FAILED
     assert pool.nonces_on_chain(address) == [0, 1]
+
+
+def test_an_ethereum_sender_cancels_by_a_call_of_itself(pool: Pool) -> None:
+    address = pool.address(kind="delegated")
+    pool.push("one", address, to=address, method=METHOD_INVOKE_EVM, gas=CHEAP)
+    pool.choose()
+
+    made = cancel(pool, "one")
+
+    assert (made.to, made.method, made.value, bytes(made.params)) == (address, METHOD_INVOKE_EVM, 0, b"")
+    signed = pool.node.pool[(address, 0)]
+    assert (str(signed.cid), signed.message.method) == (made.cid, METHOD_INVOKE_EVM)
 
 
 def test_what_was_in_a_block_already_has_landed_all_the_same(pool: Pool) -> None:

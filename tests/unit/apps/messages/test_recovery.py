@@ -26,7 +26,9 @@ from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.ethereum import transfer_method
 from tests.people import principal
 from tests.unit.apps.messages.recovery import Dump, heads, paid, without_ids
 
@@ -206,6 +208,28 @@ def test_unexplained_message_stops_signing_until_decided(pool: Pool, monkeypatch
     unmatched_decide(principal=principal(), row=left, message_id="", client=pool.client, now=pool.now)
     heads(pool, 3)
     assert paid(pool, address) == [5, 6, 9]
+    assert recovery_now() is None
+
+
+@pytest.mark.parametrize("kind", ["secp256k1", "delegated"])
+def test_a_transfer_of_nothing_to_oneself_needs_no_person(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address(kind=kind)
+    method = transfer_method(address_parse(address))
+    pool.push("before", address, to=address, method=method, value=9)
+    heads(pool, 2)
+    dump = Dump()
+    pool.push("lost", address, to=address, method=method, value=0)
+    heads(pool, 3)
+
+    dump.restore()
+    restore_check(now=pool.now)
+    recovery_step(client=pool.client, now=pool.now)
+
+    assert pool.nonces_on_chain(address) == [0, 1]
+    assert not unmatched_open().exists()
     assert recovery_now() is None
 
 

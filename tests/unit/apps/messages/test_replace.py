@@ -16,6 +16,7 @@ from apps.messages.services.replace import message_replace
 from apps.messages.services.replacement_fees import NewFees, premium_floor_compute
 from apps.messages.services.retry import message_retry, messages_recover
 from apps.messages.states import MessageState
+from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -172,6 +173,23 @@ def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool)
     filler = Message.objects.get(kind="gap")
     assert (filler.to, filler.value, filler.nonce) == (address, 0, 1)
     assert Message.objects.filter(kind="gap").count() == 1
+
+
+def test_a_hole_of_an_ethereum_sender_is_closed_by_a_call_of_itself(pool: Pool) -> None:
+    address = pool.address(kind="delegated")
+    for name in "abc":
+        pool.push(name, address, to=address, method=METHOD_INVOKE_EVM)
+    pool.choose()
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+
+    for _ in range(7):
+        pool.step()
+
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    filler = Message.objects.get(kind="gap")
+    assert (filler.to, filler.method, filler.value) == (address, METHOD_INVOKE_EVM, 0)
+    assert filler.state == MessageState.LANDED
 
 
 def hole_with_one_waiting(pool: Pool, **data: Any) -> str:

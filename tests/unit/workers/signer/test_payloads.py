@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.filecoin.address import Address, address_parse
+from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.keys import key_address, key_from_json, key_sign
 from poolsite.filecoin.message import message_from_cbor, message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
 from workers.signer.errors import NotUnderstood
+from workers.signer.message_payloads import message_readings
 from workers.signer.payloads import payload_decode
 
 if TYPE_CHECKING:
@@ -121,6 +123,18 @@ def test_a_delegated_message_must_be_its_ethereum_transaction():
 
     with pytest.raises(NotUnderstood):
         read("message", delegated.cid.data, message_to_cbor(delegated), address=address)
+
+
+def test_an_ethereum_transfer_to_oneself_is_read_as_a_transfer():
+    address = key_address(KEYS["delegated"])
+    message = replace(message_from_cbor(MESSAGE), from_=address, to=address, method=3844450837, params=b"")
+    to_sign = signing_bytes(message, chain_id=314)
+
+    request = read("message", to_sign, message_to_cbor(message), address=address)
+
+    assert request.readings == ("Send",)
+    call = replace(message, params=b"\x41a")
+    assert message_readings(call) == ("evm.InvokeContract",)
 
 
 def test_the_method_counts_in_every_reading_that_fits():
