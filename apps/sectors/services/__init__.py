@@ -15,7 +15,8 @@ under the same lease, to WAITING where the console is next, to READY where any h
 chain must bring first (ticket, seed, a landed message) each head looks for (`sealing.tickets`,
 `sealing.seeds`, `sealing.landings`, `batches`), and offers the job again.
 
-How doubles are avoided.  A claim locks with SKIP LOCKED and writes a greater `lease_token`; every report
+How doubles are avoided.  A claim locks with SKIP LOCKED and writes a greater `lease_token`, and so does a
+step back of the sector by console or person, after which its ticket or seed may be another; every report
 carries its token, and an older one is refused (`jobs.report_leases.job_for_report`): the token is the fence,
 the clock says only when others may try. Events are numbered, and the same one twice has the first one's
 answer.  Every step of a sector holds its job's lock and is one UPDATE that names the state which was read

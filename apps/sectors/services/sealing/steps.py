@@ -17,6 +17,7 @@ from apps.sectors.c1_files import c1_forget, c1_is_here
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import has_data
+from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import files_remove
 from apps.sectors.states import PAUSED_BY, BatchState, JobState
@@ -91,6 +92,9 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
     }
     if report is not None:
         data["seq"] = report["seq"]
+    elif data["rank"] <= job.rank:
+        # It may come to the same state again, with another ticket or seed: a report of before is fenced.
+        data["lease_token"] = lease_token_next()
     over = {"worker": None, "lease_until": None}
     if step.owner is Owner.CONSOLE:
         advance(job, "WAIT", **data, **over)

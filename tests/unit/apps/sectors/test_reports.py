@@ -12,6 +12,8 @@ from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress_record, job_release
+from apps.sectors.services.sealing.console_steps import sector_console_step
+from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import HeldJob
@@ -99,6 +101,43 @@ def test_a_lease_that_ran_out_still_reports_as_long_as_nobody_else_claimed() -> 
 
     sector.refresh_from_db()
     assert sector.state == "PIECE_ADDED"
+
+
+@pytest.mark.parametrize("by", ["console", "person"])
+def test_a_late_report_of_labels_of_another_ticket_is_refused(by: str) -> None:
+    sector, job = begun("TICKET_ASSIGNED", ticket=bytes(32))
+    leases_sweep(now=NOON + timedelta(seconds=100))
+    if by == "console":
+        sector_console_step(sector, event="RETICKET", now=NOON, ticket=None, ticket_epoch=None)
+    else:
+        sector_stop(sector, actor="ann", now=NOON)
+        sector_retry(sector, actor="ann", now=NOON, state="TREE_D_BUILT")
+    sector.refresh_from_db()
+    assert sector_console_step(sector, event="ASSIGN_TICKET", now=NOON, ticket=DIGEST, ticket_epoch=900)
+
+    with pytest.raises(LeaseLost):
+        report(job, "PC1", state="TICKET_ASSIGNED")
+
+    (again,) = claim(host())
+    assert again.seal is not None
+    assert (again.seal.state, again.seal.ticket, again.seq) == ("TICKET_ASSIGNED", DIGEST, job.seq)
+
+
+def test_a_report_is_answered_again_once_the_console_went_on() -> None:
+    sector, job = begun("PIECE_ADDED")
+    report(job, "BUILD_TREE_D", state="PIECE_ADDED")
+    sector.refresh_from_db()
+    sector_console_step(sector, event="ASSIGN_TICKET", now=NOON, ticket=DIGEST, ticket_epoch=900)
+
+    assert report(job, "BUILD_TREE_D", state="PIECE_ADDED").state == "TICKET_ASSIGNED"
+
+
+def test_labels_that_were_made_before_a_pause_are_taken_after_it() -> None:
+    sector, job = begun("TICKET_ASSIGNED", ticket=bytes(32))
+    sector_stop(sector, actor="ann", now=NOON)
+    sector_retry(sector, actor="ann", now=NOON)
+
+    assert report(job, "PC1", state="TICKET_ASSIGNED").state == "PC1_DONE"
 
 
 @pytest.mark.parametrize(
