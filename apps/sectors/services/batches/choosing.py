@@ -42,11 +42,11 @@ def batch_choose(
         most = min(most, work.network.pre_commit_batch_max)
     elif not sectors[0].is_interactive:
         most = min(most, MAX_SECTORS)
-    soon = _starting_soon(sectors, kind=kind, work=work)
-    first = sorted(sectors, key=lambda one: (one.pk not in soon, one.ready_height or 0, one.pk))[:most]
+    urgent = _starting_soon(sectors, kind=kind, work=work) | _due(sectors, kind=kind, work=work)
+    first = sorted(sectors, key=lambda one: (one.pk not in urgent, one.ready_height or 0, one.pk))[:most]
     oldest = first[0].ready_height or height
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
-    if soon or _is_due(first, kind=kind, work=work):
+    if urgent:
         return first, "deadline"
     if oldest <= requested_height:
         return first, REQUESTED
@@ -70,17 +70,18 @@ def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: Sealing
     return {sector.pk for sector in sectors if starts.get(sector.number, latest + 1) <= latest}
 
 
-def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:
-    slack = work.policy.precommit_slack_epochs
+def _due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> set[int]:
+    """Return the keys of those whose ticket or pre-commit the chain soon takes no more."""
+    latest = work.head.height + work.policy.precommit_slack_epochs
     if kind is PRE_COMMIT or not sectors[0].is_interactive:
-        ends = [
-            (sector.ticket_epoch or 0) + ticket_lifetime_read(sector, network=work.network)
+        ends = {
+            sector.pk: (sector.ticket_epoch or 0) + ticket_lifetime_read(sector, network=work.network)
             for sector in sectors
-        ]
+        }
     else:
         life = work.network.max_prove_commit_duration
-        ends = [(sector.precommit_epoch or 0) + life for sector in sectors]
-    return min(ends) - work.head.height <= slack
+        ends = {sector.pk: (sector.precommit_epoch or 0) + life for sector in sectors}
+    return {key for key, end in ends.items() if end <= latest}
 
 
 def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: SealingContext) -> bool:

@@ -151,6 +151,20 @@ def test_a_commit_is_due_before_its_pre_commit_expires() -> None:
 
 
 @pytest.mark.parametrize(("kind", "state"), [(PRE_COMMIT, "PERSISTED"), (COMMIT, "C2_DONE")])
+def test_what_is_due_goes_before_all_that_has_waited_longer(kind: BatchRules, state: str) -> None:
+    sectors, height = waiting(3, since=100, state=state), 101
+    life = NETWORK.max_prove_commit_duration
+    if kind is PRE_COMMIT:
+        life = NETWORK.max_precommit_randomness_lookback
+    late = sectors[-1]
+    late.ticket_epoch = late.precommit_epoch = height + 60 - life
+    ceilings = {"precommit_base_fee_max": 100, "commit_base_fee_max": 100}
+    held = work(height, base_fee=101, **ceilings, precommit_batch_max=2, commit_batch_max=2)
+
+    assert batch_choose(sectors, kind=kind, work=held) == ([late, sectors[0]], "deadline")
+
+
+@pytest.mark.parametrize(("kind", "state"), [(PRE_COMMIT, "PERSISTED"), (COMMIT, "C2_DONE")])
 def test_data_that_must_be_active_soon_wait_for_nothing(kind: BatchRules, state: str) -> None:
     sectors = waiting(3, since=100, state=state)
     last = sectors[-1]
