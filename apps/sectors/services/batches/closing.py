@@ -22,7 +22,7 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
 from apps.pieces.services.terms import terms_note
 from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
-from apps.sectors.models import Batch, Sector
+from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain import TrialRun, deposits_read, messages_try, precommits_read, trial_message
 from apps.sectors.params import precommit_info, precommit_json
 from apps.sectors.proof_forms import can_prove
@@ -65,8 +65,9 @@ from apps.sectors.services.sealing.console_steps import (
 )
 from apps.sectors.services.sealing.placements import manifests_read, placed_pieces_read, verified_size_compute
 from apps.sectors.services.sealing.reconcile import landed_reconcile
-from apps.sectors.services.sealing.steps import job_lock, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_console_fail, sector_step
 from poolsite.filecoin.actors.exitcodes import ExitCode
+from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator
                 chosen = landed_reconcile(
                     miner, sectors=chosen, client=work.client, key=work.head.key, now=work.now
                 )
+                chosen = _complete_select(chosen, kind=kind, work=work)
                 if chosen and not _is_unrecovered(miner, work):
                     yield _close(miner, chosen, kind=kind, reason=reason, work=own)
 
@@ -117,6 +119,24 @@ def _by_proof(sectors: Sequence[Sector], *, kind: BatchRules) -> list[list[Secto
         return [[sector for sector in sectors if sector.is_interactive]]
     types = dict.fromkeys(sector.seal_proof for sector in sectors)
     return [[sector for sector in sectors if sector.seal_proof == one] for one in types]
+
+
+def _complete_select(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> list[Sector]:
+    """Return the sectors of which all is here that their message holds; the others wait for somebody.
+
+    A person may have set one to its state, and no host made what it lacks.
+    """
+    if kind is PRE_COMMIT:
+        complete = {one.pk for one in sectors if None not in (one.comm_r, one.comm_d, one.ticket_epoch)}
+        error = gettext("its comm_r, comm_d or ticket is not known here: go back to an earlier state")
+    else:
+        proofs = SectorProof.objects.filter(sector__in=[one.pk for one in sectors]) if sectors else ()
+        complete = {proof.sector_id for proof in proofs}
+        error = gettext("its proof is not here: go back to an earlier state")
+    for sector in sectors:
+        if sector.pk not in complete:
+            sector_console_fail(sector, error=error, level=Level.PERMANENT, now=work.now)
+    return [sector for sector in sectors if sector.pk in complete]
 
 
 def _is_unrecovered(miner: Miner, work: SealingContext) -> bool:

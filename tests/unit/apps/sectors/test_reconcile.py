@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,8 +12,9 @@ from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.sectors import tasks
-from apps.sectors.models import Batch, Sector
+from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain import precommits_read, sectors_proven_read
+from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.messages import batch_push, batches_watch
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
@@ -78,6 +80,24 @@ def test_a_pre_commit_that_was_given_up_and_landed_is_not_sent_again() -> None:
     assert (state_of(found), state_of(other)) == ("PRECOMMIT_LANDED", "PRECOMMIT_SENT")
     assert Sector.objects.get(pk=found.pk).precommit_epoch == 180
     assert list(Batch.objects.get().precommits.all()) == [other]
+
+
+@pytest.mark.parametrize(("state", "lacks"), [("PERSISTED", "comm_r"), ("C2_DONE", "proof")])
+def test_one_that_was_set_to_its_state_by_hand_stops_no_other(state: str, lacks: str) -> None:
+    of, chain = miner(), SomeSectors()
+    data: dict[str, Any] = {"precommit_epoch": 150, "seed_epoch": 160, "ready_height": 190}
+    bare = factories.sector(of, state=state, ticket_epoch=90, **data)
+    good = sector(of, state, **data)
+    for row in (bare, good):
+        chain.precommits[row.number] = (150, bytes(32))
+    SectorProof.objects.create(sector=good, proof=b"proof", seed_epoch=160)
+
+    batches_close(replace(work(chain, 220), policy=SealingPolicy(send_funds=False)))
+
+    assert state_of(good) == {"PERSISTED": "PRECOMMIT_SENT", "C2_DONE": "COMMIT_SENT"}[state]
+    bare.refresh_from_db()
+    assert (bare.state, bare.paused_at) == (state, NOON)
+    assert lacks in bare.error
 
 
 def test_a_pre_commit_of_another_replica_is_not_taken_for_ours() -> None:
