@@ -22,7 +22,12 @@ from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
-from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
+from apps.sectors.services.runs.update_batches import (
+    update_fail,
+    update_push_again,
+    update_requeue,
+    updates_send,
+)
 from apps.sectors.services.runs.update_choice import chain_sector_read, is_updated
 from apps.sectors.services.stores.copies import copies_forget
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -133,7 +138,8 @@ def _failed_back(run: PipelineRun, error: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
     if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=error):
         run.refresh_from_db()
-        update_fail(run, error=error, work=work)
+        refuse = update_requeue if error == BALANCE_SHORT else update_fail  # that one has cost nothing
+        refuse(run, error=error, work=work)
 
 
 @transaction.atomic

@@ -27,6 +27,7 @@ from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.params import Updated, update_params
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.batches.context import RETRYABLE_EXITS
 from apps.sectors.services.batches.miner_funds import (
     balance_free,
     balance_lock,
@@ -34,6 +35,7 @@ from apps.sectors.services.batches.miner_funds import (
     balance_take,
     funds_describe,
 )
+from apps.sectors.services.runs.events import run_publish
 from apps.sectors.services.runs.reports import update_proof_choose
 from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
@@ -102,7 +104,8 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
             good.append(UpdateTrial(one, len(message.params), needed, is_notifying))
         else:
             text = gettext("the chain would refuse the update: {error}").format(error=trial.error)
-            update_fail(one[0], error=text, work=work)
+            refuse = update_requeue if trial.exit_code in RETRYABLE_EXITS else update_fail
+            refuse(one[0], error=text, work=work)
     return good
 
 
@@ -212,3 +215,11 @@ def update_fail(run: PipelineRun, *, error: str, work: SealingContext) -> None:
     if attempts < retries.attempts_max:
         again = work.now + timedelta(seconds=retries.pause_after(attempts))
     run_console_fail(run, error=error, now=work.now, not_before=again)
+
+
+def update_requeue(run: PipelineRun, *, error: str, work: SealingContext) -> None:
+    """Send it again after a pause, however often: funds, gas or the node are to blame, not the update."""
+    pause_s = batch_policy(run.sector.miner, work.policy).retries(run.step).pause_after(run.attempts + 1)
+    rows = PipelineRun.objects.filter(pk=run.pk, state=run.state, paused_at=None)
+    if rows.update(error=error, not_before=work.now + timedelta(seconds=pause_s), updated_at=work.now):
+        run_publish(run)

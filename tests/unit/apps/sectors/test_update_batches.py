@@ -19,6 +19,7 @@ from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
 from apps.sectors.services.runs.update_choice import FAULTY
+from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -122,6 +123,31 @@ def test_an_update_of_a_faulty_sector_waits_and_spends_no_try() -> None:
     Sector.objects.update(active=True)
     run.sector.refresh_from_db()
     assert sent(of, [run], ends) == [("UPDATE_SENT", False, "")]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_paused"),
+    [
+        (ExitCode.ERR_INSUFFICIENT_FUNDS, False),
+        (ExitCode.SYS_ERR_OUT_OF_GAS, False),
+        (ExitCode.ERR_ILLEGAL_ARGUMENT, True),
+    ],
+)
+def test_only_an_update_that_is_itself_to_blame_is_given_up(code: int, *, is_paused: bool) -> None:
+    of = factories.miner(worker=factories.wallet().address)
+    run, ends = stored(of, 7, expiration=9_999), {7: 9_999}
+    work = context(ends)
+    cast("Any", work.client).do_StateCall = lambda *_: {"MsgRct": {"ExitCode": code}, "Error": "no"}
+
+    for hours in range(6):
+        runs_advance(replace(work, now=NOON + timedelta(hours=hours)))
+
+    run.refresh_from_db()
+    assert (run.state, run.paused_at is not None) == ("SNAP_STORED", is_paused)
+    assert run.error == "the chain would refuse the update: no"
+    if not is_paused:
+        assert (run.attempts, run.not_before) == (0, NOON + timedelta(hours=5, seconds=10))
+        assert states(sent(of, again([run]), ends)) == ["UPDATE_SENT"]
 
 
 def test_one_whose_pledge_the_node_refuses_stops_no_other() -> None:
