@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.services.batches.context import SealingContext
+
+SPARE_SECTORS: Final = 16
+"""Looked at beyond those needed: one into which nothing can go now, as its store is away, stops no other."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,12 +68,19 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     if not work.policy.snap_up_first:
         return
     due = _due(miner, [piece for piece in pieces if piece.pk not in unfit], work)
-    candidates = snap_candidates_find(miner, work=work, limit=len(due)) if due else []
-    for packed, sector in zip(due, candidates, strict=False):
+    candidates = snap_candidates_find(miner, work=work, limit=len(due) + SPARE_SECTORS) if due else []
+    ordered = iter(due)
+    packed = next(ordered, None)
+    for sector in candidates:
+        if packed is None:
+            return
         try:  # unnamed: what this very sector cannot hold stays behind
             snap_up_begin(sector, among=packed.pieces, by=None, work=work)
         except (LifeTooShort, NoPieces, NoHost, NotCommittedCapacity, RunUnderWay) as refusal:
             log.info("sector_not_snapped", sector=sector.number, miner=str(miner), reason=refusal.reason)
+            if not isinstance(refusal, NoPieces):  # whatever goes into it: the next one may take these
+                continue
+        packed = next(ordered, None)
 
 
 def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:

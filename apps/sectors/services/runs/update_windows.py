@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
+
 from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun, Sector
-from apps.sectors.params import has_data
 from apps.sectors.states import OPEN_MOVES
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
+from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
 
 if TYPE_CHECKING:
@@ -26,19 +28,24 @@ def snap_candidates_find(miner: Miner, *, work: SealingContext, limit: int) -> l
     """Return committed sectors into which data can go now, those that live longest first."""
     least = work.head.height + LIFE_PERIODS * work.network.proving.period
     rows = Sector.objects.filter(
-        miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None, expiration__gte=least
-    ).exclude(ticket=None)
+        miner=miner,
+        state=SectorState.PROVING,
+        active=True,
+        comm_d=sha254_zero(miner.sector_size),
+        key_comm_r=None,
+        expiration__gte=least,
+    ).exclude(Q(ticket=None) | Q(comm_r=None))
     rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
     rows = rows.exclude(moves__state__in=OPEN_MOVES)
     current = open_deadline_read(work.client, miner.address, key=work.head.key, height=work.head.height)
     height = work.head.height
-    found = [
-        sector
-        for sector in rows.select_related("miner__tenant").order_by("-expiration", "pk")[: 10 * limit]
-        if not has_data(sector)
-        and last_mutable_epoch_compute(current, index=sector.deadline, height=height) is not None
+    mutable = [
+        index
+        for index in range(work.network.proving.deadlines)
+        if last_mutable_epoch_compute(current, index=index, height=height) is not None
     ]
-    return found[:limit]
+    rows = rows.filter(deadline__in=mutable)
+    return list(rows.select_related("miner__tenant").order_by("-expiration", "pk")[:limit])
 
 
 def last_mutable_epoch_compute(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:

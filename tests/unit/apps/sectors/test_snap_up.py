@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from apps.sectors.models import PipelineRun
+from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
@@ -89,6 +89,27 @@ def test_a_piece_that_this_sector_cannot_hold_stays_behind(miner: Any) -> None:
     good = waiting(miner, chain)
 
     assert snapped(chain, short, untold, good) == ["READY", "READY", "PACKED"]
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        {"comm_d": DIGEST, "pieces": [{"size": 128, "comm_p": "00", "payload": 100}]},
+        {"deadline": 0},
+        {"store": "away"},
+    ],
+    ids=["holds data", "deadline closed", "store away"],
+)
+def test_sectors_that_take_no_data_hide_none_that_does(miner: Any, full: dict[str, Any]) -> None:
+    first(miner)
+    [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
+    for _ in range(11):
+        factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000, **full})
+    chain = Registry()
+    piece = waiting(miner, chain)
+
+    assert snapped(chain, piece) == ["PACKED"]
+    assert piece.sector_number == 7
 
 
 @pytest.mark.parametrize(("later", "state"), [(0, "PACKED"), (1, "READY")])

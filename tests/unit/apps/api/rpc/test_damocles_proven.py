@@ -37,7 +37,12 @@ def miner() -> Miner:
 
 
 def proven(miner: Miner, number: int, **facts: Any) -> Sector:
-    made: dict[str, Any] = {"expiration": HEIGHT + 50_000, "ticket": DIGEST, "comm_d": sha254_zero(2048)}
+    made: dict[str, Any] = {
+        "expiration": HEIGHT + 50_000,
+        "ticket": DIGEST,
+        "comm_d": sha254_zero(2048),
+        "comm_r": DIGEST,
+    }
     return factories.sector(miner, number=number, state="PROVING", active=True, **(made | facts))
 
 
