@@ -49,7 +49,7 @@ from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from apps.messages.models import Message
     from poolsite.filecoin.policy import Network
@@ -170,11 +170,12 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
 
 
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
+    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if batch.state == BatchState.LANDED:
         if message.state != MessageState.LANDED:
             _reverted(batch, work)
         else:
-            _returned_move(batch, work)
+            _returned_move(batch, work, is_deep=is_deep)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         text = message.error or gettext("the message was {state}").format(state=message.state.lower())
@@ -187,7 +188,6 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if is_waiting and message.attempts >= ESTIMATES_MAX and _is_too_much(batch, work):
         _withdraw(batch, message, work, reason=TOO_MUCH)
         return
-    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if message.state != MessageState.LANDED or not is_deep:
         return
     if message.exit_code != 0:
@@ -226,30 +226,35 @@ def _withdraw(batch: Batch, message: Message, work: SealingContext, *, reason: s
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     kind = KINDS[BatchKind(batch.kind)]
-    sectors = _sectors_of(batch, state=kind.sent_in)
-    check: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
-    absent = check(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
-    for sector in absent:
-        _sector_failed(
-            sector,
-            error=gettext("the message landed, but the sector is not on chain"),
-            kind=kind,
-            work=work,
-        )
+    _absent_fail(_sectors_land(batch, kind=kind, work=work), kind=kind, work=work)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
-def _returned_move(batch: Batch, work: SealingContext) -> None:
-    """Move on the sectors of a landed batch that were sent back to wait for it."""
+def _returned_move(batch: Batch, work: SealingContext, *, is_deep: bool) -> None:
+    """Move on the sectors of a landed batch that wait for it: they were sent back, or paused as it landed."""
     kind = KINDS[BatchKind(batch.kind)]
+    absent = _sectors_land(batch, kind=kind, work=work)
+    if kind is PRE_COMMIT:
+        life = work.network.max_prove_commit_duration
+        expired_pause(absent, height=work.head.height, life=life, now=work.now)
+    elif is_deep:
+        _absent_fail(absent, kind=kind, work=work)
+
+
+def _sectors_land(batch: Batch, *, kind: BatchRules, work: SealingContext) -> list[Sector]:
+    """Move on the sectors of a landed batch; return those that the chain does not have."""
     sectors = _sectors_of(batch, state=kind.sent_in)
-    if sectors:
-        check: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
-        absent = check(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
-        if kind is PRE_COMMIT:
-            life = work.network.max_prove_commit_duration
-            expired_pause(absent, height=work.head.height, life=life, now=work.now)
+    if not sectors:
+        return []
+    check: Callable[..., list[Sector]] = precommits_land if kind is PRE_COMMIT else commits_land
+    return check(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+
+
+def _absent_fail(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> None:
+    error = gettext("the message landed, but the sector is not on chain")
+    for sector in sectors:
+        _sector_failed(sector, error=error, kind=kind, work=work)
 
 
 def _sectors_of(batch: Batch, *, state: str) -> list[Sector]:

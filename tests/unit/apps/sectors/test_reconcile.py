@@ -19,6 +19,7 @@ from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.messages import batch_push, batches_watch
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.landings import precommits_check
+from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.cids import commr_cid
 from tests import factories
@@ -145,6 +146,28 @@ def test_expired_precommit_is_paused() -> None:
     batches_watch(work(chain, 151 + NETWORK.max_prove_commit_duration))
 
     assert Sector.objects.get(pk=row.pk).paused_at == NOON
+
+
+def test_a_sector_that_a_landed_commit_left_out_while_paused_goes_again() -> None:
+    of, chain = miner(), SomeSectors()
+    batch = factories.batch(of, BatchKind.COMMIT, state=BatchState.SENT)
+    factories.message(batch.message_id, state=MessageState.LANDED, height=180)
+    good, out = (sector(of, "COMMIT_SENT", precommit_epoch=150, commit_batch=batch) for _ in range(2))
+    chain.prove(good)
+    sector_stop(out, actor="ann", now=NOON)
+    batches_watch(work(chain))
+    batch.refresh_from_db()
+    assert (batch.state, state_of(good), state_of(out)) == (BatchState.LANDED, "COMMIT_LANDED", "COMMIT_SENT")
+
+    sector_retry(out, actor="ann", now=NOON)
+    Message.objects.update(height=199)  # a reorganisation may bring it yet
+    batches_watch(work(chain))
+    assert state_of(out) == "COMMIT_SENT"
+    Message.objects.update(height=180)
+    batches_watch(work(chain))
+
+    out.refresh_from_db()
+    assert (out.state, out.error) == ("C2_DONE", "the message landed, but the sector is not on chain")
 
 
 def test_batch_message_expires_with_its_sectors() -> None:
