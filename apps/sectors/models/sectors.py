@@ -136,6 +136,11 @@ class Sector(Named, Timestamped):
             ),
             models.Index(fields=["paused_at"], name="sectors_paused", condition=~models.Q(paused_at=None)),
             models.Index(
+                fields=["miner", "expiration"],
+                name="sectors_without_power",
+                condition=models.Q(state="PROVING", active=False),
+            ),
+            models.Index(
                 fields=["tenant"],
                 name="sectors_files_left",
                 condition=models.Q(state="TERMINATED", removal_asked_at=None),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
 from apps.sectors.models import SealTarget, Sector
 from apps.sectors.states import Hold
@@ -51,9 +52,13 @@ def power_room(row: SealTarget) -> int | None:
     """Return how many more sectors bring a miner to its most power; None if there is no most."""
     if row.power_max is None:
         return None
-    miner = row.miner
-    in_progress = Sector.objects.filter(miner=miner).exclude(state__in=FINAL_STATES).count()
-    left = row.power_max - miner.qa_power - in_progress * miner.sector_size
+    miner, head = row.miner, head_current()
+    sectors = Sector.objects.filter(miner=miner)
+    coming = sectors.exclude(state__in=FINAL_STATES).count()
+    # A committed sector has power from its first window on, a faulty one from the one in which it recovers.
+    unproven = sectors.filter(state=SectorState.PROVING, active=False)
+    coming += unproven.filter(expiration__gt=0 if head is None else head.height).count()
+    left = row.power_max - miner.qa_power - coming * miner.sector_size
     return max(-(-left // miner.sector_size), 0)
 
 

@@ -1,0 +1,38 @@
+"""How many sectors a target still asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.sectors.models import SealTarget, Sector
+from apps.sectors.selectors.targets import missing
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("counted", "left"),
+    [
+        ({"active": False, "expiration": 1_001}, 2),
+        ({"active": False, "expiration": 1_000}, 5),
+        ({"active": True, "expiration": 1_001}, 5),
+    ],
+    ids=["without power yet", "expired", "in the miner's power"],
+)
+def test_committed_sectors_count_until_the_chain_gives_them_power(counted: dict[str, Any], left: int) -> None:
+    factories.head(1_000)
+    miner = factories.miner()
+    row = SealTarget.objects.create(
+        miner=miner, in_work=9, power_max=6 * miner.sector_size, since=NOON, look_at=NOON
+    )
+    factories.sector(miner, state="PC1_DONE")
+    for _ in range(3):
+        factories.sector(miner, state="PROVING", **counted)
+
+    assert missing(row, now=NOON) == left
+    Sector.objects.all().delete()
+    assert missing(row, now=NOON) == 6
