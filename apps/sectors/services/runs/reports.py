@@ -12,6 +12,7 @@ from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import is_checked_here, proof_verifier
 from apps.sectors.selectors.jobs import run_inputs
+from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.steps import run_move
 from apps.sectors.services.stores.copies import copies_forget
@@ -64,25 +65,32 @@ def _snap_take(
     event: Event,
     columns: dict[str, Any],
     *,
-    now: datetime,  # noqa: ARG001  # as of a rebuild
+    now: datetime,
 ) -> tuple[str, dict[str, Any]]:
     """Return the event and the columns of a report of a snap-up.  Raises BadReport."""
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
         raise BadReport(gettext("the commitment does not match the pieces"), field="outputs.comm_d")
     if (store_name := columns.pop("store", run.sector.store)) != run.sector.store:
-        # There lies a second copy of what it was encoded over, which a move or FINALIZE has left.
-        if not Store.objects.filter(tenant_id=run.sector.tenant_id, name=store_name).exists():
-            raise BadReport(gettext("the store is unknown"), field="outputs.store")
-        _store_change(run.sector, store_name)
+        # There lies a second copy of what it was encoded over, which a move or FINALIZE has left.  What was
+        # found of that stays until the update lands.
+        _proven_require(run.sector, store_name, now=now)
+        Sector.objects.filter(pk=run.sector.pk).update(store=store_name, files_lost_at=None)
     if event.outputs.proof is not None and run.step.stage == SnapStage.SNAP_PROVE:
         columns["proof"] = event.outputs.proof
         _update_proof_check(run, event.outputs.proof)
     return event.event, columns
 
 
-def _store_change(sector: Sector, store_name: str) -> None:
-    Sector.objects.filter(pk=sector.pk).update(store=store_name, files_lost_at=None)
-    copies_forget(sector.pk, store_name=store_name)
+def _proven_require(sector: Sector, store_name: str, *, now: datetime) -> None:
+    """Refuse another store for a proving sector where no prover reads it.  Raises BadReport."""
+    store = Store.objects.filter(tenant_id=sector.tenant_id, name=store_name).first()
+    if store is None:
+        raise BadReport(gettext("the store is unknown"), field="outputs.store")
+    if not provers_of_store(store, now=now):
+        raise BadReport(
+            gettext("no online prover can read {target}: attach it to one first").format(target=store_name),
+            field="outputs.store",
+        )
 
 
 def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
@@ -114,7 +122,8 @@ def _rebuild_take(
     """Return the event and the columns of a report of a rebuild: what it made must be what the chain has."""
     sector, inputs = run.sector, run_inputs(run.job)
     if "store" in columns:
-        _store_change(sector, columns["store"])
+        Sector.objects.filter(pk=sector.pk).update(store=columns["store"], files_lost_at=None)
+        copies_forget(sector.pk, store_name=columns["store"])
     if event.event not in ("PC2", "SNAP_ENCODE"):
         return event.event, {}
     is_last = event.event == "SNAP_ENCODE"

@@ -9,7 +9,7 @@ import pytest
 
 from apps.api.errors import http_status
 from apps.sectors.errors.jobs import BadReport, LeaseLapsed
-from apps.sectors.models import Job, PipelineRun
+from apps.sectors.models import Job, PipelineRun, SectorCopy
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
 from poolsite.wire.hosts import HeldJob
@@ -93,12 +93,13 @@ def test_a_stage_reported_under_a_lapsed_lease_goes_on_at_its_host(kind: JobKind
     assert not claim(second, at=NOON + timedelta(seconds=301), kinds=(kind,))
 
 
-def test_an_update_may_go_beside_a_second_copy_in_another_store() -> None:
+def test_an_update_may_go_beside_a_second_copy_in_another_store_that_is_proven() -> None:
     one, proof = host("a"), bytes(32)
-    factories.store(one, "store-2")
+    store = factories.store(one, "store-2")
     sector = factories.sector(
         factories.miner(), state="PROVING", active=True, store="store-1", comm_r=bytes(32), comm_d=bytes(32)
     )
+    SectorCopy.objects.create(sector=sector, store=store, condition="BAD", found_at=NOON, checked_at=NOON)
     job = factories.proof_job(
         sector.miner,
         worker=None,
@@ -113,11 +114,19 @@ def test_an_update_may_go_beside_a_second_copy_in_another_store() -> None:
         sector=sector, job=job, kind=JobKind.SNAP_UP, state="SNAP_PROVED", state_since=NOON, proof=proof
     )
     [leased] = claim(one, kinds=(JobKind.SNAP_UP,))
+    stored = StageOutputs(store="x", store_uid="uid-store-2")
 
     with pytest.raises(BadReport, match="the store is unknown"):
         report(leased, "PERSIST", state="SNAP_PROVED", outputs=StageOutputs(store="nowhere"))
-    report(leased, "PERSIST", state="SNAP_PROVED", outputs=StageOutputs(store="x", store_uid="uid-store-2"))
+    with pytest.raises(BadReport, match="no online prover can read store-2"):
+        report(leased, "PERSIST", state="SNAP_PROVED", outputs=stored)
+    sector.refresh_from_db()
+    assert sector.store == "store-1"
+    prover = factories.worker("p", kinds=[str(JobKind.WINDOW_POST)], seen_at=NOON)
+    factories.store(prover, "store-2")
+    report(leased, "PERSIST", state="SNAP_PROVED", outputs=stored)
 
     sector.refresh_from_db()
     run.refresh_from_db()
     assert (sector.store, run.state) == ("store-2", "SNAP_STORED")
+    assert SectorCopy.objects.filter(sector=sector).exists(), "it is of the replica that is proven until then"
