@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -293,6 +294,31 @@ class TestQueue:
         assert pool.row("three").state == MessageState.FILLED
         assert not SignedVersion.objects.filter(message__push_id="three").exists()
 
+    @pytest.mark.parametrize("action", ["replace", "republish", "mark-bad"])
+    def test_filter_too_long_for_one_review_is_done_in_parts_and_nothing_twice(
+        self, pool, monkeypatch, action
+    ):
+        flying(pool, "one", "two", "three")
+        monkeypatch.setattr("apps.dashboard.pages.messages.bulk.BULK_MAX", 2)
+        client, where = signed_in("ann"), reverse("messages-bulk", args=[action])
+        review = client.get(where, {"state": "open"})
+        assert "(first 2)" in text_of(review)
+
+        done = client.post(where, hidden_fields(review))
+
+        page = text_of(done)
+        assert "2 messages done" in page
+        assert 'name="id"' not in page
+        assert 'type="submit"' not in page[page.index("2 messages done") :]
+        [rest] = re.findall(r'href="(\?state=open[^"]*)"', page)
+        review = client.get(where + unescape(rest))
+        assert f'name="id" value="{pool.row("three").pk}"' in text_of(review)
+        assert "1 message" in text_of(review)
+        page = text_of(client.post(where, hidden_fields(review)))
+        assert "1 message done" in page
+        assert "Review the next" not in page
+        assert SignedVersion.objects.count() == (3 if action == "replace" else 0)
+
     def test_the_price_of_a_replacement_is_the_one_that_is_signed(self, pool):
         flying(pool, "one", "two")
         rows, head = [pool.row("one"), pool.row("two")], pool.head
@@ -395,7 +421,7 @@ class TestQueue:
         for picked in ({"all": "1"}, {"id": "one"}):
             where = reverse("messages-bulk", args=["mark-bad"])
             page = text_of(signed_in("bill").post(where, {**picked, "confirmed": "1"}))
-            assert "Mark as failed: 0 messages" in page
+            assert "0 messages" in page
         assert pool.row("one").state == MessageState.FILLED
 
     def test_nothing_is_changed_by_looking(self, pool):

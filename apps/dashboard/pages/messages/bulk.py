@@ -18,7 +18,7 @@ from apps.core.formatting import plural
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import head_needed, signer_only
-from apps.dashboard.pages.messages.selection import BulkSelection, selection_read
+from apps.dashboard.pages.messages.selection import BulkSelection, following, selection_read
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkResult, bulk_price, messages_bulk
@@ -56,6 +56,8 @@ BULK_TEXTS: Final = {
 def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QuerySet[Message]:
     """Return the picked messages for which an action is, in the order in which they would land."""
     rows = selection.rows(viewer).filter(state__in=BULK_STATES[action])
+    if last := messages_visible(viewer).filter(pk=selection.after).first():
+        rows = following(rows, last)
     return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
 
@@ -80,23 +82,32 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
             done = messages_bulk(
                 action, rows=rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
             )
+            rows = rows.none()  # some of them stay what the action is for
     except DomainError as refusal:
         error = refusal.reason
     first, count = list(rows[:BULK_MAX]), rows.count()
     title, effect = BULK_TEXTS[action]
+    heading = title if done else f"{title}: {plural(count, 'message')}"
+    rest = rest_query(selection, first[-1]) if 0 < len(first) < count else request.POST.get("rest", "")
     return page_render(
         request,
         "messages/bulk.html",
-        title=f"{title}: {plural(count, 'message')}",
+        title=heading,
         section="messages",
         data=PageData(viewer),
         status=422 if error else 200,
-        heading=f"{title}: {plural(count, 'message')}",
+        heading=heading,
         effect=effect,
         count=count,
         once=len(first),
         price="" if error else price_text(action, first),
-        fields=[("state", selection.state), ("q", selection.q), *(("id", row.pk) for row in first)],
+        fields=[
+            ("state", selection.state),
+            ("q", selection.q),
+            ("rest", rest),
+            *(("id", row.pk) for row in first),
+        ],
+        rest=rest if done else "",
         done=done_text(done) if done else "",
         refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
         error=error,
@@ -104,6 +115,12 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         verb=title,
         back=f"{reverse('messages')}?{urlencode({'state': selection.state, 'q': selection.q})}",
     )
+
+
+def rest_query(selection: BulkSelection, last: Message) -> str:
+    """Return the query of the review of what comes after the messages that one review names."""
+    until = "" if selection.until is None else selection.until.isoformat()
+    return urlencode({"state": selection.state, "q": selection.q, "until": until, "after": last.pk})
 
 
 def price_text(action: str, rows: list[Message]) -> str:

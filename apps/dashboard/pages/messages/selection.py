@@ -47,6 +47,15 @@ def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message
     return searched(rows, q) if q else rows
 
 
+def following(rows: QuerySet[Message], last: Message) -> QuerySet[Message]:
+    """Return those that come after a message, in the order in which they would land."""
+    later = Q(created_at__gt=last.created_at) | Q(created_at=last.created_at, pk__gt=last.pk)
+    own = Q(nonce=last.nonce) & later
+    if last.nonce is not None:  # those without one come last
+        own |= Q(nonce__gt=last.nonce) | Q(nonce=None)
+    return rows.filter(Q(from_addr__gt=last.from_addr) | Q(from_addr=last.from_addr) & own)
+
+
 def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
     """Find by nonce, CID, sender's address or id, whichever the words look like."""
     if q.isdecimal():
@@ -74,6 +83,8 @@ class BulkSelection:
     q: str
     until: datetime | None
     """What was made later was not on the list when somebody picked all of it."""
+    after: str = ""
+    """Only what would land after this message: the rest of a filter that is too long for one review."""
 
     def rows(self, viewer: Principal) -> QuerySet[Message]:
         """Return the picked messages, newest first; a stranger's are left out."""
@@ -107,6 +118,7 @@ class SelectionForm(PageForm):
     state = Text(strip=False)
     q = Text()
     until = Moment()
+    after = Text()
 
     def clean_id(self) -> tuple[str, ...]:
         """Return each id once.  Raises ValidationError for a selection that is too long."""
@@ -130,7 +142,7 @@ def selection_read(sent: QueryDict, *, takes_filter: bool = True) -> BulkSelecti
     values = form.cleaned_data
     if not (takes_filter or values["id"] or values["all"]):
         raise BadValue(gettext("no message is selected"), field="id")
-    return BulkSelection(values["id"], values["state"], values["q"], values["until"])
+    return BulkSelection(values["id"], values["state"], values["q"], values["until"], values["after"])
 
 
 def counted(rows: QuerySet[Message]) -> tuple[int, bool]:
