@@ -141,6 +141,11 @@ class Sector(Named, Timestamped):
                 condition=models.Q(state="PROVING", active=False),
             ),
             models.Index(
+                fields=["miner", "comm_d", "-expiration"],
+                name="sectors_to_update",
+                condition=models.Q(state="PROVING", active=True, key_comm_r=None),
+            ),
+            models.Index(
                 fields=["tenant"],
                 name="sectors_files_left",
                 condition=models.Q(state="TERMINATED", removal_asked_at=None),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.policy import SealingPolicy
@@ -14,6 +16,7 @@ from apps.sectors.services.runs.snap_up_due import pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
+from tests.query_plans import plans_watched
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
 
@@ -51,6 +54,11 @@ def waiting(of: Any, chain: Registry, **data: Any) -> Any:
         life = {"Expiration": HEIGHT + 500, "TermMin": 1, "TermMax": 10**7}
         chain.allocations[data["allocation"]] = known | life | terms
     return row
+
+
+def facts(row: Sector) -> dict[str, Any]:
+    """The columns of a sector, but for its key."""
+    return {field.attname: getattr(row, field.attname) for field in Sector._meta.concrete_fields[1:]}
 
 
 def snapped(chain: Registry, *pieces: Any) -> list[str]:
@@ -110,6 +118,26 @@ def test_sectors_that_take_no_data_hide_none_that_does(miner: Any, full: dict[st
 
     assert snapped(chain, piece) == ["PACKED"]
     assert piece.sector_number == 7
+
+
+def test_a_head_reads_no_more_rows_the_more_sectors_hold_data(miner: Any) -> None:
+    first(miner)
+    Sector.objects.all().delete()
+    held = factories.sector(
+        miner, state="PROVING", active=True, comm_d=DIGEST, expiration=HEIGHT + 90_000, store="store"
+    )
+    Sector.objects.bulk_create(
+        Sector(**{**facts(held), "number": number, "uuid": uuid4()}) for number in range(1_000, 2_000)
+    )
+    chain = Registry()
+    piece = waiting(miner, chain)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE sectors_sector")
+
+    with plans_watched("sectors_sector") as watched:
+        assert snapped(chain, piece) == ["READY"]
+
+    assert watched.most["sectors_sector"][0] < 10
 
 
 @pytest.mark.parametrize(("later", "state"), [(0, "PACKED"), (1, "READY")])
