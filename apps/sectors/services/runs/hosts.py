@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.utils.translation import gettext
 
 from apps.core import clock
@@ -10,6 +12,9 @@ from apps.sectors.models import Sector, Worker
 from apps.sectors.proof_forms import update_refusal
 from apps.sectors.selectors.damocles import damocles_planned
 from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
 
 
 def hosts_of_run(sector: Sector, *, kind: str, is_clearing: bool = False) -> list[int]:
@@ -28,11 +33,22 @@ def hosts_of_run(sector: Sector, *, kind: str, is_clearing: bool = False) -> lis
         return [host.pk for host in outside]
 
 
+def stores_to_update(miner: Miner) -> set[str] | None:
+    """Return the stores into whose sectors data can go now; None where a damocles-worker takes any."""
+    if damocles_planned(miner.tenant_id, JobKind.SNAP_UP, now=clock.now()):
+        return None
+    hosts = _hosts_of_kind(miner.tenant_id, JobKind.SNAP_UP)
+    able = [host for host in hosts if not update_refusal(host.hardware, miner.sector_size)]
+    return {name for host in able for name in host.stores}
+
+
+def _hosts_of_kind(tenant_id: int, kind: str) -> list[Worker]:
+    hosts = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, kinds__contains=[str(kind)])
+    return list(hosts.order_by("pk"))
+
+
 def _own_hosts(sector: Sector, *, kind: str) -> list[int]:
-    hosts = Worker.objects.filter(
-        tenant_id=sector.miner.tenant_id, retired_at=None, kinds__contains=[str(kind)]
-    )
-    rows = list(hosts.order_by("pk"))
+    rows = _hosts_of_kind(sector.miner.tenant_id, kind)
     found = [host for host in rows if sector.store in host.stores] if sector.store else []
     if not found and kind == JobKind.REBUILD:
         found = rows

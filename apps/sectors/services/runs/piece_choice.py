@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
@@ -56,6 +57,17 @@ def pieces_choose(
     if piece_cids and len(plan) > 1:
         raise NoPieces(gettext("the pieces do not fit into one sector"), field="pieces")
     return plan[0]
+
+
+def latest_ends_read(pieces: Sequence[Piece], *, work: SealingContext) -> list[int]:
+    """Return the epochs until which these pieces' allocations let a sector live, the latest first."""
+    ends = set()
+    for piece in pieces:
+        with suppress(NodeRefused):
+            terms = terms_read(work.client, piece, key=work.head.key)
+            if "term_max" in terms:
+                ends.add(work.head.height + terms["term_max"])
+    return sorted(ends, reverse=True)
 
 
 def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +17,8 @@ from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommitte
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.runs.hosts import stores_to_update
+from apps.sectors.services.runs.piece_choice import latest_ends_read
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.update_windows import snap_candidates_find
 from apps.sectors.services.sealing.packing import (
@@ -30,10 +33,13 @@ from apps.sectors.services.sealing.packing import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
 
 SPARE_SECTORS: Final = 16
-"""Looked at beyond those needed: one into which nothing can go now, as its store is away, stops no other."""
+"""Looked at beyond those needed: one into which nothing can go now stops no other."""
+LIVES_TRIED: Final = 4
+"""Lives of sectors that are tried for pieces of which no sector that lives longer can hold any."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,19 +74,40 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     if not work.policy.snap_up_first:
         return
     due = _due(miner, [piece for piece in pieces if piece.pk not in unfit], work)
-    candidates = snap_candidates_find(miner, work=work, limit=len(due) + SPARE_SECTORS) if due else []
-    ordered = iter(due)
-    packed = next(ordered, None)
-    for sector in candidates:
-        if packed is None:
+    if not due:
+        return
+    find = partial(snap_candidates_find, miner, work=work, stores=stores_to_update(miner))
+    candidates = find(limit=len(due) + SPARE_SECTORS)
+    for packed in due:
+        if _is_snapped(packed, candidates, work):
+            continue
+        if not candidates:
             return
+        for latest in latest_ends_read(packed.pieces, work=work)[:LIVES_TRIED]:
+            if _is_snapped(packed, find(limit=1 + SPARE_SECTORS, latest=latest), work):
+                break
+
+
+def _is_snapped(packed: PackedSector, sectors: list[Sector], work: SealingContext) -> bool:
+    """Begin with the first of these sectors that takes pieces; return whether it holds any of them.
+
+    Sectors that took some, or take nothing now, are removed from the list.
+    """
+    while sectors:
+        sector = sectors[0]
         try:  # unnamed: what this very sector cannot hold stays behind
             snap_up_begin(sector, among=packed.pieces, by=None, work=work)
         except (LifeTooShort, NoPieces, NoHost, NotCommittedCapacity, RunUnderWay) as refusal:
-            log.info("sector_not_snapped", sector=sector.number, miner=str(miner), reason=refusal.reason)
-            if not isinstance(refusal, NoPieces):  # whatever goes into it: the next one may take these
-                continue
-        packed = next(ordered, None)
+            log.info(
+                "sector_not_snapped", sector=sector.number, miner=str(sector.miner), reason=refusal.reason
+            )
+            if isinstance(refusal, NoPieces):  # other pieces may go into it
+                return False
+            del sectors[0]
+        else:
+            del sectors[0]
+            return True
+    return False
 
 
 def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:

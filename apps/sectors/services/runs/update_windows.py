@@ -14,6 +14,8 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.miners.models import Miner
     from apps.sectors.services.batches.context import SealingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
@@ -24,8 +26,18 @@ LIFE_PERIODS: Final = 2
 """Proving periods that a sector must still live to be worth the message."""
 
 
-def snap_candidates_find(miner: Miner, *, work: SealingContext, limit: int) -> list[Sector]:
-    """Return committed sectors into which data can go now, those that live longest first."""
+def snap_candidates_find(
+    miner: Miner,
+    *,
+    work: SealingContext,
+    limit: int,
+    stores: Collection[str] | None = None,
+    latest: int | None = None,
+) -> list[Sector]:
+    """Return committed sectors into which data can go now, those that live longest first.
+
+    In these `stores` alone, and of those that end at epoch `latest` or before, if that is named.
+    """
     least = work.head.height + LIFE_PERIODS * work.network.proving.period
     rows = Sector.objects.filter(
         miner=miner,
@@ -37,6 +49,10 @@ def snap_candidates_find(miner: Miner, *, work: SealingContext, limit: int) -> l
     ).exclude(Q(ticket=None) | Q(comm_r=None))
     rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
     rows = rows.exclude(moves__state__in=OPEN_MOVES)
+    if stores is not None:
+        rows = rows.filter(store__in=stores)
+    if latest is not None:
+        rows = rows.filter(expiration__lte=latest)
     current = open_deadline_read(work.client, miner.address, key=work.head.key, height=work.head.height)
     height = work.head.height
     mutable = [

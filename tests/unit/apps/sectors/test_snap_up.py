@@ -111,12 +111,25 @@ def test_a_piece_that_this_sector_cannot_hold_stays_behind(miner: Any) -> None:
 def test_sectors_that_take_no_data_hide_none_that_does(miner: Any, full: dict[str, Any]) -> None:
     first(miner)
     [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
-    for _ in range(11):
+    for _ in range(20):
         factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000, **full})
     chain = Registry()
     piece = waiting(miner, chain)
 
     assert snapped(chain, piece) == ["PACKED"]
+    assert piece.sector_number == 7
+
+
+def test_pieces_that_no_long_lived_sector_holds_go_into_one_that_ends_sooner(miner: Any) -> None:
+    first(miner)
+    [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
+    for later in range(20):
+        factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000 + later})
+    chain = Registry()
+    short = waiting(miner, chain, client=9, allocation=3, terms={"TermMax": 10})
+    piece = waiting(miner, chain, client=9, allocation=4, terms={"TermMax": 60_000})
+
+    assert snapped(chain, short, piece) == ["READY", "PACKED"]
     assert piece.sector_number == 7
 
 
