@@ -84,15 +84,14 @@ def updates_send(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingCont
 
 
 def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[UpdateTrial]:
-    """Return those that the chain takes, each tried alone; the others have failed."""
+    """Return those that the chain takes, each tried alone; the others wait or have failed."""
     made = []
     for one in placed:
         try:
             needed = _needed(miner, one[0], work)
         except NodeRefused as refusal:  # of its pledge: the others go all the same
-            update_fail(
-                one[0], error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
-            )
+            text = gettext("the node refuses: {reason}").format(reason=refusal.reason)
+            update_requeue(one[0], error=text, work=work)
             continue
         made.append((one, needed, _message(miner, [one], work.sent(needed))))
     trials = messages_try(work.client, [message for *_, message in made], work.head.key)

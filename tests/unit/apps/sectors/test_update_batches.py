@@ -158,6 +158,9 @@ def test_one_whose_pledge_the_node_refuses_stops_no_other() -> None:
 
     words = "the node refuses: sector duration must be positive"
     assert found == [("SNAP_STORED", False, words), ("UPDATE_SENT", False, "")]
+    for run in runs:
+        run.refresh_from_db()
+    assert (runs[0].attempts, runs[0].not_before) == (0, NOON + timedelta(seconds=10))
 
 
 def waiting(count: int, **own: int) -> tuple[Miner, list[PipelineRun], dict[int, int]]:
