@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
-from apps.sectors.models import SealTarget, Sector
+from apps.sectors.models import RUNS_OVER, PipelineRun, SealTarget, Sector
 from apps.sectors.states import Hold
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
@@ -56,7 +58,13 @@ def power_room(row: SealTarget) -> int | None:
     sectors = Sector.objects.filter(miner=miner)
     coming = sectors.exclude(state__in=FINAL_STATES).count()
     # A committed sector has power from its first window on, a faulty one from the one in which it recovers.
-    unproven = sectors.filter(state=SectorState.PROVING, active=False)
+    # Without files it gets none unless they are made again.
+    rebuilding = PipelineRun.objects.filter(kind=JobKind.REBUILD).exclude(state__in=RUNS_OVER)
+    unproven = sectors.filter(
+        Q(files_lost_at=None) | ~Q(store="") | Q(pk__in=rebuilding.values("sector")),
+        state=SectorState.PROVING,
+        active=False,
+    )
     coming += unproven.filter(expiration__gt=0 if head is None else head.height).count()
     left = row.power_max - miner.qa_power - coming * miner.sector_size
     return max(-(-left // miner.sector_size), 0)
