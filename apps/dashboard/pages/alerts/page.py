@@ -18,6 +18,7 @@ from apps.checks.selectors.alerts import (
     channels_undelivered,
     notifications_recent,
 )
+from apps.checks.services.channels import REPEATS_S
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
@@ -66,6 +67,8 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
     )
     every = every_text(row.repeat_s)
     what = gettext("{level}, each at most once every {every} while it fails").format(level=level, every=every)
+    if row.repeat_s > REPEATS_S[0]:
+        what += gettext("; critical ones that become worse: {soon}").format(soon=every_text(REPEATS_S[0]))
     return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
 
 

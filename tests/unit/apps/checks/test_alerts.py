@@ -349,6 +349,19 @@ def test_mail_server_is_read_from_a_url() -> None:
             email_from_url(wrong)
 
 
+def test_pages_say_when_a_critical_check_is_reported_early(hook: Hook) -> None:
+    operator_person()
+    page, form = signed_in("olga"), {"kind": "WEBHOOK", "target": hook.url}
+    for name, repeat_s in (("soon", "900"), ("daily", "86400")):
+        page.post(reverse("alert-channel-new"), form | {"name": name, "repeat_s": repeat_s})
+
+    text = text_of(page.get(reverse("alerts")))
+
+    assert "each at most once every 24 h while it fails; critical ones that become worse: 15 min" in text
+    assert text.count("that become worse") == 1
+    assert "Critical checks that become worse: 15 minutes" in text_of(page.get(reverse("alert-channel-new")))
+
+
 def test_page_adds_tests_switches_and_removes_a_channel(hook: Hook) -> None:
     operator_person()
     page = signed_in("olga")
