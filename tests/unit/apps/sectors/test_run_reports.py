@@ -93,7 +93,7 @@ def test_a_stage_reported_under_a_lapsed_lease_goes_on_at_its_host(kind: JobKind
     assert not claim(second, at=NOON + timedelta(seconds=301), kinds=(kind,))
 
 
-def test_an_update_may_go_beside_a_second_copy_in_another_store_that_is_proven() -> None:
+def test_an_update_may_go_beside_a_second_copy_that_is_proven() -> None:
     one, proof = host("a"), bytes(32)
     store = factories.store(one, "store-2")
     sector = factories.sector(

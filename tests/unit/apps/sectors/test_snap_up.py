@@ -120,11 +120,12 @@ def test_sectors_that_take_no_data_hide_none_that_does(miner: Any, full: dict[st
     assert piece.sector_number == 7
 
 
-def test_pieces_that_no_long_lived_sector_holds_go_into_one_that_ends_sooner(miner: Any) -> None:
+def test_pieces_of_a_short_term_go_into_a_sector_that_ends_sooner(miner: Any) -> None:
     first(miner)
     [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
     for later in range(20):
-        factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000 + later})
+        longer: dict[str, Any] = {**empty, "expiration": HEIGHT + 90_000 + later}
+        factories.sector(miner, **longer)
     chain = Registry()
     short = waiting(miner, chain, client=9, allocation=3, terms={"TermMax": 10})
     piece = waiting(miner, chain, client=9, allocation=4, terms={"TermMax": 60_000})
