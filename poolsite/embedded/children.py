@@ -22,6 +22,9 @@ LIBC: Final = ctypes.CDLL(None, use_errno=True)
 STEADY_S: Final = 10.0
 """A child that lived this long has its failures forgotten."""
 
+KILL_WAIT_S: Final = 5.0
+"""A killed process that lives longer waits for a disk that hangs: a stop goes on without it."""
+
 HOPELESS: Final = 78
 """Exit code (EX_CONFIG) of a step that can never succeed; its last line says why."""
 
@@ -222,7 +225,7 @@ class Slot:
         self.is_hopeless = self.child.once and (self.last_exit == HOPELESS or is_spent)
 
     def stop_step(self, now: float) -> None:
-        """Send the stop signal once; kill what has not ended `stop_s` later."""
+        """Send the stop signal once; kill what has not ended `stop_s` later; leave what outlives that."""
         if self.process is None:
             return
         if not self.is_stopping:
@@ -231,7 +234,7 @@ class Slot:
         elif now - self.stop_sent_at > self.child.stop_s:
             self.process.kill()
         code = self.process.poll()
-        if code is not None:
+        if code is not None or now - self.stop_sent_at > self.child.stop_s + KILL_WAIT_S:
             self.last_exit, self.process, self.is_ready = code, None, False
             self.ready_pipe_close()
 

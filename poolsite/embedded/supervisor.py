@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from poolsite.embedded.children import LIBC, Slot
+from poolsite.embedded.children import KILL_WAIT_S, LIBC, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PR_SET_CHILD_SUBREAPER: Final = 36
 TICK_S: Final = 0.05
+STOP_TICK_S: Final = 0.02
 STEADY_TICK_S: Final = 1.0
 """While every child is ready; one that ends, and a signal, wake the supervisor at once."""
 SLOW_S: Final = 6.0
@@ -134,12 +135,19 @@ class Supervisor:
         return all(self.by_name[name].has_been_ready for name in slot.child.after)
 
     def orphans_kill(self) -> None:
-        """End what dead children left: PostgreSQL refuses to start while an old backend still computes."""
+        """End what dead children left: PostgreSQL refuses to start while an old backend still computes.
+
+        None is waited for: one that waits for a disk ends when the disk answers, and a later call reaps it.
+        """
+        for pid in self.orphan_pids():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, os.WNOHANG)
+
+    def orphan_pids(self) -> list[int]:
+        """Return the processes that dead children left."""
         child_pids = {slot.process.pid for slot in self.slots if slot.process is not None}
-        for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-            if int(pid) not in child_pids:
-                os.kill(int(pid), signal.SIGKILL)
-                os.waitpid(int(pid), 0)
+        pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return [int(pid) for pid in pids if int(pid) not in child_pids]
 
     def stop(self) -> None:
         """Stop each child as soon as nothing that needs it runs any more; neighbours stop together."""
@@ -150,8 +158,14 @@ class Supervisor:
             for slot in self.slots:
                 if slot.process is not None and (slot.child.name not in needed or self.stop_signal_count > 1):
                     slot.stop_step(now)
-            time.sleep(0.02)
+            time.sleep(STOP_TICK_S)
+        give_up_at = time.monotonic() + KILL_WAIT_S
         self.orphans_kill()
+        while (left := self.orphan_pids()) and time.monotonic() < give_up_at:
+            time.sleep(STOP_TICK_S)
+            self.orphans_kill()
+        if left:
+            self.report(f"Still ending, as the kernel cannot kill them yet: {', '.join(map(str, left))}")
         self.status_write()
 
     def needs_of(self, name: str) -> set[str]:
