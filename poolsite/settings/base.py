@@ -110,7 +110,13 @@ DATABASES = {
 DB_THREAD_IDLE_S = 10.0
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env_text("REDIS_URL", "redis://localhost:6379/0")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 2.0, "socket_connect_timeout": 2.0},
+    }
+}
 CHANNEL_LAYERS = {
     # The core layer stays deaf for ever after Redis was killed; this one subscribes again.
     "default": {
@@ -193,7 +199,13 @@ WHITENOISE_USE_FINDERS = True
 # Task messages are hints (the rows are the truth), so they are acknowledged early; but prefetched
 # ones wait unacknowledged and a killed worker would keep them for an hour, so nothing is prefetched.
 CELERY_BROKER_URL = broker_from_redis_url(REDIS_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
+# Without limits of time whoever sends a task waits for a server that hangs: the follower, a request.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 60,
+    "socket_timeout": 5.0,
+    "socket_connect_timeout": 2.0,
+    "socket_keepalive": True,
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_DISABLE_PREFETCH = True
