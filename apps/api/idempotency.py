@@ -13,6 +13,7 @@ from django.http import HttpResponse, JsonResponse
 from apps.api.errors import IdempotencyKeyReused, RequestInProgress, error_body, http_status
 from apps.core import clock
 from apps.core.errors import BadValue, Conflict, DomainError
+from apps.core.locks import try_lock
 from apps.users.encryption import DecryptionFailed, text_decrypt
 from apps.users.services.idempotency import (
     idempotent_answer_claim,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 KEY: Final = re.compile(r"[\x21-\x7e]{1,100}")
 """What a key may look like: up to 100 visible ASCII characters."""
 
+REQUEST_LOCK: Final = 0x4950
+"""Lock class of requests that are carried out in no transaction."""
+
 
 def answered_once(
     answer: Callable[[], Any],
@@ -48,8 +52,8 @@ def answered_once(
     A second request that comes meanwhile waits.  Only answers below 400 are stored.
 
     Work that `asks_network` may be in no transaction while it waits for the answer: its key is reserved
-    before, so that the same request meanwhile is refused.  If its process is killed, the same request is
-    carried out again after some minutes: such work is safe to repeat.
+    before, so that the same request meanwhile is refused, however long the work takes.  If its process is
+    killed, the same request is carried out again after some minutes: such work is safe to repeat.
     """
     try:
         if not KEY.fullmatch(key):
@@ -88,6 +92,14 @@ def _answered_without_transaction(
         if row.request == digest and not row.status:
             raise RequestInProgress("the same request is being carried out", field="Idempotency-Key")
         return refusal() or repeated(row, digest)
+    with try_lock(REQUEST_LOCK, str(row.pk)) as is_free:
+        if not is_free:
+            raise RequestInProgress("the same request is still being carried out", field="Idempotency-Key")
+        return _answer_reserved(answer, row)
+
+
+def _answer_reserved(answer: Callable[[], Any], row: IdempotentAnswer) -> Any:
+    """Carry out the request that reserved the row; one that is refused frees its key."""
     status = 0
     try:
         response = answer()

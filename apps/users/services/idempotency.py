@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 IN_PROGRESS_MAX: Final = timedelta(minutes=2)
-"""A request that has not been answered for so long is in progress no more: its process was killed."""
+"""A request that has not been answered for so long was killed with its process, if nobody holds its lock."""
 
 LIFETIME: Final = timedelta(days=7)
 """Longer than an outage after which a client repeats its requests; later the same key is a new request."""
@@ -41,7 +41,7 @@ def idempotent_answer_reserve(
 ) -> tuple[IdempotentAnswer, bool]:
     """Return the row of a caller's key, and whether this request is to be carried out: it made the row.
 
-    Or the one that did has not answered for so long that its process must be gone.
+    Or the one that did has not answered for so long that its process may be gone.
     """
     row, is_new = idempotent_answer_claim(caller=caller, key=key, request=request)
     if is_new or row.status or row.request != request or row.created_at > now - IN_PROGRESS_MAX:

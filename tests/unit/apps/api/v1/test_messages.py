@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from apps.api.idempotency import REQUEST_LOCK
 from apps.core import clock
 from apps.messages.models import Message
 from apps.users.models import IdempotentAnswer
@@ -18,6 +19,7 @@ from poolsite.filecoin.message import signed_message_from_cbor
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
 from tests.unit.apps.api.v1.messages import WRONG
+from tests.unit.apps.core.locks import elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +115,11 @@ def test_the_same_request_meanwhile_signs_nothing(
     killed = IdempotentAnswer.objects.all()
     killed.update(status=0)
     assert again().status_code == 409
-    killed.update(created_at=clock.now() - IN_PROGRESS_MAX - timedelta(seconds=1))
+    old = clock.now() - IN_PROGRESS_MAX - timedelta(seconds=1)
+    killed.update(created_at=old)
+    with elsewhere(REQUEST_LOCK, str(killed.get().pk)):
+        assert again().json()["code"] == "request_in_progress", "its process works on it"
+    killed.update(created_at=old)
     assert again().status_code == 200, "its process is gone"
 
 
