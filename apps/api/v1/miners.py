@@ -70,6 +70,7 @@ class MinersView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     whole_methods = ("POST",)
     confirmed_methods = ("POST",)
+    asks_network = True
 
     @extend_schema(
         operation_id="v1_miners_add",
@@ -81,7 +82,8 @@ class MinersView(PoolView):
         """Create a miner, which exists once its message has landed, or import an existing one."""
         body = MinerInput(data=request.data)
         body.is_valid(raise_exception=True)
-        return created(miner_body(miner_added(self.principal, **body.validated_data)))
+        key = request.headers.get("Idempotency-Key", "") or uuid.uuid4().hex
+        return created(miner_body(miner_added(self.principal, key=key, **body.validated_data)))
 
     @extend_schema(
         operation_id="v1_miners_list",
@@ -112,8 +114,11 @@ class MinersView(PoolView):
         return Response({"results": [miner_body(row) for row in rows[:limit]], "next": more})
 
 
-def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
-    """Do what a body asks.  Raises DomainError with the field to blame."""
+def miner_added(principal: Principal, *, key: str, name: str, **body: Any) -> Miner:
+    """Do what a body asks; the same key again creates no second miner.
+
+    Raises DomainError with the field to blame.
+    """
     wished = body.get("tenant", principal.tenant_name)
     if wished != principal.tenant_name and not principal.is_operator:
         raise BadValue(gettext("you can only add miners of your own tenant"), field="tenant")
@@ -136,7 +141,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         owner=body["owner"],
         worker=body["worker"],
         sector_size=body["sector_size"],
-        key=uuid.uuid4().hex,
+        key=key,
         fund_worker=body["fund_worker"],
     )
     return miner_create(spec, principal=principal, tenant=tenant, client=client, network=network)
