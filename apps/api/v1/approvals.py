@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.urls import path
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
@@ -55,6 +56,7 @@ class ApprovalsView(PoolView):
         return page_of(self, request, approvals_visible(self.principal), ApprovalOutput)
 
     @extend_schema(request=ApprovalInput, responses=ApprovalOutput)
+    @transaction.atomic
     def post(self, request: Request) -> Response:
         """Approve that another tenant's signers serve this account, or revoke that."""
         data = checked(ApprovalInput(data=request.data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -58,6 +59,7 @@ class TenantsView(PoolView):
         return page_of(self, request, tenants_visible(self.principal), TenantOutput)
 
     @extend_schema(request=TenantInput, responses={201: TenantOutput})
+    @transaction.atomic
     def post(self, request: Request) -> Response:
         """Create a tenant."""
         data = checked(TenantInput(data=request.data))
@@ -75,6 +77,7 @@ class TenantView(PoolView):
     whole_methods = ("PATCH",)
 
     @extend_schema(request=TenantChange, responses=TenantOutput)
+    @transaction.atomic
     def patch(self, request: Request, name: str) -> Response:
         """Change its comment, or disable or enable it."""
         data = checked(TenantChange(data=request.data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.urls import path
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
@@ -101,6 +102,7 @@ class TokensView(PoolView):
         return page_of(self, request, tokens_visible(self.principal), TokenOutput)
 
     @extend_schema(request=TokenInput, responses={201: TokenMade})
+    @transaction.atomic
     def post(self, request: Request) -> Response:
         """Create a token.  Its text is returned only in this response."""
         data = checked(TokenInput(data=request.data))
@@ -152,6 +154,7 @@ class TokenView(PoolView):
         return Response(TokenOutput(self.found(uuid)).data)
 
     @extend_schema(responses={204: None})
+    @transaction.atomic
     def delete(self, _request: Request, uuid: str) -> Response:
         """Revoke it; its open sockets are closed within a second."""
         row = self.found(uuid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -85,12 +86,13 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     if op == "approve" and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     pair = {"signer_tenant": row.signer_tenant, "account": row.account}
-    if op == "approve":
-        account_approve(**pair)
-    else:
-        account_approval_revoke_and_disconnect(**pair)
     after = {"signer": row.signer_tenant.name, "approve": op == "approve"}
-    audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
+    with transaction.atomic():
+        if op == "approve":
+            account_approve(**pair)
+        else:
+            account_approval_revoke_and_disconnect(**pair)
+        audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
     if not getattr(request, "htmx", False):
         return redirect("gateway")
     return render(request, "gateway/_approvals.html", approvals_context(PageData(viewer)))

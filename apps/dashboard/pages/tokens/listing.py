@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -99,8 +100,9 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         back = reverse("tokens")
         ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")
         return confirm_page_render(request, viewer, ask)
-    token_revoke(row)
-    audit_record(principal=viewer, action="token.revoke", target=str(row))
+    with transaction.atomic():
+        token_revoke(row)
+        audit_record(principal=viewer, action="token.revoke", target=str(row))
     return redirect("tokens")
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
@@ -112,6 +113,7 @@ class TokenForm(PageForm):
             raise ValidationError(str(error)) from None
 
 
+@transaction.atomic
 def token_make(viewer: Principal, form: TokenForm) -> str:
     """Make the token that a form asks for; gives its text.  Raises DomainError."""
     sent = form.cleaned_data
