@@ -21,6 +21,7 @@ from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.provers import backup_provers
 from apps.proving.services.attempts import attempt_drop, attempt_host_find, running_attempts_list
 from apps.proving.services.jobs import job_create, proof_window_build
+from apps.proving.services.offers import offer_renew, post_failures_count
 from apps.proving.services.post_updates import post_publish
 from apps.proving.services.retries import failed_try_record, is_due, last_try_epoch_compute, note_record
 from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_detect
@@ -52,8 +53,10 @@ def backup_monitor(post: WindowPost, *, context: ProvingContext) -> None:
     if any(is_unheard(one.work, now=context.now) for one in attempts):
         return  # the job's lease is over: the next sweep frees it
     if any(one.work.state == JobState.READY for one in attempts):
-        if len(attempts) == 2:  # a single attempt may be claimed by any host
+        if len(attempts) == 2:
             _unclaimed_monitor(post, attempts[0], attempts[1], context)
+        else:
+            offer_renew(attempts[0].work, failures=post_failures_count(post), context=context)
     else:
         _claimed_monitor(post, attempts, context)
 

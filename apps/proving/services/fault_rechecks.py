@@ -23,6 +23,7 @@ from apps.proving.services.jobs import (
     proof_check,
     proof_window_build,
 )
+from apps.proving.services.offers import offer_find, offer_renew, post_failures_count
 from apps.proving.services.post_updates import post_publish
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute
 from apps.proving.states import AttemptKind, AttemptState, PostState
@@ -59,6 +60,7 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
     """Prove again with the sectors that an ended check could read; without any, fail the attempt."""
     job = attempt.work
     if job.state not in ENDED and not job_is_lapsed(job, now=context.now):
+        offer_renew(job, failures=post_failures_count(post), context=context)
         return
     back = _readable(post, job)
     if not back:
@@ -133,6 +135,9 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
             ),
             time_sensitive=True,
             now=context.now,
+            offered_to=offer_find(
+                post.miner, numbers=known, failures=post_failures_count(post), context=context
+            ),
         )
         ProofAttempt.objects.create(post=row, kind=AttemptKind.RECHECK, job=job)
     post.refresh_from_db()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -12,13 +11,9 @@ from apps.chain.selectors.status import chain_status_of
 from apps.core.formatting import fil
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message, Sender
-from apps.messages.selectors.recovery import recovery_row
-from apps.miners.selectors.roles import role_is_in_force, roles_of
 from apps.miners.selectors.senders import sender_choose
-from apps.miners.states import RoleKind, Use
-from apps.proving.selectors.provers import provers_online
-from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors.hosts import worker_machine
+from apps.miners.states import Use
+from apps.proving.services.offers import provers_in_charge_list
 from apps.wallets.models import Wallet
 
 if TYPE_CHECKING:
@@ -45,7 +40,7 @@ class Readiness:
 
 def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     """Check what is the same for all deadlines of a miner."""
-    provers = _provers_in_charge(miner, context=context)
+    provers = provers_in_charge_list(miner, context=context)
     unmet = {}
     if not provers:
         unmet["host"] = gettext("no prover assigned to it is connected")
@@ -68,18 +63,6 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     return Readiness(provers, unmet)
 
 
-def _provers_in_charge(miner: Miner, *, context: ProvingContext) -> list[Worker]:
-    """Return the provers that were heard of lately and may prove windows of a miner."""
-    since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
-    provers = provers_online(tenant_id=miner.tenant_id, since=since)
-    roles = list(roles_of(miner).filter(kind=RoleKind.WINDOW))
-    if not roles:
-        return provers
-    restored_at = recovery_row().restored_at
-    held = {role.host for role in roles if role_is_in_force(role, now=context.now, restored_at=restored_at)}
-    return [prover for prover in provers if worker_machine(prover) in held]
-
-
 def _gas_needed(miner: Miner, *, context: ProvingContext) -> int:
     """Return what the next proof may cost: the last one's gas at twice the base fee."""
     last = Message.objects.filter(to=miner.address, kind="window_post", gas_limit__gt=0).order_by(
@@ -96,13 +79,19 @@ def _balance(address: str) -> int | None:
 
 
 def unmet_preconditions_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
-    """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has."""
-    known = {store for prover in readiness.provers for store in prover.stores}
-    missing = sorted(set(deadline.stores) - known)
-    if not missing or not readiness.provers:
+    """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has.
+
+    One host makes a proof of all its sectors: two that have a part of the stores each can make none of it.
+    """
+    lacking = [set(deadline.stores) - set(prover.stores) for prover in readiness.provers]
+    if not lacking or not all(lacking):
         return dict(readiness.unmet)
-    return readiness.unmet | {
-        "store": gettext("no prover assigned to it has the store {missing}").format(
-            missing=", ".join(missing)
+    if missing := set.intersection(*lacking):
+        text = gettext("no prover assigned to it has the store {missing}").format(
+            missing=", ".join(sorted(missing))
         )
-    }
+    else:
+        text = gettext("no prover assigned to it has all of its stores: {stores}").format(
+            stores=", ".join(sorted(deadline.stores))
+        )
+    return readiness.unmet | {"store": text}

@@ -32,6 +32,7 @@ from apps.proving.services.jobs import (
     proof_check,
     proof_window_build,
 )
+from apps.proving.services.offers import has_other_host, offer_find, post_failures_count
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.proof_coverage import proof_order_build, provable_sectors_select, skipped_add
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
@@ -160,6 +161,12 @@ def _job_create(
             window=proof_window_build(post.deadline_index, close_epoch=post.close_epoch, context=context),
             time_sensitive=True,
             now=context.now,
+            offered_to=offer_find(
+                post.miner,
+                numbers={sector.number for sector in order},
+                failures=post_failures_count(post),
+                context=context,
+            ),
         )
         ProofAttempt.objects.create(post=row, kind=AttemptKind.FIRST, job=job)
         row.partitions = partitions
@@ -199,10 +206,12 @@ def _prover_name(job: Job) -> str:
 def _faults_collect(
     post: WindowPost, attempt: ProofAttempt, faults: set[int], context: ProvingContext
 ) -> None:
-    """Leave out the sectors that a host could not read, or wait for the other host if it read none."""
+    """Leave out the sectors that a host could not read; if it read none, another host is asked first."""
     host = _prover_name(attempt.work)
-    if len(running_attempts_list(post)) == 2 and faults >= _is_requested(attempt.work):
-        # The other host still proves: perhaps only this one cannot read the store.
+    if faults >= _is_requested(attempt.work) and (
+        len(running_attempts_list(post)) == 2 or has_other_host(post, job=attempt.work, context=context)
+    ):
+        # Perhaps only this one cannot read the store.
         attempt_fail(
             post,
             attempt=attempt,

@@ -27,6 +27,7 @@ from apps.proving.services.jobs import (
     proof_check,
     proof_window_build,
 )
+from apps.proving.services.offers import offer_find, offer_renew, recovery_failures_count
 from apps.proving.states import RecoveryState
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors import miner as miner_actor
@@ -55,6 +56,12 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
             ),
             time_sensitive=False,
             now=context.now,
+            offered_to=offer_find(
+                recovery.miner,
+                numbers=numbers,
+                failures=recovery_failures_count(recovery),
+                context=context,
+            ),
         )
         Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
     recovery.refresh_from_db()
@@ -121,6 +128,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
         _step(row, "FAIL", context, error="no prover checked the files in time")
         return
     if job.state != JobState.DONE:
+        offer_renew(job, failures=recovery_failures_count(row), context=context)
         return
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
 from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
 from apps.proving.services.jobs import Window, check_job_create, job_create, onchain_sectors_read
+from apps.proving.services.offers import offer_find
 from apps.proving.services.proof_coverage import proof_order_build, provable_sectors_select
 from apps.proving.states import CheckKind, CheckState, PostState
 from apps.users.services.audit import audit_record
@@ -109,6 +111,7 @@ def deadline_dry_run(
                 window=_soon(deadline, window_s, context),
                 time_sensitive=False,
                 now=context.now,
+                offered_to=offer_find(miner, numbers=numbers, failures=Counter(), context=context),
             )
             run.save()
             runs.append(run)

@@ -1,0 +1,213 @@
+"""A proof is offered to hosts that read all of its stores, and to another one after a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.core import clock
+from apps.proving.models import Deadline, Recovery, WindowPost
+from apps.proving.services import recovery_steps
+from apps.proving.services.posts import posts_advance
+from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
+from apps.proving.services.recoveries import recoveries_advance
+from apps.proving.services.recovery_schedule import recoveries_begin
+from apps.proving.states import PostState
+from apps.sectors.hardware import PLANS
+from apps.sectors.models import DAMOCLES, Job, Worker
+from apps.sectors.states import JobState
+from poolsite.wire.job_reports import Level
+from poolsite.wire.jobs import JobKind
+from tests import factories
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.hanging import CHALLENGED, fresh, gives_up, hands_in, prover, taken, takes
+from tests.unit.apps.proving.rescues import NETWORK, faulty, look, miner, post
+from tests.unit.apps.proving.retries import asked, proving, sent, words
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
+
+
+def stored(of: Miner, *stores: str) -> None:
+    """Say where the sectors 1, 2 … lie."""
+    for number, store in enumerate(stores, start=1):
+        factories.sector(of, state="PROVING", number=number, store=store, active=True)
+
+
+def proof_job() -> Job:
+    """The one job of a proof."""
+    return Job.objects.get(kind=JobKind.WINDOW_POST)
+
+
+def moved(row: WindowPost, height: int = CHALLENGED, *, later_s: float = 0) -> WindowPost:
+    """One pass over the proofs."""
+    posts_advance(look(OneDeadline(), height, later_s=later_s))
+    return fresh(row)
+
+
+@pytest.mark.parametrize("stores", [("y", "y"), ("x", "y")])
+def test_a_host_without_all_stores_is_not_asked(stores: tuple[str, str]) -> None:
+    row = proving([0])
+    stored(row.miner, *stores)
+    near, far = prover("near", stores=["x"]), prover("far", stores=["x", "y"])
+
+    moved(row)
+    assert taken(near) is None
+    hands_in(takes(far))
+
+    row = moved(row, 961)
+    assert (row.state, sent(row)) == (PostState.SENT, {0: []})
+
+
+def test_any_host_is_asked_where_none_has_all_stores_or_every_one_has() -> None:
+    row = proving([0])
+    stored(row.miner, "x", "y")
+    prover("first", stores=["x"])
+    prover("second", stores=["y"])
+    moved(row)
+    assert proof_job().offered_to is None
+
+    proof_job().delete()
+    Worker.objects.update(stores=["x", "y"])
+    moved(row)
+    assert proof_job().offered_to is None
+
+
+def test_after_a_failure_another_host_is_asked() -> None:
+    row = proving([0])
+    near, far = prover("near"), prover("far")
+    moved(row)
+    gives_up(takes(near))
+
+    moved(row, CHALLENGED + 1)
+
+    assert taken(near) is None
+    hands_in(takes(far))
+    assert moved(row, 961).state == PostState.SENT
+
+
+def test_a_job_that_a_host_gives_back_goes_to_another() -> None:
+    row = proving([0])
+    near, far = prover("near"), prover("far")
+    moved(row)
+    gives_up(takes(near), Level.TEMPORARY)
+    Job.objects.update(not_before=None)
+
+    moved(row, CHALLENGED + 1)
+
+    assert taken(near) is None
+    assert taken(far) is not None
+
+
+def test_the_host_that_failed_least_is_asked_once_all_have_failed() -> None:
+    row = proving([0])
+    near, far = prover("near"), prover("far")
+    for host in (near, far, near):
+        moved(row)
+        WindowPost.objects.update(try_epoch=None)
+        moved(row)
+        gives_up(takes(host))
+
+    moved(row)
+    WindowPost.objects.update(try_epoch=None)
+    moved(row)
+
+    assert taken(near) is None
+    assert taken(far) is not None
+
+
+def test_a_host_that_can_read_nothing_does_not_decide_alone() -> None:
+    row = proving([0])
+    near, far = prover("near"), prover("far")
+    moved(row)
+    hands_in(takes(near), faults=(1, 2))
+
+    row = moved(row)
+    assert (row.state, row.skipped) == (PostState.PROVING, {})
+    assert words(row) == ["near cannot read any of the sectors"]
+
+    moved(row)
+    hands_in(takes(far), faults=(1, 2))
+    assert moved(row).skipped == {"0": [1, 2]}
+
+
+def test_a_host_that_is_gone_or_does_not_come_is_not_waited_for() -> None:
+    row = proving([0])
+    stored(row.miner, "y", "y")
+    near, far = prover("near", stores=["x"]), prover("far", stores=["y"])
+    moved(row)
+    assert proof_job().offered_to == [far.pk]
+
+    moved(row, CHALLENGED + 2, later_s=2 * NETWORK.epoch_s + 1)
+    assert taken(near) is not None
+
+    Job.objects.filter(pk=proof_job().pk).update(state=JobState.READY, worker=None, offered_to=[far.pk])
+    Worker.objects.filter(pk=far.pk).update(is_paused=True)
+    moved(row, CHALLENGED + 1)
+    assert taken(near) is not None
+
+
+def test_sectors_left_out_are_checked_by_a_host_with_their_store() -> None:
+    row = post(miner(), partitions=[0], skipped={"0": [2]})
+    stored(row.miner, "x", "y")
+    near, far = prover("near", stores=["x"]), prover("far", stores=["x", "y"])
+
+    moved(row)
+
+    assert asked(proof_job()) == {2}
+    assert taken(near) is None
+    assert taken(far) is not None
+
+
+def test_faulty_sectors_are_checked_by_a_host_with_their_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_steps, "proof_check", lambda _job: None)
+    of = miner()
+    faulty(of)
+    stored(of, "y", "y")
+    near, far = prover("near", stores=["x"]), prover("far", stores=["y"])
+
+    recoveries_begin(of, context=look(OneDeadline()))
+    assert taken(near) is None
+    recoveries_advance(look(OneDeadline(), later_s=2 * NETWORK.epoch_s + 1))
+    assert proof_job().offered_to is None, "nobody came for it"
+
+    hands_in(takes(far))
+    recoveries_advance(look(OneDeadline(), 962))
+    assert Recovery.objects.get().state == "SENT"
+
+
+def test_damocles_workers_that_prove_are_asked_too() -> None:
+    row = proving([0])
+    stored(row.miner, "y", "y")
+    prover("near", stores=["x"])
+    plans = {PLANS: {str(JobKind.WINDOW_POST): clock.now().timestamp()}}
+    other = factories.worker("damocles", kinds=[DAMOCLES], hardware=plans)
+    factories.worker("sealing only", kinds=[DAMOCLES])
+
+    moved(row)
+
+    assert proof_job().offered_to == [other.pk]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "text"),
+    [
+        ([["x"], ["x", "y"]], None),
+        ([["x"]], "no prover assigned to it has the store y"),
+        ([["x"], ["y"]], "no prover assigned to it has all of its stores: x, y"),
+    ],
+)
+def test_stores_of_a_window_are_there_if_one_host_has_them_all(
+    hosts: list[list[str]], text: str | None
+) -> None:
+    of = miner()
+    for number, stores in enumerate(hosts):
+        prover(f"p{number}", stores=stores)
+    Deadline.objects.update(stores=["x", "y"])
+
+    readiness = readiness_check(of, context=look(OneDeadline()))
+
+    assert unmet_preconditions_find(Deadline.objects.get(), readiness=readiness).get("store") == text
