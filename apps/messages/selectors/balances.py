@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from django.db.models import ExpressionWrapper, F, Sum
 
 from apps.core.fields import AttoFilField
-from apps.messages.models import Message
-from apps.messages.states import MessageState
+from apps.messages.models import Message, Sender
+from apps.messages.states import MessageState, SenderState
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import balances_of as wallet_balances_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-
-    from apps.messages.models import Sender
 
 
 def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
@@ -33,11 +31,14 @@ def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
 
 
 def balances_free(addresses: Collection[str]) -> dict[str, int | None]:
-    """Return the balances of those of these addresses that are wallets, less what is in flight may take.
+    """Return the balances of those of these wallets that may send, less what is in flight may take.
 
-    None where none was read yet.  What waits without a nonce is not counted: there may be any number of it.
+    An address that was stopped is left out.  None where none was read yet.  What waits without a nonce is not
+    counted: there may be any number of it.
     """
     flight = spend_open(addresses, states=[MessageState.FILLED])
+    stopped = Sender.objects.filter(address__in=addresses, state=SenderState.FORBIDDEN)
+    addresses = set(addresses).difference(stopped.values_list("address", flat=True))
     return {
         address: None if balance is None else balance - flight.get(address, 0)
         for address, balance in wallet_balances_of(addresses).items()

@@ -73,27 +73,48 @@ def sender_choose(
     balances: Mapping[str, int | None] | None = None,
     granted: Collection[tuple[int, str]] | None = None,
 ) -> Sending:
-    """Return the address that sends for a use: the first with good funds, else the richest.
-
-    Good funds are GOOD_FUNDS above `needed`, the attoFIL that the message carries, beside all that is in
-    flight from the address.
-    Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
-    the worker, then the owner; of these only those that may send for the miner and that a signer holds.
-    Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
-    in random order); damocles-manager/modules/address/sender_selector.go, which takes the richest.
+    """Return the address that sends for a use: the first of `senders_able`.
 
     Who asks for many miners reads the balances and grants of all their addresses before.
     """
     order = miner_senders(miner, use)
     if balances is None:
         balances = balances_free(order)
+    able = senders_able(miner, use, needed=needed, balances=balances, granted=granted)
+    if not able:
+        return Sending(miner.worker, gettext("no signer holds an address of the miner that may send"))
+    if _is_funded(balances[able[0]], needed):
+        return Sending(able[0], gettext("first funded address for {use}").format(use=use.label.lower()))
+    return Sending(able[0], gettext("no address is well funded; this one has the highest balance"))
+
+
+def senders_able(
+    miner: Miner,
+    use: Use,
+    *,
+    needed: int = 0,
+    balances: Mapping[str, int | None] | None = None,
+    granted: Collection[tuple[int, str]] | None = None,
+) -> list[str]:
+    """Return the addresses that can send for a use: those with good funds in their order, then the richest.
+
+    Good funds are GOOD_FUNDS above `needed`, the attoFIL that the message carries, beside all that is in
+    flight from the address.
+    Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
+    the worker, then the owner; of these only those that may send for the miner, that a signer holds and that
+    nobody has stopped.
+    Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
+    in random order); damocles-manager/modules/address/sender_selector.go, which takes the richest.
+    """
+    order = miner_senders(miner, use)
+    known = balances_free(order) if balances is None else balances
     if granted is None:
         granted = senders_granted([miner.tenant_id], order)
-    held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]
-    for address in held:
-        if (balances[address] or 0) >= needed + GOOD_FUNDS:
-            return Sending(address, gettext("first funded address for {use}").format(use=use.label.lower()))
-    if held:
-        richest = max(held, key=lambda address: balances[address] or 0)
-        return Sending(richest, gettext("no address is well funded; this one has the highest balance"))
-    return Sending(miner.worker, gettext("no signer holds any of the miner's addresses"))
+    held = [address for address in order if address in known and (miner.tenant_id, address) in granted]
+    funded = [address for address in held if _is_funded(known[address], needed)]
+    poor = [address for address in held if address not in funded]
+    return [*funded, *sorted(poor, key=lambda address: -(known[address] or 0))]
+
+
+def _is_funded(balance: int | None, needed: int) -> bool:
+    return (balance or 0) >= needed + GOOD_FUNDS

@@ -147,12 +147,13 @@ def post_move(post: WindowPost, *, message: Message | None, context: ProvingCont
         if not _may_have_landed(post, message):
             _close(post, context)
         return
+    sender = ""
     if post.state == PostState.SENT and message is not None:
-        stuck_message_handle(post, message=message, context=context)
-    _go_on(post, context)
+        sender = stuck_message_handle(post, message=message, context=context)
+    _go_on(post, context, sender=sender)
 
 
-def _go_on(post: WindowPost, context: ProvingContext) -> None:
+def _go_on(post: WindowPost, context: ProvingContext, *, sender: str) -> None:
     """Prove and send while there is time left in the window."""
     if (
         post.state == PostState.NOTHING
@@ -168,7 +169,7 @@ def _go_on(post: WindowPost, context: ProvingContext) -> None:
     if post.state == PostState.PROVED:
         faults_recheck(post, context=context)
         if post.state == PostState.PROVED:
-            post_submit(post, context=context)
+            post_submit(post, context=context, sender=sender)
         if post.state == PostState.PROVING:  # sectors are back, or the chain has a part of it
             post_prove(post, context=context)
 

@@ -11,6 +11,7 @@ from apps.chain.selectors.status import chain_status_of
 from apps.core.formatting import fil
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message, Sender
+from apps.messages.states import SenderState
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.services.offers import provers_in_charge_list
@@ -55,10 +56,12 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     status = chain_status_of(context.head, network=context.network, at=context.now)
     if status is not None and status.tone != "ok":
         unmet["head"] = gettext("{word} for {old_s:.0f} s").format(word=status.word, old_s=status.old_s)
-    gap = Sender.objects.filter(address=sender).exclude(gap_nonce=None).values_list("gap_nonce", flat=True)
-    if gap:
+    row = Sender.objects.filter(address=sender).first()
+    if row is not None and row.state == SenderState.FORBIDDEN:
+        unmet["sender"] = gettext("{sender} is stopped").format(sender=sender)
+    if row is not None and row.gap_nonce is not None:
         unmet["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages are blocked").format(
-            sender=sender, gap=gap[0]
+            sender=sender, gap=row.gap_nonce
         )
     return Readiness(provers, unmet)
 

@@ -16,11 +16,12 @@ from django.utils.translation import gettext
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
+from apps.messages.models import Message
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
-from apps.miners.selectors.senders import sender_choose
+from apps.miners.selectors.senders import sender_choose, senders_able
 from apps.miners.states import Use
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
@@ -36,7 +37,6 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag
 
 if TYPE_CHECKING:
-    from apps.messages.models import Message
     from apps.proving.models import WindowPost
     from apps.proving.services.proving_context import ProvingContext
 
@@ -44,17 +44,20 @@ log = structlog.get_logger(__name__)
 
 ESTIMATES_MAX: Final = 3
 """Heads on which the node may refuse a message in advance before its proof is made again."""
-OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.STOPPED, Wait.POLICY, Wait.DAILY_BUDGET)
+OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
 """What another sender may not lack."""
+SENDER_EPOCHS: Final = 3
+"""An address is tried again when the one after it has waited for so long and all have been tried."""
 NO_PROOF: Final[dict[str, Any]] = {"proof": None, "skipped": {}}
 """Columns of a proof that is made from the beginning: every sector is read again."""
 
 
-def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
+def post_submit(post: WindowPost, *, context: ProvingContext, sender: str = "") -> None:
     """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless.
 
     Where a kill came between push and note, sender or chain may be others now: then the message that was
     pushed is the one that is followed.  A proof that leaves out sectors waits for them for a while.
+    `sender` is another address than the chosen one, after a message that this one could not send.
     """
     if context.head.height < post.open_epoch + context.network.confidences.submit or may_wait(
         post, context=context
@@ -70,7 +73,7 @@ def post_submit(post: WindowPost, *, context: ProvingContext) -> None:
             principal=miner_principal(post.miner),
             id=message_id,
             to=post.miner.address,
-            from_=sender_choose(post.miner, Use.POST).address,
+            from_=sender or sender_choose(post.miner, Use.POST).address,
             method=miner_actor.Method.SUBMIT_WINDOWED_POST,
             params=submit_params_encode(post, commit=commit),
             kind="window_post",
@@ -147,14 +150,15 @@ def is_outdated(post: WindowPost, *, message: Message, context: ProvingContext) 
     return submit_params_encode(post, commit=commit_draw(post, context=context)) != bytes(message.params)
 
 
-def stuck_message_handle(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
+def stuck_message_handle(post: WindowPost, *, message: Message, context: ProvingContext) -> str:
     """Cancel a message without a nonce that cannot land, and move the proof on by what the chain has.
 
+    Returns the address that sends the proof instead, if it is another one.
     Raises WrongState or LostRace if it was signed this moment.
     """
     if message.state != MessageState.UNFILLED:
-        return
-    reason, event, data = "", "RESEND", {}
+        return ""
+    reason, event, data, sender = "", "RESEND", {}, ""
     if message.tenant_id != post.miner.tenant_id:
         # The message waits for the old tenant's signer or funds; the new tenant sends its own.
         reason = "the miner was transferred"
@@ -170,17 +174,37 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
                 "AGAIN",
             )
             data = {**NO_PROOF, **retry_schedule(post, context=context)}
-    elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
-        reason = gettext("sending from another address: {error}").format(
-            error=message.error or message.get_wait_display()
-        )
+    elif sender := _other_sender_choose(post, message=message, context=context):
+        why = message.get_wait_display() if message.wait in OTHER_SENDER else gettext("its sender is stopped")
+        reason = gettext("sending from another address: {error}").format(error=message.error or why)
     if not reason:
-        return
+        return ""
     message_withdraw(message, reason=reason, now=context.now)
     note_record(post, context=context, text=reason, is_error=event != "LAND")
     error = "" if event == "LAND" else reason[:2000]
     advance(post, event, error=error, updated_at=context.now, **data)
     post_publish(post)
+    return sender
+
+
+def _other_sender_choose(post: WindowPost, *, message: Message, context: ProvingContext) -> str:
+    """Return which other address is to send a proof whose message its sender does not get out; empty: none.
+
+    Each address that can send is tried once before the first one is again.
+    """
+    waits = context.head.height - (post.sent_height or 0)
+    if waits < 1 and message.wait not in OTHER_SENDER:
+        return ""  # it may be signed this moment
+    able = senders_able(post.miner, Use.POST)
+    if message.from_addr in able and message.wait not in OTHER_SENDER:
+        return ""
+    pushed = [f"post:{post.uuid}:{number}" for number in range(post.messages_sent)]
+    withdrawn = Message.objects.filter(pk__in=pushed, state=MessageState.FAILED, nonce=None)
+    tried = {message.from_addr, *withdrawn.values_list("from_addr", flat=True)}
+    untried = [address for address in able if address not in tried]
+    if not untried and waits >= SENDER_EPOCHS:
+        untried = [address for address in able if address != message.from_addr]
+    return untried[0] if untried else ""
 
 
 def message_follow(post: WindowPost, *, message: Message, context: ProvingContext) -> None:

@@ -22,6 +22,7 @@ PRECONDITIONS: Final = {
     "host": "Prover connected",
     "store": "Stores reachable",
     "signer": "Signer connected",
+    "sender": "Sender not stopped",
     "balance": "Balance covers gas",
     "head": "Chain head up to date",
     "nonce": "No nonce gap",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from apps.messages.states import SenderState
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors.miners import miner_get, miners_visible
-from apps.miners.selectors.senders import sender_choose
+from apps.miners.selectors.senders import sender_choose, senders_able
 from apps.miners.states import Use
 from apps.users.principals import SYSTEM
+from apps.wallets.models import Wallet
 from tests import factories
 from tests.people import principal
 
@@ -62,6 +64,21 @@ def test_what_is_in_flight_from_an_address_does_not_count(state: str, sender: st
     factories.message(from_addr=WORKER, state=state, value=4 * factories.FIL + factories.FIL * 19 // 20)
 
     assert sender_choose(row, Use.POST).address == sender
+
+
+def test_a_stopped_address_is_passed_over() -> None:
+    row = miner(worker=5, owner=2)
+    factories.sender(WORKER, state=SenderState.FORBIDDEN)
+
+    assert sender_choose(row, Use.POST).address == OWNER
+
+
+def test_those_with_good_funds_can_send_in_their_order_then_the_richest() -> None:
+    row = miner(owner=0, worker=5, control=0, spare=2)
+    Wallet.objects.filter(address=OWNER).update(balance=7)
+
+    assert senders_able(row, Use.POST) == [SPARE, WORKER, OWNER, CONTROL]
+    assert senders_able(row, Use.POST, needed=3 * factories.FIL) == [WORKER, SPARE, OWNER, CONTROL]
 
 
 def test_among_poor_ones_the_richest_is_taken() -> None:

@@ -32,7 +32,8 @@ def look(chain: OneDeadline, height: int = 961, *, later_s: float = 0) -> Provin
 
 def miner(**data: Any) -> Miner:
     """A miner whose first window is open at 961, with a wallet to send from."""
-    row = factories.miner(proving_period_start=OPEN, worker=factories.wallet().address, **data)
+    worker = data.pop("worker", "") or factories.wallet().address
+    row = factories.miner(proving_period_start=OPEN, worker=worker, **data)
     factories.deadline(row, live=2)
     return row
 

@@ -11,6 +11,7 @@ import pytest
 from apps.core.clock import now
 from apps.gateway.models import SignerKey
 from apps.messages.models import Sender
+from apps.messages.states import SenderState
 from apps.proving.models import Deadline, ProofAttempt
 from apps.proving.services.forecast import forecasts_measure
 from apps.proving.services.miss_probability import (
@@ -161,7 +162,9 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
 
     Sender.objects.update_or_create(address=of.worker, defaults={"gap_nonce": 7})
     assert lacking(of) == {"nonce"}
-    Sender.objects.update(gap_nonce=None)
+    Sender.objects.update(gap_nonce=None, state=SenderState.FORBIDDEN)
+    assert lacking(of) == {"sender"}
+    Sender.objects.update(state=SenderState.ALIVE)
 
     late = replace(look(OneDeadline()), now=now() + timedelta(seconds=20))
     assert set(

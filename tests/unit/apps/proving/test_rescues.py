@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.messages.models import Message, Tracker
-from apps.messages.states import MessageState, Wait
+from apps.messages.models import Message, Sender, Tracker
+from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.proving.services import proofs, submissions
@@ -161,6 +161,62 @@ def test_message_of_another_branch_is_remade_in_the_window() -> None:
     first.refresh_from_db()
     assert (first.state, row.state, row.messages_sent) == (MessageState.FAILED, PostState.SENT, 2)
     assert chain.tickets in bytes(Message.objects.get(pk=row.message_id).params)
+
+
+def senders(control: int = 5, worker: int = 50) -> tuple[Miner, str, str]:
+    """A miner with a control address and a worker that hold so many FIL."""
+    addresses = [factories.wallet(balance=fil * factories.FIL).address for fil in (control, worker)]
+    return miner(control=addresses[:1], worker=addresses[1]), *addresses
+
+
+def sent_from(row: WindowPost) -> list[str]:
+    """The senders of a proof's messages, the first message first."""
+    ids = [f"post:{row.uuid}:{number}" for number in range(row.messages_sent)]
+    return [Message.objects.get(pk=one).from_addr for one in ids]
+
+
+@pytest.mark.parametrize("wait", [Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET])
+def test_a_proof_that_its_sender_does_not_get_out_is_sent_by_another(wait: Wait) -> None:
+    of, control, worker = senders()
+    row = post(of)
+    for height in (961, 962):
+        posts_advance(look(OneDeadline(), height))
+        row.refresh_from_db()
+        Message.objects.filter(pk=row.message_id).update(wait=wait)
+    assert sent_from(row) == [control, worker]
+
+    for height in (963, 964):
+        posts_advance(look(OneDeadline(), height))
+    row.refresh_from_db()
+    assert sent_from(row) == [control, worker], "all have been tried"
+    posts_advance(look(OneDeadline(), 965))
+    row.refresh_from_db()
+    assert sent_from(row) == [control, worker, control]
+    assert Message.objects.filter(state=MessageState.UNFILLED).count() == 1
+
+
+def test_a_stopped_sender_sends_no_proof() -> None:
+    of, control, worker = senders()
+    row = post(of)
+    posts_advance(look(OneDeadline(), 961))
+    Sender.objects.filter(address=control).update(state=SenderState.FORBIDDEN)
+
+    posts_advance(look(OneDeadline(), 962))
+
+    row.refresh_from_db()
+    assert sent_from(row) == [control, worker]
+    assert row.error == "sending from another address: its sender is stopped"
+
+
+def test_a_proof_without_a_nonce_stays_with_a_sender_that_can_send() -> None:
+    of, control, _worker = senders()
+    row = post(of)
+
+    for height in range(961, 967):
+        posts_advance(look(OneDeadline(), height))
+
+    row.refresh_from_db()
+    assert sent_from(row) == [control]
 
 
 @pytest.mark.parametrize(("tracked", "state"), [(CLOSE - 1, PostState.SENT), (CLOSE, PostState.MISSED)])
