@@ -12,11 +12,13 @@ from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdTaken
+from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.proving.services.other_senders import other_sender_choose, other_sender_reason
 from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
@@ -31,16 +33,26 @@ ENDED: Final = (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED)
 
 
 def declaration_push(
-    row: Recovery | FaultDeclaration, *, prefix: str, kind: str, method: int, params: bytes, value: int = 0
+    row: Recovery | FaultDeclaration,
+    *,
+    prefix: str,
+    kind: str,
+    method: int,
+    params: bytes,
+    value: int = 0,
+    sender: str = "",
 ) -> str:
-    """Push the declaration and return its id; empty if it could not be, and then the row says why."""
+    """Push the declaration and return its id; empty if it could not be, and then the row says why.
+
+    `sender` is another address than the chosen one.
+    """
     message_id = f"{prefix}:{row.uuid}:{row.messages_sent}"
     try:
         message_push(
             principal=miner_principal(row.miner),
             id=message_id,
             to=row.miner.address,
-            from_=sender_choose(row.miner, Use.POST).address,
+            from_=sender or sender_choose(row.miner, Use.POST, needed=value).address,
             value=value,
             method=method,
             params=params,
@@ -70,6 +82,43 @@ def declaration_outcome_resolve(
     return "RESEND", (
         message.error or gettext("the message was {state}").format(state=message.state.lower())
     )[:2000]
+
+
+def declaration_withdraw(
+    row: Recovery | FaultDeclaration,
+    *,
+    message: Message,
+    prefix: str,
+    context: ProvingContext,
+    value: int = 0,
+) -> tuple[str, str]:
+    """Withdraw a message without a nonce that cannot land; returns why, and another address for the next one.
+
+    `value` is what a message must carry now.  The reason is empty if the message was left as it is.
+    Raises WrongState or LostRace if it was signed this moment.
+    """
+    reason = sender = ""
+    if message.state != MessageState.UNFILLED:
+        return "", ""
+    if message.tenant_id != row.miner.tenant_id:
+        # The message waits for the old tenant's signer or funds; the new tenant sends its own.
+        reason = gettext("the miner was transferred")
+    elif message.wait in (Wait.FUNDS, Wait.ESTIMATE) and message.value != value:
+        reason = gettext("the miner's debt has changed")
+    else:
+        pushed = [f"{prefix}:{row.uuid}:{number}" for number in range(row.messages_sent)]
+        height = context.head.height
+        sender = other_sender_choose(
+            message,
+            miner=row.miner,
+            pushed=pushed,
+            waits=height - (message.pushed_height or height),
+            needed=value,
+        )
+        reason = other_sender_reason(message) if sender else ""
+    if reason:
+        message_withdraw(message, reason=reason, now=context.now)
+    return reason, sender
 
 
 def declaration_may_have_landed(

@@ -30,6 +30,7 @@ from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
     declaration_outcome_resolve,
     declaration_push,
+    declaration_withdraw,
 )
 from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
 from poolsite.filecoin.actors import miner as miner_actor
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from apps.proving.services.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
+
+PREFIX: Final = "faults"
+"""Of the ids of its messages."""
 
 
 def declarations_begin(context: ProvingContext) -> None:
@@ -167,17 +171,29 @@ def declaration_move(row: FaultDeclaration, *, message: Message | None, context:
         if not declaration_may_have_landed(row, message=message, context=context):
             _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
         return
+    sender = _stuck_withdraw(row, message, context)
     if row.state == DeclarationState.DECIDED:
-        _declare(row, context)
+        _declare(row, context, sender=sender)
 
 
-def _declare(row: FaultDeclaration, context: ProvingContext) -> None:
+def _stuck_withdraw(row: FaultDeclaration, message: Message | None, context: ProvingContext) -> str:
+    """Withdraw a declaration that cannot land as it is; returns which other address sends the next one."""
+    if row.state != DeclarationState.SENT or message is None:
+        return ""
+    reason, sender = declaration_withdraw(row, message=message, prefix=PREFIX, context=context)
+    if reason:
+        _step(row, "RESEND", context, error=reason)
+    return sender
+
+
+def _declare(row: FaultDeclaration, context: ProvingContext, *, sender: str) -> None:
     sectors = PartitionSectors(
         deadline=row.deadline_index, partition=row.partition_index, sectors=bitfield_of(row.sectors)
     )
     message_id = declaration_push(
         row,
-        prefix="faults",
+        prefix=PREFIX,
+        sender=sender,
         kind="declare_faults",
         method=miner_actor.Method.DECLARE_FAULTS,
         params=to_cbor(DeclareFaultsParams(faults=(sectors,))),

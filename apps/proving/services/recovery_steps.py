@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -16,6 +16,7 @@ from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
     declaration_outcome_resolve,
     declaration_push,
+    declaration_withdraw,
 )
 from apps.proving.services.jobs import (
     BadProof,
@@ -38,6 +39,9 @@ from poolsite.filecoin.codec import to_cbor
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.proving.services.proving_context import ProvingContext
+
+PREFIX: Final = "recover"
+"""Of its messages' ids."""
 
 
 def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
@@ -71,14 +75,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
 def recovery_move(row: Recovery, *, message: Message | None, context: ProvingContext) -> None:
     """Advance one recovery by a step.  Raises NodeUnavailable, NodeRefused, LostRace."""
     if row.state == RecoveryState.LANDED:
-        if message is not None and message.state == MessageState.FILLED:
-            _step(row, "REVERT", context)
-        elif context.head.height >= row.open_epoch + context.network.proving.window:
-            # The window is over: if its proof has landed the sectors are good, else they are faulty again.
-            if _is_recovered(row):
-                _step(row, "DONE", context, error="")
-            else:
-                _step(row, "FAIL", context, error="not proved in the window")
+        _landed_move(row, message, context)
         return
     if row.state == RecoveryState.SENT and message is not None and _follow(row, message, context):
         return
@@ -89,10 +86,34 @@ def recovery_move(row: Recovery, *, message: Message | None, context: ProvingCon
         job_strip(row.job)
         _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
         return
+    sender = _stuck_withdraw(row, message, context)
     if row.state == RecoveryState.CHECKING:
         _check_collect(row, context)
     if row.state == RecoveryState.GOOD:
-        _declare(row, context)
+        _declare(row, context, sender=sender)
+
+
+def _landed_move(row: Recovery, message: Message | None, context: ProvingContext) -> None:
+    if message is not None and message.state == MessageState.FILLED:
+        _step(row, "REVERT", context)
+    elif context.head.height >= row.open_epoch + context.network.proving.window:
+        # The window is over: if its proof has landed the sectors are good, else they are faulty again.
+        if _is_recovered(row):
+            _step(row, "DONE", context, error="")
+        else:
+            _step(row, "FAIL", context, error="not proved in the window")
+
+
+def _stuck_withdraw(row: Recovery, message: Message | None, context: ProvingContext) -> str:
+    """Withdraw a declaration that cannot land as it is; returns which other address sends the next one."""
+    if row.state != RecoveryState.SENT or message is None:
+        return ""
+    reason, sender = declaration_withdraw(
+        row, message=message, prefix=PREFIX, value=_debt_due(row), context=context
+    )
+    if reason:
+        _step(row, "RESEND", context, error=reason)
+    return sender
 
 
 def _is_recovered(row: Recovery) -> bool:
@@ -148,7 +169,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     job_strip(job)
 
 
-def _declare(row: Recovery, context: ProvingContext) -> None:
+def _declare(row: Recovery, context: ProvingContext, *, sender: str) -> None:
     """Push DeclareFaultsRecovered; the first of a miner in debt has to bring the debt with it."""
     params = to_cbor(
         DeclareFaultsRecoveredParams(
@@ -163,22 +184,24 @@ def _declare(row: Recovery, context: ProvingContext) -> None:
     )
     message_id = declaration_push(
         row,
-        prefix="recover",
+        prefix=PREFIX,
         kind="recover",
         method=miner_actor.Method.DECLARE_FAULTS_RECOVERED,
         params=params,
-        value=0 if _is_debt_sent(row) else max(row.miner.fee_debt, 0),
+        value=_debt_due(row),
+        sender=sender,
     )
     if message_id:
         _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
 
 
-def _is_debt_sent(row: Recovery) -> bool:
-    """Return whether another recovery's message brings the miner's debt already."""
+def _debt_due(row: Recovery) -> int:
+    """Return what a recovery's message must bring, in attoFIL: nothing if another one brings the debt."""
     sent = Recovery.objects.filter(miner=row.miner, state=RecoveryState.SENT).exclude(pk=row.pk)
     messages = messages_by_ids(sent.exclude(message_id="").values_list("message_id", flat=True))
     open_ = (MessageState.UNFILLED, MessageState.FILLED)
-    return any(one.state in open_ and one.value > 0 for one in messages.values())
+    is_sent = any(one.state in open_ and one.value > 0 for one in messages.values())
+    return 0 if is_sent else max(int(row.miner.fee_debt), 0)
 
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:

@@ -16,15 +16,15 @@ from django.utils.translation import gettext
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
-from apps.messages.models import Message
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
-from apps.miners.selectors.senders import sender_choose, senders_able
+from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
+from apps.proving.services.other_senders import other_sender_choose, other_sender_reason
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import note_record, retry_schedule
 from apps.sectors.proof_forms import proof_form_check
@@ -37,6 +37,7 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag
 
 if TYPE_CHECKING:
+    from apps.messages.models import Message
     from apps.proving.models import WindowPost
     from apps.proving.services.proving_context import ProvingContext
 
@@ -44,10 +45,6 @@ log = structlog.get_logger(__name__)
 
 ESTIMATES_MAX: Final = 3
 """Heads on which the node may refuse a message in advance before its proof is made again."""
-OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
-"""What another sender may not lack."""
-SENDER_EPOCHS: Final = 3
-"""An address is tried again when the one after it has waited for so long and all have been tried."""
 NO_PROOF: Final[dict[str, Any]] = {"proof": None, "skipped": {}}
 """Columns of a proof that is made from the beginning: every sector is read again."""
 
@@ -174,9 +171,11 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
                 "AGAIN",
             )
             data = {**NO_PROOF, **retry_schedule(post, context=context)}
-    elif sender := _other_sender_choose(post, message=message, context=context):
-        why = message.get_wait_display() if message.wait in OTHER_SENDER else gettext("its sender is stopped")
-        reason = gettext("sending from another address: {error}").format(error=message.error or why)
+    else:
+        pushed = [f"post:{post.uuid}:{number}" for number in range(post.messages_sent)]
+        waits = context.head.height - (post.sent_height or 0)
+        sender = other_sender_choose(message, miner=post.miner, pushed=pushed, waits=waits)
+        reason = other_sender_reason(message) if sender else ""
     if not reason:
         return ""
     message_withdraw(message, reason=reason, now=context.now)
@@ -185,26 +184,6 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
     advance(post, event, error=error, updated_at=context.now, **data)
     post_publish(post)
     return sender
-
-
-def _other_sender_choose(post: WindowPost, *, message: Message, context: ProvingContext) -> str:
-    """Return which other address is to send a proof whose message its sender does not get out; empty: none.
-
-    Each address that can send is tried once before the first one is again.
-    """
-    waits = context.head.height - (post.sent_height or 0)
-    if waits < 1 and message.wait not in OTHER_SENDER:
-        return ""  # it may be signed this moment
-    able = senders_able(post.miner, Use.POST)
-    if message.from_addr in able and message.wait not in OTHER_SENDER:
-        return ""
-    pushed = [f"post:{post.uuid}:{number}" for number in range(post.messages_sent)]
-    withdrawn = Message.objects.filter(pk__in=pushed, state=MessageState.FAILED, nonce=None)
-    tried = {message.from_addr, *withdrawn.values_list("from_addr", flat=True)}
-    untried = [address for address in able if address not in tried]
-    if not untried and waits >= SENDER_EPOCHS:
-        untried = [address for address in able if address != message.from_addr]
-    return untried[0] if untried else ""
 
 
 def message_follow(post: WindowPost, *, message: Message, context: ProvingContext) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 from apps.proving.models import CheckRun, Deadline, FaultDeclaration, Partition, SectorCheck, WindowPost
 from apps.proving.services import fault_declarations
 from apps.proving.services.check_results import checks_collect, proof_results_store
@@ -356,6 +356,17 @@ def test_each_partition_has_its_message() -> None:
 
 
 # What becomes of a declaration
+
+
+def test_a_declaration_that_its_sender_does_not_get_out_is_sent_by_another() -> None:
+    first, second = (factories.wallet(balance=5 * factories.FIL).address for _ in range(2))
+    waiting(control=[first], worker=second)
+    known_bad(checker())
+    passed(AGAIN)
+    Message.objects.update(wait=Wait.POLICY)
+
+    assert passed(AGAIN + 1) == [DeclarationState.SENT]
+    assert dict(Message.objects.values_list("from_addr", "state")) == {first: "FAILED", second: "UNFILLED"}
 
 
 @pytest.mark.parametrize(

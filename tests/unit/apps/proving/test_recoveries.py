@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from unittest.mock import Mock
 
 import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, Partition, ProofAttempt, Recovery
 from apps.proving.selectors.faults import miners_faulty
 from apps.proving.services import recoveries, recovery_steps
@@ -22,17 +23,16 @@ from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.states import AttemptKind, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
+from apps.users.services.grants import signer_grant
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
+from tests.people import tenant
 from tests.unit.apps.core.locks import elsewhere
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import NETWORK, faulty, look, miner, post
 from tests.unit.apps.proving.retries import asked, done, failed
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 
@@ -348,6 +348,65 @@ def test_debt_goes_with_one_of_the_messages_that_are_on_their_way() -> None:
     recoveries_advance(look(OneDeadline(), 963))
     first.refresh_from_db()
     assert Message.objects.get(pk=first.message_id).value == 5, "nothing on its way brings it any more"
+
+
+def test_debt_is_paid_by_an_address_that_has_it() -> None:
+    control, worker = (factories.wallet(balance=fil * factories.FIL).address for fil in (1, 50))
+    _, row = begun(fee_debt=5 * factories.FIL, control=[control], worker=worker)
+    done(row.job)
+
+    message = Message.objects.get(pk=advanced().message_id)
+
+    assert (message.from_addr, message.value) == (worker, 5 * factories.FIL)
+
+
+@pytest.mark.parametrize(
+    ("message", "miners", "words"),
+    [
+        ({"wait": Wait.ESTIMATE}, {"fee_debt": 9}, "the miner's debt has changed"),
+        ({"wait": Wait.FUNDS}, {"fee_debt": 9}, "the miner's debt has changed"),
+        ({}, {"tenant": "bob"}, "the miner was transferred"),
+    ],
+)
+def test_a_declaration_that_cannot_land_is_sent_anew(
+    message: dict[str, Any], miners: dict[str, Any], words: str
+) -> None:
+    of, row = begun(fee_debt=5)
+    done(row.job)
+    row = advanced()
+    message_is(row, MessageState.UNFILLED, **message)
+    if "tenant" in miners:
+        signer_grant(tenant=tenant("bob"), address=of.worker)
+        miners = {"tenant": tenant("bob")}
+    Miner.objects.update(**miners)
+
+    row = advanced(962)
+
+    first = Message.objects.get(push_id=f"recover:{row.uuid}:0")
+    second = Message.objects.get(pk=row.message_id)
+    of.refresh_from_db()
+    assert (first.state, first.error, row.state) == (MessageState.FAILED, words, RecoveryState.SENT)
+    assert (second.value, second.tenant) == (of.fee_debt, of.tenant)
+
+
+@pytest.mark.parametrize("wait", [Wait.NEXT_HEAD, Wait.ESTIMATE, Wait.FUNDS])
+def test_a_declaration_that_may_land_is_left(wait: Wait) -> None:
+    _, row = begun(fee_debt=5)
+    done(row.job)
+    message_is(advanced(), MessageState.UNFILLED, wait=wait)
+
+    assert advanced(962).messages_sent == 1
+
+
+@pytest.mark.parametrize("wait", [Wait.POLICY, Wait.FUNDS])
+def test_a_declaration_that_its_sender_does_not_get_out_is_sent_by_another(wait: Wait) -> None:
+    control, worker = (factories.wallet(balance=5 * factories.FIL).address for _ in range(2))
+    _, row = begun(control=[control], worker=worker)
+    done(row.job)
+    row = advanced()
+    message_is(row, MessageState.UNFILLED, wait=wait)
+
+    assert Message.objects.get(pk=advanced(962).message_id).from_addr == worker
 
 
 def test_a_pass_moves_nothing_of_a_miner_that_another_moves(monkeypatch: pytest.MonkeyPatch) -> None:

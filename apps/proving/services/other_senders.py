@@ -1,0 +1,48 @@
+"""Another address for a proof or a declaration whose message its sender does not get out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
+from apps.miners.selectors.senders import senders_able
+from apps.miners.states import Use
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+
+LACKS: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
+"""What another sender may not lack."""
+TURN_EPOCHS: Final = 3
+"""When all have been tried, the next one is after so long."""
+
+
+def other_sender_choose(
+    message: Message, *, miner: Miner, pushed: Sequence[str], waits: int, needed: int = 0
+) -> str:
+    """Return which other address is to send a message that has no nonce after `waits` epochs; empty: none.
+
+    `pushed` are the ids of all messages for the same, `needed` is the attoFIL that it carries.
+    """
+    if waits < 1 and message.wait not in LACKS:
+        return ""  # it may be signed this moment
+    able = senders_able(miner, Use.POST, needed=needed)
+    if message.from_addr in able and message.wait not in LACKS:
+        return ""
+    withdrawn = Message.objects.filter(pk__in=pushed, state=MessageState.FAILED, nonce=None)
+    tried = {message.from_addr, *withdrawn.values_list("from_addr", flat=True)}
+    others = [address for address in able if address not in tried]
+    if not others and waits >= TURN_EPOCHS:
+        others = [address for address in able if address != message.from_addr]
+    return others[0] if others else ""
+
+
+def other_sender_reason(message: Message) -> str:
+    """Return why a message is sent from another address."""
+    why = message.get_wait_display() if message.wait in LACKS else gettext("its sender is stopped")
+    return gettext("sending from another address: {error}").format(error=message.error or why)
