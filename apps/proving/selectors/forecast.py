@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from apps.proving.models import Deadline, WindowPost
 
 
+LATE_EPOCHS: Final = 2
+"""A proof is begun with the head after which its challenge counts, or with the next one."""
 AMBER: Final = 0.05
 """From this probability of a miss on a deadline is at risk."""
 
@@ -28,6 +30,8 @@ class ForecastContext:
     provers: int
     message_waits: dict[str, str]
     """Message id to what it waits for, in words, of messages that have not landed."""
+    confidence: int = 0
+    """Epochs after which a challenge counts."""
 
 
 def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastContext) -> tuple[str, str]:
@@ -52,11 +56,18 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
 
 
 def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[str, str]:
-    if context.height >= deadline.challenge_epoch:
-        return Forecast.WILL_LAND, "about to be proved"
+    is_challenged = context.height >= deadline.challenge_epoch
+    if is_challenged and deadline.faulty - deadline.recovering >= deadline.live:
+        return Forecast.NOTHING, "all its sectors are faulty"
     risk = _forecast_risk(deadline) if context.provers else "no prover is connected"
     if risk:
         return Forecast.AT_RISK, risk
+    if context.height > deadline.challenge_epoch + context.confidence + LATE_EPOCHS:
+        return Forecast.AT_RISK, gettext("no proof was begun since the challenge at epoch {epoch}").format(
+            epoch=deadline.challenge_epoch
+        )
+    if is_challenged:
+        return Forecast.WILL_LAND, "about to be proved"
     return Forecast.LATER, gettext("challenged at epoch {challenge_epoch}").format(
         challenge_epoch=deadline.challenge_epoch
     )

@@ -75,6 +75,7 @@ def forecasts_follow(miners: Sequence[Miner], *, context: ProvingContext, writte
             window=context.network.proving.window,
             provers=provers[miner.tenant_id],
             message_waits=waits,
+            confidence=context.network.confidences.challenge,
         )
         forecasts_update(miner, deadlines=rows[number], posts=posts, judged=judged)
 
@@ -159,7 +160,8 @@ def forecasts_measure(context: ProvingContext) -> None:
                 row, posts=found, context=context, times=took, hosts=len(hosts)
             )
         Deadline.objects.bulk_update(rows[key], ["unmet_preconditions", "miss"])
-        judged = ForecastContext(context.head.height, window, len(ready.provers), waits)
+        confidence = context.network.confidences.challenge
+        judged = ForecastContext(context.head.height, window, len(ready.provers), waits, confidence)
         forecasts_update(miner, deadlines=rows[key], posts=posts, judged=judged)
 
     for_each_isolated(rows, measure, event="forecast_not_measured")

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.django_db
 def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **data: Any) -> tuple[str, str]:
     """The forecast of a deadline that opens at 980 and closes at 990, with proofs in these states."""
     miner = factories.miner()
-    deadline = factories.deadline(miner, 2, live=live)
+    counts = {name: data.pop(name, 0) for name in ("faulty", "recovering")}
+    deadline = factories.deadline(miner, 2, live=live, **counts)
     waits, job = data.pop("waits", {}), data.pop("job", None)
     posts = [
         WindowPost.objects.create(
@@ -40,7 +41,7 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
     ]
     if job is not None:
         ProofAttempt.objects.create(post=posts[0], kind=AttemptKind.FIRST, job=job)
-    look = ForecastContext(height=height, window=10, provers=provers, message_waits=waits)
+    look = ForecastContext(height=height, window=10, provers=provers, message_waits=waits, confidence=1)
     return forecast_of(deadline, posts, look)
 
 
@@ -50,6 +51,13 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
         ([], {"live": 0}, Forecast.NOTHING, "no sectors"),
         ([], {"height": 970}, Forecast.LATER, "challenged at epoch 978"),
         ([], {"height": 970, "provers": 0}, Forecast.AT_RISK, "no prover is connected"),
+        ([], {"height": 978}, Forecast.WILL_LAND, "about to be proved"),
+        ([], {"height": 981}, Forecast.WILL_LAND, "about to be proved"),
+        ([], {"height": 981, "provers": 0}, Forecast.AT_RISK, "no prover is connected"),
+        ([], {"height": 982}, Forecast.AT_RISK, "no proof was begun since the challenge at epoch 978"),
+        ([], {"height": 977, "faulty": 1}, Forecast.LATER, "challenged at epoch 978"),
+        ([], {"height": 978, "faulty": 1}, Forecast.NOTHING, "all its sectors are faulty"),
+        ([], {"faulty": 1, "recovering": 1, "height": 978}, Forecast.WILL_LAND, "about to be proved"),
         ([PostState.PROVING], {"height": 979}, Forecast.WILL_LAND, "being proved"),
         ([PostState.PROVING], {"height": 979, "provers": 0}, Forecast.AT_RISK, "no prover is connected"),
         ([PostState.PROVING], {"height": 988}, Forecast.AT_RISK, "not sent yet, 2 epochs left"),
