@@ -36,8 +36,23 @@ def messages_choose(
 ) -> list[tuple[Ready, SignedMessage]]:
     """Return signed messages in the order of their nonces, and note why the others are left.
 
-    Each was estimated on top of exactly those that are signed before it.
+    Where only budgets keep back all that one question about gas holds, those behind are estimated at once:
+    the next head would begin with the same ones.
     """
+    while True:
+        noted = len(selection.waits)
+        signed = _signed_on_estimates(selection, candidates=candidates, client=client)
+        waits = {pk: wait for pk, wait, _ in selection.waits[noted:]}
+        rest = [one for one in candidates if one.row.pk not in waits]
+        if signed or not waits or not rest or not set(waits.values()) <= set(NO_FAILURE):
+            return list(signed.values())
+        candidates, selection.has_more = rest, False
+
+
+def _signed_on_estimates(
+    selection: Selection, *, candidates: list[Candidate], client: ChainClient
+) -> Signatures:
+    """Sign what one question about gas lets go, each estimated on top of exactly those signed before it."""
     signed: Signatures = {}
     verdicts: list[Verdict] = []
     for count in range(ESTIMATES_AT_MOST):
@@ -58,7 +73,7 @@ def messages_choose(
         if len(candidates) == len(signed):
             break
     _unsettled(selection, verdicts, signed)
-    return list(signed.values())
+    return signed
 
 
 def _first(verdicts: Sequence[Verdict], ids: set[str]) -> int:

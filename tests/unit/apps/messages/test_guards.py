@@ -309,3 +309,21 @@ def test_as_many_as_there_are_places_are_chosen_from_behind_held_ones(
 
     assert pool.row("first").nonce == 0
     assert [pool.row(f"plain {number}").nonce for number in range(4)] == [1, 2, None, None]
+
+
+@pytest.mark.parametrize("is_single", [False, True])
+def test_messages_over_what_is_left_of_a_day_stop_none_behind_them(pool: Pool, is_single: bool) -> None:
+    if is_single:
+        pool.node.lacks.add("GasBatchEstimateMessageGas")
+        pool.client.gas_batch_estimate([], nonce=0, key=pool.head.key)  # now it is known
+    address = pool.address()
+    guard(method=9, daily_budget=COST // 2)
+    for number in range(20):
+        pool.push(f"over {number}", address, method=9, gas=FEES)
+    pool.push("free", address, method=7)
+
+    pool.choose()
+
+    assert pool.row("free").nonce == 0
+    assert Message.objects.filter(wait=Wait.DAILY_BUDGET).count() == 20
+    assert pool.node.calls.count("GasEstimateMessageGas") == (21 if is_single else 0)
