@@ -54,7 +54,7 @@ class FailoverCalls:
                 failure = error
                 continue
             except NodeRefused as refusal:
-                if not (refusal.is_unknown_method or refusal.is_missing_object):
+                if not _is_lacking(refusal):
                     raise
                 refused = refusal
                 continue
@@ -78,14 +78,30 @@ class FailoverCalls:
         ]
 
     def _send(self, calls: Sequence[tuple[str, Sequence[Any]]], timeouts: CallTimeouts) -> list[Any]:
+        """Send one request, and what a node lacks something for to the next; the first refusal stands.
+
+        Raises NodeUnavailable if no node answers.
+        """
         failure: NodeUnavailable | None = None
+        answers: dict[int, Any] = {}
+        unsettled = list(range(len(calls)))
         links = self._in_order()
         for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
+            limit_s = self.limit_s or timeouts.limit_s(has_other=left > 0)
             try:
-                return link.call_many(calls, timeout_s=self.limit_s or timeouts.limit_s(has_other=left > 0))
+                found = link.call_many([calls[at] for at in unsettled], timeout_s=limit_s)
             except NodeUnavailable as error:
                 failure = error
-        raise failure or NodeUnavailable(NO_NODE)
+                continue
+            for at, answer in zip(unsettled, found, strict=True):
+                if at not in answers or not _is_lacking(answer):
+                    answers[at] = answer
+            unsettled = [at for at in unsettled if _is_lacking(answers[at])]
+            if not unsettled:
+                break
+        if not answers:
+            raise failure or NodeUnavailable(NO_NODE)
+        return [answers[at] for at in range(len(calls))]
 
     def nodes(self) -> list[Self]:
         """Return a client of each node alone, the best first."""
@@ -98,6 +114,11 @@ class FailoverCalls:
     def _in_order(self) -> list[NodeLink]:
         moment = time.monotonic()
         return sorted(self.links, key=lambda link: link.tired_until > moment)
+
+
+def _is_lacking(answer: Any) -> bool:
+    """Return whether a node only lacks the method or an object that it needs: another one may have it."""
+    return isinstance(answer, NodeRefused) and (answer.is_unknown_method or answer.is_missing_object)
 
 
 def _as_it_is(value: Any) -> Any:

@@ -116,6 +116,33 @@ def test_the_next_node_answers_what_one_has_no_tipset_for(node: FakeNode, link: 
         behind.close()
 
 
+def test_the_next_node_answers_the_calls_of_a_batch_that_one_has_no_tipset_for(
+    node: FakeNode, link: NodeLink
+) -> None:
+    key = node.mine()
+    late = FakeNode()
+    late.balances[ADDRESS] = 10**20
+    missing = f"loading tipset {{{key}}}: ipld: could not find {key}"
+    late.refuses = lambda method, _params: missing if method == "StateGetActor" else None
+    calls: list[tuple[str, list[Any]]] = [
+        ("MpoolGetNonce", [ADDRESS]),
+        ("StateGetActor", [ADDRESS, []]),
+        ("MpoolGetNonce", ["f01"]),
+    ]
+    with served(late) as url:
+        behind, gone = NodeLink(url, ""), NodeLink(dead_url(), "")
+
+        nonce, actor, refusal = ChainClient([behind, gone, link]).call_many(calls)
+        assert (nonce, actor["Balance"]) == (0, str(10**20))
+        assert "not found" in refusal.reason
+        assert node.calls == ["StateGetActor"], "the others are not asked again"
+
+        for others in ([], [gone]):
+            nonce, actor, _ = ChainClient([behind, *others]).call_many(calls)
+            assert (nonce, actor.reason) == (0, missing)
+        behind.close()
+
+
 def test_a_wrong_token_makes_a_node_unavailable(node: FakeNode) -> None:
     with served(node, token="right") as url:
         wrong, right = NodeLink(url, "wrong"), NodeLink(url, "right")
