@@ -238,3 +238,19 @@ def test_a_refused_wait_has_the_words_of_the_node(caller):
     send(caller, 1, "StateWaitMsg", {"/": cid}, 2, -1, True)
 
     assert receive(caller)["error"]["message"].endswith(f"could not find {cid}")
+
+
+def test_a_wait_goes_on_at_the_node_that_has_the_message(
+    devnet: Devnet, transactional_db: None, pool_redis: str
+) -> None:
+    node = chain()
+    node.mine(3)
+    message = signed(node, OWNER, STRANGER.address, value=1)
+    node.mempool.push(message)
+    with calling(devnet, node) as caller:
+        send(caller, 1, "StateWaitMsg", cid_to_json(message.cid), 2, -1, True)
+        wait_until(lambda: bool(node.faults.connections), within_s=WAIT_S, what="a wait at the node")
+        node.mine(4)
+
+        assert receive(caller)["result"]["Message"] == cid_to_json(message.cid)
+    node.close()

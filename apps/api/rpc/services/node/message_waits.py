@@ -17,17 +17,17 @@ from apps.api.rpc.services.node.proxy import (
     frames_followed,
     node_call,
     params_text,
-    refusal_error,
+    refusal_of,
 )
 from apps.api.rpc.threads import LONG_THREADS, TenantSlots
-from apps.chain.errors import NodeUnavailable
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.sockets import FAILURES, NodeSocket, node_socket_open
 from apps.core.database_threads import in_database
 from poolsite.wire.jsonrpc.client import result_read
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from apps.api.rpc.dispatcher import Call
 
@@ -62,21 +62,29 @@ def wait_method(method: str) -> Callable[..., Any]:
 
 
 async def message_wait(call: Call, method: str, params: list[Json]) -> Json:
-    """Return a node's answer; if the node ends or is not followed any more, ask the next.
+    """Return a node's answer; if it lacks the message, ends or is not followed any more, ask the next.
 
     Raises RpcError with a node's own words.
     """
+    lacking: dict[str, NodeRefused] = {}
     async with WAITS.of(call.principal.tenant_name):
-        while (socket := await followed_socket(call.version)) is not None:
+        while (socket := await followed_socket(call.version, but=lacking)) is not None:
             try:
                 return await answer_of(socket, call.version, method, params)
-            except RpcError as refusal:
-                raise refusal_error(refusal.code, refusal.message, data=refusal.data) from None
+            except RpcError as error:
+                refusal = NodeRefused(error.code, error.message, data=error.data)
+                if not refusal.is_missing_object:
+                    raise refusal_of(refusal) from None
+                lacking[socket.url] = refusal
+                continue
             except FAILURES as error:
+                lacking.clear()  # others may have the message by now
                 log.info("message_wait_lost", node=socket.url, reason=str(error)[:200])
             finally:
                 await socket.close()
             await asyncio.sleep(PAUSE_S)
+        if lacking:
+            raise refusal_of(next(iter(lacking.values())))
         # No node that is followed has a WebSocket: it may wait as long as a POST to it.
         return await in_thread(
             node_call,
@@ -89,9 +97,11 @@ async def message_wait(call: Call, method: str, params: list[Json]) -> Json:
         )
 
 
-async def followed_socket(version: str) -> NodeSocket | None:
-    """Return a socket to the best node that is followed and has one."""
+async def followed_socket(version: str, *, but: Collection[str]) -> NodeSocket | None:
+    """Return a socket to the best node that is followed and has one, but not to these."""
     for address in await in_database(lambda: NODES.addresses(version, to_follow=True)):
+        if address.http_url in but:
+            continue
         try:
             return await node_socket_open(address)
         except NodeUnavailable:
