@@ -76,6 +76,7 @@ def _filler(sender: Sender, nonce: int, *, head: Head) -> str:
             "push_id": name,
             "kind": "gap",
             "pushed_by": "system",
+            "pushed_height": head.height,
             "priority": Priority.GAP,
             "to": sender.address,
             "from_addr": sender.address,

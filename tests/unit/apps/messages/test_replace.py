@@ -172,6 +172,7 @@ def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool)
     assert pool.nonces_on_chain(address) == [0, 1, 2]
     filler = Message.objects.get(kind="gap")
     assert (filler.to, filler.value, filler.nonce) == (address, 0, 1)
+    assert filler.pushed_height == pool.head.height - 5, "a search asks a node for the blocks since then"
     assert Message.objects.filter(kind="gap").count() == 1
 
 
