@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.apps import apps
 
 from apps.core.errors import WrongState
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
@@ -191,6 +193,31 @@ def test_a_hole_of_an_ethereum_sender_is_closed_by_a_call_of_itself(pool: Pool) 
     filler = Message.objects.get(kind="gap")
     assert (filler.to, filler.method, filler.value) == (address, METHOD_INVOKE_EVM, 0)
     assert filler.state == MessageState.LANDED
+
+
+def test_a_filler_of_an_ethereum_sender_from_before_becomes_a_call(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = pool.address(kind="delegated")
+    for name in "abc":
+        pool.push(name, address, to=address, method=METHOD_INVOKE_EVM)
+    pool.choose()
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+    with monkeypatch.context() as before:
+        before.setattr("apps.messages.services.gaps.transfer_method", lambda _sender: 0)
+        for _ in range(4):
+            pool.step()
+    assert Message.objects.get(kind="gap").state == MessageState.UNFILLED
+    other = Message.objects.create(id="o", push_id="o", kind="gap", from_addr="f01001", to="f01001", method=0)
+
+    import_module("apps.messages.migrations.0004_gap_methods").methods_set(apps, None)
+    for _ in range(4):
+        pool.step()
+
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+    other.refresh_from_db()
+    assert other.method == 0
 
 
 def hole_with_one_waiting(pool: Pool, **data: Any) -> str:
