@@ -135,11 +135,11 @@ def _gateway(
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
-            with gate.winning(), task_near(task, stores) as (near, _):
-                # wins are proven one after the other: those that wait share the epoch
-                share_s = leases.epoch_s // max(line.answering, 1)
-                winning = replace(near, needs_groth16=not leases.takes_containers, seconds_left=share_s)
-                return pool.call(WINNING, winning)
+            # wins are proven one after the other: those that wait share the epoch
+            share_s = leases.epoch_s // max(line.answering, 1)
+            winning = replace(task, needs_groth16=not leases.takes_containers, seconds_left=share_s)
+            with gate.winning(), task_near(winning, stores) as (near, _):
+                return pool.call(WINNING, near)
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 

@@ -7,8 +7,10 @@ proof is refused by its own check.  A large sector takes less than a MiB for a w
 from __future__ import annotations
 
 import dataclasses
+import math
 import secrets
 import shutil
+import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -27,7 +29,7 @@ from workers.processors.seal_proofs import SEAL_PROOFS
 from workers.prover.located import store_having
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_path import BucketPath
-from workers.storage.bucket_settings import SCHEME
+from workers.storage.bucket_settings import SCHEME, BucketAway
 from workers.storage.files import TruncatedFile
 from workers.storage.sector import SectorFiles
 
@@ -49,8 +51,12 @@ AT_ONCE: Final = 16
 """Requests side by side: a proof waits for the way to the server, not for its disks."""
 GAP_BYTES: Final = 1 << 16
 """What lies so near to each other is fetched by one request."""
-TRIES: Final = 2
-"""So often a part is requested that a server does not give though it answers; boto3 repeats each itself."""
+PAUSES_S: Final = (0.0, 0.25, 1.0, 2.0, 4.0, 8.0)
+"""Before each try for the parts that a server does not give though it answers; boto3 repeats each itself."""
+TRY_SHARE: Final = 0.1
+"""Of the time that a proof has, at most, in which parts are requested again."""
+BROKEN_MAX: Final = 3
+"""Sectors at most that a server refuses for their own sake: it refuses more of them as it is overloaded."""
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 
 
@@ -71,7 +77,7 @@ def task_near(task: ProvenTask, stores: Stores) -> Iterator[tuple[ProvenTask, di
     place = stores.folder / NEAR / secrets.token_hex(8)
     try:
         replicas, wanted = _near_files(task, place)
-        unread = _fetch_all(wanted, stores)
+        unread = _fetch_all(wanted, stores, seconds_left=getattr(task, "seconds_left", 0))
         yield replace(task, replicas=replicas), unread
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -113,20 +119,27 @@ def _near_files(task: ProvenTask, place: Path) -> tuple[tuple[Replica, ...], dic
     return tuple(near), wanted
 
 
-def _fetch_all(wanted: dict[BucketPath, _Wanted], stores: Stores) -> dict[int, str]:
+def _fetch_all(wanted: dict[BucketPath, _Wanted], stores: Stores, *, seconds_left: int) -> dict[int, str]:
     """Fetch what is wanted; return the sectors of which a file cannot be read, each with the reason.
 
     Such a file is left out: the processor calls its sector faulty and reads the others.  Raises OSError where
-    the store cannot be read either, or nothing can be written here.
+    the store cannot be read either, its server refuses parts of many sectors, or nothing can be written here.
     """
     parts = [(path, *part) for path, file in wanted.items() for part in joined_parts(file.parts)]
     failed: dict[BucketPath, OSError] = {}
+    until = time.monotonic() + TRY_SHARE * (seconds_left or math.inf)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="near") as threads:
-        for _ in range(TRIES):
+        for pause_s in PAUSES_S:
+            if pause_s and (not parts or time.monotonic() + pause_s > until):
+                break
+            time.sleep(pause_s)
             errors = list(threads.map(lambda part: _fetch(part[0], wanted[part[0]].path, *part[1:]), parts))
             unread = [(part, error) for part, error in zip(parts, errors, strict=True) if error is not None]
             parts, failed = [part for part, _ in unread], {path: error for (path, *_), error in unread}
             _away_check(failed, stores)
+    busy = {wanted[path].sector_id: error for path, error in failed.items() if isinstance(error, BucketAway)}
+    if len(busy) > BROKEN_MAX:
+        raise next(iter(busy.values()))
     for path, error in failed.items():
         log.warning("not_fetched", sector=wanted[path].sector_id, reason=str(error)[:200])
         wanted[path].path.unlink(missing_ok=True)

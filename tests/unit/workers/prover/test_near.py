@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -181,7 +182,7 @@ def two(
 
 
 @pytest.mark.parametrize("name", ["sealed", "cache/p_aux"])
-@pytest.mark.parametrize(("refusals", "faults"), [(1, ()), (near.TRIES, (8,))])
+@pytest.mark.parametrize(("refusals", "faults"), [(5, ()), (6, (8,))])
 def test_an_object_that_cannot_be_read_costs_no_other_sector_its_proof(
     two: tuple[Stores, tuple[Replica, Replica]],
     monkeypatch: pytest.MonkeyPatch,
@@ -199,12 +200,45 @@ def test_an_object_that_cannot_be_read_costs_no_other_sector_its_proof(
         return real(path, first, count)
 
     monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
+    slept = list[float]()
+    monkeypatch.setattr(near.time, "sleep", slept.append)
     with task_near(window(5, *replicas), stores) as (task, unread):
         assert isinstance(task, WindowPostTask)
         assert window_post.window_post_prove(task)[1] == faults
 
+    assert tuple(slept) == near.PAUSES_S
+
     assert set(unread) == set(faults)
     assert all("the server answers 503" in reason for reason in unread.values())
+
+
+@pytest.mark.parametrize("error", [BucketAway("the server answers SlowDown"), PermissionError("archived")])
+def test_a_server_that_refuses_parts_of_many_sectors_makes_none_faulty(
+    two: tuple[Stores, tuple[Replica, Replica]], monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    stores, (far, other) = two
+    real, slept = bucket_path.BucketPath.read_range, list[float]()
+    url = other.sealed_file.rpartition("/")[0]
+    many = [
+        Replica(number, other.comm_r, other.cache_dir, f"{url}/sealed{number}")
+        for number in range(8, 9 + near.BROKEN_MAX)
+    ]
+
+    def read_range(path: Any, first: int, count: int) -> tuple[bytes, int]:
+        if "/other/sealed" in str(path):
+            raise error
+        return real(path, first, count)
+
+    monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
+    monkeypatch.setattr(near.time, "sleep", slept.append)
+    task = msgspec.structs.replace(window(5, far, *many), seconds_left=20)
+    if isinstance(error, BucketAway):
+        with pytest.raises(BucketAway, match="SlowDown"), task_near(task, stores):
+            pass
+    else:  # the server says it of each object
+        with task_near(task, stores) as (_, unread):
+            assert set(unread) == {one.sector_id for one in many}
+    assert 2 <= len(slept) < len(near.PAUSES_S), "not longer than a share of the window"
 
 
 def test_a_store_that_goes_away_makes_no_sector_faulty(
