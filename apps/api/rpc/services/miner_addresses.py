@@ -93,8 +93,8 @@ def _is_texts(value: Json) -> bool:
 
 
 ADDRESS_METHODS: Final[dict[str, RpcMethod]] = {
-    "Filecoin.MinerAddresses": RpcMethod("read", addresses, (ADDRESS,)),
-    "Filecoin.MinerAddressChangePrice": RpcMethod("sign", change_price, (ADDRESS, OBJECT)),
-    "Filecoin.MinerAddressChange": RpcMethod("sign", change, (ADDRESS, OBJECT)),
+    "Filecoin.MinerAddresses": RpcMethod("read", addresses, (ADDRESS,), asks_node=True),
+    "Filecoin.MinerAddressChangePrice": RpcMethod("sign", change_price, (ADDRESS, OBJECT), asks_node=True),
+    "Filecoin.MinerAddressChange": RpcMethod("sign", change, (ADDRESS, OBJECT), asks_node=True),
 }
 """They stand beside a node's, none of which has these names."""

@@ -108,10 +108,10 @@ def free(call: Call, name: str) -> None:
 
 BITFIELD: Final = Param("*bitfield.BitField", _numbers)
 NUMBER_METHODS: Final[dict[str, RpcMethod]] = {
-    "Filecoin.SectorNumAssignerMeta": RpcMethod("read", assigner_meta),
+    "Filecoin.SectorNumAssignerMeta": RpcMethod("read", assigner_meta, asks_node=True),
     "Filecoin.SectorNumReservations": RpcMethod("read", reservations),
-    "Filecoin.SectorNumReserve": RpcMethod("admin", reserve, (TEXT, BITFIELD), void=True),
-    "Filecoin.SectorNumReserveCount": RpcMethod("admin", reserve_count, (TEXT, NUMBER)),
+    "Filecoin.SectorNumReserve": RpcMethod("admin", reserve, (TEXT, BITFIELD), void=True, asks_node=True),
+    "Filecoin.SectorNumReserveCount": RpcMethod("admin", reserve_count, (TEXT, NUMBER), asks_node=True),
     "Filecoin.SectorNumFree": RpcMethod("admin", free, (TEXT,), void=True),
 }
 """lotus-miner's methods of the same names, with its permissions."""

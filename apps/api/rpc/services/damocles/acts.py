@@ -127,15 +127,15 @@ def worker_ping_info_remove(call: Call, name: str) -> None:
 
 
 ACTS: Final[dict[str, RpcMethod]] = {
-    "Venus.RestoreSector": RpcMethod("write", restore_sector, (SECTOR, BOOL)),
-    "Venus.TerminateSector": RpcMethod("sign", terminate_sector, (SECTOR,)),
+    "Venus.RestoreSector": RpcMethod("write", restore_sector, (SECTOR, BOOL), asks_node=True),
+    "Venus.TerminateSector": RpcMethod("sign", terminate_sector, (SECTOR,), asks_node=True),
     "Venus.PollTerminateSectorState": RpcMethod("read", poll_terminate_sector_state, (SECTOR,)),
-    "Venus.RemoveSector": RpcMethod("sign", remove_sector, (SECTOR,), void=True),
+    "Venus.RemoveSector": RpcMethod("sign", remove_sector, (SECTOR,), void=True, asks_node=True),
     "Venus.FinalizeSector": RpcMethod("write", finalize_sector, (SECTOR,), void=True),
     "Venus.SectorSetForRebuild": RpcMethod("sign", sector_set_for_rebuild, (SECTOR, ANY)),
     "Venus.SnapUpCancelCommitment": RpcMethod("sign", snap_up_cancel_commitment, (SECTOR,), void=True),
     "Venus.SimulateWdPoSt": RpcMethod(
-        "write", simulate_wd_post, (COUNT, COUNT, ADDRESS, ANY, ANY, ANY), void=True
+        "write", simulate_wd_post, (COUNT, COUNT, ADDRESS, ANY, ANY, ANY), void=True, asks_node=True
     ),
     "Venus.WorkerPingInfoRemove": RpcMethod("write", worker_ping_info_remove, (NAME,), void=True),
 }

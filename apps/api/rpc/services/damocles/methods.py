@@ -230,20 +230,23 @@ def get_info(call: Call, miner_id: int) -> Json:
     }
 
 
-def _row(handler: Callable[..., Any], *params: Param, optional: int = 0) -> RpcMethod:
-    return RpcMethod("write", _with_gone_code(handler), params, optional=optional, scope=SCOPE)
+def _row(
+    handler: Callable[..., Any], *params: Param, optional: int = 0, asks_node: bool = False
+) -> RpcMethod:
+    handler = _with_gone_code(handler)
+    return RpcMethod("write", handler, params, optional=optional, scope=SCOPE, asks_node=asks_node)
 
 
 METHODS: Final[dict[str, RpcMethod]] = {
     "Venus.AllocateSector": _row(allocate_sector, SPEC),
     "Venus.AllocateSectorsBatch": _row(allocate_sectors, SPEC, COUNT),
     "Venus.AcquireDeals": _row(acquire_deals, SECTOR, ANY),
-    "Venus.AssignTicket": _row(assign_ticket, SECTOR),
+    "Venus.AssignTicket": _row(assign_ticket, SECTOR, asks_node=True),
     "Venus.SubmitPreCommit": _row(submit_pre_commit, ALLOCATED, PRECOMMIT, BOOL),
     "Venus.PollPreCommitState": _row(poll_pre_commit_state, SECTOR),
     "Venus.SubmitPersisted": _row(submit_persisted, SECTOR, NAME),
     "Venus.SubmitPersistedEx": _row(submit_persisted_ex, SECTOR, NAME, BOOL),
-    "Venus.WaitSeed": _row(wait_seed, SECTOR, COUNT, optional=1),
+    "Venus.WaitSeed": _row(wait_seed, SECTOR, COUNT, optional=1, asks_node=True),
     "Venus.SubmitProof": _row(submit_proof, SECTOR, PROOF, BOOL),
     "Venus.PollProofState": _row(poll_proof_state, SECTOR),
     "Venus.ReportState": _row(report_state, SECTOR, REPORT),

@@ -91,10 +91,10 @@ def unseal_piece(call: Call, name: SectorName, cid: str, _offset: int, _size: in
 
 
 PROVEN: Final[dict[str, RpcMethod]] = {
-    "Venus.ProvingSectorInfo": RpcMethod("read", proving_sector_info, (SECTOR,)),
-    "Venus.SnapUpCandidates": RpcMethod("read", snap_up_candidates, (COUNT,)),
+    "Venus.ProvingSectorInfo": RpcMethod("read", proving_sector_info, (SECTOR,), asks_node=True),
+    "Venus.SnapUpCandidates": RpcMethod("read", snap_up_candidates, (COUNT,), asks_node=True),
     "Venus.SnapUpPreFetch": RpcMethod(
-        "read", snap_up_pre_fetch, (COUNT, Param("*uint64", _unsigned_or_none))
+        "read", snap_up_pre_fetch, (COUNT, Param("*uint64", _unsigned_or_none)), asks_node=True
     ),
     "Venus.UnsealPiece": RpcMethod("read", unseal_piece, (SECTOR, CID, COUNT, COUNT, Param("*string", text))),
 }

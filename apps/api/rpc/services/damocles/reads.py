@@ -158,8 +158,10 @@ READS: Final[dict[str, RpcMethod]] = {
     "Venus.SectorIndexerFind": RpcMethod("read", sector_indexer_find, (NAME, SECTOR)),
     "Venus.StoreList": RpcMethod("read", store_list),
     "Venus.StoreReleaseReserved": RpcMethod("write", store_release_reserved, (SECTOR,)),
-    "Venus.GetTicket": RpcMethod("read", get_ticket, (TIPSET, COUNT, COUNT)),
-    "Venus.GetSeed": RpcMethod("read", get_seed, (TIPSET, COUNT, COUNT)),
-    "Venus.GetWindowPoStChanlleengeRand": RpcMethod("read", get_challenge_rand, (TIPSET, COUNT, COUNT)),
-    "Venus.GetWindowPoStCommitRand": RpcMethod("read", get_commit_rand, (TIPSET, COUNT)),
+    "Venus.GetTicket": RpcMethod("read", get_ticket, (TIPSET, COUNT, COUNT), asks_node=True),
+    "Venus.GetSeed": RpcMethod("read", get_seed, (TIPSET, COUNT, COUNT), asks_node=True),
+    "Venus.GetWindowPoStChanlleengeRand": RpcMethod(
+        "read", get_challenge_rand, (TIPSET, COUNT, COUNT), asks_node=True
+    ),
+    "Venus.GetWindowPoStCommitRand": RpcMethod("read", get_commit_rand, (TIPSET, COUNT), asks_node=True),
 }

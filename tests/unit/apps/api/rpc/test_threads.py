@@ -7,9 +7,23 @@ import threading
 
 import pytest
 
-from apps.api.rpc.threads import TenantThreads
+from apps.api.rpc.dispatcher import threads_of
+from apps.api.rpc.services.registry import SERVICES
+from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, TenantThreads
 
 WAIT_S = 60.0
+PLAIN = "Message.ListMessage Venus.WorkerPing Venus.ReportState Filecoin.SectorNumReservations"
+ASK_NODES = """
+    Filecoin.MinerAddressChange Filecoin.MinerAddressChangePrice Filecoin.MinerAddresses
+    Filecoin.SectorNumAssignerMeta Filecoin.SectorNumReserve Filecoin.SectorNumReserveCount
+    Message.RecoverFailedMsg Message.ReplaceMessage Message.RepublishMessage Message.Send
+    Message.UpdateMessageStateByID
+    Venus.AssignTicket Venus.WaitSeed
+    Venus.GetSeed Venus.GetTicket Venus.GetWindowPoStChanlleengeRand Venus.GetWindowPoStCommitRand
+    Venus.ProvingSectorInfo Venus.SnapUpCandidates Venus.SnapUpPreFetch
+    Venus.RemoveSector Venus.RestoreSector Venus.SimulateWdPoSt Venus.TerminateSector
+"""
+SEARCH = "Message.UpdateAllFilledMessage Message.UpdateFilledMessageByID"
 
 
 def double(number: int) -> int:
@@ -49,3 +63,16 @@ async def test_what_a_handler_raises_reaches_its_caller() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
             await threads.run("alice", refuse)
+
+
+@pytest.mark.parametrize(
+    ("names", "threads"), [(PLAIN, PLAIN_THREADS), (ASK_NODES, NODE_THREADS), (SEARCH, LONG_THREADS)]
+)
+def test_what_asks_nodes_takes_no_thread_of_other_methods(names: str, threads: TenantThreads) -> None:
+    wrong = [
+        name
+        for name in names.split()
+        if threads_of(SERVICES[name.split(".", 1)[0]].methods[name]) is not threads
+    ]
+
+    assert wrong == []
