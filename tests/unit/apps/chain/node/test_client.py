@@ -116,9 +116,7 @@ def test_the_next_node_answers_what_one_has_no_tipset_for(node: FakeNode, link: 
         behind.close()
 
 
-def test_the_next_node_answers_the_calls_of_a_batch_that_one_has_no_tipset_for(
-    node: FakeNode, link: NodeLink
-) -> None:
+def test_the_next_node_answers_what_a_batch_has_no_tipset_for(node: FakeNode, link: NodeLink) -> None:
     key = node.mine()
     late = FakeNode()
     late.balances[ADDRESS] = 10**20
