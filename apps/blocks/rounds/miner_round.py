@@ -9,6 +9,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -266,6 +267,7 @@ class MinerRound:
                     self.row,
                     self.base.height,
                     clock.now(),
+                    datetime.fromtimestamp(self.context.times.sign_until, tz=UTC),
                     has_own=self.address.actor_id in self.base.actor_ids,
                 )
             )

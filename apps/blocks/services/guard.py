@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
 from apps.chain.selectors.network import genesis_current
+from apps.core import clock
 from apps.miners.models import Miner
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor, to_cbor
@@ -46,6 +47,8 @@ class Reservation:
     round: Round
     base_height: int
     at: datetime
+    until: datetime
+    """From then on the round has ended, and nobody waits for the row."""
     has_own: bool = False
     """Whether some block of the miner is among the parents."""
 
@@ -55,6 +58,7 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
     """Reserve the heights for headers; return the rows that have them, maybe of other headers.
 
     In the place of one that a block of its miner, which may be signed, makes a fault stands SlashGuard.
+    Raises TimeoutError once their round has ended: a row that nobody signs would refuse the next win.
     """
     genesis = genesis_current()
     of_miners = Block.objects.filter(
@@ -80,10 +84,13 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
     Block.objects.bulk_create(sorted(new, key=lambda row: row.actor_id), ignore_conflicts=True)
     found = of_miners.filter(height__in={row.height for row in new})
     reserved = {(row.actor_id, row.height): row for row in found}
-    return [
+    results = [
         (reserved.get((row.actor_id, row.height)) or _offset(row)) if isinstance(row, Block) else row
         for row in results
     ]
+    if clock.now() >= min(one.until for one in reservations):  # last: the database may have kept us waiting
+        raise TimeoutError
+    return results
 
 
 def _moved(reservation: Reservation, working: Mapping[int, Callable[[int], bool]]) -> SlashGuard | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,7 +54,12 @@ def won(epoch: int, *, count: int = MINERS) -> list[Round]:
 
 
 def asked(
-    header: BlockHeader, round: Round, *, height: int = 0, parents: tuple[Cid, ...] = ()
+    header: BlockHeader,
+    round: Round,
+    *,
+    height: int = 0,
+    parents: tuple[Cid, ...] = (),
+    left_s: float = 60,
 ) -> Reservation:
     made = replace(
         header,
@@ -62,7 +68,18 @@ def asked(
         parents=parents or header.parents,
         block_sig=None,
     )
-    return Reservation(BlockMsg(made, (), ()), round, (height or round.epoch) - 1, clock.now())
+    at = clock.now()
+    until = at + timedelta(seconds=left_s)
+    return Reservation(BlockMsg(made, (), ()), round, (height or round.epoch) - 1, at, until)
+
+
+def test_no_height_is_reserved_once_its_round_has_ended(header: BlockHeader) -> None:
+    rounds = won(50, count=2)
+
+    with pytest.raises(TimeoutError):
+        blocks_reserve([asked(header, one, left_s=0) for one in rounds])
+
+    assert not Block.objects.exists()
 
 
 def test_each_winner_of_many_gets_its_own_height(header: BlockHeader) -> None:

@@ -384,6 +384,19 @@ async def test_a_database_that_restarts_costs_no_block(world, monkeypatch, write
     assert [name for name, _ in world.providers.signed].count("block") == 1
 
 
+async def test_a_database_that_is_back_after_the_round_keeps_no_height_for_it(world, monkeypatch):
+    tries = away_once(monkeypatch, "blocks_reserve")
+    monkeypatch.setattr(context, "AWAY_S", 2.3)
+
+    row = await won(world, budget_s=2.0)
+    while len(tries) < 2:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+
+    assert row.state == RoundState.LATE
+    assert not await in_thread(Block.objects.exists)
+
+
 async def test_a_round_gives_up_on_a_database_that_stays_away(world, monkeypatch):
     monkeypatch.setattr(context, "AWAY_MAX_S", -1)
     away_once(monkeypatch, "wins_record")
