@@ -76,18 +76,19 @@ class Stores(AttachedStores):
         """
         found = None
         for one in self.here() if here is None else here:
-            try:
-                files = one.store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
-                if files.comm_r == comm_r and files.sealed.exists():
-                    return files
-                is_part = files.sealed.exists() or files.cache.exists()
-            except OSError:
-                if not one.is_here:
-                    raise
-                # Of this sector alone: whoever reads it finds it faulty, and proves the others.
-                files, is_part = one.store.files(parameters, miner_id=miner_id, number=number), True
-            if found is None and is_part:
-                found = files
+            old = one.store.files(parameters, miner_id=miner_id, number=number)
+            for files in (one.store.updated_files(parameters, miner_id=miner_id, number=number), old):
+                try:
+                    if (is_part := _comm_r(files) == comm_r) and files.sealed.exists():
+                        return files
+                    is_part = is_part or (files is old and (files.sealed.exists() or files.cache.exists()))
+                except OSError:
+                    if not one.is_here:
+                        raise
+                    # Of this sector alone: whoever reads it finds if it is faulty, and proves the others.
+                    is_part = files is old or _is_there(files.sealed)
+                if found is None and is_part:
+                    found = files
         return found
 
     def miners(self) -> set[int]:
@@ -192,6 +193,20 @@ class Stores(AttachedStores):
     def reserved_bytes(self, one: Attachment, *, without: str = "") -> int:
         """Return what hosts are about to put into a store, but for one job.  Raises OSError."""
         return sum(other.bytes for other in self.promises.live(one.store.root, without=without))
+
+
+def _comm_r(files: SectorFiles) -> bytes | None:
+    """Return what p_aux says; a server or disk that refuses it for a moment is asked once more."""
+    with suppress(OSError):
+        return files.comm_r
+    return files.comm_r
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _reserved_in(file: Path) -> str:

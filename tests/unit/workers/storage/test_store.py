@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -16,8 +20,6 @@ from workers.storage.store import Store
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.storage.sector import SectorFiles
 
 
@@ -74,3 +76,51 @@ def test_of_two_replicas_the_one_with_the_chains_comm_r_is_proven(tmp_path: Path
     assert store.numbers() == {1000: [5]}
     new.p_aux.write_bytes(b"half")
     assert proven(bytes(32)) == old
+
+
+@pytest.mark.parametrize(
+    ("refusals", "has_update", "has_old", "wanted"),
+    [
+        (1, True, True, "update"),
+        (9, True, False, "update"),
+        (9, True, True, "sealed"),
+        (9, False, False, "sealed"),
+    ],
+)
+def test_an_updated_sector_is_found_though_its_p_aux_cannot_be_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    refusals: int,
+    has_update: bool,
+    has_old: bool,
+    wanted: str,
+) -> None:
+    """Once the old replica is cleared the update is taken, which whoever proves it reads anew."""
+    stores = Stores(tmp_path / "worker", (tmp_path / "a",))
+    stores.open()
+    parameters = seal_parameters(RegisteredSealProof.STACKED_DRG_2KIB_V1_1)
+    sector = {"miner_id": 1000, "number": 5}
+    store = Store(tmp_path / "a")
+    old, new = store.files(parameters, **sector), store.updated_files(parameters, **sector)
+    for files, is_there in ((old, has_old), (new, has_update)):
+        files.cache.mkdir(parents=True)
+        files.p_aux.write_bytes(bytes(64))
+        files.sealed.parent.mkdir(parents=True)
+        if is_there:
+            files.sealed.touch()
+    comm_r, real, refused = old.comm_r, Path.read_bytes, list[str]()
+    assert comm_r is not None
+
+    def read_bytes(path: Path) -> bytes:
+        if "/update-cache/" in str(path) and len(refused) < refusals:
+            refused.append(str(path))
+            raise OSError(errno.EIO, "refused")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+
+    found = stores.proven_files(parameters, **sector, comm_r=comm_r)
+
+    assert found is not None
+    assert found.sealed.parent.name == wanted
