@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block, Round
@@ -50,7 +50,11 @@ def wins_record(rows: Sequence[Round]) -> list[Round]:
 
 
 def round_advance(row: Round, *, event: str, **data: Any) -> None:
-    """Move a round that was won; one that another service moved meanwhile stays as that has it."""
+    """Move a round that was won; one that another service moved meanwhile stays as that has it.
+
+    After an error it can be done again.
+    """
+    before = row.state
     if "reason" in data:
         data["reason"] = data["reason"][:REASON_MAX]
     try:
@@ -59,6 +63,9 @@ def round_advance(row: Round, *, event: str, **data: Any) -> None:
             rounds_publish([row])
     except (LostRace, WrongState):
         row.refresh_from_db()
+    except (DatabaseError, InterfaceError):  # the row had the new state before COMMIT
+        row.state = before
+        raise
 
 
 @dataclass(frozen=True, slots=True)
