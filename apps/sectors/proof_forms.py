@@ -120,12 +120,19 @@ def parameters_error(hardware: dict[str, Any]) -> str:
     """Return why a host cannot make the proofs it was told to make, or the network refuses them."""
     if hardware.get("parameters_error"):
         return str(hardware["parameters_error"])
-    forms = hardware.get("proofs", ())
-    if TOXIC_GROTH16 not in forms and FOREIGN_GROTH16 not in forms:
+    forms = set(hardware.get("proofs", ()))
+    is_foreign = not forms.isdisjoint({TOXIC_GROTH16, FOREIGN_GROTH16})
+    is_preparing = hardware.get("parameters_done", 0) < hardware.get("parameters_total", 0)
+    if not forms or (not is_foreign and (is_preparing or ProofForm.GROTH16 in forms)):
         return ""
     network = _network_here()
-    if network is None or network.set_up is not SetUp.PUBLISHED:
+    if network is None or not forms_accepted(network).isdisjoint(forms - {ProofForm.GROTH16}):
         return ""
+    if not is_foreign:
+        return gettext(
+            "it makes no Groth16 proofs, and {network} accepts no others: set POOLSITE_SNARK=auto or groth16 "
+            "there, and create the parameters with make params"
+        ).format(network=network.name)
     return gettext(
         "{reason}: {network} rejects every proof made with them; replace them with the network's own "
         "parameter files and restart the host"

@@ -11,6 +11,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
 from apps.core.formatting import size, time_left
 from apps.sectors.models import HostReport, Job
+from apps.sectors.proof_forms import parameters_error
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
@@ -89,7 +90,7 @@ def _begins_none(data: CheckData, host: Worker, *, room: int) -> str:
         return gettext("is offline")
     if host.is_paused or host.is_draining:
         return gettext("is paused or draining")
-    if error := hardware.get("parameters_error"):
+    if error := parameters_error(hardware):
         return gettext("cannot make valid proofs: {reason}").format(reason=error)
     if free < room and not seals_elsewhere:
         return gettext("has {free} of disk space free, a new sector needs {room}").format(

@@ -8,6 +8,7 @@ from apps.core.compiled import Compiled
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.states import OPEN_ATTEMPTS, PostState
 from apps.sectors.models import Worker
+from apps.sectors.proof_forms import forms_here, proofs_made
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -34,8 +35,13 @@ def backup_provers(holder: Worker | None, *, tenant_id: int, since: datetime) ->
 
 
 def provers_online(*, tenant_id: int, since: datetime, kind: JobKind = JobKind.WINDOW_POST) -> list[Worker]:
-    """Return the workers of a tenant that take jobs of a kind and were heard of since then."""
-    return [worker for worker in WORKERS_ONLINE.rows(tenant=tenant_id, since=since) if kind in worker.kinds]
+    """Return the workers of a tenant that may get jobs of a kind and were heard of since then.
+
+    A claim gives nothing to a host that makes no proofs of a form that the network takes.
+    """
+    online = [worker for worker in WORKERS_ONLINE.rows(tenant=tenant_id, since=since) if kind in worker.kinds]
+    forms = forms_here() if online else None
+    return [one for one in online if forms is None or not forms.isdisjoint(proofs_made(one.hardware))]
 
 
 WORKERS_ONLINE: Final[Compiled[Worker]] = Compiled(

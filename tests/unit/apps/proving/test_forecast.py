@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from apps.core import clock
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.forecast import ForecastContext, forecast_of
-from apps.proving.selectors.provers import provers_online_count
+from apps.proving.selectors.provers import provers_online, provers_online_count
 from apps.proving.states import AttemptKind, Forecast, PostState
+from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.people import tenant
+from tests.unit.apps.proving.hanging import prover
 
 pytestmark = pytest.mark.django_db
 
@@ -132,3 +135,14 @@ def test_only_living_provers_of_the_tenant_count() -> None:
     factories.worker(kinds=kinds, seen_at=since.replace(year=2020))
 
     assert provers_online_count(tenant_id=tenant("alice").pk, since=since) == 1
+
+
+def test_a_prover_that_makes_no_proofs_for_the_network_is_none() -> None:
+    row, since = prover("p", hardware={"proofs": ["vanilla"]}), clock.now() - timedelta(seconds=9)
+    assert provers_online(tenant_id=row.tenant_id, since=since) == [row]
+
+    factories.network("mainnet")
+    assert provers_online(tenant_id=row.tenant_id, since=since) == []
+
+    Worker.objects.update(hardware={"proofs": ["vanilla", "groth16"]})
+    assert provers_online(tenant_id=row.tenant_id, since=since) == [row]

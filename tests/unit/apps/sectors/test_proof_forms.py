@@ -82,6 +82,16 @@ def test_a_public_network_takes_no_files_but_its_list_s() -> None:
     assert "come from a known seed (v28-one.params)" in parameters_error(toxic)
 
 
+def test_a_host_that_makes_no_proofs_that_the_network_takes_says_so() -> None:
+    vanilla = {"proofs": ["vanilla"]}
+    assert parameters_error(vanilla) == "", "no network is known"
+
+    factories.network("mainnet")
+    assert "it makes no Groth16 proofs, and mainnet accepts no others" in parameters_error(vanilla)
+    assert parameters_error(vanilla | {"parameters_done": 1, "parameters_total": 4}) == "", "it prepares them"
+    assert parameters_error({"proofs": ["vanilla", "groth16"]}) == ""
+
+
 def test_a_heartbeat_is_answered_with_form_and_epoch_of_the_network() -> None:
     def told() -> tuple[bool, int]:
         answer = worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id), now=NOON)
