@@ -60,11 +60,8 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
     advance(run, "FAIL", error=reason[:2000], sectors=[], updated_at=context.now)
     job_strip(run.job)
-    if run.kind == CheckKind.AHEAD:
-        same = CheckRun.objects.filter(miner=run.miner, kind=run.kind, open_epoch=run.open_epoch)
-        if not same.filter(deadline_index=run.deadline_index).exclude(state=CheckState.FAILED).exists():
-            # no partition is known yet: the next head begins anew
-            Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
+    if run.kind == CheckKind.AHEAD:  # the next head begins it anew
+        Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
     _publish(run)
 
 

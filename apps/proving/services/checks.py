@@ -84,7 +84,8 @@ CHECKS_BAD: Final[Compiled[int]] = Compiled(
 def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     """Have every sector checked that the next window must prove; returns how many jobs that makes.
 
-    Without a host in charge nothing begins: the next head tries again, until the cut-off.
+    A partition's store without a host in charge, or of which the check failed, is tried again with the next
+    head, until the cut-off.
     """
     provers = checkers_list(deadline.miner, context=context)
     if not provers:
@@ -96,9 +97,15 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     numbers = [number for group in wanted.values() for number in group]
     stores = sector_stores_find(deadline.miner, numbers=numbers, provers=provers)
     runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
-    count = _begin(deadline, runs, provers, context)
-    if count or not any(wanted.values()):
-        Deadline.objects.filter(pk=deadline.pk).update(checked_open=deadline.open_epoch)
+    begun = _begun(deadline, CheckKind.AHEAD)
+    left = [run for run in runs if _place(run) not in begun]
+    count = _begin(deadline, left, provers, context)
+    attached = {store for prover in provers for store in prover.stores}
+    is_complete = (count or not left) and attached.issuperset(run.store for run in left)
+    Deadline.objects.filter(pk=deadline.pk, open_epoch=deadline.open_epoch).update(
+        stores=sorted({run.store for run in runs}),
+        checked_open=deadline.open_epoch if is_complete else deadline.checked_open,
+    )
     old = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index)
     old.filter(created_at__lt=context.now - timedelta(days=RETENTION_DAYS)).delete()
     bad = SectorCheck.objects.filter(miner=deadline.miner, deadline_index=deadline.index, is_good=False)
@@ -180,6 +187,18 @@ def store_uids_read(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
     return dict(rows.values_list("name", "uid"))
 
 
+def _begun(deadline: Deadline, kind: str) -> set[tuple[int, str]]:
+    """Return the places of which a check of a kind runs, and of checks ahead those that are done."""
+    states = [CheckState.RUNNING, *([CheckState.DONE] if kind == CheckKind.AHEAD else [])]
+    same = CheckRun.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index, kind=kind)
+    return {_place(run) for run in same.filter(open_epoch=deadline.open_epoch, state__in=states)}
+
+
+def _place(run: CheckRun) -> tuple[int, str]:
+    """Return partition and store of a check that was begun here."""
+    return run.partitions[0], run.store
+
+
 def _begin(
     deadline: Deadline, runs: Sequence[CheckRun], provers: list[Worker], context: ProvingContext
 ) -> int:
@@ -198,14 +217,13 @@ def _begin(
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
-        same = CheckRun.objects.filter(miner=row.miner_id, deadline_index=row.index, state=CheckState.RUNNING)
-        kinds = set(same.values_list("kind", flat=True))
+        begun = {kind: _begun(row, kind) for kind in {run.kind for run in able}}
         if row.open_epoch != deadline.open_epoch or row.checked_open != deadline.checked_open:
             return 0
         started = 0
         for run in able:
             sectors = [onchain[number] for number in run.sectors if number in onchain]
-            if not sectors or run.kind in kinds:
+            if not sectors or _place(run) in begun[run.kind]:
                 continue
             run.job = check_job_create(
                 deadline.miner,
@@ -218,8 +236,5 @@ def _begin(
             )
             run.save()
             started += 1
-        if started and CheckKind.AHEAD in {run.kind for run in able}:
-            stores = sorted({run.store for run in runs})
-            Deadline.objects.filter(pk=row.pk).update(checked_open=row.open_epoch, stores=stores)
     publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
     return started

@@ -220,6 +220,35 @@ def test_a_store_that_is_away_says_nothing_about_the_files() -> None:
     assert CheckRun.objects.filter(state="RUNNING").exists(), "nothing is known: it begins anew"
 
 
+def test_a_check_that_failed_is_begun_anew_beside_one_that_was_done() -> None:
+    of, host = waiting(), checker(stores=["a", "b"])
+    for number, store in ((1, "a"), (2, "b")):
+        factories.sector(of, number=number, state="PROVING", store=store)
+    checks_begin(look(OneDeadline(), AHEAD))
+    failed = CheckRun.objects.get(store="b")
+    Job.objects.filter(check_run=failed).update(state=JobState.FAILED, error="the store went away")
+
+    assert looked(host, height=AHEAD + 1) == {1}
+    assert looked(host, height=AHEAD + 2) == {2}
+    assert looked(host, height=AHEAD + 3) == set()
+
+    assert dict(SectorCheck.objects.values_list("number", "is_good")) == {1: True, 2: True}
+    assert Deadline.objects.get().checked_open == OPENS
+
+
+def test_a_store_that_no_host_had_is_checked_once_one_has_it() -> None:
+    of, host = waiting(), checker(stores=["a"])
+    for number, store in ((1, "a"), (2, "b")):
+        factories.sector(of, number=number, state="PROVING", store=store)
+    assert looked(host, height=AHEAD) == {1}
+    assert looked(host, height=AHEAD + 1) == set()
+    assert Deadline.objects.get().stores == ["a", "b"]
+
+    assert looked(checker("late", stores=["b"]), height=AHEAD + 2) == {2}
+
+    assert Deadline.objects.get().checked_open == OPENS
+
+
 # What is known bad
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core import clock
-from apps.proving.models import Deadline, Partition, SectorCheck
+from apps.proving.models import CheckRun, Deadline, Partition, SectorCheck
 from apps.proving.selectors.faults import sectors_bad
 from apps.proving.services.checks import checks_begin
+from apps.proving.states import CheckState
 from apps.sectors.models import Sector
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
@@ -53,7 +54,7 @@ def begun(of: Miner) -> None:
     """The deadline's sectors are to be checked again."""
     Sector.objects.filter(miner=of, number=1).update(store="new")
     checks_begin(look(OneDeadline(), 940))
-    assert Deadline.objects.get(miner=of).checked_open
+    assert CheckRun.objects.filter(miner=of, state=CheckState.RUNNING).exists()
 
 
 def test_a_terminated_sector_has_no_bad_files(of: Miner) -> None:
