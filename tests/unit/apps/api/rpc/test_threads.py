@@ -66,7 +66,9 @@ async def test_what_a_handler_raises_reaches_its_caller() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "threads"), [(PLAIN, PLAIN_THREADS), (ASK_NODES, NODE_THREADS), (SEARCH, LONG_THREADS)]
+    ("names", "threads"),
+    [(PLAIN, PLAIN_THREADS), (ASK_NODES, NODE_THREADS), (SEARCH, LONG_THREADS)],
+    ids=["plain", "node", "long"],
 )
 def test_what_asks_nodes_takes_no_thread_of_other_methods(names: str, threads: TenantThreads) -> None:
     wrong = [
