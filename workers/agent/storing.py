@@ -75,9 +75,17 @@ class Storing:
         Of several that have the sector, one may have it as it was before its update.
         """
         found = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
+        unread: list[str] = []
+        for one in found if len(found) > 1 else ():
+            try:
+                if _has_replica(one, inputs):
+                    return one.require()
+            except (OSError, BadMark) as error:
+                unread.append(f"{one.name} cannot be read ({error})")
+        if unread:
+            raise StoreAway(f"store {unread[0]} and may have the sector: see page Storage")
         if found:
-            fitting = [one for one in found if _has_replica(one, inputs)] if len(found) > 1 else found
-            return (fitting or found)[0].require()
+            return found[0].require()
         if away := self.stores.away():
             raise StoreAway(
                 f"the sector is in no available store; {away[0].name} is unavailable: see page Storage"
@@ -255,7 +263,10 @@ class Storing:
 
 
 def _has_replica(one: Attachment, inputs: SealInputs) -> bool:
-    """Return whether a store has the replica that a stage needs: the updated one once it has been stored."""
+    """Return whether a store has the replica that a stage needs: the updated one once it has been stored.
+
+    Raises OSError, BadMark where it cannot be read.
+    """
     is_new = inputs.is_update and inputs.stage in (SnapStage.KEY_CLEAR, *UNSEAL_STAGES)
     comm_r = required(inputs.comm_r_new if is_new else inputs.comm_r, "comm_r")
     parameters = seal_parameters(inputs.seal_proof)
@@ -264,10 +275,7 @@ def _has_replica(one: Attachment, inputs: SealInputs) -> bool:
         files = store.proven_files(parameters, miner_id=inputs.miner_id, number=inputs.number, comm_r=comm_r)
         return files.comm_r == comm_r and files.sealed.exists()
 
-    try:
-        return one.read(has)
-    except (OSError, BadMark):
-        return False
+    return one.read(has)
 
 
 def stored_in_time(

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,6 @@ from workers.storage.store_mark import mark_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -327,3 +327,27 @@ def test_a_finalize_that_is_killed_still_tells_where_the_sector_went(
     assert isinstance(done, StageOutputs), done
     [name] = [name for name in ("a", "b") if host.stored_in(name)]
     assert done.store == store.Store(tmp_path / name).name()
+
+
+def test_a_store_that_may_have_the_update_is_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"miner_id": GIVEN.miner_id, "number": GIVEN.number}
+    host.persist_in("a")
+    there = store.Store(host.roots[1])
+    update = there.persist(host.files, **known, is_update=True)
+    update.p_aux.write_bytes(bytes(64))
+    inputs = replace(
+        GIVEN, stage="KEY_CLEAR", is_update=True, comm_r=host.files.comm_r, comm_r_new=update.comm_r
+    )
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path == update.p_aux:
+            raise OSError(errno.EIO, "refused")
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_bytes)
+        with pytest.raises(StoreAway, match="refused"):
+            host.runner.storing.store_of(inputs)
+
+    assert host.runner.storing.store_of(inputs).root == there.root
