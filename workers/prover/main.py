@@ -23,6 +23,7 @@ from workers.host_folder import COMPILE_PROGRESS_FILE
 from workers.logs import logs_set_up
 from workers.machine_report import MachineReport
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
+from workers.processors.errors import BadFile
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark
@@ -135,11 +136,14 @@ def _gateway(
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
-            # wins are proven one after the other: those that wait share the epoch
-            share_s = leases.epoch_s // max(line.answering, 1)
-            winning = replace(task, needs_groth16=not leases.takes_containers, seconds_left=share_s)
-            with gate.winning(), task_near(winning, stores) as (near, _):
-                return pool.call(WINNING, near)
+            with gate.winning():
+                # wins are proven one after the other: those that wait share the epoch
+                share_s = leases.epoch_s // max(line.answering, 1)
+                winning = replace(task, needs_groth16=not leases.takes_containers, seconds_left=share_s)
+                with task_near(winning, stores) as (near, unread):
+                    if unread:  # to the processor a file of its one sector is missing
+                        raise BadFile(next(iter(unread.values())))
+                    return pool.call(WINNING, near)
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 

@@ -102,11 +102,12 @@ class ProofJobs:
                 read, read_at = done, time.monotonic()
             self.hold(assignment, done=done, total=total)
 
-        output = self._call(assignment, task, progress=progress)
+        unread: dict[int, str] = {}
+        output = self._call(assignment, task, progress=progress, unread=unread)
         while replicas := others.after(task.replicas, output.faults):  # a move took the old copy away
             log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
             task, read = self.task_of(inputs, replicas), 0
-            output = self._call(assignment, task, progress=progress)
+            output = self._call(assignment, task, progress=progress, unread=unread)
         if output.faults:
             _stores_check(located.stores)
         took = int((time.monotonic() - started) * 1000)
@@ -118,7 +119,10 @@ class ProofJobs:
             faults=output.faults,
             ms=took,
             read_ms=int((read_at - started) * 1000),
-            bad=_located(task.replicas, dict.fromkeys(set(output.faults) - located.unreachable, "")),
+            bad=_located(
+                task.replicas,
+                {number: unread.get(number, "") for number in set(output.faults) - located.unreachable},
+            ),
             unreachable=tuple(sorted(located.unreachable.intersection(output.faults))),
         )
 
@@ -185,7 +189,16 @@ class ProofJobs:
         log.info("aggregated", job=assignment.id, sectors=len(proofs), ms=took)
         return Complete(token=assignment.token, proof=bytes(output.proof), ms=took)
 
-    def _call(self, assignment: Assignment, task: Any, *, progress: Callable[[int, int], None]) -> Any:
+    def _call(
+        self,
+        assignment: Assignment,
+        task: Any,
+        *,
+        progress: Callable[[int, int], None],
+        unread: dict[int, str] | None = None,
+    ) -> Any:
+        """Return what a child answers; `unread` then says why sectors' files could not be fetched."""
+
         def call(task: Any) -> Any:
             return self.pool.call(
                 assignment.kind.value,
@@ -196,10 +209,13 @@ class ProofJobs:
 
         if isinstance(task, AggregateTask):
             return call(task)
-        with task_near(task, self.stores) as (near, unread):
+        with task_near(task, self.stores) as (near, why):
             output = call(near)
-        if unread and isinstance(output, SectorCheckOutput):  # to the processor their files are missing
-            bad = [replace(one, reason=unread.get(one.sector_id, one.reason)) for one in output.bad]
+        if unread is not None:
+            unread.clear()
+            unread.update(why)
+        if why and isinstance(output, SectorCheckOutput):  # to the processor their files are missing
+            bad = [replace(one, reason=why.get(one.sector_id, one.reason)) for one in output.bad]
             return replace(output, bad=tuple(bad))
         return output
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,9 @@ from workers.prover import proof_jobs
 from workers.prover.proof_jobs import ProofJobs
 from workers.prover.winning_first import WinningFirst
 from workers.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_reading_is_over_before_the_proof_is_computed(
@@ -105,6 +109,22 @@ def test_a_sector_whose_p_aux_cannot_be_read_is_the_only_fault(kind: JobKind, st
     assert isinstance(found, Complete), found
     assert (found.faults, len(asked)) == ((7,), 10)
     assert [bad.number for bad in found.bad] == [7]
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_why_a_bucket_does_not_give_a_file_is_reported(
+    kind: JobKind, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def near(task: Any, _stores: Stores) -> Iterator[Any]:
+        yield task, {7: "the server denies access (InvalidObjectState)"}
+
+    monkeypatch.setattr(proof_jobs, "task_near", near)
+
+    found = done(kind, stores, lambda kind, _task, **_: FOUND[kind])
+
+    assert isinstance(found, Complete), found
+    assert [bad.reason for bad in found.bad] == ["the server denies access (InvalidObjectState)"]
 
 
 @pytest.mark.parametrize("kind", INPUTS)

@@ -16,7 +16,7 @@ from tests.processor_pids import pids_of
 from tests.unit.workers.processors.sealing import sealing
 from workers.config import HostConfig
 from workers.processors import pool as pool_module
-from workers.processors.errors import ChildLost
+from workers.processors.errors import BadFile, ChildLost
 from workers.processors.pool import ProcessorPool
 from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.prover import main
@@ -96,6 +96,14 @@ def test_a_win_is_asked_for_with_the_form_and_epoch_that_the_console_told(
 
     told = [(one.needs_groth16, one.seconds_left) for one in asked]
     assert told == [(False, 4), (False, 1), (True, 10)]
+
+    @contextmanager
+    def near(task: Any, _stores: Any) -> Iterator[Any]:
+        yield task, {1: "the server denies access"}
+
+    monkeypatch.setattr(main, "task_near", near)
+    with pytest.raises(BadFile, match="denies access"):
+        line.compute(1000, {})
 
 
 def test_a_win_is_proved_while_the_windows_child_stands_still(tmp_path: Path, replica: Replica) -> None:
