@@ -45,6 +45,7 @@ class Hanging:
             folder=world.folder / "ill", stores=(world.store.root,), console="", token="", name="ill"
         )
         self.leases = LeaseKeeper(config, world.console, kinds=world.prover.leases.kinds, slots={})
+        self.leases.stores = (world.store.name(),)
         self.leases.register()
         self.pool = ProcessorPool([ChildSpec(stages=("window_post",))])
         self.pool.precompile()
