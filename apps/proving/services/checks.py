@@ -97,8 +97,8 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     numbers = [number for group in wanted.values() for number in group]
     stores = sector_stores_find(deadline.miner, numbers=numbers, provers=provers)
     runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
-    begun = _begun(deadline, CheckKind.AHEAD)
-    left = [run for run in runs if _place(run) not in begun]
+    checked = _places_checked(deadline, CheckKind.AHEAD)
+    left = [run for run in runs if _place(run) not in checked]
     count = _begin(deadline, left, provers, context)
     attached = {store for prover in provers for store in prover.stores}
     is_complete = (count or not left) and attached.issuperset(run.store for run in left)
@@ -187,7 +187,7 @@ def store_uids_read(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
     return dict(rows.values_list("name", "uid"))
 
 
-def _begun(deadline: Deadline, kind: str) -> set[tuple[int, str]]:
+def _places_checked(deadline: Deadline, kind: str) -> set[tuple[int, str]]:
     """Return the places of which a check of a kind runs, and of checks ahead those that are done."""
     states = [CheckState.RUNNING, *([CheckState.DONE] if kind == CheckKind.AHEAD else [])]
     same = CheckRun.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index, kind=kind)
@@ -195,7 +195,7 @@ def _begun(deadline: Deadline, kind: str) -> set[tuple[int, str]]:
 
 
 def _place(run: CheckRun) -> tuple[int, str]:
-    """Return partition and store of a check that was begun here."""
+    """Return partition and store of a check of one of each."""
     return run.partitions[0], run.store
 
 
@@ -217,13 +217,13 @@ def _begin(
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
-        begun = {kind: _begun(row, kind) for kind in {run.kind for run in able}}
+        checked = {kind: _places_checked(row, kind) for kind in {run.kind for run in able}}
         if row.open_epoch != deadline.open_epoch or row.checked_open != deadline.checked_open:
             return 0
         started = 0
         for run in able:
             sectors = [onchain[number] for number in run.sectors if number in onchain]
-            if not sectors or _place(run) in begun[run.kind]:
+            if not sectors or _place(run) in checked[run.kind]:
                 continue
             run.job = check_job_create(
                 deadline.miner,

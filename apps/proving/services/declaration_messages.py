@@ -18,7 +18,7 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
-from apps.proving.services.other_senders import other_sender_choose, other_sender_reason
+from apps.proving.services.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
@@ -115,7 +115,7 @@ def declaration_withdraw(
             waits=height - (message.pushed_height or height),
             needed=value,
         )
-        reason = other_sender_reason(message) if sender else ""
+        reason = other_sender_describe(message) if sender else ""
     if reason:
         message_withdraw(message, reason=reason, now=context.now)
     return reason, sender

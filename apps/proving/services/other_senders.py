@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
 
-LACKS: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
+SENDER_WAITS: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
 """What another sender may not lack."""
 TURN_EPOCHS: Final = 3
 """When all have been tried, the next one is after so long."""
@@ -29,10 +29,10 @@ def other_sender_choose(
 
     `pushed` are the ids of all messages for the same, `needed` is the attoFIL that it carries.
     """
-    if waits < 1 and message.wait not in LACKS:
+    if waits < 1 and message.wait not in SENDER_WAITS:
         return ""  # it may be signed this moment
     able = senders_able(miner, Use.POST, needed=needed)
-    if message.from_addr in able and message.wait not in LACKS:
+    if message.from_addr in able and message.wait not in SENDER_WAITS:
         return ""
     withdrawn = Message.objects.filter(pk__in=pushed, state=MessageState.FAILED, nonce=None)
     tried = {message.from_addr, *withdrawn.values_list("from_addr", flat=True)}
@@ -42,7 +42,7 @@ def other_sender_choose(
     return others[0] if others else ""
 
 
-def other_sender_reason(message: Message) -> str:
+def other_sender_describe(message: Message) -> str:
     """Return why a message is sent from another address."""
-    why = message.get_wait_display() if message.wait in LACKS else gettext("its sender is stopped")
+    why = message.get_wait_display() if message.wait in SENDER_WAITS else gettext("its sender is stopped")
     return gettext("sending from another address: {error}").format(error=message.error or why)

@@ -24,7 +24,7 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
-from apps.proving.services.other_senders import other_sender_choose, other_sender_reason
+from apps.proving.services.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import note_record, retry_schedule
 from apps.sectors.proof_forms import proof_form_check
@@ -175,7 +175,7 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
         pushed = [f"post:{post.uuid}:{number}" for number in range(post.messages_sent)]
         waits = context.head.height - (post.sent_height or 0)
         sender = other_sender_choose(message, miner=post.miner, pushed=pushed, waits=waits)
-        reason = other_sender_reason(message) if sender else ""
+        reason = other_sender_describe(message) if sender else ""
     if not reason:
         return ""
     message_withdraw(message, reason=reason, now=context.now)
