@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -330,7 +330,7 @@ def test_a_finalize_that_is_killed_still_tells_where_the_sector_went(
 
 
 def test_a_store_that_may_have_the_update_is_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"miner_id": GIVEN.miner_id, "number": GIVEN.number}
+    known: dict[str, Any] = {"miner_id": GIVEN.miner_id, "number": GIVEN.number}
     host.persist_in("a")
     there = store.Store(host.roots[1])
     update = there.persist(host.files, **known, is_update=True)

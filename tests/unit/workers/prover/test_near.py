@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -201,7 +203,7 @@ def test_an_object_that_cannot_be_read_costs_no_other_sector_its_proof(
 
     monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
     slept = list[float]()
-    monkeypatch.setattr(near.time, "sleep", slept.append)
+    monkeypatch.setattr(near, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     with task_near(window(5, *replicas), stores) as (task, unread):
         assert isinstance(task, WindowPostTask)
         assert window_post.window_post_prove(task)[1] == faults
@@ -230,7 +232,7 @@ def test_a_server_that_refuses_parts_of_many_sectors_makes_none_faulty(
         return real(path, first, count)
 
     monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
-    monkeypatch.setattr(near.time, "sleep", slept.append)
+    monkeypatch.setattr(near, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     task = msgspec.structs.replace(window(5, far, *many), seconds_left=20)
     if isinstance(error, BucketAway):
         with pytest.raises(BucketAway, match="SlowDown"), task_near(task, stores):

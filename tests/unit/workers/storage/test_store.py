@@ -100,7 +100,7 @@ def test_an_updated_sector_is_found_though_its_p_aux_cannot_be_read(
     stores = Stores(tmp_path / "worker", (tmp_path / "a",))
     stores.open()
     parameters = seal_parameters(RegisteredSealProof.STACKED_DRG_2KIB_V1_1)
-    sector = {"miner_id": 1000, "number": 5}
+    sector: dict[str, Any] = {"miner_id": 1000, "number": 5}
     store = Store(tmp_path / "a")
     old, new = store.files(parameters, **sector), store.updated_files(parameters, **sector)
     for files, is_there in ((old, has_old), (new, has_update)):

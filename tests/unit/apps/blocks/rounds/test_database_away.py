@@ -57,7 +57,7 @@ async def test_a_database_that_is_back_after_the_round_keeps_no_height_for_it(wo
     assert not await in_thread(Block.objects.exists)
 
 
-async def test_a_database_that_restarts_while_a_lost_win_is_noted_loses_no_reason(world, monkeypatch):
+async def test_a_database_that_restarts_loses_no_reason_of_a_lost_win(world, monkeypatch):
     real, tries = rounds.rounds_publish, []
 
     def publish(rows):
