@@ -1,4 +1,4 @@
-"""To which hosts a proof is offered: those that read all stores of its sectors and have not failed at it.
+"""To which hosts a proof is offered: those that read all stores of its sectors and failed the least at it.
 
 The nearest host claims first: one that lacks a store would report its sectors as faulty within milliseconds,
 and win the next attempt as well.
@@ -46,19 +46,21 @@ def offer_find(
 ) -> list[int] | None:
     """Return the keys of the hosts that are asked to prove sectors; None: whichever comes first.
 
-    `failures` says how often each host, by its key, has failed at this already.  Hosts that read all stores
-    and have not failed come first, then those that have failed the least.
+    `failures` says how often each host, by its key, has failed at this already.  Of the hosts that read all
+    stores those come first that have failed the least: where only one reads them, it is asked again.
     """
     hosts = _claimants(miner, context)
-    least = min((failures[host.pk] for host in hosts), default=0)
-    chosen = _able(hosts, miner, numbers, failures) or [host for host in hosts if failures[host.pk] == least]
+    able = _able(hosts, miner, numbers) or hosts
+    least = min((failures[host.pk] for host in able), default=0)
+    chosen = [host for host in able if failures[host.pk] == least]
     return None if len(chosen) == len(hosts) else sorted(host.pk for host in chosen)
 
 
 def has_other_host(post: WindowPost, *, job: Job, context: ProvingContext) -> bool:
     """Return whether a host beside the one that ended a job is to be asked for the same proof first."""
-    hosts = _able(_claimants(post.miner, context), post.miner, _numbers(job), post_failures_count(post))
-    return any(host.name != job.result.get("worker") for host in hosts)
+    hosts, failures = _claimants(post.miner, context), post_failures_count(post)
+    able = [host for host in _able(hosts, post.miner, _numbers(job)) if not failures[host.pk]]
+    return any(host.name != job.result.get("worker") for host in able)
 
 
 def offer_renew(job: Job, *, failures: Counter[int], context: ProvingContext) -> None:
@@ -115,18 +117,14 @@ def _claimants(miner: Miner, context: ProvingContext) -> list[Worker]:
     return [host for host in hosts if not host.is_draining]
 
 
-def _able(
-    hosts: list[Worker], miner: Miner, numbers: Collection[int], failures: Counter[int]
-) -> list[Worker]:
-    """Return the hosts that have all known stores of some sectors and have not failed.
+def _able(hosts: list[Worker], miner: Miner, numbers: Collection[int]) -> list[Worker]:
+    """Return the hosts that have all known stores of some sectors.
 
     A damocles-worker does not say what it reads, and has to read all stores.
     """
     rows = Sector.objects.filter(miner=miner, number__in=numbers).exclude(store="").order_by()
     stores = set(rows.values_list("store", flat=True).distinct())
-    return [
-        host for host in hosts if not failures[host.pk] and (host.is_damocles or stores <= set(host.stores))
-    ]
+    return [host for host in hosts if host.is_damocles or stores <= set(host.stores)]
 
 
 def _in_charge(hosts: list[Worker], miner: Miner, context: ProvingContext) -> list[Worker]:

@@ -211,3 +211,41 @@ def test_stores_of_a_window_are_there_if_one_host_has_them_all(
     readiness = readiness_check(of, context=look(OneDeadline()))
 
     assert unmet_preconditions_find(Deadline.objects.get(), readiness=readiness).get("store") == text
+
+
+def test_the_rest_is_asked_of_the_one_host_with_the_store() -> None:
+    row = proving([0])
+    stored(row.miner, "x", "x")
+    able, other = prover("able", stores=["x"]), prover("other", stores=["y"])
+    moved(row)
+    hands_in(takes(able), faults=(2,))
+
+    moved(row)
+
+    assert taken(other) is None
+    job = takes(able)
+    assert asked(Job.objects.get(uuid=job.id)) == {1}
+    hands_in(job)
+    row = moved(row)
+    assert (row.state, row.skipped) == (PostState.PROVED, {"0": [2]})
+    moved(row)
+    assert taken(other) is None, "what is left out lies in the store of the same host"
+    assert taken(able) is not None
+
+
+def test_each_part_of_stores_on_two_hosts_goes_to_its_own_host() -> None:
+    row = proving([0])
+    stored(row.miner, "x", "y")
+    first, second = prover("first", stores=["x"]), prover("second", stores=["y"])
+    moved(row)
+    hands_in(takes(first), faults=(2,))
+
+    moved(row)
+
+    assert taken(second) is None
+    hands_in(takes(first))
+    row = moved(row)
+    assert (row.state, row.skipped) == (PostState.PROVED, {"0": [2]})
+    moved(row)
+    assert taken(first) is None
+    assert taken(second) is not None
