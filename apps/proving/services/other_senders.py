@@ -27,18 +27,22 @@ def other_sender_choose(
 ) -> str:
     """Return which other address is to send a message that has no nonce after `waits` epochs; empty: none.
 
-    `pushed` are the ids of all messages for the same, `needed` is the attoFIL that it carries.
+    `pushed` are the ids of all messages for the same, the oldest first, `needed` is the attoFIL that it
+    carries.
     """
     if waits < 1 and message.wait not in SENDER_WAITS:
         return ""  # it may be signed this moment
     able = senders_able(miner, Use.POST, needed=needed)
     if message.from_addr in able and message.wait not in SENDER_WAITS:
         return ""
-    withdrawn = Message.objects.filter(pk__in=pushed, state=MessageState.FAILED, nonce=None)
-    tried = {message.from_addr, *withdrawn.values_list("from_addr", flat=True)}
-    others = [address for address in able if address not in tried]
+    rows = {row.pk: row for row in Message.objects.filter(pk__in=pushed).only("from_addr", "state", "nonce")}
+    past = [rows[key] for key in pushed if key in rows]
+    withdrawn = {row.from_addr for row in past if row.state == MessageState.FAILED and row.nonce is None}
+    others = [address for address in able if address not in withdrawn | {message.from_addr}]
     if not others and waits >= TURN_EPOCHS:
+        last = {row.from_addr: turn for turn, row in enumerate(past)}
         others = [address for address in able if address != message.from_addr]
+        others.sort(key=lambda address: last[address])
     return others[0] if others else ""
 
 

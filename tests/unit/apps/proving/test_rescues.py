@@ -195,6 +195,18 @@ def test_a_proof_that_its_sender_does_not_get_out_is_sent_by_another(wait: Wait)
     assert Message.objects.filter(state=MessageState.UNFILLED).count() == 1
 
 
+def test_all_addresses_that_can_send_take_turns() -> None:
+    able = [factories.wallet(balance=fil * factories.FIL).address for fil in (5, 6, 50)]
+    row = post(miner(control=able[:2], worker=able[2]), close_epoch=990)
+
+    for height in range(961, 976):
+        posts_advance(look(OneDeadline(), height))
+        row.refresh_from_db()
+        Message.objects.filter(pk=row.message_id).update(wait=Wait.FUNDS)
+
+    assert sent_from(row) == [*able, *able, able[0]]
+
+
 def test_a_stopped_sender_sends_no_proof() -> None:
     of, control, worker = senders()
     row = post(of)
