@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.policy import interval_epochs
 from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
+from apps.proving.services.offers import offer_renew
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store
 from apps.sectors.states import JobState
@@ -55,6 +57,8 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
         _fail(run, "no host ran the check in time", context)
     elif job.state == JobState.DONE:
         _take(run, job, context)
+    elif run.kind == CheckKind.DRY_RUN:
+        offer_renew(job, failures=Counter(), context=context)
 
 
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core import clock
-from apps.proving.models import Deadline, Recovery, WindowPost
+from apps.proving.models import CheckRun, Deadline, Recovery, WindowPost
 from apps.proving.services import recovery_steps
+from apps.proving.services.check_results import checks_collect
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.services.recovery_schedule import recoveries_begin
+from apps.proving.services.trials import deadline_dry_run
 from apps.proving.states import PostState
 from apps.sectors.hardware import PLANS
 from apps.sectors.models import DAMOCLES, Job, Worker
@@ -20,6 +22,7 @@ from apps.sectors.states import JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
 from tests import factories
+from tests.people import principal
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.hanging import CHALLENGED, fresh, gives_up, hands_in, prover, taken, takes
 from tests.unit.apps.proving.rescues import NETWORK, faulty, look, miner, post
@@ -249,3 +252,18 @@ def test_each_part_of_stores_on_two_hosts_goes_to_its_own_host() -> None:
     moved(row)
     assert taken(first) is None
     assert taken(second) is not None
+
+
+def test_a_dry_run_goes_to_another_host_once_its_own_is_gone() -> None:
+    of = miner()
+    stored(of, "y", "y")
+    near, far = prover("near", stores=["x"]), prover("far", stores=["y"])
+    deadline_dry_run(of, index=0, principal=principal(), context=look(OneDeadline()))
+    assert proof_job().offered_to == [far.pk]
+    assert taken(near) is None
+
+    Worker.objects.filter(pk=far.pk).update(is_paused=True)
+    checks_collect(look(OneDeadline()))
+
+    assert taken(near) is not None
+    assert CheckRun.objects.get().state == "RUNNING"
