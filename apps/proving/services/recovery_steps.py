@@ -106,8 +106,8 @@ def _landed_move(row: Recovery, message: Message | None, context: ProvingContext
 
 def _stuck_withdraw(row: Recovery, message: Message | None, context: ProvingContext) -> str:
     """Withdraw a declaration that cannot land as it is; returns which other address sends the next one."""
-    if row.state != RecoveryState.SENT or message is None:
-        return ""
+    if row.state != RecoveryState.SENT or message is None or message.state != MessageState.UNFILLED:
+        return ""  # before the debt is read, which asks for the messages of all the others
     reason, sender = declaration_withdraw(
         row, message=message, prefix=PREFIX, value=_debt_due(row), context=context
     )

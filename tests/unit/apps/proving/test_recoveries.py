@@ -350,6 +350,17 @@ def test_debt_goes_with_one_of_the_messages_that_are_on_their_way() -> None:
     assert Message.objects.get(pk=first.message_id).value == 5, "nothing on its way brings it any more"
 
 
+def test_debt_is_not_read_for_a_declaration_that_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, row = begun(fee_debt=5)
+    done(row.job)
+    message_is(advanced(), MessageState.FILLED, nonce=0)
+    debt_due = Mock(return_value=5)
+    monkeypatch.setattr(recovery_steps, "_debt_due", debt_due)
+
+    assert advanced(962).state == RecoveryState.SENT
+    debt_due.assert_not_called()
+
+
 def test_debt_is_paid_by_an_address_that_has_it() -> None:
     control, worker = (factories.wallet(balance=fil * factories.FIL).address for fil in (1, 50))
     _, row = begun(fee_debt=5 * factories.FIL, control=[control], worker=worker)
