@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.sectors.policy import sealing_policy
+from apps.sectors.proof_forms import FORMS_HERE
 
 WAITS_TO_OPEN: Final = "proved, waiting for the window to open"
 """Why a window's forecast is as it is, as long as nothing happens to its proof."""
@@ -78,9 +79,10 @@ REFRESH: Final = f"""
             OR deadline.live > 0 AND deadline.challenge_epoch > $1 AND ({IS_OWN}) AND deadline.forecast <>
                 CASE WHEN EXISTS (SELECT 1 FROM sectors_worker host WHERE host.tenant_id = miner.tenant_id
                     AND host.kinds @> '["window_post"]' AND host.retired_at IS NULL AND NOT host.is_paused
-                    AND host.seen_at >= $2 - interval '{sealing_policy().worker_away_s} seconds')
+                    AND host.seen_at >= $2 - interval '{sealing_policy().worker_away_s} seconds'
+                    AND coalesce(coalesce(host.hardware->'proofs', '["vanilla"]') ?| ({FORMS_HERE}), true))
                 THEN 'later' ELSE 'at_risk' END
 """  # noqa: S608  # a constant
 """A miner's deadlines moved, a window has closed, sectors are faulty, or a forecast may be another one: its
 window went to another program or came from one, it is of a challenged window whose proof has not landed and
-does not just wait, or does not go with the provers that are heard of."""
+does not just wait, or does not go with the provers that are heard of and whose proofs the network takes."""

@@ -7,6 +7,7 @@ container is ever sent.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ from apps.chain.selectors.network import network_current
 from apps.core.formatting import size
 from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import DAMOCLES, Worker
+from poolsite.filecoin import policy
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, SetUp
 from poolsite.filecoin.proof_container import update_fits_message
@@ -72,6 +74,17 @@ def forms_here() -> frozenset[str] | None:
     return None if network is None else forms_accepted(network)
 
 
+def _forms_here_select() -> str:
+    rows = policy.NETWORKS | policy.ALIASES
+    forms = {name: ",".join(sorted(forms_accepted(row))) for name, row in rows.items()}
+    others = ",".join(sorted(forms_accepted(replace(policy.MAINNET, name=""))))
+    cases = " ".join(f"WHEN '{name}' THEN '{{{accepted}}}'" for name, accepted in forms.items())
+    return f"""SELECT (CASE coalesce(params->>'NetworkName', name) {cases} ELSE '{{{others}}}' END)::text[]
+        FROM chain_network ORDER BY id LIMIT 1"""  # noqa: S608  # constants
+
+
+FORMS_HERE: Final = _forms_here_select()
+"""Gives the same as `forms_here`, as an array, for who asks for other things beside it."""
 NETWORK_VERSION: Final = "(SELECT xmin::text || updated_at FROM chain_network ORDER BY id LIMIT 1)"
 """Of the row of the pool's own network, to be asked for beside other things: another after each change."""
 

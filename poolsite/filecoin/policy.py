@@ -253,7 +253,7 @@ SOAK: Final = replace(TEST, name=LOCAL_PREFIX + "soak", epoch_s=4)
 
 NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST, SOAK)}
 """All rows by name."""
-_ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET}
+ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET}
 """Rows by names that are no row's own."""
 
 
@@ -262,7 +262,7 @@ def network_by_name(name: str) -> Network:
 
     `testnetnet` is mainnet's name on the wire since its launch; `calibnet` is in common use.
     """
-    row = NETWORKS.get(name) or _ALIASES.get(name)
+    row = NETWORKS.get(name) or ALIASES.get(name)
     if row is None:
         raise UnknownNetwork(f"the rules of network {name!r} are unknown")
     return row
@@ -270,7 +270,7 @@ def network_by_name(name: str) -> Network:
 
 def network_is_listed(name: str) -> bool:
     """Return whether a network has a row, under this name or its alias."""
-    return name in NETWORKS or name in _ALIASES
+    return name in NETWORKS or name in ALIASES
 
 
 def network_is_public(name: str) -> bool:

@@ -18,6 +18,7 @@ LATE_EPOCHS: Final = 2
 """A proof is begun with the head after which its challenge counts, or with the next one."""
 AMBER: Final = 0.05
 """From this probability of a miss on a deadline is at risk."""
+NO_PROVER: Final = "no prover whose proofs the network accepts is connected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
     is_challenged = context.height >= deadline.challenge_epoch
     if is_challenged and deadline.faulty - deadline.recovering >= deadline.live:
         return Forecast.NOTHING, "all its sectors are faulty"
-    risk = _forecast_risk(deadline) if context.provers else "no prover is connected"
+    risk = _forecast_risk(deadline) if context.provers else NO_PROVER
     if risk:
         return Forecast.AT_RISK, risk
     if context.height > deadline.challenge_epoch + context.confidence + LATE_EPOCHS:
@@ -87,7 +88,7 @@ def _forecast_risk(deadline: Deadline) -> str:
 def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> str:
     left = deadline.close_epoch - context.height
     if post.state == PostState.PROVING and context.provers == 0:
-        return "no prover is connected"
+        return NO_PROVER
     first = post.attempt(AttemptKind.FIRST) if post.state == PostState.PROVING else None
     if first is not None and first.work.error:
         return gettext("proving failed: {error}").format(error=first.work.error)[:200]

@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
 from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import Batch, Sector
 from apps.sectors.proof_forms import (
+    FORMS_HERE,
     forms_accepted,
+    forms_here,
     makes_proofs_here,
     parameters_error,
     proof_form_check,
@@ -20,9 +23,11 @@ from apps.sectors.proof_forms import (
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.sealing.pledge import pledge_create
+from poolsite.filecoin import policy
 from poolsite.filecoin.groth16.circuits import post_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from poolsite.filecoin.groth16.verification import BadVerifyingKey
+from poolsite.filecoin.network_params import network_to_params
 from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.wire.hosts import Heartbeat
@@ -90,6 +95,17 @@ def test_a_host_that_makes_no_proofs_that_the_network_takes_says_so() -> None:
     assert "it makes no Groth16 proofs, and mainnet accepts no others" in parameters_error(vanilla)
     assert parameters_error(vanilla | {"parameters_done": 1, "parameters_total": 4}) == "", "it prepares them"
     assert parameters_error({"proofs": ["vanilla", "groth16"]}) == ""
+
+
+@pytest.mark.parametrize("name", [*policy.NETWORKS, *policy.ALIASES, "localnet-0f3c", ""])
+def test_a_query_names_the_same_forms_of_a_network(name: str) -> None:
+    if name:
+        factories.network("other", params=network_to_params(replace(MAINNET, name=name), genesis_s=0))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ({FORMS_HERE})")
+        [found] = cursor.fetchone()
+
+    assert (None if found is None else frozenset(found)) == forms_here()
 
 
 def test_a_heartbeat_is_answered_with_form_and_epoch_of_the_network() -> None:
