@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
 from apps.core.formatting import size, time_left
@@ -53,10 +54,10 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
     hosts = [
         worker for worker in data.workers if worker.tenant_id in tenants and JobKind.SEAL in worker.kinds
     ]
-    rooms = _rooms(hosts[:HOSTS_NAMED])
-    why = [
-        f"{host.name} {_begins_none(data, host, room=rooms.get(host.pk, 0))}" for host in hosts[:HOSTS_NAMED]
-    ]
+    hosts = hosts[:HOSTS_NAMED]
+    rooms = _rooms(hosts)
+    with chain_read_once():
+        why = [f"{host.name} {_begins_none(data, host, room=rooms.get(host.pk, 0))}" for host in hosts]
     yield Finding(
         "unclaimed",
         gettext("{sectors} unclaimed for {waited}").format(

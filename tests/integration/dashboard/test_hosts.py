@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.checks.report.evaluate import evaluate_some
@@ -23,6 +25,9 @@ from poolsite.wire.hardware import SealingFolder
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person
+
+if TYPE_CHECKING:
+    from apps.users.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +49,22 @@ def test_the_list_says_which_host_is_slow(ann):
 
     assert "lame slow" in text
     assert "PC1 takes 3.0 times as long as on other hosts" in text
+
+
+@pytest.mark.parametrize("page", ["hosts", "today", "sealing"])
+def test_a_page_reads_the_network_as_often_for_many_hosts(ann: User, page: str) -> None:
+    factories.network("mainnet")
+
+    def reads(*names: str) -> int:
+        """How often a page with these hosts more reads the network."""
+        for name in names:
+            factories.worker(name, hardware={"proofs": ["vanilla"]})
+        with CaptureQueriesContext(connection) as asked:
+            assert names[0] in text_of(client.get(reverse(page)))
+        return sum("network_current" in query["sql"] for query in asked)
+
+    client = signed_in()
+    assert reads("first") == reads("second", "third", "fourth")
 
 
 def test_the_list_says_which_host_is_full(ann):

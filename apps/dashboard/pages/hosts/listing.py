@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Topic
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
@@ -73,6 +74,7 @@ def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 
 @require_safe
 @sign_in_required
+@chain_read_once()
 def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, those that need somebody first."""
     data, wanted = PageData(viewer), HostFilter.of(request.GET)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.pages.hosts.command_text import command_text
@@ -112,6 +113,7 @@ def host_row(
     )
 
 
+@chain_read_once()
 def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
     """Lay out workers, those that need somebody first."""
     may_act = data.viewer.may("write")

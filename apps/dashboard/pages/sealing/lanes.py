@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.timezone import localtime
 from django.utils.translation import gettext
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.charts import Bar, gantt_bar
@@ -58,6 +59,7 @@ class HostRows:
     is_capped: bool
 
 
+@chain_read_once()
 def host_rows(report: SealingReport, wanted: SealingFilter) -> list[HostRows]:
     """Lay out the hosts' slots on the report's time axis."""
     return [

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -94,6 +95,7 @@ def wallets_context(data: PageData) -> dict[str, Any]:
     return {"wallets": [wallet_row(row, data=data) for row in rows]}
 
 
+@chain_read_once()
 def hosts_context(data: PageData) -> dict[str, Any]:
     return {"hosts": [host_row(row, data=data, may_act=False) for row in data.workers[:SHOWN]]}
 
