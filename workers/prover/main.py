@@ -138,7 +138,7 @@ def _gateway(
         def prove(task: WinningPostTask) -> Any:
             with gate.winning():
                 # wins are proven one after the other: those that wait share the epoch
-                share_s = leases.epoch_s // max(line.answering, 1)
+                share_s = min(leases.epoch_s, max(leases.epoch_s // max(line.answering, 1), 1))  # 0: unknown
                 winning = replace(task, needs_groth16=not leases.takes_containers, seconds_left=share_s)
                 with task_near(winning, stores) as (near, unread):
                     if unread:  # to the processor a file of its one sector is missing

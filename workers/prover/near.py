@@ -7,7 +7,6 @@ proof is refused by its own check.  A large sector takes less than a MiB for a w
 from __future__ import annotations
 
 import dataclasses
-import math
 import secrets
 import shutil
 import time
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from workers.storage.stores import Stores
 
     ProvenTask = WindowPostTask | SectorCheckTask | WinningPostTask
+    _Part = tuple[BucketPath, int, int]
 
 log = structlog.get_logger(__name__)
 
@@ -54,9 +54,13 @@ GAP_BYTES: Final = 1 << 16
 PAUSES_S: Final = (0.0, 0.25, 1.0, 2.0, 4.0, 8.0)
 """Before each try for the parts that a server does not give though it answers; boto3 repeats each itself."""
 TRY_SHARE: Final = 0.1
-"""Of the time that a proof has, at most, in which parts are requested again."""
+"""Of the time that a proof has: later, nothing more is requested of a sector that a server refuses."""
+TRY_S: Final = 120.0
+"""That time where nobody said how long a window's proof has: its network takes one form of proof only."""
+TRY_WIN_S: Final = 3.0
+"""That time of a win where its console does not say how long an epoch is."""
 BROKEN_MAX: Final = 3
-"""Sectors at most that a server refuses for their own sake: it refuses more of them as it is overloaded."""
+"""Sectors at most that are refused for their own sake while a server still gives what it refused before."""
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 
 
@@ -77,7 +81,9 @@ def task_near(task: ProvenTask, stores: Stores) -> Iterator[tuple[ProvenTask, di
     place = stores.folder / NEAR / secrets.token_hex(8)
     try:
         replicas, wanted = _near_files(task, place)
-        unread = _fetch_all(wanted, stores, seconds_left=getattr(task, "seconds_left", 0))
+        is_win = isinstance(task, WinningPostTask)
+        limit_s = TRY_SHARE * getattr(task, "seconds_left", 0) or (TRY_WIN_S if is_win else TRY_S)
+        unread = _fetch_all(wanted, stores, limit_s=limit_s, tries=1 if is_win else 2)
         yield replace(task, replicas=replicas), unread
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -119,31 +125,63 @@ def _near_files(task: ProvenTask, place: Path) -> tuple[tuple[Replica, ...], dic
     return tuple(near), wanted
 
 
-def _fetch_all(wanted: dict[BucketPath, _Wanted], stores: Stores, *, seconds_left: int) -> dict[int, str]:
+def _fetch_all(
+    wanted: dict[BucketPath, _Wanted], stores: Stores, *, limit_s: float, tries: int
+) -> dict[int, str]:
     """Fetch what is wanted; return the sectors of which a file cannot be read, each with the reason.
 
-    Such a file is left out: the processor calls its sector faulty and reads the others.  Raises OSError where
-    the store cannot be read either, its server refuses parts of many sectors, or nothing can be written here.
+    Such a file is left out: the processor calls its sector faulty and reads the others.  An overloaded server
+    gives some of what it refused before, and lost objects stay refused: of those the first `tries` are made
+    whatever they take.  Raises OSError where the store cannot be read either, its server refuses parts of
+    many sectors for its load, or nothing can be written here.
     """
     parts = [(path, *part) for path, file in wanted.items() for part in joined_parts(file.parts)]
     failed: dict[BucketPath, OSError] = {}
-    until = time.monotonic() + TRY_SHARE * (seconds_left or math.inf)
+    refused: set[_Part] = set()
+    is_overloaded = False
+    until = time.monotonic() + limit_s
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="near") as threads:
-        for pause_s in PAUSES_S:
-            if pause_s and (not parts or time.monotonic() + pause_s > until):
+        for made, pause_s in enumerate(PAUSES_S):
+            if made and (not parts or (made >= tries and time.monotonic() + pause_s > until)):
                 break
             time.sleep(pause_s)
-            errors = list(threads.map(lambda part: _fetch(part[0], wanted[part[0]].path, *part[1:]), parts))
-            unread = [(part, error) for part, error in zip(parts, errors, strict=True) if error is not None]
-            parts, failed = [part for part, _ in unread], {path: error for (path, *_), error in unread}
+            unread = _parts_fetch(parts, wanted, threads, until=until)
+            failed = {part[0]: error for part, error in unread.items() if error is not None}
+            is_overloaded = not refused <= unread.keys()
+            refused = {part for part, error in unread.items() if error is not None or part in refused}
+            parts = list(unread)
             _away_check(failed, stores)
     busy = {wanted[path].sector_id: error for path, error in failed.items() if isinstance(error, BucketAway)}
-    if len(busy) > BROKEN_MAX:
+    if is_overloaded and len(busy) > BROKEN_MAX:
         raise next(iter(busy.values()))
     for path, error in failed.items():
         log.warning("not_fetched", sector=wanted[path].sector_id, reason=str(error)[:200])
         wanted[path].path.unlink(missing_ok=True)
     return {wanted[path].sector_id: str(error) for path, error in failed.items()}
+
+
+def _parts_fetch(
+    parts: list[_Part], wanted: dict[BucketPath, _Wanted], threads: ThreadPoolExecutor, *, until: float
+) -> dict[_Part, OSError | None]:
+    """Fetch these parts; return those that were not read, each with the reason.
+
+    None: it was not requested, as it was late and another part of its sector was refused.
+    """
+    bad: set[int] = set()
+    unread: dict[_Part, OSError | None] = {}
+
+    def fetch(part: _Part) -> None:
+        path, first, count = part
+        sector_id, error = wanted[path].sector_id, None
+        if sector_id not in bad or time.monotonic() <= until:
+            error = _fetch(path, wanted[path].path, first, count)
+            if error is None:
+                return
+            bad.add(sector_id)
+        unread[part] = error
+
+    list(threads.map(fetch, parts))
+    return {part: unread[part] for part in parts if part in unread}
 
 
 def _away_check(failed: dict[BucketPath, OSError], stores: Stores) -> None:

@@ -214,33 +214,87 @@ def test_an_object_that_cannot_be_read_costs_no_other_sector_its_proof(
     assert all("the server answers 503" in reason for reason in unread.values())
 
 
-@pytest.mark.parametrize("error", [BucketAway("the server answers SlowDown"), PermissionError("archived")])
-def test_a_server_that_refuses_parts_of_many_sectors_makes_none_faulty(
-    two: tuple[Stores, tuple[Replica, Replica]], monkeypatch: pytest.MonkeyPatch, error: OSError
+@pytest.mark.parametrize(
+    ("error", "given", "is_load"),
+    [
+        (BucketAway("the server answers SlowDown"), 1, True),  # of what it refused before it gives some
+        (BucketAway("the server answers SlowDown"), 0, False),  # as one that has lost objects answers, too
+        (PermissionError("archived"), 0, False),  # the server says it of each object
+    ],
+)
+def test_a_server_that_refuses_for_its_load_makes_no_sector_faulty(
+    two: tuple[Stores, tuple[Replica, Replica]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    given: int,
+    is_load: bool,
 ) -> None:
-    stores, (far, other) = two
+    stores, (far, _) = two
     real, slept = bucket_path.BucketPath.read_range, list[float]()
-    url = other.sealed_file.rpartition("/")[0]
-    many = [
-        Replica(number, other.comm_r, other.cache_dir, f"{url}/sealed{number}")
-        for number in range(8, 9 + near.BROKEN_MAX)
-    ]
+    many = _others(far, 4 + near.BROKEN_MAX)
 
     def read_range(path: Any, first: int, count: int) -> tuple[bytes, int]:
-        if "/other/sealed" in str(path):
+        if "/lost" in str(path) and int(path.parts[-2].removeprefix("lost")) >= 8 + given * (len(slept) - 1):
             raise error
         return real(path, first, count)
 
     monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
     monkeypatch.setattr(near, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     task = msgspec.structs.replace(window(5, far, *many), seconds_left=20)
-    if isinstance(error, BucketAway):
+    if is_load:
         with pytest.raises(BucketAway, match="SlowDown"), task_near(task, stores):
             pass
-    else:  # the server says it of each object
-        with task_near(task, stores) as (_, unread):
+    else:
+        with task_near(task, stores) as (near_task, unread):
+            assert isinstance(near_task, WindowPostTask)
             assert set(unread) == {one.sector_id for one in many}
+            assert window_post.window_post_prove(near_task)[1] == tuple(sorted(unread))
     assert 2 <= len(slept) < len(near.PAUSES_S), "not longer than a share of the window"
+
+
+def _others(far: Replica, count: int) -> list[Replica]:
+    """Return sectors from number 8 whose sealed files a test's server does not give."""
+    url = far.sealed_file.rpartition("/")[0]
+    return [
+        Replica(number, far.comm_r, far.cache_dir, f"{url}/lost{number}/sealed")
+        for number in range(8, 8 + count)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["window", "win"])
+def test_a_server_that_does_not_answer_is_not_waited_for_part_by_part(
+    two: tuple[Stores, tuple[Replica, Replica]], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    stores, (far, _) = two
+    url = far.sealed_file.rpartition("/")[0]
+    lost = [
+        Replica(number, far.comm_r, f"{url}/lost{number}/cache", f"{url}/lost{number}/sealed")
+        for number in range(8, 18)
+    ]
+    real, now, requests = bucket_path.BucketPath.read_range, [0.0], list[str]()
+
+    def read_range(path: Any, first: int, count: int) -> tuple[bytes, int]:
+        if "/lost" not in str(path):
+            return real(path, first, count)
+        requests.append(str(path))
+        now[0] += 30
+        raise BucketAway("the server does not answer")
+
+    monkeypatch.setattr(near, "AT_ONCE", 1)
+    monkeypatch.setattr(bucket_path.BucketPath, "read_range", read_range)
+    monkeypatch.setattr(near, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: now[0]))
+    task: Any = (
+        window(5, far, *lost)
+        if kind == "window"
+        else WinningPostTask(1000, WINNING[5], tuple(lost[:1]), bytes(range(32)))
+    )
+    with task_near(task, stores) as (_, unread):
+        assert set(unread) == {one.sector_id for one in task.replicas if one != far}
+
+    if kind == "win":
+        assert len(requests) == 1
+    else:  # beyond the limit's, one for each sector and try
+        assert len(requests) <= near.TRY_S / 30 + 2 * len(lost)
 
 
 def test_a_store_that_goes_away_makes_no_sector_faulty(

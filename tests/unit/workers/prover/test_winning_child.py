@@ -94,8 +94,13 @@ def test_a_win_is_asked_for_with_the_form_and_epoch_that_the_console_told(
     leases.takes_containers, leases.epoch_s = False, 30
     line.compute(1000, {})
 
+    line.answering = 31
+    line.compute(1000, {})
+    leases.epoch_s = 0  # an older console does not say it
+    line.compute(1000, {})
+
     told = [(one.needs_groth16, one.seconds_left) for one in asked]
-    assert told == [(False, 4), (False, 1), (True, 10)]
+    assert told == [(False, 4), (False, 1), (True, 10), (True, 1), (True, 0)]
 
     @contextmanager
     def near(task: Any, _stores: Any) -> Iterator[Any]:
