@@ -18,6 +18,7 @@ from apps.users.encryption import DecryptionFailed, text_decrypt
 from apps.users.services.idempotency import (
     idempotent_answer_claim,
     idempotent_answer_complete,
+    idempotent_answer_read,
     idempotent_answer_release,
     idempotent_answer_reserve,
 )
@@ -95,7 +96,10 @@ def _answered_without_transaction(
     with try_lock(REQUEST_LOCK, str(row.pk)) as is_free:
         if not is_free:
             raise RequestInProgress("the same request is still being carried out", field="Idempotency-Key")
-        return _answer_reserved(answer, row)
+        now = idempotent_answer_read(row)  # its process may have answered until it let go of the lock
+        if now is None:
+            raise RequestInProgress("the same request was just refused", field="Idempotency-Key")
+        return (refusal() or repeated(now, digest)) if now.status else _answer_reserved(answer, row)
 
 
 def _answer_reserved(answer: Callable[[], Any], row: IdempotentAnswer) -> Any:

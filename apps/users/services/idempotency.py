@@ -50,6 +50,11 @@ def idempotent_answer_reserve(
     return row, True
 
 
+def idempotent_answer_read(row: IdempotentAnswer) -> IdempotentAnswer | None:
+    """Return a row as it is now; None if its key was freed."""
+    return IdempotentAnswer.objects.filter(pk=row.pk).first()
+
+
 def idempotent_answer_release(row: IdempotentAnswer) -> None:
     """Free the key of a request that changed nothing."""
     IdempotentAnswer.objects.filter(pk=row.pk, status=0).delete()

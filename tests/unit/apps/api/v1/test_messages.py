@@ -11,6 +11,7 @@ import pytest
 
 from apps.api.idempotency import REQUEST_LOCK
 from apps.core import clock
+from apps.core.locks import try_lock
 from apps.messages.models import Message
 from apps.users.models import IdempotentAnswer
 from apps.users.services.idempotency import IN_PROGRESS_MAX
@@ -121,6 +122,40 @@ def test_the_same_request_meanwhile_signs_nothing(
         assert again().json()["code"] == "request_in_progress", "its process works on it"
     killed.update(created_at=old)
     assert again().status_code == 200, "its process is gone"
+
+
+@pytest.mark.parametrize("was_refused", [False, True])
+def test_a_request_that_ends_meanwhile_is_not_carried_out_again(
+    pool: Pool, client: Client, monkeypatch: pytest.MonkeyPatch, was_refused: bool
+) -> None:
+    alice, headers = token("sign"), {"Idempotency-Key": "k"}
+    post(client, body(pool.address()), by=alice)
+    pool.choose()
+
+    def again() -> Any:
+        route, by = f"{ROUTE}/one/replace", {**bearer(alice), **headers}
+        return client.post(route, {}, content_type="application/json", headers=by)
+
+    first = again()
+    row = IdempotentAnswer.objects.all()
+    row.update(status=0, created_at=clock.now() - IN_PROGRESS_MAX - timedelta(seconds=1))
+
+    def ended_before(lock_class: int, name: str) -> Any:
+        if was_refused:
+            row.delete()
+        else:
+            row.update(status=200)
+        return try_lock(lock_class, name)
+
+    monkeypatch.setattr("apps.api.idempotency.try_lock", ended_before)
+    answer = again()
+
+    if was_refused:
+        assert (answer.status_code, answer.json()["code"]) == (409, "request_in_progress")
+    else:
+        assert answer.content == first.content
+        assert answer["Idempotent-Replay"] == "true"
+    assert Message.objects.get().versions.count() == 1
 
 
 def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:
