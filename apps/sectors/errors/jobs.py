@@ -45,6 +45,12 @@ class NoRoomYet(NotReachable):
     code = "disk_full"
 
 
+class NoProverYet(NotReachable):
+    """No online prover reads a replica's store: what its host has made is wanted as soon as one does."""
+
+    code = "no_prover"
+
+
 class OutOfOrder(Conflict):
     """The report's number is not the next one."""
 

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 def job_event_record(job_id: str, *, event: Event, tenant_id: int, now: datetime) -> EventAnswer:
     """Record the end of a stage; return the inputs of the next one if the same host runs it.
 
-    Raises JobUnknown, LeaseLost, LeaseLapsed, OutOfOrder, OtherReport, StateDiffers, BadReport, WrongState.
+    Raises JobUnknown, LeaseLost, LeaseLapsed, NoProverYet, OutOfOrder, OtherReport, StateDiffers, BadReport,
+    WrongState.
     """
     job = job_for_report(job_id, token=event.token, tenant_id=tenant_id)
     sector = job.sector

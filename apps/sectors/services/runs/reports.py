@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
-from apps.sectors.errors.jobs import BadReport, StateDiffers
+from apps.sectors.errors.jobs import BadReport, NoProverYet, StateDiffers
 from apps.sectors.models import Job, PipelineRun, Sector, Store
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def run_report(job: Job, *, event: Event, digest: str, now: datetime) -> EventAnswer:
-    """Record the end of a stage, of a job that is locked.  Raises StateDiffers, BadReport."""
+    """Record the end of a stage, of a job that is locked.  Raises StateDiffers, BadReport, NoProverYet."""
     run = PipelineRun.objects.select_related("sector__miner").get(job=job)
     spec = run.step
     if event.state != run.state:
@@ -67,7 +67,7 @@ def _snap_take(
     *,
     now: datetime,
 ) -> tuple[str, dict[str, Any]]:
-    """Return the event and the columns of a report of a snap-up.  Raises BadReport."""
+    """Return the event and the columns of a report of a snap-up.  Raises BadReport, NoProverYet."""
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
         raise BadReport(gettext("the commitment does not match the pieces"), field="outputs.comm_d")
     if (store_name := columns.pop("store", run.sector.store)) != run.sector.store:
@@ -82,12 +82,12 @@ def _snap_take(
 
 
 def _proven_require(sector: Sector, store_name: str, *, now: datetime) -> None:
-    """Refuse another store for a proving sector where no prover reads it.  Raises BadReport."""
+    """Refuse another store for a proving sector while no prover reads it.  Raises BadReport, NoProverYet."""
     store = Store.objects.filter(tenant_id=sector.tenant_id, name=store_name).first()
     if store is None:
         raise BadReport(gettext("the store is unknown"), field="outputs.store")
     if not provers_of_store(store, now=now):
-        raise BadReport(
+        raise NoProverYet(  # it may just restart: the host reports again
             gettext("no online prover can read {target}: attach it to one first").format(target=store_name),
             field="outputs.store",
         )

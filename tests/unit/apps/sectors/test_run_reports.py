@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.api.errors import http_status
-from apps.sectors.errors.jobs import BadReport, LeaseLapsed
+from apps.sectors.errors.jobs import BadReport, LeaseLapsed, NoProverYet
 from apps.sectors.models import Job, PipelineRun, SectorCopy
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
@@ -118,10 +118,11 @@ def test_an_update_may_go_beside_a_second_copy_that_is_proven() -> None:
 
     with pytest.raises(BadReport, match="the store is unknown"):
         report(leased, "PERSIST", state="SNAP_PROVED", outputs=StageOutputs(store="nowhere"))
-    with pytest.raises(BadReport, match="no online prover can read store-2"):
+    with pytest.raises(NoProverYet, match="no online prover can read store-2") as early:
         report(leased, "PERSIST", state="SNAP_PROVED", outputs=stored)
     sector.refresh_from_db()
     assert sector.store == "store-1"
+    assert http_status(early.value) == 503, "the host reports again: it drops no outputs"
     prover = factories.worker("p", kinds=[str(JobKind.WINDOW_POST)], seen_at=NOON)
     factories.store(prover, "store-2")
     report(leased, "PERSIST", state="SNAP_PROVED", outputs=stored)
