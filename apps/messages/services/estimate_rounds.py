@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.messages.services.estimate import Verdict, messages_estimate, verdict_plan
 from apps.messages.services.sign import selection_sign
-from apps.messages.states import Wait
+from apps.messages.states import PRESSING, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ESTIMATES_AT_MOST: Final = 4
 """Estimates of one batch; what is still unsettled after the last waits for the next round."""
+
+QUESTIONS_MAX: Final = 4
+"""Batches that one round estimates where budgets keep back all of each: proofs wait behind no hundreds."""
 
 NO_FAILURE: Final = (Wait.QUOTA, Wait.DAILY_BUDGET)
 """Waits without back-off: such a message is tried again on each head."""
@@ -37,16 +40,21 @@ def messages_choose(
     """Return signed messages in the order of their nonces, and note why the others are left.
 
     Where only budgets keep back all that one question about gas holds, those behind are estimated at once:
-    the next head would begin with the same ones.
+    the next head would begin with the same ones.  After the last question it begins behind them.
     """
-    while True:
+    over_budget: list[str] = []
+    for _ in range(QUESTIONS_MAX):
         noted = len(selection.waits)
         signed = _signed_on_estimates(selection, candidates=candidates, client=client)
         waits = {pk: wait for pk, wait, _ in selection.waits[noted:]}
         rest = [one for one in candidates if one.row.pk not in waits]
         if signed or not waits or not rest or not set(waits.values()) <= set(NO_FAILURE):
             return list(signed.values())
+        passed = [one.row for one in candidates if waits.get(one.row.pk) == Wait.DAILY_BUDGET]
+        over_budget += [row.pk for row in passed if row.priority not in PRESSING]
         candidates, selection.has_more = rest, False
+    selection.postponed += over_budget
+    return []
 
 
 def _signed_on_estimates(

@@ -77,9 +77,10 @@ class Selection:
     """Nonces that were signed for an id, and that other messages have used for good."""
     failed: list[Message] = field(default_factory=list)
     """Those of them that are not tried again at once."""
-
     refused: dict[str, str] = field(default_factory=dict)
     """Those of them that an actor refuses, with its reason."""
+    postponed: list[str] = field(default_factory=list)
+    """Ids that failed nothing and let those behind them go first for some epochs."""
 
     def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
         """Leave a message for later and say why."""

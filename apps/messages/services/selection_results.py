@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BACKOFF_MAX_EPOCHS: Final = 60
+POSTPONED_EPOCHS: Final = 16
+"""What a used-up budget keeps back, where there is so much of it that one round does not get past it."""
 URGENT_BACKOFF_EPOCHS: Final = 1
 """Proofs, and what closes a gap before them, are tried again on each head."""
 
@@ -94,6 +96,9 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
     """Write why messages were left, and when failed ones are tried again."""
     waits_record(selection.waits, now=now)
     height = selection.head.height
+    Message.objects.filter(pk__in=selection.postponed, state=MessageState.UNFILLED).update(
+        retry_height=height + POSTPONED_EPOCHS
+    )
     for row in selection.failed:
         attempts = row.attempts + 1
         longest = URGENT_BACKOFF_EPOCHS if row.priority in PRESSING else BACKOFF_MAX_EPOCHS

@@ -11,8 +11,10 @@ from apps.messages.diagnosis import message_diagnose
 from apps.messages.models import GasGuard, Message
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.services import candidates
+from apps.messages.services.estimate_rounds import QUESTIONS_MAX
 from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
 from apps.messages.services.push_items import Gas, SendSpec
+from apps.messages.services.selection_results import POSTPONED_EPOCHS
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
@@ -327,3 +329,23 @@ def test_messages_over_what_is_left_of_a_day_stop_none_behind_them(pool: Pool, i
     assert pool.row("free").nonce == 0
     assert Message.objects.filter(wait=Wait.DAILY_BUDGET).count() == 20
     assert pool.node.calls.count("GasEstimateMessageGas") == (21 if is_single else 0)
+
+
+def test_hundreds_over_what_is_left_of_a_day_are_passed_in_turns(pool: Pool) -> None:
+    pool.node.lacks.add("GasBatchEstimateMessageGas")
+    pool.client.gas_batch_estimate([], nonce=0, key=pool.head.key)  # now it is known
+    address = pool.address()
+    guard(method=9, daily_budget=COST // 2)
+    for number in range(60):
+        pool.push(f"over {number}", address, method=9, gas=FEES)
+    pool.push("free", address, method=7)
+    sender_set(principal=SYSTEM, address=address, quota=100)
+
+    pool.choose()
+
+    assert pool.node.calls.count("GasEstimateMessageGas") == 10 * QUESTIONS_MAX
+    later = Message.objects.filter(wait=Wait.DAILY_BUDGET, retry_height=pool.head.height + POSTPONED_EPOCHS)
+    assert later.count() == 10 * QUESTIONS_MAX
+    assert not Message.objects.filter(attempts__gt=0)
+    pool.step()
+    assert pool.row("free").nonce == 0
