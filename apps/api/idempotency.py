@@ -149,6 +149,12 @@ def caller_digest(request: HttpRequest) -> str:
     return hashlib.sha256(credentials.encode()).hexdigest()
 
 
+def caller_key(request: HttpRequest) -> str:
+    """Return a name for a request's key that no other caller's has; empty where it has none."""
+    key = request.headers.get("Idempotency-Key", "")
+    return hashlib.sha256(f"{caller_digest(request)}\0{key}".encode()).hexdigest() if key else ""
+
+
 def request_digest(request: HttpRequest) -> str:
     """Return the digest of a request's route, parameters and body: a dry run is not what it prices."""
     parameters = sorted((name, text) for name, text in request.GET.items() if name != "token")

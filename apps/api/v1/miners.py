@@ -13,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.idempotency import caller_key
 from apps.api.v1.miner_output import MinerOutput, miner_body
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
@@ -82,7 +83,7 @@ class MinersView(PoolView):
         """Create a miner, which exists once its message has landed, or import an existing one."""
         body = MinerInput(data=request.data)
         body.is_valid(raise_exception=True)
-        key = request.headers.get("Idempotency-Key", "") or uuid.uuid4().hex
+        key = caller_key(request._request) or uuid.uuid4().hex
         return created(miner_body(miner_added(self.principal, key=key, **body.validated_data)))
 
     @extend_schema(

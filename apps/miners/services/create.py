@@ -21,7 +21,7 @@ from apps.miners.services.miner_values import address_read, name_read
 from apps.miners.states import MinerState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors import power
-from poolsite.filecoin.address import POWER_ACTOR, Address, address_format, address_parse
+from poolsite.filecoin.address import POWER_ACTOR, Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import METHOD_SEND
@@ -94,7 +94,15 @@ def miner_create(
 
 def _is_made_by(miner: Miner, spec: MinerSpec) -> bool:
     """Return whether a miner under a spec's key is what the spec asks for."""
-    return (miner.name, miner.sector_size) == (name_read(spec.name), spec.sector_size)
+    try:
+        keys = [address_format(address_read(one)) for one in (spec.owner, spec.worker)]
+    except BadAddress:
+        return False
+    return [miner.name, miner.sector_size, miner.owner, miner.worker] == [
+        name_read(spec.name),
+        spec.sector_size,
+        *keys,
+    ]
 
 
 @transaction.atomic

@@ -70,6 +70,19 @@ def test_a_key_of_another_miner_is_refused() -> None:
     assert AuditEntry.objects.filter(action="miner.create").count() == 1
 
 
+def test_a_key_of_a_miner_with_another_owner_is_refused() -> None:
+    factories.head(1000)
+    node = Node()
+    create(factories.wallet().address, node=node)
+
+    with pytest.raises(MinerTaken, match="this key has created"):
+        create(factories.wallet().address, node=node)
+    with pytest.raises(MinerTaken, match="this key has created"):
+        create("nobody", node=node)
+
+    assert Miner.objects.count() == 1
+
+
 def test_a_miner_without_its_message_gets_it_with_the_same_spec() -> None:
     factories.head(1000)
     owner, node = factories.wallet().address, Node()

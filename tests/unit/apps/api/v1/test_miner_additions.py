@@ -63,3 +63,16 @@ def test_creation_whose_answer_was_lost_is_not_repeated(monkeypatch: pytest.Monk
 
     assert [answer.status_code for answer in answers] == [201, 201]
     assert Miner.objects.count() == Message.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_two_tokens_of_a_tenant_may_use_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.head(1000)
+    monkeypatch.setattr(view, "chain_client", Node)
+    owner = factories.wallet().address
+    body = {"name": "m", "owner": owner, "worker": owner, "sector_size": 2048}
+
+    answers = [add(body, by=people.token("sign")) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 201], answers[1].content
+    assert Miner.objects.count() == 2
