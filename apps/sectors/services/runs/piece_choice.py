@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
@@ -59,15 +58,9 @@ def pieces_choose(
     return plan[0]
 
 
-def latest_ends_read(pieces: Sequence[Piece], *, work: SealingContext) -> list[int]:
+def latest_ends_list(pieces: Sequence[Piece], *, height: int) -> list[int]:
     """Return the epochs until which these pieces' allocations let a sector live, the latest first."""
-    ends = set()
-    for piece in pieces:
-        with suppress(NodeRefused):
-            terms = terms_read(work.client, piece, key=work.head.key)
-            if "term_max" in terms:
-                ends.add(work.head.height + terms["term_max"])
-    return sorted(ends, reverse=True)
+    return sorted({height + one.term_max for one in pieces if one.term_max is not None}, reverse=True)
 
 
 def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:

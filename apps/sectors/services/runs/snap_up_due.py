@@ -13,14 +13,15 @@ from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
 from apps.pieces.states import PiecePurpose, PieceState
+from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.runs.hosts import stores_to_update
-from apps.sectors.services.runs.piece_choice import latest_ends_read
+from apps.sectors.services.runs.piece_choice import latest_ends_list
 from apps.sectors.services.runs.snap_up import snap_up_begin
-from apps.sectors.services.runs.update_windows import snap_candidates_find
+from apps.sectors.services.runs.update_windows import earliest_end_compute, snap_candidates_find
 from apps.sectors.services.sealing.packing import (
     PackedSector,
     has_good_terms,
@@ -40,6 +41,8 @@ SPARE_SECTORS: Final = 16
 """Looked at beyond those needed: one into which nothing can go now stops no other."""
 LIVES_TRIED: Final = 4
 """Lives of sectors that are tried for pieces of which no sector that lives longer can hold any."""
+MISFITS_MAX: Final = 4
+"""Packs that a head tries in vain, each by requests to a node; the next head goes on behind them."""
 
 log = structlog.get_logger(__name__)
 
@@ -76,16 +79,30 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     due = _due(miner, [piece for piece in pieces if piece.pk not in unfit], work)
     if not due:
         return
-    find = partial(snap_candidates_find, miner, work=work, stores=stores_to_update(miner))
+    height = work.head.height
+    current = open_deadline_read(work.client, miner.address, key=work.head.key, height=height)
+    find = partial(snap_candidates_find, miner, work=work, stores=stores_to_update(miner), current=current)
     candidates = find(limit=len(due) + SPARE_SECTORS)
-    for packed in due:
+    misfits = 0
+    for packed in _in_turn(due, height=height):
         if _is_snapped(packed, candidates, work):
             continue
         if not candidates:
             return
-        for latest in latest_ends_read(packed.pieces, work=work)[:LIVES_TRIED]:
-            if _is_snapped(packed, find(limit=1 + SPARE_SECTORS, latest=latest), work):
-                break
+        ends = latest_ends_list(packed.pieces, height=height)
+        lives = [end for end in ends if end >= earliest_end_compute(work)][:LIVES_TRIED]
+        if not any(
+            _is_snapped(packed, find(limit=1 + SPARE_SECTORS, latest=latest), work) for latest in lives
+        ):
+            misfits += 1
+            if misfits == MISFITS_MAX:
+                return
+
+
+def _in_turn(due: list[PackedSector], *, height: int) -> list[PackedSector]:
+    """Return the packs in the order in which a head tries them: no others always stand before one."""
+    first = height * MISFITS_MAX % len(due) if len(due) > MISFITS_MAX else 0
+    return due[first:] + due[:first]
 
 
 def _is_snapped(packed: PackedSector, sectors: list[Sector], work: SealingContext) -> bool:

@@ -33,12 +33,14 @@ def snap_candidates_find(
     limit: int,
     stores: Collection[str] | None = None,
     latest: int | None = None,
+    current: DeadlineInfo | None = None,
 ) -> list[Sector]:
     """Return committed sectors into which data can go now, those that live longest first.
 
-    In these `stores` alone, and of those that end at epoch `latest` or before, if that is named.
+    In these `stores` alone, and of those that end at epoch `latest` or before, if that is named.  `current`
+    is the miner's open deadline, where it is known.
     """
-    least = work.head.height + LIFE_PERIODS * work.network.proving.period
+    least = earliest_end_compute(work)
     rows = Sector.objects.filter(
         miner=miner,
         state=SectorState.PROVING,
@@ -53,8 +55,9 @@ def snap_candidates_find(
         rows = rows.filter(store__in=stores)
     if latest is not None:
         rows = rows.filter(expiration__lte=latest)
-    current = open_deadline_read(work.client, miner.address, key=work.head.key, height=work.head.height)
     height = work.head.height
+    if current is None:
+        current = open_deadline_read(work.client, miner.address, key=work.head.key, height=height)
     mutable = [
         index
         for index in range(work.network.proving.deadlines)
@@ -62,6 +65,11 @@ def snap_candidates_find(
     ]
     rows = rows.filter(deadline__in=mutable)
     return list(rows.select_related("miner__tenant").order_by("-expiration", "pk")[:limit])
+
+
+def earliest_end_compute(work: SealingContext) -> int:
+    """Return the epoch until which a sector must still live to be worth the message."""
+    return work.head.height + LIFE_PERIODS * work.network.proving.period
 
 
 def last_mutable_epoch_compute(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -12,13 +12,16 @@ from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
-from apps.sectors.services.runs.snap_up_due import pieces_snap
+from apps.sectors.services.runs.snap_up_due import MISFITS_MAX, pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.query_plans import plans_watched
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 
@@ -61,9 +64,9 @@ def facts(row: Sector) -> dict[str, Any]:
     return {field.attname: getattr(row, field.attname) for field in Sector._meta.concrete_fields[1:]}
 
 
-def snapped(chain: Registry, *pieces: Any) -> list[str]:
+def snapped(chain: Registry, *pieces: Any, height: int = HEIGHT) -> list[str]:
     """States of pieces after a pass."""
-    head = factories.head(HEIGHT)
+    head = factories.head(height)
     client, policy = cast("Any", chain), SealingPolicy()
     pieces_snap(SealingContext(client=client, network=NETWORK, head=head, now=NOON, policy=policy))
     for piece in pieces:
@@ -132,6 +135,38 @@ def test_pieces_of_a_short_term_go_into_a_sector_that_ends_sooner(miner: Any) ->
 
     assert snapped(chain, short, piece) == ["READY", "PACKED"]
     assert piece.sector_number == 7
+
+
+def _counted(method: Callable[..., Any], name: str, calls: list[str]) -> Callable[..., Any]:
+    """Return a method that notes its calls."""
+
+    def counted(*of: Any) -> Any:
+        calls.append(name)
+        return method(*of)
+
+    return counted
+
+
+def test_pieces_that_fit_nowhere_cost_a_head_little_and_hide_no_other(
+    miner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first(miner)
+    chain, calls = Registry(), list[str]()
+    for name in ("call", "state_miner_proving_deadline"):
+        monkeypatch.setattr(chain, name, _counted(getattr(chain, name), name, calls))
+    full = {"client": 9, "padded_size": miner.sector_size}
+    for allocation in range(20):
+        waiting(miner, chain, allocation=allocation, terms={"TermMax": 49_000 + allocation}, **full)
+    good = waiting(miner, chain, allocation=20, terms={}, **full)
+
+    for height in range(HEIGHT, HEIGHT + 6):
+        calls.clear()
+        state = snapped(chain, good, height=height)
+        assert calls.count("call") <= 2 * 21 + 3 * MISFITS_MAX
+        assert calls.count("state_miner_proving_deadline") == 1
+        if state == ["PACKED"]:
+            break
+    assert good.sector_number == 7
 
 
 def test_a_head_reads_no_more_rows_the_more_sectors_hold_data(miner: Any) -> None:
