@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block, Round
@@ -54,18 +55,17 @@ def round_advance(row: Round, *, event: str, **data: Any) -> None:
 
     After an error it can be done again.
     """
-    before = row.state
     if "reason" in data:
         data["reason"] = data["reason"][:REASON_MAX]
+    moved = copy(row)  # it has the new state before COMMIT
     try:
         with transaction.atomic():
-            advance(row, event, **data)
-            rounds_publish([row])
+            advance(moved, event, **data)
+            rounds_publish([moved])
     except (LostRace, WrongState):
         row.refresh_from_db()
-    except (DatabaseError, InterfaceError):  # the row had the new state before COMMIT
-        row.state = before
-        raise
+    else:
+        vars(row).update(vars(moved))
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def test_who_sends_proofs_is_read_once_for_all_miners(django_assert_num_queries)
     data = CheckData(SYSTEM)
     assert len(data.miners) == 4
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert provers_of(data, {wallet.address}) == miners
 
 

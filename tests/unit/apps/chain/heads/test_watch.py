@@ -72,7 +72,7 @@ def test_another_chain_at_the_same_address_is_not_followed(
                 follower.turn()
             assert follower._listener is not None
             assert not follower._listener.connected_to
-        assert "genesis block of" in Node.objects.get().error
+            assert "genesis block of" in Node.objects.get().error
         assert Head.objects.filter(is_canonical=True).count() == 4
         assert not Head.objects.filter(key=other.head.cid).exists()
         with served(ours, port=urlsplit(url).port or 0):
