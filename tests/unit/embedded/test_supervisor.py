@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUPERVISOR = """
-import subprocess, sys
+import subprocess, sys, time
 from pathlib import Path
 from poolsite.embedded.supervisor import Supervisor
 
@@ -31,7 +31,11 @@ pool = Supervisor([], var=Path(sys.argv[1]), lease=0, report=print)
 pool.tick()
 print("went on", flush=True)
 sys.stdin.readline()
-pool.tick()
+for _ in range(200):  # it ends a moment after its tracer
+    pool.tick()
+    if not pool.orphan_pids():
+        break
+    time.sleep(0.1)
 print(pool.orphan_pids())
 """
 """A supervisor with one process that is no child of its table."""
