@@ -220,7 +220,7 @@ class Console:
 
 
 def _finish(part: Path, path: Path) -> None:
-    """Give a download its name once it is on the disk: a power cut leaves no part of it under that name."""
+    """Rename a download once it is on the disk: a power cut leaves no part of it under its final name."""
     sync_file(part)
     part.rename(path)
     sync_folder(path.parent)

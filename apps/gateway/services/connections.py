@@ -123,7 +123,7 @@ def keys_remove(*, connection_id: str, addresses: Collection[str]) -> None:
 
 
 def keys_assign(*, held: Mapping[str, Collection[str]], now: datetime) -> None:
-    """Give keys whose connection ended, or gave them up, to open connections that hold them, too.
+    """Move keys whose connection ended or gave them up to open connections that hold them too.
 
     `held`: addresses by connection.  A row names one of the signers with a key, the hub asks all: while one
     of them is connected, the key counts as served.  A connection gets nothing back that it gave up itself.

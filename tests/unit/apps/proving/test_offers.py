@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_rig
 
 
 def stored(of: Miner, *stores: str) -> None:
-    """Say where the sectors 1, 2 … lie."""
+    """Write in which stores the sectors 1, 2 … lie."""
     for number, store in enumerate(stores, start=1):
         factories.sector(of, state="PROVING", number=number, store=store, active=True)
 

@@ -19,7 +19,7 @@ KEY = {"Idempotency-Key": "first"}
 
 
 class Node:
-    """Knows one miner, and every address."""
+    """A node whose chain has one miner; it resolves every address."""
 
     def state_miner_info(self, _address: str) -> dict[str, int]:
         return {"SectorSize": 2048, "WindowPoStProofType": 10}
