@@ -64,7 +64,7 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
     advance(run, "FAIL", error=reason[:2000], sectors=[], updated_at=context.now)
     job_strip(run.job)
-    if run.kind == CheckKind.AHEAD:  # the next head begins it anew
+    if run.kind == CheckKind.AHEAD:  # a later head begins it anew
         Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
     _publish(run)
 

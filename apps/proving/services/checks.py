@@ -31,6 +31,8 @@ from poolsite.wire.jobs import JobKind
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from django.db.models import QuerySet
+
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
     from apps.sectors.models import Worker
@@ -84,9 +86,12 @@ CHECKS_BAD: Final[Compiled[int]] = Compiled(
 def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     """Have every sector checked that the next window must prove; returns how many jobs that makes.
 
-    A partition's store without a host in charge, or of which the check failed, is tried again with the next
-    head, until the cut-off.
+    A partition's store without a host in charge, or of which the check failed, is tried again until the
+    cut-off: once something was checked for this window, only every `interval_epochs`.
     """
+    is_between = context.head.height % interval_epochs(context.network.proving) > 0
+    if is_between and _checks_of_window(deadline, CheckKind.AHEAD).exists():
+        return 0
     provers = checkers_list(deadline.miner, context=context)
     if not provers:
         return 0
@@ -97,15 +102,9 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     numbers = [number for group in wanted.values() for number in group]
     stores = sector_stores_find(deadline.miner, numbers=numbers, provers=provers)
     runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
-    checked = _places_checked(deadline, CheckKind.AHEAD)
-    left = [run for run in runs if _place(run) not in checked]
-    count = _begin(deadline, left, provers, context)
-    attached = {store for prover in provers for store in prover.stores}
-    is_complete = (count or not left) and attached.issuperset(run.store for run in left)
-    Deadline.objects.filter(pk=deadline.pk, open_epoch=deadline.open_epoch).update(
-        stores=sorted({run.store for run in runs}),
-        checked_open=deadline.open_epoch if is_complete else deadline.checked_open,
-    )
+    count = _begin(deadline, runs, kind=CheckKind.AHEAD, provers=provers, context=context)
+    if runs and not count:
+        return 0
     old = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index)
     old.filter(created_at__lt=context.now - timedelta(days=RETENTION_DAYS)).delete()
     bad = SectorCheck.objects.filter(miner=deadline.miner, deadline_index=deadline.index, is_good=False)
@@ -131,7 +130,8 @@ def _checks_repeat(deadline: Deadline, *, context: ProvingContext) -> int:
         stores[row.number] += (row.store,)
     parts = deadline.partitions.order_by("index")
     wanted = {part.index: sorted(stores.keys() & (set(part.live) - set(part.faulty))) for part in parts}
-    return _begin(deadline, _runs(deadline, wanted, kind=CheckKind.AGAIN, stores=stores), provers, context)
+    runs = _runs(deadline, wanted, kind=CheckKind.AGAIN, stores=stores)
+    return _begin(deadline, runs, kind=CheckKind.AGAIN, provers=provers, context=context)
 
 
 def _is_recent(deadline: Deadline, context: ProvingContext) -> bool:
@@ -190,8 +190,13 @@ def store_uids_read(miner: Miner, *, names: Collection[str]) -> dict[str, str]:
 def _places_checked(deadline: Deadline, kind: str) -> set[tuple[int, str]]:
     """Return the places of which a check of a kind runs, and of checks ahead those that are done."""
     states = [CheckState.RUNNING, *([CheckState.DONE] if kind == CheckKind.AHEAD else [])]
-    same = CheckRun.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index, kind=kind)
-    return {_place(run) for run in same.filter(open_epoch=deadline.open_epoch, state__in=states)}
+    return {_place(run) for run in _checks_of_window(deadline, kind).filter(state__in=states)}
+
+
+def _checks_of_window(deadline: Deadline, kind: str) -> QuerySet[CheckRun]:
+    """Return the checks of a kind for a deadline's window."""
+    rows = CheckRun.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index, kind=kind)
+    return rows.filter(open_epoch=deadline.open_epoch)
 
 
 def _place(run: CheckRun) -> tuple[int, str]:
@@ -200,30 +205,39 @@ def _place(run: CheckRun) -> tuple[int, str]:
 
 
 def _begin(
-    deadline: Deadline, runs: Sequence[CheckRun], provers: list[Worker], context: ProvingContext
+    deadline: Deadline,
+    runs: Sequence[CheckRun],
+    *,
+    kind: CheckKind,
+    provers: list[Worker],
+    context: ProvingContext,
 ) -> int:
-    """Write checks and their jobs; a store that no host in charge has is left until one has."""
+    """Write checks of a kind and their jobs; a store that no host in charge has is left until one has.
+
+    The deadline's sectors are checked ahead once each of these places is being checked, or was.
+    """
     known = {store for prover in provers for store in prover.stores}
-    able = [run for run in runs if run.store in known]
+    checked = _places_checked(deadline, kind)
+    able = [run for run in runs if run.store in known and _place(run) not in checked]
     numbers = sorted({number for run in able for number in run.sectors})
-    if not numbers:
-        return 0
-    onchain = onchain_sectors_read(
-        context.client, miner=deadline.miner, numbers=numbers, key=context.head.key
-    )
+    onchain = {}
+    if numbers:
+        onchain = onchain_sectors_read(
+            context.client, miner=deadline.miner, numbers=numbers, key=context.head.key
+        )
     window = proof_window_build(deadline.index, close_epoch=deadline.cutoff_epoch, context=context)
     pace = proving_policy(deadline.miner_id).check_per_s
     uids = store_uids_read(deadline.miner, names={run.store for run in able})
+    started = 0
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
-        checked = {kind: _places_checked(row, kind) for kind in {run.kind for run in able}}
         if row.open_epoch != deadline.open_epoch or row.checked_open != deadline.checked_open:
             return 0
-        started = 0
+        checked = _places_checked(row, kind)
         for run in able:
             sectors = [onchain[number] for number in run.sectors if number in onchain]
-            if not sectors or _place(run) in checked[run.kind]:
+            if not sectors or _place(run) in checked:
                 continue
             run.job = check_job_create(
                 deadline.miner,
@@ -235,6 +249,13 @@ def _begin(
                 store=uids.get(run.store, ""),
             )
             run.save()
+            checked.add(_place(run))
             started += 1
-    publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
+        if kind == CheckKind.AHEAD:
+            row.stores = sorted({run.store for run in runs})
+            if checked.issuperset(map(_place, runs)):
+                row.checked_open = row.open_epoch
+            row.save(update_fields=["stores", "checked_open"])
+    if started:
+        publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
     return started

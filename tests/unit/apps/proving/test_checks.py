@@ -10,7 +10,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import CheckRun, Deadline, FaultDeclaration, Partition, SectorCheck, WindowPost
-from apps.proving.services import fault_declarations
+from apps.proving.services import checks, fault_declarations
 from apps.proving.services.check_results import checks_collect, proof_results_store
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
@@ -33,6 +33,8 @@ from tests.unit.apps.sectors.sealing import claim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_django import DjangoAssertNumQueries
 
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
@@ -230,7 +232,7 @@ def test_a_check_that_failed_is_begun_anew_beside_one_that_was_done() -> None:
 
     assert looked(host, height=AHEAD + 1) == {1}
     assert looked(host, height=AHEAD + 2) == {2}
-    assert looked(host, height=AHEAD + 3) == set()
+    assert looked(host, height=AHEAD + 4) == set()
 
     assert dict(SectorCheck.objects.values_list("number", "is_good")) == {1: True, 2: True}
     assert Deadline.objects.get().checked_open == OPENS
@@ -241,12 +243,46 @@ def test_a_store_that_no_host_had_is_checked_once_one_has_it() -> None:
     for number, store in ((1, "a"), (2, "b")):
         factories.sector(of, number=number, state="PROVING", store=store)
     assert looked(host, height=AHEAD) == {1}
-    assert looked(host, height=AHEAD + 1) == set()
+    assert looked(host, height=AHEAD + 2) == set()
     assert Deadline.objects.get().stores == ["a", "b"]
 
-    assert looked(checker("late", stores=["b"]), height=AHEAD + 2) == {2}
+    assert looked(checker("late", stores=["b"]), height=AHEAD + 4) == {2}
 
     assert Deadline.objects.get().checked_open == OPENS
+
+
+def test_a_check_is_retried_at_intervals_not_at_each_head(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    of, host = waiting(), checker(stores=["a"])
+    for number, store in ((1, "a"), (2, "b")):
+        factories.sector(of, number=number, state="PROVING", store=store)
+    checks_begin(look(OneDeadline(), AHEAD))
+    Job.objects.update(state=JobState.FAILED, error="the store went away")
+    checks_collect(look(OneDeadline(), AHEAD))
+    between = look(OneDeadline(), AHEAD + 1)
+
+    with django_assert_max_num_queries(3):  # no partitions, no sectors, no deletions
+        checks_begin(between)
+
+    assert list(CheckRun.objects.values_list("state", flat=True)) == ["FAILED"]
+    assert looked(host, height=AHEAD + 2) == {1}
+
+
+def test_a_check_that_fails_as_soon_as_it_has_begun_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting()
+    host = checker()
+
+    def fail_at_once(_change: object) -> None:
+        Job.objects.update(state=JobState.FAILED, error="the store went away")
+        monkeypatch.undo()
+        checks_collect(look(OneDeadline(), AHEAD))
+
+    monkeypatch.setattr(checks, "publish", fail_at_once)
+    checks_begin(look(OneDeadline(), AHEAD))
+
+    assert Deadline.objects.get().checked_open is None
+    assert looked(host, height=AHEAD + 2) == {1, 2}
 
 
 # What is known bad
