@@ -7,6 +7,7 @@ cancelled and what its host still reports is refused.  The proof's row is one, s
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -56,7 +57,7 @@ def backup_monitor(post: WindowPost, *, context: ProvingContext) -> None:
         if len(attempts) == 2:
             _unclaimed_monitor(post, attempts[0], attempts[1], context)
         else:
-            offer_renew(attempts[0].work, failures=post_failures_count(post), context=context)
+            offer_renew(attempts[0].work, failures=partial(post_failures_count, post), context=context)
     else:
         _claimed_monitor(post, attempts, context)
 

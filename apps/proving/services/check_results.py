@@ -58,7 +58,7 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
     elif job.state == JobState.DONE:
         _take(run, job, context)
     elif run.kind == CheckKind.DRY_RUN:
-        offer_renew(job, failures=Counter(), context=context)
+        offer_renew(job, failures=Counter, context=context)
 
 
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:

@@ -6,6 +6,7 @@ partition; the one in hand is kept as a fallback, and is sent when the better on
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -60,7 +61,7 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
     """Prove again with the sectors that an ended check could read; without any, fail the attempt."""
     job = attempt.work
     if job.state not in ENDED and not job_is_lapsed(job, now=context.now):
-        offer_renew(job, failures=post_failures_count(post), context=context)
+        offer_renew(job, failures=partial(post_failures_count, post), context=context)
         return
     back = _readable(post, job)
     if not back:

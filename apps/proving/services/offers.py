@@ -26,7 +26,7 @@ from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from apps.miners.models import Miner
@@ -63,16 +63,17 @@ def has_other_host(post: WindowPost, *, job: Job, context: ProvingContext) -> bo
     return any(host.name != job.result.get("worker") for host in able)
 
 
-def offer_renew(job: Job, *, failures: Counter[int], context: ProvingContext) -> None:
+def offer_renew(job: Job, *, failures: Callable[[], Counter[int]], context: ProvingContext) -> None:
     """Offer a job that nobody has to the hosts that are able now; after two epochs whoever comes gets it.
 
-    Changes only a job that was offered to some hosts, or that a host has given back.
+    Changes only a job that was offered to some hosts, or that a host has given back.  `failures` gives what
+    `offer_find` takes: it is read for such a job alone.
     """
     if job.state != JobState.READY or (job.offered_to is None and not job.attempts):
         return
     offered_to = None
     if context.now - job.updated_at < timedelta(seconds=QUIET_MIN * context.network.epoch_s):
-        offered_to = offer_find(job.miner, numbers=_numbers(job), failures=failures, context=context)
+        offered_to = offer_find(job.miner, numbers=_numbers(job), failures=failures(), context=context)
     if offered_to != job.offered_to:
         Job.objects.filter(pk=job.pk, state=JobState.READY).update(offered_to=offered_to)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -149,7 +150,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
         _step(row, "FAIL", context, error="no prover checked the files in time")
         return
     if job.state != JobState.DONE:
-        offer_renew(job, failures=recovery_failures_count(row), context=context)
+        offer_renew(job, failures=partial(recovery_failures_count, row), context=context)
         return
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
 from apps.proving.models import CheckRun, Deadline, Recovery, WindowPost
@@ -252,6 +254,23 @@ def test_each_part_of_stores_on_two_hosts_goes_to_its_own_host() -> None:
     moved(row)
     assert taken(first) is None
     assert taken(second) is not None
+
+
+def test_failures_are_not_counted_for_a_job_that_keeps_its_offer() -> None:
+    proving([0])
+    post(miner(), partitions=[0], skipped={"0": [2]})
+    of, context = miner(), look(OneDeadline())
+    faulty(of)
+    posts_advance(context)
+    recoveries_begin(of, context=context)
+    recoveries_advance(context)
+    assert [(row.state, row.offered_to) for row in Job.objects.all()] == [(JobState.READY, None)] * 3
+
+    with CaptureQueriesContext(connection) as queries:
+        posts_advance(context)
+        recoveries_advance(context)
+
+    assert not [one["sql"] for one in queries.captured_queries if "sectors_jobevent" in one["sql"]]
 
 
 def test_a_dry_run_goes_to_another_host_once_its_own_is_gone() -> None:
