@@ -130,8 +130,8 @@ def _complete_select(sectors: Sequence[Sector], *, kind: BatchRules, work: Seali
         complete = {one.pk for one in sectors if None not in (one.comm_r, one.comm_d, one.ticket_epoch)}
         error = gettext("its comm_r, comm_d or ticket is not known here: go back to an earlier state")
     else:
-        proofs = SectorProof.objects.filter(sector__in=[one.pk for one in sectors]) if sectors else ()
-        complete = {proof.sector_id for proof in proofs}
+        rows = SectorProof.objects.filter(sector__in=[one.pk for one in sectors])
+        complete = set(rows.values_list("sector_id", flat=True))
         error = gettext("its proof is not here: go back to an earlier state")
     for sector in sectors:
         if sector.pk not in complete:

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.messages.models import Message
 from apps.messages.services.validate import PARAMS_BYTES_MAX
@@ -96,6 +98,18 @@ def test_sectors_with_many_pieces_go_in_as_many_messages_as_hold_them() -> None:
     assert max(sizes) <= PARAMS_BYTES_MAX
     assert {batch.commits.count() for batch in Batch.objects.all()} == {15, 1}
     assert set(Batch.objects.values_list("state", flat=True)) == {BatchState.SENT}
+
+
+def test_the_proofs_of_a_batch_are_read_once() -> None:
+    chain, [row] = SomeSectors(), proven(1, pieces=1)
+    chain.precommit(row, epoch=150)
+
+    with CaptureQueriesContext(connection) as queries:
+        batches_close(work(chain))
+
+    assert Batch.objects.get().state == BatchState.SENT
+    reads = [one for one in queries.captured_queries if '"sectors_sectorproof"."proof"' in one["sql"]]
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize("aggregate", [b"", bytes(12_000)])
