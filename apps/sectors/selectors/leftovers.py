@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
     from apps.sectors.models import Sector
 
 CHECK_HOLDS: Final = timedelta(days=30)
@@ -98,9 +101,7 @@ def removals_open(sectors: Collection[Sector]) -> dict[int, WorkerCommand]:
     """
     if not sectors:
         return {}
-    orders = (Operation.REMOVE_LEFTOVER, Operation.REMOVE_SEALING)
-    rows = WorkerCommand.objects.filter(op__in=orders, done_at=None, worker__retired_at=None)
-    rows = rows.filter(worker__tenant_id__in={one.tenant_id for one in sectors})
+    rows = _removals({one.tenant_id for one in sectors})
     rows = rows.filter(args__number__in=sorted({str(one.number) for one in sectors}))
     known = {
         (row.worker.tenant_id, row.args["miner_id"], row.args["number"]): row
@@ -111,3 +112,16 @@ def removals_open(sectors: Collection[Sector]) -> dict[int, WorkerCommand]:
         for one in (sectors if known else ())
     }
     return {pk: row for pk, row in found.items() if row is not None}
+
+
+def numbers_awaiting_removal(miner: Miner) -> set[int]:
+    """Return the numbers of a miner's sectors of which `removals_open` finds an order."""
+    rows = _removals([miner.tenant_id]).filter(args__miner_id=str(miner.actor_id))
+    return {int(number) for number in rows.values_list("args__number", flat=True)}
+
+
+def _removals(tenants: Collection[int]) -> QuerySet[WorkerCommand]:
+    """Return the orders to tenants' hosts to remove a leftover that are not carried out."""
+    orders = (Operation.REMOVE_LEFTOVER, Operation.REMOVE_SEALING)
+    rows = WorkerCommand.objects.filter(op__in=orders, done_at=None, worker__retired_at=None)
+    return rows.filter(worker__tenant_id__in=tenants)

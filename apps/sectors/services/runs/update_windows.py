@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.selectors.leftovers import numbers_awaiting_removal
 from apps.sectors.states import OPEN_MOVES
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
 from poolsite.filecoin.sha254 import sha254_zero
@@ -50,7 +51,7 @@ def snap_candidates_find(
         expiration__gte=least,
     ).exclude(Q(ticket=None) | Q(comm_r=None))
     rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
-    rows = rows.exclude(moves__state__in=OPEN_MOVES)
+    rows = rows.exclude(moves__state__in=OPEN_MOVES).exclude(number__in=numbers_awaiting_removal(miner))
     if stores is not None:
         rows = rows.filter(store__in=stores)
     if latest is not None:

@@ -8,12 +8,13 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.models import PipelineRun, Sector, Worker
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.runs.snap_up_due import MISFITS_MAX, pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.query_plans import plans_watched
@@ -116,6 +117,21 @@ def test_sectors_that_take_no_data_hide_none_that_does(miner: Any, full: dict[st
     [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
     for _ in range(20):
         factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000, **full})
+    chain = Registry()
+    piece = waiting(miner, chain)
+
+    assert snapped(chain, piece) == ["PACKED"]
+    assert piece.sector_number == 7
+
+
+def test_sectors_of_which_a_leftover_is_to_be_removed_hide_none_that_takes_data(miner: Any) -> None:
+    first(miner)
+    [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
+    orders = Worker.objects.get().commands
+    for _ in range(20):
+        row = factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000})
+        args = {"uid": "u", "miner_id": str(miner.actor_id), "number": str(row.number)}
+        orders.create(op=Operation.REMOVE_LEFTOVER, args=args)
     chain = Registry()
     piece = waiting(miner, chain)
 
