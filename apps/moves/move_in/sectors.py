@@ -111,7 +111,7 @@ def _at_most(numbers: BitField) -> str:
 
 def _provers_text(ready: Readiness, files: SectorFiles) -> str:
     if not ready.provers:
-        return gettext("no prover assigned to it is connected")
+        return ready.unmet["host"]
     stores = sorted({store for prover in ready.provers for store in prover.stores})
     text = gettext("{provers} with {stores}").format(
         provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")

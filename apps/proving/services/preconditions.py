@@ -34,7 +34,7 @@ class Readiness:
     """What a miner has for its next proofs."""
 
     provers: Sequence[Worker]
-    """In charge of its WindowPoSt, with a recent heartbeat."""
+    """In charge of its WindowPoSt, with a recent heartbeat and a form of proof that the network accepts."""
     unmet: dict[str, str]
     """By the precondition's name, why it does not hold."""
 
@@ -44,7 +44,7 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     provers = provers_in_charge_list(miner, context=context)
     unmet = {}
     if not provers:
-        unmet["host"] = gettext("no prover assigned to it is connected")
+        unmet["host"] = gettext("no prover assigned to it whose proofs the network accepts is connected")
     sender = sender_choose(miner, Use.POST).address
     if not keys_served(miner.tenant.name, [sender]):
         unmet["signer"] = gettext("no signer holds {sender}").format(sender=sender)

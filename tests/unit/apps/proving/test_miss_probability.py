@@ -24,6 +24,8 @@ from apps.proving.services.preconditions import readiness_check, unmet_precondit
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Job, Worker
 from apps.wallets.models import Wallet
+from poolsite.filecoin.network_params import network_to_params
+from poolsite.filecoin.policy import MAINNET
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
@@ -170,6 +172,17 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
     assert set(
         unmet_preconditions_find(Deadline.objects.get(), readiness=readiness_check(of, context=late))
     ) == {"head"}
+
+
+def test_a_prover_whose_proofs_the_network_refuses_is_not_called_absent() -> None:
+    factories.network("mainnet", params=network_to_params(MAINNET, genesis_s=0))
+    ready()
+
+    readiness = readiness_check(Deadline.objects.get().miner, context=look(OneDeadline()))
+
+    assert readiness.provers == []
+    expected = "no prover assigned to it whose proofs the network accepts is connected"
+    assert readiness.unmet["host"] == expected
 
 
 def test_an_empty_sender_is_named_before_the_first_proof() -> None:
