@@ -84,7 +84,7 @@ def _forms_here_select() -> str:
 
 
 FORMS_HERE: Final = _forms_here_select()
-"""Gives the same as `forms_here`, as an array, for who asks for other things beside it."""
+"""SQL of `forms_here` as a text[], for use inside another query; NULL while the network is not known."""
 NETWORK_VERSION: Final = "(SELECT xmin::text || updated_at FROM chain_network ORDER BY id LIMIT 1)"
 """Of the row of the pool's own network, to be asked for beside other things: another after each change."""
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
     """Return the nodes that blocks are made with, and all that get them.
 
-    A healthy node first, of those one that is kept for blocks: an old head is no error that would pass the
-    question on to the next node.
+    Healthy nodes first, among equals those kept for blocks: a node with an old head answers without an error,
+    so nothing would move the call to the next one.
     """
     nodes = nodes_enabled()
     reading = sorted(

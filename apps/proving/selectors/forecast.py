@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 LATE_EPOCHS: Final = 2
-"""A proof is begun with the head after which its challenge counts, or with the next one."""
+"""Epochs after a challenge counts within which its proof must have been begun."""
 AMBER: Final = 0.05
 """From this probability of a miss on a deadline is at risk."""
 NO_PROVER: Final = "no prover whose proofs the network accepts is connected"

@@ -1,4 +1,4 @@
-"""Another address for a proof or a declaration whose message its sender does not get out."""
+"""Another address for a proof or a declaration whose sender cannot send it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 SENDER_WAITS: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
-"""What another sender may not lack."""
+"""Reasons to wait that concern the sender: another address may be able to send."""
 TURN_EPOCHS: Final = 3
-"""When all have been tried, the next one is after so long."""
+"""Epochs each address gets once all have been tried."""
 
 
 def other_sender_choose(
     message: Message, *, miner: Miner, pushed: Sequence[str], waits: int, needed: int = 0
 ) -> str:
-    """Return which other address is to send a message that has no nonce after `waits` epochs; empty: none.
+    """Return the address to send a message from instead; empty if it stays with its sender.
 
-    `pushed` are the ids of all messages for the same, the oldest first, `needed` is the attoFIL that it
-    carries.
+    It has no nonce yet, `waits` epochs after it was pushed, and carries `needed` attoFIL.  `pushed` are the
+    ids of all messages for the same, the oldest first.
     """
     if waits < 1 and message.wait not in SENDER_WAITS:
         return ""  # it may be signed this moment

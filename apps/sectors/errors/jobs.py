@@ -46,7 +46,7 @@ class NoRoomYet(NotReachable):
 
 
 class NoProverYet(NotReachable):
-    """No online prover reads a replica's store: what its host has made is wanted as soon as one does."""
+    """No online prover reads the store that a report names; the host keeps what it made and reports again."""
 
     code = "no_prover"
 

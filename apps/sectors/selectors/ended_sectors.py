@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def needs_no_proof() -> Q:
     """Return the condition of proven sectors that have expired, or whose files hosts were told to remove.
 
-    Their state stays PROVING, and their row names the store.  The chain ends an expired sector with a
-    deadline of its miner's, at most a proving period later.
+    Their state stays PROVING, and their row names the store.  The chain ends an expired sector when
+    its deadline closes, at most a proving period later.
     """
     over, head, network = Q(removal_asked_at__isnull=False), head_current(), network_known()
     if head is not None and network is not None:

@@ -71,7 +71,7 @@ def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: Sealing
 
 
 def _due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> set[int]:
-    """Return the keys of those whose ticket or pre-commit the chain soon takes no more."""
+    """Return the keys of those whose ticket or pre-commit soon expires."""
     latest = work.head.height + work.policy.precommit_slack_epochs
     if kind is PRE_COMMIT or not sectors[0].is_interactive:
         ends = {

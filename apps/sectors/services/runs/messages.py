@@ -135,10 +135,13 @@ def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingCon
 
 
 def _failed_back(run: PipelineRun, error: str, work: SealingContext) -> None:
-    """Send it again after a pause that grows with its failures, or wait for somebody."""
+    """Send it again after a pause, or wait for somebody once its attempts are used up.
+
+    A short balance is no attempt.
+    """
     if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=error):
         run.refresh_from_db()
-        refuse = update_requeue if error == BALANCE_SHORT else update_fail  # that one has cost nothing
+        refuse = update_requeue if error == BALANCE_SHORT else update_fail
         refuse(run, error=error, work=work)
 
 

@@ -71,8 +71,8 @@ def _snap_take(
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
         raise BadReport(gettext("the commitment does not match the pieces"), field="outputs.comm_d")
     if (store_name := columns.pop("store", run.sector.store)) != run.sector.store:
-        # There lies a second copy of what it was encoded over, which a move or FINALIZE has left.  What was
-        # found of that stays until the update lands.
+        # That store holds a second copy of the old replica, left by a move or FINALIZE.  Its SectorCopy row
+        # stays until the update lands.
         _proven_require(run.sector, store_name, now=now)
         Sector.objects.filter(pk=run.sector.pk).update(store=store_name, files_lost_at=None)
     if event.outputs.proof is not None and run.step.stage == SnapStage.SNAP_PROVE:

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
 
 SPARE_SECTORS: Final = 16
-"""Looked at beyond those needed: one into which nothing can go now stops no other."""
+"""Sectors read beyond one per pack, since some may take no data now."""
 LIVES_TRIED: Final = 4
-"""Lives of sectors that are tried for pieces of which no sector that lives longer can hold any."""
+"""Ends that the allocations of a pack allow, the latest first, each tried with sectors that end no later."""
 MISFITS_MAX: Final = 4
 """Packs that a head tries in vain, each by requests to a node; the next head goes on behind them."""
 
@@ -84,7 +84,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     find = partial(snap_candidates_find, miner, work=work, stores=stores_to_update(miner), current=current)
     candidates = find(limit=len(due) + SPARE_SECTORS)
     misfits = 0
-    for packed in _in_turn(due, height=height):
+    for packed in _rotate(due, height=height):
         if _is_snapped(packed, candidates, work):
             continue
         if not candidates:
@@ -99,8 +99,11 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
                 return
 
 
-def _in_turn(due: list[PackedSector], *, height: int) -> list[PackedSector]:
-    """Return the packs in the order in which a head tries them: no others always stand before one."""
+def _rotate(due: list[PackedSector], *, height: int) -> list[PackedSector]:
+    """Return the packs, those that fit nowhere not always first.
+
+    More than a head tries in vain begin with another one at each head.
+    """
     first = height * MISFITS_MAX % len(due) if len(due) > MISFITS_MAX else 0
     return due[first:] + due[:first]
 
