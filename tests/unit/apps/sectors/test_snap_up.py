@@ -124,12 +124,13 @@ def test_sectors_that_take_no_data_hide_none_that_does(miner: Any, full: dict[st
     assert piece.sector_number == 7
 
 
-def test_sectors_of_which_a_leftover_is_to_be_removed_hide_none_that_takes_data(miner: Any) -> None:
+def test_sectors_that_await_a_removal_hide_none_that_takes_data(miner: Any) -> None:
     first(miner)
     [empty] = Sector.objects.values("ticket", "comm_r", "comm_d", "store", "deadline", "state", "active")
     orders = Worker.objects.get().commands
     for _ in range(20):
-        row = factories.sector(miner, **{**empty, "expiration": HEIGHT + 90_000})
+        longer: dict[str, Any] = {**empty, "expiration": HEIGHT + 90_000}
+        row = factories.sector(miner, **longer)
         args = {"uid": "u", "miner_id": str(miner.actor_id), "number": str(row.number)}
         orders.create(op=Operation.REMOVE_LEFTOVER, args=args)
     chain = Registry()
