@@ -151,6 +151,7 @@ class KeyStore:
         """Keep a key and give its address; one that is there stays, a deleted one comes back."""
         address = str(key_address(info))
         with locked(self.lock_path):
+            self.content()  # rereads a password that another process changed
             content = self._read()
             password = self._password(content)
             known = content.entries.get(address)
@@ -192,10 +193,11 @@ class KeyStore:
     def key(self, address: str) -> KeyInfo:
         """Return a private key.  Raises Locked, KeyMissing."""
         name = canonical(address)
-        entry = self.content().entries.get(name)
+        content = self.content()
+        entry = content.entries.get(name)
         if entry is None or entry.deleted_at is not None:
             raise KeyMissing
-        password = self._password(self.content())
+        password = self._password(content)
         info = self._open_keys.get(name)
         if info is None:
             secret = decrypt(entry.box, password=password, owner=owner_of(entry))

@@ -105,7 +105,8 @@ def test_a_password_changed_by_another_process_locks_us(store):
 
 
 @pytest.mark.parametrize("is_late", [False, True])
-def test_a_password_changed_by_another_process_is_read_from_its_file(store, monkeypatch, is_late):
+@pytest.mark.parametrize("first", ["key", "add"])
+def test_a_password_changed_by_another_process_is_read_from_its_file(store, monkeypatch, is_late, first):
     store.password_path = store.path.parent / "password"
     store.password_path.write_text(PASSWORD if is_late else "another\n")
     pauses: list[float] = []
@@ -118,9 +119,12 @@ def test_a_password_changed_by_another_process_is_read_from_its_file(store, monk
     monkeypatch.setattr("workers.signer.keystore.time.sleep", pause)
     reopened(store).password_change(PASSWORD, "another")
 
-    assert store.key(ADDRESS) == KEY
+    if first == "key":
+        assert store.key(ADDRESS) == KEY
+    added = store.add(fixed_key("bls"))
     assert pauses == [0.0, FILE_DELAY_S][: 1 + is_late]
-    assert store.add(fixed_key("bls")), "with the new password"
+    assert (store.key(ADDRESS), store.key(added)) == (KEY, fixed_key("bls"))
+    assert reopened(store, "another").key(added) == fixed_key("bls")
 
 
 def test_a_password_that_its_file_lacks_locks_us(store, monkeypatch):
