@@ -96,6 +96,10 @@ class Records:
                 self.link.execute(f"ALTER TABLE record ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
         self.link.execute("COMMIT")
 
+    def old_index_drop(self) -> None:
+        """Drop an index that only older signers use; one that still runs signs nothing without it."""
+        self.link.execute("DROP INDEX IF EXISTS record_same")
+
     def close(self) -> None:
         """Close the file."""
         self.link.close()

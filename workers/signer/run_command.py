@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     logs_set_up("signer")
     signer = Signer(existing(options.dir))
     try:
+        signer.records.old_index_drop()
         if signer.policy.current().digest in OUTDATED_DEFAULT_DIGESTS:
             log.warning(
                 "policy_is_an_old_default", advice="it allows too much: compare it with `policy --default`"

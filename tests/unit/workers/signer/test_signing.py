@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from poolsite.filecoin.signature import signature_verify
 from tests.keys import fixed_key
 from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import SENDER, message, sign
+from workers.signer import run_command
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
 from workers.signer.message_payloads import message_request
 from workers.signer.records import NANO, RecordQuery, Records, Verdict
@@ -246,6 +248,23 @@ def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
     day = now.date().isoformat()
     assert records.spent(rule="r", address=str(SENDER), day=day)[0] == 3 * FIL
     assert records.query(RecordQuery(limit=1))[0]["rule_set"] == "purse"
+
+
+def test_starting_the_signer_drops_the_index_of_an_older_one(signer, monkeypatch):
+    async def stopped(*_given: object) -> None:
+        """Serve nothing."""
+
+    monkeypatch.setattr(run_command, "run_until_stopped", stopped)
+    monkeypatch.setattr(run_command, "logs_set_up", lambda _: None)
+    link = signer.records.link
+    link.execute("CREATE INDEX record_same ON record (rule, address, day, digest) WHERE error = ''")
+    named = "SELECT 1 FROM sqlite_master WHERE name = 'record_same'"
+    Records(signer.folder / "records.sqlite").close()
+    assert link.execute(named).fetchone(), "an older signer may still run beside a command"
+
+    run_command.run(Namespace(dir=signer.folder, locked=True))
+
+    assert not link.execute(named).fetchone()
 
 
 @pytest.mark.parametrize("column", ["rule_set", "digest", "nonce"])
