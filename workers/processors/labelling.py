@@ -18,7 +18,7 @@ from poolsite.wire.sums import labelling_bytes
 from workers.kernels import labels
 from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.parent_cache import Parents, parents_of, rows_release
-from workers.processors.resident import resident_take
+from workers.processors.resident import PART_BYTES, resident_take
 from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete
 from workers.storage.mapped import as_nodes, file_read, file_write, layer_nodes, pages_release
@@ -105,7 +105,7 @@ def last_layer(
         Checksums(sector.files.cache).check(sector.files.layer(parameters.layers), on_part=alive)
         [raw] = resident_take(1, size_bytes=parameters.sector_bytes, purpose="the last layer", alive=alive)
         own = as_nodes(raw)
-        own[:] = layer_nodes(sector.files, parameters.layers)
+        _copy(own, layer_nodes(sector.files, parameters.layers), alive=alive)
         return own
     parents = parents_of(parameters, folder=folder, progress=lambda *_: alive())
     buffers = _buffers([sector], alive=alive)
@@ -124,6 +124,13 @@ def _buffers(sectors: Sequence[LabelledSector], *, alive: Callable[[], None]) ->
     return [layer.view(np.uint32).reshape(shape) for layer in layers]
 
 
+def _copy(target: np.ndarray[Any, Any], layer: np.ndarray[Any, Any], *, alive: Callable[[], None]) -> None:
+    """Copy a layer, calling `alive` after each part: it is read from a disk."""
+    for first, end in ranges(len(layer), PART_BYTES // NODE_BYTES):
+        target[first:end] = layer[first:end]
+        alive()
+
+
 def _label_batch(
     sectors: Sequence[LabelledSector], start: int, *, parents: Parents, progress: Progress
 ) -> None:
@@ -135,7 +142,8 @@ def _label_batch(
             path = sector.files.layer(start - 1)
             Checksums(sector.files.cache).check(path, on_part=lambda: progress(made, total))
             raw = file_read(path, size_bytes=parameters.sector_bytes)
-            buffers[(start - 1) % 2][:, at] = raw.view(np.uint32).reshape(-1, 8)
+            target, alive = buffers[(start - 1) % 2][:, at], lambda: progress(made, total)
+            _copy(target, raw.view(np.uint32).reshape(-1, 8), alive=alive)
     for layer in range(start, parameters.layers + 1):
         for end in _layer_write(sectors, layer, parents=parents, buffers=buffers):
             progress((layer - 1) * parameters.nodes + end, total)

@@ -12,7 +12,7 @@ import pytest
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
 from workers.kernels import labels as label_kernel
-from workers.processors import label_queue, tree_d
+from workers.processors import label_queue, labelling, tree_d
 from workers.processors.label_queue import LabelQueue
 from workers.processors.labelling import LabelledSector, label_sectors, memory_needed
 from workers.processors.parallel import THREADS_VARIABLE
@@ -252,16 +252,18 @@ def test_a_batch_killed_in_its_second_layer_goes_on_there(tmp_path, monkeypatch)
     monkeypatch.setattr(label_kernel, "label_rows", until_layer_2)
     with pytest.raises(Killed):
         label_sectors(sectors)
-    layers = []
+    layers, reports = [], []
 
     def noting(ids, *arguments, **options):
         layers.append((options["layer"], len(ids)))
         return real(ids, *arguments, **options)
 
     monkeypatch.setattr(label_kernel, "label_rows", noting)
-    label_sectors(sectors)
+    monkeypatch.setattr(labelling, "PART_BYTES", 32)
+    label_sectors(sectors, progress=lambda *report: reports.append(report))
 
     assert layers == [(2, 4)]
+    assert reports.count((64, 128)) > 4 * 64, "after each part of the layers that were there"
     alone = dataclasses.replace(sectors[3], files=sector(9, tmp_path).files)
     alone.files.cache.mkdir()
     label_sectors([alone])

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.unit.workers.processors.sealing import sealing
-from workers.processors import resident, unseal
+from workers.processors import labelling, resident, unseal
 from workers.processors.errors import BadFile, BadInput, BadProof, NotEnoughRoom
 from workers.processors.tasks import UnsealTask
 from workers.storage import memory
@@ -76,6 +76,17 @@ def test_memory_is_checked_for_all_that_is_held(sealed, monkeypatch, has_layers,
     left[0] = needed - 1
     with pytest.raises(NotEnoughRoom):
         unseal.run(task)
+
+
+def test_copying_the_last_layer_reports_after_each_part(sealed, monkeypatch):
+    _, task = sealed
+    whole, parts = [], []
+    unseal.run(task, progress=lambda *report: whole.append(report))
+    monkeypatch.setattr(labelling, "PART_BYTES", 32)
+
+    unseal.run(task, progress=lambda *report: parts.append(report))
+
+    assert len(parts) - len(whole) == 2048 // 32 - 1
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 1), (126, 2), (127, 127), (5, 1000), (2031, 1), (77, 0)])
