@@ -18,7 +18,7 @@ from poolsite.wire.sums import labelling_bytes
 from workers.kernels import labels
 from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.parent_cache import Parents, parents_of, rows_release
-from workers.processors.resident import PART_BYTES, resident_take
+from workers.processors.resident import PART_BYTES, resident_allocate
 from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete
 from workers.storage.mapped import as_nodes, file_read, file_write, layer_nodes, pages_release
@@ -103,7 +103,8 @@ def last_layer(
 
     if _is_layer_there(sector, parameters.layers):
         Checksums(sector.files.cache).check(sector.files.layer(parameters.layers), on_part=alive)
-        [raw] = resident_take(1, size_bytes=parameters.sector_bytes, purpose="the last layer", alive=alive)
+        size = parameters.sector_bytes
+        [raw] = resident_allocate(1, size_bytes=size, purpose="the last layer", alive=alive)
         own = as_nodes(raw)
         _copy(own, layer_nodes(sector.files, parameters.layers), alive=alive)
         return own
@@ -120,7 +121,7 @@ def _buffers(sectors: Sequence[LabelledSector], *, alive: Callable[[], None]) ->
     parameters, count = sectors[0].files.parameters, len(sectors)
     shape = (parameters.nodes, count, NODE_BYTES // 4)
     half, purpose = memory_needed(parameters, count) // 2, f"labelling {count} sectors"
-    layers = resident_take(2, size_bytes=half, purpose=purpose, alive=alive)
+    layers = resident_allocate(2, size_bytes=half, purpose=purpose, alive=alive)
     return [layer.view(np.uint32).reshape(shape) for layer in layers]
 
 

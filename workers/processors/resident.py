@@ -1,4 +1,4 @@
-"""Large memory of our own, checked and taken in one step: the next check finds only what is left."""
+"""Allocates large arrays: one thread at a time checks the free memory and touches every page."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from workers.storage.mapped import Bytes
 
 WAIT_S = 60.0
-"""Who waits for another's turn says so often that it goes on."""
+"""While a thread waits for another's allocation it calls `alive` this often, so that it is not taken for
+hung."""
 PART_BYTES = 1 << 30
+"""Bytes touched between two calls of `alive`."""
 
-_taking = threading.Lock()
+_allocating = threading.Lock()
 
 
-def resident_take(count: int, *, size_bytes: int, purpose: str, alive: Callable[[], None]) -> list[Bytes]:
+def resident_allocate(count: int, *, size_bytes: int, purpose: str, alive: Callable[[], None]) -> list[Bytes]:
     """Return `count` pieces of zeroed memory whose pages are all there.  Raises NotEnoughRoom.
 
     The system gives pages when they are written: a layer's, minutes or hours after the check.  `alive` is
     called meanwhile, as that may take seconds a GiB in a virtual machine.
     """
-    while not _taking.acquire(timeout=WAIT_S):
+    while not _allocating.acquire(timeout=WAIT_S):
         alive()
     try:
         memory_check(count * size_bytes, purpose)
@@ -41,4 +43,4 @@ def resident_take(count: int, *, size_bytes: int, purpose: str, alive: Callable[
     except NotEnoughMemory as error:
         raise NotEnoughRoom(str(error)) from None
     finally:
-        _taking.release()
+        _allocating.release()

@@ -16,7 +16,7 @@ from workers.processors import inputs
 from workers.processors.errors import file_error
 from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress
-from workers.processors.resident import resident_take
+from workers.processors.resident import resident_allocate
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.snap_tasks import SnapDecodeOutput, SnapDecodeTask, UpdateKey
@@ -37,7 +37,7 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecode
         if task.key is None or old.sealed.exists():
             key, comm_r_old = sealed_nodes(old), poseidon.hash_values(list(old.roots_read()))
             size, alive = parameters.sector_bytes, lambda: progress(0, 1)
-            [raw] = resident_take(1, size_bytes=size, purpose="decoding", alive=alive)
+            [raw] = resident_allocate(1, size_bytes=size, purpose="decoding", alive=alive)
             data = as_nodes(raw)
         else:
             key, comm_r_old = _key_made(task.key, new, progress=progress), task.key.comm_r

@@ -102,12 +102,11 @@ class ProofJobs:
                 read, read_at = done, time.monotonic()
             self.hold(assignment, done=done, total=total)
 
-        unread: dict[int, str] = {}
-        output = self._call(assignment, task, progress=progress, unread=unread)
+        output, unread = self._call(assignment, task, progress=progress)
         while replicas := others.after(task.replicas, output.faults):  # a move took the old copy away
             log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
             task, read = self.task_of(inputs, replicas), 0
-            output = self._call(assignment, task, progress=progress, unread=unread)
+            output, unread = self._call(assignment, task, progress=progress)
         if output.faults:
             _stores_check(located.stores)
         took = int((time.monotonic() - started) * 1000)
@@ -141,11 +140,12 @@ class ProofJobs:
                 seed=inputs.randomness,
                 per_second=inputs.per_second,
             )
-            return self._call(
+            output, _unread = self._call(
                 assignment,
                 task,
                 progress=lambda done, total: self.hold(assignment, done=before + done, total=before + total),
             )
+            return output
 
         replicas, output = located.replicas, checked(located.replicas)
         first = {bad.sector_id: bad.reason for bad in output.bad}
@@ -180,7 +180,7 @@ class ProofJobs:
         """Make the proofs of several sectors one, in a child of its own."""
         started = time.monotonic()
         proofs = tuple(map(Base64, inputs.proofs))
-        output = self._call(
+        output, _unread = self._call(
             assignment,
             AggregateTask(inputs.seal_proof, inputs.comm_rs, inputs.seeds, proofs),
             progress=lambda done, total: self.hold(assignment, done=done, total=total),
@@ -190,14 +190,9 @@ class ProofJobs:
         return Complete(token=assignment.token, proof=bytes(output.proof), ms=took)
 
     def _call(
-        self,
-        assignment: Assignment,
-        task: Any,
-        *,
-        progress: Callable[[int, int], None],
-        unread: dict[int, str] | None = None,
-    ) -> Any:
-        """Return what a child answers; `unread` then says why sectors' files could not be fetched."""
+        self, assignment: Assignment, task: Any, *, progress: Callable[[int, int], None]
+    ) -> tuple[Any, dict[int, str]]:
+        """Return what a child answers, and why files of sectors could not be fetched, by sector number."""
 
         def call(task: Any) -> Any:
             return self.pool.call(
@@ -208,16 +203,13 @@ class ProofJobs:
             )
 
         if isinstance(task, AggregateTask):
-            return call(task)
-        with task_near(task, self.stores) as (near, why):
+            return call(task), {}
+        with task_near(task, self.stores) as (near, unread):
             output = call(near)
-        if unread is not None:
-            unread.clear()
-            unread.update(why)
-        if why and isinstance(output, SectorCheckOutput):  # to the processor their files are missing
-            bad = [replace(one, reason=why.get(one.sector_id, one.reason)) for one in output.bad]
-            return replace(output, bad=tuple(bad))
-        return output
+        if unread and isinstance(output, SectorCheckOutput):  # to the processor their files are missing
+            bad = [replace(one, reason=unread.get(one.sector_id, one.reason)) for one in output.bad]
+            output = replace(output, bad=tuple(bad))
+        return output, unread
 
     def task_of(
         self, inputs: WindowPostInputs, replicas: tuple[Replica, ...] | None = None

@@ -29,7 +29,7 @@ class Bucket:
         self.name, self.settings = name, settings
         self._lock = threading.Lock()
         self._clients: dict[bool, Any] = {}
-        """By whether it joins the parts of uploads: how long it waits for an answer."""
+        """By `is_completing`: that client has a longer read timeout."""
         self._credentials: tuple[dict[str, str], str] | None = None
 
     @property
@@ -42,26 +42,26 @@ class Bucket:
         """Return where the access key in use was found, for sentences."""
         return self._credentials[1] if self._credentials else "the worker's environment"
 
-    def _connected(self, *, is_joining: bool) -> Any:
+    def _connected(self, *, is_completing: bool) -> Any:
         """Return the client.  Raises BadCredentials."""
         credentials = credentials_of(self.settings)
         with self._lock:
             if self._credentials != credentials:
                 self._clients.clear()
                 self._credentials = credentials
-            if is_joining not in self._clients:
-                made = loaded(CONNECT)(self.settings, credentials[0], is_joining=is_joining)
-                self._clients[is_joining] = made
-            return self._clients[is_joining]
+            if is_completing not in self._clients:
+                made = loaded(CONNECT)(self.settings, credentials[0], is_completing=is_completing)
+                self._clients[is_completing] = made
+            return self._clients[is_completing]
 
     @contextmanager
-    def requests(self, key: str = "", *, is_joining: bool = False) -> Iterator[Any]:
-        """Return the client for requests about `key`, for one that joins an upload's parts a patient one.
+    def requests(self, key: str = "", *, is_completing: bool = False) -> Iterator[Any]:
+        """Return the client for requests about `key`; `is_completing`: for CompleteMultipartUpload.
 
         Raises FileNotFoundError, FileExistsError, PermissionError, BucketAway.
         """
         with loaded(REFUSALS)(self, key):
-            yield self._connected(is_joining=is_joining)
+            yield self._connected(is_completing=is_completing)
 
 
 _buckets: dict[tuple[str, BucketSettings], Bucket] = {}

@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 5.0
 READ_S: Final = 10.0
 """Silence of the server after which a request is made again."""
-JOIN_S: Final = 150.0
-"""The same while it joins the parts of an upload, of thousands too; all attempts end within `COPY_S`."""
+COMPLETE_S: Final = 150.0
+"""The same for CompleteMultipartUpload, of thousands of parts too; all attempts end within `COPY_S`."""
 ATTEMPTS: Final = 3
 CONNECTIONS_MAX: Final = 32
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
-def connect(settings: BucketSettings, credentials: Mapping[str, str], *, is_joining: bool = False) -> Any:
-    """Return a client of the server; another one for requests that join the parts of uploads."""
+def connect(settings: BucketSettings, credentials: Mapping[str, str], *, is_completing: bool = False) -> Any:
+    """Return a client of the server; with `is_completing` one for CompleteMultipartUpload."""
     found = next((os.environ[name] for name in REGION_VARIABLES if os.environ.get(name)), DEFAULT_REGION)
     config = Config(
         connect_timeout=CONNECT_S,
-        read_timeout=JOIN_S if is_joining else READ_S,
+        read_timeout=COMPLETE_S if is_completing else READ_S,
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
         max_pool_connections=CONNECTIONS_MAX,
         signature_version="s3v4",

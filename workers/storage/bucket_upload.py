@@ -154,21 +154,21 @@ def _multipart(
                 threads.shutdown(cancel_futures=True)
                 upload_abort(target, target.key, name)
                 raise
-        _join(target, name, [tag for _, tag in sorted(done.items())])
+        _complete(target, name, [tag for _, tag in sorted(done.items())])
         for old in started[1:]:
             upload_abort(target, target.key, old)
 
 
-def _join(target: BucketPath, name: str, tags: list[str]) -> None:
-    """Make the object of the parts of an upload.  Raises BucketAway."""
+def _complete(target: BucketPath, name: str, tags: list[str]) -> None:
+    """Complete an upload of these parts.  Raises BucketAway."""
     place = {"Bucket": target.bucket.name, "Key": target.key}
     listed = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
     try:
-        with target.bucket.requests(target.key, is_joining=True) as client:
+        with target.bucket.requests(target.key, is_completing=True) as client:
             client.complete_multipart_upload(**place, UploadId=name, MultipartUpload={"Parts": listed})
     except FileNotFoundError:
         # Of a request whose answer was lost boto3 makes another, which finds the upload done with.
-        if _tag_there(target) != _joined_tag(tags):
+        if _tag_there(target) != _multipart_etag(tags):
             raise BucketAway(f"{target}: {target.bucket.server} no longer has the upload") from None
 
 
@@ -180,8 +180,8 @@ def _tag_there(target: BucketPath) -> str | None:
         return None
 
 
-def _joined_tag(tags: list[str]) -> str:
-    """Return the tag of an object that was uploaded in parts of these; empty where they are no sums."""
+def _multipart_etag(tags: list[str]) -> str:
+    """Return the ETag of an object uploaded in parts with these; empty if they are no MD5 sums."""
     try:
         sums = b"".join(bytes.fromhex(tag.strip('"')) for tag in tags)
     except ValueError:

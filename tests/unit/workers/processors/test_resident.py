@@ -10,7 +10,7 @@ import pytest
 
 from workers.processors import resident
 from workers.processors.errors import NotEnoughRoom
-from workers.processors.resident import resident_take
+from workers.processors.resident import resident_allocate
 from workers.storage import memory
 from workers.storage.checksums import unheard
 from workers.storage.mapped import resident_bytes
@@ -25,23 +25,23 @@ def test_too_little_memory_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(memory, "available_bytes", lambda: 2 * MIB - 1)
 
     with pytest.raises(NotEnoughRoom, match=r"two pieces: 2\.0 MiB of memory needed"):
-        resident_take(2, size_bytes=MIB, purpose="two pieces", alive=unheard)
+        resident_allocate(2, size_bytes=MIB, purpose="two pieces", alive=unheard)
 
 
-def test_memory_is_missing_from_what_is_available_as_soon_as_it_is_taken() -> None:
+def test_allocated_memory_is_missing_from_what_is_available() -> None:
     before = resident_now()
 
-    pieces = resident_take(2, size_bytes=32 * MIB, purpose="two pieces", alive=unheard)
+    pieces = resident_allocate(2, size_bytes=32 * MIB, purpose="two pieces", alive=unheard)
 
     assert resident_now() - before > 60 * MIB
     assert not any(piece.any() for piece in pieces)
 
 
-def test_nobody_checks_while_another_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    taking, waited, may_go_on, checked = threading.Event(), threading.Event(), threading.Event(), []
+def test_nobody_checks_while_another_allocates(monkeypatch: pytest.MonkeyPatch) -> None:
+    allocating, waited, may_go_on, checked = threading.Event(), threading.Event(), threading.Event(), []
 
     def slow(size_bytes: int) -> Bytes:
-        taking.set()
+        allocating.set()
         assert may_go_on.wait(60)
         return resident_bytes(size_bytes)
 
@@ -49,9 +49,9 @@ def test_nobody_checks_while_another_takes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(resident, "memory_check", lambda needed, _: checked.append(needed))
     monkeypatch.setattr(resident, "resident_bytes", slow)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(resident_take, 1, size_bytes=MIB, purpose="first", alive=unheard)
-        assert taking.wait(60)
-        second = threads.submit(resident_take, 1, size_bytes=2 * MIB, purpose="second", alive=waited.set)
+        first = threads.submit(resident_allocate, 1, size_bytes=MIB, purpose="first", alive=unheard)
+        assert allocating.wait(60)
+        second = threads.submit(resident_allocate, 1, size_bytes=2 * MIB, purpose="second", alive=waited.set)
         assert waited.wait(60)
         assert checked == [MIB]
         may_go_on.set()

@@ -65,12 +65,12 @@ def test_memory_is_checked_for_all_that_is_held(sealed, monkeypatch, has_layers,
         for layer in sector.cache.glob("sc-02-data-layer-*"):
             layer.unlink()
 
-    def take(size_bytes):
+    def allocate(size_bytes):
         left[0] -= size_bytes
         return resident_bytes(size_bytes)
 
     monkeypatch.setattr(memory, "available_bytes", lambda: left[0])
-    monkeypatch.setattr(resident, "resident_bytes", take)
+    monkeypatch.setattr(resident, "resident_bytes", allocate)
     assert (run(sector, task), left) == (whole, [0])
 
     left[0] = needed - 1

@@ -122,7 +122,7 @@ def test_an_upload_whose_end_was_not_answered_counts_by_what_is_there(
     if has_older:
         write_file(target, bytes(9 << 20))
     (tmp_path / "f").write_bytes(os.urandom(9 << 20))
-    with target.bucket.requests(is_joining=True) as client:
+    with target.bucket.requests(is_completing=True) as client:
         complete = client.complete_multipart_upload
 
     def asked_twice(**args: Any) -> None:
