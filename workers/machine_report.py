@@ -48,7 +48,7 @@ class MachineReport:
         self.folders = folders
         """Folders whose disks are reported, read anew each time."""
         self.sealing = sealing
-        """Gives the sealing stores by path, those that are away too."""
+        """Return the sealing stores by path, those that are away too."""
         self._machine: Machine | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()

@@ -47,7 +47,7 @@ class SealingCapacity:
         self.places: SealingPlaces | None = None
         """Has the folders of sealing threads, where the host's file names some."""
         self.uncompiled_stages = uncompiled_stages
-        """Gives the stages whose kernels are still being compiled: nothing is claimed for them."""
+        """Return the stages whose kernels are still being compiled: nothing is claimed for them."""
         self.watch = watch
         self.turn = 0
         """Counts claims: threads with other rules take turns."""

@@ -25,7 +25,7 @@ class ConsoleData:
         self.console = console
 
     def c1_fetch(self, job_id: str, token: int, path: Path) -> None:
-        """Bring what C1 gave on another host here.  Raises TemporaryError, BadInput."""
+        """Download the output of C1 on another host.  Raises TemporaryError, BadInput."""
         try:
             self._require_console().data_fetch(job_id, path, token=token)
         except ConsoleAway as error:
@@ -34,7 +34,7 @@ class ConsoleData:
             raise BadInput(f"the console does not have the C1 output: {error}: go back to C1") from None
 
     def c1_upload(self, job_id: str, token: int, path: Path) -> None:
-        """Bring what C1 gave to the console, for the host that does C2.  Raises TemporaryError."""
+        """Upload the output of C1 to the console, for the host that does C2.  Raises TemporaryError."""
         try:
             self._require_console().data_upload(job_id, path, token=token)
         except (ConsoleAway, ConsoleRefused) as error:

@@ -46,12 +46,12 @@ T = TypeVar("T")
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return what all lines of a process speak TLS with: to read all authorities takes 0.1 s of a core."""
+    """Return the TLS context of all connections: loading the authorities takes 0.1 s of a core."""
     return httpx.create_ssl_context()
 
 
 class Console:
-    """One worker's line to the console; safe to use from several threads."""
+    """One worker's connection to the console; safe to use from several threads."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
@@ -76,7 +76,7 @@ class Console:
         self._client.close()
 
     def join(self, *, uid: str, name: str) -> tuple[str, int]:
-        """Return the host's own token in exchange for the join token that this line holds.
+        """Return the host's own token in exchange for the join token of this connection.
 
         With it the sector size of the pool's miners; 0 where the console does not tell.
         """
@@ -87,7 +87,7 @@ class Console:
         return str(answer["token"]), size if isinstance(size, int) else 0
 
     def register(self, register: Register) -> Registered:
-        """Introduce this start of the worker."""
+        """Register this start of the worker."""
         return self._ask("/api/v1/workers/register", register, Registered)
 
     def heartbeat(self, worker_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
@@ -154,7 +154,7 @@ class Console:
         _finish(part, path)
 
     def data_fetch(self, job_id: str, path: Path, *, token: int) -> None:
-        """Download what C1 gave on another host.  Raises ConsoleAway, ConsoleRefused, OSError."""
+        """Download the output of C1 on another host.  Raises ConsoleAway, ConsoleRefused, OSError."""
         part = path.with_name(f"{path.name}.part")
         headers = {"Lease-Token": str(token)}
         try:
@@ -175,7 +175,7 @@ class Console:
         _finish(part, path)
 
     def data_upload(self, job_id: str, path: Path, *, token: int) -> None:
-        """Upload what was unsealed, or what C1 gave.  Raises ConsoleAway, ConsoleRefused, OSError."""
+        """Upload unsealed data, or the output of C1.  Raises ConsoleAway, ConsoleRefused, OSError."""
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             headers = {"Lease-Token": str(token), "Content-Length": str(size)}

@@ -36,7 +36,8 @@ def sources_digest() -> str:
 def cache_base() -> Path:
     """Return the folder below which every version of the kernels has its own.
 
-    Where it cannot be written it is one for temporary files: numba refuses a kernel without a place to write.
+    If that folder cannot be written, return one below the folder for temporary files: numba refuses to cache
+    a kernel without a writable folder.
     """
     chosen, var = os.environ.get(CACHE_VARIABLE), os.environ.get(VAR_VARIABLE)
     base = Path(chosen) if chosen else (Path(var) if var else Path(__file__).parents[2] / "var") / "numba"

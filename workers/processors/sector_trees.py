@@ -112,7 +112,10 @@ class TreeRLast(ReplicaTree):
 
 
 class ReadTreeRLast(ReplicaTree):
-    """The same of a stored sector, read leaf by leaf: what cannot be read costs no other sector its proof."""
+    """The same tree, read with pread: an unreadable block is an OSError of this sector.
+
+    In a mapped file it would be a SIGBUS that ends the process.
+    """
 
     def __init__(self, files: SectorFiles, opened: ExitStack) -> None:
         """Open the files until `opened` ends.  Raises TruncatedFile, OSError."""

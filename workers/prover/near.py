@@ -52,15 +52,18 @@ AT_ONCE: Final = 16
 GAP_BYTES: Final = 1 << 16
 """What lies so near to each other is fetched by one request."""
 PAUSES_S: Final = (0.0, 0.25, 1.0, 2.0, 4.0, 8.0)
-"""Before each try for the parts that a server does not give though it answers; boto3 repeats each itself."""
+"""Seconds before each attempt to fetch the parts that an answering server refused; boto3 also retries each
+request."""
 TRY_SHARE: Final = 0.1
-"""Of the time that a proof has: later, nothing more is requested of a sector that a server refuses."""
+"""Share of the proof's remaining time for fetching; after it, a sector of which one part was refused gets no
+further requests in that attempt."""
 TRY_S: Final = 120.0
-"""That time where nobody said how long a window's proof has: its network takes one form of proof only."""
+"""Time for fetching, where the task does not say how long it has."""
 TRY_WIN_S: Final = 3.0
-"""That time of a win where its console does not say how long an epoch is."""
+"""The same for a WinningPoSt."""
 BROKEN_MAX: Final = 3
-"""Sectors at most that are refused for their own sake while a server still gives what it refused before."""
+"""If a server is overloaded and refuses parts of more sectors than this, the proof is retried instead of
+calling them faulty."""
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 
 

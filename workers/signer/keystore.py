@@ -79,7 +79,7 @@ class KeyStore:
         self.cost = cost or Cost()
         self.password: str | None = None
         self.password_path: Path | None = None
-        """Where a password that was changed beside us can be read; without it, the store is locked then."""
+        """File to reread when another process changed the password; None: the store is locked then."""
         self._open_keys: dict[str, KeyInfo] = {}
         self._content: Content | None = None
         self._stamp: tuple[int, int] = (0, 0)
@@ -148,7 +148,7 @@ class KeyStore:
             self.password = new
 
     def add(self, info: KeyInfo, *, label: str = "") -> str:
-        """Keep a key and give its address; one that is there stays, a deleted one comes back."""
+        """Add a key; return its address.  One that is there stays, a deleted one comes back."""
         address = str(key_address(info))
         with locked(self.lock_path):
             self.content()  # rereads a password that another process changed
@@ -231,7 +231,7 @@ class KeyStore:
         return self._content
 
     def _password_reread(self, content: Content) -> bool:
-        """Use the password in its file; False if that does not open this content."""
+        """Return whether the password file opens this content; if so, use its password."""
         if self.password_path is None:
             return False
         for pause_s in (0.0, FILE_DELAY_S):

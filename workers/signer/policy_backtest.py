@@ -49,7 +49,7 @@ class Backtest:
 
 
 class Days:
-    """Sums of a day as they would have been, by rule, key and day; each group of requests counts once."""
+    """Sums of a day as they would have been, by rule, key and day; requests of one `group` count once."""
 
     def __init__(self) -> None:
         self.groups: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)

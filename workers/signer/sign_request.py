@@ -65,7 +65,10 @@ class SignRequest:
 
     @property
     def group(self) -> str:
-        """What sums of a day count once, with the most that any request of it moves and costs."""
+        """Return the key by which a day's sums count requests once.
+
+        It is the nonce of a message, else the digest.
+        """
         return self.digest if self.nonce is None else f"nonce {self.nonce}"
 
     @property

@@ -190,7 +190,7 @@ def _(root: BucketPath) -> dict[str, int]:
 
 @path_remove.register(BucketPath)
 def _(path: BucketPath) -> None:
-    # One by one: of a request that deletes many some servers want a Content-MD5, which boto3 does not send.
+    # One by one: some servers refuse DeleteObjects without a Content-MD5, which boto3 does not send.
     for one in list(path.rglob("*")):
         one.unlink(missing_ok=True)
     path.unlink(missing_ok=True)

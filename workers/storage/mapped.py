@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 HUGE_BYTES = 2 << 20
 """From this size on an array asks for huge pages."""
 MAP_NORESERVE = 0x4000
-"""Python has it from 3.12 on."""
+"""Python's mmap has it from 3.13 on."""
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 """u8[n]: the bytes of a file."""
@@ -123,7 +123,7 @@ def file_write(path: Path, *, size_bytes: int, keep: bool = False) -> Iterator[B
 
 
 class NodesFile:
-    """The nodes of a file, read as they are asked for.
+    """The nodes of a file, read on demand.
 
     A block that its disk cannot read is an OSError here; in a mapped file it ends the process by SIGBUS.
     """
