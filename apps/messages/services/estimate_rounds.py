@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.messages.services.candidates import EXTRA_CANDIDATES
 from apps.messages.services.estimate import Verdict, messages_estimate, verdict_plan
 from apps.messages.services.sign import selection_sign
 from apps.messages.states import PRESSING, Wait
@@ -40,20 +41,25 @@ def messages_choose(
     """Return signed messages in the order of their nonces, and note why the others are left.
 
     Where only budgets keep back all that one question about gas holds, those behind are estimated at once:
-    the next head would begin with the same ones.  After the last question it begins behind them.
+    the next head would begin with the same ones.  After the last question, or where they are as many as a
+    selection takes, it begins behind them.
     """
     over_budget: list[str] = []
+    may_hide_others = len(candidates) >= selection.places + EXTRA_CANDIDATES
     for _ in range(QUESTIONS_MAX):
         noted = len(selection.waits)
         signed = _signed_on_estimates(selection, candidates=candidates, client=client)
         waits = {pk: wait for pk, wait, _ in selection.waits[noted:]}
         rest = [one for one in candidates if one.row.pk not in waits]
-        if signed or not waits or not rest or not set(waits.values()) <= set(NO_FAILURE):
+        if signed or not waits or not set(waits.values()) <= set(NO_FAILURE):
             return list(signed.values())
         passed = [one.row for one in candidates if waits.get(one.row.pk) == Wait.DAILY_BUDGET]
         over_budget += [row.pk for row in passed if row.priority not in PRESSING]
         candidates, selection.has_more = rest, False
-    selection.postponed += over_budget
+        if not rest:
+            break
+    if candidates or may_hide_others:
+        selection.postponed += over_budget
     return []
 
 

@@ -349,3 +349,21 @@ def test_hundreds_over_what_is_left_of_a_day_are_passed_in_turns(pool: Pool) -> 
     assert not Message.objects.filter(attempts__gt=0)
     pool.step()
     assert pool.row("free").nonce == 0
+
+
+@pytest.mark.parametrize("is_single", [False, True])
+def test_messages_over_a_budget_that_fill_a_selection_are_postponed(pool: Pool, is_single: bool) -> None:
+    if is_single:
+        pool.node.lacks.add("GasBatchEstimateMessageGas")
+        pool.client.gas_batch_estimate([], nonce=0, key=pool.head.key)  # now it is known
+    address = pool.address()
+    guard(method=9, daily_budget=COST // 2)
+    for number in range(40):  # the 20 free places, and the 20 estimated beyond them
+        pool.push(f"over {number}", address, method=9, gas=FEES)
+    pool.push("free", address, method=7)
+
+    pool.choose()
+    pool.step()
+
+    assert pool.row("free").nonce == 0
+    assert not Message.objects.filter(attempts__gt=0)
