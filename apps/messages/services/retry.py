@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
     from poolsite.wire.policy import PolicyApplied, PolicyChange
 
-RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP)
+RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP, Wait.DAILY_BUDGET)
 """What a change of fee rules or guards may end."""
 
 
 def _messages_backing_off() -> QuerySet[Message]:
-    """Return the messages that failed and wait for their next try."""
-    return Message.objects.filter(state=MessageState.UNFILLED, attempts__gt=0).order_by()
+    """Return the messages that wait, or waited last, for a later head: they failed, or were postponed."""
+    return Message.objects.filter(state=MessageState.UNFILLED, retry_height__gt=0).order_by()
 
 
 def funded_messages_retry(*, head: Head) -> int:

@@ -367,3 +367,17 @@ def test_messages_over_a_budget_that_fill_a_selection_are_postponed(pool: Pool, 
 
     assert pool.row("free").nonce == 0
     assert not Message.objects.filter(attempts__gt=0)
+
+
+def test_a_raised_budget_lets_postponed_messages_go_on_the_next_head(pool: Pool) -> None:
+    address = pool.address()
+    found = guard(daily_budget=COST // 2)
+    for number in range(40):
+        pool.push(f"over {number}", address, gas=FEES)
+    pool.choose()
+    assert Message.objects.filter(retry_height__gt=pool.head.height + 1).count() == 40
+
+    guard_set(principal=SYSTEM, guard=found, daily_budget=100 * COST)
+    pool.choose()
+
+    assert Message.objects.filter(state=MessageState.FILLED).count() == 20
