@@ -40,6 +40,9 @@ SILENCE_S: Final = 5.0
 RETURN_S: Final = 10.0
 """A node whose subscription was lost is left to others for this long, so that heads do not alternate."""
 
+RETURN_MAX_S: Final = 600.0
+"""Each return to such a node without a head from it doubles that time, up to this: heads stop meanwhile."""
+
 POLL_S: Final = 1.0
 """How often a node without WebSocket is asked."""
 
@@ -66,6 +69,8 @@ class HeadListener:
         """Set to leave the node that is listened to for the first of the list."""
         self._lost_at: dict[str, float] = {}
         """By URL, the monotonic time at which listening to a node failed last."""
+        self._pauses_s: dict[str, float] = {}
+        """By URL, how long a node that was returned to is left to others; forgotten at a head from it."""
 
     def start(self) -> None:
         """Begin to listen."""
@@ -85,14 +90,19 @@ class HeadListener:
         Reads go to the best: it may not have the heads of another one yet.
         """
         followed = self.connected_to
-        lost_after = time.monotonic() - RETURN_S
-        usable = [url for url in urls if url == followed or self._lost_at.get(url, lost_after) <= lost_after]
+        usable = [url for url in urls if url == followed or self._may_return(url)]
         if followed and followed not in usable[:1]:
             log.warning("chain_notify_changes_over", node=followed)
+            for url in [] if self._moves.is_set() else usable[:1]:
+                self._pauses_s[url] = min(2 * self._pauses_s.get(url, RETURN_S), RETURN_MAX_S)
             self._moves.set()
             socket = self._socket
             if socket is not None:
                 socket.close()
+
+    def _may_return(self, url: str) -> bool:
+        lost_at = self._lost_at.get(url)
+        return lost_at is None or time.monotonic() - lost_at >= self._pauses_s.get(url, RETURN_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -136,7 +146,7 @@ class HeadListener:
             try:
                 text = socket.recv(timeout=SILENCE_S)
             except TimeoutError:
-                self._on_head(self._client(address).chain_head(), address)
+                self._heard(self._client(address).chain_head(), address)
                 continue
             frame = json.loads(text)
             try:
@@ -147,7 +157,11 @@ class HeadListener:
             if not is_open:
                 return
             for changes in values:
-                self._on_head(self._newest(changes, address), address)
+                self._heard(self._newest(changes, address), address)
+
+    def _heard(self, head: TipsetFacts, address: NodeAddress) -> None:
+        self._pauses_s.pop(address.http_url, None)
+        self._on_head(head, address)
 
     def _newest(self, changes: list[dict[str, Any]], address: NodeAddress) -> TipsetFacts:
         """Return the head after a list of changes; one of reverts alone does not name it."""
@@ -164,7 +178,7 @@ class HeadListener:
             self.connected_to = address.http_url
             if head.key != key:
                 key = head.key
-                self._on_head(head, address)
+                self._heard(head, address)
             self._stop.wait(POLL_S)
 
 

@@ -6,6 +6,7 @@ import json
 import queue
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,6 +176,47 @@ def test_the_best_node_is_heard_again_once_it_may_be(
         else:
             backup.send(socket, ("current", node.head.as_json()))
             assert heard.get(timeout=WAIT_S).height == 0
+
+
+def test_pause_before_returning_doubles_until_the_node_sends_a_head(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.heads.notify.RETRY_S", 0.01)
+    passed_s = [0.0]
+    monkeypatch.setattr("apps.chain.heads.notify.time", SimpleNamespace(monotonic=lambda: passed_s[0]))
+    best, backup = Channel(), Channel()
+    with (
+        served(node) as url,
+        served(node) as backup_url,
+        channel_served(best) as ws,
+        channel_served(backup) as backup_ws,
+        listening(NodeAddress(url, ws, ""), NodeAddress(backup_url, backup_ws, "")) as (listener, heard),
+    ):
+
+        def hear(channel: Channel, socket: ServerConnection) -> None:
+            channel.send(socket, ("current", node.head.as_json()))
+            heard.get(timeout=WAIT_S)
+
+        def restrict_at(second: float) -> None:
+            passed_s[0] = second
+            listener.restrict_to([url, backup_url])
+
+        best.sockets.get(timeout=WAIT_S).close()
+        hear(backup, backup.sockets.get(timeout=WAIT_S))
+        restrict_at(10)
+        best.sockets.get(timeout=WAIT_S).close()
+        socket = backup.sockets.get(timeout=WAIT_S)
+        hear(backup, socket)
+
+        restrict_at(29)
+        hear(backup, socket)
+        restrict_at(30)
+        socket = best.sockets.get(timeout=WAIT_S)
+        hear(best, socket)
+        socket.close()
+        hear(backup, backup.sockets.get(timeout=WAIT_S))
+        restrict_at(40)
+        best.sockets.get(timeout=WAIT_S)
 
 
 @pytest.mark.parametrize("frame", ["no JSON", "[1]", '{"method": "xrpc.ch.val", "params": [1, []]}', "{}{}"])
