@@ -125,7 +125,9 @@ def _select(
         selection_waits_store(selection, now=now)
     if filled is None:
         return None
-    is_full = places == SELECTION_MAX and len(filled) == places
+    is_full = len(filled) == places and (
+        places == SELECTION_MAX or waiting.filter(priority=Priority.PROOF).exists()
+    )
     # What failed waits for a later head, so even a round that filled none leaves fewer to the next.
     has_moved = bool(filled or selection.failed)
     return Selected(filled=filled, has_more=has_moved and (selection.has_more or is_full))

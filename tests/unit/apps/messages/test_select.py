@@ -127,6 +127,21 @@ def test_proofs_exceed_the_quota_up_to_what_a_node_takes(pool: Pool, monkeypatch
     assert list(filled.values_list("push_id", flat=True)) == ["rest", "proof 0", "proof 1"]
 
 
+def test_proofs_behind_the_last_free_place_go_on_the_same_head(pool: Pool) -> None:
+    address = pool.address()
+    for number in range(5):
+        pool.push(f"proof {number}", address, kind="window_post", urgent_epoch=100 + number)
+    pool.push("rest", address)
+    sender_set(principal=SYSTEM, address=address, quota=1)
+
+    rounds = [
+        sender_select(address=address, head=pool.head, client=pool.client, now=pool.now) for _ in range(2)
+    ]
+
+    assert [(len(one.filled), one.has_more) for one in rounds] == [(1, True), (4, False)]
+    assert pool.row("rest").nonce is None
+
+
 def test_a_failing_message_stops_nobody_and_rests(pool: Pool) -> None:
     address = pool.address()
     pool.node.fails["999"] = "message execution failed: exit SysErrInvalidMethod(22)"
