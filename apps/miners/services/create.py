@@ -23,7 +23,7 @@ from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import POWER_ACTOR, Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.amounts import fil_format
-from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.filecoin.sector import post_proof
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.chain.node.client import ChainClient
+    from apps.messages.models import Message
     from apps.users.models import Tenant
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network
@@ -49,11 +50,12 @@ def miner_create(
     message_id = f"create-miner:{tenant.uuid}:{spec.key}"
     earlier = Miner.objects.filter(create_message_id=message_id).first()
     if earlier is not None and may_create(principal, tenant=tenant):
-        if not _is_made_by(earlier, spec):
+        message = messages_by_ids([message_id]).get(message_id)
+        if not _is_made_by(earlier, spec, message=message):
             raise MinerTaken(
                 gettext("this key has created {miner}: use another one").format(miner=earlier), field="key"
             )
-        if earlier.state != MinerState.CREATING or messages_by_ids([message_id]):
+        if earlier.state != MinerState.CREATING or message is not None:
             return earlier  # the chain wants another deposit each epoch: that would be another message
     plan = creation_plan(spec, principal=principal, tenant=tenant, client=client, network=network)
     if plan.worker_fund and not spec.fund_worker:
@@ -92,16 +94,18 @@ def miner_create(
     return miner
 
 
-def _is_made_by(miner: Miner, spec: MinerSpec) -> bool:
-    """Return whether a miner under a spec's key is what the spec asks for."""
+def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bool:
+    """Return whether a miner under a spec's key, created by this message, is what the spec asks for."""
+    # The row's keys are those that the chain has now: they may have been changed since.
+    asked = miner if message is None else from_cbor(power.CreateMinerParams, bytes(message.params))
     try:
-        keys = [address_format(address_read(one)) for one in (spec.owner, spec.worker)]
+        wished = [address_format(address_read(one)) for one in (spec.owner, spec.worker)]
     except BadAddress:
         return False
-    return [miner.name, miner.sector_size, miner.owner, miner.worker] == [
+    return [miner.name, miner.sector_size, *wished] == [
         name_read(spec.name),
         spec.sector_size,
-        *keys,
+        *(address_format(address_read(one)) for one in (asked.owner, asked.worker)),
     ]
 
 

@@ -83,6 +83,17 @@ def test_a_key_of_a_miner_with_another_owner_is_refused() -> None:
     assert Miner.objects.count() == 1
 
 
+def test_the_same_spec_again_is_the_same_miner_after_its_keys_were_changed() -> None:
+    factories.head(1000)
+    owner, other, node = factories.wallet().address, factories.wallet().address, Node()
+    made = create(owner, node=node)
+    Miner.objects.update(state="ACTIVE", actor_id=1001, owner=other, worker=other)
+
+    assert create(owner, node=node) == made
+    with pytest.raises(MinerTaken, match="this key has created"):
+        create(other, node=node)
+
+
 def test_a_miner_without_its_message_gets_it_with_the_same_spec() -> None:
     factories.head(1000)
     owner, node = factories.wallet().address, Node()
