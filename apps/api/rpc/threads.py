@@ -58,5 +58,5 @@ NODE_THREADS: Final = TenantThreads("rpc-node", 64)
 """For those of them that a node or a signer answers."""
 LONG_THREADS: Final = TenantThreads("rpc-long", 64)
 """For those of them that a node may take minutes for."""
-RATE_THREADS: Final = DatabaseThreads("rpc-rates", 4, keeps_connections=True)
-"""For counting calls, which comes before every other step of them."""
+RATE_THREADS: Final = DatabaseThreads("rpc-rates", 32, keeps_connections=True)
+"""For counting calls against rate limits, before their handlers run."""

@@ -9,7 +9,7 @@ import pytest
 
 from apps.api.rpc.dispatcher import threads_of
 from apps.api.rpc.services.registry import SERVICES
-from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, TenantThreads
+from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS, TenantThreads
 
 WAIT_S = 60.0
 PLAIN = "Message.ListMessage Venus.WorkerPing Venus.ReportState Filecoin.SectorNumReservations"
@@ -78,3 +78,19 @@ def test_what_asks_nodes_takes_no_thread_of_other_methods(names: str, threads: T
     ]
 
     assert wrong == []
+
+
+async def test_calls_that_wait_for_a_hanging_redis_leave_threads_to_others() -> None:
+    gate, going = threading.Event(), threading.Semaphore(0)
+
+    def count() -> None:
+        going.release()
+        gate.wait(WAIT_S)
+
+    try:
+        calls = [asyncio.create_task(RATE_THREADS(count)) for _ in range(32)]
+        for _ in calls:
+            assert await asyncio.to_thread(going.acquire, timeout=WAIT_S / 6)
+    finally:
+        gate.set()
+    await asyncio.gather(*calls)
