@@ -220,6 +220,24 @@ def test_a_filler_of_an_ethereum_sender_from_before_becomes_a_call(
     assert other.method == 0
 
 
+def test_gap_fillers_from_before_get_the_height_of_their_push(pool: Pool) -> None:
+    address = filled(pool, "a", "b", "c")
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+    for _ in range(3):
+        pool.step()
+    filler = Message.objects.get(kind="gap")
+    height = filler.pushed_height
+    Message.objects.filter(kind="gap").update(pushed_height=0)
+    Message.objects.create(id="o", push_id="o", kind="gap", from_addr=address, to=address, method=0)
+
+    import_module("apps.messages.migrations.0004_gap_methods").heights_set(apps, None)
+
+    filler.refresh_from_db()
+    assert filler.pushed_height == height > 0
+    assert pool.row("o").pushed_height == 0
+
+
 def hole_with_one_waiting(pool: Pool, **data: Any) -> str:
     """A gap below a message in flight, and one that waits and does not take it."""
     address = filled(pool, "a", "b", "c")
