@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.miners.selectors.senders import sender_choose
+from apps.miners.selectors.senders import senders_chosen
 from apps.miners.services.porep import porep_rule_read
-from apps.miners.states import MinerState, Use
+from apps.miners.states import MinerState
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from apps.miners.models import Miner
+    from apps.miners.states import Use
 
 
 class MinerOutput(serializers.Serializer[Any]):
@@ -86,6 +89,16 @@ PLAIN = (
 
 def miner_body(miner: Miner) -> dict[str, Any]:
     """Write one miner."""
+    return miner_bodies([miner])[0]
+
+
+def miner_bodies(miners: Sequence[Miner]) -> list[dict[str, Any]]:
+    """Write miners, with as many queries for many as for one."""
+    senders = senders_chosen(miners)
+    return [_body(miner, senders[miner]) for miner in miners]
+
+
+def _body(miner: Miner, senders: Mapping[Use, str]) -> dict[str, Any]:
     return {
         "uuid": str(miner.uuid),
         "address": miner.address or None,
@@ -94,7 +107,7 @@ def miner_body(miner: Miner) -> dict[str, Any]:
         "beneficiary": miner.beneficiary or None,
         "porep": str(porep_rule_read(miner)),
         "refreshed_height": miner.refreshed_height if miner.refreshed_height >= 0 else None,
-        "senders": {use.value: sender_choose(miner, use).address for use in Use},
+        "senders": {use.value: address for use, address in senders.items()},
         **{name: getattr(miner, name) for name in PLAIN},
         **{name: str(getattr(miner, name)) for name in AMOUNTS},
     }

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.idempotency import caller_key
-from apps.api.v1.miner_output import MinerOutput, miner_body
+from apps.api.v1.miner_output import MinerOutput, miner_bodies, miner_body
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
@@ -112,7 +112,7 @@ class MinersView(PoolView):
         condition = Q(state__in=states) if states else Q(actor_id__isnull=False)
         rows = list(miners_visible(self.principal).filter(condition, pk__gt=after)[: limit + 1])
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
-        return Response({"results": [miner_body(row) for row in rows[:limit]], "next": more})
+        return Response({"results": miner_bodies(rows[:limit]), "next": more})
 
 
 def miner_added(principal: Principal, *, key: str, name: str, **body: Any) -> Miner:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q, Sum
 
-from apps.messages.selectors.balances import balances_free
 from apps.messages.selectors.messages import messages_open, messages_visible
 from apps.messages.states import MessageState
-from apps.miners.selectors.senders import sender_choose
+from apps.miners.selectors.senders import senders_chosen
 from apps.miners.states import Use
 from apps.sectors.selectors.sectors import sectors_in_messages
-from apps.wallets.selectors import senders_granted, wallets_visible
+from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
 
 if TYPE_CHECKING:
@@ -51,15 +50,7 @@ def _senders_chosen(data: CheckData, senders: Collection[str]) -> dict[Miner, di
     """Return who sends for each use of the miners that have one of these addresses."""
     wanted = set(senders)
     near = [one for one in data.miners if not wanted.isdisjoint((one.worker, one.owner, *one.control))]
-    if not near:
-        return {}
-    addresses = {address for one in near for address in (one.worker, one.owner, *one.control)}
-    balances = balances_free(addresses)
-    granted = senders_granted([one.tenant_id for one in near], addresses)
-    return {
-        one: {use: sender_choose(one, use, balances=balances, granted=granted).address for use in Use}
-        for one in near
-    }
+    return senders_chosen(near)
 
 
 def fees_per_day(data: CheckData, miners: Iterable[Miner]) -> int:

@@ -88,6 +88,17 @@ def sender_choose(
     return Sending(able[0], gettext("no address is well funded; this one has the highest balance"))
 
 
+def senders_chosen(miners: Collection[Miner]) -> dict[Miner, dict[Use, str]]:
+    """Return who sends for each use of these miners; balances and grants are read once for all."""
+    addresses = {address for one in miners for address in (one.worker, one.owner, *one.control)}
+    balances = balances_free(addresses)
+    granted = senders_granted([one.tenant_id for one in miners], addresses)
+    return {
+        one: {use: sender_choose(one, use, balances=balances, granted=granted).address for use in Use}
+        for one in miners
+    }
+
+
 def senders_able(
     miner: Miner,
     use: Use,
