@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.messages.errors import BadMessage
-from apps.wallets.services.sign_requests import signature_type_choose
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-from poolsite.filecoin.gas_estimates import inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage
-from poolsite.filecoin.signature import Signature
-from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN
+from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
@@ -66,9 +63,7 @@ def gas_shortfall_describe(message: ChainMessage) -> str:
 
     Source: lotus chain/messagepool/messagepool.go verifyMsgBeforeAdd.
     """
-    # Signatures that are stored on chain are all as long as this one.
-    signature = Signature(signature_type_choose(message.from_), bytes(SECP256K1_SIGNATURE_LEN))
-    least = inclusion_gas(SignedMessage(message, signature).chain_length)
+    least = unsigned_inclusion_gas(message)
     if message.gas_limit >= least:
         return ""
     return gettext("the gas limit {gas_limit} is below {least}, the cost of storing the message").format(
