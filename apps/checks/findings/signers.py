@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:
-    """Addresses for which no signer is connected, and that a miner or a message needs.
+    """Yield the addresses that a miner or an open message needs and for which no signer is connected.
 
     The key of an owner is best kept offline, and one that was replaced is gone for good.
     """
@@ -40,7 +40,7 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
         addresses = {wallet.address for wallet in away}
         served = provers_of(data, addresses)
         due = first_close(data, served)
-        why = gettext("messages from {names} are waiting").format(names=named(names))
+        why = gettext("nothing can be signed for {names}").format(names=named(names))
         if served:
             why += gettext(", including the proofs of {served}").format(
                 served=named([miner_name(one) for one in served])

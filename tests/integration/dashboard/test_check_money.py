@@ -127,7 +127,15 @@ def test_a_worker_without_a_signer_puts_its_windows_and_blocks_at_risk():
     assert data.reward_per_day(miner) > 0
     assert data.clock is not None
     assert found.due_s == pytest.approx(data.clock.starts_at(1040), abs=3)
-    assert str(miner.name) in found.reason
+    assert found.reason.endswith(f", including the proofs of {miner.name}")
+
+
+def test_a_worker_that_signs_blocks_alone_is_not_said_to_hold_up_messages():
+    wallet = factories.wallet(seen_at=None)
+    control = factories.wallet(balance=10**18)
+    factories.miner(worker=wallet.address, control=[control.address])
+
+    assert only("signers_away").reason == f"nothing can be signed for {wallet.label}"
 
 
 def test_a_key_that_nothing_needs_may_be_offline():
