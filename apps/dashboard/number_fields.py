@@ -19,7 +19,8 @@ from poolsite.filecoin.amounts import TOTAL_FILECOIN
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
 FACTOR_MAX: Final = 1000
-SIZE_MAX: Final = 1 << 60
+SIZE_MAX: Final = 1 << 62
+"""As much as REST takes: a target that it set is saved here unchanged."""
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
 SIZE_UNITS: Final = {name: 1 << (10 * power) for power, name in enumerate(SIZE_NAMES)}
 SIZE_PLACES: Final = 6
