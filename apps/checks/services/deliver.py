@@ -69,7 +69,8 @@ def _sent(row: Notification, *, now: Callable[[], datetime]) -> bool:
         at = now()
         row.error = error.reason[:300]
         pause = min(BACKOFF * 2 ** min(row.attempts - 1, 10), BACKOFF_MAX)
-        row.next_try_at = at + pause if at + pause < row.created_at + DELIVERY_WINDOW else None
+        last = row.created_at + DELIVERY_WINDOW - CLAIM  # a try an hour would leave out the last hour
+        row.next_try_at = min(at + pause, last) if at < last else None
         log.warning("notification_not_delivered", channel=row.channel.name, reason=row.error)
     else:
         row.error, row.delivered_at, row.next_try_at = "", now(), None

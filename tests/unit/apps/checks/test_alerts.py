@@ -217,6 +217,23 @@ def test_a_critical_notification_waits_a_minute_for_one_that_backs_off(hook: Hoo
     assert "fee_debt" in {body["check"] for body in hook.bodies[-2:]}
 
 
+@pytest.mark.parametrize("check", ["hosts_paused", "fee_debt"])
+def test_delivery_is_tried_until_the_end_of_its_day(hook: Hook, check: str) -> None:
+    hook.status = 503
+    channel(target=hook.url)
+    alerts_update(report=report_of(check), pool="testnet", now=T0)
+    row, minute = Notification.objects.get(), timedelta(minutes=1)
+    for at in (*range(0, 22 * 60, 60), *range(22 * 60, 24 * 60 - 1)):
+        notifications_deliver(now=lambda at=at: T0 + at * minute)  # type: ignore[misc]  # a default
+    row.refresh_from_db()
+    assert row.next_try_at == T0 + 24 * HOUR - minute
+    assert (row.attempts < 40) is (check == "hosts_paused"), "critical ones each minute"
+
+    hook.status = 204
+
+    assert notifications_deliver(now=lambda: T0 + 24 * HOUR - minute) == 1
+
+
 def test_channel_that_is_down_delays_no_other(hook: Hook) -> None:
     channel("down", target="http://127.0.0.1:9/")
     channel("up", target=hook.url)
