@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -30,6 +32,24 @@ def test_a_record_names_the_receiver_however_long_its_address_is(ann, to, words)
 
     assert answer.status_code == 200
     assert words in text_of(answer)
+
+
+@pytest.mark.parametrize("page", ["wallets", "today"])
+def test_an_offline_key_is_red_only_where_a_key_in_use_is_offline(ann, page):
+    owner = factories.wallet(label="cold owner", seen_at=None)
+    worker = factories.wallet()
+    factories.miner(worker=worker.address, owner=owner.address)
+    red = re.compile(r'data-tone="bad">(?:(?!</span>).)*signer offline')
+
+    kept = text_of(signed_in().get(reverse(page)))
+    Wallet.objects.filter(pk=worker.pk).update(seen_at=None)
+    away = text_of(signed_in().get(reverse(page)))
+
+    assert "signer offline" in kept
+    assert not red.search(kept)
+    assert red.search(away)
+    if page == "wallets":
+        assert "2 addresses.</strong> Every address in use has a connected signer." in kept
 
 
 def test_a_wallet_gets_a_name_that_pages_show(ann):

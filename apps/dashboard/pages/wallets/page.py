@@ -44,7 +44,7 @@ def list_verdict_of(data: PageData) -> Verdict:
         return verdict_by(
             report, Verdict(f"{many}.", _("Messages from addresses without a signer wait for it."))
         )
-    return verdict_by(report, Verdict(f"{many},", _("those in use with a connected signer.")))
+    return verdict_by(report, Verdict(f"{many}.", _("Every address in use has a connected signer.")))
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
