@@ -12,7 +12,6 @@ from apps.checks.findings.text import grouped, miner_name, named
 from apps.checks.selectors.exposure import (
     fees_per_day,
     first_close,
-    provers_of,
     rewards_per_day,
     senders_needed,
 )
@@ -33,17 +32,17 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
     The key of an owner is best kept offline, and one that was replaced is gone for good.
     """
     away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
-    needed = senders_needed(data, [wallet.address for wallet in away]) if away else ()
-    away = [wallet for wallet in away if wallet.address in needed]
+    if not away:
+        return
+    needed = senders_needed(data, {wallet.address for wallet in away})
+    away = [wallet for wallet in away if wallet.address in needed.addresses]
     if away:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
-        addresses = {wallet.address for wallet in away}
-        served = provers_of(data, addresses)
-        due = first_close(data, served)
+        due = first_close(data, needed.provers)
         why = gettext("nothing can be signed for {names}").format(names=named(names))
-        if served:
+        if needed.provers:
             why += gettext(", including the proofs of {served}").format(
-                served=named([miner_name(one) for one in served])
+                served=named([miner_name(one) for one in needed.provers])
             )
         yield Finding(
             "signer",
@@ -52,7 +51,7 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
             ),
             why,
             count=len(away),
-            per_day=fees_per_day(data, served) + rewards_per_day(data, addresses),
+            per_day=fees_per_day(data, needed.provers) + rewards_per_day(data, needed.addresses),
             due_s=due,
             due_label="until a window closes" if due is not None else "",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q, Sum
@@ -30,20 +31,30 @@ def provers_of(data: CheckData, senders: Collection[str]) -> list[Miner]:
     return [one for one, chosen in _senders_chosen(data, senders).items() if chosen[Use.POST] in senders]
 
 
-def senders_needed(data: CheckData, addresses: Collection[str]) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Those of some addresses whose key is needed now, and what for."""
+
+    addresses: set[str]
+    provers: list[Miner]
+    """Miners whose proofs are sent from one of them."""
+
+
+def senders_needed(data: CheckData, addresses: Collection[str]) -> Needed:
     """Return those of these addresses whose key a miner or a message needs now.
 
     A miner needs its worker, for blocks, and whoever would send its messages.
     """
-    needed = {one.worker for one in data.miners}
-    needed.update(*(chosen.values() for chosen in _senders_chosen(data, addresses).values()))
+    chosen = _senders_chosen(data, addresses)
+    needed = {one.worker for one in data.miners}.union(*(uses.values() for uses in chosen.values()))
     if data.rare.messages_open and not needed.issuperset(addresses):
         rows = messages_visible(data.viewer).filter(from_addr=OuterRef("address"))
         # One for each state, as each has an index by sender; together they might read what has landed.
         unsigned, signed = (rows.filter(state=one) for one in (MessageState.UNFILLED, MessageState.FILLED))
         waiting = wallets_visible(data.viewer).filter(Exists(unsigned) | Exists(signed))
         needed.update(waiting.filter(address__in=addresses).values_list("address", flat=True))
-    return needed.intersection(addresses)
+    provers = [one for one, uses in chosen.items() if uses[Use.POST] in addresses]
+    return Needed(needed.intersection(addresses), provers)
 
 
 def _senders_chosen(data: CheckData, senders: Collection[str]) -> dict[Miner, dict[Use, str]]:

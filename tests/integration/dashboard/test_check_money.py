@@ -146,9 +146,9 @@ def test_a_key_that_nothing_needs_may_be_offline():
     factories.message(from_addr=sender)
     data = CheckData(SYSTEM)
 
-    assert senders_needed(data, [owner, old, control, sender]) == {control, sender}
+    assert senders_needed(data, [owner, old, control, sender]).addresses == {control, sender}
     assert only("signers_away").count == 2
-    assert senders_needed(CheckData(SYSTEM), [worker.address]) == {miner.worker}
+    assert senders_needed(CheckData(SYSTEM), [worker.address]).addresses == {miner.worker}
 
 
 def test_a_short_balance_puts_at_risk_what_its_address_sends_for():
@@ -172,6 +172,9 @@ def test_who_sends_proofs_is_read_once_for_all_miners(django_assert_num_queries)
 
     with django_assert_num_queries(4):
         assert provers_of(data, {wallet.address}) == miners
+    assert not data.rare.messages_open
+    with django_assert_num_queries(4):
+        assert senders_needed(data, {wallet.address}).provers == miners
 
 
 def test_sectors_that_end_count_the_rewards_that_they_bring():
