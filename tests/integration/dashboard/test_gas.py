@@ -9,6 +9,8 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.chain.models import Head
@@ -273,6 +275,19 @@ class TestQueue:
             "one",
             "two",
         }
+
+    def test_what_was_done_is_not_priced_and_no_message_without_a_key_is_read(self, pool):
+        flying(pool, "one")
+        where, client = reverse("messages-bulk", args=["mark-bad"]), signed_in("ann")
+        picked = {"id": pool.row("one").pk, "confirmed": "1"}
+
+        with CaptureQueriesContext(connection) as queries:
+            page = text_of(client.post(where, picked))
+
+        read = [row["sql"] for row in queries]
+        assert "1 message done" in page
+        assert read.count("EXECUTE head_current") == 2, "for the change, and for the page"
+        assert not [sql for sql in read if """"id" = ''""" in sql]
 
     @pytest.mark.parametrize("action", ["replace", "cancel", "republish"])
     def test_picked_messages_in_flight_are_changed_and_no_others(self, pool, action):

@@ -56,7 +56,7 @@ BULK_TEXTS: Final = {
 def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QuerySet[Message]:
     """Return the picked messages for which an action is, in the order in which they would land."""
     rows = selection.rows(viewer).filter(state__in=BULK_STATES[action])
-    if last := messages_visible(viewer).filter(pk=selection.after).first():
+    if selection.after and (last := messages_visible(viewer).filter(pk=selection.after).first()):
         rows = following(rows, last)
     return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
@@ -66,8 +66,8 @@ def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QueryS
 def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     """Show what an action on the selected messages does and costs; apply it once that is confirmed.
 
-    A link selects by its query; only a POST applies anything, to messages that the review has named: until
-    the second click others begin to fit a filter.
+    A link selects by its query.  Only a POST applies anything, and only to the messages that the review
+    named: others may have begun to fit the filter since.
     """
     if action not in BULK_STATES:
         raise Http404
@@ -100,7 +100,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         effect=effect,
         count=count,
         once=len(first),
-        price="" if error else price_text(action, first),
+        price="" if error or done else price_text(action, first),
         fields=[
             ("state", selection.state),
             ("q", selection.q),
