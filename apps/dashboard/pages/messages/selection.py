@@ -18,6 +18,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
+from apps.messages.services.bulk import BULK_MAX
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -68,8 +69,8 @@ def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
         return rows.filter(Q(push_id=q) | Q(pk=q))
 
 
-SELECTION_MAX: Final = 500
-"""Single rows of one selection; a page shows fewer."""
+SELECTION_MAX: Final = BULK_MAX
+"""Messages of one selection: a review names as many."""
 COUNT_MAX: Final = 10_000
 """Up to here what is on its way is counted; it has an index of its own."""
 
