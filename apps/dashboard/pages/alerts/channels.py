@@ -76,6 +76,7 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="alerts",
         kinds=ChannelKind.choices,
         repeats=[(str(seconds), every_text(seconds)) for seconds in REPEATS_S],
+        soon=every_text(REPEATS_S[0]),
     )
 
 

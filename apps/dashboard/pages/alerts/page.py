@@ -68,7 +68,9 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
     every = every_text(row.repeat_s)
     what = gettext("{level}, each at most once every {every} while it fails").format(level=level, every=every)
     if row.repeat_s > REPEATS_S[0]:
-        what += gettext("; critical ones that become worse: {soon}").format(soon=every_text(REPEATS_S[0]))
+        what += gettext("; critical ones that fail again or become worse: at most once every {soon}").format(
+            soon=every_text(REPEATS_S[0])
+        )
     return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
 
 
