@@ -48,14 +48,14 @@ def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator
     Threads of one process wait for each other too; `on_wait` is called every second while one waits.
     """
     with path.open("a") as file:
-        while on_wait is not None and not _is_locked(file):
+        while on_wait is not None and not _try_lock(file):
             on_wait()
             time.sleep(LOCK_CHECK_S)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _is_locked(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     """Lock a file unless another holds it; return whether it is ours."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

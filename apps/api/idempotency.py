@@ -96,10 +96,10 @@ def _answered_without_transaction(
     with try_lock(REQUEST_LOCK, str(row.pk)) as is_free:
         if not is_free:
             raise RequestInProgress("the same request is still being carried out", field="Idempotency-Key")
-        now = idempotent_answer_read(row)  # its process may have answered until it let go of the lock
-        if now is None:
+        stored = idempotent_answer_read(row)  # its process may have answered before it released the lock
+        if stored is None:
             raise RequestInProgress("the same request was just refused", field="Idempotency-Key")
-        return (refusal() or repeated(now, digest)) if now.status else _answer_reserved(answer, row)
+        return (refusal() or repeated(stored, digest)) if stored.status else _answer_reserved(answer, row)
 
 
 def _answer_reserved(answer: Callable[[], Any], row: IdempotentAnswer) -> Any:

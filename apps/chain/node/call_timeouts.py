@@ -33,7 +33,8 @@ QUICK: Final = CallTimeouts(longest_s=10.0, patience_s=1.5, at_once=50)
 USUAL: Final = CallTimeouts(longest_s=30.0, patience_s=15.0, at_once=20)
 """Needs state: a large miner's sectors."""
 HEAVY: Final = CallTimeouts(longest_s=30.0, patience_s=15.0, at_once=5)
-"""Runs messages: lotus applies a whole tipset again for each estimate; or computes a lottery's table."""
+"""Runs messages (lotus applies a whole tipset again for each estimate), or computes a miner's election data
+(MinerGetBaseInfo)."""
 LONG: Final = CallTimeouts(longest_s=120.0, patience_s=60.0, at_once=5)
 """Searches through the chain, or computes whole tipsets."""
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 ESTIMATES_AT_MOST: Final = 4
 """Estimates of one batch; what is still unsettled after the last waits for the next round."""
 
-QUESTIONS_MAX: Final = 4
-"""Batches that one round estimates where budgets keep back all of each: proofs wait behind no hundreds."""
+BATCHES_MAX: Final = 4
+"""Most batches that one selection estimates while budgets keep back all of each, so that a proof does not wait
+for hundreds of estimates."""
 
 NO_FAILURE: Final = (Wait.QUOTA, Wait.DAILY_BUDGET)
 """Waits without back-off: such a message is tried again on each head."""
@@ -40,13 +41,13 @@ def messages_choose(
 ) -> list[tuple[Ready, SignedMessage]]:
     """Return signed messages in the order of their nonces, and note why the others are left.
 
-    Where only budgets keep back all that one question about gas holds, those behind are estimated at once:
-    the next head would begin with the same ones.  After the last question, or where they are as many as a
-    selection takes, it begins behind them.
+    If budgets keep back a whole batch, the next one is estimated at once, as the next head would begin with
+    the same messages.  After the last batch, or if they are all that a selection takes, these are postponed,
+    and the next head begins behind them.
     """
     over_budget: list[str] = []
     may_hide_others = len(candidates) >= selection.places + EXTRA_CANDIDATES
-    for _ in range(QUESTIONS_MAX):
+    for _ in range(BATCHES_MAX):
         noted = len(selection.waits)
         signed = _signed_on_estimates(selection, candidates=candidates, client=client)
         waits = {pk: wait for pk, wait, _ in selection.waits[noted:]}
@@ -66,7 +67,7 @@ def messages_choose(
 def _signed_on_estimates(
     selection: Selection, *, candidates: list[Candidate], client: ChainClient
 ) -> Signatures:
-    """Sign what one question about gas lets go, each estimated on top of exactly those signed before it."""
+    """Return one batch's signed messages by id, each estimated on top of exactly those signed before it."""
     signed: Signatures = {}
     verdicts: list[Verdict] = []
     for count in range(ESTIMATES_AT_MOST):

@@ -11,7 +11,7 @@ from apps.messages.diagnosis import message_diagnose
 from apps.messages.models import GasGuard, Message
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.services import candidates
-from apps.messages.services.estimate_rounds import QUESTIONS_MAX
+from apps.messages.services.estimate_rounds import BATCHES_MAX
 from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
 from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.selection_results import POSTPONED_EPOCHS
@@ -343,9 +343,9 @@ def test_hundreds_over_what_is_left_of_a_day_are_passed_in_turns(pool: Pool) -> 
 
     pool.choose()
 
-    assert pool.node.calls.count("GasEstimateMessageGas") == 10 * QUESTIONS_MAX
+    assert pool.node.calls.count("GasEstimateMessageGas") == 10 * BATCHES_MAX
     later = Message.objects.filter(wait=Wait.DAILY_BUDGET, retry_height=pool.head.height + POSTPONED_EPOCHS)
-    assert later.count() == 10 * QUESTIONS_MAX
+    assert later.count() == 10 * BATCHES_MAX
     assert not Message.objects.filter(attempts__gt=0)
     pool.step()
     assert pool.row("free").nonce == 0

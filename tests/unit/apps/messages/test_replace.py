@@ -178,7 +178,7 @@ def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool)
     assert Message.objects.filter(kind="gap").count() == 1
 
 
-def test_a_hole_of_an_ethereum_sender_is_closed_by_a_call_of_itself(pool: Pool) -> None:
+def test_nonce_gap_of_an_ethereum_sender_is_closed_by_a_call(pool: Pool) -> None:
     address = pool.address(kind="delegated")
     for name in "abc":
         pool.push(name, address, to=address, method=METHOD_INVOKE_EVM)
