@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from apps.checks.report.report import Report
     from apps.checks.selectors.data import CheckData
 
-ASKED: Final = "apps.dashboard.page_data.report_now"
-"""What pages ask, for a test to set."""
+REPORT_NOW: Final = "apps.dashboard.page_data.report_now"
+"""The function from which pages get their report, for tests to patch."""
 
 
 class SharedReports:
@@ -22,7 +22,7 @@ class SharedReports:
         self.made: dict[str, Report] = {}
 
     def __call__(self, data: CheckData) -> Report:
-        """Stand where `report_now` is."""
+        """Return the viewer's report, evaluated once."""
         viewers = audience_of(data.viewer)
         if viewers not in self.made:
             self.made[viewers] = evaluate(data)

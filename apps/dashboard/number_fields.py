@@ -24,8 +24,10 @@ SIZE_MAX: Final = 1 << 62
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
 SIZE_UNITS: Final = {name: 1 << (10 * power) for power, name in enumerate(SIZE_NAMES)}
 SIZE_PLACES: Final = 6
-"""Decimals that are read, and so at most written."""
-SIZE_WRITTEN: Final = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE)
+"""Most decimals of a size, read or written."""
+SIZE_WRITTEN: Final = re.compile(
+    rf"([0-9]{{1,19}}(?:\.[0-9]{{1,{SIZE_PLACES}}})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE
+)
 """`500 GiB`; `500 GB` is not taken, since it is another amount to some."""
 
 

@@ -75,7 +75,7 @@ def send(socket: ClientConnection, number: int, method: str, *params: Any) -> No
 
 
 def next_head(socket: ClientConnection, devnet: Devnet) -> Any:
-    """Mine until a subscription says so; gives its parameters."""
+    """Mine until a subscription sends a head, and return its parameters."""
     frames: list[Any] = []
 
     def heard() -> bool:
@@ -173,23 +173,30 @@ def test_a_subscription_goes_on_at_the_node_that_is_followed(
 
 
 @pytest.fixture
-def waiting(
-    monkeypatch: pytest.MonkeyPatch, transactional_db: None, pool_redis: str
-) -> Iterator[tuple[ClientConnection, Devnet, Any]]:
-    """A caller that waits for a message that lands far later than any call may take."""
-    monkeypatch.setattr(call_timeouts, "LONG", replace(call_timeouts.LONG, longest_s=0.05, patience_s=0.05))
-    monkeypatch.setattr(message_waits, "PAUSE_S", 0.05)
+def pending() -> Iterator[tuple[Devnet, Any]]:
+    """A node with a message in its pool, and that message's CID."""
     node = chain()
     node.mine(3)
     message = signed(node, OWNER, STRANGER.address, value=1)
     node.mempool.push(message)
+    yield node, cid_to_json(message.cid)
+    node.close()
+
+
+@pytest.fixture
+def waiting(
+    pending: tuple[Devnet, Any], monkeypatch: pytest.MonkeyPatch, transactional_db: None, pool_redis: str
+) -> Iterator[tuple[ClientConnection, Devnet, Any]]:
+    """A caller that waits for a message that lands far later than any call may take."""
+    monkeypatch.setattr(call_timeouts, "LONG", replace(call_timeouts.LONG, longest_s=0.05, patience_s=0.05))
+    monkeypatch.setattr(message_waits, "PAUSE_S", 0.05)
+    node, message = pending
     with calling(node) as caller:
-        send(caller, 1, "StateWaitMsg", cid_to_json(message.cid), 2, -1, True)
+        send(caller, 1, "StateWaitMsg", message, 2, -1, True)
         wait_until(lambda: bool(node.faults.connections), within_s=WAIT_S, what="a wait at the node")
         with pytest.raises(TimeoutError):
             caller.recv(timeout=0.3)
-        yield caller, node, cid_to_json(message.cid)
-    node.close()
+        yield caller, node, message
 
 
 def test_a_message_is_waited_for_as_long_as_it_takes(waiting):
@@ -217,12 +224,9 @@ def test_a_cancelled_wait_ends_at_the_node(waiting):
     wait_until(lambda: not node.faults.connections, within_s=WAIT_S, what="the end of the wait")
 
 
-def test_a_wait_by_post_ends_when_its_caller_leaves(devnet, transactional_db, pool_redis):
-    node = chain()
-    node.mine(3)
-    message = signed(node, OWNER, STRANGER.address, value=1)
-    node.mempool.push(message)
-    params = [cid_to_json(message.cid), 2, -1, True]
+def test_a_wait_by_post_ends_when_its_caller_leaves(pending, transactional_db, pool_redis):
+    node, message = pending
+    params = [message, 2, -1, True]
     frame = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": params}
     with calling(node) as caller:
         url = f"http://{caller.remote_address[0]}:{caller.remote_address[1]}/rpc/v1"
@@ -230,10 +234,9 @@ def test_a_wait_by_post_ends_when_its_caller_leaves(devnet, transactional_db, po
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(url, json=frame, headers=headers, timeout=1.0, verify=NO_CERTIFICATES)
         wait_until(lambda: not node.faults.connections, within_s=WAIT_S, what="the end of the wait")
-    node.close()
 
 
-def test_a_refused_wait_has_the_words_of_the_node(caller):
+def test_a_refused_wait_returns_the_nodes_error(caller):
     cid = "bafy2bzacebff43xnc37znyu7ooresgadvmk6vy3jt6qcci4gvhxciz4bqan2u"
     send(caller, 1, "StateWaitMsg", {"/": cid}, 2, -1, True)
 
@@ -241,16 +244,12 @@ def test_a_refused_wait_has_the_words_of_the_node(caller):
 
 
 def test_a_wait_goes_on_at_the_node_that_has_the_message(
-    devnet: Devnet, transactional_db: None, pool_redis: str
+    devnet: Devnet, pending: tuple[Devnet, Any], transactional_db: None, pool_redis: str
 ) -> None:
-    node = chain()
-    node.mine(3)
-    message = signed(node, OWNER, STRANGER.address, value=1)
-    node.mempool.push(message)
+    node, message = pending
     with calling(devnet, node) as caller:
-        send(caller, 1, "StateWaitMsg", cid_to_json(message.cid), 2, -1, True)
+        send(caller, 1, "StateWaitMsg", message, 2, -1, True)
         wait_until(lambda: bool(node.faults.connections), within_s=WAIT_S, what="a wait at the node")
         node.mine(4)
 
-        assert receive(caller)["result"]["Message"] == cid_to_json(message.cid)
-    node.close()
+        assert receive(caller)["result"]["Message"] == message

@@ -211,7 +211,7 @@ def test_slow_reads_of_one_tenant_hold_up_no_other(caller, node):
     alice, bob = people.token("read", of="alice"), people.token("read", of="bob")
     version = {**HEAD, "method": "Gateway.Version"}
     with held_up(caller, node, "StateMarketDeals", alice):
-        RULES.clear()
+        RULES.clear()  # so that each call needs a query, and with it a thread
         assert ask(caller, token=bob).status_code == 200
         RULES.clear()
         assert ask(caller, version, token=bob).status_code == 200

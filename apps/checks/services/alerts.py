@@ -24,7 +24,7 @@ RETENTION: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""
 SAY_MAX: Final = 1000
 WORSE: Final = 1.25
-"""A critical check is told again early once its count is so many times the one last told."""
+"""A critical check is notified early once its count is at least so many times that of the last notification."""
 
 
 @transaction.atomic
@@ -98,8 +98,8 @@ def _events(
         before = last.get(alert.check_name)
         is_new = before is None or before.alert_id != alert.pk
         is_worse = before is not None and alert.count >= WORSE * before.count
-        # The last word on a new one is "passes again": of what costs power or FIL it does not stay for a day,
-        # nor does "1 sector faulty" where a thousand are.
+        # With a long interval the last notification would stay "passes again", or a far lower count, for up
+        # to a day while power or FIL is being lost.
         is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
         if before is None or now - before.created_at >= timedelta(seconds=wait_s):

@@ -18,7 +18,7 @@ from apps.users.services.second_factor import recovery_codes_generate, totp_begi
 from tests import demo_data, people
 from tests.authenticator import Authenticator
 from tests.people import PASSWORD
-from tests.shared_reports import ASKED, SharedReports
+from tests.shared_reports import REPORT_NOW, SharedReports
 
 pytestmark = pytest.mark.django_db
 
@@ -394,7 +394,7 @@ def posts_of_pages(pool: demo_data.Pool) -> list[str]:
 
 
 def test_an_auditor_reads_every_page_and_changes_nothing(monkeypatch):
-    monkeypatch.setattr(ASKED, SharedReports())
+    monkeypatch.setattr(REPORT_NOW, SharedReports())
     pool = demo_data.busy_pool()
     people.person("anna", role="AUDITOR")
     client = signed_in("anna")

@@ -13,7 +13,7 @@ from apps.core.middleware import CONTENT_POLICY
 from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
-from tests.shared_reports import ASKED, SharedReports
+from tests.shared_reports import REPORT_NOW, SharedReports
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +63,7 @@ def reports() -> SharedReports:
 @pytest.fixture(autouse=True)
 def shared(reports: SharedReports, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each viewer's pages share one evaluation."""
-    monkeypatch.setattr(ASKED, reports)
+    monkeypatch.setattr(REPORT_NOW, reports)
 
 
 @pytest.fixture(scope="module")

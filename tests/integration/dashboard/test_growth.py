@@ -17,7 +17,7 @@ from tests.demo_data import LISTS, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in
 from tests.people import operator_person, person
 from tests.query_plans import Reads, reads_of
-from tests.shared_reports import ASKED, SharedReports
+from tests.shared_reports import REPORT_NOW, SharedReports
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -58,7 +58,7 @@ def test_no_page_reads_more_of_an_older_pool(monkeypatch: pytest.MonkeyPatch) ->
     person("another tenant", of="bob")
     clients = {who: signed_in(who) for who in ("the operator", "its tenant", "another tenant")}
     reports = SharedReports()
-    monkeypatch.setattr(ASKED, reports)
+    monkeypatch.setattr(REPORT_NOW, reports)
     asked = []
     for who, client in clients.items():
         pages = plain_addresses() | addresses(others if who == "another tenant" else pool)

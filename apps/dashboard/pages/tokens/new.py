@@ -115,7 +115,7 @@ class TokenForm(PageForm):
 
 @transaction.atomic
 def token_make(viewer: Principal, form: TokenForm) -> str:
-    """Make the token that a form asks for; gives its text.  Raises DomainError."""
+    """Create the token that a form asks for and return its text.  Raises DomainError."""
     sent = form.cleaned_data
     if not viewer.may(sent["perm"]):
         raise NotAllowed(gettext("cannot be above your own level"), field="perm")
