@@ -24,7 +24,7 @@ RETENTION: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""
 SAY_MAX: Final = 1000
 WORSE: Final = 1.25
-"""A critical check is notified early once its count is at least so many times that of the last notification."""
+"""A critical check is notified early once its count is this many times that of the last notification."""
 
 
 @transaction.atomic

@@ -101,7 +101,7 @@ class HubNode(HubClient):
             await self.process_renew()
 
     async def process_renew(self) -> bool:
-        """Renew this process' key; if Redis had forgotten it, write all routes again.  Return whether it had."""
+        """Renew this process' key; if Redis lost it, write all routes again.  Return whether it was lost."""
         before = await self.redis.set(process_name(self.name), 1, ex=PROCESS_TTL_S, get=True)
         if before is not None:
             return False

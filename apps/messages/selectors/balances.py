@@ -31,10 +31,10 @@ def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
 
 
 def balances_free(addresses: Collection[str]) -> dict[str, int | None]:
-    """Return what each address can still spend: its balance less the most that its messages in flight may cost.
+    """Return what each address can still spend: its balance less the most that messages in flight may cost.
 
-    An address that is no wallet, or was stopped, is left out.  None where no balance was read yet.  What waits
-    without a nonce is not counted: there may be any number of it.
+    An address that is no wallet, or was stopped, is left out.  None where no balance was read yet.  What
+    waits without a nonce is not counted: there may be any number of it.
     """
     flight = spend_open(addresses, states=[MessageState.FILLED])
     stopped = Sender.objects.filter(address__in=addresses, state=SenderState.FORBIDDEN)

@@ -26,8 +26,8 @@ ESTIMATES_AT_MOST: Final = 4
 """Estimates of one batch; what is still unsettled after the last waits for the next round."""
 
 BATCHES_MAX: Final = 4
-"""Most batches that one selection estimates while budgets keep back all of each, so that a proof does not wait
-for hundreds of estimates."""
+"""Most batches that one selection estimates while budgets keep back all of each, so that a proof does not
+wait for hundreds of estimates."""
 
 NO_FAILURE: Final = (Wait.QUOTA, Wait.DAILY_BUDGET)
 """Waits without back-off: such a message is tried again on each head."""

@@ -97,7 +97,7 @@ def miner_create(
 def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bool:
     """Return whether a miner under a spec's key, created by this message, is what the spec asks for."""
     # The row's keys are those that the chain has now: they may have been changed since.
-    asked = miner if message is None else from_cbor(power.CreateMinerParams, bytes(message.params))
+    named = miner if message is None else from_cbor(power.CreateMinerParams, bytes(message.params))
     try:
         wished = [address_format(address_read(one)) for one in (spec.owner, spec.worker)]
     except BadAddress:
@@ -105,7 +105,7 @@ def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bo
     return [miner.name, miner.sector_size, *wished] == [
         name_read(spec.name),
         spec.sector_size,
-        *(address_format(address_read(one)) for one in (asked.owner, asked.worker)),
+        *(address_format(address_read(one)) for one in (named.owner, named.worker)),
     ]
 
 
