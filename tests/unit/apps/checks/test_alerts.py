@@ -377,8 +377,8 @@ def test_pages_say_when_a_critical_check_is_reported_early(hook: Hook) -> None:
     early = "that fail again or become worse: at most once every 15 min"
     assert f"each at most once every 24 h while it fails; critical ones {early}" in text
     assert text.count(early) == 1
-    form = text_of(page.get(reverse("alert-channel-new")))
-    assert form.count(f"Critical checks {early}") == 1
+    shown = text_of(page.get(reverse("alert-channel-new")))
+    assert shown.count(f"Critical checks {early}") == 1
 
 
 def test_page_adds_tests_switches_and_removes_a_channel(hook: Hook) -> None:
