@@ -22,6 +22,7 @@ from apps.miners.selectors.chain_roots import roots_with_each
 from apps.miners.services.unlisted import unlisted_sectors_record
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain import partitions_of
+from apps.sectors.services.sealing.placements import placements_compare
 from poolsite.filecoin.bitfield import (
     EMPTY,
     bitfield_from_json,
@@ -163,6 +164,7 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
     changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
+    placements_compare(miner, now=now)
     # Called last, as it locks the miner's row.
     unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))
     return changed
@@ -178,6 +180,7 @@ def _sectors_set(miner: Miner, numbers: Collection[int], *, is_active: bool, now
     )
     for uuid in found.values():
         publish(Change("sector", str(uuid), miner.tenant_id))
+    placements_compare(miner, numbers=numbers, now=now)
     return len(found)
 
 

@@ -14,6 +14,7 @@ from apps.sectors.models import JobEvent, Sector, Store
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
+from apps.sectors.services.sealing.placements import placements_compare
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.reported import mark_name_encode
@@ -233,4 +234,7 @@ def _terminate(row: Sector, *, note: str, work: SealingContext) -> bool:
     """End a sector that the chain has ended; one with a change under way ends by that."""
     if row.changes.filter(state__in=OPEN_CHANGES).exists():
         return False
-    return row_move(row, state=SectorState.TERMINATED, now=work.now, note=note, active=False)
+    is_moved = row_move(row, state=SectorState.TERMINATED, now=work.now, note=note, active=False)
+    if is_moved:
+        placements_compare(row.miner, numbers=[row.number], now=work.now)
+    return is_moved

@@ -22,7 +22,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UNSENT, SectorState, SnapState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from apps.miners.models import Miner
@@ -74,9 +74,10 @@ def piece_place(piece: Piece, *, number: int, offset: int, now: datetime) -> Non
 
 
 def placements_follow(*, height: int, network: Network, now: datetime) -> None:
-    """Move pieces as their sectors moved: active and not, aborted, ended.
+    """Move pieces that are not active as their sectors moved: active, aborted, ended.
 
     A piece of an aborted sector waits for another one; of one that has ended only when it is sent again.
+    What becomes of active ones, `placements_compare` notes as their sectors change.
     """
     sector = Sector.objects.filter(miner=OuterRef("miner"), number=OuterRef("sector_number"))
     # Data on their way into a proven sector are active when the update has landed.
@@ -93,20 +94,31 @@ def placements_follow(*, height: int, network: Network, now: datetime) -> None:
             | Q(state=SectorState.PROVING, active=False, expiration__lte=expired)
         )
     )
-    for piece in Piece.objects.filter(~is_over, state=PieceState.ENDED).select_related("miner"):
-        _move(piece, "REVERT", now=now)
     packed = Piece.objects.filter(state=PieceState.PACKED)
     living = sector.exclude(state=SectorState.ABORTED)
     for piece in packed.filter(~Exists(living)).select_related("miner"):
         _move(piece, "UNPACK", now=now, sector_number=None, offset=None)
-    is_active = Exists(sector.filter(active=True)) & ~Exists(coming)
-    for piece in packed.filter(is_active).select_related("miner"):
+    for piece in packed.filter(Exists(sector.filter(active=True)), ~Exists(coming)).select_related("miner"):
         _move(piece, "ACTIVATE", now=now)
-    active = Piece.objects.filter(state=PieceState.ACTIVE)
-    for piece in active.filter(~is_active).select_related("miner"):
-        _move(piece, "DEACTIVATE", now=now)
+    for piece in Piece.objects.filter(Exists(coming), state=PieceState.ACTIVE).select_related("miner"):
+        _move(piece, "DEACTIVATE", now=now)  # its update has left the chain
     for piece in packed.filter(is_over, ~Exists(coming)).select_related("miner"):
         _move(piece, "END", now=now)
+
+
+def placements_compare(miner: Miner, *, numbers: Collection[int] | None = None, now: datetime) -> None:
+    """Move a miner's active and ended pieces as their sectors say, in these sectors or in all of its.
+
+    Those that `placements_follow` does not read at each head: there are ever more of them.
+    """
+    pieces = Piece.objects.filter(miner=miner).select_related("miner")
+    if numbers is not None:
+        pieces = pieces.filter(sector_number__in=numbers)
+    is_active = Exists(Sector.objects.filter(miner=miner, number=OuterRef("sector_number"), active=True))
+    for piece in pieces.filter(~is_active, state=PieceState.ACTIVE):
+        _move(piece, "DEACTIVATE", now=now)
+    for piece in pieces.filter(is_active, state=PieceState.ENDED):
+        _move(piece, "REVERT", now=now)
 
 
 def pieces_unplace(miner: Miner, *, number: int, now: datetime) -> None:

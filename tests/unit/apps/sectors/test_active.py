@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.chain.errors import NodeRefused
 from apps.miners.models import ChainRoots, Miner
 from apps.miners.selectors.chain_roots import roots_active
+from apps.pieces.models import Piece
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services import active
@@ -123,6 +124,27 @@ def test_activation_fault_and_reorganisation_are_followed() -> None:
     follow([miner], chain, height=1001)
     assert active_of(miner) == {1, 3}
     assert Sector.objects.filter(active=True).count() == 2
+
+
+def test_pieces_follow_their_sectors_out_of_power_and_back() -> None:
+    miner, chain = pool_of(1, 2, 3)
+    rows = {
+        number: factories.piece(miner, state=state, sector_number=number, offset=0)
+        for number, state in {1: "ACTIVE", 2: "ACTIVE", 3: "ENDED"}.items()
+    }
+
+    def states() -> list[str]:
+        return [Piece.objects.get(pk=row.pk).state for row in rows.values()]
+
+    chain.active[miner.address] = {1, 2}
+    follow([miner], chain)
+    assert states() == ["ACTIVE", "ACTIVE", "ENDED"]
+    chain.active[miner.address] = {1, 3}
+    follow([miner], chain, height=1001)
+    assert states() == ["ACTIVE", "PACKED", "PACKED"]
+    Piece.objects.update(state="ACTIVE")
+    follow([miner], chain, height=1000 + PERIOD)
+    assert states() == ["ACTIVE", "PACKED", "ACTIVE"]
 
 
 def test_unchanged_roots_cost_no_call_and_two_queries() -> None:

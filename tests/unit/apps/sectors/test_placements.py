@@ -9,7 +9,7 @@ import pytest
 from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.models import Sector
 from apps.sectors.services.runs.unsealing import unseal_request, unsealed_remove
-from apps.sectors.services.sealing.placements import placements_follow
+from apps.sectors.services.sealing.placements import placements_compare, placements_follow
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
@@ -25,7 +25,8 @@ LATE = NETWORK.chain_finality + NETWORK.proving.period
 
 
 def follow(piece: Piece, *, height: int = 1_000) -> str:
-    """Return the state of a piece after a head."""
+    """Return the state of a piece after a head at which its sector changed."""
+    placements_compare(piece.miner, now=NOON)
     placements_follow(height=height, network=NETWORK, now=NOON)
     piece.refresh_from_db()
     return piece.state
