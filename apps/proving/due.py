@@ -14,8 +14,9 @@ MOVING: Final = """
     SELECT post.id FROM proving_windowpost post WHERE state IN ('PROVING', 'PROVED', 'SENT', 'NOTHING')
     UNION ALL SELECT post.id FROM proving_windowpost post
         LEFT JOIN messages_message message ON message.id = post.message_id
-        WHERE post.state = 'LANDED' AND post.landed_height >= $1 - $3 AND NOT coalesce(
-            message.state = 'LANDED' AND message.exit_code = 0 AND message.height = post.landed_height, false)
+        WHERE post.state = 'LANDED' AND post.close_epoch >= $1 - $3 AND post.landed_height >= $1 - $3 AND NOT
+            coalesce(message.state = 'LANDED' AND message.exit_code = 0
+                AND message.height = post.landed_height, false)
 """
 """Proofs that are on their way, and landed ones that do not stand where their messages do."""
 

@@ -66,6 +66,7 @@ class WindowPost(Named, Timestamped):
                 condition=models.Q(state__in=["PROVING", "PROVED", "SENT", "NOTHING"]),
             ),
             models.Index(fields=["close_epoch"], name="posts_missed", condition=models.Q(state="MISSED")),
+            models.Index(fields=["close_epoch"], name="posts_landed", condition=models.Q(state="LANDED")),
         ]
 
     def __str__(self) -> str:

@@ -69,7 +69,7 @@ DISPUTABLE: Final[Compiled[int]] = Compiled(
     "posts_disputable",
     lambda since: (
         WindowPost.objects.filter(state=PostState.LANDED, close_epoch__gt=since)
-        .order_by()
+        .order_by("-close_epoch")
         .values_list("pk", flat=True)[:1]
     ),
     since="bigint",

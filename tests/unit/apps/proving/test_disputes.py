@@ -7,15 +7,19 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from django.db import connection
 
-from apps.proving.models import Dispute, DisputesRead
-from apps.proving.services.disputes import disputes_follow
+from apps.proving.due import MOVING
+from apps.proving.models import Dispute, DisputesRead, WindowPost
+from apps.proving.services.disputes import DISPUTABLE, disputes_follow
 from apps.proving.states import PostState
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
+from tests.bulk_rows import row_copies_insert
+from tests.query_plans import plan_run, rows_read
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner, post
 
@@ -82,3 +86,25 @@ def test_without_a_proof_to_dispute_nothing_is_asked() -> None:
 
     assert chain.asked == 0
     assert DisputesRead.objects.get().height == 974
+
+
+def test_no_head_reads_the_proofs_that_landed_long_ago() -> None:
+    old = post(miner(), state=PostState.LANDED, landed_height=100)
+    epochs = {"open_epoch": "n", "close_epoch": "n + 60", "landed_height": "n + 30"}
+    with connection.cursor() as cursor:
+        row_copies_insert(
+            cursor,
+            "proving_windowpost",
+            of=f"id = {old.pk}",
+            changed={"uuid": "gen_random_uuid()", **epochs},
+            rows="generate_series(200000, 205000) n",
+        )
+        cursor.execute("analyze proving_windowpost")
+        moving = MOVING.replace("$1", "206000").replace("$3", "900")
+        disputable = WindowPost.objects.filter(state=PostState.LANDED, close_epoch__gt=205_000)
+        last = disputable.order_by("-close_epoch").values_list("pk", flat=True)[:1]
+        sql, values = last.query.sql_with_params()
+
+        assert DISPUTABLE.rows(since=205_000)
+        assert rows_read(plan_run(cursor, sql, values), "proving_windowpost") == 1
+        assert rows_read(plan_run(cursor, moving), "proving_windowpost") == 0
