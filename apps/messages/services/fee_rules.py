@@ -9,13 +9,14 @@ from django.utils.translation import gettext
 
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
+from apps.messages.models import SharedRules
 from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.gas_checks import fee_cap_check
 from apps.messages.services.retry import retry_after_rule_change
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.messages.models import FeeRules, SharedRules
+    from apps.messages.models import FeeRules
     from apps.users.principals import Principal
 
 FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
@@ -24,7 +25,8 @@ FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_
 @transaction.atomic
 def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
     """Change the pool's own rules."""
-    row = shared_rules_load()
+    shared_rules_load()  # the first call creates the row
+    row = SharedRules.objects.select_for_update().get()
     before = rules_describe(row)
     fees_set(row, fees=fees)
     if quota is not None:

@@ -98,10 +98,11 @@ def guard_set(
 def guard_remove(*, principal: Principal, guard: GasGuard) -> None:
     """Remove a guard.  Raises NotAllowed."""
     _may_change(principal, guard.tenant_id)
-    audit_record(principal=principal, action="gas.guard.remove", target=str(guard.uuid), before=_shown(guard))
+    before = _shown(guard)
     publish(Change("guard", guard.pk, guard.tenant_id))
     guard.delete()
     retry_after_rule_change()
+    audit_record(principal=principal, action="gas.guard.remove", target=str(guard.uuid), before=before)
 
 
 @transaction.atomic

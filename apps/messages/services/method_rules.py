@@ -107,6 +107,7 @@ def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
     row = ActorRules.objects.select_for_update().filter(pk=key).first()
     if row is None:
         raise NotFound(gettext("there is no such rule"))
-    audit_record(principal=principal, action="rules.remove", target=str(row), before=rules_describe(row))
+    before = rules_describe(row)
     row.delete()
     retry_after_rule_change()
+    audit_record(principal=principal, action="rules.remove", target=str(row), before=before)
