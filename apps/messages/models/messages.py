@@ -120,6 +120,7 @@ class Message(Timestamped):
                 name="message_open",
                 condition=Q(state__in=["UNFILLED", "FILLED"]),
             ),
+            # A query for more than 100 keys or CIDs must exclude "": PostgreSQL proves it for no longer list.
             models.Index(fields=["executed_key"], name="message_executed", condition=~Q(executed_key="")),
             models.Index(fields=["cid"], name="message_cid", condition=~Q(cid="")),
             models.Index(fields=["unsigned_cid"], name="message_unsigned", condition=~Q(unsigned_cid="")),
@@ -127,6 +128,13 @@ class Message(Timestamped):
             models.Index(F("tenant"), F("created_at").desc(), F("id").desc(), name="message_tenant_page"),
             models.Index(F("created_at").desc(), F("id").desc(), name="message_page"),
             models.Index(F("from_addr"), F("created_at").desc(), F("id").desc(), name="message_from_page"),
+            models.Index(F("to"), F("created_at").desc(), F("id").desc(), name="message_to_page"),
+            models.Index(
+                F("to"),
+                F("created_at").desc(),
+                name="message_window_post",
+                condition=Q(kind="window_post", gas_limit__gt=0),
+            ),
             # Pages of messages that have not landed must not read through those that have.
             models.Index(
                 F("state"),

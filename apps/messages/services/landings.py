@@ -38,7 +38,7 @@ def own_executions_select(executed: Executed) -> list[Execution]:
 def executions_land(executed: Executed, *, own: Sequence[Execution], now: datetime) -> tuple[int, int]:
     """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
     by_cid = {message.cid: message for message in own}
-    rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).order_by("pk")
+    rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).exclude(cid="").order_by("pk")
     # What was given up and what took its nonce may be one message on chain: the one in flight landed.
     rows_by_claim = sorted(rows, key=lambda row: (row.state == MessageState.FILLED, row.created_at))
     signed = {row.cid: row for row in rows_by_claim}

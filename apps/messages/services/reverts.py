@@ -27,6 +27,7 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
     rows = list(
         Message.objects.select_for_update()
         .filter(executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED])
+        .exclude(executed_key="")
         .order_by("state", "created_at", "pk")
     )
     back: list[Message] = []

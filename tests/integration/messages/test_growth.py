@@ -11,16 +11,25 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, messages_read
-from apps.messages.models import Message
+from apps.chain.selectors.heads import head_current
+from apps.messages.models import Message, Sender
+from apps.messages.selectors.messages import messages_visible
+from apps.messages.services.executions import Executed, Execution
 from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.landings import executions_land
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
 from apps.messages.services.replacement_fees import NewFees
-from poolsite.filecoin.address import UNDEF
+from apps.messages.services.reverts import landings_revert
+from poolsite.filecoin.address import UNDEF, address_parse
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Receipt
+from tests import factories
 from tests.bulk_rows import message_copies_insert
 from tests.messaging import Pool, pool_world
 from tests.people import principal
-from tests.query_plans import plan_of
+from tests.query_plans import plan_of, reads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +38,9 @@ if TYPE_CHECKING:
 
 FEW, MANY = 1_000, 20_000
 """Landed messages, those of our own senders among them."""
+
+MORE: Final = 150
+"""Of more values than this many PostgreSQL does not find out by itself that none is empty: 100."""
 
 BLOCKS_MAX: Final = 40
 """Blocks of 8 KiB that one query may touch; the table has more than a thousand in the end."""
@@ -132,3 +144,42 @@ def test_no_step_of_a_messages_life_reads_what_has_landed(pool: Pool) -> None:
     # Of twenty times as many rows.  What is read more are dead ones, which nothing vacuums inside one
     # transaction.
     assert many <= 3 * few
+
+
+def test_a_tipset_with_many_of_our_messages_is_read_by_their_cids(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.step()
+    head, sender = head_current(), address_parse(address)
+    assert head is not None
+    fee = AttoFil(1)
+    message = ChainMessage(
+        to=sender, from_=sender, nonce=0, value=fee, gas_limit=1, gas_fee_cap=fee, gas_premium=fee
+    )
+    executions = [
+        Execution(factories.cid(f"{at}"), address, address, 500 + at, Receipt(0, b"", 1), message)
+        for at in range(MORE)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_seqscan = off")
+        with CaptureQueriesContext(connection) as asked:
+            executions_land(Executed(head, head.height, 100, tuple(executions)), own=executions, now=pool.now)
+            landings_revert([factories.cid(f"head {at}") for at in range(MORE)], now=pool.now)
+        for sql in (row["sql"] for row in asked.captured_queries):
+            if "messages_message" in sql and sql.startswith("SELECT"):
+                cursor.execute(f"explain (format json) {sql}")
+                assert not scans(plan_of(cursor)), f"reads the whole table: {sql[:300]}"
+    assert Sender.objects.get(address=address).next_nonce == 500 + MORE
+
+
+def test_a_token_for_a_miner_reads_no_messages_to_others(pool: Pool) -> None:
+    pool.push("first", pool.address())
+    with connection.cursor() as cursor:
+        message_copies_insert(cursor, of="push_id = 'first'", first=1, last=MANY)
+        cursor.execute("analyze messages_message")
+
+    with CaptureQueriesContext(connection) as asked:
+        found = list(messages_visible(principal(miners=frozenset({4_242})))[:50])
+
+    assert found == []
+    assert sum(read.rows for read in reads_of(asked.captured_queries, about="messages_message").values()) == 0

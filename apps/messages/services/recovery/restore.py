@@ -152,7 +152,7 @@ def _own_cids(cids: Iterable[str]) -> set[str]:
     """Return those of these CIDs that messages of ours have or had."""
     wanted = list(cids)
     return {
-        *Message.objects.filter(cid__in=wanted).values_list("cid", flat=True),
+        *Message.objects.filter(cid__in=wanted).exclude(cid="").values_list("cid", flat=True),
         *SignedVersion.objects.filter(cid__in=wanted).values_list("cid", flat=True),
     }
 
