@@ -71,7 +71,7 @@ def _retry_now(rows: QuerySet[Message]) -> int:
 
 
 def retry_after_rule_change(*, address: str = "") -> int:
-    """Retry on the next head those whose fees were held down by rules; returns how many."""
+    """Retry on the next head those that fee rules or guards kept back; returns how many."""
     rows = _messages_backing_off().filter(wait__in=RULED)
     if address:
         rows = rows.filter(from_addr=address)
