@@ -15,11 +15,15 @@ from fnmatch import fnmatchcase
 from pathlib import PosixPath
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import structlog
+
 from workers.storage.bucket import Bucket, bucket_of
 from workers.storage.bucket_settings import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+log = structlog.get_logger(__name__)
 
 READ_BYTES: Final = 1 << 22
 BLOCK: Final = 512
@@ -27,6 +31,17 @@ FOLDER_TIME_S: Final = 60
 """A folder of a bucket has no time of its own: it counts as changed once in so many seconds."""
 READS_AGAIN: Final = 3
 """So often a read that broke off goes on where it was."""
+
+
+def is_below(key: str, prefix: str) -> bool:
+    """Return whether a listed key is one of those asked for, and names no other place as a path.
+
+    Files are written under the names that a server lists: `..` in one would leave the folder that is meant.
+    """
+    if key.startswith(prefix) and not {"", ".", ".."}.intersection(key.split("/")):
+        return True
+    log.warning("bucket_key_skipped", key=key, prefix=prefix)
+    return False
 
 
 class BucketPath(PosixPath):
@@ -142,10 +157,13 @@ class BucketPath(PosixPath):
                 response = client.list_objects_v2(**args)
             for one in response.get("CommonPrefixes", ()):
                 folder = facts_of(0, time.time() // FOLDER_TIME_S * FOLDER_TIME_S, kind=stat.S_IFDIR)
-                yield self._child(one["Prefix"].rstrip("/"), folder)
+                key = one["Prefix"].removesuffix("/")
+                if is_below(key, args["Prefix"]):
+                    yield self._child(key, folder)
             for one in response.get("Contents", ()):
-                if not one["Key"].endswith("/"):  # what consoles of buckets leave for a folder
-                    yield self._child(one["Key"], facts_of(one["Size"], one["LastModified"].timestamp()))
+                key = one["Key"]
+                if not key.endswith("/") and is_below(key, args["Prefix"]):  # "/": some clients' folders
+                    yield self._child(key, facts_of(one["Size"], one["LastModified"].timestamp()))
             if not response.get("IsTruncated"):
                 return
             args["ContinuationToken"] = response["NextContinuationToken"]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from tests.unit.workers.storage.buckets.stored import (
 from workers.agent import fetched
 from workers.agent.fetched import fetched_remove, store_near
 from workers.storage import bucket_upload
+from workers.storage.bucket import Bucket
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_settings import BucketAway
 from workers.storage.checksums import disk_digest
@@ -32,6 +34,7 @@ from workers.storage.moves import sector_copy, sector_files
 from workers.storage.store import path_remove
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from workers.storage.stores import Stores
@@ -249,3 +252,37 @@ def test_a_sector_is_brought_here_whole_for_stages_that_read_all(
     write_file(there.root / "sealed" / NAME, bytes(2048))
     with pytest.raises(DamagedFile):
         store_near(there, tmp_path / "job", inputs)
+
+
+class EvilServer:
+    """The client of a server that lists one more object."""
+
+    def __init__(self, client: Any, listed: str) -> None:
+        self.client, self.listed = client, listed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def list_objects_v2(self, **args: Any) -> dict[str, Any]:
+        """Add the object to what lies below a prefix."""
+        found: dict[str, Any] = self.client.list_objects_v2(**args)
+        for one in found.get("Contents", [])[:1]:
+            found["Contents"].append(one | {"Key": f"{args['Prefix']}{self.listed}"})
+        return found
+
+
+@pytest.mark.parametrize("listed", ["../../../keys", "a/../../keys", "//keys", "./keys"])
+def test_a_listed_key_that_leaves_its_folder_is_no_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    write_file(root / "cache" / NAME / "p_aux", b"12")
+    real = Bucket.requests
+
+    @contextmanager
+    def requests(bucket: Bucket, key: str = "", **how: bool) -> Iterator[EvilServer]:
+        with real(bucket, key, **how) as client:
+            yield EvilServer(client, listed)
+
+    monkeypatch.setattr(Bucket, "requests", requests)
+
+    assert sector_files(root, NAME) == [f"cache/{NAME}/p_aux"]
