@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from django.db import transaction
 from django.db.models import F, Q
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from apps.gateway.hub.activity import Activity
     from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
 
 SIGNED_PROTOCOLS: Final = frozenset("134")
 """Kinds of addresses that are keys."""
@@ -81,7 +84,9 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
 
     An address that somebody took from an account stays taken: a signer comes back after every restart.
     Another tenant to which somebody granted a key of this signer by hand uses what is granted by hand alone,
-    also once that was revoked, and of keys that the signer makes later.
+    also once that was revoked, and of keys that the signer makes later.  A key that others use already is
+    granted to nobody by a tenant that never used it: its proof may come from a signer of theirs that dials
+    two gateways, one of which passes the challenge on.
     """
     connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
     now = clock.now()
@@ -102,13 +107,29 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     held = SignerKey.objects.filter(tenant=connection.tenant).values("address")
     manual = SignerGrant.objects.filter(is_by_hand=True, address__in=held, tenant__in=tenants)
     chosen = set(manual.values_list("tenant_id", flat=True))
+    contested = _used_by_others(connection, proved, tenants=tenants)
+    for address in sorted(contested):
+        log.warning("signer_key_of_others", signer=connection.tenant.name, address=address)
+    granted = [one for one in proved if one[1] in SIGNED_PROTOCOLS and one not in contested]
     for tenant in tenants:
         if tenant.pk in chosen - {connection.tenant_id}:
             continue
-        for address in proved:
-            if address[1] in SIGNED_PROTOCOLS and (tenant.pk, address) not in known:
+        for address in granted:
+            if (tenant.pk, address) not in known:
                 signer_grant(tenant=tenant, address=address)
     publish(Change("signer", str(connection.uuid), connection.tenant_id))
+
+
+def _used_by_others(
+    connection: SignerConnection, addresses: Sequence[str], *, tenants: Sequence[Tenant]
+) -> set[str]:
+    """Return the addresses that other tenants than those served may use, and the signer's own never did."""
+    grants = SignerGrant.objects.filter(address__in=addresses)
+    others = grants.filter(deleted_at=None, tenant__deleted_at=None).exclude(
+        tenant__in=[connection.tenant_id, *(tenant.pk for tenant in tenants)]
+    )
+    own = grants.filter(tenant=connection.tenant_id)
+    return set(others.values_list("address", flat=True)) - set(own.values_list("address", flat=True))
 
 
 def accounts_set(*, connection_id: str, accounts: Collection[str]) -> None:

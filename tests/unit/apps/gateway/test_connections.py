@@ -105,6 +105,20 @@ def test_another_tenant_without_a_grant_by_hand_gets_every_key() -> None:
     assert set(granted) == {ADDRESS, OTHER}
 
 
+def test_a_key_that_another_tenant_uses_is_granted_to_no_newcomer() -> None:
+    bob = tenant("bob")
+    signer_grant(tenant=bob, address=ADDRESS)
+    key = opened("alice")
+
+    connections.keys_add(connection_id=key, accounts=["alice"], addresses=[ADDRESS, OTHER])
+
+    granted = SignerGrant.objects.filter(tenant=tenant("alice")).values_list("address", flat=True)
+    assert list(granted) == [OTHER]
+    signer_grant(tenant=tenant("alice"), address=ADDRESS, is_by_hand=True)  # the operator decides
+    connections.keys_add(connection_id=key, accounts=["alice", "carol"], addresses=[ADDRESS])
+    assert SignerGrant.objects.filter(deleted_at=None, address=ADDRESS).count() == 2
+
+
 def test_keys_given_up_are_marked_and_come_back() -> None:
     key = opened("alice")
     connections.keys_add(connection_id=key, accounts=[], addresses=[ADDRESS])
