@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HEADER: Final = b"authorization"
+NOT_LENT: Final = frozenset({HEADER, b"origin", b"sec-fetch-site"})
+"""Headers of a caller with a token of its own, or of a web page: any page may send requests from its reader's
+address, and no damocles-worker sends these."""
 
 
 class TokenFile:
@@ -56,7 +59,7 @@ def address_tokens(entries: Iterable[str]) -> list[tuple[IPv4Network | IPv6Netwo
 
 
 class AddressTokens:
-    """Add the token configured for the source address to a request without one."""
+    """Add the token configured for the source address to a program's request without one."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], entries: Iterable[str], *, port: int) -> None:
         """`port`: the console's own."""
@@ -68,7 +71,7 @@ class AddressTokens:
         server, client = scope.get("server"), scope.get("client")
         if self.tokens and server and client and server[1] != self.port:
             token = self._token(client[0])
-            if token and all(name.lower() != HEADER for name, _ in scope["headers"]):
+            if token and NOT_LENT.isdisjoint(name.lower() for name, _ in scope["headers"]):
                 scope = {**scope, "headers": [*scope["headers"], (HEADER, b"Bearer " + token)]}
         await self.app(scope, receive, send)
 

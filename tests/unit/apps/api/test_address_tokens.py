@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 PORT, OLD = 8000, 1789
 
 
-def token_of(app: AddressTokens, address: str, *, port: int = OLD, sent: bytes = b"") -> bytes | None:
+def token_of(
+    app: AddressTokens, address: str, *, port: int = OLD, sent: bytes = b"", page: bytes = b""
+) -> bytes | None:
     """Return the token that the application behind is shown."""
     shown: list[Any] = []
 
@@ -27,6 +29,7 @@ def token_of(app: AddressTokens, address: str, *, port: int = OLD, sent: bytes =
 
     app.app = behind
     headers = [(b"host", b"pool"), *([(b"Authorization", sent)] if sent else [])]
+    headers += [(page, b"https://example.com")] if page else []
     scope = {"type": "http", "server": ("0.0.0.0", port), "client": (address, 5), "headers": headers}
     asyncio.run(app(scope, None, None))
     found = [value for name, value in shown if name.lower() == b"authorization"]
@@ -57,6 +60,11 @@ def test_an_address_has_the_token_of_the_narrowest_network(app: AddressTokens) -
 
 def test_the_consoles_own_port_gives_none(app: AddressTokens) -> None:
     assert token_of(app, "10.0.0.7", port=PORT) is None
+
+
+@pytest.mark.parametrize("header", [b"origin", b"Sec-Fetch-Site"])
+def test_a_web_page_open_at_an_address_gets_no_token(app: AddressTokens, header: bytes) -> None:
+    assert token_of(app, "10.0.0.7", page=header) is None
 
 
 def test_a_token_that_was_sent_stays(app: AddressTokens) -> None:
