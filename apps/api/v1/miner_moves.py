@@ -142,6 +142,7 @@ class MinerMoveView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
     filters = ("way",)
     asks_network = True
+    confirmed_methods = ("POST", "DELETE")
 
     @extend_schema(responses=MinerMoveOutput, parameters=[OpenApiParameter("way", str, enum=DIRECTIONS)])
     def get(self, request: Request, address: str) -> Response:

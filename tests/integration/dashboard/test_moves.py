@@ -136,7 +136,9 @@ def test_the_page_reviews_and_sets_the_height_and_takes_it_back(chain: MovingCha
     assert heights() == (None, 0)
     sure = {"act": "height", "height": "1010", "sure": "yes"}
     assert left_open("ann").post(page, sure).status_code in (302, 200)
-    assert heights() == (None, 0), "who set it proves who it is"
+    body = {"way": "in", "height": 1010}
+    by_rest = left_open("ann").post(PATH, json.dumps(body), content_type="application/json")
+    assert (by_rest.status_code, heights()) == (403, (None, 0)), "who set it proves who it is"
     assert browser.post(page, sure).status_code == 302
     assert heights() == (1010, None)
     assert "Cancel height…" in text_of(browser.get(page))
