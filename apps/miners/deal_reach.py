@@ -65,8 +65,11 @@ def is_public(host: str) -> bool:
     One of IPv6 that leads to one of IPv4 is as public as that.
     """
     address = ipaddress.ip_address(host)
-    inner = _inner(address) if isinstance(address, ipaddress.IPv6Address) else None
-    return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    inner = _inner(address)
+    is_local = address.is_site_local or address.is_multicast  # Python calls fec0::/10 global
+    return address.is_global and not is_local and (inner is None or inner.is_global)
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.miners.deal_reach import is_public
 from apps.pieces.socket_watch import SocketWatch
 
 if TYPE_CHECKING:
@@ -154,6 +154,6 @@ def _address(host: str, port: int, *, is_private_fine: bool) -> str:
     is_private_fine = is_private_fine or settings.PIECE_URLS_PRIVATE
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, (address, *_rest) in found:
-        if is_private_fine or ipaddress.ip_address(address).is_global:
+        if is_private_fine or is_public(str(address)):
             return str(address)
     raise SourceAway(gettext("its host has no public address"))

@@ -92,6 +92,7 @@ def test_a_closed_port_and_a_name_are_said() -> None:
         ("/ip4/192.168.1.50/tcp/1357", "private"),
         ("/ip4/100.64.0.1/tcp/1", "private"),
         ("/ip6/fe80::1/tcp/1", "private"),
+        ("/ip6/fec0::1/tcp/1", "private"),
         ("/ip6/::ffff:10.0.0.1/tcp/1", "private"),
         ("/ip6/::7f00:1/tcp/1", "private"),
         ("/ip6/64:ff9b::a00:1/tcp/1", "private"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -338,6 +339,23 @@ def test_a_commitment_that_a_kill_interrupted_is_computed_later(miner, folder):
     good.refresh_from_db()
     assert (good.state, good.piece_cid) == ("READY", cid_of(b"x", 128))
     assert kept(folder) == [str(good.uuid)]
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::a00:1", "::ffff:10.0.0.1", "2002:a00:1::1", "fec0::1"])
+def test_no_form_of_a_private_address_is_fetched_from(client, miner, folder, monkeypatch, address):
+    found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, 80, 0, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_given, **_how: found)
+    body = json.dumps({"url": "http://files.example/x", "piece_cid": cid_of(b"x", 128)})
+
+    answer = client.post(
+        "/api/v1/miners/f02001/pieces:fetch",
+        body,
+        content_type="application/json",
+        headers=people.bearer(people.token("write")),
+    )
+    pieces_fetch()
+
+    assert Piece.objects.get(uuid=answer.json()["uuid"]).error == "its host has no public address"
 
 
 def test_a_piece_is_fetched_from_a_url(client, miner, folder, settings, http_bytes):
