@@ -217,9 +217,6 @@ def plan_costs_estimate(
     for payer in payers_list(miner, price=replace(price, available=0), count=1):  # soon used up
         daily, left = round(payer.needs * per_day), payer.balance - payer.promised
         payers.append(PayerPlan(payer.address, left, daily, max(left, 0) / daily if daily else None))
-    if not price.is_sent:
-        daily, left = round(price.locked * per_day), int(miner.available)
-        payers.append(PayerPlan(miner.address, left, daily, max(left, 0) / daily if daily else None))
     return PlanCosts(
         price=price,
         locked_per_day=round(price.locked * per_day),

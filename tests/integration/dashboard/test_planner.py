@@ -14,6 +14,7 @@ from apps.core import clock
 from apps.core.formatting import whole
 from apps.dashboard.pages.planner.rows import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
+from apps.sectors.models import BatchSettings
 from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.services.plans import plan_costs_estimate, plan_values_collect
 from poolsite.filecoin.policy import network_by_name
@@ -128,6 +129,19 @@ def test_money_is_counted_by_the_day_until_it_is_gone(node: MinerNode) -> None:
     assert payer.per_day == round((price.locked + price.gas) * 2.5)
     assert payer.left == 10 * FIL - sum(spend_open([miner.worker]).values())
     assert payer.days == pytest.approx(payer.left / payer.per_day)
+
+
+def test_a_balance_that_pays_alone_lasts_beside_what_is_under_way(node: MinerNode) -> None:
+    miner, head = miner_with_balance(10 * FIL), factories.head(1000)
+    BatchSettings.objects.create(miner=miner, send_funds=False)
+    factories.sector(miner, state="PC1_DONE")
+    network = network_by_name(factories.NETWORK)
+
+    costs = plan_costs_estimate(miner, per_day=2, client=chain_client(), head=head, network=network)
+
+    _, own = costs.payers
+    left = int(miner.available) - costs.price.locked
+    assert (own.address, own.left, own.per_day) == (miner.address, left, 2 * costs.price.locked)
 
 
 def test_rest_plans_alike(node: MinerNode) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from apps.sectors.models import Sector
+from apps.sectors.models import BatchSettings, Sector
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
 
@@ -117,6 +117,24 @@ def test_the_page_says_what_a_sector_costs_and_who_can_pay(ann, node):
     assert "0.0600 FIL" in text  # what the pledge, 10 % more than the node says, asks on top
     assert "the worker" in text
     assert "can pay" in text
+
+
+def test_a_balance_that_pays_alone_is_shown_with_what_is_under_way(ann, node):
+    factories.head()
+    miner = factories.miner(name="alone", available=4 * factories.FIL // 10)
+    factories.wallet(miner.worker, balance=factories.FIL)
+    BatchSettings.objects.create(miner=miner, send_funds=False)
+    for _ in range(2):
+        factories.sector(miner, state="PC1_DONE")
+    browser = signed_in()
+
+    one, two = (
+        text_of(browser.get(reverse("pledge-price"), {"miner": miner.address, "count": count}))
+        for count in ("1", "2")
+    )
+
+    assert "available; work in progress takes 0.2200 FIL, 0.0700 FIL remaining" in one
+    assert "work in progress takes 0.2200 FIL, 0.0400 FIL short" in two
 
 
 def test_another_number_is_priced_without_a_new_page(ann, node):

@@ -20,7 +20,7 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
-from apps.sectors.models import Pledge, SealTarget, Sector, Worker
+from apps.sectors.models import BatchSettings, Pledge, SealTarget, Sector, Worker
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.selectors.targets import missing
 from apps.sectors.services.batches.context import SealingContext, sealing_context_make
@@ -193,6 +193,20 @@ def test_two_miners_do_not_count_the_same_funds(
 
     assert dict(Sector.objects.values_list("miner").annotate(Count("pk"))) == {second.miner_id: 2}
     assert shown(world, first.miner)["held_by"] == "BALANCE"
+
+
+def test_nothing_is_pledged_that_the_miners_balance_alone_cannot_pay(world: World, miner: Miner) -> None:
+    BatchSettings.objects.update_or_create(miner=miner, defaults={"send_funds": False})
+    now = work()
+    price = pledge_price(miner, client=now.client, head=now.head, network=now.network)
+    Miner.objects.filter(pk=miner.pk).update(available=3 * price.locked - 1)
+    put(world, miner, {"in_work": 4})
+    look()
+    look()
+
+    assert Sector.objects.count() == 2
+    found = shown(world, miner)
+    assert (found["held_by"], miner.address in found["reason"]) == ("BALANCE", True)
 
 
 @pytest.mark.parametrize("by_hand", [0, 1])

@@ -95,17 +95,12 @@ def payer_rows(
     for payer in paying.payers(count):
         amount = formatting.amount_text(payer.promised)
         promised = gettext("; work in progress takes {taken}").format(taken=amount) if payer.promised else ""
-        has = gettext("has {balance}{promised}").format(
-            balance=formatting.amount_text(payer.balance), promised=promised
-        )
+        is_own = payer.address == miner.address
+        held = gettext("has {balance} available{promised}") if is_own else gettext("has {balance}{promised}")
+        has = held.format(balance=formatting.amount_text(payer.balance), promised=promised)
         short = formatting.shortened(payer.address)
-        yield _payer_row(names.wallets.get(payer.address) or short, short, has=has, left=payer.left)
-    if not price.is_sent:
-        left = int(miner.available) - price.locked * count
-        has = gettext("has {available} available").format(
-            available=formatting.amount_text(int(miner.available))
-        )
-        yield _payer_row(miner.name or miner.address, miner.address, has=has, left=left)
+        name = names.wallets.get(payer.address) or names.miners.get(payer.address) or short
+        yield _payer_row(name, short, has=has, left=payer.left)
 
 
 def _balance_row(funds: Funds, *, free: int, miner: Miner) -> PayerRow:

@@ -6,15 +6,16 @@ Gas is what the last batches of the pool used per sector.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Exists, OuterRef, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 
 from apps.core import clock
 from apps.messages.selectors.balances import spend_open
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.selectors.queue_costs import LIMIT_PERCENT, PREMIUM_USUAL
+from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
@@ -26,7 +27,7 @@ from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import precommit_json, price_info
 from apps.sectors.proof_forms import proof_form_for
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.batches.context import KINDS, SealingContext
+from apps.sectors.services.batches.context import COMMIT, KINDS, PRE_COMMIT, SealingContext
 from apps.sectors.services.batches.miner_funds import Funds, balance_spare
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
@@ -38,8 +39,11 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorState
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from django.db.models import QuerySet
+
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
+    from apps.sectors.services.batches.context import BatchRules
     from poolsite.filecoin.policy import Network
 
 GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.COMMIT: 128_000_000}
@@ -128,24 +132,31 @@ class PaymentPlan:
     """Of the miner's balance, what sectors and messages under way leave for more."""
     locked: int
     """By one sector."""
-    is_sent: bool
+    alone: Payer | None = None
+    """The miner, before it needs anything, where its balance pays deposits and pledge alone."""
 
     def funds(self, count: int) -> Funds:
         """Return what `count` sectors lock, and what of it the balance pays."""
         needed = self.locked * count
-        return Funds(needed, min(needed, self.own) if self.is_sent else needed)
+        return Funds(needed, min(needed, self.own) if self.alone is None else needed)
 
     def payers(self, count: int) -> list[Payer]:
-        """Return the addresses with what is left of each; the balance pays first."""
+        """Return the addresses with what is left of each; the balance pays first.
+
+        A miner that pays deposits and pledge alone is the last of them.
+        """
         needs, own = dict.fromkeys(self.balances, 0), self.funds(count).from_balance
         for address, cost in self.costs:
             covered = min(own, cost.locked * count)
             own -= covered
             needs[address] += (cost.locked + cost.gas) * count - covered
-        return [
+        found = [
             Payer(address, balance=balance, promised=self.promised[address], needs=needs[address])
             for address, balance in self.balances.items()
         ]
+        if self.alone is not None:
+            found.append(replace(self.alone, needs=self.locked * count))
+        return found
 
     def most(self, count: int, *, keep: int = 0) -> int:
         """Return how many of `count` sectors can be paid, with so much kept at each address."""
@@ -212,27 +223,32 @@ def payers_list(miner: Miner, *, price: PledgePrice, count: int) -> list[Payer]:
 def payment_plan_make(miner: Miner, *, price: PledgePrice) -> PaymentPlan:
     """Return who pays for more sectors of a miner, once what is under way is paid."""
     costs = tuple(
-        (sender_choose(miner, cost.use, needed=cost.locked).address, cost) for cost in _costs(price)
+        (sender_choose(miner, cost.use, needed=cost.locked).address, cost)
+        for cost in _costs(price, is_sent=price.is_sent)
     )
     addresses = dict.fromkeys(address for address, _ in costs)
     promised, own = _promised(addresses, price, of=miner)
     found = dict(Wallet.objects.filter(address__in=addresses).values_list("address", "balance"))
     balances = {address: int(found.get(address) or 0) for address in addresses}
+    alone = None
+    if not price.is_sent:
+        under_way = _balance_promised(price, of=miner)
+        alone = Payer(miner.address, balance=int(miner.available), promised=under_way, needs=0)
     return PaymentPlan(
         costs=costs,
         balances=balances,
         promised=promised,
         own=own,
         locked=price.locked,
-        is_sent=price.is_sent,
+        alone=alone,
     )
 
 
-def _costs(price: PledgePrice) -> tuple[Cost, ...]:
+def _costs(price: PledgePrice, *, is_sent: bool) -> tuple[Cost, ...]:
     """Return the two messages of a sector."""
     return (
-        Cost(Use.PRE_COMMIT, price.deposit if price.is_sent else 0, price.precommit_gas),
-        Cost(Use.COMMIT, price.topup if price.is_sent else 0, price.commit_gas),
+        Cost(Use.PRE_COMMIT, price.deposit if is_sent else 0, price.precommit_gas),
+        Cost(Use.COMMIT, price.topup if is_sent else 0, price.commit_gas),
     )
 
 
@@ -240,22 +256,26 @@ def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> t
     """Return what messages and sectors under way will take from addresses, for whatever miner.
 
     A sector of another miner is taken to lock as much by its size, to burn as much, and to be paid by its
-    messages alone.  Beside it what those of the miner `of` leave of its own balance.
+    messages alone where these carry anything.  Beside it what those of the miner `of` leave of its own
+    balance.
     """
-    topups = _verified_topups(price, of=of) if price.is_sent else {}
+    committing = Sector.objects.filter(state__in=BEFORE_PRECOMMIT + BEFORE_COMMIT)
+    topups = _verified_topups(price, of=of, committing=committing)
     sums, own = dict.fromkeys(addresses, 0) | spend_open(addresses), price.available
     in_progress = Sector.objects.exclude(state__in=FINAL_STATES).order_by().values_list("miner", "state")
     states: dict[int, dict[str, int]] = {}
     for pk, state, many in in_progress.annotate(Count("pk")):
         states.setdefault(pk, {})[state] = many
-    for miner in Miner.objects.filter(pk__in=states).prefetch_related("uses"):
+    miners = Miner.objects.filter(pk__in=states).select_related("batch_settings")
+    for miner in miners.prefetch_related("uses"):
         if sums.keys().isdisjoint([miner.worker, miner.owner, *miner.control]) and miner.pk != of.pk:
             continue
         waiting = sum(states[miner.pk].get(state, 0) for state in BEFORE_PRECOMMIT)
         commits = waiting + sum(states[miner.pk].get(state, 0) for state in BEFORE_COMMIT)
-        for cost, many in zip(_costs(price), (waiting, commits), strict=True):
+        is_sent = price.is_sent if miner.pk == of.pk else batch_policy(miner).send_funds
+        for cost, many in zip(_costs(price, is_sent=is_sent), (waiting, commits), strict=True):
             locked = many * (cost.locked * miner.sector_size // of.sector_size)
-            locked += topups.get(miner.pk, 0) if cost.use is Use.COMMIT else 0
+            locked += topups.get(miner.pk, 0) if is_sent and cost.use is Use.COMMIT else 0
             covered = min(own, locked) if miner.pk == of.pk else 0
             own -= covered
             address = sender_choose(miner, cost.use, needed=cost.locked).address
@@ -264,11 +284,30 @@ def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> t
     return sums, own
 
 
-def _verified_topups(price: PledgePrice, *, of: Miner) -> dict[int, int]:
+def _balance_promised(price: PledgePrice, *, of: Miner) -> int:
+    """Return what sectors and messages under way will lock of a balance that pays alone."""
+    waiting, sealing = Q(miner=of, state__in=BEFORE_PRECOMMIT), BEFORE_PRECOMMIT + BEFORE_COMMIT
+    deposits = Sector.objects.filter(waiting | _not_landed(of, kind=PRE_COMMIT))
+    topups = Sector.objects.filter(Q(miner=of, state__in=sealing) | _not_landed(of, kind=COMMIT))
+    verified = _verified_topups(price, of=of, committing=topups).get(of.pk, 0)
+    return deposits.count() * price.deposit + topups.count() * price.topup + verified
+
+
+def _not_landed(miner: Miner, *, kind: BatchRules) -> Q:
+    """Return which sectors of a miner are in a message that has locked nothing yet.
+
+    A message has landed some epochs before its sectors move on.
+    """
+    sent, key = Q(miner=miner, state=kind.sent_in), f"{kind.column}__message_id"
+    batched = Sector.objects.filter(sent).exclude(**{kind.column: None}).order_by()
+    messages = messages_by_ids(set(batched.values_list(key, flat=True))).values()
+    landed = [row.pk for row in messages if row.state == MessageState.LANDED and row.exit_code == 0]
+    return sent & ~Q(**{f"{key}__in": landed})
+
+
+def _verified_topups(price: PledgePrice, *, of: Miner, committing: QuerySet[Sector]) -> dict[int, int]:
     """Return what commits of sectors under way bring for verified data, beside `topup`, by miner."""
-    committing = Sector.objects.filter(
-        miner=OuterRef("miner"), number=OuterRef("sector_number"), state__in=BEFORE_PRECOMMIT + BEFORE_COMMIT
-    )
+    committing = committing.filter(miner=OuterRef("miner"), number=OuterRef("sector_number"))
     rows = Piece.objects.filter(Exists(committing), state=PieceState.PACKED, allocation__isnull=False)
     by_sector = rows.order_by().values_list("miner", "miner__sector_size", "sector_number")
     topups: dict[int, int] = {}

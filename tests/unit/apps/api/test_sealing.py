@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from apps.miners.models import Miner
-from apps.sectors.models import HostReport, Job, Sector, Worker
+from apps.sectors.models import BatchSettings, HostReport, Job, Sector, Worker
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
@@ -184,6 +184,19 @@ def test_new_sectors_are_priced_before_they_are_pledged(client: Client) -> None:
     assert [payer["can_pay"] for payer in many["payers"]] == [False]
     assert int(many["payers"][0]["needs"]) == 50 * int(one["payers"][0]["needs"])
     assert strange.status_code == 404
+
+
+def test_a_miner_that_pays_alone_is_priced_as_a_payer(client: Client) -> None:
+    factories.head()
+    miner = factories.miner(actor_id=4242, available=0)
+    factories.wallet(miner.worker, balance=factories.FIL)
+    BatchSettings.objects.create(miner=miner, send_funds=False)
+    with factories.node_served():
+        found = asked(client, "miners/f04242/pledge-price", token("read")).json()
+
+    paying = [(payer["address"], payer["can_pay"]) for payer in found["payers"]]
+    assert paying == [(miner.worker, True), (miner.address, False)]
+    assert found["payers"][1]["needs"] == found["needed"]
 
 
 @pytest.mark.parametrize("count", ["0", "x", "1001"])

@@ -12,8 +12,10 @@ from apps.chain.node.client import chain_client
 from apps.messages.states import MessageState
 from apps.miners.models import MinerAddress
 from apps.miners.states import Use
+from apps.sectors.models import BatchSettings
 from apps.sectors.services.sealing.prices import (
     GAS_FIRST,
+    Payer,
     PledgePrice,
     gas_average_compute,
     payers_list,
@@ -160,8 +162,61 @@ def test_verified_data_in_sectors_under_way_take_their_tenfold_part():
 
     whole = 12 * 11 // 2 - 5  # half of it counts ten times
     assert payer.promised == (5 + 1) + 2 * (whole + 2)
-    [payer] = payers_list(miner, price=replace(PRICE, is_sent=False), count=1)
-    assert payer.promised == 1 + 2 * 2
+    payer, own = payers_list(miner, price=replace(PRICE, is_sent=False), count=1)
+    assert (payer.promised, own.promised) == (1 + 2 * 2, 5 + 2 * whole)
+
+
+def test_a_balance_that_pays_alone_is_set_against_what_is_under_way():
+    miner = factories.miner(available=20)
+    factories.wallet(miner.worker, balance=100)
+    for state in (SectorState.PC1_DONE, SectorState.SEED_ASSIGNED, SectorState.COMMIT_LANDED):
+        factories.sector(miner, state=state)
+    price = replace(PRICE, is_sent=False)
+
+    paying = payment_plan_make(miner, price=price)
+
+    sender, own = paying.payers(1)
+    assert (sender.address, sender.promised, sender.needs) == (miner.worker, 1 + 2 * 2, 3)
+    assert own == Payer(miner.address, balance=20, promised=12 + 7, needs=12)
+    assert paying.most(10) == 0
+    miner.available = 19 + 2 * 12
+    paying = payment_plan_make(miner, price=price)
+    assert (paying.most(10), paying.most(10, keep=1)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "waits"),
+    [
+        (None, True),
+        ({"state": MessageState.UNFILLED}, True),
+        ({"state": MessageState.LANDED}, False),
+        ({"state": MessageState.LANDED, "exit_code": 16}, True),
+    ],
+    ids=["not pushed", "under way", "landed", "failed on the chain"],
+)
+def test_a_balance_that_pays_alone_is_promised_until_a_message_has_landed(message, waits):
+    miner = factories.miner()
+    first, second = factories.batch(miner), factories.batch(miner, BatchKind.COMMIT)
+    factories.sector(miner, state=SectorState.PRECOMMIT_SENT, precommit_batch=first)
+    factories.sector(miner, state=SectorState.COMMIT_SENT, commit_batch=second)
+    for batch in (first, second):
+        if message is not None:
+            factories.message(batch.message_id, **message)
+
+    _, own = payers_list(miner, price=replace(PRICE, is_sent=False), count=1)
+
+    assert own.promised == 7 + (5 + 7 if waits else 0)
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_sectors_of_another_miner_take_what_its_own_messages_carry(is_sent):
+    miner, other = factories.miner(), factories.miner()
+    BatchSettings.objects.create(miner=other, send_funds=is_sent)
+    factories.sector(other, state=SectorState.SEED_ASSIGNED)
+
+    payer, *_ = payers_list(miner, price=replace(PRICE, is_sent=not is_sent), count=1)
+
+    assert payer.promised == 2 + (7 if is_sent else 0)
 
 
 def test_sectors_of_other_miners_take_their_part_of_the_same_address():
