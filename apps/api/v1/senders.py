@@ -18,6 +18,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.messages.selectors.balances import balances_of
+from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.senders import sender_get, senders_visible
@@ -77,10 +78,10 @@ class SenderOutput(serializers.Serializer[Any]):
 
 def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]:
     """Lay senders out with their lanes; the questions do not grow with their number."""
-    head = head_current()
+    head, now = head_current(), clock.now()
     base_fee = 0 if head is None else int(head.base_fee)
     lanes = lanes_of(rows, viewer=viewer, open_counts=open_by_sender(viewer), base_fee=base_fee)
-    spent = spend_by_sender(viewer, days=LEARN_DAYS, now=clock.now())
+    spent = spend_by_sender(viewer, days=LEARN_DAYS, now=now)
     balances = balances_of(rows)
     return [
         {
@@ -89,7 +90,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
             "chain_nonce": row.chain_nonce,
             "next_nonce": row.next_nonce,
             "missing_nonce": row.gap_nonce,
-            "is_used_elsewhere": row.foreign_at is not None,
+            "is_used_elsewhere": is_used_elsewhere(row, now=now),
             "waiting": lanes[row.address].waiting,
             "in_flight": lanes[row.address].in_flight,
             "lane": [

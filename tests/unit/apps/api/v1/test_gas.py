@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.clock import now
 from apps.messages.models import GasGuard, Message, Sender
 from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
-from tests.factories import wallet
+from tests.factories import sender, wallet
 from tests.messaging import FIL, Pool, pool_world
 from tests.people import bearer, operator_token, token
 
@@ -58,6 +60,16 @@ def test_a_sender_shows_its_lane_to_its_tenant_alone(pool: Pool, client: Client)
     ]
     assert (found["waiting"], found["in_flight"], found["next_nonce"]) == (1, 2, 2)
     assert get(client, f"senders/{address}", by=token(of="bob")).status_code == 404
+
+
+@pytest.mark.parametrize(("hours", "is_told"), [(23, True), (25, False)])
+def test_a_sender_is_used_elsewhere_for_a_day(
+    pool: Pool, client: Client, hours: int, *, is_told: bool
+) -> None:
+    address = pool.address()
+    sender(address, foreign_at=now() - timedelta(hours=hours))
+
+    assert get(client, f"senders/{address}", by=token()).json()["is_used_elsewhere"] is is_told
     assert get(client, "senders", by=token(of="bob")).json()["results"] == []
     assert len(get(client, "senders", by=operator_token()).json()["results"]) == 1
     assert get(client, "senders/nonsense", by=token()).status_code == 400
