@@ -60,8 +60,8 @@ def expiring_chosen(options: dict[str, Any]) -> list[Sector]:
         raise CommandError(f"--to: epoch {last} is before epoch {first}")
     left_out = set(numbers_parse(options["exclude"])) if options["exclude"] else set()
     chosen: list[Sector] = []
-    after = (first, 0)
-    while rows := sectors_expiring(SYSTEM, miner, before=last + 1, after=after, limit=PAGE):
+    after: tuple[int, int] | None = None
+    while rows := sectors_expiring(SYSTEM, miner, start=first, before=last + 1, after=after, limit=PAGE):
         for row in rows:
             if row.number not in left_out and not (options["only_cc"] and has_data(row)):
                 chosen.append(row)

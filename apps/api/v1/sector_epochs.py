@@ -135,7 +135,9 @@ class MinerExpiringView(PoolView):
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         after = _place(request.query_params.get("cursor", ""))
         before = head.height + cutoff + 1
-        rows = sectors_expiring(self.principal, miner, before=before, after=after, limit=limit + 1)
+        rows = sectors_expiring(
+            self.principal, miner, start=head.height, before=before, after=after, limit=limit + 1
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         found = [expiring_body(row, height=head.height, network=network) for row in rows[:limit]]
         place = None if last is None else f"{last.expiration}-{last.pk}"

@@ -15,6 +15,7 @@ from apps.sectors.services.reservations import numbers_format
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from apps.miners.models import Miner
     from apps.moves.readings import MoveReadings, SectorFiles
     from apps.proving.services.preconditions import Readiness
     from poolsite.filecoin.bitfield import BitField
@@ -37,8 +38,9 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
     yield Step(
         key="rows",
         title=gettext("Sectors adopted"),
-        is_done=files.rows >= miner.live_sectors,
-        figure=_rows_text(files, miner.live_sectors),
+        # rows include sectors that expired, but no live one without a row
+        is_done=files.rows >= miner.live_sectors and not miner.unlisted_sectors,
+        figure=_rows_text(files, miner),
         risk=gettext(
             "Sectors that are not adopted are still proven, but cannot be checked, moved, extended or "
             "terminated here."
@@ -95,11 +97,14 @@ def _checked_text(files: SectorFiles) -> str:
     )
 
 
-def _rows_text(files: SectorFiles, live: int) -> str:
+def _rows_text(files: SectorFiles, miner: Miner) -> str:
     if files.counted_at is None:
         return gettext("counting sectors; done within a minute")
+    live = miner.live_sectors
     return gettext("{rows} of {sectors} on the chain adopted, counted {time} UTC").format(
-        rows=whole(files.rows), sectors=plural(live, "live sector"), time=f"{files.counted_at:%H:%M:%S}"
+        rows=whole(max(min(files.rows, live - miner.unlisted_sectors), 0)),
+        sectors=plural(live, "live sector"),
+        time=f"{files.counted_at:%H:%M:%S}",
     )
 
 

@@ -35,13 +35,19 @@ def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> Q
 
 
 def sectors_expiring(
-    viewer: Principal, miner: Miner, *, before: int, after: tuple[int, int] | None, limit: int
+    viewer: Principal,
+    miner: Miner,
+    *,
+    start: int,
+    before: int,
+    after: tuple[int, int] | None,
+    limit: int,
 ) -> list[Sector]:
-    """Return a miner's proving sectors that end before an epoch, soonest first.
+    """Return a miner's proving sectors that end from epoch `start` to before another one, soonest first.
 
     `after` is the expiration and key of the last one of the page before.
     """
-    rows = sectors_ending(viewer, miner=miner.address, start=0, stop=before)
+    rows = sectors_ending(viewer, miner=miner.address, start=start, stop=before)
     if after is not None:
         rows = rows.filter(expiration__gte=after[0]).exclude(expiration=after[0], pk__lte=after[1])
     return list(rows[:limit])

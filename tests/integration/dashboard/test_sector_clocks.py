@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.checks.findings.sealing_clocks import deposits_expiring, tickets_expiring
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.countdown import sector_countdown
 from apps.dashboard.pages.sectors.epochs import sector_clocks
 from apps.miners.models import Miner
 from apps.users.principals import SYSTEM
@@ -84,6 +85,20 @@ def test_what_is_over_and_what_is_used_says_so() -> None:
     assert [active[key].tone for key in ("ticket", "seed", "deposit")] == ["", "", ""]
     assert (active["ticket"].value, active["seed"].value) == ("10", "20")
     assert active["deposit"].foot == "returned when the commit landed"
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_an_expired_sector_has_no_pledge_and_no_deadline(*, is_over: bool) -> None:
+    ends, proven = (HEIGHT - 1, False) if is_over else (2 * HEIGHT, True)
+    miner = factories.miner(2001, of="alice")
+    factories.deadline(miner, 3, live=1)
+    sector = sealing("PROVING", initial_pledge=7, deadline=3, expiration=ends, active=proven)
+
+    found, comes = clocks(sector), sector_countdown(sector, PageData(SYSTEM)).say
+
+    assert (found["pledge"].foot == "released") is is_over
+    assert (found["deadline"].foot == "no longer proven") is is_over
+    assert ("deadline 3" in comes) is not is_over
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,9 @@ class Command(AnyOrderCommand):
         miner, (head, network) = miner_get(SYSTEM, options["miner"]), head_and_network()
         before = head.height + options["cutoff"] + 1
         after: tuple[int, int] | None = None
-        while rows := sectors_expiring(SYSTEM, miner, before=before, after=after, limit=PAGE):
+        while rows := sectors_expiring(
+            SYSTEM, miner, start=head.height, before=before, after=after, limit=PAGE
+        ):
             for row in rows:
                 one = expiring_body(row, height=head.height, network=network)
                 left = one["expiration"] - head.height

@@ -12,7 +12,7 @@ from apps.dashboard.labels import CHANGES
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import Owner, Stage
+from poolsite.wire.pipeline import Owner, SectorState, Stage
 
 if TYPE_CHECKING:
     from apps.chain.selectors.status import EpochClock
@@ -39,6 +39,8 @@ def sector_countdown(sector: Sector, data: PageData) -> Countdown:
         return Countdown("")
     if (change := data.changes.get(sector.pk)) is not None:
         return Countdown(CHANGES[change.state], tone="warn")
+    if has_expired(sector, data):
+        return Countdown("")
     if (
         sector.paused_at is None
         and sector.stage in (Stage.PROVING, Stage.FINALIZE)
@@ -106,6 +108,12 @@ def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
         clock.starts_at(deadline.close_epoch),
         formatting.time_left(left),
     )
+
+
+def has_expired(sector: Sector, data: PageData) -> bool:
+    """Return whether a proven sector's life is over."""
+    is_late = data.clock is not None and (sector.expiration or data.clock.epoch) < data.clock.epoch
+    return sector.state == SectorState.PROVING and not sector.active and is_late
 
 
 def expires_in(sector: Sector, data: PageData) -> str:

@@ -18,11 +18,12 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.pages.miners.transferred import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_text
+from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.dashboard.pages.sectors.detail_actions import detail_actions
 from apps.dashboard.pages.sectors.epochs import sector_clocks, sector_facts
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.history import event_row, pledged_row
-from apps.dashboard.pages.sectors.rows import SectorRow, has_expired, sector_row
+from apps.dashboard.pages.sectors.rows import SectorRow, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
 from apps.dashboard.pages.sectors.verdict import sector_verdict
 from apps.dashboard.pages.storage.check_rows import copy_rows

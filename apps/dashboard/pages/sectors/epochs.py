@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
-from apps.dashboard.pages.sectors.countdown import expires_in
+from apps.dashboard.pages.sectors.countdown import expires_in, has_expired
 from apps.dashboard.pages.sectors.rows import place_text
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -29,7 +29,8 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     yield from sealing_clocks(sector, data)
     key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
     deadline = data.deadlines.get(key) if key is not None else None
-    if sector.state == SectorState.TERMINATED:
+    is_over = sector.state == SectorState.TERMINATED or has_expired(sector, data)
+    if is_over:
         yield Clock("deadline", "Deadline", formatting.NOTHING, "no longer proven")
     elif deadline is not None and data.clock is not None:
         is_ahead = deadline.open_epoch > data.clock.epoch
@@ -47,7 +48,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         yield Clock("deadline", "Deadline", formatting.NOTHING, "known once the commit has landed")
     if sector.initial_pledge:
         locked, unit = formatting.amount_short(int(sector.initial_pledge))
-        foot = "released" if sector.state == SectorState.TERMINATED else "locked for its lifetime"
+        foot = "released" if is_over else "locked for its lifetime"
         yield Clock("pledge", "Pledge", locked, foot, unit=unit)
     else:
         yield Clock("pledge", "Pledge", formatting.NOTHING, "locked when the commit lands")

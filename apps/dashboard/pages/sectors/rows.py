@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
-from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, sector_countdown
+from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, has_expired, sector_countdown
 from apps.sectors.states import PAUSED_BY, JobState
 from poolsite.wire.pipeline import Owner, SectorState, Stage
 
@@ -88,12 +88,6 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
     if sector.job.state == JobState.LEASED:
         return StateLabel("run", stage)
     return StateLabel("idle", gettext("waiting for {stage}").format(stage=stage))
-
-
-def has_expired(sector: Sector, data: PageData) -> bool:
-    """Return whether a proven sector's life is over."""
-    is_late = data.clock is not None and (sector.expiration or data.clock.epoch) < data.clock.epoch
-    return sector.state == SectorState.PROVING and not sector.active and is_late
 
 
 def place_text(sector: Sector) -> str:

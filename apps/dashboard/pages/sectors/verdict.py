@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.labels import STAGES
-from apps.dashboard.pages.sectors.rows import SectorRow, has_expired
+from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.sectors.policy import BASE_FEES
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.sector_waits import ERROR_MAX
@@ -21,6 +21,7 @@ from poolsite.wire.pipeline import SectorState, Stage
 
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
+    from apps.dashboard.pages.sectors.rows import SectorRow
     from apps.sectors.models import Sector
 
 

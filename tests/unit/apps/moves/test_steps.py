@@ -95,6 +95,10 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     found = steps(miner, Direction.IN)
     assert (found["rows"].state, found["files"].state) == (StepState.DONE, StepState.TO_DO)
     assert found["files"].figure == "1 without a store: 9"
+    Miner.objects.update(unlisted_sectors=1)  # as many rows are of sectors that have expired
+    unlisted = steps(miner, Direction.IN)["rows"]
+    assert (unlisted.state, "2 of 3 live sectors" in unlisted.figure) == (StepState.TO_DO, True)
+    Miner.objects.update(unlisted_sectors=0)
     factories.store(factories.worker("sealer-1", kinds=["SEAL"]), "s2")
     Sector.objects.filter(number=9).update(store="s2")
     found = steps(miner, Direction.IN)

@@ -48,6 +48,7 @@ def test_sectors_that_expire_soon_come_soonest_first(client: Client, miner: Mine
     factories.sector(miner, number=5, state="PROVING", activation=None, expiration=HEIGHT + 200)
     factories.sector(miner, number=6, state="PROVING", expiration=HEIGHT + 301)
     factories.sector(miner, number=7, state="TERMINATED", expiration=HEIGHT + 100)
+    factories.sector(miner, number=9, state="PROVING", expiration=HEIGHT - 1)  # over
     other = factories.miner(2002, of="alice")
     factories.sector(other, number=8, state="PROVING", expiration=HEIGHT + 100)
 
