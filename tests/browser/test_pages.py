@@ -64,6 +64,20 @@ def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
         assert findings(page) == []
 
 
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_buttons_of_a_channel_stay_within_its_row(look: Visit, operator: User, width: int) -> None:
+    demo_data.alerts()
+    page = look(operator).go(reverse("alerts"))
+    page.page.set_viewport_size({"width": width, "height": 900})
+    row = page.page.locator("tr", has=page.page.get_by_role("button", name="Disable"))
+
+    box, buttons = row.bounding_box(), [one.bounding_box() for one in row.get_by_role("button").all()]
+
+    assert box is not None
+    assert len(buttons) == 3
+    assert all(one and one["y"] + one["height"] <= box["y"] + box["height"] for one in buttons)
+
+
 def test_a_field_keeps_its_help_beside_an_error(visit: Visit, operator: User) -> None:
     page = visit(operator).go(reverse("miner-new"))
     helped = page.page.locator("main .help").count()
