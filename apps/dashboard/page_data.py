@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from apps.checks.report.cache import report_now
 from apps.checks.selectors.data import CheckData
+from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
@@ -85,6 +86,14 @@ class PageData(CheckData):
     def report_of(self, *topics: Topic) -> Report:
         """Return the checks of these topics."""
         return self.report.of(*topics)
+
+    @cached_property
+    def addresses_away(self) -> set[str]:
+        """Addresses in use for which no signer is connected; read only where the check finds some."""
+        if not self.report.fails("signers_away"):
+            return set()
+        away = {wallet.address for wallet in self.wallets if not wallet.is_served(self.at)}
+        return senders_needed(self, away).addresses
 
     @cached_property
     def names(self) -> AddressNames:

@@ -64,7 +64,7 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
     """Lay out one wallet of `wallets_visible`."""
     own = data.viewer.is_operator or wallet.tenant_id == data.viewer.own_id
     tone, word = ("ok", "signer online") if wallet.is_served(data.at) else ("idle", "signer offline")
-    if tone == "idle" and data.report.fails("signers_away"):  # it lets keys that nothing needs be offline
+    if wallet.address in data.addresses_away:
         tone = "bad"
     return WalletRow(
         key=str(wallet.pk),
