@@ -13,13 +13,13 @@ from msgspec import structs
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.errors import FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
 from apps.messages.services.fees import fee_limit_compute
 from apps.messages.services.recovery.detect import recovery_require_over
-from apps.messages.services.replace import in_flight_require, nonce_open_require
+from apps.messages.services.replace import in_flight_require, nonce_open_require, version_require
 from apps.messages.services.replacement_fees import premium_floor_read
 from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
@@ -96,10 +96,7 @@ def _store(
     """Return the message up and make the transfer the holder of its nonce, both or neither."""
     row = Message.objects.select_for_update().get(pk=message.pk)
     in_flight_require(row)
-    if row.cid != message.cid:
-        raise BadMessage(
-            gettext("the message was replaced in the meantime: reload it and try again"), field="id"
-        )
+    version_require(row, cids=(message.cid,))
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
     transfer = _in_flight(f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}", row, signed, head=head, now=now)
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
@@ -165,9 +162,10 @@ def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = 
     """Fail a message.  If it was already signed it may still land; if no pool has it, its nonce is
     a gap, which the next selections close.
 
-    Raises WrongState if it is final.
+    Raises WrongState if it is final, BadMessage if it was signed or replaced since `message` was read.
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
+    version_require(row, cids=(message.cid,))
     before = {"state": row.state}
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
     if row.nonce is not None:

@@ -25,6 +25,7 @@ from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from apps.chain.models import Head
@@ -89,6 +90,14 @@ def in_flight_require(message: Message) -> None:
         raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
 
 
+def version_require(message: Message, *, cids: Collection[str]) -> None:
+    """Refuse a message of which the caller knows another version.  Raises BadMessage."""
+    if message.cid not in cids:
+        raise BadMessage(
+            gettext("the message was signed or replaced in the meantime: check it and try again"), field="id"
+        )
+
+
 @transaction.atomic
 def _store_version(
     message: Message, signed: SignedMessage, *, now: datetime, by: Principal | None
@@ -96,10 +105,7 @@ def _store_version(
     """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
     row = Message.objects.select_for_update().get(pk=message.pk)
     in_flight_require(row)
-    if row.cid != message.cid:
-        raise BadMessage(
-            gettext("the message was replaced in the meantime: reload it and try again"), field="id"
-        )
+    version_require(row, cids=(message.cid,))
     SignedVersion.objects.get_or_create(
         cid=row.cid,
         defaults={

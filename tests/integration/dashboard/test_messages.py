@@ -14,8 +14,9 @@ from apps.messages.states import MessageState, Wait
 from apps.users.services.grants import signer_grant
 from tests import factories
 from tests.demo_data import busy_pool
-from tests.page_client import HTMX, signed_in, text_of
-from tests.people import operator_person
+from tests.messaging import pool_world
+from tests.page_client import HTMX, hidden_fields, signed_in, text_of
+from tests.people import operator_person, person
 
 pytestmark = pytest.mark.django_db
 
@@ -139,6 +140,25 @@ def test_giving_up_asks_first(ann):
 
     assert answer.headers["Location"] == reverse("message", args=[pool.stuck.id])
     assert Message.objects.get(pk=pool.stuck.pk).state == MessageState.FAILED
+
+
+def test_what_was_signed_after_the_question_is_not_given_up_unasked(monkeypatch):
+    with pool_world(monkeypatch) as pool:
+        person()
+        pool.push("one", pool.address())
+        client, address = signed_in(), reverse("message-mark-bad", args=["one"])
+        asked = client.get(address)
+        assert "It has no nonce yet" in text_of(asked)
+        pool.choose()
+
+        again = client.post(address, hidden_fields(asked))
+
+        assert again.status_code == 422
+        assert "It is signed and was sent to the nodes" in text_of(again)
+        assert "signed or replaced in the meantime" in text_of(again)
+        assert pool.row("one").state == MessageState.FILLED
+        assert client.post(address, hidden_fields(again)).status_code == 302
+        assert pool.row("one").state == MessageState.FAILED
 
 
 def test_a_landed_message_cannot_be_given_up(ann):

@@ -19,8 +19,10 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404, message_page
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
 from apps.messages.services.cancel import message_cancel, message_mark_bad
 from apps.messages.services.publish import message_republish, messages_publish
+from apps.messages.services.replace import version_require
 from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 
@@ -107,14 +109,21 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     )
 
 
+class VersionForm(PageForm):
+    """The version of a message of which something was asked: its CID, empty before it is signed."""
+
+    cid = Text()
+
+
 @sign_in_required
 def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Mark a message failed, after a confirmation."""
+    """Mark a message failed, after a confirmation of what that means to the version that it showed."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
-    form = PageForm.of(request)
+    form = VersionForm.of(request)
     if form.is_valid():
         with form.refusals():
+            version_require(row, cids=(form.cleaned_data["cid"],))
             message_mark_bad(message=row, now=now(), by=viewer)
             return redirect("message", key)
     return asking_page(
@@ -143,6 +152,7 @@ def asking_page(
         data=data,
         message=message_detail(row, data),
         is_signed=row.nonce is not None,
+        cid=row.cid,
         error=form.why,
     )
 
