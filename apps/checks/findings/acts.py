@@ -123,7 +123,9 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
     if action not in MESSAGE_ACTS:
         return ()
     page, label, opens_page = MESSAGE_ACTS[action]
-    return (Act(Link(page, (key,)), label, message_name(message, data), opens_page=opens_page),)
+    # Its fees are raised once, however often that is clicked.
+    query = urlencode({"cid": message.cid}) if action == "replace" and key == message.pk else ""
+    return (Act(Link(page, (key,), query), label, message_name(message, data), opens_page=opens_page),)
 
 
 def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:

@@ -12,14 +12,14 @@ from apps.core.errors import BadValue, DomainError
 from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import message_replace
+from apps.messages.services.replace import message_replace, version_require
 from apps.messages.services.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read
 from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import AttoFil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from apps.chain.models import Head
@@ -43,6 +43,9 @@ BULK_MAX: Final = 500
 PRICED: Final = ("replace", "cancel")
 """What makes a new signed message; the rest costs nothing."""
 
+OF_A_VERSION: Final = (*PRICED, "mark-bad")
+"""What is decided of one version of a message: its fees, or that it is not signed."""
+
 
 @dataclass(slots=True)
 class BulkResult:
@@ -61,8 +64,12 @@ def messages_bulk(
     head: Head,
     now: datetime,
     by: Principal | None = None,
+    cids: Collection[str] | None = None,
 ) -> BulkResult:
     """Do one thing to each message, in the order given; one refusal does not stop the others.
+
+    `cids` are those that the caller was shown, empty of what was not signed: what was signed or replaced
+    since is refused.  None: whatever version is there.
 
     Raises BadValue for an unknown action; what was done before a node went away stays done.
     """
@@ -73,6 +80,8 @@ def messages_bulk(
     """Keys of what is to be published, with the message for which."""
     for row in rows:
         try:
+            if cids is not None and action in OF_A_VERSION:
+                version_require(row, cids=cids)
             if new := _one(action, row, client=client, head=head, now=now, by=by):
                 fresh[new] = row
         except DomainError as error:

@@ -29,7 +29,7 @@ from apps.users.models import AuditEntry
 from tests import factories
 from tests.demo_data import busy_pool
 from tests.messaging import pool_world
-from tests.page_client import hidden_fields, signed_in, text_of
+from tests.page_client import HTMX, hidden_fields, signed_in, text_of
 from tests.people import operator_person, person
 
 if TYPE_CHECKING:
@@ -237,6 +237,19 @@ class TestReplace:
         assert f'id="{field}-error"' in text_of(answer)
         assert pool.keyring.asked == asked
 
+    @pytest.mark.parametrize("headers", [HTMX, {}])
+    def test_a_button_that_is_pressed_twice_raises_fees_once(self, pool, headers):
+        flying(pool, "one")
+        client = signed_in("ann")
+        page = text_of(client.get(reverse("message", args=["one"])))
+        [where] = re.findall(r'hx-post="([^"]*/replace/[^"]*)"', page)
+
+        first, again = (client.post(where, headers=headers) for _ in range(2))
+
+        assert (first.status_code, again.status_code) == (200 if headers else 302, 422)
+        assert "signed or replaced in the meantime" in text_of(again)
+        assert SignedVersion.objects.count() == 1
+
     def test_limits_typed_before_it_was_signed_replace_nothing(self, pool):
         pool.push("one", pool.address(), gas=CHEAP)
         client, where = signed_in("ann"), reverse("message-replace", args=["one"])
@@ -279,7 +292,7 @@ class TestQueue:
     def test_what_was_done_is_not_priced_and_no_message_without_a_key_is_read(self, pool):
         flying(pool, "one")
         where, client = reverse("messages-bulk", args=["mark-bad"]), signed_in("ann")
-        picked = {"id": pool.row("one").pk, "confirmed": "1"}
+        picked = {"id": pool.row("one").pk, "cid": pool.row("one").cid, "confirmed": "1"}
 
         with CaptureQueriesContext(connection) as queries:
             page = text_of(client.post(where, picked))
@@ -297,7 +310,8 @@ class TestQueue:
 
         asked = text_of(signed_in("ann").post(where, picked))
         assert pool.row("one").state == MessageState.FILLED
-        page = text_of(signed_in("ann").post(where, {**picked, "confirmed": "1"}))
+        cids = [pool.row(name).cid for name in ("one", "two")]
+        page = text_of(signed_in("ann").post(where, {**picked, "cid": cids, "confirmed": "1"}))
 
         price = "This costs nothing." if action == "republish" else "At the current base fee, gas costs"
         assert price in asked
@@ -308,6 +322,42 @@ class TestQueue:
         assert SignedVersion.objects.count() == expected[1]
         assert pool.row("three").state == MessageState.FILLED
         assert not SignedVersion.objects.filter(message__push_id="three").exists()
+
+    @pytest.mark.parametrize("action", ["replace", "cancel", "mark-bad"])
+    def test_what_was_replaced_after_the_review_is_left_alone(self, pool, action):
+        flying(pool, "one", "two")
+        client, where = signed_in("ann"), reverse("messages-bulk", args=[action])
+        review = hidden_fields(client.post(where, {"id": [pool.row(name).pk for name in ("one", "two")]}))
+        raised = {"id": pool.row("one").pk, "cid": pool.row("one").cid, "confirmed": "1"}
+        client.post(reverse("messages-bulk", args=["replace"]), raised)
+        kept = pool.row("one")
+
+        page = text_of(client.post(where, review))
+
+        assert "1 message done, 1 refused" in page
+        assert "signed or replaced in the meantime" in page
+        one = pool.row("one")
+        assert (one.state, one.cid, one.gas_fee_cap) == ("FILLED", kept.cid, kept.gas_fee_cap)
+
+    def test_one_review_sent_twice_raises_fees_once(self, pool):
+        flying(pool, "one")
+        client, where = signed_in("ann"), reverse("messages-bulk", args=["replace"])
+        review = hidden_fields(client.post(where, {"id": pool.row("one").pk}))
+
+        first, again = (text_of(client.post(where, review)) for _ in range(2))
+
+        assert "1 message done" in first
+        assert "0 messages done, 1 refused" in again
+        assert SignedVersion.objects.count() == 1
+
+    def test_what_was_signed_after_the_review_is_not_marked_as_failed(self, pool):
+        pool.push("one", pool.address(), gas=CHEAP)
+        client, where = signed_in("ann"), reverse("messages-bulk", args=["mark-bad"])
+        review = hidden_fields(client.post(where, {"id": pool.row("one").pk}))
+        pool.choose()
+
+        assert "0 messages done, 1 refused" in text_of(client.post(where, review))
+        assert pool.row("one").state == MessageState.FILLED
 
     @pytest.mark.parametrize("action", ["replace", "republish", "mark-bad"])
     def test_filter_too_long_for_one_review_is_done_in_parts_and_nothing_twice(

@@ -67,7 +67,8 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     """Show what an action on the selected messages does and costs; apply it once that is confirmed.
 
     A link selects by its query.  Only a POST applies anything, and only to the messages that the review
-    named: others may have begun to fit the filter since.
+    named, in the versions that it priced: others may have begun to fit the filter since, and fees may have
+    been raised.
     """
     if action not in BULK_STATES:
         raise Http404
@@ -80,7 +81,13 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         rows = queue_of(viewer, action, selection)
         if "confirmed" in request.POST and selection.ids:
             done = messages_bulk(
-                action, rows=rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
+                action,
+                rows=rows[:BULK_MAX],
+                client=chain_client(),
+                head=head_needed(),
+                now=now(),
+                by=viewer,
+                cids=set(request.POST.getlist("cid")),
             )
             rows = rows.none()  # some of them stay what the action is for
     except DomainError as refusal:
@@ -106,6 +113,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
             ("q", selection.q),
             ("rest", rest),
             *(("id", row.pk) for row in first),
+            *(("cid", cid) for cid in sorted({row.cid for row in first})),
         ],
         rest=rest if done else "",
         done=done_text(done) if done else "",

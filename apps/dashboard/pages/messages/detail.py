@@ -119,7 +119,9 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
     if message.state == MessageState.FILLED:
         here = [message.id]
         return (
-            Action("replace", _("Raise its fees"), reverse("message-replace", args=here)),
+            Action(
+                "replace", _("Raise its fees"), f"{reverse('message-replace', args=here)}?cid={message.cid}"
+            ),
             Action("fees", _("Choose fees…"), reverse("message-replace", args=here), opens_page=True),
             Action("republish", _("Publish again"), reverse("message-republish", args=here)),
             Action(

@@ -23,7 +23,12 @@ from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_behind_count
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import fee_limits_set, message_replace, replacement_preview
+from apps.messages.services.replace import (
+    fee_limits_set,
+    message_replace,
+    replacement_preview,
+    version_require,
+)
 from apps.messages.services.replacement_fees import NewFees, premium_floor_read
 from apps.messages.states import MessageState
 
@@ -167,9 +172,14 @@ def fees_page(
 
 
 def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
-    """Raise the fees as far as the present base fee asks, and show the message's page or its head."""
+    """Raise the fees as far as the present base fee asks, and show the message's page or its head.
+
+    The button names the version that it raises: a click that was answered too late to be seen, and is made
+    again, raises nothing twice.
+    """
     error = ""
     try:
+        version_require(row, cids=(request.GET.get("cid") or row.cid,))
         message_replace(
             message=row, fees=NewFees(), client=chain_client(), head=head_needed(), now=now(), by=viewer
         )
