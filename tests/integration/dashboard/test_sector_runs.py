@@ -12,7 +12,7 @@ from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED
 from tests import factories, people
-from tests.page_client import signed_in, text_of
+from tests.page_client import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +64,22 @@ def test_a_rebuild_is_asked_about_begun_retried_and_aborted(sector):
     assert PipelineRun.objects.get().state == "REBUILD_ABORTED"
     actions = set(AuditEntry.objects.values_list("action", flat=True))
     assert {"sector.rebuild", "sector.rebuild-retry", "sector.rebuild-abort"} <= actions
+
+
+def test_a_retry_answers_the_page_with_its_head(sector):
+    client = signed_in()
+    client.post(reverse("sector-rebuild", args=[sector.uuid]), {"sure": "yes"})
+    job = Job.objects.get(pk=PipelineRun.objects.get().job_id)
+    run_fail(job, error="the disk is full", attempts=5, now=now())
+    retry = reverse("sector-run-retry", args=[sector.uuid, "rebuild"])
+
+    answers = [client.post(retry, headers={**HTMX, "HX-Target": "f-sector-head"}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 422]
+    for answer in answers:
+        assert text_of(answer).strip().startswith('<div class="page-head" id="f-sector-head"')
+        assert "<main" not in text_of(answer)
+    assert 'role="alert"' in text_of(answers[1])
 
 
 def test_what_cannot_be_is_said_on_the_page(sector):

@@ -39,7 +39,7 @@ from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.life import money
 from tests.integration.sealing.restored import RESTORED_TABLES
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
-from tests.page_client import hidden_fields, signed_in, text_of
+from tests.page_client import HTMX, hidden_fields, signed_in, text_of
 from tests.people import person, principal
 from tests.unit.apps.messages.recovery import Dump
 
@@ -311,7 +311,10 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     assert text_of(browser.get(done.headers["Location"])).count("termination") >= 2
     first = SectorChange.objects.earliest("pk")
     assert "Cancel termination" in text_of(browser.get(reverse("sector", args=[first.sector.uuid])))
-    browser.post(reverse("sector-change-cancel", args=[first.uuid]))
+    cancel, target = reverse("sector-change-cancel", args=[first.uuid]), {"HX-Target": "f-sector-head"}
+    heads = [browser.post(cancel, headers={**HTMX, **target}) for _ in range(2)]
+    assert [answer.status_code for answer in heads] == [200, 422]
+    assert all('id="f-sector-head"' in text_of(answer) for answer in heads)
     assert AuditEntry.objects.latest("pk").action == "sector.change-cancel"
 
     extend = reverse("sectors-change", args=["extend"])

@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-def _acted(
-    request: HttpRequest, viewer: Principal, key: uuid.UUID, action: Callable[[Sector], Any]
+def sector_acted(
+    request: HttpRequest,
+    viewer: Principal,
+    key: uuid.UUID,
+    action: Callable[[Sector], Any],
+    *,
+    level: str = "write",
 ) -> HttpResponse:
     """Do `action` to a sector; return the fragment that shows it, or the refusal there."""
     row = sector_get(viewer, str(key))
-    if not viewer.may("write"):
+    if not viewer.may(level):
         raise Http404
     error = ""
     try:
@@ -56,7 +61,7 @@ def _acted(
 @sign_in_required
 def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Try the failed stage again."""
-    return _acted(
+    return sector_acted(
         request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), by=viewer)
     )
 
@@ -65,7 +70,7 @@ def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
 @sign_in_required
 def pause(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Pause a sector until somebody retries it."""
-    return _acted(
+    return sector_acted(
         request, viewer, key, lambda row: sector_stop(row, actor=viewer.actor, now=now(), by=viewer)
     )
 
@@ -74,7 +79,7 @@ def pause(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
 @sign_in_required
 def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) -> HttpResponse:
     """Set a paused sector back to an earlier state."""
-    return _acted(
+    return sector_acted(
         request,
         viewer,
         key,

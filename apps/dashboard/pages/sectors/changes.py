@@ -20,6 +20,7 @@ from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required
+from apps.dashboard.pages.sectors.actions import sector_acted
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked, request_of
 from apps.dashboard.pages.sectors.change_plan import ROWS_SHOWN, plan_facts, rows_of
 from apps.dashboard.reauthentication import reauthenticate_first
@@ -170,15 +171,13 @@ def cancel(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
     if not viewer.may("sign"):
         raise Http404
     row = change_get(viewer, str(key))
-    wrong = ""
-    try:
-        change_cancel(row, by=viewer, now=now())
-    except DomainError as refusal:
-        wrong = refusal.reason
-    here = reverse("sector", args=[row.sector.uuid])
-    if not getattr(request, "htmx", False):
-        return redirect(here)
-    return HttpResponse(wrong, status=422) if wrong else HttpResponse(headers={"HX-Redirect": here})
+    return sector_acted(
+        request,
+        viewer,
+        row.sector.uuid,
+        lambda _sector: change_cancel(row, by=viewer, now=now()),
+        level="sign",
+    )
 
 
 urlpatterns: Final = [

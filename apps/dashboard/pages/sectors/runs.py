@@ -17,6 +17,7 @@ from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import RUNS
+from apps.dashboard.pages.sectors.actions import sector_acted
 from apps.dashboard.pages.sectors.detail import sector_page
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get
@@ -132,14 +133,13 @@ def rebuild(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
 @sign_in_required
 def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) -> HttpResponse:
     """Try the failed stage of a run again."""
-    row = sector_get(viewer, str(key))
-    if not viewer.may("sign"):
-        raise Http404
-    try:
-        run_retry(run_open(row, kind=kind), by=viewer, now=now())
-    except DomainError as refusal:
-        return sector_page(request, viewer, key, error=refusal.reason)
-    return redirect("sector", key)
+    return sector_acted(
+        request,
+        viewer,
+        key,
+        lambda row: run_retry(run_open(row, kind=kind), by=viewer, now=now()),
+        level="sign",
+    )
 
 
 @sign_in_required
