@@ -56,6 +56,16 @@ def hidden_fields(answer: Any, *, form: str = "") -> dict[str, list[str]]:
     return found
 
 
+def refusal_kept(answer: Any, *, own: str, client: Client) -> None:
+    """Assert that a refusal stands above what its page fetches anew, at its own address."""
+    above, _, below = text_of(answer).partition(f'id="f-page" hx-get="{own}"')
+    assert 'role="alert"' in above
+    assert f'name="next" value="{own}"' in above, "the theme leads back there"
+    assert below
+    assert 'role="alert"' not in below
+    assert 'id="f-page"' in text_of(client.get(own, headers=HTMX))
+
+
 def form_pages(browser: Client) -> Iterator[str]:
     """Yield the names of pages that take a form, one for each address."""
     values = {"uuid": NOBODY, "int": "1", "str": "nothing", "path": "nothing"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.shortcuts import render
 
 from apps.dashboard.bell import bell_of
-from apps.dashboard.notices import notice_pop
+from apps.dashboard.notices import Notice, notice_pop
 from apps.dashboard.registry import NavItem, navigation
 from apps.dashboard.sessions import person_of
 from poolsite.wire.hosts import VERSION
@@ -28,6 +28,10 @@ def nav_of(data: PageData) -> list[list[NavItem]]:
     return [group for group in groups if group]
 
 
+def _notice_left(request: HttpRequest) -> Notice | None:
+    return None if getattr(request, "htmx", False) else notice_pop(request)
+
+
 def page_render(
     request: HttpRequest,
     template: str,
@@ -37,9 +41,14 @@ def page_render(
     data: PageData,
     page_key: str = "",
     status: int = 200,
+    act_error: str = "",
     **context: Any,
 ) -> HttpResponse:
-    """Render a page inside the layout.  `page_key` names it to the live socket; "" follows the bar only."""
+    """Render a page inside the layout.  `page_key` names it to the live socket; "" follows the bar only.
+
+    `act_error` is what was refused of an act on a page that follows changes: it stands above what is fetched
+    anew.  In `context`, `page_href` is the page's own address where an act at another one answers with it.
+    """
     theme = request.COOKIES.get(THEME_COOKIE, "")
     theme = theme if theme in {value for value, _ in THEMES} else ""
     layout = {
@@ -55,12 +64,13 @@ def page_render(
         "version": VERSION.partition("/")[2],
         "theme": theme,
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
-        "notice": None if getattr(request, "htmx", False) else notice_pop(request),
+        "notice": Notice("bad", act_error) if act_error else _notice_left(request),
         "now_ms": int(data.at.timestamp() * 1000),
     }
     if clash := layout.keys() & context.keys():
         raise ValueError(f"the layout has its own {', '.join(sorted(clash))}")
-    response = render(request, template, layout | context, status=status)
+    shown = {"page_href": request.get_full_path()} | layout | context
+    response = render(request, template, shown, status=422 if act_error else status)
     response["Vary"] = "Cookie, HX-Request"
     response["Cache-Control"] = "no-store"
     return response

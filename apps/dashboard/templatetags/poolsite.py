@@ -173,11 +173,11 @@ def passkey_form(context: Context, label: str, action: str, options: str, **more
     return {"label": label, "action": action, "options": options, "kind": "get"} | sent | more
 
 
-TOPBAR: Final = ("chain_status", "bell", "person", "themes")
+TOPBAR: Final = ("chain_status", "bell", "person", "themes", "page_href")
 """What the bar at the top of each page needs of the layout."""
 
 
 @register.inclusion_tag("_topbar.html", takes_context=True)
 def topbar(context: Context) -> Shown:
     """Return what the bar at the top shows, and where to come back to when the theme is changed."""
-    return {name: context[name] for name in TOPBAR} | {"here": context["request"].get_full_path()}
+    return {name: context[name] for name in TOPBAR}

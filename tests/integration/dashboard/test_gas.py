@@ -130,6 +130,8 @@ def test_a_bad_setting_is_refused_at_its_field(field, text):
 
     assert answer.status_code == 422
     assert f'id="{field}-error"' in text_of(answer)
+    own = reverse("sender", args=[scene.wallet.address])
+    assert f'id="f-page" hx-get="{own}"' in text_of(answer), "the page is fetched anew at its own address"
 
 
 def rows_of(answer: Any) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ from apps.users.principals import SYSTEM
 from poolsite.wire.commands import Operation
 from poolsite.wire.hardware import SealingFolder
 from tests import factories
-from tests.page_client import HTMX, signed_in, text_of
+from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 from tests.people import operator_person
 
 if TYPE_CHECKING:
@@ -220,6 +220,7 @@ def test_a_setting_is_changed_on_the_page_and_shown_as_pending(ann):
     refused = browser.post(reverse("host-setting", args=[worker.uuid]), {"key": "slots.PC1", "value": "x"})
     assert refused.status_code == 422
     assert "must be a whole number" in text_of(refused)
+    refusal_kept(refused, own=reverse("host", args=[worker.uuid]), client=browser)
 
 
 def test_retire_asks_first_and_says_what_would_be_missed(ann):

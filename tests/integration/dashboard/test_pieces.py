@@ -7,7 +7,7 @@ import pytest
 from apps.dashboard.pages.pieces.rows import list_context
 from apps.users.principals import SYSTEM
 from tests import factories
-from tests.page_client import signed_in, text_of
+from tests.page_client import refusal_kept, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -51,3 +51,4 @@ def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
     assert (row.say, row.purpose and row.purpose.purpose) == ("for a snap-up", "any")
     refused = signed_in().post(f"/pieces/{active.uuid}/purpose/", {"purpose": "snap-up"})
     assert "is in sector 1" in text_of(refused)
+    refusal_kept(refused, own="/pieces/", client=signed_in())

@@ -12,7 +12,7 @@ from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED
 from tests import factories, people
-from tests.page_client import HTMX, signed_in, text_of
+from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +80,19 @@ def test_a_retry_answers_the_page_with_its_head(sector):
         assert text_of(answer).strip().startswith('<div class="page-head" id="f-sector-head"')
         assert "<main" not in text_of(answer)
     assert 'role="alert"' in text_of(answers[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"), [("sector-run-retry", ["rebuild"]), ("sector-rebuild", []), ("sector-retry", [])]
+)
+def test_a_refused_act_leaves_a_page_that_follows_changes(sector, name, rest):
+    client = signed_in()
+    client.post(reverse("sector-rebuild", args=[sector.uuid]), {"sure": "yes"})
+
+    answer = client.post(reverse(name, args=[sector.uuid, *rest]), {"sure": "yes"})
+
+    assert answer.status_code == 422
+    refusal_kept(answer, own=reverse("sector", args=[sector.uuid]), client=client)
 
 
 def test_what_cannot_be_is_said_on_the_page(sector):

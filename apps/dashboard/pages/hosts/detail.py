@@ -233,10 +233,10 @@ def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str 
         section="hosts",
         page_key=f"host:{key}",
         data=data,
-        status=422 if error else 200,
+        act_error=error,
+        page_href=reverse("host", args=[key]),
         host=detail,
         keys=[(name, setting_label(name)) for name in known_keys(worker)],
-        error=error,
     )
 
 

@@ -187,9 +187,9 @@ def message_page(request: HttpRequest, viewer: Principal, row: Message, *, error
         section="messages",
         page_key=f"message:{row.id}",
         data=data,
-        status=422 if error else 200,
+        act_error=error,
+        page_href=reverse("message", args=[row.id]),
         message=detail,
-        error=error,
     )
 
 

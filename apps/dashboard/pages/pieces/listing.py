@@ -110,7 +110,8 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         section="pieces",
         page_key="pieces",
         data=data,
-        status=422 if error else 200,
+        act_error=error,
+        page_href=reverse("pieces") if error else request.get_full_path(),
         pieces=list_context(shown, viewer),
         pager=pager,
         verdict=list_verdict_of(data),
@@ -121,7 +122,6 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         miners=picker(viewer, "miner"),
         purposes=[(str(one), one.label) for one in PiecePurpose],
         can_upload=viewer.may("write"),
-        error=error,
     )
 
 

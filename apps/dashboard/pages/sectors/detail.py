@@ -200,9 +200,9 @@ def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, erro
         section="sectors",
         page_key=f"sector:{key}",
         data=data,
-        status=422 if error else 200,
+        act_error=error,
+        page_href=reverse("sector", args=[key]),
         sector=detail,
-        error=error,
     )
 
 

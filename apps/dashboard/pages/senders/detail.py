@@ -130,6 +130,7 @@ def sender_page(
         title=detail.row.name,
         section="senders",
         page_key=f"sender:{row.address}",
+        page_href=reverse("sender", args=[row.address]),
         data=data,
         **head_context(detail),
         facts=detail.facts,
