@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WORKER_FUND: Final = 10**17
 """0.1 FIL: creates the worker's address on chain and pays its first messages."""
+DEPOSIT_PERCENT: Final = 101
+"""What a message brings, of the deposit that the chain wants at the newest head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,14 @@ class CreationPlan:
 
 
 def creation_deposit_read(client: ChainClient) -> int:
-    """Return what the chain wants for a new miner, attoFIL; it vests back.  Raises NodeRefused."""
-    return int(amount_parse(client.call("StateMinerCreationDeposit", [])))
+    """Return the deposit that a new miner's message brings, attoFIL; it vests back.  Raises NodeRefused.
+
+    A little more than the chain wants now: the miner's constructor computes it again from power and reward of
+    the epoch in which the message lands, and refuses one attoFIL less.  The rest is the miner's, unlocked.
+    Source: builtin-actors, actors/miner/src/lib.rs, `constructor`; lotus brings 1 % more, too.
+    """
+    wanted = int(amount_parse(client.call("StateMinerCreationDeposit", [])))
+    return -(-wanted * DEPOSIT_PERCENT // 100)
 
 
 def may_create(principal: Principal, *, tenant: Tenant) -> bool:

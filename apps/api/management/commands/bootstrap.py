@@ -18,6 +18,7 @@ from apps.core.errors import DomainError, NotReachable
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.miners import miners_visible
 from apps.miners.services.create import create_miner_push
+from apps.miners.services.creation_plan import creation_deposit_read
 from apps.miners.states import MinerState
 from apps.users.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
@@ -26,7 +27,6 @@ from apps.users.services.bootstrap import POOL, pool_prepare
 from apps.users.services.operator_file import DamagedFile
 from apps.wallets.selectors import wallets_visible
 from apps.wallets.services.label import wallet_label_set
-from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write
 
@@ -131,7 +131,7 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
     made = known.filter(state=MinerState.ACTIVE).first()
     if made is not None:  # its tenant is not compared: the miner may have been transferred since
         return made
-    deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
+    deposit = creation_deposit_read(client)
     is_again = known.exists()
     miner = create_miner_push(
         tenant=tenant_by_name(POOL),
