@@ -69,6 +69,16 @@ class Claim:
     piece_cid: str = ""
     client: int = 0
 
+    def is_held(self, expiration: int) -> bool:
+        """Return whether the sector, which ends at `expiration`, still has these data.
+
+        The registry keeps a claim that an extension dropped until somebody removes it once it has ended; one
+        that a sector has reaches to the sector's end at least.
+        Source: builtin-actors, actors/miner/src/lib.rs `extend_simple_qap_sector`, actors/verifreg/src/lib.rs
+        `remove_expired_claims`.
+        """
+        return self.last >= expiration
+
 
 def live_sectors_read(
     client: ChainClient, address: str, numbers: Sequence[int], *, size: int, key: str

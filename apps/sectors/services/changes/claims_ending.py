@@ -57,8 +57,9 @@ def _read(miner: Miner, *, work: SealingContext) -> None:
     live = Sector.objects.filter(
         miner=miner, state=SectorState.PROVING, number__in={one.sector for one in soon}
     )
-    numbers = set(live.values_list("number", flat=True))
-    ending = sorted((one for one in soon if one.sector in numbers), key=lambda one: (one.last, one.id))
+    ends = dict(live.values_list("number", "expiration"))
+    held = (one for one in soon if one.sector in ends and one.is_held(ends[one.sector] or 0))
+    ending = sorted(held, key=lambda one: (one.last, one.id))
     due_at = work.now + max(EVERY, SHARE * timedelta(seconds=time.monotonic() - started))
     ClaimsEnding.objects.update_or_create(miner=miner, defaults={**_fields(ending), "due_at": due_at})
 

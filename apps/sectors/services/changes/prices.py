@@ -123,7 +123,8 @@ def _extensions(
         if onchain is None:
             found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN))
             continue
-        mine = claims.get(one.number, ()) if onchain.verified_weight else ()
+        known = claims.get(one.number, ()) if onchain.verified_weight else ()
+        mine = [claim for claim in known if claim.is_held(onchain.expiration)]
         expiration = request.expiration
         if expiration is None:
             expiration = longest(onchain, claims=mine, now=head.height, network=network)
