@@ -32,9 +32,9 @@ from poolsite.filecoin.codec import from_cbor
 if TYPE_CHECKING:
     from apps.miners.models import Miner
 
+WORKER_METHODS: Final = (Method.CHANGE_WORKER_ADDRESS, Method.CHANGE_WORKER_ADDRESS_EXPORTED)
 METHODS: Final = (
-    Method.CHANGE_WORKER_ADDRESS,
-    Method.CHANGE_WORKER_ADDRESS_EXPORTED,
+    *WORKER_METHODS,
     Method.CONFIRM_CHANGE_WORKER_ADDRESS,
     Method.CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED,
     Method.CHANGE_OWNER_ADDRESS,

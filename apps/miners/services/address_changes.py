@@ -16,7 +16,8 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
-from apps.messages.services.push_items import PushItem
+from apps.messages.services.push_items import PushItem, SendSpec
+from apps.miners.address_messages import WORKER_METHODS, address_messages
 from apps.miners.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.address_change_messages import (
@@ -80,6 +81,7 @@ def change_plan(
     if not may_change(principal, miner=miner):
         raise NotAllowed(NOT_ALLOWED)
     now = addresses_read(miner, client=client)
+    expire_epoch = _last_epoch(miner, request=request, now=now, head=head)
     sender, method, params, summary = change_message_build(
         request, now=now, client=client, height=head.height
     )
@@ -90,9 +92,35 @@ def change_plan(
         method=method,
         params=params,
         kind="address_change",
+        spec=SendSpec(expire_epoch=expire_epoch),
     )
     run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
     return ChangePlan(item, run, summary, _present_text(request.change, now))
+
+
+def _last_epoch(miner: Miner, *, request: AddressRequest, now: MinerAddresses, head: Head) -> int:
+    """Return the last epoch for a change's message, 0 for none.  Raises Conflict naming the field.
+
+    ChangeWorkerAddress names the worker and all control addresses at once: one that is built before another
+    has landed, or that lands once a new worker's key is in force, would bring back what was.
+    """
+    if request.change not in (AddressChange.CONTROL, AddressChange.WORKER):
+        return 0
+    if found := next((one for one in address_messages(miner) if one.message.method in WORKER_METHODS), None):
+        raise Conflict(
+            gettext("wait until the change that is on its way has landed: {says}").format(says=found.says),
+            field="change",
+        )
+    if not now.new_worker:
+        return 0
+    if head.height >= now.worker_epoch - 1:
+        raise Conflict(
+            gettext("a change to {new_worker} is pending: confirm it first").format(
+                new_worker=now.new_worker
+            ),
+            field="change",
+        )
+    return now.worker_epoch - 1
 
 
 def _present_text(change: str, now: MinerAddresses) -> str:
@@ -139,6 +167,7 @@ def change_push(
         method=item.method,
         params=item.params,
         kind=item.kind,
+        spec=item.spec,
     )
     audit_record(
         principal=principal,

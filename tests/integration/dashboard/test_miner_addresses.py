@@ -93,6 +93,25 @@ def test_worker_keeps_the_control_addresses_and_is_confirmed_when_due(
     assert Message.objects.filter(method=Method.CONFIRM_CHANGE_WORKER_ADDRESS, from_addr=OWNER).exists()
 
 
+def test_a_change_that_is_on_its_way_is_not_taken_back_by_the_next(
+    info: dict[str, Any], node: MinerNode
+) -> None:
+    assert rest({"change": "control", "addresses": [NEW]}).status_code == 201
+    for change in ("worker", "control"):
+        refused = rest({"change": change, "addresses": [NEW]})
+        assert (refused.status_code, refused.json()["field"]) == (409, "change")
+        assert "wait until the change that is on its way has landed" in refused.json()["message"]
+    Message.objects.update(state="LANDED", nonce=0)
+
+    info |= {"NewWorker": "f0103", "WorkerChangeEpoch": 1100}
+    assert rest({"change": "control", "addresses": [SECP]}).status_code == 201
+    last = Message.objects.get(state="UNFILLED").expire_epoch
+    assert last == 1099, "later it would propose the old worker anew"
+    Message.objects.filter(state="UNFILLED").delete()
+    head_at(node, 1099)
+    assert rest({"change": "control", "addresses": [SECP]}).status_code == 409
+
+
 def test_owner_is_proposed_by_the_old_one_and_confirmed_by_the_new(info: dict[str, Any]) -> None:
     assert rest({"change": "owner", "addresses": [NEW]}).status_code == 201
     assert pushed().from_addr == OWNER
