@@ -92,10 +92,14 @@ def cheap_window(history: Sequence[BaseFeeSpan]) -> CheapWindow | None:
     return CheapWindow(start, start + WINDOW_S, round(means[best]), round(_mean(history)))
 
 
-def base_fee_rank(history: Sequence[BaseFeeSpan], base_fee: int) -> float | None:
-    """Return the share of the day, 0 to 1 with a higher base fee than now; None without history."""
+def base_fee_shares(history: Sequence[BaseFeeSpan], base_fee: int) -> tuple[float, float] | None:
+    """Return the shares of the day, 0 to 1, with a higher and with a lower base fee; None without history."""
     total = sum(span.heads for span in history)
-    return sum(span.heads for span in history if span.mean > base_fee) / total if total else None
+    if not total:
+        return None
+    higher = sum(span.heads for span in history if span.mean > base_fee)
+    lower = sum(span.heads for span in history if span.mean < base_fee)
+    return higher / total, lower / total
 
 
 def _mean(spans: Sequence[BaseFeeSpan]) -> float:

@@ -19,7 +19,7 @@ from apps.dashboard.cards import Stat, Verdict
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.todo import verdict_by
-from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_rank, cheap_window
+from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_shares, cheap_window
 from apps.messages.selectors.queue_costs import queue_costs
 from apps.messages.selectors.spend import spend_since
 
@@ -69,7 +69,8 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
 
 CHEAP_SHARE: Final = 0.75
 """Cheaper than in three quarters of the day is called cheap."""
-DEAR_SHARE: Final = 0.1
+DEAR_SHARE: Final = 0.9
+"""Dearer than in nine tenths of the day is called expensive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class Forecast:
     history: list[BaseFeeSpan]
     window: CheapWindow | None
     base_fee: int
-    rank: float | None
+    shares: tuple[float, float] | None
+    """Of the day, with a higher and with a lower base fee than now."""
     costs: list[QueueCost]
 
     @property
@@ -103,7 +105,7 @@ def forecast_of(data: PageData) -> Forecast:
         history=history,
         window=cheap_window(history),
         base_fee=base_fee,
-        rank=base_fee_rank(history, base_fee),
+        shares=base_fee_shares(history, base_fee),
         costs=queue_costs(data.viewer, now=data.at),
     )
 
@@ -113,30 +115,30 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
     report = data.report_of(Topic.GAS)
     if not forecast.history:
         return verdict_by(report, Verdict("", _("No chain head yet.")))
-    rank = forecast.rank or 0.0
+    higher, lower = forecast.shares or (0.0, 0.0)
     is_level = max(one.high for one in forecast.history) == min(one.low for one in forecast.history)
     if is_level:
-        strong, rest = "Gas is stable:", "the base fee has not changed in the recorded hours."
-    elif rank >= CHEAP_SHARE:
+        strong = gettext("Gas is stable:")
+        rest = gettext("the base fee has not changed in the recorded hours.")
+    elif not lower:
+        strong, rest = gettext("Gas is cheap now:"), gettext("at no time of the last day was it lower.")
+    elif higher >= CHEAP_SHARE:
+        strong, rest = gettext("Gas is cheap now:"), _higher_text(higher)
+    elif lower >= DEAR_SHARE:
         strong, rest = (
-            "Gas is cheap now:",
-            gettext("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
-        )
-    elif rank <= DEAR_SHARE:
-        cheaper = formatting.percent(1 - rank, 1)
-        strong, rest = (
-            "Gas is expensive now:",
-            gettext("lower than now for {cheaper} of the last day.").format(cheaper=cheaper),
+            gettext("Gas is expensive now:"),
+            gettext("lower than now for {share} of the last day.").format(share=formatting.percent(lower, 1)),
         )
     else:
-        strong, rest = (
-            "Base fee is normal:",
-            gettext("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
-        )
+        strong, rest = gettext("Base fee is normal:"), _higher_text(higher)
     if forecast.window is not None and not is_level:
         start = forecast.window.next_start_s(data.at.timestamp())
         rest += gettext(" The cheapest hours start at {start}.").format(start=clock_text(start))
     return verdict_by(report, Verdict(strong, rest))
+
+
+def _higher_text(share: float) -> str:
+    return gettext("higher than now for {share} of the last day.").format(share=formatting.percent(share, 1))
 
 
 def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:

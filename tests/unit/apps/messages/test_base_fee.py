@@ -9,7 +9,7 @@ from apps.messages.selectors.base_fee import (
     BaseFeeSpan,
     CheapWindow,
     base_fee_history,
-    base_fee_rank,
+    base_fee_shares,
     cheap_window,
 )
 from tests import factories
@@ -51,12 +51,12 @@ def test_the_cheap_hours_come_again_each_day(at: int, starts: int) -> None:
     assert window.next_start_s(at) == starts
 
 
-def test_the_rank_says_how_much_of_the_day_was_dearer() -> None:
+def test_the_shares_say_how_much_of_the_day_was_dearer_and_cheaper() -> None:
     history = spans([1, 2, 3, 4])
 
-    assert base_fee_rank(history, 2) == 0.5
-    assert base_fee_rank(history, 9) == 0
-    assert base_fee_rank([], 2) is None
+    assert base_fee_shares(history, 2) == (0.5, 0.25)
+    assert base_fee_shares(history, 9) == (0, 1)
+    assert base_fee_shares([], 2) is None
 
 
 @pytest.mark.django_db
