@@ -98,7 +98,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
                 for one in lanes[row.address].nonces
             ],
             "balance": None if (held := balances[row.address]) is None else str(held),
-            "gas_7_days": str(spent.get(row.address, (0, 0))[0]),
+            "gas_7_days": str(spent.get(row.address, 0)),
             "quota": row.quota,
             **{name: _plain(getattr(row, name)) for name in FEE_FIELDS},
             "wait": row.wait,

@@ -72,10 +72,10 @@ def foreign_senders(data: CheckData) -> Iterator[Finding]:
 
 def runway_short(data: CheckData) -> Iterator[Finding]:
     """Addresses whose balance ends within days at what gas has cost lately."""
-    spent = data.spend
+    pace = data.spend_pace
     short = []
     for wallet in data.wallets:
-        cost, days = spent.get(wallet.address, (0, 1))
+        cost, days = pace.get(wallet.address, (0, 1))
         if wallet.balance is not None and cost > 0:
             left = int(wallet.balance) * days * 86_400 // cost
             if left < RUNWAY_DAYS * 86_400:

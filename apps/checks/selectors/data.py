@@ -27,7 +27,7 @@ from apps.messages.selectors.foreign import FOREIGN_SHOWN
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.selectors.senders import senders_visible
-from apps.messages.selectors.spend import spend_by_sender
+from apps.messages.selectors.spend import spend_pace
 from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors.miners import miners_visible, reward_estimate
@@ -281,9 +281,9 @@ class CheckData:
         return messages_failed(self.viewer, now=self.at, limit=FAILED_MAX + 1)
 
     @cached_property
-    def spend(self) -> dict[str, tuple[int, int]]:
-        """What each sender's gas cost in `LEARN_DAYS`, and on how many days it spent anything."""
-        return spend_by_sender(self.viewer, days=LEARN_DAYS, now=self.at)
+    def spend_pace(self) -> dict[str, tuple[int, int]]:
+        """What the gas of each wallet cost in `LEARN_DAYS`, and of how many days that is."""
+        return spend_pace([one.address for one in self.wallets], days=LEARN_DAYS, now=self.at)
 
     @cached_property
     def failed_connections(self) -> list[SignerConnection | ProverConnection]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Count, Sum
+from django.db.models import Min, Sum
 
 from apps.messages.models import GasSpend
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date, datetime
 
     from django.db.models import QuerySet
@@ -69,8 +70,21 @@ def spend_summed(viewer: Principal, *, by: str, days: int, now: datetime) -> lis
     ]
 
 
-def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
-    """Return what each sender's gas cost in the last days, and on how many days it spent anything."""
+def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str, int]:
+    """Return what each sender's gas cost in the last days, of the viewer's own messages."""
     rows = spend_since(viewer, days=days, now=now).values("from_addr")
-    found = rows.annotate(total=Sum("cost"), spent_days=Count("day", distinct=True))
-    return {row["from_addr"]: (int(row["total"]), row["spent_days"]) for row in found}
+    return {row["from_addr"]: int(row["total"]) for row in rows.annotate(total=Sum("cost"))}
+
+
+def spend_pace(addresses: Collection[str], *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
+    """Return what the gas of these addresses cost in the last days, and of how many days that is.
+
+    Whoever sent it: tenants that share an address share its balance.  The days are those from its first
+    spending in them to today.
+    """
+    today = today_of(now)
+    rows = GasSpend.objects.filter(
+        messages__gt=0, day__gt=today - timedelta(days=days), from_addr__in=addresses
+    )
+    found = rows.order_by().values("from_addr").annotate(total=Sum("cost"), first=Min("day"))
+    return {row["from_addr"]: (int(row["total"]), (today - row["first"]).days + 1) for row in found}

@@ -59,7 +59,7 @@ def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
             lanes[row.address].waiting,
             lanes[row.address].gaps,
             balances[row.address],
-            spent.get(row.address, (0, 0))[0],
+            spent.get(row.address, 0),
             row.quota,
             row.max_fee,
             row.gas_fee_cap,

@@ -14,6 +14,8 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
+from apps.messages.selectors.queue_costs import LEARN_DAYS
+from apps.messages.selectors.spend import spend_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.services.fees import shared_rules_load
 from apps.messages.states import SenderState, Wait
@@ -88,22 +90,22 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     return ""
 
 
-def runway(balance: int | None, spent: tuple[int, int] | None) -> tuple[str, str]:
+def runway(balance: int | None, pace: tuple[int, int] | None) -> tuple[str, str]:
     """How long the balance lasts at what the last days cost, and how bad that is."""
-    if balance is None or not spent or spent[0] <= 0:
+    if balance is None or not pace or pace[0] <= 0:
         return formatting.NOTHING, ""
-    days = balance * spent[1] // spent[0]
+    days = balance * pace[1] // pace[0]
     if days > RUNWAY_SHOWN_DAYS:
         return "over 10 years", ""
     return f"{formatting.whole(days)} d", "bad" if days < 1 else "warn" if days < RUNWAY_SHORT_DAYS else ""
 
 
 def sender_row(
-    sender: Sender, *, lane: Lane, data: PageData, spent: tuple[int, int] | None, quota: int, stuck: int
+    sender: Sender, *, lane: Lane, data: PageData, spent: int, quota: int, stuck: int
 ) -> SenderRow:
     """Lay out one sender of `senders_visible`."""
     balance = balance_of(sender, data)
-    lasts, lasts_tone = runway(balance, spent)
+    lasts, lasts_tone = runway(balance, data.spend_pace.get(sender.address))
     return SenderRow(
         row=sender,
         label=sender_label(sender, lane, stuck=stuck, at=data.at),
@@ -116,7 +118,7 @@ def sender_row(
         balance=balance,
         runway=lasts,
         runway_tone=lasts_tone,
-        spent=spent[0] if spent else 0,
+        spent=spent,
     )
 
 
@@ -168,12 +170,13 @@ class SenderList:
         base_fee = 0 if data.head is None else int(data.head.base_fee)
         lanes = lanes_of(senders, viewer=data.viewer, open_counts=self.open_counts, base_fee=base_fee)
         quota = shared_rules_load().quota
+        spent = spend_by_sender(data.viewer, days=LEARN_DAYS, now=data.at)
         return [
             sender_row(
                 row,
                 lane=lanes[row.address],
                 data=data,
-                spent=data.spend.get(row.address),
+                spent=spent.get(row.address, 0),
                 quota=quota,
                 stuck=self.stuck.get(row.address, 0),
             )
