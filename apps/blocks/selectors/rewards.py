@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay
 
 from apps.blocks.models import Block
@@ -29,10 +30,25 @@ def rewards_by_day(miners: Sequence[Miner], *, since: datetime) -> list[tuple[da
     return sorted((day, int(reward)) for day, reward in by_day)
 
 
-def rewards_since(miners: Sequence[Miner], *, since: datetime) -> tuple[int, int]:
-    """Return what blocks on the chain brought since a moment, less penalties, and how much of it vests."""
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """What blocks on the chain brought."""
+
+    brought: int
+    """attoFIL, less penalties, of the blocks whose reward is known."""
+    vesting: int
+    """Of that, attoFIL."""
+    known: int
+    """Blocks whose reward is known."""
+    unknown: int
+    """Blocks whose reward was not read yet, or that no node can compute."""
+
+
+def rewards_since(miners: Sequence[Miner], *, since: datetime) -> Rewards:
+    """Return what blocks on the chain brought since a moment."""
     sums = Block.objects.filter(
         round__miner__in=miners, round__state=RoundState.INCLUDED, round__at__gte=since
-    ).aggregate(reward=Sum("reward"), penalty=Sum("penalty"))
-    brought = (sums["reward"] or 0) - (sums["penalty"] or 0)
-    return brought, brought * VESTING_PERCENT // 100
+    ).aggregate(earned=Sum("reward"), lost=Sum("penalty"), known=Count("reward"), blocks=Count("pk"))
+    brought = (sums["earned"] or 0) - (sums["lost"] or 0)
+    known = sums["known"]
+    return Rewards(brought, brought * VESTING_PERCENT // 100, known, sums["blocks"] - known)

@@ -55,12 +55,20 @@ def day_verdict(data: PageData) -> Verdict:
         mining = any(miner.qa_power for miner in data.miners)
         rest = gettext("No win in the last 24 hours.") if mining else gettext("No miner has power yet.")
         return Verdict("", rest)
-    reward, locked = rewards_since(data.miners, since=since)
-    brought, vests = map(formatting.amount_text, (reward, locked))
+    rewards = rewards_since(data.miners, since=since)
     lost = gettext("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
-    rest = gettext("{brought} earned in 24 hours; {vests} of it vests over {span}.").format(
-        brought=brought, vests=vests, span=data.vesting_text
-    )
+    parts = []
+    if rewards.known or not rewards.unknown:
+        text = gettext("{brought} earned in 24 hours; {vests} of it vests over {span}.").format(
+            brought=formatting.amount_text(rewards.brought),
+            vests=formatting.amount_text(rewards.vesting),
+            span=data.vesting_text,
+        )
+        parts.append(text)
+    if rewards.unknown:
+        blocks = plural(rewards.unknown, "block")
+        parts.append(gettext("The reward of {blocks} is not known yet.").format(blocks=blocks))
+    rest = " ".join(parts)
     return Verdict(
         gettext("{blocks} included, {lost}.").format(blocks=plural(counts.included, "block"), lost=lost), rest
     )
