@@ -22,6 +22,9 @@ SLOW_LEAST_MS: Final = 1_000
 RUNS_LEAST: Final = 3
 """Runs of a stage, here and elsewhere, before it is compared."""
 
+Work = tuple[str, int, int | None]
+"""A stage, the sector's size and its seal proof (None: of no sealing job): what takes equally long."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageSpeed:
@@ -29,6 +32,7 @@ class StageSpeed:
 
     stage: str
     runs: int
+    """Of one size and seal proof, as are the others'."""
     ms: int
     """Median of the host's runs."""
     others_ms: int | None
@@ -63,26 +67,28 @@ def host_speeds(viewer: Principal) -> dict[int, HostSpeed]:
     rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(worker=None).order_by()
     if not viewer.sees_pool:
         rows = rows.filter(job__miner__tenant_id=viewer.own_id)
-    runs: dict[str, dict[int, list[int]]] = {}
+    runs: dict[Work, dict[int, list[int]]] = {}
     failures: dict[int, int] = {}
-    for host, stage, ms, is_error in rows.values_list("worker_id", "stage", "ms", "is_error"):
+    columns = ("worker_id", "ms", "is_error", "stage", "job__miner__sector_size", "job__sector__seal_proof")
+    for host, ms, is_error, *work in rows.values_list(*columns):
+        stage, size, proof = work
         if is_error:
             failures[host] = failures.get(host, 0) + 1
         elif ms is not None and stage:
-            runs.setdefault(stage, {}).setdefault(host, []).append(ms)
+            runs.setdefault((stage, size, proof), {}).setdefault(host, []).append(ms)
     hosts = {host for by_host in runs.values() for host in by_host} | set(failures)
     return {host: HostSpeed(_stages(host, runs), failures.get(host, 0)) for host in hosts}
 
 
-def _stages(host: int, runs: dict[str, dict[int, list[int]]]) -> tuple[StageSpeed, ...]:
-    speeds = []
-    for stage, by_host in runs.items():
+def _stages(host: int, runs: dict[Work, dict[int, list[int]]]) -> tuple[StageSpeed, ...]:
+    """Return a host's stages, each for the size and seal proof in which it lags most behind the others."""
+    speeds: dict[str, StageSpeed] = {}
+    for (stage, *_), by_host in runs.items():
         own = by_host.get(host, [])
         if not own:
             continue
         others = [ms for other, spans in by_host.items() if other != host for ms in spans]
         is_enough = min(len(own), len(others)) >= RUNS_LEAST
-        speeds.append(
-            StageSpeed(stage, len(own), round(median(own)), round(median(others)) if is_enough else None)
-        )
-    return tuple(sorted(speeds, key=lambda speed: (-speed.ms, speed.stage)))
+        speed = StageSpeed(stage, len(own), round(median(own)), round(median(others)) if is_enough else None)
+        speeds[stage] = max(speeds.get(stage, speed), speed, key=lambda one: (one.ratio or 0, one.runs))
+    return tuple(sorted(speeds.values(), key=lambda speed: (-speed.ms, speed.stage)))

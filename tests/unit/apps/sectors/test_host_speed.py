@@ -12,9 +12,16 @@ from tests.people import principal
 pytestmark = pytest.mark.django_db
 
 
-def ran(host: str, *spans_s: float, stage: str = "PC1", of: str = "alice", **overrides: object) -> None:
+def ran(
+    host: str,
+    *spans_s: float,
+    stage: str = "PC1",
+    of: str = "alice",
+    size: int = 2048,
+    **overrides: object,
+) -> None:
     """Let a host have run a stage so many times."""
-    sector = factories.sector(factories.miner(of=of))
+    sector = factories.sector(factories.miner(of=of, sector_size=size))
     for span in spans_s:
         factories.events(sector, [(stage, stage, span)], worker=worker_named(host, of=of), **overrides)
 
@@ -51,6 +58,18 @@ def test_a_host_that_lags_behind_the_others_is_slow():
     assert slow is not None
     assert slow.ratio == pytest.approx(2.5)
     assert speeds["one"].slow is None
+
+
+def test_hosts_that_seal_other_sizes_are_not_compared():
+    ran("one", 2, 2, 2)
+    ran("two", 4, 4, 4, size=4096)
+    assert [speed.slow for speed in speeds_by_uid().values()] == [None, None]
+
+    ran("one", 8, 8, 8, size=4096)
+    slow = speeds_by_uid()["one"].slow
+
+    assert slow is not None
+    assert (slow.runs, slow.ms, slow.others_ms) == (3, 8_000, 4_000)
 
 
 def test_a_lone_host_or_a_lone_run_is_not_compared():
