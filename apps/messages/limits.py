@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.core import clock
 from apps.messages.models import ActorRules, GasGuard, Receiver, Sender
 from apps.messages.selectors.gas_guards import guards_spent
+from apps.messages.selectors.rules import MethodRules
 from apps.messages.services.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules_load
 from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
 from apps.messages.services.guard_choice import guard_choose, guard_is_applicable
@@ -97,8 +98,8 @@ def _kind(message: Message) -> str:
 
 
 def _method_rule(message: Message) -> ActorRules | None:
-    code = Receiver.objects.filter(address=message.to).values("code")
-    return ActorRules.objects.filter(code__in=code, method=message.method).first()
+    row = Receiver.objects.filter(address=message.to).first()
+    return None if row is None else MethodRules().of(message.method, code=row.code, kind=row.kind)
 
 
 def _guard_limits(guards: Iterable[GasGuard], binding: set[tuple[str, int]]) -> Iterator[Limit]:

@@ -45,6 +45,9 @@ class ActorRules(FeeRules, Timestamped):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     actor_version = models.IntegerField(default=0)
     code = CidField()
+    """Of the network version at which the rule was set."""
+    kind = models.CharField(max_length=32, blank=True)
+    """Of that code, as `Receiver.kind`; empty where it was not known.  The rule outlives the code by it."""
     method = models.BigIntegerField()
 
     class Meta:

@@ -9,6 +9,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
 from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.selectors.rules import MethodRules
 from apps.messages.services.guard_choice import guard_choose
 
 if TYPE_CHECKING:
@@ -120,11 +121,11 @@ def actor_rules_find(
     messages: Iterable[Message], *, client: ChainClient, key: str
 ) -> dict[tuple[str, int], ActorRules]:
     """Return the rules of (receiver, method); the node is asked for codes only if any rule exists."""
-    rules = {(row.code, row.method): row for row in ActorRules.objects.all()}
-    if not rules:
+    rules = MethodRules()
+    pairs = {(message.to, message.method) for message in messages if message.method in rules.methods}
+    if not pairs:
         return {}
-    methods = {method for _, method in rules}
-    pairs = {(message.to, message.method) for message in messages if message.method in methods}
+    kinds = receiver_kinds({to for to, _ in pairs})
     found: dict[tuple[str, int], ActorRules] = {}
     codes: dict[str, str] = {}
     for to in {to for to, _ in pairs}:
@@ -133,7 +134,7 @@ def actor_rules_find(
         except NodeRefused:  # a receiver that does not exist yet has no code and so no rule
             codes[to] = ""
     for to, method in pairs:
-        rule = rules.get((codes[to], method))
+        rule = rules.of(method, code=codes[to], kind=kinds.get(to, "")) if codes[to] else None
         if rule is not None:
             found[(to, method)] = rule
     return found

@@ -12,7 +12,8 @@ from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import ActorRules, Receiver
-from apps.messages.selectors.receivers import kind_from_address
+from apps.messages.selectors.receivers import kind_from_address, kinds_of_codes
+from apps.messages.selectors.rules import MethodRules
 from apps.messages.services.fee_rules import fees_set, rules_audit, rules_describe
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.retry import retry_after_rule_change
@@ -45,6 +46,7 @@ def actor_rules_set(
         row = ActorRules(pk=id)
     before = rules_describe(row)
     if code is not None and method is not None:
+        row.kind = kinds_of_codes([code]).get(code, row.kind if row.code == code else "")
         row.code, row.method, row.actor_version = code, method, actor_version
     fees_set(row, fees=fees)
     row.save()
@@ -68,7 +70,7 @@ def receiver_read(text: str, *, client: ChainClient) -> tuple[str, str]:
         ) from None
     kind = kind_from_address(address) or receiver_kinds_resolve([address], known={}).get(address, "")
     if kind:
-        Receiver.objects.get_or_create(address=address, defaults={"kind": kind, "code": code})
+        Receiver.objects.update_or_create(address=address, defaults={"kind": kind, "code": code})
     return kind, code
 
 
@@ -94,7 +96,8 @@ def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[
         raise NotAllowed(gettext("only the operator can change fee rules of methods"))
     if not any(fees.values()):
         raise BadValue(gettext("set at least one of the fields, or remove the rule"), field="max_fee")
-    found = ActorRules.objects.filter(code=code, method=method).first()
+    kind = kinds_of_codes([code]).get(code, "")
+    found = MethodRules().of(method, code=code, kind=kind)
     pk = uuid.uuid4() if found is None else found.pk
     return actor_rules_set(principal=principal, id=pk, fees=fees, code=code, method=method)
 

@@ -20,7 +20,6 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.messages.selectors.receivers import kinds_of_codes
 from apps.messages.selectors.rules import method_rule_get, method_rules
 from apps.messages.services.method_rules import (
     method_read,
@@ -76,18 +75,16 @@ def rule_text(row: ActorRules) -> str:
 
 def method_rule_rows() -> list[MethodRuleRow]:
     """Return all rules, by kind and method."""
-    rows = list(method_rules())
-    kinds = kinds_of_codes([row.code for row in rows]) if rows else {}
-    return [method_rule_row(row, kind=kinds.get(row.code, "")) for row in rows]
+    return [method_rule_row(row) for row in method_rules()]
 
 
-def method_rule_row(row: ActorRules, *, kind: str) -> MethodRuleRow:
-    """Return one rule; a code of which no receiver is known stands for its kind."""
+def method_rule_row(row: ActorRules) -> MethodRuleRow:
+    """Return one rule; a code of which no receiver was known stands for its kind."""
     return MethodRuleRow(
         key=str(row.pk),
-        kind=kind or formatting.shortened(row.code),
-        method=method_name(kind, row.method)
-        if kind
+        kind=row.kind or formatting.shortened(row.code),
+        method=method_name(row.kind, row.method)
+        if row.kind
         else gettext("method {method}").format(method=row.method),
         say=rule_text(row),
     )
@@ -153,7 +150,7 @@ def rule_page(
     request: HttpRequest, viewer: Principal, form: FeeRulesForm, *, row: ActorRules | None = None
 ) -> HttpResponse:
     """Show the form; the method of a rule that is there stays."""
-    rule = None if row is None else method_rule_row(row, kind=kinds_of_codes([row.code]).get(row.code, ""))
+    rule = None if row is None else method_rule_row(row)
     return form_render(
         request,
         viewer,

@@ -13,12 +13,13 @@ from apps.messages.limits import Limit, message_limits
 from apps.messages.models import Receiver, Sender
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_set
-from apps.messages.services.method_rules import actor_rules_set
+from apps.messages.services.method_rules import actor_rules_set, method_rule_set, receiver_read
 from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import fee_limits_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
+from poolsite.filecoin.cids import cid_of_cbor
 from tests.fake_node import CODES
 from tests.messaging import FIL, RECEIVER
 from tests.people import tenant
@@ -97,6 +98,26 @@ def test_guard_cap_is_told_from_the_rules(pool: Pool) -> None:
     assert found["tenant", "max_fee"].blocks
     assert found["tenant", "max_fee"].target == str(guard.uuid)
     assert not found["pool", "max_fee"].binds
+
+
+def test_a_rule_of_a_method_outlives_a_network_upgrade(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, old = pool.address(), CODES["storageminer"]
+    pool.node.kinds[RECEIVER], pool.node.balances[RECEIVER] = "storageminer", 0
+    shared_rules_set(principal=SYSTEM, fees={"gas_over_estimation": 1.1})
+    Receiver.objects.create(address=RECEIVER, kind="miner", code=old)
+    fees = {"gas_over_estimation": 1.5, "max_fee": FIL}
+    rule = method_rule_set(principal=SYSTEM, code=old, method=21, fees=fees)
+    new = str(cid_of_cbor(b"fil/19/storageminer"))
+    monkeypatch.setitem(CODES, "storageminer", new)
+
+    pool.push("one", address, to=RECEIVER, method=21)
+    pool.choose()
+
+    assert pool.row("one").gas_limit == 1_500_000
+    assert limits(pool, "one")["method", "max_fee"].binds
+    assert receiver_read(RECEIVER, client=pool.client) == ("miner", new)
+    again = method_rule_set(principal=SYSTEM, code=new, method=21, fees={"max_fee": 2 * FIL})
+    assert (again.pk, again.code) == (rule.pk, new), "one rule for a kind's method"
 
 
 def test_every_level_has_its_row(pool: Pool) -> None:
