@@ -1,0 +1,18 @@
+"""What a form gets whose token is not the browser's any more: signing in gives all windows another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+def form_token_refused(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  # Django's
+    """Show the login once more, which leads on if somebody signed in meanwhile; of other forms say why."""
+    if request.path == reverse("login"):
+        return redirect(request.get_full_path())
+    return render(request, "403_csrf.html", status=403)
