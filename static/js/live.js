@@ -79,6 +79,44 @@
     target.addEventListener("htmx:beforeSwap", answered);
   });
 
+  // A fetched page has new forms: what somebody has typed, picked or opened in the old ones stays.
+  const typed = new Map(), opened = new Set();
+  const fields = () => document.querySelectorAll(
+    "#f-page form :is(input:not([type=hidden], [type=file], [data-select]), select, textarea)[name]");
+  const isBox = (field) => field.type === "checkbox" || field.type === "radio";
+  const place = (field) =>
+    [field.form.getAttribute("action"), field.form.id, field.name, isBox(field) ? field.value : ""].join(" ");
+  const isChanged = (field) => isBox(field) ? field.checked !== field.defaultChecked
+    : field.options ? [...field.options].some((one) => one.selected !== one.defaultSelected)
+    : field.value !== field.defaultValue;
+  const summaries = () => document.querySelectorAll("#f-page details > summary");
+  on("htmx:beforeSwap", (event) => {
+    if (!ofPage(event)) return;
+    typed.clear(); opened.clear();
+    for (const field of fields()) if (isChanged(field)) typed.set(place(field), isBox(field) ? field.checked : field.value);
+    for (const one of summaries()) if (one.parentElement.open) opened.add(one.textContent);
+  });
+  on("htmx:afterSwap", ({ detail }) => {
+    if (detail.requestConfig?.elt.id !== "f-page") return;
+    for (const field of fields()) {
+      const was = typed.get(place(field));
+      if (was !== undefined) field[isBox(field) ? "checked" : "value"] = was;
+    }
+    for (const one of summaries()) if (opened.has(one.textContent)) one.parentElement.open = true;
+  });
+
+  // Whether a click that got no answer was carried out is not known: say so, so that nobody repeats it unseen.
+  const unconfirmed = (event) => {
+    const banner = find("unconfirmed");
+    if (ofPage(event) || !banner || event.detail.requestConfig.verb === "get") return;
+    find("unconfirmed-id").textContent = event.detail.xhr?.getResponseHeader("x-request-id") ?? "";
+    banner.hidden = false;
+  };
+  on("htmx:sendError htmx:timeout htmx:responseError", unconfirmed);
+  on("htmx:beforeRequest", (event) => {
+    if (event.detail.requestConfig.verb !== "get" && find("unconfirmed")) find("unconfirmed").hidden = true;
+  });
+
   // Chromium scrolls to a focused hx-preserve input while it waits outside the swapped region: stay where the reader was.
   let y = 0;
   on("htmx:beforeSwap", () => { y = scrollY; });

@@ -9,8 +9,8 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[3]
 SCRIPTS: Final = {file.name: file.read_text().splitlines() for file in (ROOT / "static/js").glob("*.js")}
 SHEETS: Final = {file.name: file.read_text() for file in (ROOT / "static/css").glob("*.css")}
-SCRIPT_LINES: Final = 365
-PAGE_LINES: Final = 246
+SCRIPT_LINES: Final = 405
+PAGE_LINES: Final = 286
 LINE_MAX: Final = 130
 """Wider than Python's: a line is not broken to be counted twice, nor joined to be counted once."""
 SHEET_BYTES: Final = 39_000

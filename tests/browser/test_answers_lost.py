@@ -1,0 +1,61 @@
+"""What a person has typed while a page fetches itself, and what a click says that got no answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from tests import factories
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from tests.browser.conftest import Visit
+
+
+def test_what_was_typed_stays_while_the_page_fetches_itself(visit: Visit, operator: User) -> None:
+    factories.head(1000)
+    sender = factories.sender(factories.wallet().address)
+    page = visit(operator).go(reverse("sender", args=[sender.address]))
+    page.see("[name=max_fee]").fill("0.5")
+    page.mark("#f-page")
+
+    page.ask_resync()
+
+    page.wait_unmarked("#f-page")
+    expect(page.see("[name=max_fee]")).to_have_value("0.5")
+
+
+def test_what_was_opened_stays_while_the_page_fetches_itself(visit: Visit, alice: User) -> None:
+    factories.head(1000)
+    factories.sector(factories.miner(2001), number=7)
+    page = visit(alice).go("/sectors/")
+    page.see("#f-page details > summary").click()
+    page.see("[name=host]").fill("sealer-1")
+    page.mark("#f-page")
+
+    page.ask_resync()
+
+    page.wait_unmarked("#f-page")
+    expect(page.see("[name=host]")).to_be_visible()
+    expect(page.see("[name=host]")).to_have_value("sealer-1")
+
+
+@pytest.mark.parametrize("status", [0, 502])
+def test_a_click_without_an_answer_says_that_it_is_not_confirmed(
+    visit: Visit, alice: User, status: int
+) -> None:
+    worker = factories.worker("sealer")
+    page = visit(alice).go("/hosts/")
+    page.forgive("htmx:", "ERR_", "Failed to load", "Response Status Error")
+    page.page.route("**/pause/", lambda route: route.fulfill(status=status) if status else route.abort())
+
+    page.see(f"#pause-{worker.pk}").click()
+
+    expect(page.see("#unconfirmed")).to_contain_text("Not confirmed")
+    page.page.unroute("**/pause/")
+    page.see(f"#pause-{worker.pk}").click()
+    expect(page.see(f"#f-host-{worker.pk} .actions")).to_contain_text("Resume")
+    expect(page.see("#unconfirmed")).to_be_hidden()
