@@ -31,6 +31,7 @@ class PieceBrought(PoolView):
     """A piece that a damocles-worker has unsealed, and that it was told to bring."""
 
     body_max_bytes = STREAM_MAX_BYTES
+    streams_body = True
     perms = {**PoolView.perms, "PUT": "write"}
     scopes = ("sealer",)
     filters = ()

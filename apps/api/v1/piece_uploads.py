@@ -88,6 +88,7 @@ class UploadView(PoolView):
     """A route whose body is read as it comes; the same bytes again are the same piece, without any key."""
 
     body_max_bytes = STREAM_MAX_BYTES
+    streams_body = True
     write_parameters = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:

@@ -101,6 +101,9 @@ class PoolView(APIView):
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 
+    streams_body: ClassVar[bool] = False
+    """Whether the view reads its body as it comes."""
+
     usage: Usage | None = None
     """What is left of the caller's rate, where it has one."""
 
@@ -108,6 +111,12 @@ class PoolView(APIView):
     def principal(self) -> Principal:
         """Who calls; permission was checked before the method runs."""
         return cast("Principal", self.request.auth)
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        """Set the length of a body that came in chunks: DRF takes one without a length for none."""
+        if not self.streams_body and not request.META.get("CONTENT_LENGTH"):
+            request.META["CONTENT_LENGTH"] = str(len(request.body))
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a large body before anybody reads it, paths that no row can have, misspelt filters."""

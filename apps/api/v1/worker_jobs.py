@@ -118,6 +118,7 @@ class DataView(JobView):
     """`/jobs/{id}/data`: the bytes that a host unsealed, or what C1 gave where another host does C2."""
 
     body_max_bytes = STREAM_MAX_BYTES
+    streams_body = True
     perms = {**PoolView.perms, "GET": "write"}
     filters = ()
     renderer_classes = [JSONRenderer, RawRenderer]
