@@ -44,7 +44,7 @@ class ReplaceView(PoolView):
     @extend_schema(request=ReplaceInput, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # the route's word
         """Sign again with the same nonce and new fees, and publish; for a message without a nonce yet, set
-        its own `max_fee` and `gas_fee_cap` and retry it at once.
+        its own `max_fee` and `gas_fee_cap` (one that is not given stays) and retry it at once.
         """
         body = ReplaceInput(data=request.data)
         body.is_valid(raise_exception=True)
@@ -53,7 +53,10 @@ class ReplaceView(PoolView):
             raise BadValue(gettext("exceeds the total FIL supply"), field="gas_fee_cap")
         found = message_get(self.principal, id)
         if found.state == MessageState.UNFILLED:
-            limits = {name: data[name] for name in ("max_fee", "gas_fee_cap")}
+            names = ("max_fee", "gas_fee_cap")
+            limits = {
+                name: data[name] if name in request.data else int(getattr(found, name)) for name in names
+            }
             row = fee_limits_set(message=found, **limits, now=clock.now())
             return Response(message_body(row, head_height=head_height_or_zero()))
         head = head_current()

@@ -283,6 +283,16 @@ def test_a_message_is_replaced_and_given_up(pool: Pool, client: Client) -> None:
     assert gone["state"] == "FAILED"
 
 
+def test_limits_that_a_replacement_does_not_name_stay(pool: Pool, client: Client) -> None:
+    alice, address = token("sign"), pool.address()
+    post(client, body(address, gas_fee_cap="200", max_fee="77"), by=alice)
+
+    for named, limits in (({"max_fee": "90"}, (90, 200)), ({}, (90, 200)), ({"gas_fee_cap": "0"}, (90, 0))):
+        assert post(client, named, by=alice, route=f"{ROUTE}/one/replace").status_code == 200
+        row = pool.row("one")
+        assert (row.max_fee, row.gas_fee_cap) == limits
+
+
 def test_the_head_is_shown_and_nodes_only_to_the_operator(pool: Pool, client: Client) -> None:
     pool.step()
 
