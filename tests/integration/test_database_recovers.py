@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import pytest
 
+from apps.messages.services.recovery.detect import TIMELINE
 from tests import template
 from tests.integration.pools import Pool, wait_until
 from tests.servers import QUICK, PostgresServer, tied_to_us
@@ -32,10 +34,10 @@ class RecoveringServer(PostgresServer):
         place = {"PGHOST": str(self.sockets), "PGUSER": "postgres", "PGDATABASE": "postgres"}
         template.restore(self.programs, place)
 
-    def recover(self) -> None:
-        """Restart in a recovery that lasts until `finish_recovery`."""
+    def recover(self, end: signal.Signals = signal.SIGINT) -> None:
+        """Restart in a recovery that lasts until `finish_recovery`; SIGQUIT leaves all since a checkpoint."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(end)
         self.process.wait(30)
         self.signal_file("standby.signal")
         options = [word for option in (*self.settings, "hot_standby=off") for word in ("-c", option)]
@@ -111,3 +113,24 @@ def test_a_user_that_the_database_does_not_know_ends_the_start_at_once(server: R
     words = pool.refused()
 
     assert 'role "stranger" does not exist' in words
+
+
+def test_timeline_is_the_one_written_now_not_the_last_checkpoints(server: RecoveringServer) -> None:
+    """A checkpoint of many pages is spread over minutes."""
+    asked = f"SELECT {TIMELINE}, (SELECT timeline_id FROM pg_control_checkpoint())"
+    [(before, _)] = answer(server, asked)
+    answer(server, "CREATE TABLE wide AS SELECT repeat('x', 900) FROM generate_series(1, 20000)")
+    server.recover(signal.SIGQUIT)
+
+    server.finish_recovery()
+    wait_until(lambda: not server.refusal(), within_s=20, what=server.refusal)
+
+    assert answer(server, asked) == [(before + 1, before)]
+
+
+def answer(server: RecoveringServer, question: str) -> list[tuple[Any, ...]]:
+    """Return the rows that a new session gets."""
+    session = psycopg2.connect(host=str(server.sockets), user="postgres", dbname="postgres")
+    with closing(session), session, session.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchall() if cursor.description else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.messages.selectors.recovery import recovery_row
+from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors.numbers import NumbersElsewhere, NumbersExhausted
 from apps.sectors.models import NumberReservation, SectorNumbers
 from poolsite.filecoin.bitfield import (
@@ -25,6 +25,7 @@ from poolsite.filecoin.bitfield import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from apps.miners.models import Miner
 
@@ -44,11 +45,12 @@ def counter_load(miner: Miner) -> SectorNumbers:
     return row
 
 
-def numbers_lock(miner: Miner) -> SectorNumbers:
+def numbers_lock(miner: Miner, *, now: datetime) -> SectorNumbers:
     """Lock a miner's counter; after a restore it has passed over what the backup may lack.
 
     Raises NumbersElsewhere while another program gives the numbers out.
     """
+    restored_at = restore_check(now=now).restored_at
     counter_load(miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     if row.exported_at is not None:
@@ -60,7 +62,6 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
             ).format(miner=miner, when=when),
             field="miner",
         )
-    restored_at = recovery_row().restored_at
     if restored_at is not None and (row.skipped_at is None or row.skipped_at < restored_at):
         row.next_number, row.skipped_at = row.next_number + RESTORE_SKIP, restored_at
     return row
@@ -84,13 +85,13 @@ def barred_numbers_collect(row: SectorNumbers, *, allocated: Sequence[range]) ->
 
 
 @transaction.atomic
-def numbers_allocate(miner: Miner, *, count: int, allocated: Sequence[range]) -> list[int]:
+def numbers_allocate(miner: Miner, *, count: int, now: datetime, allocated: Sequence[range]) -> list[int]:
     """Allocate the next `count` numbers that are not in `allocated`, on the chain, reserved, or on a host.
 
     The miner's row is locked and its counter only grows: a number that was given out once is gone,
     whatever becomes of its sector.  Raises NumbersExhausted, NumbersElsewhere.
     """
-    row = numbers_lock(miner)
+    row = numbers_lock(miner, now=now)
     numbers: list[int] = []
     number = row.next_number
     spans, at = barred_numbers_collect(row, allocated=allocated).ranges, 0

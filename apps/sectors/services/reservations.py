@@ -94,7 +94,7 @@ def numbers_reserve(
     if request.allocator is not None:
         host, token = request.allocator
         role_renew(miner, host=host, kind=RoleKind.ALLOCATOR, token=token, now=now)
-    row = numbers_lock(miner)
+    row = numbers_lock(miner, now=now)
     earlier = _repeated(miner, request)
     if earlier is not None:
         return earlier
@@ -106,7 +106,9 @@ def numbers_reserve(
             field="name",
         )
     if request.numbers is None:
-        field = bitfield_of(numbers_allocate(miner, count=request.count, allocated=request.allocated))
+        field = bitfield_of(
+            numbers_allocate(miner, count=request.count, now=now, allocated=request.allocated)
+        )
     else:
         field = _named(row, request.numbers, allocated=request.allocated)
     made = NumberReservation.objects.create(
@@ -215,7 +217,7 @@ def sectorid_export(
     exported = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
     if exported is not None:
         return exported.next_number
-    row = numbers_lock(miner)
+    row = numbers_lock(miner, now=now)
     barred = barred_numbers_collect(row, allocated=allocated).ranges
     number = max(row.next_number, barred[-1][1] if barred else 0)
     row.next_number, row.exported_at = number, now

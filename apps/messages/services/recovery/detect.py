@@ -33,13 +33,17 @@ log = structlog.get_logger(__name__)
 
 RECOVERY_CHANGE: Final = Change("recovery", 1, OPERATOR)
 
-IDENTITY: Final = """
+TIMELINE: Final = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer"
+"""The timeline that is written now; `pg_control_checkpoint` tells that of the last checkpoint, which after a
+promotion may be minutes old."""
+
+IDENTITY: Final = f"""
 SELECT (SELECT system_identifier::text FROM pg_control_system()),
-       (SELECT timeline_id FROM pg_control_checkpoint()),
+       {TIMELINE},
        (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
        'messages_message'::regclass::oid::bigint,
        (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint
-"""
+"""  # noqa: S608  # a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ def restore_check(*, now: datetime) -> Recovery:
     elif row.fingerprint != seen.fingerprint:
         row.fingerprint = seen.fingerprint
         Recovery.objects.filter(pk=1).update(fingerprint=seen.fingerprint)
-    _marker_write(row, seen, marker)
+    # Only with the row: an undone recovery is to be noticed again.
+    transaction.on_commit(lambda: _marker_write(row, seen, marker))
     return row
 
 

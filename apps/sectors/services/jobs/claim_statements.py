@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.core.prepared_statements import Plan, Prepared
+from apps.messages.services.recovery.detect import TIMELINE
 from apps.miners.states import RoleState
 from apps.sectors.proof_forms import NETWORK_VERSION
 from apps.sectors.states import JOB_TRANSITIONS, JobState
@@ -165,7 +166,7 @@ facts AS MATERIALIZED (
     EXISTS (SELECT 1 FROM sectors_hostinventory told
       WHERE told.worker_id = $3 AND told.told_at >= recovery.restored_at) AS has_told,
     (SELECT system_identifier::text FROM pg_control_system()) AS cluster,
-    (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+    {TIMELINE} AS timeline,
     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database,
     'messages_message'::regclass::oid::bigint AS messages,
     (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS position

@@ -157,7 +157,7 @@ def sectors_begin(
             sector_size=miner.sector_size,
             stage_since=now,
         )
-        for number in numbers_allocate(miner, count=count, allocated=allocated)
+        for number in numbers_allocate(miner, count=count, now=now, allocated=allocated)
     )
     stage = NEXT_STAGE[SectorState.ALLOCATED].stage
     lease_s = sealing_policy().lease_s

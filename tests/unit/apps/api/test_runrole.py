@@ -21,6 +21,7 @@ from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.roles.assignments import host_roles_renew
 from apps.users.services.tokens import TokenLimits
 from tests import factories, people
+from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,7 +187,7 @@ def test_sectorid_file_goes_out_and_comes_back(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("apps.api.management.commands.sectorid.chain_client", lambda: None)
     monkeypatch.setattr("apps.api.management.commands.sectorid.numbers_allocated", lambda *_: [])
     miner = factories.miner(2001)
-    numbers_allocate(miner, count=4, allocated=[])
+    numbers_allocate(miner, count=4, now=NOON, allocated=[])
     file = tmp_path / "sectorid"
 
     call_command("sectorid", "export", "--miner=f02001", str(file))
@@ -196,7 +197,7 @@ def test_sectorid_file_goes_out_and_comes_back(tmp_path: Path, monkeypatch: pyte
     file.write_text("9")
     call_command("sectorid", "import", "--miner=f02001", str(file))
 
-    assert numbers_allocate(miner, count=1, allocated=[]) == [10]
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [10]
     file.write_text("nine")
     with pytest.raises(CommandError, match="does not hold a number"):
         call_command("sectorid", "import", "--miner=f02001", str(file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ from apps.messages.models import (
     UnmatchedMessage,
 )
 from apps.messages.selectors.recovery import recovery_now, unmatched_open
-from apps.messages.services.recovery import detect, restore
+from apps.messages.services.recovery import restore
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.messages.services.recovery.restore import recovery_end, recovery_step, unmatched_decide
 from apps.messages.services.replace import message_replace
@@ -33,8 +32,6 @@ from tests.people import principal
 from tests.unit.apps.messages.recovery import Dump, heads, paid, without_ids
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.messaging import Pool
 
 QUERIES_OF_A_SENDER = 12
@@ -402,38 +399,3 @@ def test_a_person_may_end_recovery_and_answers_for_it(pool: Pool) -> None:
     recovery_end(principal=principal(), now=pool.now)
 
     assert recovery_now() is None
-
-
-def test_two_processes_that_look_at_once_see_no_older_copy(
-    pool: Pool, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.DATABASE_MARKER = tmp_path / "var.database"
-    restore_check(now=pool.now)
-    asked = detect.database_identity_read
-
-    def overtaken() -> detect.Identity:
-        seen = asked()
-        monkeypatch.setattr(detect, "database_identity_read", asked)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_logical_emit_message(false, 'test', 'more log', true)")
-        assert asked().position > seen.position
-        restore_check(now=pool.now)  # another process, whose marker is further on
-        return seen
-
-    monkeypatch.setattr(detect, "database_identity_read", overtaken)
-
-    assert restore_check(now=pool.now).since is None
-
-
-def test_the_marker_shows_an_older_copy_of_the_same_files(pool: Pool, settings: Any, tmp_path: Path) -> None:
-    settings.DATABASE_MARKER = tmp_path / "var.database"
-    assert restore_check(now=pool.now).since is None
-    told = json.loads(settings.DATABASE_MARKER.read_text())
-    assert told["position"] > 0
-
-    settings.DATABASE_MARKER.write_text(json.dumps({**told, "position": told["position"] + 10**9}))
-    row = restore_check(now=pool.now)
-
-    assert row.since is not None
-    assert "older copy" in row.reason
-    assert json.loads(settings.DATABASE_MARKER.read_text())["position"] < told["position"] + 10**9

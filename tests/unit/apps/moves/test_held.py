@@ -35,6 +35,7 @@ from tests import factories
 from tests.unit.apps.moves.moving import HEIGHT, chain_served, moving, signed_for, steps
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import faulty, look
+from tests.unit.apps.sectors.sealing import NOON
 
 pytestmark = pytest.mark.django_db
 NETWORK = network_by_name("localnet-poolsite-test")
@@ -205,7 +206,7 @@ def test_numbers_stay_with_the_other_program_once_a_height_is_set(monkeypatch: p
     miner = Miner.objects.select_related("tenant").get(pk=miner.pk)
     assert not miner.is_held
     with pytest.raises(NumbersElsewhere):
-        numbers_allocate(miner, count=1, allocated=[])
+        numbers_allocate(miner, count=1, now=NOON, allocated=[])
     assert steps(miner, Direction.IN)["numbers"].state == "to_do"
 
 
@@ -214,7 +215,7 @@ def test_numbers_of_a_held_miner_come_once_they_are_taken_over() -> None:
 
     for _ in range(2):
         with pytest.raises(NumbersElsewhere):
-            numbers_allocate(miner, count=1, allocated=[])
+            numbers_allocate(miner, count=1, now=NOON, allocated=[])
     assert sectorid_import(miner, number=41, principal=SYSTEM) == 42
-    assert numbers_allocate(miner, count=1, allocated=[]) == [42]
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [42]
     assert SectorNumbers.objects.get().exported_at is None

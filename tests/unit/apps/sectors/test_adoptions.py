@@ -115,7 +115,7 @@ def test_adopted_numbers_are_never_given_again(miner: Miner) -> None:
     begin(miner, chain)
     adoptions_follow(at_head(chain))
 
-    assert numbers_allocate(miner, count=3, allocated=[]) == [2, 5, 6]
+    assert numbers_allocate(miner, count=3, now=NOON, allocated=[]) == [2, 5, 6]
 
 
 def test_asked_again_it_is_the_same_and_then_there_is_nothing(miner: Miner) -> None:

@@ -10,44 +10,45 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from apps.core import clock
-from apps.messages.services.recovery.detect import recovery_begin
+from apps.messages.models import Recovery
+from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.sectors.errors.numbers import NumbersExhausted
 from apps.sectors.models import SectorNumbers
 from apps.sectors.services.numbers import NUMBER_MAX, RESTORE_SKIP, numbers_allocate
 from tests import factories
+from tests.unit.apps.sectors.sealing import NOON
 
 
 @pytest.mark.django_db
 def test_numbers_follow_one_another() -> None:
     miner = factories.miner()
 
-    assert numbers_allocate(miner, count=3, allocated=[]) == [0, 1, 2]
-    assert numbers_allocate(miner, count=2, allocated=[]) == [3, 4]
+    assert numbers_allocate(miner, count=3, now=NOON, allocated=[]) == [0, 1, 2]
+    assert numbers_allocate(miner, count=2, now=NOON, allocated=[]) == [3, 4]
 
 
 @pytest.mark.django_db
 def test_numbers_of_the_chain_are_passed_over() -> None:
     miner = factories.miner()
 
-    assert numbers_allocate(miner, count=4, allocated=[range(5, 9), range(2)]) == [2, 3, 4, 9]
+    assert numbers_allocate(miner, count=4, now=NOON, allocated=[range(5, 9), range(2)]) == [2, 3, 4, 9]
 
 
 @pytest.mark.django_db
 def test_each_miner_counts_for_itself() -> None:
-    numbers_allocate(factories.miner(), count=5, allocated=[])
+    numbers_allocate(factories.miner(), count=5, now=NOON, allocated=[])
 
-    assert numbers_allocate(factories.miner(), count=1, allocated=[]) == [0]
+    assert numbers_allocate(factories.miner(), count=1, now=NOON, allocated=[]) == [0]
 
 
 @pytest.mark.django_db
 def test_a_miner_without_free_numbers_is_told() -> None:
     miner = factories.miner()
     SectorNumbers.objects.create(miner=miner, next_number=NUMBER_MAX)
-    numbers_allocate(miner, count=1, allocated=[])
+    numbers_allocate(miner, count=1, now=NOON, allocated=[])
 
     with pytest.raises(NumbersExhausted):
-        numbers_allocate(miner, count=1, allocated=[])
+        numbers_allocate(miner, count=1, now=NOON, allocated=[])
 
 
 class NumbersProperty(TestCase):
@@ -65,7 +66,9 @@ class NumbersProperty(TestCase):
         taken = [range(start, start + length) for start, length in spans]
 
         given = [
-            number for count in counts for number in numbers_allocate(miner, count=count, allocated=taken)
+            number
+            for count in counts
+            for number in numbers_allocate(miner, count=count, now=NOON, allocated=taken)
         ]
 
         used = {number for span in taken for number in span}
@@ -81,7 +84,7 @@ def test_two_askers_at_once_get_different_numbers() -> None:
 
     def ask() -> None:
         gate.wait()
-        got.extend(numbers_allocate(miner, count=5, allocated=[]))
+        got.extend(numbers_allocate(miner, count=5, now=NOON, allocated=[]))
         connection.close()
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -96,9 +99,21 @@ def test_two_askers_at_once_get_different_numbers() -> None:
 @pytest.mark.django_db
 def test_restored_pool_skips_numbers_that_hosts_may_have_files_of() -> None:
     miner = factories.miner()
-    assert numbers_allocate(miner, count=2, allocated=[]) == [0, 1]
+    assert numbers_allocate(miner, count=2, now=NOON, allocated=[]) == [0, 1]
 
-    recovery_begin("restored", now=clock.now())
+    recovery_begin("restored", now=NOON)
 
-    assert numbers_allocate(miner, count=2, allocated=[]) == [2 + RESTORE_SKIP, 3 + RESTORE_SKIP]
-    assert numbers_allocate(miner, count=1, allocated=[]) == [4 + RESTORE_SKIP]
+    assert numbers_allocate(miner, count=2, now=NOON, allocated=[]) == [2 + RESTORE_SKIP, 3 + RESTORE_SKIP]
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [4 + RESTORE_SKIP]
+
+
+@pytest.mark.django_db
+def test_numbers_asked_for_before_anything_else_notice_a_promoted_standby() -> None:
+    miner = factories.miner()
+    fingerprint = restore_check(now=NOON).fingerprint
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [0]
+
+    Recovery.objects.update(fingerprint=fingerprint | {"timeline": fingerprint["timeline"] + 1})
+
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [1 + RESTORE_SKIP]
+    assert Recovery.objects.get().since == NOON

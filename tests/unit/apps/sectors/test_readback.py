@@ -57,7 +57,7 @@ def test_numbers_in_a_store_are_never_given_again(miner: Miner) -> None:
     recover()
 
     assert sectors_recovery() is None
-    assert numbers_allocate(miner, count=2, allocated=[]) == [next_number + 3, next_number + 4]
+    assert numbers_allocate(miner, count=2, now=NOON, allocated=[]) == [next_number + 3, next_number + 4]
 
 
 def test_sector_of_a_host_gets_its_row_and_job_back(miner: Miner) -> None:

@@ -62,10 +62,10 @@ def test_leases_reservations_and_pledges_never_share_a_number() -> None:
 
     given = [
         *reserve(miner, count=3, ttl_s=60),
-        *numbers_allocate(miner, count=2, allocated=[]),
+        *numbers_allocate(miner, count=2, now=NOON, allocated=[]),
         *reserve(miner, "lotus", numbers=numbers_parse("8-9")),
         *reserve(miner, "next", count=2),
-        *numbers_allocate(miner, count=3, allocated=[]),
+        *numbers_allocate(miner, count=3, now=NOON, allocated=[]),
     ]
 
     assert given == [0, 1, 2, 3, 4, 8, 9, 5, 6, 7, 10, 11]
@@ -79,7 +79,7 @@ def test_numbers_that_were_used_or_released_are_given_to_nobody(end: str) -> Non
 
     reservation_end(miner, uuid=str(row.uuid), event=end, principal=people.principal(), now=NOON)
 
-    assert numbers_allocate(miner, count=4, allocated=[]) == [0, 1, 4, 5]
+    assert numbers_allocate(miner, count=4, now=NOON, allocated=[]) == [0, 1, 4, 5]
     with pytest.raises(WrongState):
         reservation_end(miner, uuid=str(row.uuid), event=end, principal=people.principal(), now=NOON)
     with pytest.raises(ReservationUnknown):
@@ -96,12 +96,12 @@ def test_lease_that_ran_out_burns_its_numbers() -> None:
     assert leases_expire(now=NOON + timedelta(seconds=61)) == 1
 
     assert NumberReservation.objects.get().state == ReservationState.BURNED
-    assert numbers_allocate(miner, count=1, allocated=[]) == [2]
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [2]
 
 
 def test_named_numbers_must_be_free_and_not_too_far_ahead() -> None:
     miner = factories.miner()
-    numbers_allocate(miner, count=5, allocated=[])
+    numbers_allocate(miner, count=5, now=NOON, allocated=[])
     factories.sector(miner, number=20)
 
     with pytest.raises(NumbersTaken, match="below 5 were already assigned"):
@@ -127,15 +127,15 @@ def test_same_key_is_the_same_reservation() -> None:
 
 def test_restored_pool_passes_over_what_was_reserved_after_the_backup() -> None:
     lost, kept = factories.miner(), factories.miner()
-    numbers_allocate(lost, count=3, allocated=[])
-    numbers_allocate(kept, count=3, allocated=[])
+    numbers_allocate(lost, count=3, now=NOON, allocated=[])
+    numbers_allocate(kept, count=3, now=NOON, allocated=[])
     ahead = reserve(kept, numbers=numbers_parse(str(3 + AHEAD_MAX - 1)))
     leased = reserve(kept, "b", count=50, ttl_s=60)
     # `lost` is `kept` as a backup has it that was made before the reservations.
 
     recovery_begin("restored", now=clock.now())
 
-    (after,) = numbers_allocate(lost, count=1, allocated=[])
+    (after,) = numbers_allocate(lost, count=1, now=NOON, allocated=[])
     assert after == 3 + RESTORE_SKIP
     assert after > max(ahead + leased)
 
@@ -143,18 +143,21 @@ def test_restored_pool_passes_over_what_was_reserved_after_the_backup() -> None:
 def test_sectorid_goes_out_and_comes_back_without_giving_a_number_twice() -> None:
     miner = factories.miner()
     person = people.principal()
-    numbers_allocate(miner, count=3, allocated=[])
+    numbers_allocate(miner, count=3, now=NOON, allocated=[])
     reserve(miner, numbers=numbers_parse("10-11"))
 
     out = sectorid_export(miner, principal=person, now=NOON, allocated=[range(20, 25)])
 
     assert out == 25, "greater than every number given, reserved or on the chain"
     assert sectorid_export(miner, principal=person, now=NOON) == 25
-    for attempt in (lambda: numbers_allocate(miner, count=1, allocated=[]), lambda: reserve(miner, count=1)):
+    for attempt in (
+        lambda: numbers_allocate(miner, count=1, now=NOON, allocated=[]),
+        lambda: reserve(miner, count=1),
+    ):
         with pytest.raises(NumbersElsewhere, match="import its sectorid file first"):
             attempt()
     assert sectorid_import(miner, number=31, principal=person) == 32
-    assert numbers_allocate(miner, count=1, allocated=[]) == [32]
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [32]
     assert sectorid_import(miner, number=7, principal=person) == 33, "it never goes back"
 
 
@@ -220,7 +223,7 @@ def test_leases_reservations_and_pledges_at_once_share_no_number() -> None:
         gate.wait()
         for turn in range(3):
             if place % 2:
-                given.extend(numbers_allocate(miner, count=4, allocated=[]))
+                given.extend(numbers_allocate(miner, count=4, now=NOON, allocated=[]))
             else:
                 request = NumberRequest(name=f"{place}-{turn}", count=4, ttl_s=60 * (place // 2))
                 row = numbers_reserve(miner, request=request, principal=person, now=NOON)
