@@ -22,7 +22,7 @@ from apps.core.redis_clients import redis_client
 
 log = structlog.get_logger(__name__)
 
-PERIODIC = (("alerts.run", 15.0), ("users.expire", 600.0))
+PERIODIC = (("alerts.run", 15.0), ("users.expire", 600.0), ("gateway.expire", 600.0))
 """Tasks that are sent whether heads come or not, each with the seconds between two."""
 
 QUEUES = ("head", "messages", "proving", "blocks", "io")

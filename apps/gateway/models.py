@@ -12,7 +12,7 @@ from apps.users.models import Tenant
 
 
 class ProviderConnection(models.Model):
-    """A socket on which somebody waits for requests; kept after its end."""
+    """A socket on which somebody waits for requests; kept for a month after its end."""
 
     uuid = models.UUIDField(primary_key=True, default=uuid.uuid4)
     """The channel id that the provider was told."""
@@ -40,6 +40,13 @@ class ProviderConnection(models.Model):
 
     class Meta:
         abstract = True
+        indexes = [
+            models.Index(fields=["process"], name="%(class)s_open", condition=models.Q(closed_at=None)),
+            models.Index(fields=["seen_at"], name="%(class)s_seen"),
+            models.Index(
+                fields=["failed_at"], name="%(class)s_failed", condition=models.Q(failed_at__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tenant.name} from {self.source}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from apps.core import clock
 from apps.core.live import Change, publish
@@ -28,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 SIGNED_PROTOCOLS: Final = frozenset("134")
 """Kinds of addresses that are keys."""
+
+RETENTION: Final = timedelta(days=30)
+"""How long a connection is kept that was not seen again; each reconnect makes a row."""
 
 
 @transaction.atomic
@@ -199,3 +203,17 @@ def connection_close(*, uuid: str, tenant_id: int, activity: Activity | None) ->
         if model.objects.filter(pk=uuid).update(**over):
             break
     publish(Change("signer", uuid, tenant_id))
+
+
+@transaction.atomic
+def connections_expire(*, now: datetime, limit: int) -> int:
+    """Delete connections that were not seen for `RETENTION`, the oldest of each kind first; returns how many.
+
+    One to which a key refers stays: the key's row says who proved it last.
+    """
+    keys = SignerKey.objects.filter(connection=OuterRef("pk"))
+    count = 0
+    for rows in (SignerConnection.objects.filter(~Exists(keys)), ProverConnection.objects.all()):
+        old = rows.filter(seen_at__lt=now - RETENTION).order_by("seen_at").values_list("pk", flat=True)
+        count += rows.filter(pk__in=list(old[:limit])).delete()[0]
+    return count
