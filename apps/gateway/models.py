@@ -88,3 +88,14 @@ class SignerKey(models.Model):
 
     def __str__(self) -> str:
         return str(self.address)
+
+
+class ReverseAddress(models.Model):
+    """Where a service is that is reached through our address (`Gateway.RegisterReverse`)."""
+
+    host_key = models.CharField(primary_key=True, max_length=16)
+    url = models.TextField()
+    """Without a path."""
+
+    def __str__(self) -> str:
+        return f"{self.host_key} at {self.url}"

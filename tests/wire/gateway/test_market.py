@@ -16,7 +16,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.core.redis_clients import redis_client
-from apps.gateway.selectors.reverse import REGISTER
+from apps.gateway.models import ReverseAddress
 from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token
 from apps.users.services.grants import rate_limit_set
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = {"X-VENUS-API-NAMESPACE": "v1.IMarket"}
 CALL = {"jsonrpc": "2.0", "id": 7, "method": "VENUS_MARKET.MarketListDeals", "params": []}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_registered(pool_redis: str) -> Iterator[None]:
-    redis_client().delete(REGISTER)
-    yield
-    redis_client().delete(REGISTER)
 
 
 @pytest.fixture
@@ -88,6 +81,7 @@ async def test_market_call_carries_the_callers_token_and_returns_its_answer(web,
     token, operator = await in_thread(people.token)("read"), await in_thread(people.operator_token)()
     place = f"/ip4/127.0.0.1/tcp/{market.server_address[1]}"
     assert await register(web, operator, "DROPLET", place) == {"jsonrpc": "2.0", "id": 1}
+    redis_client().flushdb()  # as after the loss of Redis
 
     answer = await ask(web, token, CALL, **NAMESPACE)
 
@@ -110,7 +104,7 @@ async def test_only_the_operator_registers_and_only_what_is_not_ours(web, transa
         "is not a node address"
         in (await register(web, operator, "DROPLET", "file:///etc"))["error"]["message"]
     )
-    assert not redis_client().hgetall(REGISTER)
+    assert not await in_thread(ReverseAddress.objects.exists)()
 
 
 async def test_who_may_not_call_here_does_not_reach_the_market(web, market):

@@ -36,7 +36,6 @@ from apps.api.rpc.services.gateway.wallets import (
 from apps.chain.errors import BadNodeAddress
 from apps.chain.node.addresses import node_address
 from apps.gateway.services.reverse import reverse_set
-from apps.users.services.audit import audit_record
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import (
     ADDRESS,
@@ -65,8 +64,7 @@ def register_reverse(call: Call, host_key: str, address: str) -> None:
         url = node_address(address).base if address else ""
     except BadNodeAddress as error:
         raise RpcError(error.reason) from None
-    reverse_set(host_key=host_key, url=url)
-    audit_record(principal=call.principal, action="gateway.reverse", target=host_key, after={"url": url})
+    reverse_set(host_key=host_key, url=url, principal=call.principal)
 
 
 ADDRESSES: Final = list_of(ADDRESS)
