@@ -117,7 +117,7 @@ class Body:
                 self.owner = await self.owner_of(self.scope)
             except (OperationalError, InterfaceError) as error:
                 raise Refused(
-                    503, "unavailable", database_unavailable_text(), **{"retry-after": "2"}
+                    503, "unavailable", database_unavailable_text(error), **{"retry-after": "2"}
                 ) from error
             if not self.owner:
                 reason = f"without a valid token or session the body may have at most {FREE_BYTES} bytes"

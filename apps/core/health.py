@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import sys
+import time
 from typing import Any, Final
 
 import structlog
@@ -21,6 +22,7 @@ from redis.exceptions import RedisError
 from apps.core.clock import now
 from apps.core.disk import disk_space
 from apps.core.liveness import heartbeats
+from apps.core.postgresql.base import DatabaseReadOnly
 
 log = structlog.get_logger(__name__)
 
@@ -69,12 +71,16 @@ def readiness() -> dict[str, Any]:
 
 
 def database_state() -> str:
-    """Run the smallest query."""
+    """Ask the database whether it takes writes."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("select 1")
+            cursor.execute("select current_setting('transaction_read_only') = 'on'")
+            (is_read_only,) = cursor.fetchone()
     except (DatabaseError, InterfaceError):
         return "away"
+    if is_read_only:
+        connection.close_at = time.monotonic()  # a session that began read-only may stay so
+        return "read-only"
     return "ok"
 
 
@@ -119,10 +125,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return sorry(request, 400, gettext("The request could not be parsed."))
 
 
-def database_unavailable(request: HttpRequest) -> HttpResponse:
-    """Answer 503 with a time to come back: the database restarts."""
-    log.warning("database_away", path=request.path)
-    return sorry(request, 503, database_unavailable_text())
+def database_unavailable(request: HttpRequest, error: BaseException | None = None) -> HttpResponse:
+    """Answer 503 with a time to come back: the database restarts, or takes no writes."""
+    log.warning("database_away", path=request.path, reason=str(error or "").strip()[:200])
+    return sorry(request, 503, database_unavailable_text(error))
 
 
 def database_hanging(request: HttpRequest, *, is_started: bool) -> HttpResponse:
@@ -135,8 +141,13 @@ def database_hanging(request: HttpRequest, *, is_started: bool) -> HttpResponse:
     return sorry(request, 503, reason)
 
 
-def database_unavailable_text() -> str:
-    """Return why the database does not answer, as far as this process can see, and what to do."""
+def database_unavailable_text(error: BaseException | None = None) -> str:
+    """Return why the database does not answer or write, as far as this process can see, and what to do."""
+    if isinstance(error, DatabaseReadOnly):
+        return gettext(
+            "The database is read-only, such as a standby that was not promoted; the pool continues "
+            "automatically once it accepts writes."
+        )
     space = disk_space()
     if space.free < FULL_BYTES:
         return gettext(
@@ -148,8 +159,9 @@ def database_unavailable_text() -> str:
 
 def failure(request: HttpRequest) -> HttpResponse:
     """Answer for an error nobody caught, also one from a middleware; the log has the traceback."""
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        return database_unavailable(request)
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        return database_unavailable(request, error)
     return sorry(request, 500, gettext("Something went wrong; see the log for details."))
 
 

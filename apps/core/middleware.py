@@ -105,7 +105,7 @@ class ServerTimingMiddleware:
 
 
 class DatabaseUnavailableMiddleware:
-    """Answers 503 with Retry-After when a view meets a database that is restarting."""
+    """Answers 503 with Retry-After when a view meets a database that is restarting or read-only."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -114,9 +114,9 @@ class DatabaseUnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Turn the two errors of a lost connection into an answer; leave others to Django."""
+        """Turn the errors of a database that is away into an answer; leave others to Django."""
         if isinstance(exception, OperationalError | InterfaceError):
-            return database_unavailable(request)
+            return database_unavailable(request, exception)
         return None
 
 

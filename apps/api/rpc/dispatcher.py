@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
 from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS
+from apps.core.health import database_unavailable_text
 from apps.users.limits import RULES, rate_limit_consume
 from poolsite.wire.jsonrpc.messages import RpcError, method_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import params_decode
@@ -196,8 +197,8 @@ class Dispatcher:
                 tenant=self.principal.tenant_name,
                 threads=threads_of(row),
             )
-        except (OperationalError, InterfaceError):
-            raise RpcError("the database is restarting, try again") from None
+        except (OperationalError, InterfaceError) as error:
+            raise RpcError(database_unavailable_text(error)) from None
         except Exception as error:
             refusal = domain_error(error)
             if refusal is None:

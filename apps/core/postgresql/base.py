@@ -1,14 +1,53 @@
-"""The backend's connection: whether a kept one still works is told by its socket, where that can tell."""
+"""The backend's connection: whether a kept one still works is told by its socket, where that can tell.
+
+A database that takes no writes, such as a standby that nobody promoted, counts as one that is away.
+"""
 
 from __future__ import annotations
 
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from django.db import OperationalError
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper
+from psycopg2.errors import ReadOnlySqlTransaction
 
 from apps.core.sessions import is_surely_open
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class DatabaseReadOnly(OperationalError):
+    """The server refuses to write (SQLSTATE 25006); psycopg2 counts that among its internal errors."""
+
+
+class DatabaseErrors(DatabaseErrorWrapper):
+    """Django's translation of psycopg2's errors, with `DatabaseReadOnly`."""
+
+    wrapper: DatabaseWrapper
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc_value, ReadOnlySqlTransaction):
+            self.wrapper.close_at = time.monotonic()  # a session that began read-only may stay so
+            raise DatabaseReadOnly(*exc_value.args).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's, but that it asks no `SELECT 1` before the first statement of each task and request."""
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrors:
+        """Return what turns psycopg2's errors into Django's."""
+        return DatabaseErrors(self)
 
     def is_usable(self) -> bool:
         """Return whether the connection still works."""

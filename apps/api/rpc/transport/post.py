@@ -125,9 +125,9 @@ async def answer_to(request: RpcRequest, receive: Receive) -> RpcResponse:
         except TimeoutError:
             reason = f"the body did not arrive within {ARRIVAL_S:.0f} s"
             return protocol_refused(408, reason, {"Connection": "close"})
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError) as error:
             log.warning("database_away", path=f"/rpc/{request.version}")
-            reason = database_unavailable_text()
+            reason = database_unavailable_text(error)
             refusal = {"code": "unavailable", "message": reason, "field": ""}
             return RpcResponse(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
 
