@@ -17,7 +17,10 @@ IN_PROGRESS_MAX: Final = timedelta(minutes=2)
 """A request that has not been answered for so long was killed with its process, if nobody holds its lock."""
 
 LIFETIME: Final = timedelta(days=7)
-"""Longer than an outage after which a client repeats its requests; later the same key is a new request."""
+"""Longer than an outage after which a client repeats its requests; later the same key is a new request.
+
+What costs or creates something keeps the key itself for good, as `Pledge.key`: see `docs/api.md`.
+"""
 
 
 def idempotent_answer_claim(*, caller: str, key: str, request: str) -> tuple[IdempotentAnswer, bool]:
