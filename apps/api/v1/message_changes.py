@@ -19,17 +19,20 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.messages.selectors.messages import message_get, message_keys, messages_visible
+from apps.messages.selectors.messages import message_get, messages_named, messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import message_republish, messages_publish
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.chain.models import Head
+    from apps.messages.models import Message
 
 
 class BulkInput(InputSerializer):
-    """An action on messages: those named, or all open ones that match the filter."""
+    """An action on messages: those named, or all that match the filter and are in a state for it."""
 
     action = serializers.ChoiceField(choices=list(BULK_STATES))
     ids = serializers.ListField(
@@ -45,7 +48,7 @@ class BulkInput(InputSerializer):
 class BulkRefusal(serializers.Serializer[Any]):
     """One message that was left unchanged."""
 
-    id = serializers.CharField()
+    id = serializers.CharField(help_text="the message's own, or as in `ids` if it was left out")
     reason = serializers.CharField()
 
 
@@ -116,11 +119,7 @@ class BulkView(PoolView):
         data = body.validated_data
         if not {"ids", "kind", "from"} & set(data):
             raise BadValue(gettext("select messages by ids, from or kind"), field="ids")
-        rows = messages_visible(self.principal).filter(state__in=BULK_STATES[data["action"]])
-        filters = {"kind": data.get("kind"), "from_addr": data.get("from")}
-        rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
-        if "ids" in data:
-            rows = rows.filter(pk__in=message_keys(self.principal, data["ids"]))
+        rows, passed_over = self.chosen(data)
         count = rows.count()
         ordered = rows.order_by("from_addr", "nonce", "created_at", "pk")[:BULK_MAX]
         done = messages_bulk(
@@ -131,9 +130,31 @@ class BulkView(PoolView):
             now=clock.now(),
             by=self.principal,
         )
-        refused = [{"id": row.push_id, "reason": reason} for row, reason in done.refused]
-        ids = [row.push_id for row in done.done]
-        return Response({"done": ids, "refused": refused, "left": max(count - BULK_MAX, 0)})
+        refused = passed_over + [(row.push_id, reason) for row, reason in done.refused]
+        return Response(
+            {
+                "done": [row.push_id for row in done.done],
+                "refused": [{"id": id_, "reason": reason} for id_, reason in refused],
+                "left": max(count - BULK_MAX, 0),
+            }
+        )
+
+    def chosen(self, data: dict[str, Any]) -> tuple[QuerySet[Message], list[tuple[str, str]]]:
+        """Return the messages that the body selects, and why not those of its `ids` that it leaves out."""
+        filters = {"kind": data.get("kind"), "from_addr": data.get("from")}
+        rows = messages_visible(self.principal)
+        rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+        if "ids" not in data:
+            return rows.filter(state__in=BULK_STATES[data["action"]]), []
+        named = messages_named(self.principal, data["ids"])
+        rows = rows.filter(pk__in=[row.pk for row in named.values() if row is not None])
+        chosen = set(rows.values_list("pk", flat=True))
+        unknown, other = gettext("there is no such message"), gettext("it does not match from and kind")
+        return rows, [
+            (id_, unknown if row is None else other)
+            for id_, row in named.items()
+            if row is None or row.pk not in chosen
+        ]
 
 
 urlpatterns = [

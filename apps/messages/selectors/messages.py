@@ -50,8 +50,8 @@ def message_get(viewer: Principal, id: str) -> Message:  # the messager's own na
     return row
 
 
-def message_keys(viewer: Principal, ids: Collection[str]) -> list[str]:
-    """Return the keys of the messages that the viewer means by `ids`, without those that it does not see.
+def messages_named(viewer: Principal, ids: Collection[str]) -> dict[str, Message | None]:
+    """Return the messages that the viewer means by `ids`, None for what it does not see.
 
     Raises MessageIdAmbiguous.
     """
@@ -60,8 +60,7 @@ def message_keys(viewer: Principal, ids: Collection[str]) -> list[str]:
     for row in rows:
         for name in {row.push_id, row.pk}:
             by_id.setdefault(name, []).append(row)
-    meant = (message_meant(viewer, id_, by_id.get(id_, ())) for id_ in dict.fromkeys(ids))
-    return [row.pk for row in meant if row is not None]
+    return {id_: message_meant(viewer, id_, by_id.get(id_, ())) for id_ in dict.fromkeys(ids)}
 
 
 def message_meant(viewer: Principal, id: str, rows: Sequence[Message]) -> Message | None:

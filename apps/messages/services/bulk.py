@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.errors import BadValue, DomainError
+from apps.messages.errors import BadMessage
 from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
 from apps.messages.services.publish import messages_publish
@@ -35,7 +36,7 @@ BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
     "retry-now": (MessageState.UNFILLED,),
     "mark-bad": (MessageState.UNFILLED, MessageState.FILLED),
 }
-"""Which messages an action is for; others of a filter are passed over."""
+"""Which messages an action is for; others of a filter are passed over, those named are refused."""
 
 BULK_MAX: Final = 500
 """Messages of one request: each replacement asks the node and the signer."""
@@ -80,6 +81,7 @@ def messages_bulk(
     """Keys of what is to be published, with the message for which."""
     for row in rows:
         try:
+            _state_require(action, row)
             if cids is not None and action in OF_A_VERSION:
                 version_require(row, cids=cids)
             if new := _one(action, row, client=client, head=head, now=now, by=by):
@@ -94,6 +96,15 @@ def messages_bulk(
             found.done.remove(row)
             found.refused.append((row, published.refused[new]))
     return found
+
+
+def _state_require(action: str, row: Message) -> None:
+    """Refuse a message that the action is not for.  Raises BadMessage."""
+    if row.state not in BULK_STATES[action]:
+        states = ", ".join(BULK_STATES[action])
+        raise BadMessage(
+            gettext("must be {states}, is {state}").format(states=states, state=row.state), field="id"
+        )
 
 
 def _one(

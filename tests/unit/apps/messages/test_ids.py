@@ -9,7 +9,7 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdAmbiguous, MessageIdTaken, MessageNotFound
 from apps.messages.models import Message
-from apps.messages.selectors.messages import message_get, message_keys
+from apps.messages.selectors.messages import message_get, messages_named
 from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.services.push import message_push, messages_push_batch
 from apps.messages.services.push_items import PushItem
@@ -42,7 +42,7 @@ def test_two_tenants_may_use_one_id_and_each_finds_its_own():
     with pytest.raises(MessageIdTaken):
         pushed(bob, "pay-7", value=1)
     assert (message_get(alice, "pay-7").pk, message_get(bob, "pay-7").pk) == (hers.pk, his.pk)
-    assert message_keys(bob, ["pay-7", "nothing"]) == [his.pk]
+    assert messages_named(bob, ["pay-7", "nothing"]) == {"pay-7": his, "nothing": None}
     seen = messages_seen([(alice, "pay-7"), (bob, "pay-7")])
     assert [one[0].pk for one in seen if isinstance(one, tuple)] == [hers.pk, his.pk]
 

@@ -187,7 +187,8 @@ def test_a_queue_is_changed_by_filter_or_by_ids(pool: Pool, client: Client) -> N
     alice = token("sign")
 
     by_ids = ask(client, "post", "messages:bulk", by=alice, body={"action": "replace", "ids": ["one", "x"]})
-    assert by_ids.json() == {"done": ["one"], "refused": [], "left": 0}
+    unknown = {"id": "x", "reason": "there is no such message"}
+    assert by_ids.json() == {"done": ["one"], "refused": [unknown], "left": 0}
     by_sender = ask(client, "post", "messages:bulk", by=alice, body={"action": "mark-bad", "from": address})
     assert by_sender.json()["done"] == ["one", "two"]
     assert Message.objects.get(push_id="three").state == MessageState.FILLED
@@ -197,6 +198,25 @@ def test_a_queue_is_changed_by_filter_or_by_ids(pool: Pool, client: Client) -> N
     assert found["done"] == []
     for bad, field in (({"action": "explode"}, "action"), ({"action": "cancel"}, "ids")):
         assert ask(client, "post", "messages:bulk", by=alice, body=bad).json()["field"] == field
+
+
+def test_messages_named_in_vain_are_refused_with_the_reason(pool: Pool, client: Client) -> None:
+    address = flying(pool, "one", "two")
+    flying(pool, "three")
+    Message.objects.filter(push_id="two").update(state=MessageState.LANDED)
+    body = {"action": "republish", "ids": ["one", "two", "three", "none"], "from": address}
+    stranger = body | {"ids": ["one"]}
+
+    found = ask(client, "post", "messages:bulk", by=token("sign"), body=body).json()
+
+    assert (found["done"], found["left"]) == (["one"], 0)
+    assert {row["id"]: row["reason"] for row in found["refused"]} == {
+        "two": "must be FILLED, is LANDED",
+        "three": "it does not match from and kind",
+        "none": "there is no such message",
+    }
+    bobs = ask(client, "post", "messages:bulk", by=token("sign", of="bob"), body=stranger).json()
+    assert bobs["refused"] == [{"id": "one", "reason": "there is no such message"}]
 
 
 def test_a_message_may_wish_to_wait_for_a_cheaper_hour(pool: Pool, client: Client) -> None:
