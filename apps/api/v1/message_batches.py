@@ -66,6 +66,7 @@ class BatchView(PoolView):
     """`/messages:batch`: up to 1,000 messages in one insert."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
 
     @extend_schema(request=BatchInput, responses=BatchOutput)
     def post(self, request: Request) -> Response:
@@ -85,6 +86,8 @@ class BatchView(PoolView):
 
 class DryRunView(PoolView):
     """`/messages:dry-run`: a trial on the newest state."""
+
+    asks_network = True
 
     @extend_schema(request=MessageInput, responses=DryRunOutput)
     def post(self, request: Request) -> Response:

@@ -39,6 +39,7 @@ class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
 
     @extend_schema(
         operation_id="v1_messages_list",

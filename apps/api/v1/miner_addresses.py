@@ -164,7 +164,6 @@ class MinerReachView(PoolView):
     """`/miners/{address}/reach`: whether clients reach the node that takes its deals."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"GET": "write"}
-    asks_network = True
     filters = ()
 
     @extend_schema(responses=ReachList)

@@ -99,6 +99,8 @@ def price_body(price: PledgePrice, paying: PaymentPlan, *, count: int) -> dict[s
 class MinerSectorsView(PoolView):
     """`/miners/{address}/sectors`: new sectors for a miner."""
 
+    asks_network = True
+
     @extend_schema(
         request=PledgeInput,
         responses={201: PledgeOutput},

@@ -149,6 +149,8 @@ class NodesView(OperatorView):
 class NodeTestView(OperatorView):
     """`/chain/nodes:test`."""
 
+    asks_network = True
+
     @extend_schema(request=NodeAddress, responses=NodeOutput)
     def post(self, request: Request) -> Response:
         """Check a node without adding it; returns the result, or why it cannot be used."""

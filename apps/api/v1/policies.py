@@ -96,6 +96,7 @@ class PolicyDraftView(PolicyDocumentView):
     """A change to think about."""
 
     perms = {**PoolView.perms, "POST": "admin"}
+    asks_network = True
 
     @extend_schema(
         request={JSON: document_schema(PolicyEdit)}, responses={(200, JSON): document_schema(PolicyDraft)}
@@ -107,6 +108,8 @@ class PolicyDraftView(PolicyDocumentView):
 
 class PolicyTrialView(PolicyDocumentView):
     """A message that is not signed."""
+
+    asks_network = True
 
     @extend_schema(request=TrialInput, responses={(200, JSON): document_schema(MessageVerdict)})
     def post(self, request: Request, address: str) -> Response:

@@ -130,6 +130,7 @@ class RecoveryView(PoolView):
     filters = ()
     perms = {**PoolView.perms, "POST": "admin", "DELETE": "admin"}
     operator_only = True
+    asks_network = True
 
     @extend_schema(responses=RecoveryOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.idempotency import caller_key
 from apps.api.v1.role_output import RoleList, RoleOutput, role_body, roles_body
 from apps.api.v1.sector_output import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
@@ -160,6 +161,8 @@ class RoleRenewView(RoleView):
 class RoleTestView(RoleView):
     """`/miners/{address}/roles:test`: one sector for a host, to try its sealing."""
 
+    asks_network = True
+
     @extend_schema(request=HostInput, responses={201: SectorOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
         """Pledge one sector to be sealed by this host; its number must be the miner's highest."""
@@ -167,7 +170,12 @@ class RoleTestView(RoleView):
         miner = miner_get(self.principal, address)
         allocated = numbers_allocated(chain_client(), miner.address) if miner.address else []
         sector = role_test(
-            miner, host=data["host"], allocated=allocated, principal=self.principal, now=clock.now()
+            miner,
+            host=data["host"],
+            allocated=allocated,
+            principal=self.principal,
+            now=clock.now(),
+            key=caller_key(request._request),
         )
         [body] = sectors_body(list(with_batches(sectors_visible(self.principal)).filter(pk=sector.pk)))
         return created(body)

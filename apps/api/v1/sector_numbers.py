@@ -125,6 +125,7 @@ class SectorNumbersAllocateView(PoolView):
     """`/miners/{address}/sector-numbers:allocate`: numbers for a sealer that is not ours."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    asks_network = True
 
     @extend_schema(
         request=LeaseInput,
@@ -162,6 +163,7 @@ class SectorNumbersReserveView(PoolView):
     """`/miners/{address}/sector-numbers:reserve`: numbers by name, for as long as it likes."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    asks_network = True
 
     @extend_schema(
         request=ReserveInput,

@@ -97,7 +97,7 @@ class PoolView(APIView):
     write_parameters: ClassVar[tuple[str, ...] | None] = ()
     """The same of a method that writes: without a refusal a misspelt `dry_run` would be the act itself."""
     asks_network: ClassVar[bool] = False
-    """Whether a POST waits for a node or a signer: see `answered_once`."""
+    """Whether a POST waits for a node, a signer or a prover: see `answered_once`."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 

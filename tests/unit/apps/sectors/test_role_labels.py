@@ -242,3 +242,15 @@ def test_a_trial_of_a_role_locks_its_miner_before_the_role() -> None:
     beside.end()
 
     assert Role.objects.get().test_pledge is not None
+
+
+@pytest.mark.django_db
+def test_a_trial_under_one_key_pledges_one_sector() -> None:
+    miner, by = factories.miner(), people.principal()
+    machine("a")
+    host_role_give(miner, grant=RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
+
+    tried = [role_test(miner, host="a", allocated=[], principal=by, now=NOON, key=key) for key in "kkl"]
+
+    assert [sector.number for sector in tried] == [0, 0, 1]
+    assert Role.objects.get().test_highest == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
 from apps.core import clock
 from apps.sectors.models import NumberReservation, PipelineRun, Pledge, Sector
@@ -22,8 +23,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    def numbers_allocated(*_: Any) -> list[range]:
+        own = [block for block in connection.atomic_blocks if not getattr(block, "_from_testcase", False)]
+        assert own == [], "a node is asked inside a transaction"
+        return []
+
     for module in ("miner_pledge", "sector_numbers"):
-        monkeypatch.setattr(f"apps.api.v1.{module}.numbers_allocated", lambda *_: [])
+        monkeypatch.setattr(f"apps.api.v1.{module}.numbers_allocated", numbers_allocated)
 
 
 class Caller:
