@@ -145,7 +145,7 @@ class MinerAdoptionView(PoolView):
         """Show its progress."""
         return Response(adoption_body(adoption_get(miner_get(self.principal, address), uuid)))
 
-    @extend_schema(responses=AdoptionOutput)
+    @extend_schema(responses={200: AdoptionOutput})
     def delete(self, request: Request, address: str, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Cancel it; sectors that were already added stay."""
         miner = miner_get(self.principal, address)

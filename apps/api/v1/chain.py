@@ -72,7 +72,7 @@ class NetworkView(PoolView):
     whole_methods = ("DELETE",)
     confirmed_methods = ("DELETE",)
 
-    @extend_schema(responses=NetworkOutput)
+    @extend_schema(responses={200: NetworkOutput})
     def delete(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """Unbind the pool from its network while it has no miner and no message; else 409 with the reason.
 

@@ -165,7 +165,7 @@ class MinerMoveView(PoolView):
         done = move_do(miner, direction=direction, by=self.principal, **body.validated_data)
         return Response(move_body(move_of(done, self.principal, direction=direction)))
 
-    @extend_schema(responses=MinerMoveOutput)
+    @extend_schema(responses={200: MinerMoveOutput})
     def delete(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Cancel the last height, unless the chain has reached it."""
         done = move_cancel(miner_get(self.principal, address), by=self.principal)

@@ -161,7 +161,7 @@ class RecoveryView(PoolView):
         )
         return Response(recovery_body())
 
-    @extend_schema(responses=RecoveryOutput)
+    @extend_schema(responses={200: RecoveryOutput})
     def delete(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """End recovery now; whatever was not read back may be paid twice."""
         recovery_end(principal=self.principal, now=clock.now())

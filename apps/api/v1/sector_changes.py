@@ -204,7 +204,7 @@ class SectorChangeView(ChangingView):
         """Show one change."""
         return Response(change_body(change_get(self.principal, uuid)))
 
-    @extend_schema(responses=ChangeOutput)
+    @extend_schema(responses={200: ChangeOutput})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Cancel a change whose message has not been sent yet."""
         change_cancel(change_get(self.principal, uuid), by=self.principal, now=clock.now())

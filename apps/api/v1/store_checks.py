@@ -127,7 +127,7 @@ class StoreCheckView(PoolView):
         store = store_get(self.principal, uuid, now=clock.now())
         return Response(check_body(check_get(store, check)))
 
-    @extend_schema(responses=StoreCheckOutput)
+    @extend_schema(responses={200: StoreCheckOutput})
     def delete(self, request: Request, uuid: str, check: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Cancel it; results so far are kept."""
         store = store_get(self.principal, uuid, now=clock.now())

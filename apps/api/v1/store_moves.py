@@ -130,7 +130,7 @@ class StoreMovesView(PoolView):
         made = moves_begin(source, target=target, numbers=numbers, now=now, by=self.principal)
         return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
 
-    @extend_schema(responses=CancelledOutput)
+    @extend_schema(responses={200: CancelledOutput})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Cancel moves out of this store that have not started, or whose host is offline."""
         source = store_get(self.principal, uuid, now=clock.now())

@@ -93,7 +93,7 @@ class StoreScanView(PoolView):
         store = store_get(self.principal, uuid, now=clock.now())
         return Response(scan_body(scan_get(store, scan)))
 
-    @extend_schema(responses=StoreScanOutput)
+    @extend_schema(responses={200: StoreScanOutput})
     def delete(self, request: Request, uuid: str, scan: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Cancel it; findings of the previous scan are kept."""
         store = store_get(self.principal, uuid, now=clock.now())

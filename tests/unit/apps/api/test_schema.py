@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
+from unittest.mock import MagicMock
+from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # it ships no types
 
@@ -88,3 +92,30 @@ def test_every_get_answers_as_the_document_says(client: Client, document: dict[s
         assert wrong == [], path
         asked += status == "200"
     assert asked > 25
+
+
+def handler_of(path: str, method: str) -> Any:
+    """The function behind an operation of the document."""
+    match = resolve(re.sub(r"\{\w+\}", str(UUID(int=0)), path))
+    return inspect.unwrap(getattr(match.func.view_class, method))  # type: ignore[attr-defined]  # Django's as_view
+
+
+def test_every_delete_answers_with_the_status_that_is_described(
+    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each handler runs over stand-ins for its selectors and services."""
+    wrong = {}
+    for path, operations in document["paths"].items():
+        if "delete" not in operations:
+            continue
+        handler = handler_of(path, "delete")
+        with monkeypatch.context() as patch:
+            for name in set(handler.__code__.co_names) & handler.__globals__.keys():
+                if getattr(handler.__globals__[name], "__module__", "").startswith("apps."):
+                    patch.setitem(handler.__globals__, name, MagicMock())
+            answer = handler(*(MagicMock() for _ in inspect.signature(handler).parameters))
+        told = {code: "content" in said for code, said in operations["delete"]["responses"].items()}
+        given = str(answer.status_code), answer.data is not None
+        if given not in told.items():
+            wrong[path] = given
+    assert wrong == {}
