@@ -231,7 +231,7 @@ def test_gap_fillers_from_before_get_the_height_of_their_push(pool: Pool) -> Non
     Message.objects.filter(kind="gap").update(pushed_height=0)
     Message.objects.create(id="o", push_id="o", kind="gap", from_addr=address, to=address, method=0)
 
-    import_module("apps.messages.migrations.0004_gap_methods").heights_set(apps, None)
+    import_module("apps.messages.migrations.0007_gap_heights").heights_set(apps, None)
 
     filler.refresh_from_db()
     assert filler.pushed_height == height > 0
