@@ -19,7 +19,8 @@ import django
 import psycopg2
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connection, connections
+from django.db.migrations.loader import MigrationLoader
 from psycopg2 import errors, sql
 
 from poolsite.embedded.children import HOPELESS
@@ -91,6 +92,19 @@ def attempt_until_available(act: Callable[[], object]) -> None:
             return
 
 
+def require_known_tables() -> None:
+    """Refuse a database that a newer version has migrated.  Raises ImproperlyConfigured."""
+    loader = MigrationLoader(connection)
+    known = set(loader.disk_migrations)
+    for (app, _name), one in loader.disk_migrations.items():
+        known.update(one.replaces, [(app, getattr(one, "formerly", ""))])
+    if unknown := sorted(set(loader.applied_migrations or ()) - known):
+        raise ImproperlyConfigured(
+            f"the database was migrated by a newer version ({'.'.join(unknown[0])}): "
+            "start that version, or load the backup that was taken before the upgrade"
+        )
+
+
 def bootstrap() -> None:
     """Make the operator, the first tenant and its tokens; look at the network of nodes that are not ours."""
     with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
@@ -107,6 +121,7 @@ def prepare() -> None:
         attempt_until_available(lambda: database_create(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()
+    attempt_until_available(require_known_tables)
     attempt_until_available(lambda: call_command("migrate", interactive=False, skip_checks=True))
     attempt_until_available(bootstrap)
 
