@@ -3,7 +3,8 @@
 A field's name is its name on the wire.  Bytes are base64, tuples are arrays, enums are their values;
 a field with a default may be left out.  What is not understood is refused by field and reason, so
 that two versions that do not fit notice it at the first request and not in the middle of a sector.  A worker
-alone takes no notice of what a newer console's answer to a heartbeat tells more: its leases hang on it.
+alone takes no notice of what a newer console's answer to its registration or a heartbeat tells more: its
+leases hang on it.
 """
 
 from __future__ import annotations

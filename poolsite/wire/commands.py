@@ -73,5 +73,6 @@ class Command(Document, frozen=True, kw_only=True):
     """A command for a host, repeated on each heartbeat until the host reports it done."""
 
     id: Text
-    op: Operation
+    op: Text
+    """What an `Operation` names; a newer console may name others."""
     args: dict[Text, Text] = {}

@@ -14,16 +14,16 @@ import httpx
 import structlog
 
 from poolsite.wire.cleartext import is_clear
-from poolsite.wire.codec import BadWire, document_decode, document_encode
-from poolsite.wire.hosts import HeartbeatAnswer, Registered
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
+from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
-from workers.console.refusals import ConsoleAway, VersionsDiffer, refusal_of
+from workers.console.refusals import ConsoleAway, ConsoleNewer, VersionsDiffer, refusal_of
 from workers.storage.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from poolsite.wire.hosts import Heartbeat, Register
@@ -41,7 +41,14 @@ UPLOAD_S: Final = 1_800.0
 VERSIONS_PAUSE_S: Final = 30.0
 """Pause before the console is asked again what it does not understand until one side is upgraded."""
 
+NEWER: Final = f"this host ({VERSION}) is older than the console: upgrade the host (unknown field {{field}})"
+
 T = TypeVar("T")
+
+
+def _unchanged(data: Any) -> Any:
+    """Return what the console answered."""
+    return data
 
 
 @cache
@@ -64,11 +71,11 @@ class Console:
             verify=tls_context(),
         )
         self._differs: dict[type, tuple[float, str]] = {}
-        """Requests that the console does not understand: until when they wait, and why."""
+        """Requests that one of the two sides does not understand: until when they wait, and why."""
 
     @property
     def is_behind(self) -> bool:
-        """Return whether the console has lately not understood a request: nothing is begun meanwhile."""
+        """Return whether a request or its answer was lately not understood: nothing is begun meanwhile."""
         return any(time.monotonic() < until + VERSIONS_PAUSE_S for until, _why in self._differs.values())
 
     def close(self) -> None:
@@ -88,7 +95,7 @@ class Console:
 
     def register(self, register: Register) -> Registered:
         """Register this start of the worker."""
-        return self._ask("/api/v1/workers/register", register, Registered)
+        return self._ask("/api/v1/workers/register", register, Registered, ignores_unknown=True)
 
     def heartbeat(self, worker_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """Renew all leases at once; a newer console may tell more than this worker knows of."""
@@ -190,20 +197,28 @@ class Console:
         _read(answer)
 
     def _ask(self, path: str, body: Any, kind: type[T], *, ignores_unknown: bool = False) -> T:
-        try:
-            return document_decode(kind, self._post(path, body), ignores_unknown=ignores_unknown)
-        except BadWire as error:
-            raise ConsoleAway(f"the console's response cannot be read: {error}") from None
+        def read(data: Any) -> T:
+            try:
+                return document_decode(kind, data, ignores_unknown=ignores_unknown)
+            except BadWire as error:
+                if error.reason == UNKNOWN_FIELD:
+                    raise ConsoleNewer(NEWER.format(field=error.field)) from None
+                raise ConsoleAway(f"the console's response cannot be read: {error}") from None
 
-    def _post(self, path: str, body: Any) -> Any:
+        answer: T = self._post(path, body, read=read)
+        return answer
+
+    def _post(self, path: str, body: Any, *, read: Callable[[Any], Any] = _unchanged) -> Any:
         until, why = self._differs.get(type(body), (0.0, ""))
         if time.monotonic() < until:
             raise VersionsDiffer(why)
         try:
-            data = self._send(path, body)
+            data = read(self._send(path, body))
         except VersionsDiffer as error:
             if str(error) != why:
-                log.error("console_does_not_understand", path=path, reason=str(error))
+                is_newer = isinstance(error, ConsoleNewer)
+                event = "console_is_newer" if is_newer else "console_does_not_understand"
+                log.error(event, path=path, reason=str(error))
             self._differs[type(body)] = (time.monotonic() + VERSIONS_PAUSE_S, str(error))
             raise
         if self._differs.pop(type(body), None):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from poolsite.wire.commands import STORE_OPERATIONS, Operation
+from poolsite.wire.hosts import VERSION
 from workers.console.host_report import ERROR_MAX
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class HostCommands:
 
     def commands_run(self, commands: tuple[Command, ...]) -> None:
         """Carry out commands; those that are done are told with the next heartbeat."""
-        actions: dict[Operation, Callable[[Command], bool]] = {
+        actions: dict[str, Callable[[Command], bool]] = {
             Operation.PAUSE: self._pause,
             Operation.RESUME: self._resume,
             Operation.DRAIN: self._drain,
@@ -54,12 +55,17 @@ class HostCommands:
             **dict.fromkeys(STORE_OPERATIONS, self._store_order),
         }
         for command in commands:
-            if not actions[command.op](command):
+            if not actions.get(command.op, self._unknown)(command):
                 continue  # not done yet: the console tells it again with each heartbeat
             log.info("command_done", op=command.op, args=command.args)
             with self._lock:
                 if command.id not in self._done_commands:
                     self._done_commands.append(command.id)
+
+    def _unknown(self, command: Command) -> bool:
+        """Return that a newer console's command is over: it would come with each heartbeat."""
+        self.last_error = f"this host ({VERSION}) does not know the command {command.op}: upgrade the host"
+        return self._ordered(command, self.last_error)
 
     def _pause(self, _command: Command) -> bool:
         self.is_paused = True

@@ -20,6 +20,10 @@ class VersionsDiffer(ConsoleAway):
     """The console does not know a field: the same request is right once one of both sides is upgraded."""
 
 
+class ConsoleNewer(VersionsDiffer):
+    """The console's answer has a field that this worker does not know."""
+
+
 class ConsoleRefused(Exception):
     """The console understood and said no: repeating the request does not help."""
 

@@ -100,17 +100,17 @@ class StoreOrders:
 
     def _act(self, command: Command) -> None:
         args = command.args
-        if command.op is Operation.ATTACH:
+        if command.op == Operation.ATTACH:
             self.stores.attach(args["path"], init="init" in args)
-        elif command.op is Operation.DETACH:
+        elif command.op == Operation.DETACH:
             self.stores.detach(args["uid"])
-        elif command.op is Operation.SET_STORE:
+        elif command.op == Operation.SET_STORE:
             self.stores.change(args["uid"], args)
-        elif command.op is Operation.CHECK_SECTOR:
+        elif command.op == Operation.CHECK_SECTOR:
             self._check(command)
-        elif command.op is Operation.SCAN_STORE:
+        elif command.op == Operation.SCAN_STORE:
             self._scan(command)
-        elif command.op is Operation.REMOVE_LEFTOVER:
+        elif command.op == Operation.REMOVE_LEFTOVER:
             name = sector_name(int(args["miner_id"]), int(args["number"]))
             with self._moving, self._changes(args["uid"], name):
                 if not self._is_ordered(command.id):
@@ -119,10 +119,10 @@ class StoreOrders:
                 leftover_remove(self._attached_store(args["uid"]), args, others)
         else:
             moved = moved_sector(args)
-            uid = moved.from_uid if command.op is Operation.REMOVE_COPY else moved.to_uid
+            uid = moved.from_uid if command.op == Operation.REMOVE_COPY else moved.to_uid
             # One after the other: disks are read in one go.
             with self._moving, self._changes(uid, moved.name):
-                MOVES[command.op](self.stores, moved)
+                MOVES[Operation(command.op)](self.stores, moved)
 
     def _check(self, command: Command) -> None:
         """Read a sector's files; one sector after the other, beside moves of others.  Raises OSError."""

@@ -193,12 +193,9 @@ def test_a_worker_takes_no_notice_of_what_a_newer_console_tells_more() -> None:
     assert document_decode(HeartbeatAnswer, newer, ignores_unknown=True) == answer
     with pytest.raises(BadWire, match="unknown field"):
         document_decode(HeartbeatAnswer, newer)
-    with pytest.raises(BadWire, match=r"commands\.0\.op: must be one of"):
-        document_decode(
-            HeartbeatAnswer,
-            newer | {"commands": [told["commands"][0] | {"op": "sing"}]},
-            ignores_unknown=True,
-        )
+
+    sing = told | {"commands": [told["commands"][0] | {"op": "sing"}]}
+    assert document_decode(HeartbeatAnswer, sing).commands[0].op == "sing"
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 5])

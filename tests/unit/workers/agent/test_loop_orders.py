@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.commands import Command, Operation
 from poolsite.wire.host_settings import Setting
-from poolsite.wire.hosts import HeartbeatAnswer, Lost
+from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Lost
 from poolsite.wire.job_reports import EventAnswer
 from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.config import DEFAULT_SLOTS
@@ -108,6 +108,19 @@ def test_the_log_goes_to_a_console_that_asks_for_it(host: Host) -> None:
         beats.append(host.console.said[-1][1].log)
 
     assert beats == [(), ("one", "two"), ()]
+
+
+def test_a_newer_consoles_command_is_over_with_the_remedy(host: Host) -> None:
+    told = Command(id="c1", op="sing"), Command(id="c2", op=Operation.PAUSE)
+    host.console.beats = [HeartbeatAnswer(commands=told)]
+
+    host.leases.heartbeat()
+    host.leases.heartbeat()
+
+    beat = host.console.said[-1][1]
+    remedy = f"this host ({VERSION}) does not know the command sing: upgrade the host"
+    assert (beat.done_commands, beat.command_errors) == (("c1", "c2"), {"c1": remedy})
+    assert (beat.last_error, beat.is_paused) == (remedy, True)
 
 
 def test_a_paused_host_claims_nothing(host: Host) -> None:

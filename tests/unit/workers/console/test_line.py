@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer
+from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.job_reports import Release
+from poolsite.wire.jobs import Claim, Claimed, JobKind
 from workers.console import client
 from workers.console.client import VERSIONS_PAUSE_S, Console, tls_context
 from workers.console.refusals import ConsoleAway, VersionsDiffer
@@ -122,6 +123,34 @@ def test_a_report_that_is_repeated_no_more_does_not_close_the_claims(line: Line)
     line.now += 2 * VERSIONS_PAUSE_S
 
     assert not line.console.is_behind
+
+
+def test_a_newer_consoles_answer_is_logged_once_with_the_remedy(line: Line) -> None:
+    claim = Claim(worker_id="w", boot_id="b1", kinds=(JobKind.SEAL,), stages={})
+    line.answer = 200, document_encode(Claimed()) | {"colour": "red"}
+    with capture_logs() as lines:
+        for _ in range(60):
+            with pytest.raises(VersionsDiffer):
+                line.console.claim(claim)
+            line.now += 1.0
+    assert (len(line.asked), line.console.is_behind) == (2, True)
+
+    line.answer = 200, document_encode(Claimed())
+    assert line.console.claim(claim) == Claimed()
+    reason = f"this host ({VERSION}) is older than the console: upgrade the host (unknown field colour)"
+    assert [(one["event"], one["reason"]) for one in lines] == [("console_is_newer", reason)]
+
+
+def test_a_newer_console_registers_an_older_host(line: Line) -> None:
+    told = Registered(worker_id="w", heartbeat_s=20, lease_s=90, poll_ms=1000)
+    line.answer = 200, document_encode(told) | {"colour": "red"}
+
+    assert (
+        line.console.register(
+            Register(uid="u", boot_id="b", name="n", host="h", version="v", kinds=(JobKind.SEAL,))
+        )
+        == told
+    )
 
 
 @pytest.mark.parametrize(
