@@ -24,7 +24,15 @@ from workers.host_arguments import (
     slots_read,
 )
 from workers.host_file import HostFile, host_file
-from workers.host_folder import CONFIG_FILE, TOKEN_FILE, config_path, size_noted, token_read, uid_of
+from workers.host_folder import (
+    CONFIG_FILE,
+    TOKEN_FILE,
+    config_path,
+    size_noted,
+    token_checked,
+    token_read,
+    uid_of,
+)
 from workers.host_settings import ROOM_LEAST, ROOM_SECTORS, SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.host_sums import HostRequirements, room_proposed
 from workers.setting_levels import merge, numbers_of, rules_default, slots_default, slots_named
@@ -210,7 +218,7 @@ def _common_read(options: argparse.Namespace, file: HostFile, *, program: str) -
         "buckets": file.damocles.buckets,
         "console": console_read(options.console),
         "token": "" if options.token else token_read(options.token_file or own),
-        "join_token": options.token,
+        "join_token": token_checked(options.token, origin="--token"),
         "name": options.name or f"{program}-{(options.host or host_name())[:60]}",
         "host": options.host[:HOST_MAX] or host_name(),
         "snark": options.snark,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ ONLY: Final = "only"
 """Word of `--slots`."""
 
 DEFAULT_STORE: Final = Path("var/store")
+
+SPACE: Final = re.compile(r"\s")
 
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 """Forms of proofs (`workers.processors.snark_choice.Snark`)."""
@@ -64,9 +67,18 @@ def sector_size_read(text: str) -> int:
     raise BadConfig(f"--sector-size is {text!r}: use 2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
 
 
+def is_address(url: str, *schemes: str) -> bool:
+    """Return whether it is an address with one of these schemes that can be connected to."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not SPACE.search(url)
+    except ValueError:  # a port above 65535, half of an IPv6 address
+        return False
+
+
 def console_read(url: str) -> str:
     """Check the console's address.  Raises BadConfig."""
-    if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
+    if not is_address(url, "http", "https"):
         raise BadConfig(f"the console's address is {url!r}: use http://host:port or https://host")
     return url.rstrip("/")
 

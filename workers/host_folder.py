@@ -77,9 +77,16 @@ def size_note(folder: Path, sector_bytes: int) -> None:
 def token_read(path: Path) -> str:
     """Read the console's token.  Raises BadConfig."""
     try:
-        token = path.read_text().strip()
+        token = path.read_text(errors="replace").strip()
     except OSError as error:
         raise BadConfig(f"the token file {path} cannot be read: {error.strerror}") from None
     if not token:
         raise BadConfig(f"the token file {path} is empty")
+    return token_checked(token, origin=f"the token file {path}")
+
+
+def token_checked(token: str, *, origin: str) -> str:
+    """Return a token that fits into a header; what is none is not repeated.  Raises BadConfig."""
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise BadConfig(f"{origin} does not contain a token: use one line without spaces, as it was copied")
     return token

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from poolsite.wire.jsonrpc.client import ClientSession
 from poolsite.wire.jsonrpc.messages import RpcError
+from workers.config_mistakes import BadConfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,12 +57,19 @@ async def dial_forever(
                 pause_s = FIRST_PAUSE_S
                 log.info("gateway_dialled", url=url)
                 await serve(socket)
-        except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
-            log.warning("gateway_lost", url=url, reason=str(error)[:200], pause_s=round(pause_s, 2))
+        except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, BadConfig) as error:
+            log.warning("gateway_lost", url=url, reason=lost_text(error), pause_s=round(pause_s, 2))
         finally:
             lost()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
         pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
+
+
+def lost_text(error: Exception) -> str:
+    """Return why there is no socket."""
+    if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
+        return f"the gateway does not accept this token ({error.response.status_code}): create another one"
+    return str(error)[:200]
 
 
 @contextlib.asynccontextmanager

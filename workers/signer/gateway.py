@@ -57,6 +57,11 @@ def gateway_url(console: str) -> str:
     return console
 
 
+def bad_address_text(url: str) -> str:
+    """Return what is said of an address that is none."""
+    return f"{url} is not a gateway address: use https://pool.example or wss://pool.example/rpc/v1"
+
+
 class GatewayLink:
     """One gateway, dialled for ever."""
 
@@ -91,9 +96,7 @@ class GatewayLink:
         try:
             await dial_forever(self.url, token=self.token, serve=self.serve, lost=self.lost)
         except InvalidURI:
-            raise SignerError(
-                f"{self.url} is not a gateway address: use https://pool.example or wss://pool.example/rpc/v1"
-            ) from None
+            raise SignerError(bad_address_text(self.url)) from None
 
     async def serve(self, socket: ClientConnection) -> None:
         """Answer on one socket until it ends."""

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS
+from workers.config_mistakes import BadConfig
+from workers.host_arguments import is_address
+from workers.host_folder import token_read
 from workers.logs import logs_set_up
 from workers.signer.accounts import accounts_read
 from workers.signer.changes import versions_now
 from workers.signer.errors import SignerError
 from workers.signer.fair_share import Limits
-from workers.signer.gateway import GatewayLink, gateway_url
+from workers.signer.gateway import GatewayLink, bad_address_text, gateway_url
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signer_folder import existing, password_path, password_read
 from workers.signer.signing import Signer
@@ -82,12 +85,19 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
         raise SignerError("gateway token not set: pass --token-file")
     if options.gateway_requests < 1 or options.gateway_per_s <= 0:
         raise SignerError("--gateway-requests and --gateway-per-s must be above zero")
+    for url in options.console:
+        if not is_address(url, "http", "https", "ws", "wss"):
+            raise SignerError(bad_address_text(url))
+        try:
+            token_read(options.token_file)
+        except BadConfig as error:
+            raise SignerError(str(error)) from None
     limits = Limits(options.gateway_requests, options.gateway_per_s)
     return [
         GatewayLink(
             signer,
             url=gateway_url(url),
-            token=lambda: options.token_file.read_text().strip(),
+            token=lambda: token_read(options.token_file),
             supported=sorted({*options.support_account, *accounts_read(options.dir)}),
             rule_set=options.set,
             limits=limits,

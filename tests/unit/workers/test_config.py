@@ -117,6 +117,9 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
         ("", ["--token-file", "/nonexistent"], "cannot be read"),
         ("", ["--console", ""], "the console's address is ''"),
         ("", ["--console", "localhost:8000"], "use http://host:port"),
+        ("", ["--console", "http://localhost:84000"], "use http://host:port"),
+        ("", ["--console", "http://[::1:8000"], "use http://host:port"),
+        ("", ["--console", "http://localhost :8000"], "use http://host:port"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(
@@ -126,6 +129,18 @@ def test_what_cannot_be_used_is_said_in_a_sentence(
 
     with pytest.raises(BadConfig, match=words):
         sealer_config(arguments(tmp_path, *more))
+
+
+@pytest.mark.parametrize("text", [b"secret\nsecret", b"secret secret", b"secret\xe4", b"secret\x00"])
+def test_what_is_no_token_is_refused_and_not_repeated(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "pasted"
+    file.write_bytes(text)
+    starts = [["--token-file", str(file)], ["--token", text.decode(errors="replace")]]
+
+    for start in starts:
+        with pytest.raises(BadConfig, match="does not contain a token") as refused:
+            sealer_config(["--dir", str(tmp_path), *start])
+        assert "secret" not in str(refused.value)
 
 
 def test_a_mistake_ends_the_program_with_a_sentence(

@@ -7,8 +7,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
+from workers.config_mistakes import BadConfig
 from workers.console import gateway
 from workers.console.gateway import GatewaySocket, dial_forever
 
@@ -42,6 +44,10 @@ async def deaf() -> AsyncIterator[tuple[Deaf, str]]:
     async with serve(found.serve, "127.0.0.1", 0, ping_interval=None) as server:
         yield found, f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         found.ends.set()
+
+
+def unauthorized(connection, _request):
+    return connection.respond(401, "no such token")
 
 
 async def write(socket: ClientConnection) -> None:
@@ -78,3 +84,32 @@ async def test_a_gateway_that_reads_nothing_is_dialled_again(monkeypatch):
         await asyncio.wait({line}, timeout=60)
 
         assert found.dialled >= 2
+
+
+async def dialled_until(url, token, *, lines):
+    with capture_logs() as logs:
+        line = asyncio.create_task(dial_forever(url, token=token, serve=write))
+        async with asyncio.timeout(60):
+            while len(logs) < lines and not line.done():
+                await asyncio.sleep(0.02)
+        line.cancel()
+        await asyncio.wait({line}, timeout=60)
+    return [log["reason"] for log in logs]
+
+
+async def test_a_token_that_is_not_accepted_is_named_as_the_reason():
+    async with serve(lambda _: None, "127.0.0.1", 0, process_request=unauthorized) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+        reasons = await dialled_until(url, lambda: "secret", lines=1)
+
+    assert reasons == ["the gateway does not accept this token (401): create another one"]
+
+
+async def test_a_token_file_that_breaks_later_is_read_again_at_the_next_dial():
+    def token():
+        raise BadConfig("the token file is empty")
+
+    reasons = await dialled_until("ws://127.0.0.1:9", token, lines=2)
+
+    assert set(reasons) == {"the token file is empty"}
