@@ -28,6 +28,12 @@ class Pager:
     older: str
     """Address of the next page; empty on the last."""
 
+    def oldest(self, orders: Sequence[float]) -> float | None:
+        """Return the order above which a row belongs on the first page, of its rows'; None on others."""
+        if self.newer:
+            return None
+        return orders[-1] if self.older else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Facet:

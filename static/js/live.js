@@ -8,19 +8,17 @@
     if (live) { live.dataset.tone = tone; live.textContent = live.dataset[word]; }
   };
 
-  // A frame goes to every page of its kind: keep what stands here; rows of a list that are not shown only count as new.
+  // A frame goes to every page of its kind: keep what stands here; rows that belong on this page of a list count as new.
   const unseen = new Set();
   const shown = (text) => {
-    const frame = document.createElement("template");
+    const frame = document.createElement("template"), pill = find("new-rows");
     frame.innerHTML = text;
     for (const part of [...frame.content.children]) {
       if (find(part.id)) continue;
-      if (part.dataset.list && find(part.dataset.list)) unseen.add(part.id);
+      if (Number(part.dataset.order) > Number(pill?.dataset.oldest)) unseen.add(part.id); else unseen.delete(part.id);
       part.remove();
     }
-    for (const id of unseen) if (find(id)) unseen.delete(id); // the page was fetched since
-    const pill = find("new-rows");
-    if (pill && unseen.size) { pill.hidden = false; pill.querySelector("b").textContent = unseen.size; }
+    if (pill) { pill.hidden = !unseen.size; pill.querySelector("b").textContent = unseen.size; }
     return frame.innerHTML;
   };
   const came = [];
@@ -203,6 +201,7 @@
     if (!ofPage(event)) return;
     if (!event.detail.successful) { fetching = again = false; return; } // htmx has kept whatever asked meanwhile
     told(null);
+    unseen.clear();
     for (const text of came.splice(0)) {
       if (!text.includes('id="f-resync"')) htmx.swap("#main", shown(text), { swapStyle: "none", swapDelay: 0, settleDelay: 0 });
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -59,11 +60,14 @@ def list_verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed rows; a page shows those that it has."""
-    data = context.data
+    """Render the changed rows: a page shows those that it has, and counts others that belong on it."""
+    data, wanted = context.data, dict(parse_qsl(context.key))
     changed = messages_visible(context.viewer).filter(pk__in=keys)
+    fitting = filtered(changed, state=wanted.get("state", ""), q=wanted.get("q", ""))
+    fits = set(fitting.values_list("pk", flat=True)) if wanted else set(keys)
     for message in stuck_marked(changed, head=data.head, network=data.network):
-        yield fragment("messages/_row.html", message=message_row(message, context.data.names))
+        row = message_row(message, data.names)
+        yield fragment("messages/_row.html", message=row, fits=message.pk in fits)
 
 
 STATES: Final = (
@@ -104,23 +108,24 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     shown, pager = page_of(
         list(rows[: ROWS + 1]), cursor_of=cursor_of, query=request.GET.dict(), is_first=not cursor
     )
-    here = reverse("messages")
+    here, query = reverse("messages"), urlencode({"state": state, "q": q})
     return page_render(
         request,
         "messages/list.html",
         title=_("Messages"),
         section="messages",
-        page_key="messages",
+        page_key=f"messages:{query}",
         data=data,
         messages=[message_row(row, data.names) for row in shown],
         pager=pager,
+        oldest=pager.oldest([row.created_at.timestamp() for row in shown]),
         verdict=list_verdict_of(data),
         facets=facets_of(here, STATES, state=state, q=q),
         filtered=bool(state or q),
         state=state,
         q=q,
         here=here,
-        csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
+        csv=reverse("messages-csv") + "?" + query,
         can_send=viewer.may("sign"),
         bulk=bulk_bar(data, fitting, state=state, q=q, pager=pager),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -72,10 +73,13 @@ def list_verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed rows; a page shows those that it has."""
-    wanted = sectors_visible(context.viewer).filter(uuid__in=[key for key in keys if is_uuid(key)])
-    for row in list_context(wanted, context.data):
-        yield fragment("sectors/_row.html", sector=row)
+    """Render the changed rows: a page shows those that it has, and counts others that belong on it."""
+    uuids = [key for key in keys if is_uuid(key)]
+    wanted = ListFilter.of(dict(parse_qsl(context.key)))
+    fitting = narrowed(context.viewer, wanted, data=context.data).filter(uuid__in=uuids)
+    fits = set(fitting.values_list("pk", flat=True))
+    for row in list_context(sectors_visible(context.viewer).filter(uuid__in=uuids), context.data):
+        yield fragment("sectors/_row.html", sector=row, fits=row.row.pk in fits)
 
 
 def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
@@ -123,23 +127,24 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         query=request.GET.dict(),
         is_first=not cursor,
     )
-    here = reverse("sectors")
+    here, query = reverse("sectors"), urlencode(wanted.query)
     return page_render(
         request,
         "sectors/list.html",
         title=_("Sectors"),
         section="sectors",
-        page_key="sectors",
+        page_key=f"sectors:{query}",
         data=data,
         sectors=list_context(shown, data),
         pager=pager,
+        oldest=pager.oldest([row.pk for row in shown]),
         verdict=list_verdict_of(data),
         facets=facets_of(here, STATES, state=state, q=q, **wanted.places),
         filtered=bool(wanted.query),
         wanted=wanted,
         places=[(name, label, getattr(wanted, name)) for name, label in PLACES],
         here=here,
-        csv=reverse("sectors-csv") + "?" + urlencode(wanted.query),
+        csv=reverse("sectors-csv") + "?" + query,
         can_pledge=viewer.may("write"),
         may_pick=viewer.may("sign"),
         bulk=bulk_bar(wanted) if viewer.may("sign") and bulk_acts(state) else None,
