@@ -46,7 +46,7 @@ def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
     rows = list(worker.commands.filter(done_at=None).order_by("pk"))
     withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, orders=rows, now=now)
     remaining = (row for row in rows if row.pk not in withdrawn)
-    return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in remaining)
+    return tuple(Command(id=str(row.uuid), op=row.op, args=row.args) for row in remaining)
 
 
 ORDERED: Final[dict[str, dict[str, bool]]] = {

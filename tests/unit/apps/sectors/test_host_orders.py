@@ -82,3 +82,10 @@ def test_a_version_that_does_not_know_upgrade_is_not_told() -> None:
         order(worker, Operation.UPGRADE)
     assert ops(worker) == []
     order(host("u1", "b2", version=VERSION), Operation.UPGRADE)
+
+
+def test_what_a_newer_console_ordered_ends_no_heartbeat_of_an_older_one() -> None:
+    worker = host("u1")
+    worker.commands.create(op="sing", actor="ann")
+
+    assert ops(worker) == ["sing"]
