@@ -73,6 +73,7 @@ class CancelView(PoolView):
 
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True
+    bodiless_methods = ("POST",)
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
@@ -95,6 +96,7 @@ class RepublishView(PoolView):
 
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True
+    bodiless_methods = ("POST",)
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form

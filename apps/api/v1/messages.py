@@ -99,6 +99,7 @@ class MarkBadView(PoolView):
     """`/messages/{id}/mark-bad`: give a message up."""
 
     perms = {**PoolView.perms, "POST": "sign"}
+    bodiless_methods = ("POST",)
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form

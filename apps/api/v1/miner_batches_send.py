@@ -36,6 +36,7 @@ class MinerBatchesSendView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     filters = ()
+    bodiless_methods = ("POST",)
 
     @extend_schema(responses=BatchesWaitingOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature

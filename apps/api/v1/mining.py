@@ -124,6 +124,7 @@ class MinerWarmUpView(PoolView):
     """`/miners/{address}/warm-up`: the way of a win with a throw-away challenge."""
 
     asks_network = True
+    bodiless_methods = ("POST",)
 
     @extend_schema(operation_id="v1_miners_warm_up", request=None, responses=WarmUpOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature

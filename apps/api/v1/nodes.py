@@ -181,6 +181,8 @@ class NodeView(OperatorView):
 class NodePromoteView(OperatorView):
     """`/chain/nodes/{id}/promote`."""
 
+    bodiless_methods = ("POST",)
+
     @extend_schema(request=None, responses=NodeOutput)
     def post(self, request: Request, key: str) -> Response:  # noqa: ARG002  # DRF's form
         """Make a node the first to be read; safe to repeat."""

@@ -47,6 +47,7 @@ class MinerPiecesSealView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     filters = ()
+    bodiless_methods = ("POST",)
 
     @extend_schema(responses=PiecesSealOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature

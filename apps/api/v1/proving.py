@@ -128,6 +128,7 @@ class DeadlineDryRunView(PoolView):
     """`/miners/{address}/deadlines/{index}/dry-run`: the whole proof of a deadline, which is not sent."""
 
     asks_network = True
+    bodiless_methods = ("POST",)
 
     @extend_schema(operation_id="v1_miners_deadlines_dry_run", request=None, responses={201: CheckRunList})
     def post(self, request: Request, address: str, index: str) -> Response:  # noqa: ARG002
@@ -143,6 +144,7 @@ class SectorTestView(PoolView):
     """`/miners/{address}/sectors/{number}/test`: a look at one sector's files, and one random leaf opened."""
 
     asks_network = True
+    bodiless_methods = ("POST",)
 
     @extend_schema(operation_id="v1_miners_sectors_test", request=None, responses={201: CheckRunOutput})
     def post(self, request: Request, address: str, number: str) -> Response:  # noqa: ARG002

@@ -140,6 +140,8 @@ class RolesCombineView(RoleView):
 class RolesSeparateView(RoleView):
     """`/miners/{address}/roles:separate`: the hosts get back what they had."""
 
+    bodiless_methods = ("POST",)
+
     @extend_schema(request=None, responses=RoleList, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Undo a combination, provided that no task is in progress."""

@@ -54,6 +54,8 @@ class SectorRetryView(PoolView):
 class SectorPauseView(PoolView):
     """`/sectors/{uuid}/pause`: stop a sector where it is."""
 
+    bodiless_methods = ("POST",)
+
     @extend_schema(request=None, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Pause a sector; its files and state are kept."""

@@ -197,6 +197,7 @@ class ReservationReleaseView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     event: ClassVar[str] = "RELEASE"
+    bodiless_methods = ("POST",)
 
     @extend_schema(request=None, responses=ReservationOutput)
     def post(self, request: Request, address: str, reservation: str) -> Response:  # noqa: ARG002

@@ -47,6 +47,7 @@ class SectorRebuildView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     write_parameters = PARAMETERS
+    bodiless_methods = ("POST",)
 
     @extend_schema(
         request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN, KEY]

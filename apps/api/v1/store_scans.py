@@ -61,6 +61,7 @@ class StoreScansView(PoolView):
     filters = ("limit",)
     whole_methods = ("POST",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    bodiless_methods = ("POST",)
 
     @extend_schema(
         operation_id="v1_store_scans_list",

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework import exceptions, status
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,7 +28,7 @@ from apps.api.errors import (
 )
 from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
-from apps.api.v1.serializers import writable
+from apps.api.v1.serializers import InputSerializer, checked, writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
@@ -92,6 +92,8 @@ class PoolView(APIView):
     """Methods that concern a tenant as a whole: not for a token for some of its miners or signers."""
     confirmed_methods: ClassVar[tuple[str, ...]] = ()
     """Methods for which a person must have proved lately who they are."""
+    bodiless_methods: ClassVar[tuple[str, ...]] = ("DELETE",)
+    """Methods that take no body: any field in one is refused, as a misspelt one is elsewhere."""
     filters: ClassVar[tuple[str, ...] | None] = None
     """Parameters that a GET may have besides the token; None where the view itself looks at them."""
     write_parameters: ClassVar[tuple[str, ...] | None] = ()
@@ -118,6 +120,12 @@ class PoolView(APIView):
             request.META["CONTENT_LENGTH"] = str(len(request.body))
         return super().initialize_request(request, *args, **kwargs)
 
+    def get_parsers(self) -> list[Any]:
+        """Read forms, too, for a method without a body: their fields are refused by name, none is no body."""
+        forms = [FormParser(), MultiPartParser()]
+        method = getattr(self.request, "method", "")
+        return super().get_parsers() + (forms if method in self.bodiless_methods else [])
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a large body before anybody reads it, paths that no row can have, misspelt filters."""
         super().initial(request, *args, **kwargs)
@@ -137,6 +145,8 @@ class PoolView(APIView):
         if unknown:
             what = "filter" if reads else "parameter"
             raise BadValue(gettext("there is no such {what}").format(what=what), field=writable(unknown[0]))
+        if request.method in self.bodiless_methods and request.data:
+            checked(InputSerializer(data=request.data))
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""

@@ -94,9 +94,14 @@ def test_every_get_answers_as_the_document_says(client: Client, document: dict[s
     assert asked > 25
 
 
+def filled(path: str) -> str:
+    """A path of the document with something in the place of each parameter."""
+    return re.sub(r"\{\w+\}", str(UUID(int=0)), path)
+
+
 def handler_of(path: str, method: str) -> Any:
     """The function behind an operation of the document."""
-    match = resolve(re.sub(r"\{\w+\}", str(UUID(int=0)), path))
+    match = resolve(filled(path))
     return inspect.unwrap(getattr(match.func.view_class, method))  # type: ignore[attr-defined]  # Django's as_view
 
 
@@ -119,3 +124,22 @@ def test_every_delete_answers_with_the_status_that_is_described(
         if given not in told.items():
             wrong[path] = given
     assert wrong == {}
+
+
+BODIES = {"application/json": '{"dry_run": true}', "application/x-www-form-urlencoded": "dry_run=true"}
+
+
+@pytest.mark.django_db
+def test_what_takes_no_body_refuses_one_and_names_its_field(client: Client, document: dict[str, Any]) -> None:
+    by, taken, asked = bearer(operator_token()), [], 0
+    for path, operations in document["paths"].items():
+        for method in {"post", "put", "patch", "delete"} & operations.keys():
+            if "requestBody" in operations[method]:
+                continue
+            asked += 1
+            for kind, body in BODIES.items():
+                answer = client.generic(method.upper(), filled(path), body, content_type=kind, headers=by)
+                if (answer.status_code, answer.json().get("field")) != (400, "dry_run"):
+                    taken.append((method, path, kind, answer.status_code))
+    assert taken == []
+    assert asked > 25

@@ -30,7 +30,7 @@ def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
         yield pool
 
 
-def ask(client: Client, method: str, route: str, *, by: str, body: Any = None) -> Any:
+def ask(client: Client, method: str, route: str, *, by: str, body: Any = "") -> Any:
     call = getattr(client, method)
     return call(f"/api/v1/{route}", body, content_type="application/json", headers=bearer(by))
 

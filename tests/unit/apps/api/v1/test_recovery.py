@@ -52,7 +52,7 @@ def unmatched(name: str = "sent", **data: Any) -> UnmatchedMessage:
     )
 
 
-def ask(client: Client, method: str, by: str, body: Any = None) -> Any:
+def ask(client: Client, method: str, by: str, body: Any = "") -> Any:
     call = getattr(client, method)
     return call("/api/v1/recovery", body, content_type="application/json", headers=bearer(by))
 
