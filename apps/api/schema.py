@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.settings import APISettings
+
+from apps.api.v1.views import PoolView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's hook
@@ -27,6 +37,28 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:  # noqa: ARG002  # the library's signature
         """Describe the cookie."""
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+class FormatNegotiation(DefaultContentNegotiation):
+    """Read `?format=`, which elsewhere is a parameter like any other, and refused as such."""
+
+    settings = APISettings({"URL_FORMAT_OVERRIDE": "format"})  # type: ignore[assignment]  # the stubs' own name
+
+    def filter_renderers(self, renderers: Iterable[Any], format: str) -> list[Any]:  # DRF's word
+        """Return those of a format.  Raises ValidationError."""
+        known = list(renderers)
+        found = [renderer for renderer in known if renderer.format == format]
+        if not found:
+            names = ", ".join(sorted({renderer.format for renderer in known}))
+            raise ValidationError({"format": gettext("must be one of {names}").format(names=names)})
+        return found
+
+
+class SchemaView(SpectacularAPIView):
+    """`/api/schema/`: the OpenAPI document, as YAML or JSON; refusals have the form of all others."""
+
+    content_negotiation_class = FormatNegotiation
+    get_exception_handler = PoolView.get_exception_handler
 
 
 REFUSALS: Final = {

@@ -54,6 +54,7 @@ class BadOffset(Conflict):
     code = "bad_offset"
 
     def __init__(self, received: int) -> None:
+        self.received = received
         super().__init__(
             gettext("the next offset of this upload is {received}").format(received=received),
             field="Upload-Offset",

@@ -231,6 +231,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "COERCE_DECIMAL_TO_STRING": True,
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` is no parameter of ours but for the document: `SchemaView`
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Poolsite",

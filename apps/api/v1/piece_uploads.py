@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from apps.api.errors import WrongType, error_body
 from apps.api.v1.pagination import header_number
 from apps.api.v1.pieces import PieceOutput, piece_body
-from apps.api.v1.serializers import AddressField, InputSerializer
+from apps.api.v1.serializers import AddressField, ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core.errors import BadValue
 from apps.core.streams import STREAM_MAX_BYTES
@@ -57,6 +57,14 @@ class TermsInput(InputSerializer):
         if parsed.protocol != ID:
             raise serializers.ValidationError(gettext("must be an f0 address"))
         return int(parsed.actor_id)
+
+
+class PartRefusedOutput(ErrorSerializer):
+    """A part that was refused."""
+
+    received = serializers.IntegerField(
+        required=False, help_text="with `bad_offset`: offset of the next part"
+    )
 
 
 class PurposeInput(InputSerializer):
@@ -168,7 +176,7 @@ class PieceUploadView(UploadView):
             OpenApiParameter("Content-Range", str, OpenApiParameter.HEADER),
         ],
         request={"application/octet-stream": OpenApiTypes.BINARY},
-        responses=PieceOutput,
+        responses={200: PieceOutput, 409: PartRefusedOutput},
     )
     def patch(self, request: Request, uuid: str) -> Response:
         """Upload the next part, which starts at `Upload-Offset`, or where `Content-Range` says."""

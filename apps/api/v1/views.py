@@ -29,7 +29,9 @@ from apps.api.errors import (
 from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
 from apps.api.v1.serializers import InputSerializer, checked, writable
-from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
+from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound, NotReachable
+from apps.core.health import RETRY_AFTER_S
+from apps.pieces.errors import BadOffset
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
 from apps.users.limits import rate_limit_consume
@@ -207,8 +209,12 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
     answer = Response(error_body(refusal), status=http_status(refusal))
     if isinstance(refusal, TokenRefused):
         answer["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, NotReachable):
+        answer["Retry-After"] = str(RETRY_AFTER_S)
     if isinstance(refusal, RangeUnsatisfiable):
         answer["Content-Range"] = f"bytes */{refusal.size}"
+    if isinstance(refusal, BadOffset):
+        answer.data["received"] = refusal.received
     if isinstance(refusal, ChangeRefused):
         answer.data["refused"] = [{"uuid": str(uuid), "reason": why} for uuid, why in refusal.refused.items()]
     if isinstance(error, exceptions.APIException) and not isinstance(error, exceptions.ValidationError):

@@ -163,6 +163,7 @@ def test_domain_errors_have_their_status(client, status):
     answer = client.get(f"/errors/{status}", headers=people.bearer(people.token()))
 
     assert answer.status_code == status
+    assert answer.headers.get("Retry-After") == ("2" if status == 503 else None)
 
 
 def refused(answer: Any) -> tuple[int, str, str]:
@@ -248,6 +249,23 @@ def test_a_refused_request_does_not_use_up_its_key(client):
 
     assert refused.status_code == 409
     assert not IdempotentAnswer.objects.exists()
+
+
+@override_settings(ROOT_URLCONF="poolsite.urls")
+@pytest.mark.parametrize("path", ["miners", "messages", "chain/head", "tokens"])
+@pytest.mark.parametrize("name", ["json", "foo"])
+def test_a_format_is_a_misspelt_filter(client, path, name):
+    answer = client.get(f"/api/v1/{path}?format={name}", headers=people.bearer(people.token()))
+
+    assert refused(answer) == (400, "bad_value", "format")
+
+
+@override_settings(ROOT_URLCONF="poolsite.urls")
+def test_an_unknown_format_of_the_schema_is_refused_by_name(client):
+    answer = client.get("/api/schema/?format=foo")
+
+    assert (answer.status_code, answer.data["field"]) == (400, "format")
+    assert answer.data["message"] == "must be one of json, yaml"
 
 
 @override_settings(ROOT_URLCONF="poolsite.urls")

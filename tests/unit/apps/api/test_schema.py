@@ -62,6 +62,12 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
     validate_schema(document)
 
 
+def test_no_operation_has_a_parameter_for_the_format(document: dict[str, Any]) -> None:
+    operations = [one for operations in document["paths"].values() for one in operations.values()]
+
+    assert "format" not in {given["name"] for one in operations for given in one.get("parameters", ())}
+
+
 def test_every_operation_says_how_it_refuses(document: dict[str, Any]) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -187,7 +187,7 @@ def test_an_upload_goes_on_where_it_was_cut(client, miner, folder):
 
     assert begun.status_code == 201
     assert (first.json()["state"], first.json()["received"]) == ("UPLOADING", 4)
-    assert (wrong.status_code, wrong.json()["code"]) == (409, "bad_offset")
+    assert (wrong.status_code, wrong.json()["code"], wrong.json()["received"]) == (409, "bad_offset", 4)
     assert more.status_code == 413
     assert shown["received"] == 4
     assert (last.json()["state"], last.json()["piece_cid"]) == ("READY", cid_of(b"0123456789", 128))
