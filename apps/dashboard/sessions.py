@@ -12,7 +12,6 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 
@@ -115,7 +114,7 @@ def sign_in_required(view: PageView[Args]) -> SiteView[Args]:
             viewer = principal_of(request.user, source=client_ip(request))
         except TokenRefused:
             logout(request)
-            return redirect("login")
+            return login_redirect(request)
         session_activity_note(request)
         try:
             return view(request, viewer, *args, **kwargs)

@@ -65,11 +65,13 @@ def test_a_wrong_pair_is_refused_with_one_sentence(ann, name, password):
 
 
 def test_a_disabled_tenants_person_is_signed_out(ann):
-    client = signed_in()
+    plain, htmx = signed_in(), signed_in()
     ann.tenant.enabled = False
     ann.tenant.save()
 
-    assert client.get("/").headers["Location"] == "/login/"
+    assert plain.get("/").headers["Location"] == "/login/?next=/"
+    assert htmx.get("/hosts/", headers=HTMX).headers["HX-Redirect"] == "/login/?next=/"
+    assert htmx.get("/").status_code == 302
 
 
 def test_signing_out_needs_a_post(ann):
