@@ -51,14 +51,6 @@
     form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "csrfmiddlewaretoken", value: token }));
   });
 
-  let held = null;
-  on("htmx:wsBeforeMessage", () => { held = document.activeElement; });
-  on("htmx:wsAfterMessage", () => {
-    // A pushed row is a new element: give its focus back, without scrolling.
-    if (held?.id && !held.isConnected) find(held.id)?.focus({ preventScroll: true });
-    held = null;
-  });
-
   let ofMain = null; // of forms that answer with all of main, the one sent last is shown, whichever is answered last
   on("htmx:beforeRequest", ({ detail: { target, xhr } }) => {
     if (target.matches("main")) ofMain = xhr;
@@ -77,31 +69,34 @@
     target.addEventListener("htmx:beforeSwap", answered);
   });
 
-  // A fetched page has new forms: what somebody has typed, picked or opened in the old ones stays.
-  const typed = new Map(), opened = new Set();
-  const fields = () => document.querySelectorAll(
-    "#f-page form :is(input:not([type=hidden], [type=file], [data-select]), select, textarea)[name]");
+  // What is fetched or pushed is new elements: focus, what somebody has typed, picked or opened, and what was refused stay.
+  let held = null, typed = [], refused = [], opened = new Map();
+  const all = (selector) => [...document.querySelectorAll(selector)];
   const isBox = (field) => field.type === "checkbox" || field.type === "radio";
-  const place = (field) =>
-    [field.form.getAttribute("action"), field.form.id, field.name, isBox(field) ? field.value : ""].join(" ");
   const isChanged = (field) => isBox(field) ? field.checked !== field.defaultChecked
-    : field.options ? [...field.options].some((one) => one.selected !== one.defaultSelected)
+    : field.options ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected))
     : field.value !== field.defaultValue;
-  const summaries = () => document.querySelectorAll("#f-page details > summary");
-  on("htmx:beforeSwap", (event) => {
-    if (!ofPage(event)) return;
-    typed.clear(); opened.clear();
-    for (const field of fields()) if (isChanged(field)) typed.set(place(field), isBox(field) ? field.checked : field.value);
-    for (const one of summaries()) if (one.parentElement.open) opened.add(one.textContent);
-  });
-  on("htmx:afterSwap", ({ detail }) => {
-    if (detail.requestConfig?.elt.id !== "f-page") return;
-    for (const field of fields()) {
-      const was = typed.get(place(field));
-      if (was !== undefined) field[isBox(field) ? "checked" : "value"] = was;
+  const keep = () => {
+    held = document.activeElement;
+    typed = all("main form :is(input:not([type=hidden], [data-select]), select, textarea)[id]").filter(isChanged);
+    refused = all("#f-page form[id]:has([aria-invalid])");
+    opened = new Map(all("#f-page summary").map((one) => [one.textContent, one.parentElement.open]));
+  };
+  const giveBack = () => {
+    for (const one of all("#f-page summary")) one.parentElement.open = opened.get(one.textContent) ?? one.parentElement.open;
+    for (const form of refused) find(form.id)?.replaceWith(form);
+    if (held?.id && held !== document.activeElement) find(held.id)?.focus({ preventScroll: true });
+    for (const old of typed) {
+      const field = find(old.id);
+      if (!field || field === old) continue;
+      field[isBox(old) ? "checked" : old.files ? "files" : "value"] = isBox(old) ? old.checked : old.files ?? old.value;
+      if (field === document.activeElement && old.selectionStart) field.setSelectionRange(old.selectionStart, old.selectionEnd);
     }
-    for (const one of summaries()) if (opened.has(one.textContent)) one.parentElement.open = true;
-  });
+  };
+  on("htmx:beforeSwap", (event) => { if (ofPage(event)) keep(); });
+  on("htmx:afterSwap", ({ detail }) => { if (detail.requestConfig?.elt.id === "f-page") giveBack(); });
+  on("htmx:wsBeforeMessage", keep);
+  on("htmx:wsAfterMessage", giveBack);
 
   // Whether a click that got no answer was carried out is not known: say so, so that nobody repeats it unseen.
   const unconfirmed = (event) => {
@@ -202,9 +197,11 @@
     if (!event.detail.successful) { fetching = again = false; return; } // htmx has kept whatever asked meanwhile
     told(null);
     unseen.clear();
+    keep();
     for (const text of came.splice(0)) {
       if (!text.includes('id="f-resync"')) htmx.swap("#main", shown(text), { swapStyle: "none", swapDelay: 0, settleDelay: 0 });
     }
+    giveBack();
   });
   // Asked for while it was under way, it is fetched once more: htmx drops that wish with the element that made it.
   on("htmx:wsOpen resync", () => { again ||= fetching; }, document.body);

@@ -43,6 +43,50 @@ def test_what_was_opened_stays_while_the_page_fetches_itself(visit: Visit, alice
     expect(page.see("[name=host]")).to_have_value("sealer-1")
 
 
+def test_a_refused_form_stays_while_the_page_fetches_itself(visit: Visit, operator: User) -> None:
+    factories.head(1000)
+    sender = factories.sender(factories.wallet().address)
+    page = visit(operator).go(reverse("sender", args=[sender.address]))
+    page.see("[name=max_fee]").fill("much")
+    page.page.get_by_role("button", name="Save").click()
+    page.page.wait_for_url("**/settings/")
+    page.wait_live()
+
+    page.resync()
+
+    expect(page.see("#max_fee-error")).to_be_visible()
+    expect(page.see("[name=max_fee]")).to_have_value("much")
+    expect(page.see("[name=max_fee]")).to_be_focused()
+    page.see("[name=max_fee]").fill("0.5")
+    page.page.get_by_role("button", name="Save").click()
+    expect(page.see(".note")).to_contain_text("Saved.")
+
+
+def test_the_caret_stays_in_what_is_typed_while_the_page_fetches_itself(visit: Visit, operator: User) -> None:
+    factories.head(1000)
+    sender = factories.sender(factories.wallet().address)
+    page = visit(operator).go(reverse("sender", args=[sender.address]))
+    page.see("[name=max_fee]").fill("0.1234")
+    page.run("document.getElementById('max_fee').setSelectionRange(2, 4)")
+
+    page.resync()
+
+    kept = "(i => [document.activeElement === i, i.value, i.selectionStart, i.selectionEnd])"
+    assert page.run(f"{kept}(document.getElementById('max_fee'))") == [True, "0.1234", 2, 4]
+
+
+def test_what_was_closed_stays_closed_while_the_page_fetches_itself(visit: Visit, alice: User) -> None:
+    factories.head(1000)
+    factories.sector(factories.miner(2001), number=7)
+    page = visit(alice).go("/sectors/?host=sealer-1")
+    expect(page.see("[name=host]")).to_be_visible()
+    page.see("#f-page details > summary").click()
+
+    page.resync()
+
+    expect(page.see("[name=host]")).to_be_hidden()
+
+
 @pytest.mark.parametrize("status", [0, 502])
 def test_a_click_without_an_answer_says_that_it_is_not_confirmed(
     visit: Visit, alice: User, status: int

@@ -16,6 +16,7 @@ from apps.sectors.models import SectorNumbers
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories
 from tests.browser.axe import findings
+from tests.browser.live import elsewhere
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 REASON = "the database was restored or moved: its cluster and table changed"
 
 
-def unmatched(sender: str) -> UnmatchedMessage:
+def unmatched(sender: str, *, nonce: int = 7) -> UnmatchedMessage:
     now = clock.now()
+    cid = str(cid_of_cbor(b"sent%d" % nonce))
     return UnmatchedMessage.objects.create(
-        cid=str(cid_of_cbor(b"sent")),
-        unsigned_cid=str(cid_of_cbor(b"sent")),
+        cid=cid,
+        unsigned_cid=cid,
         from_addr=sender,
-        nonce=7,
+        nonce=nonce,
         to="f01002",
         value=5 * 10**18,
         method=0,
@@ -125,6 +127,59 @@ def test_of_two_forms_the_answer_to_the_last_one_stays(visit: Visit, operator: U
     expect(main).to_contain_text("may then be paid or sealed a second time")
     visitor.page.wait_for_load_state("networkidle")
     expect(main).to_contain_text("may then be paid or sealed a second time")
+
+
+@pytest.fixture
+def undecided(operator: User) -> list[UnmatchedMessage]:
+    """Two messages of one sender that a person has to decide about, and one that either may be."""
+    miner = factories.miner()
+    recovery_begin("the database was restored or moved", now=clock.now())
+    factories.message(from_addr=miner.worker)
+    return [unmatched(miner.worker, nonce=nonce) for nonce in (7, 8)]
+
+
+@pytest.mark.parametrize("how", ["fetched", "pushed", "both"])
+def test_a_decision_stays_with_its_message(
+    visit: Visit, operator: User, undecided: list[UnmatchedMessage], how: str
+) -> None:
+    page = visit(operator).go("/recovery/")
+    first, second = (page.see(f"#message-{one.cid}") for one in undecided)
+    first.select_option("outside")
+    first.focus()
+    page.mark("#f-recovery-messages")
+    if how == "both":
+        page.hold_answers("**/recovery/")
+        page.ask_resync()
+        page.wait_held()
+    if how == "fetched":
+        page.resync()
+    else:
+        elsewhere(lambda: publish(RECOVERY_CHANGE))
+        page.wait_unmarked("#f-recovery-messages")
+    if how == "both":
+        page.mark("#f-page")
+        page.release()
+        page.wait_unmarked("#f-page")
+
+    expect(first).to_have_value("outside")
+    expect(first).to_be_focused()
+    expect(second).to_have_value("")
+
+
+def test_a_refused_decision_says_so_after_the_page_has_fetched_itself(
+    visit: Visit, operator: User, undecided: list[UnmatchedMessage]
+) -> None:
+    page = visit(operator).go("/recovery/")
+    page.forgive("before the connection is established", "[object Event]")  # forms replace what opens it
+    undecided[0].delete()
+    page.see(f"#message-{undecided[0].cid}").select_option("outside")
+
+    page.page.get_by_role("button", name="Save").first.click()
+
+    expect(page.see(".note[data-tone=bad]")).to_be_visible()
+    page.wait_live()
+    page.resync()
+    expect(page.see(".note[data-tone=bad]")).to_be_visible()
 
 
 def look(visitor: Visitor, name: str) -> None:

@@ -93,7 +93,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="messages",
         page_key="recovery",
         may_act=viewer.may("admin"),
-        error=form.why,
+        act_error=form.why,
         **context_of(),
     )
 
