@@ -102,7 +102,10 @@
   const unconfirmed = (event) => {
     const banner = find("unconfirmed");
     if (ofPage(event) || !banner || event.detail.requestConfig.verb === "get") return;
-    find("unconfirmed-id").textContent = event.detail.xhr?.getResponseHeader("x-request-id") ?? "";
+    const { xhr } = event.detail, isRefused = xhr?.status >= 400 && xhr.status < 500;
+    find("unconfirmed-id").textContent = xhr?.getResponseHeader("x-request-id") ?? "";
+    find("unconfirmed-maybe").hidden = isRefused;
+    find("unconfirmed-refused").hidden = !isRefused;
     banner.hidden = false;
   };
   on("htmx:sendError htmx:timeout htmx:responseError", unconfirmed);
