@@ -36,6 +36,7 @@ READ_ONLY_VARIABLE: Final = "POOLSITE_SEALER_READ_ONLY"
 CONSOLE_VARIABLE: Final = "POOLSITE_SEALER_CONSOLE"
 TOKEN_VARIABLE: Final = "POOLSITE_SEALER_TOKEN"  # noqa: S105  # the name of a variable
 """Environment of our own process, which its user alone can read: the raw bytes of pieces are fetched here."""
+TOKEN_FILE_VARIABLE: Final = "POOLSITE_SEALER_TOKEN_FILE"  # noqa: S105  # the name of a variable
 FORM_VARIABLE: Final = "POOLSITE_SEALER_SNARK"
 
 
@@ -67,7 +68,11 @@ class Host:
                 folder = Path(os.environ[FOLDER_VARIABLE])
                 self.pool = pool_of(os.environ, folder)
                 stores = Stores(folder, read_only=json.loads(os.environ.get(READ_ONLY_VARIABLE, "[]")))
-                console = Console(os.environ[CONSOLE_VARIABLE], os.environ[TOKEN_VARIABLE])
+                console = Console(
+                    os.environ[CONSOLE_VARIABLE],
+                    os.environ[TOKEN_VARIABLE],
+                    token_file=Path(os.environ[TOKEN_FILE_VARIABLE]),
+                )
                 self.runner = StageRunner(
                     folder=folder,
                     stores=stores,

@@ -84,6 +84,8 @@ class HostConfig:
     """Address of the console, as http://localhost:8000."""
     token: str = field(repr=False)
     """Empty until a join token was exchanged (`workers.console.join`)."""
+    token_file: Path | None = None
+    """Where the token lies, and a renewed one while the host runs."""
     join_token: str = field(default="", repr=False)
     """What `--token` gave: exchanged once for the host's own token, which is kept in its folder."""
     name: str
@@ -218,6 +220,7 @@ def _common_read(options: argparse.Namespace, file: HostFile, *, program: str) -
         "buckets": file.damocles.buckets,
         "console": console_read(options.console),
         "token": "" if options.token else token_read(options.token_file or own),
+        "token_file": (options.token_file or own).resolve(),
         "join_token": token_checked(options.token, origin="--token"),
         "name": options.name or f"{program}-{(options.host or host_name())[:60]}",
         "host": options.host[:HOST_MAX] or host_name(),

@@ -43,7 +43,7 @@ from workers.console.process import (
     stop_on_signal,
 )
 from workers.console.work_bell import WorkBell
-from workers.host_folder import COMPILE_PROGRESS_FILE, CONFIG_FILE, size_note
+from workers.host_folder import COMPILE_PROGRESS_FILE, CONFIG_FILE, TOKEN_FILE, size_note
 from workers.logs import logs_set_up
 from workers.machine import config_text, machine_read
 from workers.machine_report import RATES_FILE, MachineReport, rates_write
@@ -90,6 +90,7 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
             "POOLSITE_SEALER_READ_ONLY": json.dumps(sorted(map(str, config.read_only_stores))),
             "POOLSITE_SEALER_CONSOLE": config.console,
             "POOLSITE_SEALER_TOKEN": config.token,
+            "POOLSITE_SEALER_TOKEN_FILE": str(config.token_file or config.folder / TOKEN_FILE),
             LOCATIONS_VARIABLE: msgspec.json.encode(config.locations).decode(),
             PROCESSORS_VARIABLE: msgspec.json.encode(config.children).decode(),
             "POOLSITE_SEALER_SNARK": config.snark,
@@ -119,7 +120,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     """
     broker = f"redis+socket://{socket_path(config.folder)}"
     children = _children(config, broker)
-    console = Console(config.console, config.token)
+    console = Console(config.console, config.token, token_file=config.token_file)
     leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
     leases.settings = config.settings
     journal = journal_open(config.folder)

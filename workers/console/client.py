@@ -18,7 +18,8 @@ from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, documen
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
-from workers.console.refusals import ConsoleAway, ConsoleNewer, VersionsDiffer, refusal_of
+from workers.console.refusals import ConsoleAway, ConsoleNewer, VersionsDiffer, reason_of, refusal_of
+from workers.console.token_auth import TokenAuth
 from workers.storage.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
@@ -60,13 +61,15 @@ def tls_context() -> ssl.SSLContext:
 class Console:
     """One worker's connection to the console; safe to use from several threads."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, token_file: Path | None = None) -> None:
+        """Open it; a refused token is read again from `token_file`, if that is given."""
         self.url = url
+        self.auth = TokenAuth(url, token, token_file)
         if is_clear(url):
             log.warning("token_sent_in_clear", url=url, advice="use an https:// address for the console")
         self._client = httpx.Client(
             base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
+            auth=self.auth,
             timeout=TIMEOUT_S,
             verify=tls_context(),
         )
@@ -249,7 +252,8 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 def _read(answer: httpx.Response) -> Any:
     """Return the JSON of an answer.  Raises ConsoleAway, ConsoleRefused."""
     if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
-        raise ConsoleAway(f"the console answered with status {answer.status_code}{_why(answer)}")
+        why = f": {reason}" if (reason := reason_of(answer)) else ""
+        raise ConsoleAway(f"the console answered with status {answer.status_code}{why}")
     try:
         data = answer.json() if answer.content else None
     except ValueError:
@@ -257,11 +261,3 @@ def _read(answer: httpx.Response) -> Any:
     if answer.status_code >= 400:
         raise refusal_of(answer.status_code, data if isinstance(data, dict) else {})
     return data
-
-
-def _why(answer: httpx.Response) -> str:
-    """Return the console's own words of why it does not do something now; empty if there are none."""
-    try:
-        return f": {answer.json()['message']}"
-    except (ValueError, LookupError, TypeError):
-        return ""

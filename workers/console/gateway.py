@@ -49,27 +49,32 @@ async def dial_forever(
     lost: Callable[[], None] = lambda: None,
 ) -> None:
     """Keep a socket open until cancelled; the token is read at each dial.  Raises InvalidURI."""
-    pause_s = FIRST_PAUSE_S
+    pause_s, refusal = FIRST_PAUSE_S, ""
     while True:
         try:
             headers = {"Authorization": f"Bearer {token()}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
             async with socket_open(url, headers) as socket:
-                pause_s = FIRST_PAUSE_S
+                pause_s, refusal = FIRST_PAUSE_S, ""
                 log.info("gateway_dialled", url=url)
                 await serve(socket)
         except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, BadConfig) as error:
-            log.warning("gateway_lost", url=url, reason=lost_text(error), pause_s=round(pause_s, 2))
+            before, refusal = refusal, refusal_text(error)
+            if not refusal:
+                log.warning("gateway_lost", url=url, reason=str(error)[:200], pause_s=round(pause_s, 2))
+            elif refusal != before:
+                advice = "its file is read again at each dial, without a restart"
+                log.error("token_refused", url=url, reason=refusal, advice=advice)
         finally:
             lost()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret
         pause_s = min(pause_s * PAUSE_GROWTH, LAST_PAUSE_S)
 
 
-def lost_text(error: Exception) -> str:
-    """Return why there is no socket."""
+def refusal_text(error: Exception) -> str:
+    """Return that a gateway does not take the token; empty for another reason."""
     if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
         return f"the gateway does not accept this token ({error.response.status_code}): create another one"
-    return str(error)[:200]
+    return ""
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ from workers.config import HostConfig
 from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.lease_keeper import RETRY_PAUSES_S, TokenRefused
-from workers.console.refusals import ConsoleAway, ConsoleRefused
+from workers.console.refusals import ConsoleAway, ConsoleRefused, TokenNotAccepted
 from workers.host_folder import TOKEN_FILE, size_note, size_noted, token_read
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
         while not stop.is_set():
             try:
                 answer = console.join(uid=config.uid, name=config.name)
-            except ConsoleAway as error:
-                log.warning("not_joined", reason=str(error))
-                stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
-            except ConsoleRefused as error:
+            except (TokenNotAccepted, ConsoleRefused) as error:
                 raise TokenRefused(
                     f"{config.console} does not accept this join token: {error.reason}. --token needs one"
                     " from Hosts, Join a host; put a token from the Tokens page into a file for --token-file"
                 ) from None
+            except ConsoleAway as error:
+                log.warning("not_joined", reason=str(error))
+                stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
             else:
                 log.info("joined", console=config.console, name=config.name)
                 return answer

@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import structlog
 
 from poolsite.wire.hosts import PARKED_MAX, VERSION, Heartbeat, HeldJob, Register, Registered
 from workers.console.host_commands import HostCommands
 from workers.console.host_report import HostReport
-from workers.console.refusals import ConsoleAway, ConsoleRefused, Replaced, request_waits
+from workers.console.refusals import ConsoleAway, ConsoleRefused, Replaced, TokenNotAccepted, request_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,9 +36,6 @@ PARKED_EVERY_S: Final = 300.0
 """Pause between two heartbeats that tell which jobs are parked here."""
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Pauses while the console does not answer; the last one repeats."""
-
-TOKEN_REFUSED: Final = (401, 403)
-"""What the console answers to a token that is none, or not for this program."""
 
 
 class TokenRefused(Exception):
@@ -149,14 +146,8 @@ class LeaseKeeper(HostCommands):
             try:
                 self.register()
             except (ConsoleAway, ConsoleRefused) as error:
-                if (
-                    self.registered is None
-                    and isinstance(error, ConsoleRefused)
-                    and error.status in TOKEN_REFUSED
-                ):
-                    self.refusal = (
-                        f"the console {self.config.console} does not accept this token: {error.reason}"
-                    )
+                if self.registered is None and is_token_wrong(error):
+                    self.refusal = str(TokenNotAccepted(self.config.console, error.reason))
                     return
                 request_waits("not_registered", error)
             except OSError as error:  # a disk that cannot be read now: without this thread all leases end
@@ -326,6 +317,11 @@ class LeaseKeeper(HostCommands):
             request_waits("upgrade_waits", error)
             return False
         return not self._done_commands
+
+
+def is_token_wrong(error: ConsoleAway | ConsoleRefused) -> TypeGuard[TokenNotAccepted | ConsoleRefused]:
+    """Return whether the console says that the token is none, or not for this program."""
+    return isinstance(error, TokenNotAccepted) or (isinstance(error, ConsoleRefused) and error.status == 403)
 
 
 def _none() -> None:

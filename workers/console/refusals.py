@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from poolsite.wire.codec import UNKNOWN_FIELD
 from poolsite.wire.hosts import VERSION
+
+if TYPE_CHECKING:
+    import httpx
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +25,14 @@ class VersionsDiffer(ConsoleAway):
 
 class ConsoleNewer(VersionsDiffer):
     """The console's answer has a field that this worker does not know."""
+
+
+class TokenNotAccepted(ConsoleAway):
+    """The console does not take the token: the same request is right once its file has another."""
+
+    def __init__(self, console: str, reason: str) -> None:
+        super().__init__(f"the console {console} does not accept this token: {reason}")
+        self.reason = reason
 
 
 class ConsoleRefused(Exception):
@@ -57,6 +68,14 @@ def refusal_of(status: int, data: dict[str, Any]) -> ConsoleAway | ConsoleRefuse
 
 
 def request_waits(event: str, error: Exception, **facts: str) -> None:
-    """Log why a request waits; that the console does not understand it was logged when it was met."""
-    if not isinstance(error, VersionsDiffer):
+    """Log why a request waits; what was logged when it was met, of versions and tokens, is not repeated."""
+    if not isinstance(error, VersionsDiffer | TokenNotAccepted):
         log.warning(event, reason=str(error), **facts)
+
+
+def reason_of(answer: httpx.Response) -> str:
+    """Return the console's own words of why it does not do something; empty if there are none."""
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return ""

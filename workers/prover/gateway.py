@@ -54,7 +54,7 @@ class ProofLine:
         self,
         *,
         url: str,
-        token: str,
+        token: Callable[[], str],
         miners: Callable[[], set[int]],
         compute: Callable[[int, Json], Json],
         host: str = "",
@@ -63,6 +63,7 @@ class ProofLine:
         self.host = host or host_name()
         """By which the console knows which host's role lets it prove; other gateways do not look at it."""
         self.token = token
+        """Asked at each dial."""
         self.miners = miners
         """Ids of the miners to prove for, asked again now and then."""
         self.compute = compute
@@ -97,7 +98,7 @@ class ProofLine:
 
     async def run(self) -> None:
         """Keep a socket open until cancelled."""
-        await dial_forever(self.url, token=lambda: self.token, serve=self.serve)
+        await dial_forever(self.url, token=self.token, serve=self.serve)
 
     async def serve(self, socket: ClientConnection) -> None:
         """Answer on one socket until it ends."""

@@ -135,7 +135,7 @@ class Prover:
             except VersionsDiffer as error:  # the lease runs out: a prover that is understood proves it
                 log.error("report_refused", job=assignment.id, reason=str(error))
             except ConsoleAway as error:
-                log.warning("report_waits", job=assignment.id, reason=str(error))
+                request_waits("report_waits", error, job=assignment.id)
                 time.sleep(REPORT_AGAIN_S)
                 continue
             except ConsoleRefused as error:

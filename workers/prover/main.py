@@ -62,7 +62,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
 
     Return the exit code; UPGRADE_EXIT ends the program.  Raises TokenRefused, BadMark.
     """
-    console = Console(config.console, config.token)
+    console = Console(config.console, config.token, token_file=config.token_file)
     near_clear(config.folder)
     stores = Stores(config.folder, config.stores, read_only=config.read_only_stores, buckets=config.buckets)
     stores.open()
@@ -149,7 +149,7 @@ def _gateway(
 
     line = ProofLine(
         url=gateway_url(config.console),
-        token=config.token,
+        token=lambda: leases.console.auth.token(),
         miners=stores.miners,
         compute=compute,
         host=config.host,

@@ -75,7 +75,9 @@ async def listening(web: Any, token: str, stores: Stores, **options: Any) -> Asy
         return compute_proof(request, stores=stores, miner_id=miner, prove=winning_post.run)
 
     url = gateway_url(web.url.removesuffix("/rpc/v1"))
-    line = ProofLine(url=url, token=token, miners=stores.miners, compute=options.get("compute", compute))
+    line = ProofLine(
+        url=url, token=lambda: token, miners=stores.miners, compute=options.get("compute", compute)
+    )
     line.start()
     try:
         yield await connected_row()

@@ -207,9 +207,7 @@ class World:
         """A worker's line to the console's own views."""
         console = Console("http://testserver", token(perm, of="alice"))
         transport = httpx.WSGITransport(app=wsgi_application())
-        console._client = httpx.Client(
-            base_url="http://testserver", headers=console._client.headers, transport=transport
-        )
+        console._client = httpx.Client(base_url="http://testserver", auth=console.auth, transport=transport)
         return console
 
     def sealer(

@@ -107,8 +107,7 @@ class Farm:
         """A line to the console's own views."""
         console = Console("http://testserver", token(perm, of="alice"))
         transport = httpx.WSGITransport(app=views())
-        headers = console._client.headers
-        console._client = httpx.Client(base_url="http://testserver", headers=headers, transport=transport)
+        console._client = httpx.Client(base_url="http://testserver", auth=console.auth, transport=transport)
         return console
 
     @property

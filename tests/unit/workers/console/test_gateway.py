@@ -1,9 +1,10 @@
-"""A gateway that reads nothing: whoever writes to it is not held for ever."""
+"""A gateway that reads nothing holds nobody for ever; one that refuses a token is told another."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from websockets.asyncio.client import ClientConnection
+    from websockets.http11 import Request, Response
 
 PING_S, PATIENCE_S = 0.1, 0.5
 ENOUGH = "x" * 16 * 1024 * 1024
@@ -98,7 +100,7 @@ async def dialled_until(url, token, *, lines):
 
 
 async def test_a_token_that_is_not_accepted_is_named_as_the_reason():
-    async with serve(lambda _: None, "127.0.0.1", 0, process_request=unauthorized) as server:
+    async with serve(ServerConnection.wait_closed, "127.0.0.1", 0, process_request=unauthorized) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
         reasons = await dialled_until(url, lambda: "secret", lines=1)
@@ -113,3 +115,26 @@ async def test_a_token_file_that_breaks_later_is_read_again_at_the_next_dial():
     reasons = await dialled_until("ws://127.0.0.1:9", token, lines=2)
 
     assert set(reasons) == {"the token file is empty"}
+
+
+async def test_refused_token_is_logged_once_until_another_is_taken() -> None:
+    tokens = iter(["old", "old", "new", "old", "old", "new"])
+    served = asyncio.Semaphore(0)
+
+    def check(socket: ServerConnection, request: Request) -> Response | None:
+        is_known = request.headers["Authorization"] == "Bearer new"
+        return None if is_known else socket.respond(HTTPStatus.UNAUTHORIZED, "")
+
+    async def served_note(_socket: ClientConnection) -> None:
+        served.release()
+
+    async with serve(ServerConnection.wait_closed, "127.0.0.1", 0, process_request=check) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with capture_logs() as lines:
+            line = asyncio.create_task(dial_forever(url, token=lambda: next(tokens), serve=served_note))
+            async with asyncio.timeout(60):
+                await served.acquire()
+                await served.acquire()
+            line.cancel()
+
+    assert [one["event"] for one in lines] == ["token_refused", "gateway_dialled"] * 2

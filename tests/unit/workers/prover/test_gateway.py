@@ -34,7 +34,7 @@ def test_wins_whose_time_is_over_are_not_proven(asked: list[int], proven: list[i
         answers[answer["Id"]] = answer["Error"]
 
     async def whole() -> None:
-        line = ProofLine(url="", token="", miners=set, compute=compute)
+        line = ProofLine(url="", token=str, miners=set, compute=compute)
         session = ProofSession(line, None)  # type: ignore[arg-type]  # nothing is sent
         session.call = call  # type: ignore[method-assign,assignment]
         events = [{"Method": "ComputeProof", "Id": at, "Payload": pack({"Height": at})} for at in asked]

@@ -14,7 +14,7 @@ from workers.prover.main import upgrade_ready
 
 
 def line_of(compute: Any) -> ProofLine:
-    return ProofLine(url="", token="", miners=set, compute=compute)
+    return ProofLine(url="", token=str, miners=set, compute=compute)
 
 
 @pytest.mark.parametrize(
