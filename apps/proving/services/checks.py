@@ -22,7 +22,7 @@ from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.faults import checks_outdated
 from apps.proving.selectors.provers import provers_online
 from apps.proving.selectors.settings import proving_policy
-from apps.proving.services.jobs import check_job_create, onchain_sectors_read, proof_window_build
+from apps.proving.services.jobs import check_job_create, jobs_expire, onchain_sectors_read, proof_window_build
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store
 from apps.sectors.policy import sealing_policy
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
 RETENTION_DAYS: Final = 30
-"""Checks that are older are deleted with the next one at the same deadline."""
+"""Checks that are older are deleted with the next one at the same deadline, and their jobs with them."""
 
 
 def checks_begin(context: ProvingContext) -> None:
@@ -105,8 +105,10 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
     count = _begin(deadline, runs, kind=CheckKind.AHEAD, provers=provers, context=context)
     if runs and not count:
         return 0
+    before = context.now - timedelta(days=RETENTION_DAYS)
     old = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index)
-    old.filter(created_at__lt=context.now - timedelta(days=RETENTION_DAYS)).delete()
+    old.filter(created_at__lt=before).delete()
+    jobs_expire(deadline.miner, kinds=[JobKind.SECTOR_CHECK, JobKind.WINDOW_POST], before=before)
     bad = SectorCheck.objects.filter(miner=deadline.miner, deadline_index=deadline.index, is_good=False)
     SectorCheck.objects.filter(pk__in=[row.pk for row in checks_outdated(list(bad))]).delete()
     return count

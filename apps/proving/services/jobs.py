@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.db.models import ExpressionWrapper, F, JSONField, Value
+from django.db.models import Exists, ExpressionWrapper, F, JSONField, OuterRef, Value
 
 from apps.core.errors import LostRace
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.models import Job
+from apps.sectors.models import DamoclesSector, Job
 from apps.sectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.states import JobState
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
@@ -24,7 +24,7 @@ from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInpu
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from apps.chain.node.client import ChainClient
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LEASE_MAX_S: Final = 15
 """Longest lease of a proof job: a prover that dies must not cost the window."""
+EXPIRED_MAX: Final = 1_000
+"""Jobs that are deleted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,22 @@ def check_job_create(
         lease_s=lease_length_compute(window.window_s),
         offered_to=offered_to,
     )
+
+
+def jobs_expire(miner: Miner, *, kinds: Collection[JobKind], before: datetime) -> int:
+    """Delete the oldest ended jobs that expired by then and that nothing refers to; returns how many."""
+    rows = Job.objects.filter(
+        miner=miner,
+        kind__in=kinds,
+        state__in=[JobState.DONE, JobState.FAILED],
+        expires_at__lte=before,
+        recovery=None,
+        proof_attempt=None,
+        check_run=None,
+    ).exclude(Exists(DamoclesSector.objects.filter(files_check=OuterRef("pk"))))
+    old = list(rows.order_by("pk").values_list("pk", flat=True)[:EXPIRED_MAX])
+    Job.objects.filter(pk__in=old).delete()
+    return len(old)
 
 
 def lease_length_compute(window_s: int) -> int:

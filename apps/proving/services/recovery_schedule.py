@@ -11,9 +11,8 @@ from django.db import transaction
 from apps.core.locks import lock_in_turn
 from apps.proving.models import Deadline, Recovery
 from apps.proving.selectors.settings import proving_policy
+from apps.proving.services.jobs import jobs_expire
 from apps.proving.services.recoveries import LOCK_WAIT_S, OPEN, RECOVERY_LOCK, recovery_move_now
-from apps.sectors.models import Job
-from apps.sectors.states import JobState
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.wire.jobs import JobKind
@@ -129,12 +128,4 @@ def _closed_delete(deadline: Deadline, context: ProvingContext) -> None:
     same = Recovery.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index)
     deleted, _ = same.filter(open_epoch__lt=deadline.open_epoch).exclude(state__in=OPEN).delete()
     if deleted:
-        Job.objects.filter(
-            miner=deadline.miner_id,
-            kind=JobKind.WINDOW_POST,
-            state__in=[JobState.DONE, JobState.FAILED],
-            expires_at__lte=context.now,
-            recovery=None,
-            proof_attempt=None,
-            check_run=None,
-        ).delete()
+        jobs_expire(deadline.miner, kinds=[JobKind.WINDOW_POST], before=context.now)
