@@ -29,6 +29,7 @@ from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.claims_ending import claims_ending_follow
 from apps.sectors.services.changes.expirations import expirations_count
 from apps.sectors.services.damocles.sectors import damocles_follow
+from apps.sectors.services.jobs.c1_outputs import c1_parts_sweep
 from apps.sectors.services.jobs.c1_repeats import c1_repeat
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.proven import proven_follow
@@ -154,9 +155,10 @@ def sectors_adopt(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
 
 @shared_task(name="sectors.sweep")
 def sectors_sweep(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Free jobs whose lease ran out, end such leases of sector numbers, count when sectors end; targets."""
+    """End leases of jobs and numbers that ran out, and dead uploads; count when sectors end; targets."""
     leases_sweep(now=clock.now())
     leases_expire(now=clock.now())
+    c1_parts_sweep(now=clock.now())
     expirations_count(now=clock.now())
     head = head_current()
     if head is not None and targets_due(now=clock.now()):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
@@ -19,12 +23,14 @@ from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from datetime import datetime
 
     from apps.pieces.files import Source
 
 C1_MAX_BYTES: Final = 1 << 30
 """Of one sector; the ten partitions of one of 32 GiB have some 60 MB."""
+PART_RETENTION: Final = timedelta(days=1)
+"""An upload to which nothing was added for so long ended with its process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,14 @@ def c1_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def c1_parts_sweep(*, now: datetime) -> None:
+    """Delete what uploads have left whose process was killed."""
+    for part in Path(settings.C1_DIR).glob("*.part"):
+        with suppress(OSError):  # the next sweep tries again
+            if part.stat().st_mtime < (now - PART_RETENTION).timestamp():
+                part.unlink()
 
 
 def c1_give(job_id: str, *, token: int, tenant_id: int) -> C1Output:

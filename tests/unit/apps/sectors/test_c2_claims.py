@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.clock import now
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.c1_files import c1_is_here
@@ -15,10 +17,11 @@ from apps.sectors.errors.jobs import C1Missing, LeaseLost
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.selectors.sector_waits import sector_wait
-from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take
+from apps.sectors.services.jobs.c1_outputs import PART_RETENTION, c1_give, c1_take
 from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_lock, sector_step
+from apps.sectors.tasks import sectors_sweep
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories
 from tests.people import tenant
@@ -236,3 +239,16 @@ def test_a_host_that_hands_nothing_over_is_not_asked_for_ever() -> None:
 
     assert repeat() == 0
     assert "never reached the console" in Sector.objects.get().error
+
+
+def test_what_killed_uploads_have_left_is_deleted_after_a_day(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("new.1.part", "old.2.part", "whole")]
+    for file in files:
+        file.write_bytes(C1)
+    written_at = (now() - PART_RETENTION - timedelta(minutes=1)).timestamp()
+    for file in files[1:]:
+        os.utime(file, (written_at, written_at))
+
+    sectors_sweep(height=1, key="")
+
+    assert sorted(tmp_path.iterdir()) == [files[0], files[2]]
