@@ -40,6 +40,7 @@ from workers.console.process import (
     FolderGone,
     owned,
     refuse,
+    starting,
     stop_on_signal,
 )
 from workers.console.work_bell import WorkBell
@@ -267,7 +268,11 @@ def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Ev
 
     Raises BadConfig, TokenRefused.
     """
-    config = joined(config, stop=stop)
+    with starting(config.folder):
+        return _configured(joined(config, stop=stop), arguments, stop=stop)
+
+
+def _configured(config: SealerConfig, arguments: list[str], *, stop: threading.Event) -> SealerConfig:
     path = config.folder / CONFIG_FILE
     if not config.join_token or config.file.exists():
         return config

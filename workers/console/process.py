@@ -7,8 +7,11 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
+
+from workers.config_mistakes import BadConfig
+from workers.host_folder import uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,14 +31,27 @@ class FolderGone(Exception):
 
 
 @contextmanager
+def starting(folder: Path) -> Iterator[None]:
+    """Name the path that a start cannot use, in this folder or a store.  Raises BadConfig."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        raise BadConfig(f"{place} cannot be used: {error.strerror}: check the path and its disk") from None
+
+
+@contextmanager
 def owned(folder: Path, *, name: str) -> Iterator[Callable[[], None]]:
-    """Own a worker's folder alone; the lock goes with the process.  Raises AlreadyRunning.
+    """Own a worker's folder alone; the lock goes with the process.  Raises AlreadyRunning, BadConfig.
 
     What it gives raises FolderGone once the folder is another one, as the bare place of a disk that is gone.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.lock"
-    with path.open("a") as lock:
+    with ExitStack() as opened:
+        with starting(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            uid_of(folder)  # else what cannot be written is found while leases are kept
+            lock = opened.enter_context(path.open("a"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

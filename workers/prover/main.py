@@ -17,7 +17,7 @@ from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
-from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
+from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, starting, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.host_folder import COMPILE_PROGRESS_FILE
 from workers.logs import logs_set_up
@@ -228,7 +228,9 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
             stop = stop_on_signal()
-            code = run(joined(config, stop=stop), stop=stop)
+            with starting(config.folder):
+                config = joined(config, stop=stop)
+            code = run(config, stop=stop)
             while not code and not stop.is_set():  # it told the sector size: once, before any work
                 code = run(joined(prover_config(arguments), stop=stop), stop=stop)
             return code

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from workers.agent import sealer
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
 from workers.console import join
 from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import TokenRefused
-from workers.console.process import AlreadyRunning, owned
+from workers.console.process import MISCONFIGURED, AlreadyRunning, owned
 from workers.console.refusals import ConsoleAway, ConsoleRefused
+from workers.prover import main as prover
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+NOT_MADE = "/proc/poolsite"
+"""Nobody makes a folder there, root included."""
 
 
 class Line:
@@ -133,3 +140,21 @@ def test_a_second_program_in_a_folder_says_how_to_give_it_another(tmp_path: Path
         owned(tmp_path, name="sealer"),
     ):
         pass
+
+
+@pytest.mark.parametrize("start", [sealer.main, prover.main])
+def test_a_folder_that_cannot_be_made_is_named(
+    start: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text("t\n")
+
+    assert start(["--dir", NOT_MADE, "--token-file", str(tmp_path / "token")]) == MISCONFIGURED
+    assert f"{NOT_MADE} cannot be used: No such file or directory: check" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_made_is_named_at_the_first_start(line: type[Line], tmp_path: Path) -> None:
+    line.answers[:] = ["own"]
+    words = ["--token", "once", "--store", NOT_MADE]
+
+    with pytest.raises(BadConfig, match=f"{NOT_MADE} cannot be used: No such file or directory: check"):
+        sealer.configured(config_of(tmp_path, *words), words, stop=threading.Event())
