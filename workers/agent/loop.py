@@ -140,8 +140,7 @@ class Agent:
         try:
             claimed = self.console.claim(claim)
         except Replaced as error:
-            log.warning("registering_again", reason=str(error))
-            self.leases.register_until_known()
+            self.leases.register_again(error)
             return
         except (ConsoleAway, ConsoleRefused) as error:
             request_waits("claim_failed", error)

@@ -37,6 +37,11 @@ PARKED_EVERY_S: Final = 300.0
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 """Pauses while the console does not answer; the last one repeats."""
 
+RETIRED: Final = "worker_retired"
+"""Code of the console's answer to a host that was taken out of service."""
+TWINS_TIMES, TWINS_WITHIN_S = 3, 300.0
+"""Two programs with one uid replace each other with each heartbeat; else to register again is rare."""
+
 
 class TokenRefused(Exception):
     """The console does not take this worker's token; one sentence for the terminal."""
@@ -88,6 +93,8 @@ class LeaseKeeper(HostCommands):
         self._settings_reported: tuple[Setting, ...] = ()
         self._wants_log = False
         self._error_reported = ""
+        self._replaced_at: list[float] = []
+        self._twin_error = ""
 
     def watch_stores(self, watch: StoreWatch) -> None:
         """Report these stores to the console, and changes at once."""
@@ -146,8 +153,9 @@ class LeaseKeeper(HostCommands):
             try:
                 self.register()
             except (ConsoleAway, ConsoleRefused) as error:
-                if self.registered is None and is_token_wrong(error):
-                    self.refusal = str(TokenNotAccepted(self.config.console, error.reason))
+                if self.registered is None:
+                    self.refusal = self._refusal_text(error)
+                if self.refusal:
                     return
                 request_waits("not_registered", error)
             except OSError as error:  # a disk that cannot be read now: without this thread all leases end
@@ -156,6 +164,36 @@ class LeaseKeeper(HostCommands):
                 return
             self._is_stopped.wait(RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)])
             attempt += 1
+
+    def _refusal_text(self, error: ConsoleAway | ConsoleRefused) -> str:
+        """Return why no later try of this start can succeed; empty if one may."""
+        if is_token_wrong(error):
+            return str(TokenNotAccepted(self.config.console, error.reason))
+        if isinstance(error, ConsoleRefused) and error.code == RETIRED:
+            return (
+                f"{self.config.folder} is that of a host that the console {self.config.console} has retired:"
+                " to join again, use an empty one (--dir FOLDER, DIR=FOLDER for make) and another join token"
+            )
+        return ""
+
+    def register_again(self, error: Replaced) -> None:
+        """Introduce this start to a console that knows another one, or none; tell of one that goes on."""
+        now = time.monotonic()
+        self._replaced_at = [*self._replaced_recently(now), now]
+        if error.code == "worker_replaced" and len(self._replaced_at) >= TWINS_TIMES:
+            self._twin_error = (
+                f"another program registers as this host ({self.uid}), as one with a copy of its folder does:"
+                " stop one of the two, and give it an empty folder and a join token of its own"
+            )
+            if self.last_error != self._twin_error:
+                log.error("host_runs_twice", reason=self._twin_error)
+            self.last_error = self._twin_error
+        else:
+            log.warning("registering_again", reason=str(error))
+        self.register_until_known()
+
+    def _replaced_recently(self, now: float) -> list[float]:
+        return [moment for moment in self._replaced_at if now - moment < TWINS_WITHIN_S]
 
     def require_accepted(self) -> None:
         """Go on unless the console has refused this start.  Raises TokenRefused."""
@@ -220,9 +258,8 @@ class LeaseKeeper(HostCommands):
             try:
                 self.heartbeat()
             except Replaced as error:
-                log.warning("registering_again", reason=str(error))
                 self._lose_all()
-                self.register_until_known()
+                self.register_again(error)
             except (ConsoleAway, ConsoleRefused) as error:
                 request_waits("heartbeat_failed", error)
             except Exception:
@@ -249,6 +286,8 @@ class LeaseKeeper(HostCommands):
             }
             self._has_news = self.report.has_news = False
         self._beaten_at = time.monotonic()
+        if self.last_error == self._twin_error and not self._replaced_recently(self._beaten_at):
+            self.last_error = ""
         settings, error = self._settings_now(), self.last_error[:500]
         leftovers = self.leftovers()
         reports_parked = self._beaten_at >= self._parked_due

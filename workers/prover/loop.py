@@ -103,8 +103,7 @@ class Prover:
         try:
             return self.console.claim(claim).jobs
         except Replaced as error:
-            log.warning("registering_again", reason=str(error))
-            self.leases.register_until_known()
+            self.leases.register_again(error)
         except (ConsoleAway, ConsoleRefused) as error:
             request_waits("claim_failed", error)
         return ()

@@ -22,6 +22,7 @@ from workers.agent.sealer import main
 from workers.config import SealerConfig, sealer_config
 from workers.console.client import Console
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
+from workers.console.refusals import Replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from poolsite.wire.hosts import Heartbeat, SectorOnHost
 
 NEWER = b'{"code": "bad_value", "message": "unknown field", "field": "settings"}'
+RETIRED = b'{"code": "worker_retired", "message": "worker a was retired", "field": "worker_id"}'
 REFUSAL = b'{"code": "token_refused", "message": "this token was revoked", "field": ""}'
 
 
@@ -80,6 +82,47 @@ def test_a_token_that_is_not_taken_ends_the_start(tmp_path: Path, status: int) -
 
     with pytest.raises(TokenRefused, match=r"does not accept this token: .*revoked"):
         leases.require_accepted()
+
+
+def test_a_retired_hosts_folder_ends_the_start(tmp_path: Path) -> None:
+    with answering(409, RETIRED) as url:
+        leases = lease_keeper_of(config_of(tmp_path, url))
+        asking = threading.Thread(target=leases.register_until_known)
+        asking.start()
+        asking.join(60)
+        leases.stop()
+        leases.console.close()
+
+    with pytest.raises(TokenRefused, match=f"{tmp_path} is that of a host .* retired: .*another join token"):
+        leases.require_accepted()
+
+
+def test_a_host_that_runs_twice_says_so_until_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def heard(_worker: str, said: Heartbeat) -> HeartbeatAnswer:
+        told.append(said.last_error)
+        return HeartbeatAnswer()
+
+    console = SimpleNamespace(register=lambda _: REGISTERED, heartbeat=heard)
+    config = config_of(tmp_path, "http://c")
+    leases = LeaseKeeper(config, cast("Console", console), kinds=(JobKind.SEAL,), slots={})
+    replaced = Replaced(status=409, code="worker_replaced", reason="a newer instance", field="boot_id")
+
+    with capture_logs() as lines:
+        for _ in range(4):
+            leases.register_again(replaced)
+            leases.heartbeat()
+    monkeypatch.setattr("workers.console.lease_keeper.TWINS_WITHIN_S", -1.0)
+    leases.heartbeat()
+
+    assert told[:2] == ["", ""]
+    assert told[2] == told[3]
+    assert f"another program registers as this host ({config.uid})" in told[3]
+    assert told[4] == ""
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["host_runs_twice"]
 
 
 def test_a_console_that_is_away_is_asked_again(tmp_path: Path) -> None:
