@@ -93,20 +93,25 @@ screens: test-environment browser
 	@$(VENV) -m tests.browser.screens
 
 # A part of the pool for a console elsewhere needs nothing but these packages and the console's port.
+NEEDS = TOKEN=text or TOKEN_FILE=path; also STORE=folder if the store is not var/store
+signer: NEEDS = TOKEN_FILE=path; also KEYS=folder if the keys are not in var/own-signer
+signer: MISSING = $(if $(TOKEN_FILE),,TOKEN_FILE)
+
 worker-environment:
-	@if [ -z "$(CONSOLE)" ]; then \
-		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path; also STORE=folder if the store is not var/store" >&2; exit 2; fi
+	@if [ -z "$(CONSOLE)" ] || [ -n "$(MISSING)" ]; then \
+		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and $(NEEDS)" >&2; exit 2; fi
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
 
+# By exec, so that what ends make ends the program, not a shell in between.
 worker: worker-environment
-	@.venv-worker/bin/python -m workers sealer --dir "$(or $(DIR),var/sealer)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(FORM) $(HOST_NAME) $(SECRET)
+	@exec .venv-worker/bin/python -m workers sealer --dir "$(or $(DIR),var/sealer)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(FORM) $(HOST_NAME) $(SECRET)
 
 prover: worker-environment
-	@.venv-worker/bin/python -m workers prover --dir "$(or $(DIR),var/prover)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(FORM) $(HOST_NAME) $(SECRET)
+	@exec .venv-worker/bin/python -m workers prover --dir "$(or $(DIR),var/prover)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(FORM) $(HOST_NAME) $(SECRET)
 
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"
-	@.venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+	@exec .venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
 
 # Parameters from a known seed: for the small chain alone, and marked so.
 params: environment
