@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workers.agent.journal import Work
 
@@ -27,6 +27,12 @@ class HeldJob:
 
     def __post_init__(self) -> None:
         self.work = Work(token=self.token, seq=self.seq, inputs=self.inputs)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What a line of the log names it by."""
+        inputs = self.inputs
+        return {"job": self.id, "miner": inputs.miner_id, "sector": inputs.number, "stage": inputs.stage}
 
     def go_on(self, inputs: SealInputs, *, seq: int) -> None:
         """Turn to the next stage under the same lease."""

@@ -167,9 +167,7 @@ class Agent:
         self.over.discard(job.id)
         with suppress(OSError):  # what follows finds that too, and the other jobs of this claim are taken
             self._hold(job)
-        log.info(
-            "claimed", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, lease_token=job.token
-        )
+        log.info("claimed", **job.named, lease_token=job.token)
 
     def _job_tick(self, job: HeldJob, now: float) -> None:
         if self.leases.is_lost(job.id):
@@ -267,14 +265,14 @@ class Agent:
             job.report_after = time.monotonic() + REPORT_AGAIN_S
         except ConsoleRefused as error:
             # The sector is elsewhere, or the console finds the result wanting: a fresh claim tells.
-            log.error("report_refused", job=job.id, stage=job.inputs.stage, reason=str(error))
+            log.error("report_refused", **job.named, reason=str(error))
             self.leases.last_error = str(error)
             self._give_up(job, error)
         else:
             self._answered(job, answer)
 
     def _answered(self, job: HeldJob, answer: EventAnswer) -> None:
-        log.info("reported", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, state=answer.state)
+        log.info("reported", **job.named, state=answer.state)
         if answer.seal is not None and not self.leases.is_upgrading:
             job.go_on(answer.seal, seq=answer.seq)
             self._hold(job)
@@ -330,7 +328,7 @@ class Agent:
             self.over.add(job.id)
             self._over_forget()
         if why:
-            log.warning("dropped", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, reason=why)
+            log.warning("dropped", **job.named, reason=why)
 
     def parked(self) -> tuple[str, ...]:
         """Return the jobs that have a record and are neither held nor over, as far as this host knows."""

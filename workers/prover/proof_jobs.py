@@ -111,7 +111,14 @@ class ProofJobs:
             _stores_check(located.stores)
         took = int((time.monotonic() - started) * 1000)
         proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
-        log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
+        log.info(
+            "proved",
+            job=assignment.id,
+            miner=inputs.miner_id,
+            deadline=inputs.deadline,
+            sectors=len(inputs.sectors),
+            ms=took,
+        )
         return Complete(
             token=assignment.token,
             proof=proof,
@@ -157,7 +164,14 @@ class ProofJobs:
         if output.bad:
             _stores_check(located.stores)
         took = int((time.monotonic() - started) * 1000)
-        log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
+        log.info(
+            "checked",
+            job=assignment.id,
+            miner=inputs.miner_id,
+            sectors=len(inputs.sectors),
+            bad=len(output.bad),
+            ms=took,
+        )
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
         bad = _located(replicas, reasons)
         if inputs.store:  # what another store has makes nothing good in this one

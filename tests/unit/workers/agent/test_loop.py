@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from poolsite.wire.hosts import HeartbeatAnswer
 from poolsite.wire.job_reports import EventAnswer, Level, StageOutputs
@@ -43,6 +44,18 @@ def test_a_result_is_reported_under_the_next_number(host: Host) -> None:
     (event,) = [said for what, said in host.console.said if what == "event"]
     assert (event.token, event.seq, event.state, event.event) == (4, 8, "PC1_DONE", "PC2")
     assert host.agent.held["j1"].inputs.stage == "PERSIST", "it goes on under the same lease"
+
+
+def test_the_log_names_miner_sector_and_stage(host: Host) -> None:
+    with capture_logs() as lines:
+        host.take()
+        host.done()
+        host.console.answers = [EventAnswer(state="PC2_DONE", seq=8, seal=inputs("PERSIST"))]
+        host.agent.tick()
+
+    told = [(one["event"], one["miner"], one["sector"], one["stage"]) for one in lines]
+    sector = inputs("PC2")
+    assert told == [(event, sector.miner_id, sector.number, "PC2") for event in ("claimed", "reported")]
 
 
 def test_a_result_from_before_a_restart_is_reported_under_the_new_lease(host: Host) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.filecoin.container_checks import window_post_check, winning_post_check
@@ -108,6 +109,18 @@ def test_a_check_finds_nothing_wrong_with_a_moved_sector(moving: Moving) -> None
     done = moving.result(moving.remove, sector_check=inputs)
 
     assert (done.faults, len(moving.read)) == ((), 2)
+
+
+def test_the_log_names_the_miner_whose_sectors_were_read(moving: Moving) -> None:
+    inputs = SectorCheckInputs(
+        miner_id=MINER, post_proof=10, randomness=SEED, sectors=(moving.proven,), per_second=0
+    )
+
+    with capture_logs() as lines:
+        moving.window()
+        moving.result(sector_check=inputs)
+
+    assert [(one["event"], one["miner"]) for one in lines] == [("proved", MINER), ("checked", MINER)]
 
 
 def test_a_good_second_copy_does_not_hide_a_loss(moving: Moving, tmp_path: Path) -> None:
