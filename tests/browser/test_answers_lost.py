@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from apps.sectors.models import HostReport
 from tests import factories
 
 if TYPE_CHECKING:
@@ -60,6 +61,24 @@ def test_a_refused_form_stays_while_the_page_fetches_itself(visit: Visit, operat
     page.see("[name=max_fee]").fill("0.5")
     page.page.get_by_role("button", name="Save").click()
     expect(page.see(".note")).to_contain_text("Saved.")
+
+
+def test_a_refused_setting_stays_while_the_page_fetches_itself(visit: Visit, operator: User) -> None:
+    worker = factories.worker("sealer")
+    kept = [{"key": key, "value": "1", "origin": "default"} for key in ("slots.PC1", "slots.PC2")]
+    HostReport.objects.create(worker=worker, settings=kept)
+    page = visit(operator).go(reverse("host", args=[worker.uuid]))
+    page.see("#key").select_option("slots.PC2")
+    page.see("#value").fill("much")
+    page.see("#value").press("Enter")
+    page.page.wait_for_url("**/settings/")
+    page.wait_live()
+
+    page.resync()
+
+    expect(page.see(".note[data-tone=bad]")).to_be_visible()
+    expect(page.see("#value")).to_have_value("much")
+    expect(page.see("#key")).to_have_value("slots.PC2")
 
 
 def test_the_caret_stays_in_what_is_typed_while_the_page_fetches_itself(visit: Visit, operator: User) -> None:

@@ -83,7 +83,7 @@ def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         values = values_read({form.cleaned_data["key"]: form.cleaned_data["value"]}, is_shared=False)
         worker_settings_set(worker, values=values, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
-        return host_page(request, viewer, key, error=refusal.reason)
+        return host_page(request, viewer, key, error=refusal.reason, refused=form.typed)
     notice_leave(request, gettext("Saved. The host takes it with its next heartbeat."))
     return redirect("host", key)
 

@@ -33,7 +33,7 @@ from apps.sectors.services.hosts.versions import versions_compare
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from django.http import HttpRequest, HttpResponse
@@ -221,8 +221,15 @@ def host(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     return host_page(request, viewer, key)
 
 
-def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str = "") -> HttpResponse:
-    """Render a host's page; `error` is what was refused a moment ago."""
+def host_page(
+    request: HttpRequest,
+    viewer: Principal,
+    key: UUID,
+    *,
+    error: str = "",
+    refused: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """Render a host's page; `error` is what was refused a moment ago, `refused` a setting that was."""
     data, worker = PageData(viewer), worker_get(viewer, str(key))
     log_watch(worker)
     detail = host_detail(worker, data)
@@ -237,6 +244,7 @@ def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str 
         page_href=reverse("host", args=[key]),
         host=detail,
         keys=[(name, setting_label(name)) for name in known_keys(worker)],
+        refused=refused,
     )
 
 
