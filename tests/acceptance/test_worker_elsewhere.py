@@ -103,5 +103,5 @@ def test_what_is_missing_or_wrong_is_said_in_a_sentence(checkout: Path, tmp_path
     nobody = f"CONSOLE=http://127.0.0.1:{port_free()}"
     with worker_run(checkout, nobody, f"TOKEN_FILE={token}") as worker:
         assert worker.stdout is not None
-        heard = next(line for line in worker.stdout if "not_registered" in line)
+        heard = next(line for line in worker.stdout if "console_away" in line)
     assert "does not answer: ConnectError" in heard

@@ -242,8 +242,7 @@ class Agent:
         """Release a sector of which nothing is made yet: the rules changed since it was claimed."""
         try:
             self.console.release(job.id, Release(token=job.token, reason=str(error)))
-        except ConsoleAway as away:
-            request_waits("release_waits", away, job=job.id)
+        except ConsoleAway:
             return
         except ConsoleRefused as refusal:
             log.warning("release_refused", job=job.id, reason=str(refusal))
@@ -260,8 +259,7 @@ class Agent:
             answer = self.console.event(job.id, event)
         except Fenced as error:
             self._drop(job, why=str(error))
-        except ConsoleAway as error:
-            request_waits("report_waits", error, job=job.id)
+        except ConsoleAway:
             job.report_after = time.monotonic() + REPORT_AGAIN_S
         except ConsoleRefused as error:
             # The sector is elsewhere, or the console finds the result wanting: a fresh claim tells.
@@ -312,8 +310,7 @@ class Agent:
         )
         try:
             self.console.fail(job.id, fail)
-        except ConsoleAway as error:
-            request_waits("failure_waits", error, job=job.id)
+        except ConsoleAway:
             job.report_after = time.monotonic() + REPORT_AGAIN_S
             return
         except ConsoleRefused as error:

@@ -18,7 +18,16 @@ from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, documen
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
-from workers.console.refusals import ConsoleAway, ConsoleNewer, VersionsDiffer, reason_of, refusal_of
+from workers.console.refusals import (
+    ConsoleAway,
+    ConsoleNewer,
+    ConsoleRefused,
+    TokenNotAccepted,
+    VersionsDiffer,
+    reason_of,
+    refusal_of,
+)
+from workers.console.repeats import Repeats
 from workers.console.token_auth import TokenAuth
 from workers.storage.files import sync_file, sync_folder
 
@@ -43,6 +52,8 @@ VERSIONS_PAUSE_S: Final = 30.0
 """Pause before the console is asked again what it does not understand until one side is upgraded."""
 
 NEWER: Final = f"this host ({VERSION}) is older than the console: upgrade the host (unknown field {{field}})"
+NO_TLS: Final = "WRONG_VERSION_NUMBER"
+NO_TLS_TEXT: Final = ": nothing there speaks https; is it http://?"
 
 T = TypeVar("T")
 
@@ -75,6 +86,7 @@ class Console:
         )
         self._differs: dict[type, tuple[float, str]] = {}
         """Requests that one of the two sides does not understand: until when they wait, and why."""
+        self._outages = Repeats()
 
     @property
     def is_behind(self) -> bool:
@@ -92,6 +104,7 @@ class Console:
         """
         answer = self._post("/api/v1/workers:join", {"uid": uid, "name": name})
         if not isinstance(answer, dict) or not isinstance(answer.get("token"), str):
+            log.warning("console_unread", path="/api/v1/workers:join", reason="there is no token in it")
             raise ConsoleAway("the console's response contains no token")
         size = answer.get("sector_bytes")
         return str(answer["token"]), size if isinstance(size, int) else 0
@@ -223,7 +236,16 @@ class Console:
                 event = "console_is_newer" if is_newer else "console_does_not_understand"
                 log.error(event, path=path, reason=str(error))
             self._differs[type(body)] = (time.monotonic() + VERSIONS_PAUSE_S, str(error))
+            self._answers_note(path, body)
             raise
+        except (ConsoleRefused, TokenNotAccepted):
+            self._answers_note(path, body)
+            raise
+        except ConsoleAway as error:
+            if self._outages.is_news(type(body).__name__, str(error)):
+                log.warning("console_away", path=path, reason=str(error))
+            raise
+        self._answers_note(path, body)
         if self._differs.pop(type(body), None):
             log.info("console_understands", path=path)
         return data
@@ -232,9 +254,13 @@ class Console:
         try:
             answer = self._client.post(path, json=body if isinstance(body, dict) else document_encode(body))
         except httpx.HTTPError as error:
-            text = f"the console {self.url} does not answer: {type(error).__name__} {error}"
-            raise ConsoleAway(text.rstrip()) from None
+            text = f"the console {self.url} does not answer: {type(error).__name__} {error}".rstrip()
+            raise ConsoleAway(text + (NO_TLS_TEXT if NO_TLS in text else "")) from None
         return _read(answer)
+
+    def _answers_note(self, path: str, body: Any) -> None:
+        if self._outages.end(type(body).__name__):
+            log.info("console_answers", path=path)
 
 
 def _finish(part: Path, path: Path) -> None:
@@ -257,7 +283,7 @@ def _read(answer: httpx.Response) -> Any:
     try:
         data = answer.json() if answer.content else None
     except ValueError:
-        raise ConsoleAway(f"the console's response ({answer.status_code}) is not JSON") from None
+        raise ConsoleAway(f"{answer.url} answers {answer.status_code}, but not as a console does") from None
     if answer.status_code >= 400:
         raise refusal_of(answer.status_code, data if isinstance(data, dict) else {})
     return data

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from poolsite.wire.jsonrpc.client import ClientSession
 from poolsite.wire.jsonrpc.messages import RpcError
 from workers.config_mistakes import BadConfig
+from workers.console.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -49,21 +50,25 @@ async def dial_forever(
     lost: Callable[[], None] = lambda: None,
 ) -> None:
     """Keep a socket open until cancelled; the token is read at each dial.  Raises InvalidURI."""
-    pause_s, refusal = FIRST_PAUSE_S, ""
+    pause_s, repeats = FIRST_PAUSE_S, Repeats()
     while True:
         try:
             headers = {"Authorization": f"Bearer {token()}", "X-VENUS-API-NAMESPACE": "gateway.IGateway"}
             async with socket_open(url, headers) as socket:
-                pause_s, refusal = FIRST_PAUSE_S, ""
+                pause_s = FIRST_PAUSE_S
+                repeats.end(url)
                 log.info("gateway_dialled", url=url)
                 await serve(socket)
         except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, BadConfig) as error:
-            before, refusal = refusal, refusal_text(error)
-            if not refusal:
-                log.warning("gateway_lost", url=url, reason=str(error)[:200], pause_s=round(pause_s, 2))
-            elif refusal != before:
+            refusal = refusal_text(error)
+            reason = refusal or str(error)[:200]
+            if not repeats.is_news(url, reason):
+                pass
+            elif refusal:
                 advice = "its file is read again at each dial, without a restart"
-                log.error("token_refused", url=url, reason=refusal, advice=advice)
+                log.error("token_refused", url=url, reason=reason, advice=advice)
+            else:
+                log.warning("gateway_lost", url=url, reason=reason)
         finally:
             lost()
         await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads dials, no secret

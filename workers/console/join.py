@@ -75,8 +75,7 @@ def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
                     f"{config.console} does not accept this join token: {error.reason}. --token needs one"
                     " from Hosts, Join a host; put a token from the Tokens page into a file for --token-file"
                 ) from None
-            except ConsoleAway as error:
-                log.warning("not_joined", reason=str(error))
+            except ConsoleAway:
                 stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
             else:
                 log.info("joined", console=config.console, name=config.name)

@@ -67,10 +67,10 @@ def refusal_of(status: int, data: dict[str, Any]) -> ConsoleAway | ConsoleRefuse
     return kinds.get(code, ConsoleRefused)(status=status, code=code, reason=reason, field=field)
 
 
-def request_waits(event: str, error: Exception, **facts: str) -> None:
-    """Log why a request waits; what was logged when it was met, of versions and tokens, is not repeated."""
-    if not isinstance(error, VersionsDiffer | TokenNotAccepted):
-        log.warning(event, reason=str(error), **facts)
+def request_waits(event: str, error: Exception) -> None:
+    """Log why a request waits; that the console is away was logged by the request, once."""
+    if not isinstance(error, ConsoleAway):
+        log.warning(event, reason=str(error))
 
 
 def reason_of(answer: httpx.Response) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from workers.console.refusals import ConsoleAway, ConsoleRefused
+from workers.console.repeats import Repeats
 
 if TYPE_CHECKING:
     from workers.console.client import Console
@@ -29,6 +30,7 @@ class WorkBell:
         self._wanted = threading.Event()
         self._is_stopped = False
         self._since = 0.0
+        self._repeats = Repeats()
 
     @property
     def is_quiet(self) -> bool:
@@ -55,7 +57,8 @@ class WorkBell:
             try:
                 is_over = self.console.work_wait(self.leases.worker_id)
             except (ConsoleAway, ConsoleRefused) as error:
-                log.info("claims_as_before", reason=str(error)[:200])
+                if self._repeats.is_news("claims", str(error)):
+                    log.info("claims_as_before", reason=str(error)[:200])
                 is_over = True
             except Exception:  # without this thread the host would claim once a second, and do its work
                 if not self._is_stopped:  # else the line was hung up

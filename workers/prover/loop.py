@@ -133,8 +133,7 @@ class Prover:
                 log.warning("proof_late", job=assignment.id, reason=str(error))
             except VersionsDiffer as error:  # the lease runs out: a prover that is understood proves it
                 log.error("report_refused", job=assignment.id, reason=str(error))
-            except ConsoleAway as error:
-                request_waits("report_waits", error, job=assignment.id)
+            except ConsoleAway:
                 time.sleep(REPORT_AGAIN_S)
                 continue
             except ConsoleRefused as error:

@@ -52,6 +52,10 @@ def unauthorized(connection, _request):
     return connection.respond(401, "no such token")
 
 
+async def unserved(_socket):
+    raise AssertionError("it was let in")
+
+
 async def write(socket: ClientConnection) -> None:
     await GatewaySocket(socket, url="", refused=OSError, call_s=60.0).post("Gateway.Answer", ENOUGH)
 
@@ -108,13 +112,15 @@ async def test_a_token_that_is_not_accepted_is_named_as_the_reason():
     assert reasons == ["the gateway does not accept this token (401): create another one"]
 
 
-async def test_a_token_file_that_breaks_later_is_read_again_at_the_next_dial():
+async def test_a_token_file_is_read_at_each_dial_and_a_reason_logged_once():
+    said = iter(["empty", "empty", "empty", "gone", "gone", "gone"])
+
     def token():
-        raise BadConfig("the token file is empty")
+        raise BadConfig(f"the token file is {next(said, 'gone')}")
 
     reasons = await dialled_until("ws://127.0.0.1:9", token, lines=2)
 
-    assert set(reasons) == {"the token file is empty"}
+    assert reasons == ["the token file is empty", "the token file is gone"]
 
 
 async def test_refused_token_is_logged_once_until_another_is_taken() -> None:

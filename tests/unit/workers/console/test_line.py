@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,15 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.job_reports import Release
 from poolsite.wire.jobs import Claim, Claimed, JobKind
-from workers.console import client
+from workers.console import client, repeats
 from workers.console.client import VERSIONS_PAUSE_S, Console, tls_context
 from workers.console.refusals import ConsoleAway, VersionsDiffer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+CLAIM = Claim(worker_id="w", boot_id="b1", kinds=(JobKind.SEAL,), stages={}, max=1)
 BEAT = Heartbeat(boot_id="b1")
 OLD: dict[str, Any] = {"code": "bad_value", "message": "unknown field", "field": "leftovers"}
 """What a console says that does not know of versions yet."""
@@ -37,12 +39,16 @@ class Line:
     answer: tuple[int, Any]
     asked: list[str] = field(default_factory=list)
     now: float = 1_000.0
+    handled: Callable[[httpx.Request], httpx.Response] | None = None
+    """What answers instead."""
 
     def monotonic(self) -> float:
         return self.now
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)
+        if self.handled is not None:
+            return self.handled(request)
         return httpx.Response(self.answer[0], json=self.answer[1])
 
 
@@ -54,6 +60,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
         base_url="https://pool.example", transport=httpx.MockTransport(made.handle)
     )
     monkeypatch.setattr(client, "time", made)
+    monkeypatch.setattr(repeats, "time", made)
     yield made
     made.console.close()
 
@@ -89,6 +96,44 @@ def test_an_older_console_is_logged_once_with_the_remedy_and_asked_seldom(line: 
         f"unknown field: this host is newer ({VERSION}) than the console: "
         "upgrade the console first (leftovers)"
     )
+
+
+def test_a_console_that_is_away_is_logged_once_until_it_answers(line: Line) -> None:
+    with capture_logs() as lines:
+        for status in (503, 503, 503, 502, 200, 503):
+            line.answer = status, UNDERSTOOD[1]
+            with suppress(ConsoleAway):
+                line.console.heartbeat("w", BEAT)
+
+    assert [(one["event"], one.get("reason", "")[-3:]) for one in lines] == [
+        ("console_away", "503"),
+        ("console_away", "502"),
+        ("console_answers", ""),
+        ("console_away", "503"),
+    ]
+
+
+def test_an_outage_is_logged_again_after_ten_minutes(line: Line) -> None:
+    line.answer = 503, {}
+    with capture_logs() as lines:
+        for _ in range(130):
+            with pytest.raises(ConsoleAway):
+                line.console.heartbeat("w", BEAT)
+            line.now += 10.0
+
+    assert [one["event"] for one in lines] == ["console_away"] * 3
+
+
+def test_another_server_and_http_for_https_are_named(line: Line) -> None:
+    def no_tls(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number")
+
+    line.handled = lambda _request: httpx.Response(404, text="<html>")
+    with pytest.raises(ConsoleAway, match="jobs:claim answers 404, but not as a console"):
+        line.console.claim(CLAIM)
+    line.handled = no_tls
+    with pytest.raises(ConsoleAway, match="nothing there speaks https; is it http://"):
+        line.console.claim(CLAIM)
 
 
 def test_what_the_console_says_of_versions_is_kept(line: Line) -> None:
