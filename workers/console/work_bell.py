@@ -58,7 +58,7 @@ class WorkBell:
                 is_over = self.console.work_wait(self.leases.worker_id)
             except (ConsoleAway, ConsoleRefused) as error:
                 if self._repeats.is_news("claims", str(error)):
-                    log.info("claims_as_before", reason=str(error)[:200])
+                    log.info("work_wait_failed", reason=str(error)[:200])
                 is_over = True
             except Exception:  # without this thread the host would claim once a second, and do its work
                 if not self._is_stopped:  # else the line was hung up
