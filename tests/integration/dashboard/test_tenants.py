@@ -86,7 +86,7 @@ def test_disabling_is_asked_first_shuts_its_people_out_and_is_taken_back(olga):
     assert "Its people and tokens are refused" in text_of(post(olga, "alice", "close"))
     assert Tenant.objects.get(name="alice").enabled
     post(olga, "alice", "close", sure="yes")
-    assert ann.get("/sectors/")["Location"] == "/login/"
+    assert ann.get("/sectors/")["Location"] == "/login/?next=/sectors/"
     assert last_row() == ("tenant.update", "alice", {"enabled": True}, {"enabled": False})
     post(olga, "alice", "open")
 

@@ -234,8 +234,8 @@ def test_what_a_cancelled_scan_has_found_is_forgotten(farm: Farm) -> None:
 
 def test_strangers_neither_scan_nor_adopt_nor_remove(farm: Farm, client: Any) -> None:
     path, stranger = f"/api/v1/stores/{farm.row.uuid}", bearer(token("admin", of="bob"))
-    body: dict[str, Any] = {"findings": [str(farm.row.uuid)]}
-    for end in ("scans", "findings:adopt", "findings:remove"):
+    named: dict[str, Any] = {"findings": [str(farm.row.uuid)]}
+    for end, body in {"scans": {}, "findings:adopt": named, "findings:remove": named}.items():
         sent = client.post(f"{path}/{end}", body, content_type="application/json", headers=stranger)
         assert sent.status_code == 404, end
         weak = bearer(token("write", of="alice"))

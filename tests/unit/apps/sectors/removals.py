@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 def beat(host: Worker, *done: str) -> list[dict[str, str]]:
     """What the host is told with its next heartbeat."""
     answer = worker_heartbeat(host, heartbeat=Heartbeat(boot_id=host.boot_id, done_commands=done), now=NOON)
-    return [{"id": one.id, **one.args} for one in answer.commands if one.op is Operation.REMOVE]
+    return [{"id": one.id, **one.args} for one in answer.commands if one.op == Operation.REMOVE]

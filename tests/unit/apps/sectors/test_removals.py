@@ -124,7 +124,7 @@ def stored(host: Worker, *names: str, away: tuple[str, ...] = ()) -> list[str]:
     beat = Heartbeat(boot_id=host.boot_id, attached=attached)
     answer = worker_heartbeat(host, heartbeat=beat, now=NOON)
     host.refresh_from_db()
-    return [one.args["job"] for one in answer.commands if one.op is Operation.REMOVE]
+    return [one.args["job"] for one in answer.commands if one.op == Operation.REMOVE]
 
 
 def test_what_lies_in_a_store_that_is_away_is_asked_for() -> None:

@@ -89,7 +89,7 @@ def beat(
     )
     answer = worker_heartbeat(worker, heartbeat=heartbeat, now=data.get("at", NOON))
     worker.refresh_from_db()
-    return [int(one.args["number"]) for one in answer.commands if one.op is Operation.CHECK_SECTOR]
+    return [int(one.args["number"]) for one in answer.commands if one.op == Operation.CHECK_SECTOR]
 
 
 def begin(**data: Any) -> StoreCheck:

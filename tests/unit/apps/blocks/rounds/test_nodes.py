@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -33,12 +34,14 @@ class Link:
 
 
 async def submit(*links, left_s=25.0):
-    context = SimpleNamespace(
-        nodes=BlockNodes(links, submit=links), times=SimpleNamespace(submit_until=time.time() + left_s)
-    )
+    nodes = BlockNodes(links, submit=links)
+    context = SimpleNamespace(nodes=nodes, times=SimpleNamespace(submit_until=time.time() + left_s))
     mine: Any = SimpleNamespace(context=context)
     block: Any = object()
-    await MinerRound._submit(mine, block)
+    try:
+        await MinerRound._submit(mine, block)
+    finally:  # nodes that nobody waits for any more
+        await asyncio.gather(*nodes._running, return_exceptions=True)
 
 
 @pytest.fixture(autouse=True)
