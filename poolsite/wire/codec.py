@@ -1,10 +1,10 @@
 """Documents as JSON, checked by msgspec: between console and workers, and in the processor protocol.
 
-A field's name is its name on the wire.  Bytes are base64, tuples are arrays, enums are their values;
-a field with a default may be left out.  What is not understood is refused by field and reason, so
-that two versions that do not fit notice it at the first request and not in the middle of a sector.  A worker
-alone takes no notice of what a newer console's answer to its registration or a heartbeat tells more: its
-leases hang on it.
+A field's name is its name on the wire.  Bytes are base64, tuples are arrays, enums are their values; a field
+that has its default is left out.  What is not understood is refused by field and reason, so that two
+versions that do not fit notice it at the first request and not in the middle of a sector.  A worker alone
+takes no notice of what a newer console's answer to its registration or a heartbeat tells more: its leases
+hang on it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 import types
 import typing
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, ValidationError
+from msgspec import NODEFAULT, Meta, Struct, ValidationError
+from msgspec.structs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +73,32 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 def document_encode(value: Document) -> dict[str, Any]:
     """Return the JSON object of a document, with the version."""
     return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(value)}
+
+
+def document_send(value: Document) -> dict[str, Any]:
+    """Return the same for the other side of a connection: what has its default is left out.
+
+    An older version refuses members that it does not know: a new one stops it only where it says something.
+    """
+    return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(_without_defaults(value))}
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, Struct):
+        members = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+        return {name: _without_defaults(member) for name, member, default in members if member != default}
+    if isinstance(value, tuple):
+        return [_without_defaults(item) for item in value]
+    return value
+
+
+@cache
+def _defaults(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
+    """Return each member's name and default; NODEFAULT for those that are always sent."""
+    return tuple(
+        (field.name, field.default if field.default_factory is NODEFAULT else field.default_factory())
+        for field in fields(kind)
+    )
 
 
 def document_decode(kind: type[T], data: object, *, ignores_unknown: bool = False) -> T:

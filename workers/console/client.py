@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from poolsite.wire.cleartext import is_clear
-from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
@@ -252,7 +252,7 @@ class Console:
 
     def _send(self, path: str, body: Any) -> Any:
         try:
-            answer = self._client.post(path, json=body if isinstance(body, dict) else document_encode(body))
+            answer = self._client.post(path, json=body if isinstance(body, dict) else document_send(body))
         except httpx.HTTPError as error:
             text = f"the console {self.url} does not answer: {type(error).__name__} {error}".rstrip()
             raise ConsoleAway(text + (NO_TLS_TEXT if NO_TLS in text else "")) from None

@@ -20,7 +20,7 @@ from apps.sectors.selectors.jobs import job_is_of_miners
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import Principal
 from apps.users.services.bootstrap import POOL
-from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class JobView(WorkerView):
 
 def answer_of(document: Any) -> Response:
     """Answer with a wire document."""
-    return Response(document_encode(document))
+    return Response(document_send(document))
 
 
 def heartbeat_note(worker: Worker, *, principal: Principal) -> None:

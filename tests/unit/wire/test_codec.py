@@ -10,7 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from poolsite.wire.codec import WIRE_VERSION, BadWire, document_decode, document_encode
+from poolsite.wire.codec import (
+    WIRE_VERSION,
+    BadWire,
+    Document,
+    Int,
+    Text,
+    document_decode,
+    document_encode,
+    document_send,
+)
 from poolsite.wire.commands import Command, Operation
 from poolsite.wire.hardware import Hardware
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, HeldJob, Register
@@ -196,6 +205,40 @@ def test_a_worker_takes_no_notice_of_what_a_newer_console_tells_more() -> None:
 
     sing = told | {"commands": [told["commands"][0] | {"op": "sing"}]}
     assert document_decode(HeartbeatAnswer, sing).commands[0].op == "sing"
+
+
+class OldSector(Document, frozen=True, kw_only=True):
+    """A document before its newest field was added."""
+
+    number: Int
+
+
+class NewSector(OldSector, frozen=True, kw_only=True):
+    """The same with that field."""
+
+    folders: tuple[Piece, ...] = ()
+    sizes: dict[Text, Int] = {}
+
+
+class OldList(Document, frozen=True, kw_only=True):
+    sectors: tuple[OldSector, ...]
+
+
+class NewList(Document, frozen=True, kw_only=True):
+    sectors: tuple[NewSector, ...]
+    note: Text = ""
+
+
+def test_an_older_side_reads_what_uses_no_newer_field() -> None:
+    plain = NewList(sectors=(NewSector(number=0), NewSector(number=1)))
+    assert document_decode(OldList, document_send(plain)) == OldList(
+        sectors=(OldSector(number=0), OldSector(number=1))
+    )
+
+    used = NewList(sectors=(NewSector(number=0), NewSector(number=1, sizes={"a": 0})))
+    assert document_decode(NewList, document_send(used)) == used
+    with pytest.raises(BadWire, match=r"sectors\.1\.sizes: unknown field"):
+        document_decode(OldList, document_send(used))
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 5])

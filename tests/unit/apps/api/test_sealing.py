@@ -353,7 +353,7 @@ def test_a_command_rides_on_the_heartbeat_until_it_is_done(client: Client) -> No
     done = Heartbeat(boot_id="b1", done_commands=(command["id"],), is_draining=True)
     after = told(client, f"workers/{worker_id}/heartbeat", text, done).json()
 
-    assert (command["op"], after["commands"]) == ("drain", [])
+    assert (command["op"], after.get("commands")) == ("drain", None)
     assert asked(client, "workers", text).json()["results"][0]["draining"] is True
 
 
