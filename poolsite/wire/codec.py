@@ -79,6 +79,7 @@ def document_send(value: Document) -> dict[str, Any]:
     """Return the same for the other side of a connection: what has its default is left out.
 
     An older version refuses members that it does not know: a new one stops it only where it says something.
+    So a default, once released, stays: the other side may read what is left out by the one that it knows.
     """
     return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(_without_defaults(value))}
 
