@@ -152,7 +152,8 @@ class LotusCluster:
             self.process = None
 
     def answers(self) -> bool:
-        """Return whether its JSON-RPC takes questions."""
+        """Return whether its JSON-RPC takes questions; fail with its log if it has ended."""
+        assert self.process is None or self.process.poll() is None, self.log()
         try:
             return bool(self.node.call("ChainHead"))
         except (OSError, ValueError, NodeRefused, httpx.HTTPError):
