@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def blocks_steps(read: MoveReadings) -> Iterator[Step]:
     """Yield the steps by which the pool makes the blocks."""
-    miner, start = read.miner, read.miner.works_from
+    miner = read.miner
+    start = miner.works_from if miner.works_until is None else None
     has_key = read.node_key()
     yield Step(
         key="node",
@@ -40,14 +41,13 @@ def blocks_steps(read: MoveReadings) -> Iterator[Step]:
         if has_key is False
         else "",
     )
-    is_on = read.is_mining()
-    is_reached = start is None or read.height >= start
+    is_making = read.is_mining() and miner.works_until is None and (start is None or read.height >= start)
     close = "" if start is None else f"signer heights --miner {miner.address} --close {start - 1} --by NAME"
     yield Step(
         key="blocks",
         title=gettext("The pool makes blocks"),
-        is_done=is_on and is_reached and not miner.is_held,
-        figure=gettext("yes") if is_on and is_reached else gettext("not yet"),
+        is_done=is_making,
+        figure=gettext("yes") if is_making else gettext("not yet"),
         risk=gettext(
             "Start only after lotus-miner has stopped. The closed heights are those lotus-miner may "
             "have signed: the signer will not sign them again."

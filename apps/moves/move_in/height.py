@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 def height_steps(read: MoveReadings) -> Iterator[Step]:
     """Yield the steps by which the pool proves from a height on, and lotus-miner stops."""
     miner = read.miner
-    is_set = not miner.is_held
-    if miner.is_held:
+    is_set = miner.works_until is None
+    if miner.works_until:
+        figure = gettext("the pool proves no window that opens at height {height} or later").format(
+            height=whole(miner.works_until)
+        )
+    elif miner.is_held:
         figure = gettext("another program proves all windows and makes all blocks")
     elif miner.works_from is None:
         figure = gettext("the pool has proven since the import")

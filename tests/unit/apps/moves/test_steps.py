@@ -212,6 +212,20 @@ def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> Non
     assert not steps(miner, Direction.IN)["blocks"].is_done
 
 
+def test_what_moved_out_is_not_called_moved_in(chain: MovingChain) -> None:
+    miner = moving(works_from=500, works_until=1005)
+    signed_for(miner)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+
+    for head in (1001, 1010):
+        factories.head(head)
+        found = steps(miner, Direction.IN)
+        assert (found["height"].is_done, found["blocks"].is_done) == (False, False)
+        assert found["height"].figure == "the pool proves no window that opens at height 1\u202f005 or later"
+        assert not {"stop", "window"} & found.keys(), "they are about a height that is still to be set"
+        assert "--close" not in found["blocks"].command
+
+
 def post(of: Miner, opens: int, *, index: int, **data: Any) -> WindowPost:
     """A proof of one of its windows."""
     facts = {"close_epoch": opens + 10, "challenge_epoch": opens - 2, "randomness": b"r", **data}
