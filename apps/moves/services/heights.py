@@ -13,6 +13,7 @@ from apps.blocks.services.mining import mining_set
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural, whole
 from apps.core.live import Change, publish
@@ -27,6 +28,7 @@ from apps.moves.selectors import is_pending
 from apps.moves.steps import HEIGHT_DISTANCE, Direction
 from apps.proving.models import WindowPost
 from apps.sectors.services.numbers import counter_load
+from apps.sectors.services.reservations import sectorid_export
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
@@ -74,8 +76,8 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
 def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
     """Set the height from which another program proves a miner's windows and makes its blocks.
 
-    Refused where a proof of such a window has started here, or a block of such an epoch.  The same height
-    again changes nothing.
+    From now on the pool assigns no sector numbers: two programs that do lose sectors.  Refused where a proof
+    of such a window has started here, or a block of such an epoch.  The same height again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
     head = _head(by)
@@ -117,6 +119,7 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
                 ).format(height=whole(block.height)),
                 field="height",
             )
+        sectorid_export(row, principal=by, now=clock.now())
         return _set(row, by=by, action="miner.move-out", works_from=row.works_from, works_until=height)
 
 
@@ -124,7 +127,8 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
     """Cancel the height that was set last, while the chain has not reached it.
 
     That of a move in is refused where a proof of a window from there on has started here, or a block may
-    be signed: another program would make the same.  Raises NotAllowed, MoveRefused, NetworkUnknown.
+    be signed: another program would make the same.  Sector numbers are that program's again; those of a move
+    out stay with it, as it may have assigned some.  Raises NotAllowed, MoveRefused, NetworkUnknown.
     """
     head = _head(by)
     with transaction.atomic():
@@ -148,6 +152,7 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
                 ).format(height=whole(row.works_from)),
                 field="height",
             )
+        sectorid_export(row, principal=by, now=clock.now())
         return _set(row, by=by, action="miner.move-cancel", works_from=None, works_until=0)
 
 

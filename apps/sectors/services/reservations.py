@@ -211,17 +211,18 @@ def sectorid_export(
 ) -> int:
     """Return what filguard's file is to hold, greater than every number given; the pool gives no more.
 
-    Again is the same number, for whoever was killed before the file was written.  Raises NotAllowed.
+    Again is the same number, for whoever was killed before the file was written, or a greater one where the
+    chain has allocated more.  Raises NotAllowed.
     """
     _require_allowed(principal)
     exported = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
-    if exported is not None:
-        return exported.next_number
-    row = numbers_lock(miner, now=now)
+    row = exported or numbers_lock(miner, now=now)
     barred = barred_numbers_collect(row, allocated=allocated).ranges
-    number = max(row.next_number, barred[-1][1] if barred else 0)
-    row.next_number, row.exported_at = number, now
+    number = row.next_number = max(row.next_number, barred[-1][1] if barred else 0)
+    row.exported_at = row.exported_at or now
     row.save(update_fields=["next_number", "skipped_at", "exported_at"])
+    if exported is not None:
+        return number
     audit_record(
         principal=principal, action="sector.numbers-export", target=miner.address, after={"sectorid": number}
     )

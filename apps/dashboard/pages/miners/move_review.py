@@ -42,7 +42,10 @@ def review(
     facts: tuple[tuple[str, str], ...] = ()
     if act == "cancel":
         title = gettext("Cancel the height of {miner}").format(miner=miner.address)
-        text = gettext("Whoever ran the miner before keeps its windows and its blocks.")
+        text = gettext(
+            "Whoever ran the miner before keeps its windows and its blocks. The other program assigns its "
+            "sector numbers until they are taken over again."
+        )
     elif act == "numbers" and direction == Direction.IN:
         if number < 0:
             raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
@@ -89,7 +92,7 @@ def height_text(miner: Miner, direction: Direction, height: int) -> tuple[str, s
         title = gettext("The pool stops proving {miner} at height {height}")
         text = gettext(
             "lotus-miner must be running when the first window from that height on opens, "
-            "and not before that height."
+            "and not before that height. From now on the pool assigns no sector numbers."
         )
     return title.format(miner=miner.address, height=at), text
 

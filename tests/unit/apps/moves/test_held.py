@@ -13,7 +13,7 @@ from apps.blocks.services.mining import mining_set
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.miners.models import Miner
-from apps.moves.services.heights import miner_move_in
+from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
 from apps.moves.steps import Direction
 from apps.proving.due import POSTS, REFRESH
 from apps.proving.models import Deadline, Recovery, WindowPost
@@ -27,6 +27,7 @@ from apps.sectors.errors.numbers import NumbersElsewhere
 from apps.sectors.models import SectorNumbers
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.reservations import sectorid_import
+from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.deadlines import current_deadline
@@ -208,6 +209,36 @@ def test_numbers_stay_with_the_other_program_once_a_height_is_set(monkeypatch: p
     with pytest.raises(NumbersElsewhere):
         numbers_allocate(miner, count=1, now=NOON, allocated=[])
     assert steps(miner, Direction.IN)["numbers"].state == "to_do"
+
+
+def test_numbers_leave_with_the_height_and_come_back_by_a_person_only() -> None:
+    miner = moving(works_until=None)
+    signed_for(miner)
+    assert numbers_allocate(miner, count=2, now=NOON, allocated=[]) == [0, 1]
+
+    miner_move_out(miner, height=1005, by=SYSTEM)
+    factories.head(1006)
+    miner_move_in(miner, height=1010, by=SYSTEM)
+
+    with pytest.raises(NumbersElsewhere):
+        numbers_allocate(miner, count=1, now=NOON, allocated=[])
+    assert sectorid_import(miner, number=41, principal=SYSTEM) == 42
+    given = AuditEntry.objects.get(action="sector.numbers-export")
+    assert (given.target, given.after) == ("f01000", {"sectorid": 2})
+
+
+def test_a_cancelled_move_in_leaves_the_numbers_to_the_other_program() -> None:
+    miner = moving()
+    signed_for(miner)
+    sectorid_import(miner, number=41, principal=SYSTEM)
+    miner_move_in(miner, height=1010, by=SYSTEM)
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [42]
+
+    move_cancel(miner, by=SYSTEM)
+
+    with pytest.raises(NumbersElsewhere):
+        numbers_allocate(miner, count=1, now=NOON, allocated=[])
+    assert SectorNumbers.objects.get().next_number == 43
 
 
 def test_numbers_of_a_held_miner_come_once_they_are_taken_over() -> None:

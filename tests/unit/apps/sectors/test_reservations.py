@@ -150,6 +150,9 @@ def test_sectorid_goes_out_and_comes_back_without_giving_a_number_twice() -> Non
 
     assert out == 25, "greater than every number given, reserved or on the chain"
     assert sectorid_export(miner, principal=person, now=NOON) == 25
+    assert sectorid_export(miner, principal=person, now=NOON, allocated=[range(31)]) == 31, (
+        "the chain went on"
+    )
     for attempt in (
         lambda: numbers_allocate(miner, count=1, now=NOON, allocated=[]),
         lambda: reserve(miner, count=1),
