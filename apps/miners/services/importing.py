@@ -48,7 +48,8 @@ def miner_import(
     """Import a miner that the chain has, with what the chain says of it.
 
     `proven_by` says who proves its windows, makes its blocks and gives its sector numbers: the pool from the
-    next head on, or another program until somebody sets a height.  With live sectors it must be said.
+    next head on, or another program until somebody sets a height.  With live sectors it must be said.  One
+    that is here already stays as it is, and is refused where that is not what was said.
 
     Raises NotAllowed, BadValue, MinerTaken, NodeRefused, NodeUnavailable.
     """
@@ -78,6 +79,7 @@ def miner_import(
     with transaction.atomic():
         is_held = proven_by == ProvenBy.OTHER
         miner = miner_add(tenant=tenant, name=name_read(name), address=text, seal_proof=seal, is_held=is_held)
+        _prover_check(miner, proven_by)
         after = {"tenant": tenant.name, "proven_by": proven_by or ProvenBy.POOL.value}
         audit_record(principal=principal, action="miner.import", target=miner.address, after=after)
         publish(Change("miner", miner.pk, tenant.pk))
@@ -86,6 +88,19 @@ def miner_import(
         miners_refresh([miner], client=client, height=head.height, key=head.key, params=network.proving)
         miner.refresh_from_db()
     return miner
+
+
+def _prover_check(miner: Miner, proven_by: str) -> None:
+    """Refuse what is not so of a miner that was here before.  Raises MinerTaken."""
+    present = ProvenBy.POOL if miner.works_until is None else ProvenBy.OTHER
+    if proven_by in ("", present):
+        return
+    reason = (
+        gettext("{miner} is here already, and the pool proves it: set a height under Move out…")
+        if present == ProvenBy.POOL
+        else gettext("{miner} is here already, and another program proves it: set a height under Move in…")
+    )
+    raise MinerTaken(reason.format(miner=miner.address), field="proven_by")
 
 
 @transaction.atomic

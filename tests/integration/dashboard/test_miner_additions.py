@@ -224,10 +224,30 @@ def test_a_miner_that_another_program_has_is_left_to_it(node):
     assert miner.is_held
     assert not MinerGrant.objects.get(actor_id=3003).open_mining
     assert AuditEntry.objects.get(action="miner.import").after == {"tenant": "alice", "proven_by": "other"}
-    signed_in("olga").post(reverse(PAGE), import_form(proven_by="pool"))
-    miner.refresh_from_db()
-    assert miner.is_held, "a second import changes nothing"
-    assert not MinerGrant.objects.get(actor_id=3003).open_mining
+    assert signed_in("olga").post(reverse(PAGE), import_form(proven_by="other")).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "words"),
+    [
+        ("pool", "other", "f03003 is here already, and the pool proves it: set a height under Move out…"),
+        ("other", "pool", "f03003 is here already, and another program proves it: set a height under Move"),
+    ],
+)
+def test_a_second_import_that_names_the_other_prover_is_refused(node, first, then, words):
+    factories.head()
+    operator_person()
+    tenant("alice")
+    signed_in("olga").post(reverse(PAGE), import_form(proven_by=first))
+    before = Miner.objects.get().works_until
+
+    answer = signed_in("olga").post(reverse(PAGE), import_form(proven_by=then))
+
+    assert answer.status_code in (409, 422)
+    assert words in text_of(answer)
+    assert Miner.objects.get().works_until == before
+    assert MinerGrant.objects.get(actor_id=3003).open_mining == (first == "pool")
+    assert AuditEntry.objects.filter(action="miner.import").count() == 1
 
 
 def test_a_miner_without_sectors_is_imported_without_a_word(node):
