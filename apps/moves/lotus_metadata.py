@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.blocks.models import Block
 from apps.chain.selectors.network import network_current
 from apps.messages.selectors.messages import messages_by_ids
+from apps.moves.errors import MoveRefused
+from apps.moves.readings import MoveReadings
 from apps.pieces.selectors import pieces_by_sector
 from apps.sectors.models import Sector, SectorNumbers
 from apps.sectors.params import has_data
@@ -30,11 +34,33 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.pieces.models import Piece
+    from apps.users.principals import Principal
 
 PAGE: Final = 1_000
 """Sectors that are read at once."""
 MAINNET: Final = "mainnet"
 """Whose addresses lotus writes with f; of every other network with t."""
+
+
+def snapshot_require(miner: Miner, *, by: Principal) -> None:
+    """Refuse while the pool may still assign a number or sign a block: lotus-miner would make it once more.
+
+    Raises MoveRefused, NetworkUnknown.
+    """
+    read = MoveReadings(miner, by)
+    until, numbers = miner.works_until, read.numbers()
+    if until is None or read.epoch < until:
+        raise MoveRefused(
+            gettext("the pool still makes {miner}'s blocks: lotus-miner must know all of them").format(
+                miner=miner
+            )
+        )
+    if numbers is not None and numbers.exported_at is None:
+        raise MoveRefused(
+            gettext("the pool still assigns {miner}'s sector numbers: give them back first").format(
+                miner=miner
+            )
+        )
 
 
 def lotus_snapshot(miner: Miner, *, is_all: bool = False) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import refusals_as_command_errors
 from apps.miners.selectors.miners import miner_get
-from apps.moves.lotus_metadata import lotus_snapshot
+from apps.moves.lotus_metadata import lotus_snapshot, snapshot_require
 from apps.sectors.sector_records import record_of
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
@@ -40,6 +40,11 @@ class Command(BaseCommand):
             help="for lotus: include every proving sector, also those that lotus-miner itself sealed",
         )
         parser.add_argument(
+            "--early",
+            action="store_true",
+            help="for lotus: write it before the pool has stopped, for a trial import only",
+        )
+        parser.add_argument(
             "--dry-run", action="store_true", help="for import: only show what would be imported"
         )
 
@@ -50,7 +55,7 @@ class Command(BaseCommand):
                 self._export(options["what"])
                 return
             if options["act"] == "lotus":
-                self._lotus(options["what"], options["to"], is_all=options["all"])
+                self._lotus(options["what"], options["to"], is_all=options["all"], is_early=options["early"])
                 return
             self._import(options["what"], is_trial=options["dry_run"])
 
@@ -64,10 +69,12 @@ class Command(BaseCommand):
                 return
             before = rows[-1].pk
 
-    def _lotus(self, address: str, file: Path | None, *, is_all: bool) -> None:
+    def _lotus(self, address: str, file: Path | None, *, is_all: bool, is_early: bool) -> None:
         miner = miner_get(SYSTEM, address)
         if file is None:
             raise CommandError("name the file: --to FILE")
+        if not is_early:
+            snapshot_require(miner, by=SYSTEM)
         count = 0
         try:
             with file.open("xb") as out:

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from apps.blocks.models import Block
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.moves.lotus_metadata import lotus_snapshot
 from apps.sectors.models import SectorNumbers
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
@@ -25,8 +26,6 @@ from tests import factories
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +146,28 @@ def test_numbers_and_blocks_are_guarded(tmp_path: Path) -> None:
     assert len(found) == 4
 
     file = tmp_path / "f01000.lotus"
-    call_command("sector_records", "lotus", "f01000", "--to", str(file))
+    call_command("sector_records", "lotus", "f01000", "--to", str(file), "--early")
     assert entries([file.read_bytes()]) == found
     with pytest.raises(CommandError):
-        call_command("sector_records", "lotus", "f01000", "--to", str(file))
+        call_command("sector_records", "lotus", "f01000", "--to", str(file), "--early")
+
+
+def test_a_snapshot_waits_for_the_last_block_and_the_last_number(tmp_path: Path) -> None:
+    miner, file = factories.miner(1000), tmp_path / "f01000.lotus"
+    factories.network()
+    factories.head(1019)
+    counter = SectorNumbers.objects.create(miner=miner)
+
+    def refused(words: str) -> None:
+        with pytest.raises(CommandError, match=words):
+            call_command("sector_records", "lotus", "f01000", "--to", str(file))
+        assert not file.exists()
+
+    refused("the pool still makes f01000's blocks")
+    Miner.objects.update(works_until=1020)
+    refused("the pool still makes f01000's blocks")
+    factories.head(1020)
+    refused("the pool still assigns f01000's sector numbers")
+    SectorNumbers.objects.filter(pk=counter.pk).update(exported_at=clock.now())
+    call_command("sector_records", "lotus", "f01000", "--to", str(file))
+    assert file.exists()
