@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.models import Block
 from apps.blocks.rounds.warm_up import node_has_key
+from apps.blocks.selectors.foreign_blocks import foreign_block
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -255,6 +256,10 @@ class MoveReadings:
         """Return the height of the newest block that may have been signed here; None: there is none."""
         rows = Block.objects.filter(actor_id=self.miner.actor_id or 0).order_by("-height")
         return rows.values_list("height", flat=True).first()
+
+    def foreign_block(self) -> int | None:
+        """Return the newest epoch since its height of which another program made the block."""
+        return foreign_block(self.miner)
 
     def posts_waiting(self) -> int:
         """Count the proofs of its windows that have not come to their end."""

@@ -69,6 +69,26 @@ def _acts(miners: Sequence[Miner], last: Round) -> tuple[Act, ...]:
     return () if len(miners) > 1 or last.state == RoundState.ORPHANED else (miner_warm_up(miners[0]),)
 
 
+def foreign(data: CheckData) -> Iterator[Finding]:
+    """Miners of which another program makes blocks, too: two of one epoch are a consensus fault."""
+    ill = [miner for miner in data.miners if miner.pk in data.blocks_foreign]
+    for group in grouped(ill):
+        yield Finding(
+            f"blocks-foreign-{group[0].address}",
+            say("another program makes blocks for {group}").format(
+                group=named([miner_name(miner) for miner in group])
+            ),
+            say(
+                "the block of epoch {epoch} is not the pool's: stop that program, or mining here; if both "
+                "make a block of one epoch, the miner is slashed"
+            ).format(epoch=data.blocks_foreign[group[0].pk]),
+            link=Link("miner", (group[0].address,)) if len(group) == 1 else None,
+            button="Miner" if len(group) == 1 else "",
+            count=len(group),
+            per_day=sum(data.reward_per_day(miner) for miner in group),
+        )
+
+
 def undrawn(data: CheckData) -> Iterator[Finding]:
     """Miners whose rounds could not be drawn: each may have been a win."""
     miners = {miner.pk: miner for miner in data.miners}

@@ -46,6 +46,7 @@ OF_MINER: Final = (
     "worker_change_pending",
     "rounds_unbegun",
     "wins_lost",
+    "blocks_foreign",
     "rounds_undrawn",
     "wins_rare",
     "winning_proofs_failed",

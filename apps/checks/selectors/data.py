@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.blocks.selectors.finality import f3_read
+from apps.blocks.selectors.foreign_blocks import foreign_blocks
 from apps.blocks.selectors.luck import lucks_shared
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
 from apps.blocks.selectors.rounds import rounds_undrawn, wins_lost
@@ -152,6 +153,11 @@ class CheckData:
     def wins_lost(self) -> list[Round]:
         """The wins of the last day without a block on the chain, newest first."""
         return wins_lost(self.miners, since=self.at - timedelta(days=1)) if self.rare.wins_lost else []
+
+    @cached_property
+    def blocks_foreign(self) -> dict[int, int]:
+        """Miners of which another program makes blocks, too, with the newest epoch of one."""
+        return foreign_blocks(self.miners) if self.rare.blocks_foreign else {}
 
     @cached_property
     def undrawn(self) -> list[Undrawn]:

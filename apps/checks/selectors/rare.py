@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from django.db.models import Exists, Model, Q
+from django.db.models import BooleanField, Exists, Model, Q
+from django.db.models.expressions import RawSQL
 
 from apps.blocks.models import Round
+from apps.blocks.selectors.foreign_blocks import FOREIGN_BLOCK
 from apps.blocks.states import LOSSES, RoundState
 from apps.chain.models import Network
 from apps.checks.models import AlertChannel
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.models import QuerySet
+    from django.db.models.expressions import Combinable
 
 Row = TypeVar("Row", bound=Model)
 
@@ -77,6 +80,7 @@ class Rare(NamedTuple):
     signers_failed: bool = True
     provers_failed: bool = True
     wins_lost: bool = True
+    blocks_foreign: bool = True
     channels: bool = True
 
 
@@ -87,7 +91,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
     """
     sectors, messages = Sector.objects.order_by(), Message.objects.order_by()
     unseals = Job.objects.filter(kind=JobKind.UNSEAL, state=JobState.FAILED, updated_at__gte=day)
-    parts = {
+    parts: dict[str, Combinable] = {
         "sectors_open": Exists(sectors.exclude(state__in=SECTORS_OVER)),
         "sectors_bad": Exists(SectorCheck.objects.filter(is_good=False)),
         "disputes": Exists(Dispute.objects.all()),
@@ -111,6 +115,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "wins_lost": Exists(
             Round.objects.filter(win_count__gt=0, at__gte=day, state__in=[*LOSSES, RoundState.ORPHANED])
         ),
+        "blocks_foreign": RawSQL(FOREIGN_BLOCK, [], BooleanField()),  # noqa: S611  # a constant
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True)),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]

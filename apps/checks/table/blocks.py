@@ -20,6 +20,15 @@ BLOCK_CHECKS: Final[tuple[Check, ...]] = (
         "Blocks",
     ),
     Check(
+        "blocks_foreign",
+        "Only the pool makes its miners' blocks",
+        (Topic.BLOCKS, Topic.MINERS),
+        CRITICAL,
+        blocks.foreign,
+        Link("blocks"),
+        "Blocks",
+    ),
+    Check(
         "rounds_unbegun",
         "Rounds run for every miner that should make blocks",
         (Topic.BLOCKS, Topic.MINERS),

@@ -52,12 +52,16 @@ def height_steps(read: MoveReadings) -> Iterator[Step]:
         return
     last = _last_window(read, miner.works_from)
     is_proving = last is not None and last.is_proven is False
+    block = read.foreign_block()
     yield Step(
         key="stop",
         title=gettext("lotus-miner stopped for good"),
         is_done=read.height >= miner.works_from
+        and block is None
         and (own_proof_landed(read) or (read.is_mining() and not is_proving)),
-        figure=_stop_text(read, last),
+        figure=_stop_text(read, last)
+        if block is None
+        else gettext("it made the block of epoch {height}: stop it now").format(height=whole(block)),
         risk=gettext(
             "If two programs make blocks for one miner, it is slashed. Stop lotus-miner after its "
             "last window has landed and before height {height}; disable its unit so that a reboot "

@@ -250,6 +250,13 @@ def wins_lost(_: Any) -> None:
     round_of(state=RoundState.PROOF_TIMEOUT, win_count=1, sector=4, reason="no answer in time")
 
 
+def blocks_foreign(_: Any) -> None:
+    miner = factories.miner()
+    grant = MinerGrant.objects.create(actor_id=miner.actor_id or 0, tenant=miner.tenant, open_mining=True)
+    MinerGrant.objects.filter(pk=grant.pk).update(updated_at=epochs_ago(10))
+    factories.head(miners=[miner.address])
+
+
 def rounds_unbegun(_: Any) -> None:
     round_of(epoch=900, base_height=899, at=epochs_ago(100), state=RoundState.NO_WIN, expected=0.0)
     miner = Round.objects.get().miner
@@ -327,6 +334,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         signers_away,
         requests_failed,
         wins_lost,
+        blocks_foreign,
         rounds_unbegun,
         rounds_undrawn,
         wins_rare,

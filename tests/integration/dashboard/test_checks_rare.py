@@ -50,6 +50,7 @@ FIELDS = {
     "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",
     "wins_lost": "wins_lost",
+    "blocks_foreign": "blocks_foreign",
     "notifications_undelivered": "channels",
 }
 """The checks that ask for nothing more where this field says that there is none."""

@@ -191,6 +191,22 @@ def test_lotus_miner_has_not_stopped_while_its_last_window_is_not_proven(chain: 
     assert steps(miner, Direction.IN)["stop"].is_done
 
 
+def test_lotus_miner_has_not_stopped_while_it_makes_blocks(chain: MovingChain) -> None:
+    miner = moving()
+    signed_for(miner)
+    miner_move_in(miner, height=1011, by=SYSTEM)
+    miner_grant(tenant=miner.tenant, actor_id=1000)
+    chain.proven[5] = (0,)
+    factories.head(1011)
+    assert steps(miner, Direction.IN)["stop"].is_done
+
+    factories.head(1012, miners=["t01000"])
+    factories.head(1013)
+
+    found = steps(miner, Direction.IN)["stop"]
+    assert (found.is_done, found.figure) == (False, "it made the block of epoch 1\u202f012: stop it now")
+
+
 def test_blocks_wait_for_the_height_and_the_nodes_key(chain: MovingChain) -> None:
     miner = moving()
     signed_for(miner)
