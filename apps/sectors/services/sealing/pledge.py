@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
+from apps.chain.selectors.heads import head_current
 from apps.core.disk import disk_require
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
@@ -119,12 +120,31 @@ def _pledge_write(
     return pledge
 
 
-def miner_lock(miner: Miner) -> None:
+def miner_lock(miner: Miner) -> Miner:
     """Lock a miner until the transaction has ended.  Raises MinerUnknown if another tenant has it by now."""
     # A transfer changes the tenant under this lock: the sectors are the tenant's that has the miner then.
     rows = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
-    if not rows.exists():
+    row = rows.first()
+    if row is None:
         raise MinerUnknown(miner.address)
+    return row
+
+
+def _prover_require(miner: Miner) -> None:
+    """Refuse new sectors while another program proves a miner, or will: it does not have their files.
+
+    A move in may still be cancelled before its height.  Raises MinerNotReady.
+    """
+    head = head_current()
+    if miner.works_until is None and (head is None or miner.works_at(head.height + 1)):
+        return
+    raise MinerNotReady(
+        gettext(
+            "another program proves {miner}, or will: sectors can be pledged once the pool does, from the "
+            "height set under Move in…"
+        ).format(miner=miner),
+        field="miner",
+    )
 
 
 @transaction.atomic
@@ -139,9 +159,9 @@ def sectors_begin(
 ) -> list[Sector]:
     """Write new sectors and their jobs; `pieces` is what each is to hold, nothing: zeros.
 
-    Raises MinerUnknown, NumbersExhausted.
+    Raises MinerUnknown, MinerNotReady, NumbersExhausted, NumbersElsewhere.
     """
-    miner_lock(miner)
+    _prover_require(miner_lock(miner))
     proof = RegisteredSealProof(miner.seal_proof)
     if pieces:
         proof = proof.interactive  # a message without pre-commit brings no data to the chain

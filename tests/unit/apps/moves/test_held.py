@@ -12,6 +12,7 @@ from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.services.mining import mining_set
 from apps.core import clock
 from apps.core.errors import Conflict
+from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
 from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
 from apps.moves.steps import Direction
@@ -24,9 +25,10 @@ from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import Forecast
 from apps.sectors.errors.numbers import NumbersElsewhere
-from apps.sectors.models import SectorNumbers
+from apps.sectors.models import Sector, SectorNumbers
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.reservations import sectorid_import
+from apps.sectors.services.sealing.pledge import pledge_create
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from apps.users.services.grants import miner_grant
@@ -225,6 +227,22 @@ def test_numbers_leave_with_the_height_and_come_back_by_a_person_only() -> None:
     assert sectorid_import(miner, number=41, principal=SYSTEM) == 42
     given = AuditEntry.objects.get(action="sector.numbers-export")
     assert (given.target, given.after) == ("f01000", {"sectorid": 2})
+
+
+@pytest.mark.parametrize(("start", "until"), [(None, 0), (None, 1010), (HEIGHT + 2, None)])
+def test_no_sector_is_begun_that_another_program_would_have_to_prove(
+    start: int | None, until: int | None
+) -> None:
+    miner = moving(works_from=start, works_until=until)
+    sectorid_import(miner, number=41, principal=SYSTEM)
+
+    with pytest.raises(MinerNotReady, match="another program proves f01000, or will"):
+        pledge_create(miner, count=1, actor="ann", now=NOON)
+
+    assert SectorNumbers.objects.get().next_number == 42
+    Miner.objects.update(works_from=HEIGHT + 1, works_until=None)
+    pledge_create(miner, count=1, actor="ann", now=NOON)
+    assert Sector.objects.get().number == 42
 
 
 def test_a_cancelled_move_in_leaves_the_numbers_to_the_other_program() -> None:
