@@ -83,7 +83,8 @@ class MinerMoveInput(InputSerializer):
         help_text="height from which windows that open, and blocks, are the new program's",
     )
     last_number = serializers.IntegerField(
-        required=False, help_text="way in: highest sector number that the other program has allocated"
+        required=False,
+        help_text="way in: highest sector number that the other program has allocated or reserved",
     )
     give_numbers = serializers.BooleanField(
         required=False, help_text="way out: true hands sector numbers back and ends pledges here"

@@ -46,10 +46,11 @@ def sealing_steps(read: MoveReadings) -> Iterator[Step]:
         is_done=is_assigned_here,
         figure=gettext("the next number is {number}").format(number=whole(following))
         if is_assigned_here
-        else gettext("another program assigns them: enter the highest number it has assigned"),
+        else gettext("another program assigns them: enter the highest number it has assigned or reserved"),
         risk=gettext(
             "If two programs assign the same number, one of the two sectors is lost. Read the "
-            "highest number only after lotus-miner has stopped pledging: “Next free” minus one."
+            "highest number only after lotus-miner has stopped pledging: the largest in “Allocated” "
+            "and “Reserved”. “Next free” is the first gap, often below them."
         ),
         command="" if is_assigned_here else "lotus-miner sectors numbers info",
     )

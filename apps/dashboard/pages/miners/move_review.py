@@ -48,7 +48,9 @@ def review(
         )
     elif act == "numbers" and direction == Direction.IN:
         if number < 0:
-            raise BadValue(gettext("enter the highest number that lotus-miner assigned"), field="sectorid")
+            raise BadValue(
+                gettext("enter the highest number that lotus-miner assigned or reserved"), field="sectorid"
+            )
         title = gettext("Assign {miner}'s sector numbers here, from {number} on").format(
             miner=miner.address, number=whole(number + 1)
         )

@@ -121,6 +121,7 @@ def test_what_lotus_miner_seals_and_its_numbers(chain: MovingChain) -> None:
     found = steps(miner, Direction.IN)
     assert (found["sealing"].state, "1.0000 FIL" in found["sealing"].figure) == (StepState.TO_DO, True)
     assert found["numbers"].state == StepState.TO_DO
+    assert "“Allocated” and “Reserved”" in found["numbers"].risk, "lotus calls the first gap “Next free”"
 
     Miner.objects.update(deposits=0)
     sectorid_import(miner, number=41, principal=SYSTEM)
