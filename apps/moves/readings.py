@@ -47,6 +47,7 @@ from apps.sectors.selectors.expirations import sectors_counted
 from apps.sectors.selectors.sectors import numbers_precommitted
 from apps.sectors.states import OPEN_MOVES
 from apps.wallets.services.policies import policy_read
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
@@ -166,10 +167,14 @@ class MoveReadings:
         return readiness_check(self.miner, context=self.context)
 
     def keys_held(self) -> dict[str, bool]:
-        """Return owner, worker and control addresses, each with whether a connected signer holds its key."""
-        wanted = dict.fromkeys((self.miner.worker, self.miner.owner, *self.miner.control))
-        held = keys_served(self.miner.tenant.name, list(wanted))
-        return {address: address in held for address in wanted if address}
+        """Return owner, worker and control addresses, each with whether a connected signer holds its key.
+
+        A multisig, as an owner often is, has none.
+        """
+        named = dict.fromkeys((self.miner.worker, self.miner.owner, *self.miner.control))
+        wanted = [address for address in named if address and address_parse(address).is_key]
+        held = keys_served(self.miner.tenant.name, wanted)
+        return {address: address in held for address in wanted}
 
     def sender(self) -> str:
         """Return the address that would send the next proof."""

@@ -11,7 +11,7 @@ from apps.core.formatting import plural, time_left, whole
 from apps.moves.steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from apps.moves.readings import MoveReadings
 
@@ -30,6 +30,7 @@ def old_program_steps(read: MoveReadings) -> Iterator[Step]:
         )
     )
     is_proven = _proves(read)
+    held = [address for address, is_held in read.keys_held().items() if is_held]
     yield Step(
         key="start",
         title=gettext("lotus-miner started"),
@@ -41,7 +42,7 @@ def old_program_steps(read: MoveReadings) -> Iterator[Step]:
             "upgraded here."
         ),
         needs=("proofs", "blocks"),
-        command="\n".join(_start_commands(read)),
+        command="\n".join(_start_commands(read, held)),
     )
     yield Step(
         key="window",
@@ -54,7 +55,6 @@ def old_program_steps(read: MoveReadings) -> Iterator[Step]:
         ),
         needs=("start",),
     )
-    held = [address for address, is_held in read.keys_held().items() if is_held]
     yield Step(
         key="keys",
         title=gettext("Keys removed from the pool's signer"),
@@ -73,7 +73,7 @@ def old_program_steps(read: MoveReadings) -> Iterator[Step]:
     )
 
 
-def _start_commands(read: MoveReadings) -> list[str]:
+def _start_commands(read: MoveReadings, held: Sequence[str]) -> list[str]:
     miner, file = read.miner.address, f"{read.miner.address}.lotus"
     return [
         f".venv/bin/python manage.py sector_records lotus {miner} --to {file}",
@@ -81,7 +81,7 @@ def _start_commands(read: MoveReadings) -> list[str]:
         *(
             f".venv/bin/python -m workers signer export {address} > KEY && lotus wallet "
             f"import KEY && shred -u KEY"
-            for address in read.keys_held()
+            for address in held
         ),
         f"lotus-shed --repo ~/.lotusminer datastore import --repo-type StorageMiner "
         f"--really-do-it /metadata {file}",

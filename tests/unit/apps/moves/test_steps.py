@@ -80,6 +80,22 @@ def test_keys_policy_and_funds(chain: MovingChain, monkeypatch: pytest.MonkeyPat
     assert state(miner, "funds") == StepState.TO_DO
 
 
+def test_a_multisig_owner_and_keys_kept_elsewhere_are_not_exported(chain: MovingChain) -> None:
+    cold = factories.bls(77)
+    miner = moving(owner="f02001", control=[cold])
+    signed_for(miner)
+
+    found = steps(miner, Direction.IN)["keys"]
+    assert found.figure == f"1 of 2 keys are held by a connected signer; not: {cold}"
+    assert found.command.startswith(f"lotus wallet export {cold} ")
+    assert "f02001" not in found.command, "a multisig has no key"
+
+    Miner.objects.update(works_until=HEIGHT)
+    start = steps(miner, Direction.OUT)["start"].command
+    assert f"signer export {miner.worker} " in start
+    assert cold not in start
+
+
 def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     miner = moving()
     found = steps(miner, Direction.IN)
