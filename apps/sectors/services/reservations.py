@@ -23,6 +23,7 @@ from apps.sectors.errors.numbers import NumbersTaken, ReservationUnknown
 from apps.sectors.errors.pledges import KeyReused
 from apps.sectors.models import NumberReservation, SectorNumbers
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.numbers import reservations_named
 from apps.sectors.services.numbers import (
     NUMBER_MAX,
     RESTORE_SKIP,
@@ -98,9 +99,7 @@ def numbers_reserve(
     earlier = _repeated(miner, request)
     if earlier is not None:
         return earlier
-    if NumberReservation.objects.filter(
-        miner=miner, name=request.name, is_lease=False, state=ReservationState.RESERVED
-    ).exists():
+    if not request.ttl_s and request.name in reservations_named(miner):
         raise NumbersTaken(
             gettext("{name} already has numbers reserved: release them first").format(name=request.name),
             field="name",

@@ -71,6 +71,15 @@ def test_leases_reservations_and_pledges_never_share_a_number() -> None:
     assert given == [0, 1, 2, 3, 4, 8, 9, 5, 6, 7, 10, 11]
 
 
+def test_a_program_with_a_range_of_its_own_still_gets_leases() -> None:
+    miner = factories.miner()
+    assert reserve(miner, "sealer-b", numbers=numbers_parse("2-3")) == [2, 3]
+
+    assert reserve(miner, "sealer-b", count=3, ttl_s=60) == [0, 1, 4]
+    with pytest.raises(NumbersTaken, match="sealer-b already has numbers reserved"):
+        reserve(miner, "sealer-b", count=1)
+
+
 @pytest.mark.parametrize("end", ["USE", "RELEASE"])
 def test_numbers_that_were_used_or_released_are_given_to_nobody(end: str) -> None:
     miner = factories.miner()
