@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def may_remove(principal: Principal, *, miner: Miner) -> bool:
     """Return whether somebody may remove a miner from the pool.
 
-    One that could not be made: whoever may make another.  One that was imported and has no sector or piece:
-    the operator.
+    One that could not be made: whoever may make another.  One that was imported and has no sector or piece,
+    and whose numbers nobody was given: the operator.
     """
     if miner.state == MinerState.FAILED:
         return may_create(principal, tenant=miner.tenant)
@@ -35,6 +35,7 @@ def may_remove(principal: Principal, *, miner: Miner) -> bool:
         and not miner.pieces.exists()
         and not miner.pledges.exists()
         and not miner.batches.exists()
+        and not miner.reservations.exists()  # imported again, it would assign these numbers again
     )
 
 
@@ -58,7 +59,11 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
         raise NotAllowed(gettext("you do not have permission to remove this miner"))
     if not may_remove(principal, miner=miner):
         raise Conflict(
-            gettext("it was created here, or has sectors or pieces here: it cannot be removed"), field="miner"
+            gettext(
+                "it was created here, or has sectors, pieces or sector numbers that were leased or reserved "
+                "here: it cannot be removed"
+            ),
+            field="miner",
         )
     target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
     if miner.actor_id is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
+from apps.core.clock import now
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.models import Message
 from apps.messages.states import Wait
@@ -14,6 +15,7 @@ from apps.miners.models import Miner
 from apps.miners.services.remove import miner_remove
 from apps.miners.states import MinerState
 from apps.proving.states import Forecast
+from apps.sectors.services.reservations import NumberRequest, numbers_reserve
 from apps.users.models import AuditEntry, MinerGrant
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
@@ -342,6 +344,17 @@ def test_a_miner_with_sectors_or_made_here_stays(ann, node):
         with pytest.raises(Conflict):
             miner_remove(row, principal=SYSTEM)
     assert Miner.objects.count() == 2
+
+
+def test_a_miner_whose_numbers_a_sealer_has_stays(node):
+    miner = factories.miner(3003)
+    request = NumberRequest(name="sealer-b", count=1, ttl_s=60)
+    numbers_reserve(miner, request=request, principal=SYSTEM, now=now())
+
+    with pytest.raises(Conflict, match="sector numbers that were leased or reserved"):
+        miner_remove(miner, principal=SYSTEM)
+
+    assert Miner.objects.exists(), "imported again it would assign the same numbers"
 
 
 def never_made() -> Miner:
