@@ -23,7 +23,7 @@ from poolsite.filecoin.bitfield import (
     bitfield_union,
 )
 from poolsite.filecoin.kinds import BadField
-from poolsite.wire.jsonrpc.parameters import NUMBER, TEXT, BadParam, Param, RpcMethod
+from poolsite.wire.jsonrpc.parameters import BOOL, NUMBER, TEXT, BadParam, Param, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
@@ -80,8 +80,8 @@ def reservations(call: Call) -> Json:
     return {name: bitfield_to_json(bitfield_of_runs(runs)) for name, runs in reserved.items()}
 
 
-def reserve(call: Call, name: str, numbers: BitField) -> None:
-    """Reserve these numbers."""
+def reserve(call: Call, name: str, numbers: BitField, _is_forced: bool = False) -> None:
+    """Reserve these numbers; what somebody has already is refused, also where lotus would be forced."""
     _reserve(call, NumberRequest(name=name, numbers=numbers, allocated=_allocated(call)))
 
 
@@ -110,7 +110,9 @@ BITFIELD: Final = Param("*bitfield.BitField", _numbers)
 NUMBER_METHODS: Final[dict[str, RpcMethod]] = {
     "Filecoin.SectorNumAssignerMeta": RpcMethod("read", assigner_meta, asks_node=True),
     "Filecoin.SectorNumReservations": RpcMethod("read", reservations),
-    "Filecoin.SectorNumReserve": RpcMethod("admin", reserve, (TEXT, BITFIELD), void=True, asks_node=True),
+    "Filecoin.SectorNumReserve": RpcMethod(
+        "admin", reserve, (TEXT, BITFIELD, BOOL), void=True, asks_node=True, optional=1
+    ),
     "Filecoin.SectorNumReserveCount": RpcMethod("admin", reserve_count, (TEXT, NUMBER), asks_node=True),
     "Filecoin.SectorNumFree": RpcMethod("admin", free, (TEXT,), void=True),
 }

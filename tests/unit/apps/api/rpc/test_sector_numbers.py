@@ -36,9 +36,9 @@ def test_numbers_are_reserved_listed_and_freed(client: Client, monkeypatch: pyte
     token = people.token("admin", of="alice")
 
     assert asked(client, token, "ReserveCount", "market", 3)["result"] == [1, 1, 2, 2]
-    assert "error" not in asked(client, token, "Reserve", "other", [10, 5])
+    assert "error" not in asked(client, token, "Reserve", "other", [10, 5], False)
     assert "already" in asked(client, token, "Reserve", "other", [30, 5])["error"]["message"]
-    assert "taken" in asked(client, token, "Reserve", "third", [12, 5])["error"]["message"]
+    assert "taken" in asked(client, token, "Reserve", "third", [12, 5], True)["error"]["message"]
     assert asked(client, token, "Reservations")["result"] == {"market": [1, 1, 2, 2], "other": [10, 5]}
     meta = asked(client, token, "AssignerMeta")["result"]
     assert meta == {"Reserved": [1, 1, 2, 2, 4, 5], "Allocated": [2, 2], "InUse": [0, 1], "Next": 6}
