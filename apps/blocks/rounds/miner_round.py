@@ -19,6 +19,7 @@ from apps.blocks.errors import BaseChanged
 from apps.blocks.models import Round
 from apps.blocks.rounds.context import RoundContext, blocks_database_retry
 from apps.blocks.rounds.draws import election_draw, ticket_draw, ticket_quality
+from apps.blocks.rounds.mining_base import base_followed
 from apps.blocks.rounds.outcomes import FAILURES, outcome_of
 from apps.blocks.rounds.providers import META_BLOCK, META_DRAW
 from apps.blocks.rounds.template import BlockTemplate, proof_request, with_signature
@@ -286,15 +287,14 @@ class MinerRound:
             return ticket, await self.context.selection.messages(self.base.key, ticket_quality(ticket))
 
     async def _follow_base(self) -> bool:
-        """Build on the tipset below the epoch as the chain is now; return whether it is the same."""
-        nodes, until = self.context.nodes, self.context.times.sign_until
-        base = await nodes.head(known=self.base)
-        if base.height >= self.context.epoch:
-            base = await nodes.base_for(self.context.epoch, until=until)
-        if base.key == self.base.key or base.height < self.base.height:
-            return True
-        self.base = base
-        return False
+        """Build on what the chain still has of the base; return whether that is all of it."""
+        nodes, times = self.context.nodes, self.context.times
+        await asyncio.sleep(max(times.base_again - time.time(), 0.0))
+        head = await nodes.head(known=self.base)
+        if head.height >= self.context.epoch:
+            head = await nodes.base_for(self.context.epoch, until=times.sign_until)
+        before, self.base = self.base, base_followed(self.base, head, actor_id=self.address.actor_id)
+        return self.base is before
 
     async def _elect_again(self, info: BaseInfo, election: ElectionProof) -> tuple[BaseInfo, ElectionProof]:
         """Return base info and election on the new base.  Raises BaseChanged if the proof is none there."""

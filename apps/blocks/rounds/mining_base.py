@@ -12,10 +12,12 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.block import BeaconEntry
 from poolsite.filecoin.codec import from_json
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
-from poolsite.filecoin.tipset import TipsetKey, tipset_from_json
+from poolsite.filecoin.tipset import tipset_from_json, tipset_new
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
+    from poolsite.filecoin.block import BlockHeader
+    from poolsite.filecoin.tipset import Tipset, TipsetKey
 
 Json = Any
 
@@ -30,24 +32,44 @@ class Base:
     """The earliest of its blocks, UNIX seconds."""
     ticket: bytes
     """VRF proof of its smallest ticket."""
-    weight: int
-    """Of the chain below it."""
     actor_ids: frozenset[int]
     """Of the miners that made its blocks."""
+    blocks: tuple[BlockHeader, ...]
 
 
 def base_from_json(value: Json) -> Base:
     """Read a tipset.  Raises ValueError or its kin."""
-    tipset = tipset_from_json(value)
+    return _base_of(tipset_from_json(value))
+
+
+def _base_of(tipset: Tipset) -> Base:
     ticket = tipset.min_ticket
     return Base(
         key=tipset.key,
         height=tipset.height,
         timestamp=tipset.min_timestamp,
         ticket=b"" if ticket is None else ticket.vrf_proof,
-        weight=int(tipset.parent_weight),
         actor_ids=frozenset(block.miner.actor_id for block in tipset.blocks),
+        blocks=tipset.blocks,
     )
+
+
+def base_followed(base: Base, head: Base, *, actor_id: int) -> Base:
+    """Return what a miner builds on if the chain's tipset below its epoch was `base` and is `head` now.
+
+    Of blocks that came late nobody else's block knows, so ours would stand alone with them; those that the
+    node has dropped were made by somebody who signed two.  The miner's own block must not be left out.
+    Source: lotus miner/miner.go mineOne, which takes the intersection, too.
+    """
+    cids = set(base.key.cids) & set(head.key.cids)
+    is_own_late = actor_id in head.actor_ids - base.actor_ids
+    if head.height < base.height:
+        return base
+    if not cids or is_own_late:
+        return head
+    if len(cids) == len(base.blocks):
+        return base
+    return _base_of(tipset_new(block for block in base.blocks if block.cid in cids))
 
 
 @dataclass(frozen=True, slots=True)

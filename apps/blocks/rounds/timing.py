@@ -14,6 +14,12 @@ from typing import Final
 PROPAGATION_SHARE: Final = 0.4
 """Of an epoch, at most, that is waited for further blocks of the base: 12 of 30 s on the main network."""
 
+EQUIVOCATION_SHARE: Final = 2 / 30
+"""Of an epoch: so long after a round began, nodes know who has signed two blocks of its base.
+
+Source: lotus build/buildconstants/params_mainnet.go EquivocationDelaySecs.
+"""
+
 NULL_ROUNDS_MAX: Final = 10
 """So many epochs without a block, and the node is thought behind, unless its head stood as long before us."""
 
@@ -30,6 +36,8 @@ class RoundTimes:
     """From then on nobody builds on the block: it is not signed any more."""
     submit_until: float
     """From then on it is not submitted any more."""
+    base_again: float = 0.0
+    """Not before is the base read again."""
 
     @property
     def budget_ms(self) -> int:
@@ -76,6 +84,7 @@ class EpochClock:
             block_time=block_time,
             sign_until=block_time + self.wait_s,
             submit_until=block_time + self.epoch_s,
+            base_again=self.begins(origin, nulls) + EQUIVOCATION_SHARE * self.epoch_s,
         )
 
 

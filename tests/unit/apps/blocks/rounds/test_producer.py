@@ -266,4 +266,4 @@ def test_times_count_from_when_the_tipset_was_there():
     assert clock.begins(1000, 1) == 1042
     times = clock.times(1000, 1)
     assert (times.origin, times.block_time, times.sign_until, times.submit_until) == (1030, 1060, 1072, 1090)
-    assert times.budget_ms == 42_000
+    assert (times.base_again, times.budget_ms) == (1044, 42_000)
