@@ -10,6 +10,7 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -20,6 +21,7 @@ from apps.blocks.models import Round
 from apps.blocks.rounds.context import RoundContext, blocks_database_retry
 from apps.blocks.rounds.draws import election_draw, ticket_draw, ticket_quality
 from apps.blocks.rounds.mining_base import base_followed
+from apps.blocks.rounds.nodes import repeated_while_away
 from apps.blocks.rounds.outcomes import FAILURES, outcome_of
 from apps.blocks.rounds.providers import META_BLOCK, META_DRAW
 from apps.blocks.rounds.template import BlockTemplate, proof_request, with_signature
@@ -50,8 +52,6 @@ log = structlog.get_logger(__name__)
 
 GRACE_S: Final = 0.2
 """Beyond a round's time, so that whoever is waited for is named, not the clock."""
-AGAIN_S: Final = 0.3
-"""Between two submissions while no node answers."""
 
 
 class MinerRound:
@@ -290,9 +290,12 @@ class MinerRound:
         """Build on what the chain still has of the base; return whether that is all of it."""
         nodes, times = self.context.nodes, self.context.times
         await asyncio.sleep(max(times.base_again - time.time(), 0.0))
-        head = await nodes.head(known=self.base)
-        if head.height >= self.context.epoch:
-            head = await nodes.base_for(self.context.epoch, until=times.sign_until)
+        try:
+            head = await nodes.head(known=self.base)
+            if head.height >= self.context.epoch:
+                head = await nodes.base_for(self.context.epoch)
+        except NodeUnavailable:
+            return True  # nobody knows of a better one
         before, self.base = self.base, base_followed(self.base, head, actor_id=self.address.actor_id)
         return self.base is before
 
@@ -352,11 +355,4 @@ class MinerRound:
     async def _submit(self, block: BlockMsg) -> None:
         """Submit until a node took it.  Raises NodeRefused, NodeUnavailable."""
         until = self.context.times.submit_until
-        while True:
-            try:
-                await self.context.nodes.block_submit(block, until=until)
-                return
-            except NodeUnavailable:
-                if time.time() + AGAIN_S >= until:
-                    raise
-                await asyncio.sleep(AGAIN_S)
+        await repeated_while_away(partial(self.context.nodes.block_submit, block, until=until), until=until)

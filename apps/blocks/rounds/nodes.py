@@ -20,7 +20,7 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from apps.blocks.rounds.template import BlockTemplate
     from apps.chain.node.link import NodeLink
@@ -35,6 +35,8 @@ REQUESTS: Final = 64
 LEAST_S: Final = 0.05
 """Time for a question whose round is over, so that its answer says so."""
 HEAD_S: Final = 3.0
+AGAIN_S: Final = 0.3
+"""Between two questions or submissions while no node answers."""
 FUTURE_PAUSE_S: Final = 0.2
 """Between two submissions to a node whose clock is behind."""
 FUTURE_TEXTS: Final = ("from the future", "temporal error")
@@ -52,6 +54,22 @@ NO_KEY_ADVICE: Final = _(
     "configure the pool's signer as its remote wallet (docs/blocks.md)"
 )
 
+
+async def repeated_while_away(call: Callable[[], Awaitable[T]], *, until: float) -> T:
+    """Return what a call returns; while no node answers, it is repeated up to a moment of the clock.
+
+    Source: lotus miner/miner.go mine, which tries a round again a second after an error.
+    Raises NodeUnavailable.
+    """
+    while True:
+        try:
+            return await call()
+        except NodeUnavailable:
+            if time.time() + AGAIN_S >= until:
+                raise
+        await asyncio.sleep(AGAIN_S)
+
+
 _THREADS: Final = ThreadPoolExecutor(REQUESTS, thread_name_prefix="blocks-node")
 
 
@@ -63,6 +81,10 @@ class BlockNodes:
         """In the order in which they are asked."""
         self.submit_links = tuple(submit)
         self._running: set[asyncio.Task[str]] = set()
+
+    async def ask_again(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
+        """Call the first node that answers, again while none does.  Raises NodeRefused, NodeUnavailable."""
+        return await repeated_while_away(partial(self.ask, read, method, *params, until=until), until=until)
 
     async def ask(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
         """Call the first node that answers; `until` is a moment of the clock.
@@ -95,13 +117,14 @@ class BlockNodes:
                 raise
             return False
 
-    async def base_for(self, epoch: int, *, until: float) -> Base:
+    async def base_for(self, epoch: int) -> Base:
         """Return the tipset that a block at `epoch` builds on, on the chain as it is now."""
+        until = time.time() + HEAD_S
         return await self.ask(base_from_json, "ChainGetTipSetByHeight", epoch - 1, [], until=until)
 
     async def base_info(self, miner: Address, epoch: int, key: TipsetKey, *, until: float) -> BaseInfo | None:
         """Return what a miner must know to try its luck; None where it has no power."""
-        return await self.ask(
+        return await self.ask_again(
             base_info_from_json, "MinerGetBaseInfo", str(miner), epoch, key_json(key), until=until
         )
 
@@ -112,11 +135,11 @@ class BlockNodes:
         """
         parent = key_json(key)
         try:
-            lists = await self.ask(_lists, "MpoolSelects", parent, list(qualities), until=until)
+            lists = await self.ask_again(_lists, "MpoolSelects", parent, list(qualities), until=until)
         except NodeRefused as refusal:
             if not refusal.is_unknown_method:
                 raise
-            calls = (self.ask(_list, "MpoolSelect", parent, one, until=until) for one in qualities)
+            calls = (self.ask_again(_list, "MpoolSelect", parent, one, until=until) for one in qualities)
             lists = list(await asyncio.gather(*calls))
         lists += [[] for _ in qualities[len(lists) :]]
         return messages_disjoint(lists)
@@ -127,7 +150,7 @@ class BlockNodes:
         Raise NodeRefused, with what to do where lotus lacks it; NodeUnavailable.
         """
         try:
-            return await self.ask(_block, "MinerCreateBlock", template.to_json(), until=until)
+            return await self.ask_again(_block, "MinerCreateBlock", template.to_json(), until=until)
         except NodeRefused as refusal:
             if NO_KEY_TEXT not in refusal.reason:
                 raise

@@ -225,7 +225,7 @@ class BlockProducer:
                 nodes,
                 drawing=len(miners),
                 gather_s=GATHER_SHARE * network.epoch_s,
-                until=times.sign_until,
+                until=times.block_time,  # from then on a block without messages is better than a late one
             ),
             network_version=network.network_version,
         )

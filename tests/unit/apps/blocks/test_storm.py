@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from apps.blocks.models import Block, Round
 from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.states import RoundState
+from apps.chain.errors import NodeUnavailable
 from apps.chain.node.link import link_to
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+    from apps.chain.node.link import NodeLink
     from tests.unit.apps.blocks.world import World
 
+AWAY_S: Final = 0.7
 TEN_MINUTES: Final = 20
 WEEK: Final = 2_000
 """Wins of a miner that wins every tenth epoch of 20,160."""
@@ -164,3 +168,32 @@ async def test_a_node_that_hangs_costs_no_win(world: World) -> None:
         hanging.close()
 
     assert row.state == RoundState.SUBMITTED, row.reason
+
+
+class Restarting:
+    """A node that is away for a moment from the first time that a method is asked for."""
+
+    def __init__(self, link: NodeLink, method: str) -> None:
+        self.link, self.method, self.since = link, method, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.link, name)
+
+    def call(self, method: str, params: Any, **options: Any) -> Any:
+        if method == self.method:
+            self.since = self.since or time.monotonic()
+        if self.since and time.monotonic() - self.since < AWAY_S:
+            raise NodeUnavailable("connection refused")
+        return self.link.call(method, params, **options)
+
+
+@pytest.mark.parametrize("method", ["MinerGetBaseInfo", "MpoolSelects", "ChainHead", "MinerCreateBlock"])
+async def test_the_only_node_restarts_within_the_round_and_costs_no_win(world: World, method: str) -> None:
+    base = await world.base()
+    links: Any = [Restarting(world.link, method)]
+    world.nodes = BlockNodes(links, submit=links)
+
+    row = await won(world, base=base)
+
+    assert row.state == RoundState.SUBMITTED, row.reason
+    assert links[0].since

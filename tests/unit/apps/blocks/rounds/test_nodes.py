@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from apps.blocks.rounds import nodes as nodes_module
-from apps.blocks.rounds.miner_round import AGAIN_S, MinerRound
-from apps.blocks.rounds.nodes import BlockNodes
+from apps.blocks.rounds.miner_round import MinerRound
+from apps.blocks.rounds.nodes import AGAIN_S, BlockNodes
 from apps.chain.errors import NodeRefused, NodeUnavailable
 
 AWAY = NodeUnavailable("connection reset")

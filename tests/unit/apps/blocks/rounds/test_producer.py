@@ -126,10 +126,10 @@ async def test_an_old_head_is_built_on_once_the_chain_is_halted(
     runs = None if stage is None else [{"Stage": 4}, {"Stage": stage}]
     ask = BlockNodes.ask
 
-    async def answered(nodes, read, method, *params, until):
+    async def answered(nodes, read, method, *params, until, **options):
         if method == "SyncState":
             return read({"ActiveSyncs": runs})
-        return await ask(nodes, read, method, *params, until=until)
+        return await ask(nodes, read, method, *params, until=until, **options)
 
     monkeypatch.setattr(BlockNodes, "ask", answered)
 
@@ -182,6 +182,32 @@ async def test_a_database_that_restarts_costs_no_round(world, pool_redis, monkey
 
     assert len(tries) >= 2
     assert await in_thread(Round.objects.exists)
+
+
+async def test_a_hung_selection_of_messages_costs_no_win(world, pool_redis, monkeypatch):
+    ask = BlockNodes.ask
+
+    async def hung(nodes, read, method, *params, until, **options):
+        if method != "MpoolSelects":
+            return await ask(nodes, read, method, *params, until=until, **options)
+        await asyncio.sleep(until - time.time())
+        raise NodeUnavailable("no response in time")
+
+    monkeypatch.setattr(BlockNodes, "ask", hung)
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+    await producer._turn()
+    assert producer.base is not None
+    assert producer.network is not None
+    monkeypatch.setattr(EpochClock, "times", lambda *_: world.times(5.0))
+    for nulls in range(10):
+        world.clock.not_before(producer.base.timestamp + nulls + 1)
+        await producer._round(world.nodes, producer.network, clock_of(producer.network), nulls)
+        row = await in_thread(Round.objects.order_by("-epoch").first)
+        if row.win_count:
+            break
+    await producer.finish()
+
+    assert (row.state, row.reason) == (RoundState.SUBMITTED, "")
 
 
 async def test_a_node_that_was_away_is_given_time_to_find_the_newest_head(world, pool_redis, monkeypatch):
