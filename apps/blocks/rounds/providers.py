@@ -64,7 +64,7 @@ class BlockProviders:
         )
         answer: Json
         try:
-            answer = await self.hub.request(hub_request, deadline=Deadline(until - time.time()))
+            answer = await self._request(hub_request, until)
         except (NoProvider, NoAnswer, ProviderRefused) as error:
             answer = error
         read = signature_read(str(worker), answer=answer)
@@ -80,7 +80,7 @@ class BlockProviders:
             proof_route(actor_id), (account,), "ComputeProof", request, is_repeatable=True
         )
         try:
-            answer = await self.hub.request(hub_request, deadline=Deadline(until - time.time()))
+            answer = await self._request(hub_request, until)
             return tuple(
                 PoStProof(int(one["PoStProof"]), base64.b64decode(one["ProofBytes"], validate=True))
                 for one in answer
@@ -95,3 +95,8 @@ class BlockProviders:
             raise ProofRefused(
                 gettext("the prover's response is not a proof: {error!r}").format(error=error)[:200]
             ) from None
+
+    async def _request(self, request: HubRequest, until: float) -> Json:
+        """Ask through the hub; who restarts meanwhile is waited for as long as its answer is of use."""
+        left_s = until - time.time()
+        return await self.hub.request(request, deadline=Deadline(left_s), patience_s=left_s)

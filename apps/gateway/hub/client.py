@@ -51,6 +51,8 @@ READ_MAX: Final = 100
 """Items read from the inbox at once."""
 PAUSE_S: Final = 0.1
 """Between two looks for a connection that is expected back."""
+PAUSE_LATER_S: Final = 1.0
+"""The same once it is away for longer than usual."""
 hub_database: Final = DatabaseThreads("hub", 6, keeps_connections=True)
 """When a thousand signers return at once, a connection for each step would cost more than the steps."""
 
@@ -128,11 +130,13 @@ class HubClient:
         *,
         deadline: Deadline,
         sent: tuple[ConnectionRef, asyncio.Future[Json]] | None = None,
+        patience_s: float | None = None,
     ) -> Json:
         """Send the request to a connection; if it goes away, to another, or to itself once back.
 
         What is repeatable is asked of a second connection too when the first is slow.  `sent`: whom it was
-        sent to a while ago, and the answer that is due.
+        sent to a while ago, and the answer that is due.  `patience_s`: how long a provider that was here
+        lately is waited for, if not for `RECONNECT_WAIT_S`.
 
         Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
         """
@@ -141,7 +145,8 @@ class HubClient:
         first: list[Attempt] = []
         if sent:
             first = [Attempt(partial(self.answer, sent[1], sent[0], deadline), sent[0].process)]
-        patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
+        usual = Deadline(RECONNECT_WAIT_S)
+        patience = Deadline(min(patience_s or RECONNECT_WAIT_S, deadline.left_s()))
         failure: DomainError = NoProvider(NOT_CONNECTED)
         while True:
             tried = {requested}
@@ -165,7 +170,8 @@ class HubClient:
             if patience.left_s() < 0 or not (here or await self.is_expected(request.route)):
                 raise failure
             first, requested = [], ""
-            await asyncio.sleep(PAUSE_S)
+            pause_s = PAUSE_S if usual.left_s() > 0 else PAUSE_LATER_S
+            await asyncio.sleep(min(pause_s, max(patience.left_s(), PAUSE_S)))
 
     def local_attempts(
         self,
