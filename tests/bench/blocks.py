@@ -168,12 +168,13 @@ def miners_make(first: int, count: int, *, account: str) -> list[Any]:
     database()
     factories = importlib.import_module("tests.factories")
     selectors = importlib.import_module("apps.blocks.selectors.mining_miners")
+    grants = importlib.import_module("apps.users.services.grants")
     worker = str(importlib.import_module("poolsite.filecoin.keys").key_address(keys()))
     importlib.import_module("django.db").connection.ensure_connection()
-    return [
-        selectors.MiningMiner(factories.miner(first + number, worker=worker), account, True, account)
-        for number in range(count)
-    ]
+    rows = [factories.miner(first + number, worker=worker) for number in range(count)]
+    for row in rows:  # a height is reserved only while blocks are wanted for the miner
+        grants.miner_grant(tenant=row.tenant, actor_id=row.actor_id)
+    return [selectors.MiningMiner(row, account, True, account) for row in rows]
 
 
 async def round_run(node: Any, providers: Any, miners: list[Any]) -> float:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
+from apps.blocks.selectors.mining_miners import miners_on
 from apps.chain.selectors.network import genesis_current
 from apps.core import clock
 from apps.miners.models import Miner
@@ -25,7 +26,7 @@ from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from apps.blocks.models import Round
@@ -68,13 +69,12 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
         "actor_id", "height", "cid"
     )
     own = {(row.actor_id, row.height): row for row in below}
-    # A move out may have been set since the round began: then another program makes the epoch's block.
-    working = {
-        row.pk: row.works_at
-        for row in Miner.objects.filter(pk__in=[one.round.miner_id for one in reservations])
-    }
+    # A move out or a stop may have come since the round began: then another program makes the epoch's block.
+    pks = [one.round.miner_id for one in reservations]
+    miners = {row.pk: row for row in Miner.objects.filter(pk__in=pks)}
+    wanted = miners_on(miners.values())
     results: list[Block | Exception] = [
-        _moved(one, working)
+        _moved(one, miners.get(one.round.miner_id), is_wanted=one.round.miner_id in wanted)
         or _grinding(one, own.get((one.block.header.miner.actor_id, one.base_height)))
         or _row(one, genesis)
         for one in reservations
@@ -93,12 +93,18 @@ def blocks_reserve(reservations: Sequence[Reservation]) -> list[Block | Exceptio
     return results
 
 
-def _moved(reservation: Reservation, working: Mapping[int, Callable[[int], bool]]) -> SlashGuard | None:
-    """Return the fault of a block of an epoch in which another program makes the miner's blocks."""
+def _moved(reservation: Reservation, miner: Miner | None, *, is_wanted: bool) -> SlashGuard | None:
+    """Return the fault of a block of an epoch in which another program makes, or may make, the miner's."""
     height = reservation.block.header.height
-    works_at = working.get(reservation.round.miner_id)
-    if works_at is not None and works_at(height):
-        return None
+    if miner is not None and miner.works_at(height):
+        if is_wanted:
+            return None
+        return SlashGuard(
+            gettext(
+                "possible double-fork fault: block production was stopped, so another program may make the"
+                " miner's block of epoch {height}"
+            ).format(height=height)
+        )
     return SlashGuard(
         gettext("double-fork fault: another program makes the miner's block of epoch {height}").format(
             height=height

@@ -13,9 +13,12 @@ from django.db import connection
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block, Round
 from apps.blocks.services.guard import Reservation, blocks_reserve, signed_blocks_store
+from apps.blocks.services.mining import mining_set
 from apps.blocks.services.rounds import wins_record
 from apps.core import clock
 from apps.miners.models import Miner
+from apps.users.principals import SYSTEM
+from apps.users.services.grants import miner_grant
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import BlockMsg
@@ -43,6 +46,8 @@ def header() -> Iterator[BlockHeader]:
 def won(epoch: int, *, count: int = MINERS) -> list[Round]:
     at = clock.now()
     miners = [factories.miner(3000 + number) for number in range(count)]
+    for miner in miners:
+        miner_grant(tenant=miner.tenant, actor_id=miner.actor_id or 0)
     facts: dict[str, Any] = {
         "epoch": epoch,
         "base_height": epoch - 1,
@@ -102,6 +107,17 @@ def test_no_block_of_an_epoch_that_another_program_has_by_now(header: BlockHeade
 
     assert isinstance(moved, SlashGuard)
     assert "another program makes the miner's block of epoch 50" in moved.reason
+    assert isinstance(stays, Block)
+
+
+def test_no_block_is_signed_for_a_miner_that_was_stopped_meanwhile(header: BlockHeader) -> None:
+    rounds = won(50, count=2)
+    assert mining_set(rounds[0].miner, is_on=False, principal=SYSTEM)
+
+    stopped, stays = blocks_reserve([asked(header, one) for one in rounds])
+
+    assert isinstance(stopped, SlashGuard)
+    assert "block production was stopped" in stopped.reason
     assert isinstance(stays, Block)
 
 
