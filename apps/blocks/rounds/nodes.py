@@ -49,6 +49,8 @@ Source: lotus api/api_full.go SyncStateStage; the others are idle, complete and 
 
 NO_KEY_TEXT: Final = "key not found"
 """Of lotus, which signs each block that it makes.  Source: lotus chain/wallet/multi.go WalletSign."""
+NO_RIGHT_TEXT: Final = "missing permission to invoke"
+"""Of a node whose token may only read, as those of hosted nodes.  Source: go-jsonrpc auth/auth.go."""
 NO_KEY_ADVICE: Final = _(
     "this node signs its blocks itself and lacks the worker's key: "
     "configure the pool's signer as its remote wallet (docs/blocks.md)"
@@ -82,18 +84,23 @@ class BlockNodes:
         self.submit_links = tuple(submit)
         self._running: set[asyncio.Task[str]] = set()
 
-    async def ask_again(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
+    async def ask_again(
+        self, read: Callable[[Json], T], method: str, *params: Json, until: float, **options: Any
+    ) -> T:
         """Call the first node that answers, again while none does.  Raises NodeRefused, NodeUnavailable."""
-        return await repeated_while_away(partial(self.ask, read, method, *params, until=until), until=until)
+        call = partial(self.ask, read, method, *params, until=until, **options)
+        return await repeated_while_away(call, until=until)
 
-    async def ask(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
-        """Call the first node that answers; `until` is a moment of the clock.
+    async def ask(
+        self, read: Callable[[Json], T], method: str, *params: Json, until: float, **options: Any
+    ) -> T:
+        """Call the first node that answers; `until` is a moment of the clock, `options` are the client's.
 
         Raises NodeRefused, NodeUnavailable.
         """
         left_s = max(until - time.time(), LEAST_S)
         client = ChainClient(self.links, limit_s=left_s / max(len(self.links), 1))
-        return await self._in_thread(partial(client.ask, read, method, *params))
+        return await self._in_thread(partial(client.ask, read, method, *params, **options))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
@@ -147,10 +154,13 @@ class BlockNodes:
     async def block_create(self, template: BlockTemplate, *, until: float) -> BlockMsg:
         """Have a block made of a template; venus hands it back unsigned where it lacks the worker's key.
 
+        A node that signs its blocks itself and cannot, or lets us make none, is followed by the next.
         Raise NodeRefused, with what to do where lotus lacks it; NodeUnavailable.
         """
         try:
-            return await self.ask_again(_block, "MinerCreateBlock", template.to_json(), until=until)
+            return await self.ask_again(
+                _block, "MinerCreateBlock", template.to_json(), until=until, is_unable=_is_unable
+            )
         except NodeRefused as refusal:
             if NO_KEY_TEXT not in refusal.reason:
                 raise
@@ -214,6 +224,10 @@ def key_json(key: TipsetKey) -> Json:
 
 def _list(value: Json) -> list[Json]:
     return list(value or ())
+
+
+def _is_unable(refusal: NodeRefused) -> bool:
+    return any(text in refusal.reason for text in (NO_KEY_TEXT, NO_RIGHT_TEXT))
 
 
 def _is_syncing(value: Json) -> bool:

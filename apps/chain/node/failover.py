@@ -41,8 +41,18 @@ class FailoverCalls:
         """
         return self.ask(_as_it_is, method, *params, timeout_s=timeout_s)
 
-    def ask(self, read: Callable[[Any], T], method: str, *params: Any, timeout_s: float | None = None) -> T:
-        """Call and read the answer; a node whose answer cannot be read counts as one that did not answer."""
+    def ask(
+        self,
+        read: Callable[[Any], T],
+        method: str,
+        *params: Any,
+        timeout_s: float | None = None,
+        is_unable: Callable[[NodeRefused], bool] | None = None,
+    ) -> T:
+        """Call and read the answer; a node whose answer cannot be read counts as one that did not answer.
+
+        `is_unable`: which refusals say nothing about other nodes, beside those of what a node lacks.
+        """
         failure: NodeUnavailable | None = None
         refused: NodeRefused | None = None
         links = self._in_order()
@@ -54,7 +64,7 @@ class FailoverCalls:
                 failure = error
                 continue
             except NodeRefused as refusal:
-                if not _is_lacking(refusal):
+                if not _is_lacking(refusal) and not (is_unable and is_unable(refusal)):
                     raise
                 refused = refusal
                 continue

@@ -16,9 +16,9 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.rounds.miner_round import MinerRound
-from apps.blocks.rounds.nodes import BlockNodes
+from apps.blocks.rounds.nodes import NO_KEY_TEXT, NO_RIGHT_TEXT, BlockNodes
 from apps.blocks.states import RoundState
-from apps.chain.errors import NodeUnavailable
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.link import link_to
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
@@ -170,17 +170,21 @@ async def test_a_node_that_hangs_costs_no_win(world: World) -> None:
     assert row.state == RoundState.SUBMITTED, row.reason
 
 
-class Restarting:
-    """A node that is away for a moment from the first time that a method is asked for."""
+class Passing:
+    """A node that answers as another, but for one thing."""
 
-    def __init__(self, link: NodeLink, method: str) -> None:
-        self.link, self.method, self.since = link, method, 0.0
+    def __init__(self, link: NodeLink, thing: str) -> None:
+        self.link, self.thing, self.since = link, thing, 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.link, name)
 
+
+class Restarting(Passing):
+    """It is away for a moment from the first time that a method is asked for."""
+
     def call(self, method: str, params: Any, **options: Any) -> Any:
-        if method == self.method:
+        if method == self.thing:
             self.since = self.since or time.monotonic()
         if self.since and time.monotonic() - self.since < AWAY_S:
             raise NodeUnavailable("connection refused")
@@ -197,3 +201,25 @@ async def test_the_only_node_restarts_within_the_round_and_costs_no_win(world: W
 
     assert row.state == RoundState.SUBMITTED, row.reason
     assert links[0].since
+
+
+class Unable(Passing):
+    """It makes no blocks, and says why."""
+
+    def call(self, method: str, params: Any, **options: Any) -> Any:
+        if method == "MinerCreateBlock":
+            raise NodeRefused(1, self.thing)
+        return self.link.call(method, params, **options)
+
+
+@pytest.mark.parametrize("says", [NO_KEY_TEXT, f"{NO_RIGHT_TEXT} 'MinerCreateBlock' (need 'write')"])
+async def test_a_node_that_may_make_no_blocks_leaves_it_to_the_next(world: World, says: str) -> None:
+    links: Any = [Unable(world.link, says), world.link]
+    world.nodes = BlockNodes(links, submit=links)
+
+    row = await won(world)
+
+    assert row.state == RoundState.SUBMITTED, row.reason
+    world.nodes = BlockNodes(links[:1], submit=links)
+    lost = await won(world)
+    assert (lost.state, says in lost.reason) == (RoundState.NODE_REFUSED, True)
