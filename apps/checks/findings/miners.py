@@ -10,7 +10,7 @@ from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, named
-from apps.core.formatting import fil
+from apps.core.formatting import fil, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def worker_change_pending(data: CheckData) -> Iterator[Finding]:
-    """Workers that were asked for and that nobody has confirmed yet: the old key goes on signing."""
+    """Workers that were asked for and that nobody has confirmed yet: the old key goes on signing.
+
+    A block's key is that of the lookback: one that is taken away with the confirmation loses wins for hours.
+    """
+    lookback = 0 if data.network is None else data.network.power_lookback
     for group in grouped([miner for miner in data.miners if miner.new_worker]):
         first = group[0]
         at = first.new_worker_epoch or 0
@@ -33,8 +37,13 @@ def worker_change_pending(data: CheckData) -> Iterator[Finding]:
             ),
             gettext(
                 "{new_worker} can be confirmed {when} epoch {at}; until it is, the old key signs "
-                "proofs and blocks"
-            ).format(new_worker=first.new_worker, when="now, since" if is_due else "from", at=at),
+                "proofs and blocks, and blocks for another {lookback} epochs: leave it in the signer"
+            ).format(
+                new_worker=first.new_worker,
+                when="now, since" if is_due else "from",
+                at=at,
+                lookback=whole(lookback),
+            ),
             link=Link("miner-addresses", (first.address,)) if len(group) == 1 else None,
             count=len(group),
         )

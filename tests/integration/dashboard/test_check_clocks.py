@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from apps.chain.models import Head
+from apps.chain.selectors.network import network_current
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
@@ -23,6 +24,7 @@ from tests.integration.dashboard.check_scenes import (
     auto_terminations,
     cutoffs_missed,
     network_is_public,
+    worker_change_pending,
 )
 from tests.integration.dashboard.check_scenes_sealing import tickets_expiring
 from tests.page_client import signed_in, text_of
@@ -192,3 +194,12 @@ def test_heads_of_a_node_that_catches_up_are_not_in_sync(monkeypatch: pytest.Mon
     factories.head(1002, timestamp=int(now().timestamp()) - 150)
     assert found_by("chain_stalled") == []
     assert [found.say for found in found_by("head_late")] == ["the newest head is 2 min 30 s old"]
+
+
+def test_a_new_worker_says_how_long_the_old_key_signs_blocks() -> None:
+    worker_change_pending(None)
+
+    [found] = found_by("worker_change_pending")
+
+    lookback = network_current().power_lookback
+    assert f"blocks for another {lookback} epochs: leave it in the signer" in found.reason

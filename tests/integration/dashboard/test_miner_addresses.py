@@ -175,7 +175,7 @@ def test_page_shows_the_epoch_asks_with_the_price_and_sends(info: dict[str, Any]
     browser = signed_in("ann")
     shown = text_of(browser.get("/miners/f02001/addresses/"))
     assert "f0103 can be confirmed from epoch 1" in shown
-    assert "in 100 epochs" in shown
+    assert "in 100 epochs; after that f0102 signs blocks for another" in shown
     assert "miner.ConfirmChangeWorkerAddress" in shown
     form = {"change": "control", "addresses": f"{NEW} {SECP}", "key": "abc"}
 

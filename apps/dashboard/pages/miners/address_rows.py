@@ -105,13 +105,18 @@ def way_row(one: AddressMessage, viewer: Principal) -> WayRow:
     return WayRow(href, one.says, str(MessageState(row.state).label))
 
 
-def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
-    """Yield what waits for its second step."""
+def pending_rows(now: MinerAddresses, *, height: int, lookback: int) -> Iterable[PendingRow]:
+    """Yield what waits for its second step; `lookback`: whose worker of so many epochs ago signs blocks."""
     if now.new_worker:
         at, is_due = formatting.whole(now.worker_epoch), height >= now.worker_epoch
         yield PendingRow(
             _("Worker"),
-            _("{new_worker} can be confirmed {word} epoch {at}{when}").format(
+            _(
+                "{new_worker} can be confirmed {word} epoch {at}{when}; after that {worker} signs blocks for "
+                "another {lookback} epochs: leave its key in the signer"
+            ).format(
+                worker=now.worker,
+                lookback=formatting.whole(lookback),
                 new_worker=now.new_worker,
                 word="since" if is_due else "from",
                 at=at,

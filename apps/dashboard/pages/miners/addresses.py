@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
+from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -133,7 +134,8 @@ def page_of(
         now = addresses_read(miner, client=chain_client())
         rows, peer_id = list(address_rows(now)), now.peer_id
         places = place_rows(now, is_reach_checked=may_check and "reach" in request.GET)
-        pending = list(pending_rows(now, height=head_required(data).height))
+        height, lookback = head_required(data).height, network_current().power_lookback
+        pending = list(pending_rows(now, height=height, lookback=lookback))
         on_the_way = [way_row(one, viewer) for one in address_messages(miner)]
         cards = list(change_cards(form, now, miner, data)) if can_change else []
     except DomainError as refusal:
