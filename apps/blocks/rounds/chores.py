@@ -15,7 +15,7 @@ from apps.blocks.services.finality_status import f3_statuses_store
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_interrupt
-from apps.blocks.services.settle import rounds_settle
+from apps.blocks.services.settle import rounds_left_settle, rounds_settle
 from apps.chain.node.link import link_to
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
@@ -65,6 +65,7 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
         rounds_settle(head, finality=network_current().chain_finality)
         rewards_book()
     if sums_up:
+        rounds_left_settle(head, network=network_current())
         if miners_mining():
             links = {str(node): link_to(node.url, node.token) for node in nodes_for_reading()}
             f3_statuses_store(links, height=head.height)

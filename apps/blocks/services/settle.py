@@ -9,18 +9,27 @@ from django.db.models import Exists, OuterRef, Q
 from apps.blocks.models import Round
 from apps.blocks.services.rounds import round_advance
 from apps.blocks.states import LOSSES, RoundState
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
+from apps.chain.node.client import chain_client
 from apps.core.compiled import Compiled
+from poolsite.filecoin.pledge import EPOCHS_IN_DAY
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.chain.models import Head as HeadRow
     from apps.core.compiled import Parameter
+    from poolsite.filecoin.policy import Network
 
 ORPHAN_DEPTH: Final = 2
 """A block that the chain does not have so many epochs later is orphaned; a reorganisation may bring it
 back."""
+
+
+LEFT_DAYS: Final = 30
+"""Of so many days rounds are looked for that nobody settled in time."""
+LEFT_AT_ONCE: Final = 20
 
 
 def _moved(first: Parameter, last: Parameter) -> QuerySet[Round]:
@@ -55,6 +64,29 @@ def rounds_settle(head: HeadRow, *, finality: int) -> int:
             round_advance(row, event=event, **({"reason": ""} if event == "INCLUDE" else {}))
             moved += 1
     return moved
+
+
+def rounds_left_settle(head: HeadRow, *, network: Network) -> int:
+    """Settle submitted rounds that were a finality old when the pool followed the chain again.
+
+    Of such tipsets it has no heads, so a node is asked.  Return how many were settled.
+    """
+    days = LEFT_DAYS * EPOCHS_IN_DAY
+    rows = Round.objects.select_related("miner", "block").filter(
+        state=RoundState.SUBMITTED,
+        epoch__gte=head.height - days,
+        epoch__lt=head.height - network.chain_finality,
+        block__isnull=False,
+    )
+    client, settled = chain_client(), 0
+    for row in rows.order_by("-epoch")[:LEFT_AT_ONCE]:
+        try:
+            tipset = client.chain_get_tipset_by_height(row.epoch, head.key)
+        except (NodeRefused, NodeUnavailable):
+            continue  # retried in a minute
+        round_advance(row, event="INCLUDE" if row.block.cid in tipset.cids else "ORPHAN")
+        settled += 1
+    return settled
 
 
 def _event(row: Round, *, is_there: bool, depth: int) -> str:

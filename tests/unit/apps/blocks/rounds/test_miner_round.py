@@ -10,12 +10,14 @@ from unittest.mock import AsyncMock
 import pytest
 
 from apps.blocks.models import Block, Round
+from apps.blocks.rounds.chores import chores_do
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.providers import ProofRefused
 from apps.blocks.rounds.selection import MessageSelection
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.settle import rounds_settle
 from apps.blocks.states import RoundState
+from apps.chain.models import Head
 from apps.gateway.errors import SignerAway, SignerRefused
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import BlockMsg
@@ -351,3 +353,22 @@ async def test_orphaned_and_back_by_a_reorganisation(world):
 
     await in_thread(back)
     assert await in_thread(settled) == RoundState.INCLUDED
+
+
+@pytest.mark.parametrize(("stays", "outcome"), [(True, RoundState.INCLUDED), (False, RoundState.ORPHANED)])
+async def test_a_block_is_settled_after_an_outage_longer_than_a_finality(world, stays, outcome):
+    row = await won(world)
+
+    def later():
+        if not stays:
+            world.devnet.head_set(world.devnet.chain.parent(world.devnet.head.tipset).key)
+            world.devnet.null_rounds(2)
+        world.devnet.mine(world.devnet.network.chain_finality + 2)
+        world.follow()
+        Head.objects.filter(height__lt=world.devnet.head.height).delete()
+        chores_do(sums_up=False)
+        assert fresh(row).state == RoundState.SUBMITTED
+        chores_do(sums_up=True)
+        return fresh(row).state
+
+    assert await in_thread(later) == outcome
