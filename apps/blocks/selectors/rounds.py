@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block, Round
@@ -114,3 +114,25 @@ def wins_count(miners: Sequence[Miner], *, since: datetime) -> WinCounts:
         )
     )
     return WinCounts(**counts)
+
+
+def wins_by_outcome(miners: Sequence[Miner], *, since: datetime) -> dict[str, int]:
+    """Sum up the wins since a moment by their outcome, each that a win can have; a block may hold several."""
+    rows = rounds_won(miners).filter(at__gte=since).select_related(None).order_by()
+    found = dict(rows.values_list("state").annotate(wins=Sum("win_count")))
+    outcomes = [one for one in RoundState if one not in (RoundState.NOT_ELIGIBLE, RoundState.NO_WIN)]
+    return {one.value: found.get(one.value, 0) for one in outcomes}
+
+
+def signing_margin_s(miners: Sequence[Miner], *, since: datetime) -> float | None:
+    """Return the least time that a block signed since a moment had left; None without any."""
+    rows = rounds_won(miners).filter(at__gte=since).select_related(None).order_by()
+    return min(
+        (
+            (budget_ms - start - length) / 1000
+            for budget_ms, steps in rows.values_list("budget_ms", "steps")
+            for name, start, length in steps
+            if name == "sign"
+        ),
+        default=None,
+    )

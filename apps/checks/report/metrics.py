@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, F, Min
 from prometheus_client.core import GaugeMetricFamily
 
+from apps.blocks.selectors.rounds import signing_margin_s, wins_by_outcome
 from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
 from apps.core.formatting import ATTO_PER_FIL
@@ -48,6 +50,7 @@ class PoolCollector:
         yield from chain_figures(data)
         yield from messages_figures(data)
         yield from proving_figures(data)
+        yield from blocks_figures(data)
         yield from hosts_figures(data)
 
 
@@ -128,6 +131,21 @@ def proving_figures(data: CheckData) -> Iterator[Metric]:
     if margin is not None:
         text = "Shortest time between landing and close of a window in the last proving period."
         yield gauge("deadline_margin_seconds", text, margin * data.network.epoch_s)
+
+
+def blocks_figures(data: CheckData) -> Iterator[Metric]:
+    """Wins of the last 24 hours against those expected, and the time that their blocks had left."""
+    since = data.at - timedelta(days=1)
+    wins = {state.lower(): count for state, count in wins_by_outcome(data.miners, since=since).items()}
+    yield gauges("wins", "Wins of the last 24 hours, by outcome.", "outcome", wins)
+    expected = sum(luck[1].expected for luck in data.lucks.values())
+    yield gauge("wins_expected", "Wins expected in the last 24 hours.", expected)
+    undrawn = sum(one.rounds for one in data.undrawn)
+    yield gauge("rounds_undrawn", "Elections of the last 10 minutes that could not be run.", undrawn)
+    margin = signing_margin_s(data.miners, since=since)
+    if margin is not None:
+        text = "Shortest time left when a block was signed in the last 24 hours."
+        yield gauge("block_margin_seconds", text, margin)
 
 
 def hosts_figures(data: CheckData) -> Iterator[Metric]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.blocks.models import Round
+from apps.blocks.states import RoundState
 from apps.core.clock import now
 from apps.messages.states import Wait
 from apps.proving.models import WindowPost
@@ -55,6 +57,30 @@ def test_metrics_tell_of_messages_deadlines_hosts_and_checks(client):
     assert found['poolsite_hub_connections{kind="signer"}'] == 1
     assert found['poolsite_check_findings{check="sectors_faulty",severity="critical"}'] == 1
     assert found['poolsite_check_findings{check="fee_debt",severity="critical"}'] == 0
+
+
+def test_metrics_tell_of_wins_and_how_much_time_their_blocks_had(client):
+    common = {"miner": factories.miner(2001, qa_power=1), "base_height": 1, "at": now(), "budget_ms": 42_000}
+    steps = [["election", 12_000, 100], ["sign", 30_000, 500], ["wait", 30_500, 0]]
+    Round.objects.bulk_create(
+        [
+            Round(epoch=2, state=RoundState.INCLUDED, win_count=1, expected=0.5, steps=steps, **common),
+            Round(epoch=3, state=RoundState.INCLUDED, win_count=2, expected=0.5, **common),
+            Round(epoch=4, state=RoundState.PROOF_TIMEOUT, win_count=1, expected=0.5, **common),
+            Round(epoch=5, state=RoundState.NO_WIN, expected=0.5, **common),
+            Round(epoch=6, state=RoundState.SIGNER_AWAY, **common),
+            Round(epoch=1, state=RoundState.LATE, win_count=1, **common | {"at": now() - timedelta(days=2)}),
+        ]
+    )
+
+    found = figures(client)
+
+    wins = {name: count for name, count in found.items() if name.startswith("poolsite_wins{") and count}
+    assert wins == {'poolsite_wins{outcome="included"}': 3, 'poolsite_wins{outcome="proof_timeout"}': 1}
+    assert found['poolsite_wins{outcome="orphaned"}'] == 0
+    assert found["poolsite_wins_expected"] == 2.0
+    assert found["poolsite_rounds_undrawn"] == 1
+    assert found["poolsite_block_margin_seconds"] == 11.5
 
 
 def test_metrics_of_an_empty_pool_can_be_read(client):
