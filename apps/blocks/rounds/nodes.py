@@ -20,7 +20,7 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from apps.blocks.rounds.template import BlockTemplate
     from apps.chain.node.link import NodeLink
@@ -35,6 +35,8 @@ REQUESTS: Final = 64
 LEAST_S: Final = 0.05
 """Time for a question whose round is over, so that its answer says so."""
 HEAD_S: Final = 3.0
+HEAD_GRACE_S: Final = 0.5
+"""How long nodes are waited for whose head comes after another's."""
 AGAIN_S: Final = 0.3
 """Between two questions or submissions while no node answers."""
 FUTURE_PAUSE_S: Final = 0.2
@@ -82,7 +84,9 @@ class BlockNodes:
         self.links = tuple(links)
         """In the order in which they are asked."""
         self.submit_links = tuple(submit)
-        self._running: set[asyncio.Task[str]] = set()
+        self.best: NodeLink | None = None
+        """Which had the heaviest head, and is asked first."""
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def ask_again(
         self, read: Callable[[Json], T], method: str, *params: Json, until: float, **options: Any
@@ -99,21 +103,50 @@ class BlockNodes:
         Raises NodeRefused, NodeUnavailable.
         """
         left_s = max(until - time.time(), LEAST_S)
-        client = ChainClient(self.links, limit_s=left_s / max(len(self.links), 1))
+        links = sorted(self.links, key=lambda link: link is not self.best)
+        client = ChainClient(links, limit_s=left_s / max(len(links), 1))
         return await self._in_thread(partial(client.ask, read, method, *params, **options))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
 
     async def head(self, *, known: Base | None = None) -> Base:
-        """Return the head; `known` itself while it still is."""
+        """Return the head of the first node that answers; `known` itself while it still is."""
+        return await self.ask(partial(_head, known), "ChainHead", until=time.time() + HEAD_S)
 
-        def read(value: Json) -> Base:
-            if known is not None and [one["/"] for one in value["Cids"]] == list(map(str, known.key.cids)):
-                return known
-            return base_from_json(value)
+    async def head_heaviest(self, *, known: Base | None = None) -> Base:
+        """Return the heaviest head of all nodes, `known` itself while it is; its node is asked first then.
 
-        return await self.ask(read, "ChainHead", until=time.time() + HEAD_S)
+        A node that is one tipset behind still counts as healthy, and a block on its head would be orphaned.
+        Who answers later than the others is not waited for.
+        """
+        tasks = [self._beside(self._head_at(link, known)) for link in self.links]
+        waiting, answered = set(tasks), set[asyncio.Task[Base]]()
+        until: float | None = None
+        while waiting:
+            left_s = None if until is None else max(until - time.monotonic(), 0.0)
+            done, waiting = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            answered |= {task for task in done if task.exception() is None}
+            if not done:
+                break
+            if answered and until is None:
+                until = time.monotonic() + HEAD_GRACE_S
+        if not answered:
+            return await self.head(known=known)
+        best = max((task for task in tasks if task in answered), key=lambda task: task.result().weight)
+        self.best = self.links[tasks.index(best)]
+        return best.result()
+
+    async def _head_at(self, link: NodeLink, known: Base | None) -> Base:
+        client = ChainClient([link], limit_s=HEAD_S)
+        return await self._in_thread(partial(client.ask, partial(_head, known), "ChainHead"))
+
+    def _beside(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something that goes on even if nobody waits for it any more."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
 
     async def is_syncing(self) -> bool:
         """Return whether the node is fetching a chain that it has not yet."""
@@ -175,10 +208,7 @@ class BlockNodes:
         refusal: NodeRefused | None = None
         away: NodeUnavailable | None = None
         body = to_json(block)
-        tasks = [asyncio.create_task(self._submit(link, body, until)) for link in self.submit_links]
-        for task in tasks:  # those that nobody waits for any more go on all the same
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+        tasks = [self._beside(self._submit(link, body, until)) for link in self.submit_links]
         for done in asyncio.as_completed(tasks):
             try:
                 return await done
@@ -196,7 +226,7 @@ class BlockNodes:
             )
         )
 
-    def _ended(self, task: asyncio.Task[str]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # was told to whoever waited
@@ -220,6 +250,12 @@ class BlockNodes:
 def key_json(key: TipsetKey) -> Json:
     """Return a tipset key as a parameter."""
     return [cid_to_json(cid) for cid in key.cids]
+
+
+def _head(known: Base | None, value: Json) -> Base:
+    if known is not None and [one["/"] for one in value["Cids"]] == list(map(str, known.key.cids)):
+        return known
+    return base_from_json(value)
 
 
 def _list(value: Json) -> list[Json]:

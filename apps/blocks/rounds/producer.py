@@ -136,7 +136,7 @@ class BlockProducer:
             self.base = None
             return IDLE_S
         times = clock_of(network)
-        base = await nodes.head(known=self.base)
+        base = await nodes.head_heaviest(known=self.base)
         now = time.time()
         if base is not self.base:
             self.base, self.origin = base, times.origin(base.timestamp, seen=now)

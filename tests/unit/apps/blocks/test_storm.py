@@ -16,7 +16,7 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.rounds.miner_round import MinerRound
-from apps.blocks.rounds.nodes import NO_KEY_TEXT, NO_RIGHT_TEXT, BlockNodes
+from apps.blocks.rounds.nodes import HEAD_S, NO_KEY_TEXT, NO_RIGHT_TEXT, BlockNodes
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.link import link_to
@@ -223,3 +223,51 @@ async def test_a_node_that_may_make_no_blocks_leaves_it_to_the_next(world: World
     world.nodes = BlockNodes(links[:1], submit=links)
     lost = await won(world)
     assert (lost.state, says in lost.reason) == (RoundState.NODE_REFUSED, True)
+
+
+class Behind(Passing):
+    """It has the head's parent only, whatever it is asked for."""
+
+    def call(self, method: str, params: Any, **options: Any) -> Any:
+        if method == "ChainHead":
+            parents = self.link.call(method, params, **options)["Blocks"][0]["Parents"]
+            return self.link.call("ChainGetTipSet", [parents], **options)
+        raise NodeRefused(1, f"loading tipset: {self.thing}")
+
+
+@pytest.mark.parametrize("is_behind_first", [True, False])
+async def test_a_healthy_node_that_is_a_tipset_behind_costs_no_win(
+    world: World, is_behind_first: bool
+) -> None:
+    links: Any = [Behind(world.link, "ipld: could not find bafy2"), world.link]
+    if not is_behind_first:
+        links.reverse()
+    world.nodes = BlockNodes(links, submit=links)
+
+    base = await world.nodes.head_heaviest()
+
+    assert (base.key, world.nodes.best) == (world.devnet.head.key, world.link)
+    assert await world.nodes.head_heaviest(known=base) is base
+    row = await won(world, base=base)
+    assert row.state == RoundState.SUBMITTED, row.reason
+
+
+async def test_the_head_is_not_waited_for_where_a_node_hangs(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hanging = link_to(f"http://127.0.0.1:{server.getsockname()[1]}/rpc/v1", "")
+        nodes = BlockNodes([hanging, world.link], submit=[])
+        began = time.monotonic()
+
+        base = await nodes.head_heaviest()
+
+        assert (base.key, nodes.best) == (world.devnet.head.key, world.link)
+        assert time.monotonic() - began < HEAD_S
+        hanging.close()
+
+
+async def test_where_no_node_tells_its_head_the_first_one_is_quoted() -> None:
+    absent = [link_to(f"http://127.0.0.1:{port}/rpc/v1", "") for port in (9, 11)]
+    with pytest.raises(NodeUnavailable, match="refused"):
+        await BlockNodes(absent, submit=[]).head_heaviest()
+    with pytest.raises(NodeUnavailable, match="no readable node"):
+        await BlockNodes([], submit=[]).head_heaviest()

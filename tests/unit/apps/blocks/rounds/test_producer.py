@@ -217,7 +217,7 @@ async def test_a_node_that_was_away_is_given_time_to_find_the_newest_head(world,
     async def away(*_, **__):
         raise NodeUnavailable("no node answers")
 
-    monkeypatch.setattr(BlockNodes, "head", away)
+    monkeypatch.setattr(BlockNodes, "head_heaviest", away)
     monkeypatch.setattr("apps.blocks.rounds.producer.AWAY_S", 0)
 
     await producer.turn()
