@@ -20,6 +20,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
+from apps.pieces.onchain import terms_refusal
 from apps.pieces.services.terms import terms_note
 from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.models import Batch, Sector, SectorProof
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.miners.models import Miner
+    from apps.pieces.models import Piece
     from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 
 
@@ -208,8 +210,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
     infos: list[tuple[Sector, SectorPreCommitInfo]] = []
     for sector in sectors:
         pieces = placed.get(sector.number, [])
-        reason = lifetime_refusal(pieces, height=height, network=network)
-        if reason:  # no trial would find it: a pre-commit names no allocations and deals
+        if reason := _pieces_refusal(pieces, work):  # no trial would find it: a pre-commit names no pieces
             unfit = TrialRun(exit_code=ExitCode.ERR_ILLEGAL_ARGUMENT, error=reason)
             sector_refuse(sector, trial=unfit, kind=COMMIT, work=work)
             continue
@@ -225,6 +226,23 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
         BatchEntry(sector=sector, value=value, info=info)
         for (sector, info), value in zip(infos, deposits, strict=True)
     ]
+
+
+def _pieces_refusal(pieces: Sequence[Piece], work: SealingContext) -> str:
+    """Return why a sector pre-committed now could not be committed with its pieces; empty if it could.
+
+    Its deposit would be lost.  An allocation or a deal may have ended while the sector was sealed.
+    """
+    height, network = work.head.height, work.network
+    if reason := lifetime_refusal(pieces, height=height, network=network):
+        return reason
+    first = height + network.pre_commit_challenge_delay
+    for piece in pieces:
+        if piece.last_epoch is not None and piece.last_epoch <= first:
+            late = gettext("piece {piece} must be active by epoch {last}, and cannot be before {first}")
+            return late.format(piece=piece, last=piece.last_epoch, first=first + 1)
+    refusals = (terms_refusal(work.client, one, height=height, key=work.head.key) for one in pieces)
+    return next(filter(None, refusals), "")
 
 
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:

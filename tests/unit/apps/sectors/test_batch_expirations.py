@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apps.pieces.models import Piece
 from apps.sectors.models import Batch, Sector
 from apps.sectors.services.batches.closing import batches_close
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params
@@ -27,6 +28,16 @@ def stored(of: Any, **terms: int) -> Sector:
     return sector
 
 
+def allocate(chain: Registry, sector: Sector, number: int, **terms: int) -> None:
+    """Have the chain know an allocation, and a deal, of this number for the piece of a sector."""
+    piece = Piece.objects.select_related("miner").get(sector_number=sector.number)
+    cid, size, terms = {"/": piece.piece_cid}, piece.padded_size, {"TermMax": 270 * DAY, **terms}
+    data = {"Provider": piece.miner.actor_id, "Data": cid, "Size": size}
+    chain.allocations[number] = {**data, "TermMin": 180 * DAY, "Expiration": 400, **terms}
+    deal = {"Provider": piece.miner.address, "PieceCID": cid, "PieceSize": size}
+    chain.deals[number] = {"Proposal": {**deal, "StartEpoch": 400, "EndEpoch": 700 * DAY}}
+
+
 @pytest.fixture
 def miner() -> Any:
     """With a wallet to send from."""
@@ -35,9 +46,9 @@ def miner() -> Any:
 
 def test_each_sector_expires_by_the_terms_of_its_pieces(miner: Any) -> None:
     chain = Registry()
-    chain.allocations[3] = {"TermMin": 180 * DAY, "TermMax": 270 * DAY, "Expiration": 400}
-    chain.deals[4] = {"Proposal": {"StartEpoch": 400, "EndEpoch": 700 * DAY}}
     plain, claimed, lasting = stored(miner), stored(miner, client=9, allocation=3), stored(miner, deal=4)
+    allocate(chain, claimed, 3)
+    allocate(chain, lasting, 4)
 
     batches_close(work(chain))
 
@@ -63,4 +74,36 @@ def test_a_sector_whose_terms_are_not_met_is_left_out(miner: Any, allocation: in
     assert (bad.state, bad.attempts) == ("PERSISTED", 1)
     reason = "no new sector fits its terms" if allocation == 3 else "does not report the terms of piece"
     assert bad.error.startswith("the chain would refuse the commit: ")
+    assert reason in bad.error
+
+
+KNOWN = {"term_min": 180 * DAY, "term_max": 270 * DAY, "terms_epoch": 400}
+
+
+@pytest.mark.parametrize(
+    ("row", "chain_row", "reason"),
+    [
+        ({"terms_epoch": 150}, {"Expiration": 150}, "must be active by epoch 150, and cannot be before"),
+        ({"start_epoch": 201}, {}, "must be active by epoch 201, and cannot be before"),
+        ({}, {"Provider": 5}, "allocation 3 of f09 is for f05"),
+        ({}, None, "allocation 3 of f09 does not exist"),
+    ],
+    ids=["expired", "starts too soon", "of another provider", "claimed elsewhere"],
+)
+def test_no_deposit_is_paid_for_a_piece_that_cannot_be_claimed(
+    miner: Any, row: dict[str, int], chain_row: dict[str, int] | None, reason: str
+) -> None:
+    chain = Registry()
+    bad = stored(miner, client=9, allocation=3, **(KNOWN | row))
+    allocate(chain, bad, 3, **(chain_row or {}))
+    if chain_row is None:
+        chain.allocations[3] = None
+    good = stored(miner, client=9, allocation=4, **KNOWN)
+    allocate(chain, good, 4)
+
+    batches_close(work(chain))
+
+    assert set(Sector.objects.exclude(precommit_batch=None)) == {good}
+    bad.refresh_from_db()
+    assert (bad.state, bad.attempts) == ("PERSISTED", 1)
     assert reason in bad.error
