@@ -6,8 +6,9 @@ import socket
 import ssl
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from string import punctuation
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext
@@ -88,7 +89,7 @@ def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Bod
             url_check(url)
             connection = url_connect(url)
             parts = urlsplit(url)
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=punctuation)
             watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
             with watch.started():
                 try:
@@ -115,6 +116,8 @@ def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Bod
         raise SourceAway(
             reason or gettext("no response: {error}").format(error=type(error).__name__)
         ) from None
+    except ValueError:  # a host that no name can be, a redirect to half of an address
+        raise SourceAway(gettext("its URL, or one it redirects to, is not valid")) from None
     finally:
         if connection is not None:
             connection.close()

@@ -1,0 +1,64 @@
+"""Addresses as people type them and servers redirect to them."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.pieces.sources import SourceAway, url_opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the path that was asked for; below /to/ it redirects."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def base(settings: Any) -> Iterator[str]:
+    """A server's address."""
+    settings.PIECE_URLS_PRIVATE = True
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/données.car", "/donn%C3%A9es.car"),
+        ("/my file.car", "/my%20file.car"),
+        ("/a%2Fb?X-Amz-Signature=a+b%2F&k=~é", "/a%2Fb?X-Amz-Signature=a+b%2F&k=~%C3%A9"),
+    ],
+)
+def test_what_a_url_may_not_have_is_percent_encoded(base: str, path: str, asked: str) -> None:
+    with url_opened(f"{base}{path}") as body:
+        assert body.read(1000).decode() == asked
+
+
+@pytest.mark.parametrize("location", ["http://[bad/", "http://a.example:x/", "https://.example/"])
+def test_a_redirect_to_no_address_fails_with_a_reason(base: str, location: str) -> None:
+    with pytest.raises(SourceAway), url_opened(f"{base}/to/{location}"):
+        pass
