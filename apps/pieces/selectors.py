@@ -125,6 +125,14 @@ def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
     return live.exclude(state=PieceState.ENDED).first() or alike.first()
 
 
+def fetch_same(piece: Piece) -> Piece | None:
+    """Return the download in progress of what this one asks for: the same URL, commitment and terms."""
+    rows = Piece.objects.filter(miner=piece.miner, state__in=[PieceState.FETCHING, PieceState.RECEIVED])
+    rows = rows.filter(source_url=piece.source_url, announced_cid=piece.announced_cid)
+    rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
+    return rows.filter(padded_size=piece.padded_size).select_related("miner__tenant").order_by("pk").first()
+
+
 def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:
     """Return the pieces in a sector, in order of place."""
     return list(Piece.objects.filter(miner=miner, sector_number=number).order_by("offset"))

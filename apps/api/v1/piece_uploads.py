@@ -147,17 +147,19 @@ class MinerPiecesView(UploadView):
 class MinerPiecesFetchView(PoolView):
     """`/miners/{address}/pieces:fetch`: data that lies elsewhere."""
 
-    @extend_schema(request=FetchInput, responses={201: PieceOutput})
+    @extend_schema(request=FetchInput, responses={200: PieceOutput, 201: PieceOutput})
     def post(self, request: Request, address: str) -> Response:
-        """Download a piece from a URL; its state is FETCHING until all bytes are received."""
+        """Download a piece from a URL; its state is FETCHING until all bytes are received.
+
+        200 and nothing to download: the announced piece is here, or the same URL is being downloaded.
+        """
         body = FetchInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
         url = data.pop("url")
         miner = miner_get(self.principal, address)
-        return created(
-            piece_body(piece_fetch_begin(miner, spec=PieceSpec(**data), url=url, by=self.principal))
-        )
+        piece, is_new = piece_fetch_begin(miner, spec=PieceSpec(**data), url=url, by=self.principal)
+        return Response(piece_body(piece), status=201 if is_new else 200)
 
 
 class PieceUploadView(UploadView):

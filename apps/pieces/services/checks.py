@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.live import Change, publish
@@ -13,7 +14,7 @@ from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
 from apps.pieces.files import is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
-from apps.pieces.selectors import piece_same
+from apps.pieces.selectors import fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
@@ -96,13 +97,41 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
         if same.state == PieceState.ENDED:
             moved = {"sector_number": None, "offset": None, "start_epoch": piece.start_epoch}
             advance(same, "RETURN", **moved, state_since=clock.now(), updated_at=clock.now())
-        if piece.purpose != PiecePurpose.ANY:  # a purpose was requested; without one it stays
-            unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
-            unplaced.update(purpose=piece.purpose, updated_at=clock.now())
-            same.refresh_from_db(fields=["purpose"])
-        audit_record(principal=by, action="piece.repeat", target=str(same), after={"miner": str(same.miner)})
+        _repeat_note(piece, same, by=by)
     _drop(piece)
     return same
+
+
+def _repeat_note(piece: Piece, same: Piece, *, by: Principal) -> None:
+    """Give a piece what was said when it was sent again; what was left open stays."""
+    unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
+    if piece.purpose != PiecePurpose.ANY:
+        unplaced.update(purpose=piece.purpose, updated_at=clock.now())
+    after = {"miner": str(same.miner)}
+    if piece.start_epoch not in (None, same.start_epoch) and piece.terms == same.terms:
+        waiting = unplaced | Piece.objects.filter(pk=same.pk, state=PieceState.PACKED)
+        waiting.update(start_epoch=piece.start_epoch, updated_at=clock.now())
+        after["active_by"] = gettext("epoch {epoch}").format(epoch=piece.start_epoch)
+    same.refresh_from_db(fields=["purpose", "start_epoch"])
+    audit_record(principal=by, action="piece.repeat", target=str(same), after=after)
+    publish(Change("piece", str(same.uuid), same.miner.tenant_id))
+
+
+def piece_repeat(piece: Piece, *, by: Principal) -> Piece | None:
+    """Return the miner's piece that one to be downloaded repeats; None if it must be downloaded."""
+    same = fetch_same(piece) or _kept_same(piece)
+    if same is not None:
+        with transaction.atomic():
+            _repeat_note(piece, same, by=by)
+    return same
+
+
+def _kept_same(piece: Piece) -> Piece | None:
+    """Return the miner's live piece of the announced commitment, if its bytes are kept here."""
+    same = piece_same(piece, piece.announced_cid) if piece.announced_cid else None
+    if same is None or same.state == PieceState.ENDED or not is_stored(same):
+        return None
+    return same if piece.padded_size in (0, same.padded_size) else None
 
 
 def _drop(piece: Piece) -> None:

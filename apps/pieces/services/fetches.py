@@ -6,7 +6,6 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -19,7 +18,14 @@ from apps.core.transitions import advance
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.files import bytes_write, piece_opened
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
-from apps.pieces.services.uploads import piece_change_publish, piece_fail, upload_begin
+from apps.pieces.services.checks import piece_repeat
+from apps.pieces.services.uploads import (
+    piece_begin,
+    piece_build,
+    piece_change_publish,
+    piece_fail,
+    received_note,
+)
 from apps.pieces.sources import SourceAway, url_check, url_opened
 
 if TYPE_CHECKING:
@@ -34,10 +40,16 @@ POLL_S: Final = 2.0
 """Pause before further ones are read, and removed ones stopped, while others are under way."""
 
 
-def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal) -> Piece:
-    """Note a piece that is to be downloaded.  Raises BadValue and what `spec_check` does."""
+def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal) -> tuple[Piece, bool]:
+    """Return a piece that is to be downloaded, and whether it is new.
+
+    Nothing is downloaded twice: what the miner has, or is downloading, is that.  Raises BadValue and what
+    `spec_check` does.
+    """
     url_check(url)
-    return upload_begin(miner, spec=spec, by=by, source_url=url)
+    piece = piece_build(miner, spec=spec, by=by, source_url=url)
+    known = piece_repeat(piece, by=by)
+    return (piece_begin(piece, by=by), True) if known is None else (known, False)
 
 
 def pieces_fetch() -> None:
@@ -58,6 +70,12 @@ class _Fetch:
     held: ExitStack
     """Its file, locked until the row says how it went."""
     stopped: threading.Event = field(default_factory=threading.Event)
+    received: int = 0
+    """Bytes that are on the disk for certain."""
+
+    def note(self, received: int) -> None:
+        """Note how many bytes are on the disk: called by the thread that writes them."""
+        self.received = received
 
 
 class _Fetches:
@@ -93,16 +111,20 @@ class _Fetches:
             if not pieces_fetching([piece.pk]):  # removed, or downloaded, by another process
                 return
             fetch = _Fetch(piece, stack.pop_all())
-        self.in_progress[self.threads.submit(partial(_download, piece, file, fetch.stopped))] = fetch
+        self.in_progress[self.threads.submit(_download, fetch, file)] = fetch
 
     def end_done(self) -> None:
-        """Wait for one or more to end, a moment at most, and note how they went; stop those removed."""
+        """Wait for one or more to end, a moment at most, and note how all of them go; stop those removed."""
         done, others = wait(self.in_progress, timeout=POLL_S, return_when=FIRST_COMPLETED)
         for_each_isolated(done, self._end, event="piece_not_fetched")
         wanted = pieces_fetching([self.in_progress[one].piece.pk for one in others])
         for one in others:
-            if self.in_progress[one].piece.pk not in wanted:
-                self.in_progress[one].stopped.set()
+            fetch = self.in_progress[one]
+            if fetch.piece.pk not in wanted:
+                fetch.stopped.set()
+            elif fetch.received != fetch.piece.received:
+                received_note(fetch.piece, received=fetch.received)
+                piece_change_publish(fetch.piece)
 
     def _end(self, future: Future[int]) -> None:
         fetch = self.in_progress.pop(future)
@@ -127,11 +149,12 @@ class _Fetches:
             fetch.held.close()
 
 
-def _download(piece: Piece, file: BinaryIO, stop: threading.Event) -> int:
+def _download(fetch: _Fetch, file: BinaryIO) -> int:
     """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull."""
-    with url_opened(piece.source_url, stop=stop) as response:
+    piece = fetch.piece
+    with url_opened(piece.source_url, stop=fetch.stopped) as response:
         try:
-            fits = bytes_write(file, response, at=0, most=piece.room, note=lambda _: None)
+            fits = bytes_write(file, response, at=0, most=piece.room, note=fetch.note)
         except OSError as error:
             raise SourceAway(
                 gettext("the download could not be written: {error}").format(error=type(error).__name__)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -107,32 +106,42 @@ def spec_check(miner: Miner, *, spec: PieceSpec) -> None:
     room_require(spec.payload_size or 0)
 
 
-def upload_begin(
+def piece_build(
     miner: Miner, *, spec: PieceSpec, by: Principal, is_resumable: bool = False, source_url: str = ""
 ) -> Piece:
-    """Write the row of a piece whose bytes are to come.  Raises what `spec_check` does."""
+    """Return the unwritten row of a piece whose bytes are to come.  Raises what `spec_check` does."""
     spec_check(miner, spec=spec)
-    with transaction.atomic():
-        piece = Piece.objects.create(
-            miner=miner,
-            state=PieceState.FETCHING if source_url else PieceState.UPLOADING,
-            state_since=clock.now(),
-            announced_cid=spec.piece_cid,
-            padded_size=spec.padded_size or 0,
-            payload_size=spec.payload_size,
-            client=spec.client,
-            allocation=spec.allocation,
-            deal=spec.deal,
-            start_epoch=spec.start_epoch,
-            purpose=spec.purpose,
-            is_resumable=is_resumable,
-            source_url=source_url,
-            actor=by.actor[:200],
-        )
-        if is_resumable or source_url:
-            after = {"upload": str(piece.uuid)} | ({"url": source_url} if source_url else {})
-            audit_record(principal=by, action="piece.begin", target=str(miner), after=after)
-        piece_change_publish(piece)
+    return Piece(
+        miner=miner,
+        state=PieceState.FETCHING if source_url else PieceState.UPLOADING,
+        state_since=clock.now(),
+        announced_cid=spec.piece_cid,
+        padded_size=spec.padded_size or 0,
+        payload_size=spec.payload_size,
+        client=spec.client,
+        allocation=spec.allocation,
+        deal=spec.deal,
+        start_epoch=spec.start_epoch,
+        purpose=spec.purpose,
+        is_resumable=is_resumable,
+        source_url=source_url,
+        actor=by.actor[:200],
+    )
+
+
+def upload_begin(miner: Miner, *, spec: PieceSpec, by: Principal, is_resumable: bool = False) -> Piece:
+    """Write the row of a piece whose bytes are to be sent.  Raises what `spec_check` does."""
+    return piece_begin(piece_build(miner, spec=spec, by=by, is_resumable=is_resumable), by=by)
+
+
+@transaction.atomic
+def piece_begin(piece: Piece, *, by: Principal) -> Piece:
+    """Write the row of a piece that was built."""
+    piece.save(force_insert=True)
+    if piece.is_resumable or piece.source_url:
+        after = {"upload": str(piece.uuid)} | ({"url": piece.source_url} if piece.source_url else {})
+        audit_record(principal=by, action="piece.begin", target=str(piece.miner), after=after)
+    piece_change_publish(piece)
     return piece
 
 
@@ -196,11 +205,13 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
         except Piece.DoesNotExist:
             raise PieceUnknown(piece.uuid) from None
         if (size := file.seek(0, os.SEEK_END)) < piece.received:  # a kill while it was being removed
-            _received_note(piece, size)
+            received_note(piece, received=size)
         if offset != piece.received or piece.state != PieceState.UPLOADING:
             raise BadOffset(piece.received)
         try:
-            fits = bytes_write(file, source, at=offset, most=most, note=partial(_received_note, piece))
+            fits = bytes_write(
+                file, source, at=offset, most=most, note=lambda count: received_note(piece, received=count)
+            )
         except OSError as error:
             raise UploadIncomplete(
                 gettext("the upload was cut off after {received} bytes: {error}").format(
@@ -209,12 +220,13 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
             ) from error
         if not fits:
             file.truncate(offset)
-            _received_note(piece, offset)
+            received_note(piece, received=offset)
             raise PieceTooLarge(most)
     return piece.received
 
 
-def _received_note(piece: Piece, received: int) -> None:
+def received_note(piece: Piece, *, received: int) -> None:
+    """Note how many bytes of a piece are on the disk."""
     piece.received = received
     Piece.objects.filter(pk=piece.pk).update(received=received, updated_at=clock.now())
 

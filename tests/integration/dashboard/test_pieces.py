@@ -35,6 +35,14 @@ def test_a_piece_in_a_faulty_sector_is_not_said_to_be_sealed() -> None:
     assert [row.word for row in rows] == ["sealed, not active", "being sealed", "being sealed"]
 
 
+def test_how_much_of_a_download_is_here_is_shown() -> None:
+    piece = factories.piece(factories.miner(), state="FETCHING", received=3 << 29, deal=4)
+
+    [row] = list_context([piece], SYSTEM)
+
+    assert row.say == "1.50 GiB received; deal 4"
+
+
 def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
     miner = factories.miner(2001, of="alice")
     waiting, active = (

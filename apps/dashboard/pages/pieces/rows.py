@@ -62,7 +62,7 @@ class PieceRow:
     word: StrOrPromise
     icon: str
     say: str
-    """Why it failed, or under what it is activated."""
+    """Why it failed, how much of it was downloaded, or under what it is activated."""
     pct: int | None
     pct_text: str
     size: str
@@ -98,6 +98,14 @@ def terms_text(piece: Piece) -> str:
     return "; ".join(parts)
 
 
+def say_text(piece: Piece) -> str:
+    """Why it failed or waits; else how much of it was downloaded, and under what it is activated."""
+    if piece.error or piece.state != PieceState.FETCHING or not piece.received:
+        return piece.error or terms_text(piece)
+    received = " ".join(formatting.size(piece.received)).strip()
+    return "; ".join(filter(None, [gettext("{size} received").format(size=received), terms_text(piece)]))
+
+
 def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
     """Return how a piece that is in no sector gets the other purpose; None for others."""
     if piece.state not in UNPLACED or not viewer.may("write"):
@@ -127,7 +135,7 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
         tone=label.tone,
         word=label.word,
         icon=label.sign,
-        say=piece.error or terms_text(piece),
+        say=say_text(piece),
         pct=round(100 * part) if is_coming else None,
         pct_text=formatting.percent(part, 1),
         size=" ".join(formatting.size(piece.payload_size)).strip(),

@@ -13,8 +13,8 @@ from apps.core.errors import DomainError
 from apps.pieces.files import file_locked, piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
-from apps.pieces.services.fetches import pieces_fetch
-from apps.pieces.services.uploads import piece_remove
+from apps.pieces.services.fetches import piece_fetch_begin, pieces_fetch
+from apps.pieces.services.uploads import PieceSpec, piece_remove
 from apps.pieces.sources import SourceAway
 from tests import factories, people
 
@@ -163,3 +163,79 @@ def test_what_is_under_way_is_stopped_when_the_pass_breaks_off(
         pieces_fetch()
     assert not sources.let_go.is_set()
     assert Piece.objects.get(pk=piece.pk).state == "FETCHING"
+
+
+def test_progress_of_a_download_is_in_its_row(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.pieces.files.SYNC_BYTES", len(DATA))
+    [piece] = wanted(factories.miner(), "slow")
+    Piece.objects.update(received=7)
+    seen: list[int] = []
+
+    def read(self: _Source, _size: int) -> bytes:
+        if self.left:
+            data, self.left = self.left, b""
+            return data
+        self.sources.let_go.wait(20)
+        return b""
+
+    def waited(*args: Any, **data: Any) -> Any:
+        seen.append(Piece.objects.get(pk=piece.pk).received)
+        if len(DATA) in seen:
+            sources.let_go.set()
+        return wait(*args, **data)
+
+    monkeypatch.setattr(_Source, "read", read)
+    monkeypatch.setattr("apps.pieces.services.fetches.wait", waited)
+
+    pieces_fetch()
+
+    assert len(DATA) in seen
+    assert Piece.objects.get(pk=piece.pk).state == "RECEIVED"
+
+
+def request(of: Any, **spec: Any) -> tuple[Piece, bool]:
+    return piece_fetch_begin(of, spec=PieceSpec(**spec), url="https://a.example/x", by=people.principal())
+
+
+def test_the_same_download_again_is_the_one_in_progress(sources: Sources) -> None:
+    miner, cid = factories.miner(), factories.piece_cid(1)
+    first, is_new = request(miner, piece_cid=cid, client=9, allocation=3)
+    again, is_again_new = request(
+        miner, piece_cid=cid, client=9, allocation=3, start_epoch=700, purpose="snap-up"
+    )
+    other, is_other_new = request(miner, piece_cid=cid, client=9, allocation=4)
+
+    assert (is_new, is_again_new, is_other_new) == (True, False, True)
+    assert (again.pk, again.start_epoch, again.purpose) == (first.pk, 700, "snap-up")
+    assert other.pk != first.pk
+
+
+@pytest.mark.parametrize("state", ["READY", "PACKED", "ACTIVE"])
+def test_an_announced_piece_whose_bytes_are_here_is_not_fetched(sources: Sources, state: str) -> None:
+    piece = factories.piece(factories.miner(), state=state, sector_number=None if state == "READY" else 7)
+    path = piece_path(piece)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(100))
+    cid = str(piece.piece_cid)
+
+    assert request(piece.miner, piece_cid=cid) == (piece, False)
+    assert request(piece.miner, piece_cid=cid, padded_size=128) == (piece, False)
+    for spec in ({"client": 9, "allocation": 3}, {"padded_size": 256}):
+        assert request(piece.miner, piece_cid=cid, **spec)[1]
+    Piece.objects.filter(state="FETCHING").delete()
+    path.unlink()
+    assert request(piece.miner, piece_cid=cid)[1], "its bytes come back"
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://{'a' * 70}é.example/x", "https://.example/x"], ids=["no such name", "no label"]
+)
+def test_an_address_that_cannot_be_fails_its_download(settings: Any, tmp_path: Path, url: str) -> None:
+    settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = str(tmp_path), True
+    [piece] = wanted(factories.miner(), url)
+
+    pieces_fetch()
+
+    piece.refresh_from_db()
+    assert piece.state == "FAILED"
+    assert piece.error

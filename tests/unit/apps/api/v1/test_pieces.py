@@ -129,6 +129,24 @@ def test_the_same_bytes_again_are_the_same_piece(client, miner, folder):
     assert len(kept(folder)) == 1
 
 
+def test_sending_a_piece_again_changes_by_when_it_must_be_active(client, miner, folder):
+    terms = "client=f0100&allocation=3"
+    send(client, b"moved", path=f"miners/f02001/pieces?{terms}&start_epoch=500")
+
+    def shown(path: str) -> Any:
+        answer = send(client, b"moved", path=f"miners/f02001/pieces?{path}")
+        return (answer.status_code, answer.json()["start_epoch"])
+
+    assert shown(f"{terms}&start_epoch=900") == (200, 900)
+    assert AuditEntry.objects.latest("pk").after == {"miner": "f02001", "active_by": "epoch 900"}
+    assert shown(terms) == (200, 900), "nothing said changes nothing"
+    assert shown("start_epoch=100") == (200, 900), "without its terms it is said of no allocation's piece"
+    Piece.objects.update(state="PACKED", sector_number=7, offset=0)
+    assert shown(f"{terms}&start_epoch=800") == (200, 800)
+    Piece.objects.update(state="ACTIVE")
+    assert shown(f"{terms}&start_epoch=700") == (200, 800)
+
+
 def test_a_larger_place_has_the_commitment_of_zeros_behind_the_bytes(client, miner, folder):
     answer = send(client, b"x", **{"Piece-Size": "512"}).json()
 
