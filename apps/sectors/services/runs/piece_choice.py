@@ -78,15 +78,18 @@ def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
         return gettext("deal {deal} ends at epoch {end}, but sector {number} at {expiration}").format(
             deal=piece.deal, end=terms["end_epoch"], number=sector.number, expiration=expiration
         )
-    left = expiration - height
-    if terms.get("term_min", left) <= left <= terms.get("term_max", left):
+    # A term is counted from where the update lands.
+    left, took = expiration - height, work.network.proving.period
+    if terms.get("term_min", 0) <= left - took and left <= terms.get("term_max", left):
         return ""
     return gettext(
-        "allocation {allocation} is for {least} to {most} epochs, but sector {number} has {left} left"
+        "allocation {allocation} is for {least} to {most} epochs, but sector {number} has {left} left, of "
+        "which its update may take {took}"
     ).format(
         allocation=piece.allocation,
         least=terms["term_min"],
         most=terms["term_max"],
         number=sector.number,
         left=left,
+        took=took,
     )

@@ -103,6 +103,15 @@ def test_a_piece_that_this_sector_cannot_hold_stays_behind(miner: Any) -> None:
     assert snapped(chain, short, untold, good) == ["READY", "READY", "PACKED"]
 
 
+@pytest.mark.parametrize(("spare", "state"), [(-1, "READY"), (0, "PACKED")])
+def test_a_term_outlasts_the_time_that_an_update_takes(miner: Any, spare: int, state: str) -> None:
+    first(miner)
+    least = 50_000 - NETWORK.proving.period - spare
+    piece = waiting(miner, chain := Registry(), client=9, allocation=3, terms={"TermMin": least})
+
+    assert snapped(chain, piece) == [state]
+
+
 @pytest.mark.parametrize(
     "full",
     [
