@@ -28,22 +28,17 @@ def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
     """Compute a received piece's commitment and accept it; returns the miner's piece and whether it is new.
 
     A piece that the miner has already, under the same terms or without any, is that one, and this one goes;
-    under other terms it is one more.  Raises PieceMismatch, PieceTooLarge, after which the piece is gone,
-    PieceBusy, CommitmentFailed, UploadIncomplete.
+    under other terms it is one more.  Raises PieceMismatch, PieceTooLarge, PieceBusy, CommitmentFailed,
+    UploadIncomplete.
     """
     with piece_whole(piece) as path:
         if not Piece.objects.filter(pk=piece.pk, state=PieceState.RECEIVED).exists():
             raise PieceBusy  # another process has checked it by now
-        computed = commitment_of(path)
-        try:
-            commitment = _placed(piece, computed)
-            same = piece_same(piece, str(commitment.cid))
-            if same is None and (accepted := _accept(piece, commitment, by=by)):
-                return accepted, True
-            return _already_there(piece, same or piece_same(piece, str(commitment.cid)), by=by), False
-        except (PieceMismatch, PieceTooLarge):
-            _drop(piece)
-            raise
+        commitment = _placed(piece, commitment_of(path))
+        same = piece_same(piece, str(commitment.cid))
+        if same is None and (accepted := _accept(piece, commitment, by=by)):
+            return accepted, True
+        return _already_there(piece, same or piece_same(piece, str(commitment.cid)), by=by), False
 
 
 def _placed(piece: Piece, computed: Commitment) -> Commitment:

@@ -26,6 +26,7 @@ from apps.pieces.errors import (
     PieceEmpty,
     PieceFailed,
     PieceInSector,
+    PieceMismatch,
     PieceTooLarge,
     PieceUnknown,
     UploadIncomplete,
@@ -189,7 +190,11 @@ def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
         piece_discard(piece)
         raise PieceEmpty
     advance(piece, "RECEIVE", payload_size=piece.received, state_since=clock.now(), updated_at=clock.now())
-    return piece_check(piece, by=by)
+    try:
+        return piece_check(piece, by=by)
+    except (PieceMismatch, PieceTooLarge):  # who sent it is told
+        piece_discard(piece)
+        raise
 
 
 def _part_write(piece: Piece, source: Source, *, offset: int) -> int:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core import clock
 from apps.core.errors import DomainError
 from apps.pieces.files import file_locked, piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
 from apps.pieces.services.fetches import piece_fetch_begin, pieces_fetch
+from apps.pieces.services.retention import UNCHECKED, pieces_tidy
 from apps.pieces.services.uploads import PieceSpec, piece_remove
 from apps.pieces.sources import SourceAway
 from tests import factories, people
@@ -225,6 +227,28 @@ def test_an_announced_piece_whose_bytes_are_here_is_not_fetched(sources: Sources
     Piece.objects.filter(state="FETCHING").delete()
     path.unlink()
     assert request(piece.miner, piece_cid=cid)[1], "its bytes come back"
+
+
+@pytest.mark.parametrize(
+    ("announced", "code"),
+    [
+        ({"announced_cid": factories.piece_cid(5)}, "the announced commitment is"),
+        ({"padded_size": 128}, "at most 127"),
+    ],
+)
+def test_a_download_of_other_bytes_fails_and_says_so(
+    sources: Sources, tmp_path: Path, announced: Any, code: str
+) -> None:
+    [piece] = wanted(factories.miner(), "x")
+    now = clock.now() - 2 * UNCHECKED
+    Piece.objects.update(state="RECEIVED", payload_size=200, state_since=now, **announced)
+    piece_path(piece).write_bytes(bytes(200))
+
+    pieces_tidy(now=clock.now())
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.has_data, list(tmp_path.iterdir())) == ("FAILED", False, [])
+    assert code in piece.error
 
 
 @pytest.mark.parametrize(
