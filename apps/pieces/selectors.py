@@ -198,15 +198,22 @@ def pieces_fetching(keys: Collection[int]) -> set[int]:
     return set(rows.values_list("pk", flat=True))
 
 
-def uploads_idle(*, single_before: datetime, resumable_before: datetime) -> list[Piece]:
-    """Return the uploads on which nothing was heard since a moment, and failed pieces as old."""
-    old = Piece.objects.filter(
-        state__in=[PieceState.UPLOADING, PieceState.FAILED], updated_at__lt=resumable_before
-    )
-    single = Piece.objects.filter(
-        state=PieceState.UPLOADING, is_resumable=False, updated_at__lt=single_before
-    )
-    return list((old | single).select_related("miner__tenant").order_by("pk"))
+def uploads_idle(
+    *, single_before: datetime, resumable_before: datetime, failed_before: datetime
+) -> list[Piece]:
+    """Return the uploads on which nothing was heard since a moment, and pieces that failed before another."""
+    uploading, failed = Q(state=PieceState.UPLOADING), Q(state=PieceState.FAILED)
+    single = uploading & Q(is_resumable=False, updated_at__lt=single_before)
+    resumable = uploading & Q(updated_at__lt=resumable_before)
+    rows = Piece.objects.filter(single | resumable | failed & Q(updated_at__lt=failed_before))
+    return list(rows.select_related("miner__tenant").order_by("pk"))
+
+
+def failed_earlier(piece: Piece) -> list[Piece]:
+    """Return the miner's pieces that failed of the same commitment and terms."""
+    rows = Piece.objects.filter(miner=piece.miner, state=PieceState.FAILED)
+    rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
+    return list(rows.filter(Q(piece_cid=piece.piece_cid) | Q(announced_cid=piece.piece_cid)))
 
 
 def _is_uuid(text: str) -> bool:

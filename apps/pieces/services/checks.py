@@ -14,7 +14,7 @@ from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
 from apps.pieces.files import is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
-from apps.pieces.selectors import fetch_same, piece_same
+from apps.pieces.selectors import failed_earlier, fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
@@ -52,7 +52,10 @@ def _placed(piece: Piece, computed: Commitment) -> Commitment:
 
 
 def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | None:
-    """Note the commitment; None if the miner got the same piece this moment."""
+    """Note the commitment; None if the miner got the same piece this moment.
+
+    What failed of it before is forgotten: it was sent again.
+    """
     now, cid = clock.now(), str(commitment.cid)
     try:
         with transaction.atomic():
@@ -70,6 +73,8 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
     except IntegrityError:
         piece.refresh_from_db()
         return None
+    for failed in failed_earlier(piece):
+        _drop(failed)
     return piece
 
 

@@ -25,14 +25,20 @@ UNCHECKED: Final = timedelta(seconds=5)
 SINGLE_RETENTION: Final = timedelta(minutes=10)
 """An upload in one request that a kill has ended."""
 RESUMABLE_RETENTION: Final = timedelta(days=1)
-"""A resumable upload on which nothing was heard, and a piece that failed."""
+"""A resumable upload on which nothing was heard."""
+FAILED_RETENTION: Final = timedelta(days=7)
+"""A piece that failed, for its client to hear of it: other failures are shown as long."""
 
 
 def pieces_tidy(*, now: datetime) -> None:
     """Do what is to be done without a caller.  Pieces that another process works on are passed over."""
     unfinished = pieces_unfinished(received_before=now - UNCHECKED)
     for_each_isolated(unfinished, piece_finish, event="piece_not_finished")
-    idle = uploads_idle(single_before=now - SINGLE_RETENTION, resumable_before=now - RESUMABLE_RETENTION)
+    idle = uploads_idle(
+        single_before=now - SINGLE_RETENTION,
+        resumable_before=now - RESUMABLE_RETENTION,
+        failed_before=now - FAILED_RETENTION,
+    )
     for_each_isolated(idle, _idle_discard, event="upload_not_discarded")
 
 

@@ -9,13 +9,20 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 from apps.core import clock
 from apps.pieces.models import Piece
 from apps.pieces.services.fetches import pieces_fetch
-from apps.pieces.services.retention import RESUMABLE_RETENTION, SINGLE_RETENTION, UNCHECKED, pieces_tidy
+from apps.pieces.services.retention import (
+    FAILED_RETENTION,
+    RESUMABLE_RETENTION,
+    SINGLE_RETENTION,
+    UNCHECKED,
+    pieces_tidy,
+)
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.commd import Piece as PieceSize
@@ -339,9 +346,11 @@ def test_uploads_that_nobody_ends_are_cleared_away(miner, folder):
 
     pieces_tidy(now=later)
     assert kept(folder) == [str(resumable.uuid)]
-    pieces_tidy(now=clock.now() + RESUMABLE_RETENTION * 2)
-
-    assert (kept(folder), Piece.objects.count()) == ([], 0)
+    failed = factories.piece(miner, state="FAILED", error="the deal is over")
+    pieces_tidy(now=clock.now() + RESUMABLE_RETENTION * 3)
+    assert (kept(folder), Piece.objects.get()) == ([], failed), "who comes back on Monday is told"
+    pieces_tidy(now=clock.now() + FAILED_RETENTION * 2)
+    assert not Piece.objects.exists()
 
 
 def test_a_commitment_that_a_kill_interrupted_is_computed_later(miner, folder):
@@ -404,6 +413,17 @@ def test_commitments_are_those_of_the_plain_tree():
     assert comm_p(b"x", 128) == root
     grown = comm_d_from_pieces(256, [PieceSize(128, root), PieceSize(128, sha254_zero(128))])
     assert comm_p(b"x", 256) == grown
+
+
+def test_a_piece_sent_again_replaces_the_one_that_failed(client, miner, folder):
+    cid, terms = cid_of(b"x", 128), {"client": 100, "allocation": 3}
+    other = factories.piece(miner, state="FAILED", piece_cid=cid, client=100, allocation=4)
+    factories.piece(miner, state="FAILED", piece_cid=cid, **terms)
+    factories.piece(miner, state="FAILED", announced_cid=cid, **terms)
+
+    again = send(client, b"x", path="miners/f02001/pieces?client=f0100&allocation=3").json()
+
+    assert set(Piece.objects.values_list("uuid", flat=True).order_by()) == {other.uuid, UUID(again["uuid"])}
 
 
 def purpose(client: Client, piece: Any, value: str) -> Any:
