@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, DomainError, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class PieceUnknown(NotFound):
@@ -14,6 +19,20 @@ class PieceUnknown(NotFound):
 
     def __init__(self, name: object) -> None:
         super().__init__(gettext("there is no piece {name}").format(name=str(name)[:100]), field="piece_cid")
+
+
+class PieceAmbiguous(Conflict):
+    """Several pieces have the commitment, under other terms or at other miners."""
+
+    code = "piece_ambiguous"
+
+    def __init__(self, uploads: Iterable[object]) -> None:
+        super().__init__(
+            gettext("several pieces have this commitment: name one of the uploads {uploads}").format(
+                uploads=", ".join(map(str, uploads))
+            ),
+            field="piece_cid",
+        )
 
 
 class PieceTooLarge(DomainError):

@@ -10,7 +10,7 @@ from django.db.models import Case, CharField, Count, F, Func, Q, Value, When
 from django.utils.translation import gettext
 
 from apps.miners.selectors.miners import miner_get
-from apps.pieces.errors import PieceUnknown
+from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import Piece, PieceDelivery
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", output_field=CharField())
 """Host and port of the address to which a delivery goes."""
+NAMED_MAX: Final = 10
+"""Uploads that a refusal names."""
 
 
 def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
@@ -102,6 +104,16 @@ def piece_status(viewer: Principal, piece_cid: str) -> Piece:
         if failed is None:
             raise
         return failed
+
+
+def piece_only(viewer: Principal, piece_cid: str) -> Piece:
+    """Return what `piece_status` does where no other piece is meant.  Raises PieceUnknown, PieceAmbiguous."""
+    piece = piece_status(viewer, piece_cid)
+    rows = pieces_visible(viewer).filter(piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
+    uploads = list(rows.values_list("uuid", flat=True)[:NAMED_MAX])
+    if len(uploads) > 1:
+        raise PieceAmbiguous(uploads)
+    return piece
 
 
 def upload_get(viewer: Principal, name: str) -> Piece:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
-from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
+from apps.pieces.selectors import PieceFilter, piece_only, piece_status, pieces_page
 from apps.pieces.services.uploads import piece_remove
 from apps.pieces.states import PiecePurpose, PieceState
 
@@ -117,8 +117,8 @@ class PieceView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, piece_cid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Remove it, unless it is in a sector."""
-        piece_remove(piece_get(self.principal, piece_cid), by=self.principal)
+        """Remove it, unless it is in a sector; if there are several, remove one by its upload's uuid."""
+        piece_remove(piece_only(self.principal, piece_cid), by=self.principal)
         return Response(status=204)
 
 

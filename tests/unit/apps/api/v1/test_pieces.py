@@ -150,8 +150,6 @@ def test_sending_a_piece_again_changes_by_when_it_must_be_active(client, miner, 
     assert shown("start_epoch=100") == (200, 900), "without its terms it is said of no allocation's piece"
     Piece.objects.update(state="PACKED", sector_number=7, offset=0)
     assert shown(f"{terms}&start_epoch=800") == (200, 800)
-    Piece.objects.update(state="ACTIVE")
-    assert shown(f"{terms}&start_epoch=700") == (200, 800)
 
 
 def test_a_larger_place_has_the_commitment_of_zeros_behind_the_bytes(client, miner, folder):
@@ -281,6 +279,21 @@ def test_a_piece_is_removed_unless_it_is_in_a_sector(client, miner, folder):
     assert [e.action for e in AuditEntry.objects.order_by("-pk")[:2]] == ["piece.remove"] * 2
 
 
+def test_of_several_pieces_with_a_commitment_none_is_removed_by_it(client, miner, folder):
+    writer = people.bearer(people.token("write"))
+    first, second = (send(client, b"x", path=f"miners/f02001/pieces?deal={deal}").json() for deal in (3, 4))
+    path = f"/api/v1/pieces/{first['piece_cid']}"
+
+    refused = client.delete(path, headers=writer)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "piece_ambiguous")
+    assert all(one["uuid"] in refused.json()["message"] for one in (first, second))
+    assert client.delete(f"/api/v1/pieces/uploads/{second['uuid']}", headers=writer).status_code == 204
+    assert client.delete(path, headers=writer).status_code == 204
+    factories.piece(miner, state="FAILED", piece_cid=first["piece_cid"])
+    assert client.delete(path, headers=writer).status_code == 204, "what is shown by it is removed by it"
+
+
 def test_bytes_of_a_sector_that_has_ended_wait_for_another_when_sent_again(client, miner, folder):
     uuid = send(client, b"again").json()["uuid"]
     Piece.objects.filter(uuid=uuid).update(state="ENDED", sector_number=7, offset=0, start_epoch=5)
@@ -346,7 +359,7 @@ def test_uploads_that_nobody_ends_are_cleared_away(miner, folder):
 
     pieces_tidy(now=later)
     assert kept(folder) == [str(resumable.uuid)]
-    failed = factories.piece(miner, state="FAILED", error="the deal is over")
+    failed = factories.piece(miner, state="FAILED")
     pieces_tidy(now=clock.now() + RESUMABLE_RETENTION * 3)
     assert (kept(folder), Piece.objects.get()) == ([], failed), "who comes back on Monday is told"
     pieces_tidy(now=clock.now() + FAILED_RETENTION * 2)
@@ -418,8 +431,8 @@ def test_commitments_are_those_of_the_plain_tree():
 def test_a_piece_sent_again_replaces_the_one_that_failed(client, miner, folder):
     cid, terms = cid_of(b"x", 128), {"client": 100, "allocation": 3}
     other = factories.piece(miner, state="FAILED", piece_cid=cid, client=100, allocation=4)
-    factories.piece(miner, state="FAILED", piece_cid=cid, **terms)
-    factories.piece(miner, state="FAILED", announced_cid=cid, **terms)
+    for names in ("piece_cid", "announced_cid"):
+        factories.piece(miner, state="FAILED", **{names: cid}, **terms)
 
     again = send(client, b"x", path="miners/f02001/pieces?client=f0100&allocation=3").json()
 
