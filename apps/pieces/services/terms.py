@@ -15,14 +15,14 @@ from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_look_up, terms_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 
 ASKED_MAX: Final = 200
-"""Pieces of one miner whose unread terms are asked for at a head: each costs a request to a node."""
+"""Pieces of one miner that wait and whose terms are asked for at a head: each costs a request to a node."""
 
 
 def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> None:
@@ -36,10 +36,11 @@ def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> Non
                 _terms_write(piece, terms_read(client, piece, key=key))
 
 
-def terms_turn_note(pieces: Iterable[Piece]) -> list[Piece]:
-    """Return of which pieces terms are to be read at this head: those that were not asked for longest."""
-    unread = (piece for piece in pieces if piece.has_unread_terms)
-    found = sorted(unread, key=lambda piece: (piece.updated_at, piece.pk))[:ASKED_MAX]
+def terms_turn_note(pieces: Collection[Piece]) -> list[Piece]:
+    """Return for which of these pieces a node is asked at this head: all, or those that waited longest."""
+    if len(pieces) <= ASKED_MAX:
+        return list(pieces)
+    found = sorted(pieces, key=lambda piece: (piece.updated_at, piece.pk))[:ASKED_MAX]
     Piece.objects.filter(pk__in=[piece.pk for piece in found]).update(updated_at=clock.now())
     return found
 

@@ -172,7 +172,7 @@ def unread_terms_read(miner: Miner, *, pieces: Sequence[Piece], work: SealingCon
     Before a piece is due the chain may lack them: its client may have sent the data first.
     """
     asked_at = packing_request_read(miner)
-    for piece in terms_turn_note(pieces):
+    for piece in terms_turn_note([piece for piece in pieces if piece.has_unread_terms]):
         if is_due(PackedSector(miner.sector_size, [piece]), work=work, asked_at=asked_at):
             has_good_terms(piece, work=work)
         else:

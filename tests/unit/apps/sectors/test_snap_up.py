@@ -267,3 +267,23 @@ def test_an_allocation_that_no_node_tells_of_is_asked_for_again(miner: Any) -> N
 
     assert snapped(chain, piece) == ["PACKED"]
     assert piece.terms_epoch == HEIGHT + 500
+
+
+def test_of_many_that_wait_a_node_is_asked_in_turns(miner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.pieces.services.terms.ASKED_MAX", 2)
+    chain, asked = Registry(), list[int]()
+    for allocation in range(1, 6):
+        terms = {"term_min": 1, "term_max": 10**7, "terms_epoch": HEIGHT + 500}
+        waiting(miner, chain, client=9, allocation=allocation, terms={}, **terms)
+
+    def call(method: str, *params: Any) -> Any:
+        asked.append(params[1])
+        return Registry.call(chain, method, *params)
+
+    monkeypatch.setattr(chain, "call", call)
+    for height in range(HEIGHT, HEIGHT + 3):
+        count = len(asked)
+        snapped(chain, height=height)
+        assert len(asked) - count == 2
+
+    assert set(asked) == {1, 2, 3, 4, 5}
