@@ -47,7 +47,9 @@ class ConsoleData:
 
     def pieces_fetch(self, inputs: SealInputs, paths: SealingPaths) -> None:
         """Bring the raw bytes of clients' pieces here.  Raises TemporaryError, BadPiece."""
-        wanted = [piece for piece in inputs.pieces if piece.payload_size]
+        # Of one commitment there is one file: such pieces differ in the zeros behind their data alone.
+        by_size = sorted(inputs.pieces, key=lambda piece: piece.payload_size)
+        wanted = {piece.comm_p: piece for piece in by_size if piece.payload_size}.values()
         missing = [piece for piece in wanted if not is_complete(paths.piece(piece), piece.payload_size)]
         space_check(paths.job, sum(piece.payload_size for piece in missing))
         for piece in missing:

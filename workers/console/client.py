@@ -155,25 +155,26 @@ class Console:
         """
         part = path.with_name(f"{path.name}.part")
         at = part.stat().st_size if part.exists() else 0
+        whole = size
         if at < size:
             headers = {"Range": f"bytes={at}-"} if at else {}
             try:
                 with self._client.stream(
                     "GET", f"/api/v1/pieces/{piece_cid}/data", headers=headers
                 ) as answer:
-                    if answer.status_code >= 400:
-                        answer.read()
-                        _read(answer)
-                    with part.open("ab" if answer.status_code == 206 else "wb") as file:
-                        for chunk in answer.iter_bytes(CHUNK_BYTES):
-                            file.write(chunk)
+                    whole = _whole_size(answer, piece_cid) or size
+                    if answer.status_code != 416:
+                        with part.open("ab" if answer.status_code == 206 else "wb") as file:
+                            for chunk in answer.iter_bytes(CHUNK_BYTES):
+                                file.write(chunk)
             except httpx.HTTPError as error:
                 raise ConsoleAway(
                     f"the download of {piece_cid} was interrupted: {type(error).__name__}"
                 ) from None
-        if (got := part.stat().st_size) != size:
+        if (got := part.stat().st_size) not in (size, whole):
             part.unlink()
             raise ConsoleAway(f"received {got} of {size} bytes of {piece_cid}")
+        os.truncate(part, size)  # the same data may be there with fewer, or more, of the zeros behind them
         _finish(part, path)
 
     def data_fetch(self, job_id: str, path: Path, *, token: int) -> None:
@@ -261,6 +262,21 @@ class Console:
     def _answers_note(self, path: str, body: Any) -> None:
         if self._outages.end(type(body).__name__):
             log.info("console_answers", path=path)
+
+
+def _whole_size(answer: httpx.Response, piece_cid: str) -> int:
+    """Return how many bytes a piece has of which an answer has all, some or none; 0 if it does not say.
+
+    Raises ConsoleAway, ConsoleRefused.
+    """
+    if answer.status_code == 202:
+        raise ConsoleAway(f"{piece_cid} is being unsealed")
+    if answer.status_code in (206, 416):
+        return int(answer.headers.get("Content-Range", "0").rpartition("/")[2])
+    if answer.status_code >= 400:
+        answer.read()
+        _read(answer)
+    return int(answer.headers.get("Content-Length", 0))
 
 
 def _finish(part: Path, path: Path) -> None:

@@ -180,3 +180,12 @@ def test_nothing_is_sealed_for_what_the_chain_would_refuse(world: World) -> None
     assert late.error == "it had to be active by epoch 1, which has passed"
     assert undealt.error == "deal 77 does not exist"
     assert not Sector.objects.exists()
+
+
+def test_data_that_another_miner_has_with_fewer_zeros_is_sealed(world: World) -> None:
+    first, second = world.miner_create(), world.miner_create("another-miner")
+    padded = SMALL + bytes(127 - len(SMALL))
+    pieces = [add(world, first, SMALL), add(world, second, padded)]
+    assert len({piece.piece_cid for piece in pieces}) == 1
+
+    world.until(lambda: Sector.objects.exclude(ticket=None).count() == 2, epochs=20)

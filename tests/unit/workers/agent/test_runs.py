@@ -200,3 +200,18 @@ def test_the_time_of_a_stage_has_no_wait_for_others(host: Host, monkeypatch: pyt
     monkeypatch.setattr(Here, "waited_s", 60.0)
 
     assert host.run("j", BASE).ms == 5_000
+
+
+@pytest.mark.parametrize("sizes", [(1000, 1016), (1016, 1000)])
+def test_pieces_of_one_commitment_are_fetched_once(host: Host, sizes: tuple[int, int]) -> None:
+    fetched: list[int] = []
+
+    def piece_fetch(_cid: str, path: Path, *, size: int) -> None:
+        fetched.append(size)
+        path.write_bytes(DATA.ljust(size, b"\0")[:size])
+
+    host.runner.data.console = SimpleNamespace(piece_fetch=piece_fetch)  # type: ignore[assignment]  # what it calls
+    pieces = tuple(replace(PIECE, payload_size=size) for size in sizes)
+
+    assert host.run("j", BASE, pieces=pieces).pieces == pieces
+    assert fetched == [1016], "with the most of the zeros behind the data"

@@ -228,3 +228,39 @@ def test_a_download_is_on_the_disk_before_it_has_its_name(
 
     assert names == [f"{path}.part", str(tmp_path)]
     assert path.read_bytes() == b'"piece"'
+
+
+@pytest.mark.parametrize("kept", [0, 3, 6, 8], ids=["from nothing", "resumed", "all but its zeros", "longer"])
+@pytest.mark.parametrize("size", [4, 6, 9], ids=["fewer", "as many", "more"])
+def test_a_piece_may_be_there_with_other_zeros_behind_it(
+    line: Line, tmp_path: Path, kept: int, size: int
+) -> None:
+    data = b"data\0\0"
+
+    def handled(request: httpx.Request) -> httpx.Response:
+        at = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        if not at:
+            return httpx.Response(200, content=data)
+        if at >= len(data):
+            return httpx.Response(416, headers={"Content-Range": f"bytes */{len(data)}"})
+        span = f"bytes {at}-{len(data) - 1}/{len(data)}"
+        return httpx.Response(206, content=data[at:], headers={"Content-Range": span})
+
+    line.handled = handled
+    (tmp_path / "piece.part").write_bytes((data + bytes(3))[:kept])
+    for _ in range(2):
+        with suppress(ConsoleAway):  # what cannot go on is begun anew
+            line.console.piece_fetch("baga", tmp_path / "piece", size=size)
+            break
+
+    assert (tmp_path / "piece").read_bytes() == (data + bytes(3))[:size]
+
+
+def test_a_piece_that_is_being_unsealed_is_waited_for(line: Line, tmp_path: Path) -> None:
+    line.answer = 202, {"piece_cid": "baga"}
+    (tmp_path / "piece.part").write_bytes(b"da")
+
+    with pytest.raises(ConsoleAway, match="baga is being unsealed"):
+        line.console.piece_fetch("baga", tmp_path / "piece", size=6)
+
+    assert (tmp_path / "piece.part").read_bytes() == b"da"
