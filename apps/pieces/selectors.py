@@ -43,6 +43,7 @@ class PieceFilter:
     """What a list of pieces is narrowed to; empty leaves a question open."""
 
     miner: str = ""
+    piece_cid: str = ""
     state: str = ""
     before: int | None = None
     """Only pieces with a smaller row number: the keyset of the next page."""
@@ -53,6 +54,8 @@ def pieces_page(viewer: Principal, wanted: PieceFilter, *, limit: int) -> list[P
     rows = pieces_visible(viewer)
     if wanted.miner:
         rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+    if wanted.piece_cid:
+        rows = rows.filter(piece_cid=wanted.piece_cid)
     if wanted.state:
         rows = rows.filter(state=wanted.state)
     if wanted.before is not None:

@@ -79,12 +79,13 @@ def piece_body(piece: Piece) -> dict[str, Any]:
 class PiecesView(PoolView):
     """`/pieces`: the caller's pieces."""
 
-    filters = ("miner", "state", "cursor", "limit")
+    filters = ("miner", "piece_cid", "state", "cursor", "limit")
 
     @extend_schema(
         operation_id="v1_pieces_list",
         parameters=[
             OpenApiParameter("miner", str),
+            OpenApiParameter("piece_cid", str, description="of several with it each has its own terms"),
             OpenApiParameter("state", str, enum=PieceState.values),
             OpenApiParameter("cursor", str),
             OpenApiParameter("limit", int),
@@ -99,7 +100,8 @@ class PiecesView(PoolView):
             raise BadValue(gettext("there is no such state"), field="state")
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
-        filters = PieceFilter(miner=query.get("miner", ""), state=state, before=before or None)
+        named = {name: query.get(name, "") for name in ("miner", "piece_cid")}
+        filters = PieceFilter(**named, state=state, before=before or None)
         rows = pieces_page(self.principal, filters, limit=limit + 1)
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": [piece_body(row) for row in rows[:limit]], "next": more})

@@ -253,8 +253,7 @@ def test_data_comes_back_whole_and_in_ranges(client, miner, folder):
 
 
 def test_a_list_is_paged_and_narrowed(client, miner, folder):
-    for number in range(3):
-        factories.piece(miner, state="READY" if number else "FAILED")
+    rows = [factories.piece(miner, state="READY" if number else "FAILED") for number in range(3)]
     reader = people.bearer(people.token("read"))
 
     first = client.get("/api/v1/pieces?limit=2", headers=reader).json()
@@ -263,6 +262,8 @@ def test_a_list_is_paged_and_narrowed(client, miner, folder):
     assert (len(first["results"]), len(rest["results"]), rest["next"]) == (2, 1, None)
     failed = client.get("/api/v1/pieces?state=FAILED&miner=f02001", headers=reader).json()
     assert [row["state"] for row in failed["results"]] == ["FAILED"]
+    named = client.get(f"/api/v1/pieces?piece_cid={rows[1].piece_cid}", headers=reader).json()["results"]
+    assert [row["uuid"] for row in named] == [str(rows[1].uuid)]
     assert client.get("/api/v1/pieces?state=NONE", headers=reader).status_code == 400
 
 
