@@ -14,8 +14,11 @@ from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import fil, plural
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
+from apps.pieces.selectors import pieces_visible
+from apps.pieces.states import PiecePurpose
 from apps.sectors.selectors.stopped_work import changes_failed as changes_failed_of
 from apps.sectors.selectors.stopped_work import moves_failed as moves_failed_of
+from apps.sectors.selectors.stopped_work import pieces_stopped as pieces_stopped_of
 from apps.sectors.selectors.stopped_work import runs_stopped as runs_stopped_of
 from apps.sectors.selectors.stopped_work import unseals_failed as unseals_failed_of
 from poolsite.wire.jobs import JobKind
@@ -25,12 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.checks.selectors.data import CheckData
+    from apps.pieces.models import Piece
     from apps.sectors.models import Sector
 
 SHOWN: Final = timedelta(hours=24)
 """A failure that asks for no decision is named for so long."""
 CHANGES_SHOWN: Final = timedelta(days=7)
 """A termination or an extension that failed: it was a decision, which still stands."""
+PIECES_DUE_S: Final = 24 * 3600
+"""A piece that must be active within 24 hours is named: to seal it takes many of them."""
+PIECE_WAITS: Final = timedelta(minutes=10)
+"""What has waited for less is about to go into a sector."""
 RUNS: Final = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "rebuild"}
 CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "extension"}
 
@@ -160,3 +168,38 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
             due_label="until the first must be active",
         )
+
+
+def pieces_stopped(data: CheckData) -> Iterator[Finding]:
+    """Clients' data that must be active soon and wait for somebody: then the chain does not take them."""
+    if data.clock is None or data.network is None or not data.rare.pieces_due:
+        return
+    height = data.clock.epoch
+    last = height + PIECES_DUE_S // data.network.epoch_s
+    pieces = pieces_visible(data.viewer)
+    rows, has_more = rare_rows(
+        pieces_stopped_of(pieces, last=last, height=height, since=data.at - PIECE_WAITS)
+    )
+    if rows:
+        first = rows[0]
+        due = first.last_epoch or last
+        yield Finding(
+            "pieces-stopped",
+            gettext("{pieces} due within 24 h: not being sealed").format(
+                pieces=at_least(len(rows), "piece", has_more=has_more)
+            ),
+            f"{first}: {first.error or _stopped_text(first)}",
+            count=len(rows),
+            has_more=has_more,
+            due_s=data.clock.starts_at(due),
+            due_label="until the first must be active",
+        )
+
+
+def _stopped_text(piece: Piece) -> str:
+    """Return what a piece that is due waits for."""
+    if piece.sector_number is not None:
+        return gettext("sector {number} was paused").format(number=piece.sector_number)
+    if piece.purpose == PiecePurpose.SNAP_UP:
+        return gettext("it waits for a snap-up")
+    return gettext("no sector was started for it")

@@ -68,6 +68,8 @@ class Rare(NamedTuple):
     moves_failed: bool = True
     unseals_failed: bool = True
     pieces_failed: bool = True
+    pieces_due: bool = True
+    """Not active yet, and must be by some epoch."""
     copies_bad: bool = True
     claims_ending: bool = True
     targets_paused: bool = True
@@ -101,6 +103,11 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "moves_failed": Exists(StoreMove.objects.filter(state=MoveState.FAILED, updated_at__gte=day)),
         "unseals_failed": Exists(unseals),
         "pieces_failed": Exists(Piece.objects.filter(state=PieceState.FAILED)),
+        "pieces_due": Exists(
+            Piece.objects.filter(state__in=[PieceState.READY, PieceState.PACKED]).exclude(
+                start_epoch=None, terms_epoch=None
+            )
+        ),
         "copies_bad": Exists(SectorCopy.objects.filter(condition=CopyCondition.BAD)),
         "claims_ending": Exists(ClaimsEnding.objects.filter(count__gt=0)),
         "targets_paused": Exists(SealTarget.objects.exclude(held_by__in=[Hold.NONE, Hold.REACHED])),

@@ -92,6 +92,15 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         "Pieces",
     ),
     Check(
+        "pieces_stopped",
+        "Every piece that must be active within 24 h is being sealed",
+        (Topic.PIECES,),
+        WARNING,
+        stopped.pieces_stopped,
+        Link("pieces"),
+        "Pieces",
+    ),
+    Check(
         "unseals_failed",
         "Every piece requested in the last 24 h could be unsealed",
         (Topic.PIECES,),

@@ -1,14 +1,19 @@
-"""What was asked for of proven sectors and failed: runs, changes, moves, unsealing, compactions."""
+"""What was asked for of proven sectors and failed: runs, changes, moves, unsealing, compactions.
+
+And of clients' data: what is due and does not go on.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Least
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState
-from apps.sectors.models import RUNS_OVER, Job, PipelineRun, SectorChange, StoreMove
+from apps.pieces.states import PieceState
+from apps.sectors.models import RUNS_OVER, Job, PipelineRun, Sector, SectorChange, StoreMove
 from apps.sectors.states import JobState, MoveState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.sectors.models import Sector
+    from apps.pieces.models import Piece
 
 FAILED_CHANGES = (ChangeState.TERMINATE_FAILED, ChangeState.EXTEND_FAILED)
 COMPACT: Final = "compact"
@@ -50,6 +55,23 @@ def moves_failed(sectors: QuerySet[Sector], *, since: datetime) -> QuerySet[Stor
     rows = StoreMove.objects.filter(~Exists(later), state=MoveState.FAILED, updated_at__gte=since)
     rows = rows.filter(sector__in=sectors.select_related(None).order_by().values("pk"))
     return rows.select_related("sector__miner", "from_store", "to_store").order_by("-pk")
+
+
+def pieces_stopped(pieces: QuerySet[Piece], *, last: int, height: int, since: datetime) -> QuerySet[Piece]:
+    """Return the pieces that must be active by epoch `last` and are not on their way, those due first first.
+
+    They have waited since a moment for a sector, or their sector or snap-up waits for a decision; those
+    whose time is over at `height` are left out.
+    """
+    place = {"miner": OuterRef("miner"), "number": OuterRef("sector_number")}
+    sector = Sector.objects.filter(**place).exclude(paused_at=None)
+    runs = PipelineRun.objects.filter(**{f"sector__{name}": outer for name, outer in place.items()})
+    run = runs.filter(kind=JobKind.SNAP_UP).exclude(state__in=RUNS_OVER).exclude(paused_at=None)
+    waits = Q(state=PieceState.READY, state_since__lt=since)
+    stopped = Q(Exists(sector) | Exists(run), state=PieceState.PACKED)
+    under_way = pieces.filter(state__in=[PieceState.READY, PieceState.PACKED])  # by their index
+    rows = under_way.alias(due=Least("start_epoch", "terms_epoch"))  # passes over what is null
+    return rows.filter(waits | stopped, due__gt=height, due__lte=last).order_by("due", "pk")
 
 
 def unseals_failed(miners: Sequence[Miner], *, since: datetime, limit: int) -> tuple[list[Job], bool]:

@@ -89,6 +89,12 @@ def pieces_failed(_: Any) -> None:
     factories.piece(factories.miner(), state=PieceState.FAILED, error="it has another commitment")
 
 
+def pieces_stopped(_: Any) -> None:
+    factories.piece(
+        factories.miner(), purpose="snap-up", start_epoch=1500, state_since=now() - timedelta(hours=1)
+    )
+
+
 def unseals_failed(_: Any) -> None:
     Job.objects.create(
         kind=JobKind.UNSEAL,
@@ -228,6 +234,7 @@ SEALING_SCENES: dict[str, Callable[[Any], None]] = {
         sectors_unlisted,
         changes_failed,
         pieces_failed,
+        pieces_stopped,
         unseals_failed,
         hosts_away,
         stores_away,

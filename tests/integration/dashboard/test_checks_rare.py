@@ -42,6 +42,7 @@ FIELDS = {
     "moves_failed": "moves_failed",
     "unseals_failed": "unseals_failed",
     "pieces_failed": "pieces_failed",
+    "pieces_stopped": "pieces_due",
     "copies_bad": "copies_bad",
     "claims_ending": "claims_ending",
     "targets_paused": "targets_paused",
