@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.pieces.socket_watch import PutWatch
-from apps.pieces.sources import SourceAway, url_check, url_connect
+from apps.pieces.sources import TRY_AGAIN, SourceAway, url_check, url_connect
 
 if TYPE_CHECKING:
     import threading
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MARKET: Final = "market"
 ANSWER_MAX: Final = 1_000
 """Bytes that are read of what the market says to it."""
-TRY_AGAIN: Final = (408, 425, 429)
-"""Refusals that pass by themselves, as those of 500 and more."""
 SLOW_S: Final = 60.0
 SLOW_RATE: Final = 1 << 20
 """Bytes a second; a market that takes fewer, and `SLOW_S` beside, would hold up the others.  Neither may one

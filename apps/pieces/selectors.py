@@ -200,9 +200,15 @@ def pieces_unfinished(*, received_before: datetime) -> list[Piece]:
     return list(late.select_related("miner__tenant").order_by("pk"))
 
 
-def pieces_fetchable(*, without: Collection[int], tenants: Collection[int]) -> list[Piece]:
-    """Return the next piece to download of each tenant but these; `without` are rows that are left out."""
+def pieces_fetchable(
+    *, without: Collection[int], tenants: Collection[int], failed_before: datetime
+) -> list[Piece]:
+    """Return the next piece to download of each tenant but these.
+
+    Left out are the rows `without`, and those whose source failed at that moment or later.
+    """
     rows = Piece.objects.filter(state=PieceState.FETCHING).exclude(pk__in=without)
+    rows = rows.filter(Q(error="") | Q(updated_at__lt=failed_before))
     rows = rows.exclude(miner__tenant__in=tenants).select_related("miner__tenant")
     return list(rows.order_by("miner__tenant", "pk").distinct("miner__tenant"))
 

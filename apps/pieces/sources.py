@@ -31,8 +31,17 @@ REDIRECTS_MAX: Final = 5
 URL_MAX: Final = 2_000
 
 
+TRY_AGAIN: Final = (408, 425, 429)
+"""Refusals that pass by themselves, as those of 500 and more."""
+
+
 class SourceAway(Exception):
     """The source does not give the bytes; the reason names no credentials."""
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.is_final = is_final
+        """Whether it would not give them later either."""
 
 
 def url_check(url: str) -> None:
@@ -100,24 +109,28 @@ def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Bod
                 except (OSError, HTTPException):
                     reason = watch.reason
                     raise
-                if response.status == 200:
-                    yield Body(response, watch)
-                    return
+                with response:  # of an answer without keep-alive the connection has let the socket go
+                    if response.status == 200:
+                        yield Body(response, watch)
+                        return
             if response.status not in (301, 302, 303, 307, 308):
-                raise SourceAway(gettext("the source answered {status}").format(status=response.status))
+                raise SourceAway(
+                    gettext("the source answered {status}").format(status=response.status),
+                    is_final=response.status < 500 and response.status not in TRY_AGAIN,
+                )
             url = urljoin(url, response.headers.get("Location", ""))
             connection.close()
-        raise SourceAway(gettext("more than {most} redirects").format(most=REDIRECTS_MAX))
+        raise SourceAway(gettext("more than {most} redirects").format(most=REDIRECTS_MAX), is_final=True)
     except BadValue as error:
         raise SourceAway(
-            gettext("it redirects to an address that {error}").format(error=error.reason)
+            gettext("it redirects to an address that {error}").format(error=error.reason), is_final=True
         ) from None
     except (OSError, HTTPException) as error:
         raise SourceAway(
             reason or gettext("no response: {error}").format(error=type(error).__name__)
         ) from None
     except ValueError:  # a host that no name can be, a redirect to half of an address
-        raise SourceAway(gettext("its URL, or one it redirects to, is not valid")) from None
+        raise SourceAway(gettext("its URL, or one it redirects to, is not valid"), is_final=True) from None
     finally:
         if connection is not None:
             connection.close()
@@ -159,4 +172,4 @@ def _address(host: str, port: int, *, is_private_fine: bool) -> str:
     for *_, (address, *_rest) in found:
         if is_private_fine or is_public(str(address)):
             return str(address)
-    raise SourceAway(gettext("its host has no public address"))
+    raise SourceAway(gettext("its host has no public address"), is_final=True)

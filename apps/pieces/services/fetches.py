@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -13,10 +14,12 @@ from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
+from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.files import bytes_write, piece_opened
+from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
 from apps.pieces.services.uploads import (
@@ -27,15 +30,19 @@ from apps.pieces.services.uploads import (
     received_note,
 )
 from apps.pieces.sources import SourceAway, url_check, url_opened
+from apps.pieces.states import PieceState
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.pieces.models import Piece
     from apps.pieces.services.uploads import PieceSpec
     from apps.users.principals import Principal
 
 AT_ONCE: Final = 4
 """Downloads side by side, each of another tenant."""
+AGAIN_AFTER: Final = timedelta(minutes=1)
+"""A download that failed begins again after that."""
+TRIED_FOR: Final = timedelta(hours=1)
+"""Since the first failure; a source that fails then has failed for good."""
 POLL_S: Final = 2.0
 """Pause before further ones are read, and removed ones stopped, while others are under way."""
 
@@ -53,7 +60,7 @@ def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal)
 
 
 def pieces_fetch() -> None:
-    """Download what is to be downloaded until nothing is; a failure is noted and its bytes go."""
+    """Download what is to be downloaded until nothing is; what fails begins again, or ends."""
     fetches = _Fetches()
     try:
         while fetches.begin_due():
@@ -100,7 +107,9 @@ class _Fetches:
     def _next_rows(self) -> list[Piece]:
         """Return the next piece of each tenant of whom nothing is under way, in the order of their turns."""
         tenants = [one.piece.miner.tenant_id for one in self.in_progress.values()]
-        rows = pieces_fetchable(without=self.passed_over, tenants=tenants)
+        rows = pieces_fetchable(
+            without=self.passed_over, tenants=tenants, failed_before=clock.now() - AGAIN_AFTER
+        )
         return sorted(rows, key=lambda piece: (self.turns.get(piece.miner.tenant_id, 0), piece.pk))
 
     def _begin(self, piece: Piece) -> None:
@@ -134,11 +143,25 @@ class _Fetches:
                 size = future.result()
             except (DomainError, SourceAway) as error:
                 if pieces_fetching([piece.pk]):
-                    piece_fail(piece, reason=str(error))
+                    self._failed(piece, error)
                 return
-            now = clock.now()
-            advance(piece, "RECEIVE", received=size, payload_size=size, state_since=now, updated_at=now)
+            values = {"received": size, "payload_size": size, "error": ""}
+            advance(piece, "RECEIVE", **values, state_since=clock.now(), updated_at=clock.now())
             piece_change_publish(piece)
+
+    def _failed(self, piece: Piece, error: Exception) -> None:
+        """Have a download begin again later, or end it: the source refuses, or failed before and for long."""
+        now = clock.now()
+        is_final = error.is_final if isinstance(error, SourceAway) else not isinstance(error, DiskFull)
+        if is_final or (piece.error and now - piece.state_since >= TRIED_FOR):
+            piece_fail(piece, reason=str(error))
+            return
+        values = {"error": str(error)[:1000], "received": 0, "updated_at": now}
+        if not piece.error:  # from the first failure on its time runs
+            values["state_since"] = now
+        Piece.objects.filter(pk=piece.pk, state=PieceState.FETCHING).update(**values)
+        piece_change_publish(piece)
+        self.passed_over.discard(piece.pk)
 
     def stop(self) -> None:
         """End what is under way."""

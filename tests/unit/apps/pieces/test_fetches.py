@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from concurrent.futures import wait
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db.models import F
 
 from apps.core import clock
+from apps.core.disk import DiskFull, DiskSpace
 from apps.core.errors import DomainError
 from apps.pieces.files import file_locked, piece_path
 from apps.pieces.models import Piece
@@ -131,24 +134,66 @@ def test_a_download_stops_when_its_piece_is_removed(
     assert (list(Piece.objects.all()), list(tmp_path.iterdir())) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "error", [SourceAway("it is gone"), DomainError("it is gone"), OSError("it is gone")]
-)
-def test_a_download_that_fails_says_why(
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+    """Have sources fail, or go again."""
+
+    def read(self: _Source, _size: int) -> bytes:
+        if error is not None:
+            raise error
+        data, self.left = self.left, b""
+        return data
+
+    monkeypatch.setattr(_Source, "read", read)
+
+
+@pytest.mark.parametrize("error", [SourceAway("it is gone", is_final=True), DomainError("it is gone")])
+def test_a_download_that_is_refused_says_why(
     sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     [piece] = wanted(factories.miner(), "x")
-
-    def read(*_: Any) -> bytes:
-        raise error
-
-    monkeypatch.setattr(_Source, "read", read)
+    failing(monkeypatch, error)
 
     pieces_fetch()
 
     piece.refresh_from_db()
-    assert (piece.state, list(tmp_path.iterdir())) == ("FAILED", [])
-    assert ("OSError" if isinstance(error, OSError) else "it is gone") in piece.error
+    assert (piece.state, piece.error, list(tmp_path.iterdir())) == ("FAILED", "it is gone", [])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SourceAway("it is away"), "it is away"),
+        (OSError(), "OSError"),
+        (DiskFull(DiskSpace(1, 100)), "free up space"),
+    ],
+)
+def test_a_download_whose_source_fails_begins_again_for_an_hour(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    good, bad = wanted(factories.miner(), "good", "bad")
+    failing(monkeypatch, error)
+
+    def passed(minutes: int, began: int) -> list[str]:
+        """States after a pass, this many minutes later, that begins so many downloads."""
+        ago, count = timedelta(minutes=minutes), len(sources.began)
+        Piece.objects.update(updated_at=F("updated_at") - ago, state_since=F("state_since") - ago)
+        pieces_fetch()
+        for piece in (good, bad):
+            piece.refresh_from_db()
+        assert len(sources.began) - count == began
+        return [good.state, bad.state]
+
+    assert passed(0, began=2) == ["FETCHING", "FETCHING"]
+    assert reason in good.error
+    assert passed(0, began=0) == ["FETCHING", "FETCHING"]
+    assert passed(50, began=2) == ["FETCHING", "FETCHING"]
+    failing(monkeypatch, None)
+    Piece.objects.filter(pk=bad.pk).update(updated_at=clock.now())
+    assert passed(2, began=2) == ["RECEIVED", "RECEIVED"]
+    assert (good.error, bad.error) == ("", "")
+    Piece.objects.filter(pk=bad.pk).update(state="FETCHING", error=reason)
+    failing(monkeypatch, error)
+    assert passed(70, began=1) == ["RECEIVED", "FAILED"]
 
 
 def test_what_is_under_way_is_stopped_when_the_pass_breaks_off(

@@ -19,6 +19,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
+        if self.path.startswith("/status/"):
+            self.send_response(int(self.path.removeprefix("/status/")))
+            self.end_headers()
+            return
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/to/"))
@@ -62,3 +66,14 @@ def test_what_a_url_may_not_have_is_percent_encoded(base: str, path: str, asked:
 def test_a_redirect_to_no_address_fails_with_a_reason(base: str, location: str) -> None:
     with pytest.raises(SourceAway), url_opened(f"{base}/to/{location}"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("path", "is_final"),
+    [("/status/404", True), ("/status/403", True), ("/status/503", False), ("/status/429", False)],
+)
+def test_a_refusal_is_final_unless_it_passes_by_itself(base: str, path: str, is_final: bool) -> None:
+    with pytest.raises(SourceAway, match="the source answered") as refused, url_opened(f"{base}{path}"):
+        pass
+
+    assert refused.value.is_final == is_final
