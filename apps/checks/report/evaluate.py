@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext
+
+from apps.checks.findings.results import Finding, Link
 from apps.checks.report.report import Report, Result
 from apps.checks.table.checks import CHECKS
 
@@ -12,6 +17,8 @@ if TYPE_CHECKING:
 
     from apps.checks.findings.results import Check
     from apps.checks.selectors.data import CheckData
+
+log = structlog.get_logger(__name__)
 
 
 def evaluate_some(names: Collection[str], data: CheckData) -> Report:
@@ -27,7 +34,7 @@ def evaluate(data: CheckData) -> Report:
 
 def _report(checks: Iterable[Check], data: CheckData) -> Report:
     """Return what these checks find, and what all objects together can cost at most."""
-    results = tuple(Result(check, tuple(check.find(data))) for check in checks)
+    results = tuple(Result(check, _findings(check, data)) for check in checks)
     costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
     if not costs:
         return Report(data.at, results)
@@ -37,3 +44,16 @@ def _report(checks: Iterable[Check], data: CheckData) -> Report:
     )
     deposits = sum(int(miner.deposits) for miner in data.miners)
     return Report(data.at, results, per_day_max=per_day, deposits_max=deposits or None)
+
+
+def _findings(check: Check, data: CheckData) -> tuple[Finding, ...]:
+    """Return what a check finds.  One that breaks has failed: without the others nobody would be alerted."""
+    try:
+        return tuple(check.find(data))
+    except (OperationalError, InterfaceError):
+        raise  # an absent database is passed on
+    except Exception:  # a row that nobody has foreseen
+        log.exception("check_broken", check=check.name)
+        say = gettext("the check “{title}” could not be run").format(title=check.title)
+        why = gettext("whether it passes is unknown; the log has the error (check_broken): report it")
+        return (Finding(f"broken-{check.name}", say, why, link=Link("status"), button="Status"),)

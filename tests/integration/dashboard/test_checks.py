@@ -137,6 +137,7 @@ def test_check_fails_and_no_page_contradicts_it(quiet, monkeypatch, name):
     result = report.result(name)
     assert result is not None
     assert result.findings, name
+    assert not any(one.key.startswith("broken-") for other in report.results for one in other.findings)
     pages = ["today"] + [topic for topic in result.check.topics if topic != Topic.PROCESSES]
     issues = "1 issue" if len(report.found) == 1 else f"{len(report.found)} issues"
     client = signed_in("olga")
