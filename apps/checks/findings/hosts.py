@@ -12,7 +12,7 @@ from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
 from apps.sectors.hardware import disk_share, has_lost_folder, is_short_of_disk
-from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.hosts import proves_windows, worker_is_away
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
     if away:
         silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
         sizes, count = _bound(data, away)
+        lone = _provers_lone(data, away)
         why = gettext("last seen {silent} ago; {count}").format(
-            silent=time_left(silent), count=_bound_text(count, len(sizes))
+            silent=time_left(silent), count=_bound_text(count, len(sizes), lone=lone)
         )
         if refused := next((worker for worker in away if worker.last_error), None):
             why = gettext("{host}: {error}; {why}").format(
@@ -57,8 +58,21 @@ def _bound(data: CheckData, away: Sequence[Worker]) -> tuple[list[int], int]:
     return paid, len(bound)
 
 
-def _bound_text(count: int, paid: int) -> str:
+def _provers_lone(data: CheckData, away: Sequence[Worker]) -> list[str]:
+    """Return the names of silent provers in whose tenant no other host proves windows."""
+    served = {
+        worker.tenant_id
+        for worker in data.workers
+        if proves_windows(worker) and not worker.is_paused and not worker_is_away(worker, now=data.at)
+    }
+    return [one.name for one in away if proves_windows(one) and one.tenant_id not in served]
+
+
+def _bound_text(count: int, paid: int, *, lone: Sequence[str]) -> str:
     """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
+    if lone:
+        proofs = gettext("no window is proven without {lone}: restart it").format(lone=named(lone))
+        return f"{proofs}; {_bound_text(count, paid, lone=())}" if count else proofs
     if not count:
         return "no sector depends on it; its other jobs go to other hosts"
     at_stake = gettext(", {paid} with a deposit on chain").format(paid=paid) if paid else ""

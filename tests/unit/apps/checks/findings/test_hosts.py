@@ -1,0 +1,44 @@
+"""The check of silent hosts says what does not go on without them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.checks.report.evaluate import evaluate_some
+from apps.checks.selectors.data import CheckData
+from apps.core.clock import now
+from apps.users.principals import SYSTEM
+from poolsite.wire.jobs import JobKind
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def reason() -> str:
+    [result] = evaluate_some(["hosts_away"], CheckData(SYSTEM)).results
+    [finding] = result.findings
+    return finding.reason
+
+
+def prover(name: str, *, is_away: bool = False, **values: Any) -> None:
+    seen = now() - timedelta(hours=1) if is_away else now()
+    factories.worker(name, kinds=[JobKind.WINDOW_POST, JobKind.SECTOR_CHECK], seen_at=seen, **values)
+
+
+def test_silent_prover_that_was_the_only_one_is_not_replaced() -> None:
+    prover("gone", is_away=True)
+    prover("paused", is_paused=True)
+    prover("bobs", of="bob")
+    factories.worker("sealer")
+
+    assert reason() == "last seen 1 h 00 ago; no window is proven without gone: restart it"
+
+
+def test_jobs_of_a_silent_prover_go_to_another() -> None:
+    prover("gone", is_away=True)
+    prover("here")
+
+    assert reason().endswith("no sector depends on it; its other jobs go to other hosts")
