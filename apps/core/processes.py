@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.core.liveness import Heartbeat
+
+PROCESS_STATES: Final = ("running", "silent", "down")
+"""The second is alive without heartbeats."""
 
 
 def supervised() -> dict[str, dict[str, Any]]:
@@ -36,7 +39,7 @@ class Process:
 
     name: str
     state: str
-    """`running`, `silent` (alive without heartbeats) or `down`."""
+    """One of `PROCESS_STATES`."""
     pid: int | None
     beat: Heartbeat | None
     """Its last heartbeat; a database sends none."""

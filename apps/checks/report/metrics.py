@@ -10,19 +10,22 @@ from django.db.models import Count, F, Min
 from prometheus_client.core import GaugeMetricFamily
 
 from apps.blocks.selectors.rounds import signing_margin_s, wins_by_outcome
+from apps.chain.states import NodeCondition
 from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
 from apps.core.formatting import ATTO_PER_FIL
+from apps.core.processes import PROCESS_STATES
 from apps.gateway.selectors.connections import provers_connected, signers_connected
 from apps.messages.models import Sender
 from apps.messages.selectors.messages import messages_open
 from apps.proving.models import WindowPost
-from apps.proving.states import PostState
+from apps.proving.states import Forecast, PostState
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.users.principals import SYSTEM
+from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -32,10 +35,15 @@ def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"poolsite_{name}", text, value=float(value))
 
 
-def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    """Return figures that differ by one label."""
+def gauges(
+    name: str, text: str, label: str, values: Mapping[str, float], *, labels: Iterable[str] = ()
+) -> Metric:
+    """Return figures that differ by one label, 0 for those of `labels` that have none.
+
+    A series that ends when nothing is left to count keeps its last value for minutes, and then fires no rule.
+    """
     family = GaugeMetricFamily(f"poolsite_{name}", text, labels=[label])
-    for key, value in values.items():
+    for key, value in {**dict.fromkeys(labels, 0.0), **values}.items():
         family.add_metric([key], float(value))
     return family
 
@@ -80,7 +88,8 @@ def chain_figures(data: CheckData) -> Iterator[Metric]:
         yield gauge("head_age_seconds", "Seconds since the newest head arrived.", age_s)
         yield gauge("base_fee_attofil", "Base fee of the newest head.", float(data.head.base_fee))
     nodes = Counter(str(node.condition).lower() for node in data.nodes)
-    yield gauges("nodes", "Enabled nodes by health.", "state", nodes)
+    conditions = (name.lower() for name in NodeCondition.values)
+    yield gauges("nodes", "Enabled nodes by health.", "state", nodes, labels=conditions)
 
 
 def messages_figures(data: CheckData) -> Iterator[Metric]:
@@ -111,11 +120,13 @@ def proving_figures(data: CheckData) -> Iterator[Metric]:
     """Deadlines with their margins, faults, and sectors."""
     rows = data.deadlines.values()
     forecasts = Counter(str(row.forecast) for row in rows if row.live)
-    yield gauges("deadlines", "Deadlines with sectors, by forecast.", "forecast", forecasts)
+    text = "Deadlines with sectors, by forecast."
+    yield gauges("deadlines", text, "forecast", forecasts, labels=Forecast.values)
     yield gauge("sectors_active", "Active sectors.", sum(miner.active_sectors for miner in data.miners))
     yield gauge("sectors_faulty", "Faulty sectors.", sum(miner.faulty_sectors for miner in data.miners))
-    stages = {stage.lower(): count for stage, count in data.sector_counts.items()}
-    yield gauges("sectors_sealing", "Sectors in progress, by stage.", "stage", stages)
+    found = {stage.lower(): count for stage, count in data.sector_counts.items()}
+    stages = (str(clock.stage).lower() for clock in NEXT_STAGE.values())
+    yield gauges("sectors_sealing", "Sectors in progress, by stage.", "stage", found, labels=stages)
     if data.clock is None or data.network is None:
         return
     clock = data.clock
@@ -154,6 +165,6 @@ def hosts_figures(data: CheckData) -> Iterator[Metric]:
     online = len(data.workers) - away
     yield gauges("hosts", "Hosts by their heartbeats.", "state", {"online": online, "offline": away})
     processes = Counter(process.state for process in data.processes)
-    yield gauges("processes", "Processes of the console.", "state", processes)
+    yield gauges("processes", "Processes of the console.", "state", processes, labels=PROCESS_STATES)
     hub = {"signer": signers_connected(SYSTEM).count(), "prover": provers_connected(SYSTEM).count()}
     yield gauges("hub_connections", "Open connections to the hub.", "kind", hub)

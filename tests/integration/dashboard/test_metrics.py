@@ -85,3 +85,17 @@ def test_metrics_tell_of_wins_and_how_much_time_their_blocks_had(client):
 
 def test_metrics_of_an_empty_pool_can_be_read(client):
     assert figures(client)["poolsite_messages_stuck"] == 0
+
+
+def test_metrics_have_each_series_whether_there_is_anything_to_count(client):
+    """`poolsite_nodes{state="healthy"} < 1` is no rule if the series ends with the last healthy node."""
+    found = figures(client)
+
+    for series in (
+        'nodes{state="healthy"}',
+        'nodes{state="away"}',
+        'deadlines{forecast="at_risk"}',
+        'processes{state="down"}',
+        'sectors_sealing{stage="pc1"}',
+    ):
+        assert found[f"poolsite_{series}"] == 0, series
