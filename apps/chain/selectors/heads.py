@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from apps.chain.models import Follower, Head
 from apps.core.compiled import Compiled
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 REPLACED_MAX: Final = 400
 """Newest tipsets no more on our chain, among which those are found that a reorganisation took back."""
@@ -44,6 +47,11 @@ def head_at(height: int) -> Head | None:
 def head_after(height: int) -> Head | None:
     """Return our chain's next tipset above a height; None at the head."""
     return Head.objects.filter(is_canonical=True, height__gt=height).order_by("height").first()
+
+
+def head_arrived_by(at: datetime) -> Head | None:
+    """Return our chain's newest tipset that had arrived at a moment; None if none is kept."""
+    return Head.objects.filter(is_canonical=True, arrived_at__lte=at).order_by("-height").first()
 
 
 def head_exactly_at(height: int) -> Head | None:

@@ -1,16 +1,20 @@
-"""Checks of miners: fee debt, a worker key to confirm."""
+"""Checks of miners: fee debt, a worker key to confirm, none that the pool has lost sight of."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.chain.selectors.heads import head_arrived_by
 from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.selectors.exposure import fees_per_day, first_close
 from apps.core.formatting import fil, whole
+from apps.miners.states import MinerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +22,46 @@ if TYPE_CHECKING:
     from apps.checks.findings.results import Act
     from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
+
+UNREAD_EPOCHS: Final = 10
+UNREAD_LEAST: Final = timedelta(seconds=60)
+"""Right after a start, and on a devnet with epochs of seconds, a miner is behind for a moment."""
+
+
+def miners_unread(data: CheckData) -> Iterator[Finding]:
+    """Miners that are not read any more though heads come: forecasts, messages and balances are old ones."""
+    seen = 0 if data.head is None else data.head.height - UNREAD_EPOCHS
+    late = [one for one in data.miners if one.state == MinerState.ACTIVE and 0 <= one.refreshed_height < seen]
+    head = head_arrived_by(data.at - UNREAD_LEAST) if late else None
+    unread = [one for one in late if head is not None and one.refreshed_height < head.height]
+    for group in grouped(unread):
+        due = first_close(data, group)
+        yield Finding(
+            f"unread-{group[0].address}",
+            gettext("{group} not read since epoch {height}").format(
+                group=named([miner_name(miner) for miner in group]),
+                height=whole(min(miner.refreshed_height for miner in group)),
+            ),
+            gettext("heads arrive, but {cause}").format(cause=_unread_cause(data)),
+            link=miner_link(group),
+            count=len(group),
+            per_day=fees_per_day(data, group),
+            due_s=due,
+            due_label="" if due is None else gettext("until a window closes"),
+        )
+
+
+def _unread_cause(data: CheckData) -> str:
+    """Return why miners are not read, as far as the viewer may know, and what to do."""
+    if not data.viewer.sees_pool:
+        return gettext("nothing of it is forecast or tracked; the operator has to fix this")
+    if ill := [f"{one.name} {one.state}" for one in data.processes if one.state != "running"]:
+        return gettext(
+            "{ill}: no message is signed or tracked; end that process, or restart the pool"
+        ).format(ill=named(ill))
+    return gettext(
+        "no node has its state, or the task fails: the log of tasks says why (miner_not_refreshed)"
+    )
 
 
 def worker_change_pending(data: CheckData) -> Iterator[Finding]:

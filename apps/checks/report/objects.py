@@ -43,6 +43,7 @@ OF_MINER: Final = (
     "windows_at_risk",
     "roles_unheld",
     "fee_debt",
+    "miners_unread",
     "worker_change_pending",
     "rounds_unbegun",
     "wins_lost",

@@ -111,6 +111,15 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
         "Miner",
     ),
     Check(
+        "miners_unread",
+        "Every miner is read from the chain as heads arrive",
+        (Topic.MINERS, Topic.PROVING),
+        CRITICAL,
+        miners.miners_unread,
+        Link("miners"),
+        "Miner",
+    ),
+    Check(
         "worker_change_pending",
         "No worker key change awaits confirmation",
         (Topic.MINERS,),

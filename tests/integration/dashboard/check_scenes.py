@@ -180,6 +180,13 @@ def fee_debt(_: Any) -> None:
     factories.miner(fee_debt=10**18)
 
 
+def miners_unread(_: Any) -> None:
+    """Heads come, and the task that reads miners at each does not run."""
+    factories.miner(refreshed_height=1000)
+    factories.head(1012, arrived_at=epochs_ago(3))
+    factories.head(1015)
+
+
 def worker_change_pending(_: Any) -> None:
     factories.miner(new_worker="f0103", new_worker_epoch=1100)
 
@@ -321,6 +328,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         moves_restored,
         disputes_lost,
         fee_debt,
+        miners_unread,
         worker_change_pending,
         recovery,
         sector_recovery,

@@ -64,6 +64,7 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "roles_unheld": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "fee_debt": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "miners_unread": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "worker_change_pending": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "rounds_unbegun": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "wins_lost": lambda: reverse("miner", args=[Miner.objects.get().address]),

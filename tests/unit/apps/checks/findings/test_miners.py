@@ -1,0 +1,62 @@
+"""The check of miners that are not read any more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.checks.report.evaluate import evaluate_some
+from apps.checks.selectors.data import CheckData
+from apps.core.clock import now
+from apps.core.processes import Process
+from apps.miners.states import MinerState
+from apps.users.principals import SYSTEM
+from tests import factories
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from apps.checks.findings.results import Finding
+    from apps.users.principals import Principal
+
+pytestmark = pytest.mark.django_db
+
+
+def unread(viewer: Principal = SYSTEM) -> tuple[Finding, ...]:
+    data = CheckData(viewer)
+    tasks = Process(name="tasks", state="silent", pid=7, beat=None, restarts=0, last_exit=None)
+    data.__dict__["processes"] = [tasks] if viewer.sees_pool else []
+    [result] = evaluate_some(["miners_unread"], data).results
+    return result.findings
+
+
+def heads_come() -> None:
+    factories.network()
+    factories.head(1012, arrived_at=now() - timedelta(seconds=90))
+    factories.head(1015)
+
+
+def test_miner_that_is_not_read_though_heads_come_names_the_process() -> None:
+    factories.miner(3001, of="alice", name="one", refreshed_height=1004)
+    factories.miner(3002, refreshed_height=1015)
+    factories.miner(3003, refreshed_height=1000, state=MinerState.CREATING)
+    factories.miner(3004, refreshed_height=-1)
+    heads_come()
+
+    [found] = unread()
+
+    assert found.say == "one not read since epoch 1\u202f004"
+    assert found.reason.startswith("heads arrive, but tasks silent: no message is signed or tracked")
+    [found] = unread(principal())
+    assert "tasks" not in found.reason
+
+
+def test_miner_is_not_unread_for_a_moment_after_heads_that_came_at_once() -> None:
+    factories.miner(3001, refreshed_height=1000)
+    factories.network()
+    factories.head(1000, arrived_at=now() - timedelta(hours=8))
+    factories.head(1500, arrived_at=now() - timedelta(seconds=50))
+    factories.head(1501)
+
+    assert unread() == ()
