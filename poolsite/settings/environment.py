@@ -35,8 +35,11 @@ def env_text(name: str, default: str | None = None) -> str:
 def env_flag(name: str, *, default: bool = False) -> bool:
     """Return a switch: 1, true, yes and on mean yes; 0, false, no, off and nothing mean no."""
     value = os.environ.get(name)
-    if value is None:
-        return default
+    return default if value is None else flag(value, name=name)
+
+
+def flag(value: str, *, name: str) -> bool:
+    """Return a switch as `env_flag` reads it.  Raises ImproperlyConfigured with its name."""
     word = value.strip().lower()
     if word in {"1", "true", "yes", "on"}:
         return True
@@ -103,8 +106,9 @@ def email_from_url(url: str) -> dict[str, Any]:
     if url and (parts.scheme not in {"smtp", "smtps"} or not parts.hostname):
         raise ImproperlyConfigured("EMAIL_URL cannot be read: use smtp://user:password@host:587/?tls=1")
     options = dict(parse_qsl(parts.query))
+    uses_tls = flag(options.get("tls", ""), name="tls in EMAIL_URL")
     try:
-        port = parts.port or (465 if parts.scheme == "smtps" else 587 if options.get("tls") else 25)
+        port = parts.port or (465 if parts.scheme == "smtps" else 587 if uses_tls else 25)
     except ValueError:
         raise ImproperlyConfigured("EMAIL_URL has an invalid port") from None
     return {
@@ -113,7 +117,7 @@ def email_from_url(url: str) -> dict[str, Any]:
         "EMAIL_HOST_USER": unquote(parts.username or ""),
         "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
         "EMAIL_USE_SSL": parts.scheme == "smtps",
-        "EMAIL_USE_TLS": options.get("tls") == "1",
+        "EMAIL_USE_TLS": uses_tls and parts.scheme == "smtp",
         "EMAIL_TIMEOUT": 15,
         "DEFAULT_FROM_EMAIL": options.get("from", f"poolsite@{parts.hostname or 'localhost'}"),
     }

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Notification
@@ -61,13 +62,23 @@ def _claimed(pk: int, *, now: datetime) -> Notification | None:
     return Notification.objects.select_related("channel").get(pk=pk)
 
 
-def _sent(row: Notification, *, now: Callable[[], datetime]) -> bool:
-    row.attempts += 1
+def _refusal(row: Notification) -> str:
+    """Send a notification; return why its channel did not take it, empty if it did."""
     try:
         notification_send(row)
     except NotDelivered as error:
+        return error.reason
+    except Exception as error:  # that of a channel that nobody has foreseen stops no other
+        log.exception("notification_failed", channel=row.channel.name)
+        return gettext("{error}: see the log").format(error=type(error).__name__)
+    return ""
+
+
+def _sent(row: Notification, *, now: Callable[[], datetime]) -> bool:
+    row.attempts += 1
+    if reason := _refusal(row):
         at = now()
-        row.error = error.reason[:300]
+        row.error = reason[:300]
         pause = min(BACKOFF * 2 ** min(row.attempts - 1, 10), BACKOFF_MAX)
         last = row.created_at + DELIVERY_WINDOW - CLAIM  # a try an hour would leave out the last hour
         row.next_try_at = min(at + pause, last) if at < last else None

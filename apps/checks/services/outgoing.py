@@ -5,9 +5,11 @@ from __future__ import annotations
 import hmac
 import json
 import smtplib
+from base64 import b64encode
 from datetime import datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from django.core.mail import EmailMessage
 from django.utils.translation import gettext
@@ -49,11 +51,18 @@ def notification_send(row: Notification) -> None:
 
 
 def webhook_send(row: Notification, *, url: str, secret: str) -> None:
-    """Post the body as JSON; any answer from 200 to 299 is good.  Raises NotDelivered."""
+    """Post the body as JSON, with name and password if the URL has them.  Raises NotDelivered.
+
+    Any answer from 200 to 299 is good.
+    """
     body = json.dumps(row.body).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "Poolsite", "Connection": "close"}
     if secret:
         headers["X-Poolsite-Signature"] = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
+    parts = urlsplit(url)
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
     connections = Connections(url, headers, answer_max=ANSWER_MAX)
     try:
         status, _ = connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)

@@ -249,6 +249,37 @@ def test_channel_that_is_down_delays_no_other(hook: Hook) -> None:
     assert [row.name for row in channels_undelivered(T0 + 2 * HOUR)] == ["down"]
 
 
+def test_channel_that_fails_unforeseen_delays_no_other_and_is_named(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = notification_send
+
+    def fails(row: Notification) -> None:
+        if row.channel.name == "odd":
+            raise ValueError("the settings contradict each other")
+        send(row)
+
+    monkeypatch.setattr(deliver, "notification_send", fails)
+    channel("odd")
+    channel("up", target=hook.url)
+    alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
+
+    assert [notifications_deliver(now=lambda at=at: T0 + at * HOUR) for at in range(3)] == [1, 0, 0]  # type: ignore[misc]  # a default
+
+    assert [row.name for row in channels_undelivered(T0)] == ["odd"]
+    assert Notification.objects.get(channel__name="odd").error == "ValueError: see the log"
+
+
+def test_webhook_gets_name_and_password_of_its_url(hook: Hook) -> None:
+    channel(target=hook.url.replace("http://", "http://ops:p%40ss@"))
+    alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
+
+    assert notifications_deliver(now=lambda: T0) == 1
+
+    [(headers, _)] = hook.got
+    assert headers["Authorization"] == "Basic b3BzOnBAc3M=", "ops:p@ss"
+
+
 def test_process_that_dies_while_sending_leaves_it_to_the_next(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,9 +392,16 @@ def test_mail_server_is_read_from_a_url() -> None:
     )
     assert (found["EMAIL_HOST_PASSWORD"], found["DEFAULT_FROM_EMAIL"]) == ("p@ss", "pool@example.com")
     assert email_from_url("")["EMAIL_HOST"] == ""
-    for wrong in ("http://mail.example.com", "smtp://", "smtp://h:99999"):
+    for wrong in ("http://mail.example.com", "smtp://", "smtp://h:99999", "smtp://h/?tls=starttls"):
         with pytest.raises(ImproperlyConfigured):
             email_from_url(wrong)
+
+
+@pytest.mark.parametrize(("url", "uses_ssl"), [("smtp://h/?tls=true", False), ("smtps://h/?tls=1", True)])
+def test_mail_server_has_one_kind_of_tls(url: str, uses_ssl: bool) -> None:
+    found = email_from_url(url)
+
+    assert (found["EMAIL_USE_SSL"], found["EMAIL_USE_TLS"]) == (uses_ssl, not uses_ssl)
 
 
 def test_pages_say_when_a_critical_check_is_reported_early(hook: Hook) -> None:
