@@ -146,7 +146,8 @@ def _funds(texts: list[str]) -> dict[Address, int]:
 
 def main() -> int:
     """Run until a signal; 1 with a sentence if it cannot start."""
-    logging.config.dictConfig(logging_for(level=os.environ.get("LOG_LEVEL") or "INFO", process="devnet"))
+    level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
+    logging.config.dictConfig(logging_for(level=level, process="devnet"))
     try:
         run(sys.argv[1:])
     except BadStart as error:

@@ -10,6 +10,7 @@ from poolsite.settings.environment import (
     database_from_url,
     email_from_url,
     env_flag,
+    env_level,
     env_list,
     env_number,
     env_object,
@@ -302,4 +303,4 @@ CONSOLE_URL = env_text("POOLSITE_URL", "").rstrip("/")
 PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
 """What this process is called on the pages and in the logs; the supervisor sets it."""
 
-LOGGING = logging_for(level=env_text("LOG_LEVEL", "INFO"), process=PROCESS_NAME)
+LOGGING = logging_for(level=env_level("LOG_LEVEL"), process=PROCESS_NAME)

@@ -22,6 +22,7 @@ SERVER_TIMEOUTS: Final = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2"
     " -c tcp_user_timeout=15000"
 )
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def env_text(name: str, default: str | None = None) -> str:
@@ -55,6 +56,14 @@ def env_number(name: str, default: int) -> int:
         return int(value) if value else default
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number") from None
+
+
+def env_level(name: str) -> str:
+    """Return a level of logging in capitals, INFO if none is named."""
+    value = os.environ.get(name) or "INFO"
+    if value.upper() not in LOG_LEVELS:
+        raise ImproperlyConfigured(f"{name} is {value!r}: use one of {', '.join(LOG_LEVELS)}")
+    return value.upper()
 
 
 def env_list(name: str, default: str = "") -> list[str]:

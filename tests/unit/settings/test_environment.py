@@ -15,6 +15,7 @@ from poolsite.settings.environment import (
     broker_from_redis_url,
     database_from_url,
     env_flag,
+    env_level,
     env_list,
     env_number,
     env_text,
@@ -113,3 +114,17 @@ def test_a_line_is_one_json_object_with_its_process() -> None:
     assert '"event": "low on room"' in line
     assert '"process": "tasks"' in line
     assert '"level": "warning"' in line
+
+
+@pytest.mark.parametrize(("text", "level"), [("debug", "DEBUG"), ("Warning", "WARNING"), ("", "INFO")])
+def test_log_level_is_read_in_any_case(monkeypatch: pytest.MonkeyPatch, text: str, level: str) -> None:
+    monkeypatch.setenv("LOG_LEVEL", text)
+
+    assert env_level("LOG_LEVEL") == level
+
+
+def test_log_level_that_is_none_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "verbose")
+
+    with pytest.raises(ImproperlyConfigured, match="LOG_LEVEL is 'verbose': use one of DEBUG, INFO"):
+        env_level("LOG_LEVEL")
