@@ -71,6 +71,8 @@ class Notification(models.Model):
     text = models.TextField()
     body = models.JSONField()
     """As a webhook gets it."""
+    keys = models.JSONField(default=list)
+    """Keys of the findings that it tells of; empty if it tells of none, or was written before they were."""
     created_at = models.DateTimeField()
     next_try_at = models.DateTimeField(null=True)
     """None once it was delivered or given up."""

@@ -15,11 +15,13 @@ from apps.checks.services.channels import REPEATS_S
 from apps.checks.states import FAILING, AlertEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from apps.checks.findings.results import Finding
     from apps.checks.report.report import Report, Result
 
+MINER_PAGE: Final = "miner"
 RETENTION: Final = timedelta(days=30)
 """Alerts that ended and notifications that were sent are kept so long."""
 SAY_MAX: Final = 1000
@@ -42,8 +44,9 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
     Alert.objects.filter(pk__in=[row.pk for row in open_ones.values()]).update(ended_at=now)
     results = {result.check.name: result for result in report.results}
     rows: list[Notification] = []
+    keys = {name: [finding.key for finding in result.findings] for name, result in results.items()}
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True):
-        for alert, event in _events(channel, failing=failing, now=now):
+        for alert, event in _events(channel, failing=failing, keys=keys, now=now):
             rows.append(
                 _notification(
                     channel,
@@ -62,7 +65,7 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
 
 def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
     """Return the open alert of a check that fails, with what was found now."""
-    say = "; ".join(finding.say for finding in result.findings)[:SAY_MAX]
+    say = "; ".join(map(_finding_text, result.findings))[:SAY_MAX]
     if row is None:
         return Alert.objects.create(
             check_name=result.check.name,
@@ -78,12 +81,20 @@ def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
     return row
 
 
+def _finding_text(finding: Finding) -> str:
+    """Return what a finding says, with the miner that it leads to: nobody sees its reason, which names it."""
+    link = finding.link
+    is_named = link is None or link.page != MINER_PAGE or link.args[0] in finding.say
+    return finding.say if is_named or link is None else f"{finding.say} ({link.args[0]})"
+
+
 def _events(
-    channel: AlertChannel, *, failing: list[Alert], now: datetime
+    channel: AlertChannel, *, failing: list[Alert], keys: Mapping[str, Sequence[str]], now: datetime
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
-    A critical one that fails anew after it passed, or has become worse, waits at most the shortest interval.
+    A critical one that fails anew after it passed, or has become worse, or fails for something else, waits at
+    most the shortest interval.
     """
     names = {row.check_name for row in failing}
     for alert in _ended_untold(channel, failing=names):
@@ -92,18 +103,35 @@ def _events(
     sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
     sent = sent.select_related("alert").defer("body").annotate(count=F("body__count"))
     last = {row.alert.check_name: row for row in sent if row.alert}
+    known = _keys_reported(channel, failing=failing, since=now - timedelta(seconds=channel.repeat_s))
     for alert in failing:
         if channel.critical_only and alert.severity != Severity.CRITICAL:
             continue
         before = last.get(alert.check_name)
         is_new = before is None or before.alert_id != alert.pk
-        is_worse = before is not None and alert.count >= WORSE * before.count
+        reported = known.get(alert.check_name)
+        is_other = reported is not None and not reported.issuperset(keys[alert.check_name])
+        is_worse = is_other or (before is not None and alert.count >= WORSE * before.count)
         # With a long interval the last notification would stay "passes again", or a far lower count, for up
         # to a day while power or FIL is being lost.
         is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
         if before is None or now - before.created_at >= timedelta(seconds=wait_s):
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
+
+
+def _keys_reported(channel: AlertChannel, *, failing: list[Alert], since: datetime) -> dict[str, set[str]]:
+    """Return by check what a channel was told of since then, of critical ones that still fail."""
+    critical = [alert.pk for alert in failing if alert.severity == Severity.CRITICAL]
+    if not critical:
+        return {}
+    rows = Notification.objects.filter(channel=channel, alert__in=critical, event__in=FAILING)
+    reported: dict[str, set[str]] = {}
+    for name, keys in (
+        rows.filter(created_at__gt=since).exclude(keys=[]).values_list("alert__check_name", "keys")
+    ):
+        reported.setdefault(name, set()).update(keys)
+    return reported
 
 
 def _ended_untold(channel: AlertChannel, *, failing: Collection[str]) -> list[Alert]:
@@ -127,6 +155,7 @@ def _notification(
     head = "Passes again" if event == AlertEvent.ENDED else alert.severity.capitalize()
     about = alert.title if event == AlertEvent.ENDED else alert.say
     row = Notification(channel=channel, alert=alert, event=event, created_at=now, next_try_at=now)
+    row.keys = [one.key for one in result.findings] if result is not None else []
     row.text = f"[{pool}] {head}: {about}"
     row.body = {
         "id": str(row.uuid),
@@ -149,6 +178,6 @@ def _found(result: Result) -> dict[str, Any]:
         "has_more": result.has_more,
         "per_day": str(sum(one.per_day for one in result.findings)),
         "at_risk": str(sum(one.at_risk for one in result.findings)),
-        "findings": [one.say for one in result.findings],
+        "findings": [_finding_text(one) for one in result.findings],
         "page": settings.CONSOLE_URL + result.check.link.address,
     }
