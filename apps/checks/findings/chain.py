@@ -35,9 +35,7 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "chain",
             gettext("the chain has not advanced for {age_s}").format(age_s=time_left(chain_status.age_s)),
-            gettext(
-                "if only our nodes have stalled, windows close without our proofs: check them, or add a node"
-            ),
+            _stalled_text(data),
             per_day=per_day,
         )
     if chain_status.word == BEHIND_WORD:
@@ -49,6 +47,19 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
             ),
             per_day=per_day,
         )
+
+
+def _stalled_text(data: CheckData) -> str:
+    """Return what to look at: the nodes, unless nobody here reads their heads."""
+    for process in data.processes:
+        if process.name == "follower" and process.state != "running":
+            return gettext(
+                "the follower, which reads the nodes' heads, is {state}: end that process so that it is "
+                "started again, and look in its log"
+            ).format(state=process.state)
+    return gettext(
+        "if only our nodes have stalled, windows close without our proofs: check them, or add a node"
+    )
 
 
 def head_late(data: CheckData) -> Iterator[Finding]:
