@@ -1,0 +1,65 @@
+"""The README's table of settings has each variable that the console reads, with its default."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+from poolsite.embedded.options import TASK_THREADS
+from tests.timing import SITE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READ_IN: Final = ("poolsite/settings", "poolsite/embedded")
+ROW: Final = re.compile(r"^\| (?P<names>`[A-Z][^|]*) \|(?P<default>[^|]*)\|", re.MULTILINE)
+OF_LIBRARIES: Final = {"PGOPTIONS", "PGHOST", "PGDATABASE"}
+FOR_CHILDREN: Final = {"POOLSITE_READY_FD", "POOLSITE_SIGNER_FILE"}
+"""What the supervisor alone sets."""
+
+
+def rows() -> dict[str, str]:
+    """Return each variable of the table with the words of its default."""
+    readme = (SITE / "README.md").read_text()
+    return {
+        name: row["default"].strip()
+        for row in ROW.finditer(readme)
+        for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row["names"])
+    }
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Yield each call that reads a variable, with its name."""
+    files = [file for folder in READ_IN for file in (SITE / folder).glob("*.py")]
+    for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        called, first = ast.unparse(node.func), node.args[0]
+        is_read = called.startswith("env_") or called in {"env.get", "os.environ.get", "number"}
+        if is_read and isinstance(first, ast.Constant) and re.fullmatch(r"[A-Z][A-Z0-9_]+", str(first.value)):
+            yield str(first.value), node
+
+
+def test_table_has_each_variable_that_the_console_reads() -> None:
+    names = {name for name, _ in calls()} - OF_LIBRARIES - FOR_CHILDREN
+
+    assert len(names) > 30
+    assert sorted(names - rows().keys()) == []
+
+
+def test_table_has_the_default_of_each_number() -> None:
+    table = rows()
+    for name, call in calls():
+        if ast.unparse(call.func) in {"env_number", "number"}:
+            words = ast.unparse(call.args[1])
+            default = eval(words, {"TASK_THREADS": TASK_THREADS})  # of our own source
+            assert table[name] == str(default), name
+
+
+def test_variables_of_the_table_are_read() -> None:
+    files = [file for part in ("poolsite", "apps", "workers") for file in (SITE / part).rglob("*.py")]
+    text = "\n".join(file.read_text() for file in [*files, SITE / ".ci" / "python"])
+    unread = [name for name in rows() if not re.search(rf"\b{name}\b", text)]
+
+    assert unread == []
