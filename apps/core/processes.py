@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from apps.core.liveness import Heartbeat
 
+LATELY_S: Final = 3600
 PROCESS_STATES: Final = ("running", "silent", "down")
 """The second is alive without heartbeats."""
 
@@ -45,6 +46,8 @@ class Process:
     """Its last heartbeat; a database sends none."""
     restarts: int | None
     last_exit: int | None
+    exits_lately: int = 0
+    """How often it ended unasked within `LATELY_S`."""
 
 
 def processes_all(*, at: datetime) -> list[Process]:
@@ -69,6 +72,7 @@ def _process(name: str, row: dict[str, Any] | None, beat: Heartbeat | None, *, a
         beat=beat,
         restarts=row["restarts"] if row is not None else None,
         last_exit=row["last_exit"] if row is not None else None,
+        exits_lately=sum(at.timestamp() - one < LATELY_S for one in (row or {}).get("exits", ())),
     )
 
 

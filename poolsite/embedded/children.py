@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,9 @@ STEADY_S: Final = 10.0
 
 KILL_WAIT_S: Final = 5.0
 """A killed process that lives longer waits for a disk that hangs: a stop goes on without it."""
+
+EXITS_KEPT: Final = 20
+"""Newest of a child's exits whose times are kept."""
 
 HOPELESS: Final = 78
 """Exit code (EX_CONFIG) of a step that can never succeed; its last line says why."""
@@ -124,6 +128,8 @@ class Slot:
         self.started_at = self.start_after = self.stop_sent_at = 0.0
         self.failures = self.restarts = self.tries = 0
         self.last_exit: int | None = None
+        self.exits: deque[float] = deque(maxlen=EXITS_KEPT)
+        """When it ended unasked or did not start, in seconds since 1970."""
         self.ready_pipe: int | None = None
 
     def start(self, *, log_folder: Path, lease: int) -> None:
@@ -220,6 +226,7 @@ class Slot:
         self.start_after = now + self.child.pause(self.failures)
         self.failures += 1
         self.restarts += 1
+        self.exits.append(time.time())
         self.tries += 1
         is_spent = self.child.tries is not None and self.tries >= self.child.tries
         self.is_hopeless = self.child.once and (self.last_exit == HOPELESS or is_spent)

@@ -221,6 +221,7 @@ class Supervisor:
                 "once": slot.child.once,
                 "restarts": slot.restarts,
                 "last_exit": slot.last_exit,
+                "exits": list(slot.exits),
                 "log": f"log/{slot.child.name}.log",
             }
             for slot in self.slots

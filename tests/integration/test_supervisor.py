@@ -130,6 +130,8 @@ def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Sm
     wait_until(lambda: pool.row("one")["pid"] not in {pid, None}, within_s=5, what="restart")
 
     assert pool.row("one")["restarts"] == 1
+    [ended_at] = pool.row("one")["exits"]
+    assert 0 <= time.time() - ended_at < 60
     pool.wait_up("one")
     assert "one exited (killed by SIGKILL); restarting it\none is ready\n" in pool.end()
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 AHEAD_S: Final = 5.0
 """A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""
 AHEAD_HEADS: Final = 40
+EXITS_MANY: Final = 3
+"""A process that ended so often within an hour does not go on by itself."""
 SKEW_S: Final = 1.0
 """The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
 
@@ -57,7 +59,7 @@ def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
 
 
 def processes_down(data: CheckData) -> Iterator[Finding]:
-    """Processes of the console that are down or send no heartbeats."""
+    """Processes of the console that are down, send no heartbeats, or end again and again."""
     ill = [process for process in data.processes if process.state != "running"]
     if ill:
         texts = [f"{process.name} {process.state}" for process in ill]
@@ -65,6 +67,16 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
             ill=len(ill), processes=plural(len(data.processes), "process", "processes")
         )
         yield Finding("processes", say, named(texts), count=len(ill))
+    if often := [process for process in data.processes if process.exits_lately >= EXITS_MANY]:
+        texts = [
+            gettext("{name} restarted {times}").format(name=one.name, times=plural(one.exits_lately, "time"))
+            for one in often
+        ]
+        say = gettext("{restarts} within the last hour").format(restarts=named(texts))
+        why = gettext("each ended by itself; the end of {log} says why").format(
+            log=named([f"{process.name}.log" for process in often])
+        )
+        yield Finding("processes-often", say, why, count=len(often))
 
 
 def notifications_undelivered(data: CheckData) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The console's own processes, shown to the operator when one of them is not running."""
+"""The console's own processes, shown to the operator when one does not run or was restarted lately."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ STATE_TEXTS: Final = {
 
 
 def processes_context(data: PageData) -> dict[str, Any]:
-    """Return the console's processes for the operator, the worst first; hidden while all of them run."""
+    """Return the console's processes for the operator, the worst first.
+
+    They are hidden while all of them run and none was restarted lately.
+    """
     if not data.viewer.is_operator:
         return {"processes": None}
     rows = [(process, STATE_TEXTS[process.state]) for process in data.processes]
     rows.sort(key=lambda row: (row[1].tone == "ok", row[0].name))
     working = sum(label.tone == "ok" for _, label in rows)
-    if working == len(rows):
+    if working == len(rows) and not any(process.exits_lately for process, _ in rows):
         return {"processes": [], "process_say": ""}
     return {
         "processes": rows,
