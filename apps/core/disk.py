@@ -1,4 +1,4 @@
-"""Room on the disk of the pool's folder: how much, for how long, and whether new work may begin."""
+"""Room on the disks of the pool's folders: how much, for how long, and whether new work may begin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
@@ -44,21 +45,26 @@ class DiskFull(Conflict):
 
     code = "disk_full"
 
-    def __init__(self, space: DiskSpace) -> None:
-        super().__init__(space.advice)
+    def __init__(self, space: DiskSpace, *, size: int = 0) -> None:
+        super().__init__(space.advice_for(size))
 
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """The disk of the pool's folder now."""
+    """The disk of a folder of the pool now."""
 
     free: int
     total: int
+    place: Path | None = None
+    """The folder, unless the disk is that of `VAR`."""
 
     @property
     def hours_left(self) -> float | None:
-        """At the rate of the last hours; None if it does not shrink or is not known yet.  Asks Redis."""
-        return hours_left(_samples(), free=self.free)
+        """At the rate of the last hours; None if it does not shrink or is not known yet.  Asks Redis.
+
+        Only the disk of `VAR` is sampled.
+        """
+        return hours_left(_samples(), free=self.free) if self.place is None else None
 
     @property
     def share(self) -> float:
@@ -75,21 +81,55 @@ class DiskSpace:
     @property
     def advice(self) -> str:
         """Return what is wrong and what to do, in one sentence."""
+        return self.advice_for(0)
+
+    def advice_for(self, size: int) -> str:
+        """Return the same where so many bytes were to be stored."""
         left, reserve = self.free // 2**20, settings.DISK_RESERVE_BYTES // 2**20
-        if self.level is DiskLevel.FULL:
+        if self.level is DiskLevel.FULL and self.place is None:
             text = gettext(
                 "{left} MiB free on the disk of {place}: below {reserve} MiB nothing new is pledged or "
                 "claimed, free up space"
             )
+        elif self.level is DiskLevel.FULL or size:
+            text = gettext(
+                "{left} MiB free on the disk of {place}, of which {reserve} MiB are kept free: nothing more "
+                "than the rest is stored there, free up space"
+            )
         else:
             text = gettext("{left} MiB free on the disk of {place}, {share:.0%} of it: free up space")
-        return text.format(left=left, place=settings.VAR, reserve=reserve, share=self.share)
+        return text.format(left=left, place=self.place or settings.VAR, reserve=reserve, share=self.share)
 
 
-def disk_space() -> DiskSpace:
-    """Return the room on the disk of the pool's folder."""
-    usage = shutil.disk_usage(settings.VAR if settings.VAR.exists() else settings.BASE_DIR)
-    return DiskSpace(usage.free, usage.total)
+def disk_space(folder: str | None = None) -> DiskSpace:
+    """Return the room on the disk of the pool's folder, or of another one, which is made."""
+    if folder is None:
+        usage = shutil.disk_usage(settings.VAR if settings.VAR.exists() else settings.BASE_DIR)
+        return DiskSpace(usage.free, usage.total)
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    usage = shutil.disk_usage(place)
+    is_same = _device(place) == _device(settings.VAR)
+    return DiskSpace(usage.free, usage.total, None if is_same else place)
+
+
+def disk_spaces() -> list[DiskSpace]:
+    """Return the room on each disk on which the pool stores something, that of `VAR` first."""
+    spaces = [disk_space()]
+    devices = {_device(settings.VAR)}
+    for folder in (settings.PIECES_DIR, settings.C1_DIR):
+        if (device := _device(Path(folder))) is not None and device not in devices:
+            devices.add(device)
+            spaces.append(disk_space(folder))
+    return spaces
+
+
+def _device(folder: Path) -> int | None:
+    """Return the number of the disk of a folder; None if it is not there."""
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None
 
 
 def disk_require() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from django.conf import settings
 from django.utils.translation import gettext
 
-from apps.core.disk import DiskFull, DiskLevel, DiskSpace
+from apps.core.disk import DiskFull, DiskLevel, disk_space
 from apps.pieces.errors import PieceBusy, UploadIncomplete
 
 if TYPE_CHECKING:
@@ -47,13 +48,9 @@ def is_stored(piece: Piece) -> bool:
 
 def room_require(size: int) -> None:
     """Raise DiskFull unless so many bytes fit beside the reserve."""
-    folder = Path(settings.PIECES_DIR)
-    folder.mkdir(parents=True, exist_ok=True)
-    usage = os.statvfs(folder)
-    free = usage.f_bavail * usage.f_frsize
-    space = DiskSpace(free - size, usage.f_blocks * usage.f_frsize)
-    if space.level is DiskLevel.FULL:
-        raise DiskFull(space)
+    space = disk_space(settings.PIECES_DIR)
+    if replace(space, free=space.free - size).level is DiskLevel.FULL:
+        raise DiskFull(space, size=size)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from apps.checks.findings.acts import channels_test
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered
-from apps.core.disk import DiskLevel, disk_space
+from apps.core.disk import DiskLevel, disk_spaces
 from apps.core.formatting import plural
 
 if TYPE_CHECKING:
@@ -90,16 +90,18 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
 
 
 def console_disk(_data: CheckData) -> Iterator[Finding]:
-    """The disk of the console is nearly full."""
-    space = disk_space()
-    if space.level is DiskLevel.OK:
-        return
-    hours = space.hours_left
-    left = (
-        gettext("; at the current rate it lasts {hours:.1f} h").format(hours=hours)
-        if hours is not None
-        else ""
-    )
-    is_full = space.level is DiskLevel.FULL
-    say = "the console's disk is full" if is_full else "the console's disk is nearly full"
-    yield Finding("console-disk", say, f"{space.advice}{left}")
+    """The disk of the console is nearly full, or another one on which it stores data is full."""
+    for space in disk_spaces():
+        is_full = space.level is DiskLevel.FULL
+        if space.place is not None and is_full:
+            say = gettext("the disk of {place} is full").format(place=space.place)
+            yield Finding(f"console-disk-{space.place}", say, space.advice)
+        elif space.place is None and space.level is not DiskLevel.OK:
+            hours = space.hours_left
+            left = (
+                gettext("; at the current rate it lasts {hours:.1f} h").format(hours=hours)
+                if hours is not None
+                else ""
+            )
+            say = "the console's disk is full" if is_full else "the console's disk is nearly full"
+            yield Finding("console-disk", say, f"{space.advice}{left}")

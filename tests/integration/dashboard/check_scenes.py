@@ -292,7 +292,7 @@ def winning_proofs_failed(_: Any) -> None:
 def console_disk(monkeypatch: Any) -> None:
     monkeypatch.setattr("django.conf.settings.DISK_RESERVE_BYTES", 1 << 30)
     full = DiskSpace(free=0, total=1 << 40)
-    monkeypatch.setattr("apps.checks.findings.console.disk_space", lambda: full)
+    monkeypatch.setattr("apps.checks.findings.console.disk_spaces", lambda: [full])
 
 
 def processes_down(monkeypatch: Any) -> None:

@@ -52,7 +52,7 @@ def c1_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     Raises JobUnknown, LeaseLost, BadReport, DiskFull, OSError.
     """
     path = _path(job_id, token=token, tenant_id=tenant_id, stage=Stage.C1)
-    if (space := disk_space()).level is DiskLevel.FULL:
+    if (space := disk_space(settings.C1_DIR)).level is DiskLevel.FULL:
         raise DiskFull(space)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from django.core.cache import cache
 from django.http import HttpRequest
 
+from apps.checks.findings.console import console_disk
+from apps.checks.selectors.data import CheckData
 from apps.core import disk
 from apps.core.disk import DiskFull, DiskLevel, disk_require, disk_sample, disk_space, hours_left
 from apps.core.health import database_unavailable
+from apps.pieces.files import room_require
+from apps.users.principals import SYSTEM
 
 GIB = 2**30
 
@@ -102,3 +107,37 @@ def test_browser_gets_a_page_that_asks_again_unless_it_sent_a_form(free: Any, rf
     assert 'http-equiv="refresh"' not in sent
     assert "may not have been carried out" in sent
     assert "<html" not in fragment.content.decode()
+
+
+def test_disk_of_client_data_is_named_where_it_is_another(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAR, settings.DISK_RESERVE_BYTES, settings.DISK_LOW_SHARE = tmp_path, 2 * GIB, 0.1
+    settings.PIECES_DIR, settings.C1_DIR = str(tmp_path / "mnt" / "pieces"), str(tmp_path / "c1")
+    for folder in (settings.PIECES_DIR, settings.C1_DIR):
+        Path(folder).mkdir(parents=True)
+
+    def is_on_mount(folder: Path) -> bool:
+        return "mnt" in Path(folder).parts
+
+    def usage(folder: Path) -> Usage:
+        return Usage(100 * GIB, 0, GIB if is_on_mount(folder) else 50 * GIB)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr(disk, "_device", lambda folder: 2 if is_on_mount(folder) else 1)
+
+    [finding] = console_disk(CheckData(SYSTEM))
+    assert finding.say == f"the disk of {settings.PIECES_DIR} is full"
+    with pytest.raises(DiskFull, match=rf"1024 MiB free on the disk of {settings.PIECES_DIR}, of which 2048"):
+        room_require(0)
+    disk_require()
+
+
+def test_piece_that_does_not_fit_is_refused_with_what_is_free(
+    free: Any, settings: Any, tmp_path: Path
+) -> None:
+    settings.PIECES_DIR = str(tmp_path)
+    free(20 * GIB)
+
+    with pytest.raises(DiskFull, match=r"^20480 MiB free .* of which 2048 MiB are kept free"):
+        room_require(32 * GIB)

@@ -6,10 +6,12 @@ import io
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from apps.core.clock import now
+from apps.core.disk import DiskFull
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.c1_files import c1_is_here
@@ -59,6 +61,19 @@ def handed_over(worker: Worker) -> Assignment:
     answer = report(job, "C1", state="SEED_ASSIGNED")
     assert (answer.seal, answer.is_done) == (None, False)
     return job
+
+
+def test_output_of_c1_is_refused_by_the_disk_that_would_store_it(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DISK_RESERVE_BYTES = 1 << 30
+    job = at_c1(host("u1", slots=NO_C2))
+    rooms, usage = {tmp_path: 1 << 20}, lambda free: Mock(total=1 << 40, free=free)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(rooms.get(folder, 1 << 39)))
+    monkeypatch.setattr("apps.core.disk._device", lambda folder: 2 if folder == tmp_path else 1)
+
+    with pytest.raises(DiskFull, match=f"1 MiB free on the disk of {tmp_path}"):
+        c1_take(job.id, source=io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
 
 
 def test_a_host_without_a_slot_hands_its_output_over_and_another_goes_on() -> None:
