@@ -62,11 +62,15 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
     """Processes of the console that are down, send no heartbeats, or end again and again."""
     ill = [process for process in data.processes if process.state != "running"]
     if ill:
-        texts = [f"{process.name} {process.state}" for process in ill]
-        say = gettext("{ill} of {processes} not running").format(
-            ill=len(ill), processes=plural(len(data.processes), "process", "processes")
+        say = gettext("{names}: {ill} of {processes} not running").format(
+            names=named([f"{process.name} {process.state}" for process in ill]),
+            ill=len(ill),
+            processes=plural(len(data.processes), "process", "processes"),
         )
-        yield Finding("processes", say, named(texts), count=len(ill))
+        why = gettext(
+            "one that is down is started again, and its log says why it ends; end one that is silent"
+        )
+        yield Finding("processes", say, why, count=len(ill))
     if often := [process for process in data.processes if process.exits_lately >= EXITS_MANY]:
         texts = [
             gettext("{name} restarted {times}").format(name=one.name, times=plural(one.exits_lately, "time"))

@@ -10,6 +10,7 @@ import pytest
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
+from apps.core.liveness import Heartbeat
 from apps.users.principals import SYSTEM
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
@@ -50,6 +51,18 @@ def test_process_that_ended_three_times_within_an_hour_is_named(ended: dict[str,
 
     assert finding.say == "tasks restarted 3 times within the last hour"
     assert "the end of tasks.log says why" in finding.reason
+
+
+def test_process_that_does_not_run_is_named_in_what_alerts_say(
+    ended: dict[str, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = Heartbeat("tasks", 7, now() - timedelta(minutes=1), "")
+    monkeypatch.setattr("apps.core.processes.heartbeats", lambda: {"tasks": silent})
+
+    [finding] = found()
+
+    assert finding.say == "tasks silent: 1 of 2 processes not running"
+    assert "end one that is silent" in finding.reason
 
 
 def test_today_shows_a_restart_for_an_hour(ended: dict[str, list[float]]) -> None:
