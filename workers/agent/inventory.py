@@ -5,6 +5,7 @@ A console whose database was restored from a backup imports from it what its row
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.pipeline import NEXT_STAGE
 from workers.agent.paths import is_guest
+from workers.storage.stores import sectors_listed
 
 if TYPE_CHECKING:
     from workers.agent.journal import Journal
@@ -37,14 +39,17 @@ def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
 
 
 def stored_here(stores: Stores) -> tuple[StoredNumbers, ...]:
-    """Return the numbers of the sectors in the stores that can be read."""
-    return tuple(
-        StoredNumbers(
-            miner_id=miner_id,
-            runs=tuple(bitfield_to_json(bitfield_of(numbers))),
-            store=one.name,
-            uid=one.uid,
-        )
-        for one in stores.here()
-        for miner_id, numbers in sorted(one.store.numbers().items())
-    )
+    """Return the numbers of the sectors in the stores that can be read and listed."""
+    found: list[StoredNumbers] = []
+    for one in stores.here():
+        with suppress(OSError):  # the watch tells that it is away
+            found += (
+                StoredNumbers(
+                    miner_id=miner_id,
+                    runs=tuple(bitfield_to_json(bitfield_of(numbers))),
+                    store=one.name,
+                    uid=one.uid,
+                )
+                for miner_id, numbers in sorted(sectors_listed(one).items())
+            )
+    return tuple(found)

@@ -82,10 +82,6 @@ class Store:
             return updated
         return self.files(parameters, miner_id=miner_id, number=number)
 
-    def miners(self) -> set[int]:
-        """Return the ids of the miners whose sectors lie here."""
-        return set(self.numbers())
-
     def numbers(self) -> dict[int, list[int]]:
         """Return the numbers of the sectors that lie here, by the id of their miner."""
         names: set[str] = set()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager, suppress
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from workers.storage.answers import answered
 from workers.storage.attached_stores import AttachedStores
+from workers.storage.bucket_files import CHECK_AGAIN_S, LIST_SHARE
 from workers.storage.files import NotEnoughSpace, space_of, write_file
 from workers.storage.promises import Promises, RoomPromised, promise_of, renewed, room_fault
 from workers.storage.sector import sector_name
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 RESERVED: Final = "reserved"
 """In a worker's folder: by job, the store that its sector is about to be put into."""
+LIST_S: Final = 60.0
+"""How long the names of a store's sectors are waited for."""
 
 
 class Stores(AttachedStores):
@@ -46,6 +50,8 @@ class Stores(AttachedStores):
         super().__init__(folder, roots, read_only=read_only, buckets=buckets)
         self.used = UsedBytes()
         self.promises = Promises()
+        self._miners: dict[str, tuple[set[int], float]] = {}
+        """By store: the miners that it had when it was listed last, and from when on it is listed again."""
 
     def holding(self, *, miner_id: int, number: int) -> list[Attachment]:
         """Return the stores that are there and have a sector's replica."""
@@ -92,8 +98,21 @@ class Stores(AttachedStores):
         return found
 
     def miners(self) -> set[int]:
-        """Return the ids of the miners whose sectors lie in a store that is there."""
-        return {miner for one in self.here() for miner in one.store.miners()}
+        """Return the ids of the miners whose sectors lie in a store that is there.
+
+        A store that cannot be listed has those that it had; a bucket, where that costs, is listed less often.
+        """
+        found: dict[str, tuple[set[int], float]] = {}
+        for one in self.here():
+            known, due_at = self._miners.get(one.uid, (set(), 0.0))
+            if (started := monotonic()) >= due_at:
+                with suppress(OSError):
+                    known = set(sectors_listed(one))
+                took = monotonic() - started
+                due_at = started + max(CHECK_AGAIN_S, LIST_SHARE * took) if one.is_bucket else 0.0
+            found[one.uid] = known, due_at
+        self._miners = found
+        return {miner for known, _ in found.values() for miner in known}
 
     def choose(
         self,
@@ -193,6 +212,11 @@ class Stores(AttachedStores):
     def reserved_bytes(self, one: Attachment, *, without: str = "") -> int:
         """Return what hosts are about to put into a store, but for one job.  Raises OSError."""
         return sum(other.bytes for other in self.promises.live(one.store.root, without=without))
+
+
+def sectors_listed(one: Attachment) -> dict[int, list[int]]:
+    """Return the numbers of a store's sectors, by the id of their miner.  Raises OSError."""
+    return answered(one.path, lambda _: one.store.numbers(), patience_s=LIST_S, what="list")
 
 
 def _comm_r(files: SectorFiles) -> bytes | None:

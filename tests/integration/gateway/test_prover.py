@@ -145,12 +145,12 @@ async def test_a_closed_channel_is_opened_again(web, token, sector):
 
 def test_a_store_names_its_miners(tmp_path):
     store = Store(tmp_path)
-    assert store.miners() == set()
+    assert not store.numbers()
     for name in ("s-t01000-1", "s-t01000-2", "s-t01001-7", "other", "s-t0x-1"):
         (tmp_path / "sealed").mkdir(exist_ok=True)
         (tmp_path / "sealed" / name).touch()
 
-    assert store.miners() == {1000, 1001}
+    assert store.numbers().keys() == {1000, 1001}
 
 
 @pytest.mark.parametrize(

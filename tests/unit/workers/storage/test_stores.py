@@ -13,6 +13,7 @@ import pytest
 from poolsite.wire.commands import Command, Operation
 from poolsite.wire.stores import StoreCondition
 from tests.integration.disks import mounted
+from workers.agent.inventory import stored_here
 from workers.storage.attachment import Attachment, NotAttached
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.store import Store, StoreAway
@@ -379,3 +380,20 @@ def test_stores_stay_attached_while_the_folder_of_their_host_is_away(stores: Sto
     (tmp_path / "away").rename(stores.folder)
     stores.attach(str(tmp_path / "c"), init=True)
     assert len(stores.attached()) == 3
+
+
+def test_a_store_that_cannot_be_listed_hides_no_others_sectors(stores: Stores, tmp_path: Path) -> None:
+    for name, miner in (("a", 1000), ("b", 1001)):
+        (tmp_path / name / "sealed").mkdir()
+        (tmp_path / name / "sealed" / f"s-t0{miner}-7").touch()
+    fresh = Stores(tmp_path / "worker", stores.roots)
+    assert stores.miners() == {1000, 1001}
+    (tmp_path / "a" / "sealed").rename(tmp_path / "a" / "refused")
+    (tmp_path / "a" / "sealed").symlink_to("sealed")  # an error other than that nothing is there
+
+    assert condition(stores, tmp_path / "a") is StoreCondition.AWAY
+    assert stores.miners() == {1000, 1001}, "what is proven stays so"
+    assert fresh.miners() == {1001}
+    assert [(one.miner_id, one.runs) for one in stored_here(stores)] == [(1001, (7, 1))]
+    (tmp_path / "a" / "sectorstore.json").unlink()
+    assert stores.miners() == {1001}

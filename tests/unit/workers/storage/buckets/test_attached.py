@@ -220,3 +220,15 @@ def test_a_bucket_that_is_well_is_not_asked_at_each_look(server, stores, root, m
     assert requests_of_a_look(is_ordered=False) > 0  # it may be back
     monkeypatch.setattr(store_watch, "BUCKET_CHECK_S", 0.0)
     assert requests_of_a_look(is_ordered=False) > 0
+
+
+def test_the_sectors_of_a_bucket_are_not_listed_at_each_look(server, stores, root):
+    (root / "sealed" / "s-t01007-1").write_bytes(b"replica")
+
+    def listings() -> int:
+        return int(server.log.read_text().count("list-type=2"))
+
+    assert stores.miners() == {1000, 1007}
+    before = listings()
+    assert stores.miners() == {1000, 1007}
+    assert listings() == before
