@@ -28,6 +28,7 @@ from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.agent.sealing_stores import SealingStores
+from workers.agent.storing import half_copies_remove
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import KERNEL_STAGES, sealer_config
 from workers.config_mistakes import BadConfig
@@ -154,6 +155,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     leases.parked, leftovers.unknown_jobs = agent.parked, leases.unknown_jobs
     try:
         watch.start()
+        threading.Thread(target=half_copies_remove, args=(stores, journal), daemon=True).start()
         leftovers.start()
         children.tick()
         machine.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -15,7 +16,7 @@ import structlog
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.job_reports import StageOutputs
-from poolsite.wire.pipeline import UNSEAL_STAGES, SnapStage
+from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SnapStage, StoreUse
 from workers.agent.paths import REBUILD_STATES, is_synthetic, required
 from workers.processors.errors import BadFile, BadInput
 from workers.storage.answers import COPY_S, answered
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+PUTTING: Final = frozenset(
+    stage for stage, spec in WORKER_STAGES.items() if spec.store in (StoreUse.WRITES, StoreUse.CLEARS)
+)
+"""Stages that may copy a sector into a store."""
 AWAY_S: Final = 60.0
 """How long a store that may have a sector is waited for before the sector goes to another one."""
 PROMISED_WAIT_S: Final = 120.0
@@ -197,6 +202,7 @@ class Storing:
         failed: dict[str, OSError] = {}
         until = time.monotonic() + PROMISED_WAIT_S
         while True:
+            unfinished_remove(self.stores, inputs)
             one = self._chosen(job_id, inputs, size, failed, until=until)
             if note is not None:
                 _note(note, one)
@@ -260,6 +266,30 @@ class Storing:
             )
         among = [one for one in self.stores.attached() if one.path not in failed]
         return self.stores.choose(**wanted, needs_bytes=size, among=among)
+
+
+def half_copies_remove(stores: Stores, journal: Journal) -> None:
+    """Remove the half copies of a host that was killed: they may fill the stores that they wait for."""
+    for job_id in journal.unfinished_jobs():
+        with suppress(OSError), journal.at_work(job_id) as is_own:
+            work = journal.work_read(job_id) if is_own else None
+            if work is not None and work.inputs.stage in PUTTING:
+                unfinished_remove(stores, work.inputs)
+
+
+def unfinished_remove(stores: Stores, inputs: SealInputs) -> None:
+    """Remove from folders what copies of a sector that failed or were killed take there.
+
+    An upload to a bucket goes on with its parts.
+    """
+    sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
+    parameters = seal_parameters(inputs.seal_proof)
+    for one in stores.attached():
+        if not one.is_bucket:
+            with suppress(OSError, BadMark):
+                one.read(
+                    lambda store: store.unfinished_remove(parameters, **sector, is_update=inputs.is_update)
+                )
 
 
 def _has_replica(one: Attachment, inputs: SealInputs) -> bool:

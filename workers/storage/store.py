@@ -16,7 +16,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Final
 
 from workers.storage.checksums import Checksums
-from workers.storage.files import copy_file, is_complete, names_in, write_new
+from workers.storage.files import copy_file, is_complete, names_in, unfinished_remove, write_new
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store_mark import StoreMark, mark_read
 from workers.storage.sums import FileSum, SectorSums
@@ -125,6 +125,15 @@ class Store:
         digests = {file: known(file) for file in sizes if file.stat().st_size == sizes[file]}
         sums.record({names[file]: FileSum(sizes[file], digest) for file, digest in digests.items() if digest})
         return target
+
+    def unfinished_remove(
+        self, parameters: SealParameters, *, miner_id: int, number: int, is_update: bool = False
+    ) -> None:
+        """Remove what a `persist` that was cut off has left under temporary names.  Raises OSError."""
+        place = self.updated_files if is_update else self.files
+        target = place(parameters, miner_id=miner_id, number=number)
+        for path in (target.sealed, *stored_files(target)):
+            unfinished_remove(path)
 
     def has(self, source: SectorFiles, *, miner_id: int, number: int, is_update: bool = False) -> bool:
         """Return whether everything that `persist` copies is there, of the same sizes as in `source`.

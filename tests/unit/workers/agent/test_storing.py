@@ -20,10 +20,11 @@ from poolsite.wire.job_reports import Level, StageOutputs
 from tests.integration.disks import mounted
 from tests.unit.workers.agent.storing import GIVEN, PROOF, Host
 from workers.agent import storing
-from workers.agent.journal import Failure
+from workers.agent.journal import Failure, Work
+from workers.agent.storing import half_copies_remove
 from workers.storage import answers, store
 from workers.storage.attachment import Attachment
-from workers.storage.files import copy_file
+from workers.storage.files import copy_file, temporary_name
 from workers.storage.store import MARK, StoreAway
 from workers.storage.store_mark import mark_change
 
@@ -351,3 +352,50 @@ def test_a_store_that_may_have_the_update_is_waited_for(host: Host, monkeypatch:
             host.runner.storing.store_of(inputs)
 
     assert host.runner.storing.store_of(inputs).root == there.root
+
+
+def test_what_a_killed_copy_left_takes_no_room_from_the_next(tmp_path: Path) -> None:
+    host = Host(tmp_path, tmp_path / "a")
+    (tmp_path / "a" / "sealed").mkdir()
+    half = tmp_path / "a" / "sealed" / "s-t01000-7.tmp"
+    half.write_bytes(bytes(1 << 20))
+    mark_change(tmp_path / "a" / MARK, {"MaxStorage": 1 << 20})
+
+    done = host.run("PERSIST")
+
+    assert isinstance(done, StageOutputs), done
+    assert host.stored_in("a")
+
+
+def test_a_start_removes_half_copies_that_nobody_makes(host: Host, tmp_path: Path) -> None:
+    halves = [tmp_path / "a" / "sealed" / f"s-t01000-{number}.tmp" for number in (7, 8, 9)]
+    halves[0].parent.mkdir()
+    journal = host.runner.journal
+    for number, stage, half in zip((7, 8, 9), ("PERSIST", "PERSIST", "PC1"), halves, strict=True):
+        half.write_bytes(b"half")
+        journal.work_write(f"job-{number}", Work(token=1, inputs=replace(GIVEN, number=number, stage=stage)))
+
+    with journal.at_work("job-8"):
+        half_copies_remove(host.stores, journal)
+
+    assert [half.exists() for half in halves] == [False, True, True]
+
+
+def test_a_copy_that_fills_its_store_is_removed_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[Path] = []
+    plain = copy_file
+
+    def copy(source: Path, target: Path, **kept: Any) -> None:
+        if source == host.files.sealed and not filled:
+            filled.append(temporary_name(target))
+            filled[0].write_bytes(bytes(2000))
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(source, target, **kept)
+
+    monkeypatch.setattr(store, "copy_file", copy)
+
+    assert isinstance(host.run("PERSIST"), StageOutputs)
+
+    [half] = filled
+    assert not half.exists()
+    assert host.stored_in("b" if half.is_relative_to(host.roots[0]) else "a")
