@@ -6,6 +6,7 @@ the sector's files do.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from poolsite.wire.hardware import SealingFolder
 from poolsite.wire.pipeline import PIPELINES, RUN_NEXT, WORKER_STAGES, SectorState
 from poolsite.wire.sealing_rules import SealingRules
 from workers.agent.paths import REBUILD_STATES
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from workers.stage_processors import Location
 
 PLACE: Final = "place"
+THREADS: Final = "sealing_threads.json"
+"""In the host's folder: the sealing folders of threads that were seen, as each is on its disk."""
 KINDS: Final = ("cache", "sealed", "unsealed", "update-cache", "update", "update-unsealed")
 """Folders of a sealing folder in which a sector has a file or folder of its name."""
 GROWING: Final = tuple(spec.stage for spec in PIPELINES["Sealing"] if spec.grows)
@@ -63,6 +67,7 @@ class SealingPlaces:
     ) -> None:
         self.own = folder / SEALING
         self.journal, self.locations = journal, tuple(locations)
+        self.path = folder / THREADS
         self.settings = settings
         """Rules and plans of the threads; None: those of their file are obeyed, and no rules."""
         self._busy: set[str] = set()
@@ -83,6 +88,7 @@ class SealingPlaces:
             root = found or self._chosen(inputs)
             with suppress(FileExistsError):
                 root.mkdir()  # not its parents: nothing is written under a mount that is absent
+            self.threads_note()
             folder = self.journal.folder(job_id)
             folder.mkdir(exist_ok=True)
             write_file(folder / PLACE, str(root).encode())
@@ -92,6 +98,36 @@ class SealingPlaces:
     def is_divided(self) -> bool:
         """Return whether sectors are sealed elsewhere than in the host's own folder."""
         return bool(self.locations or self.stores.attached())
+
+    def threads_note(self) -> None:
+        """Note the threads whose sealing folder is there.  Raises OSError."""
+        seen = self._seen()
+        if here := {str(one.root) for one in self.locations if one.root.is_dir()} - seen:
+            write_file(self.path, json.dumps(sorted(here | seen)).encode())
+
+    def _seen(self) -> set[str]:
+        try:
+            return {str(root) for root in json.loads(self.path.read_text())}
+        except (FileNotFoundError, ValueError, TypeError):
+            return set()
+
+    def thread_fault(self, one: Location) -> str:
+        """Return why nothing can be sealed in a thread's folder, as under an absent mount; empty: it can."""
+        if one.root.is_dir():
+            return ""
+        if not Path(one.path).is_dir():
+            return f"{one.path} is not a folder: mount its disk"
+        if str(one.root) not in self._seen():
+            return ""
+        return f"{one.root} is gone: is its disk mounted? If you replaced the disk, create that folder"
+
+    def reported(self) -> dict[str, SealingFolder]:
+        """Return the sealing stores, and the locations of threads that are away, as the console is told."""
+        sectors = self.sectors_by_store()
+        away = {one.path: fault for one in self.locations if (fault := self.thread_fault(one))}
+        return self.stores.reported(sectors) | {
+            path: SealingFolder(sectors=sectors.get(path, 0), reason=fault) for path, fault in away.items()
+        }
 
     def _chosen(self, inputs: SealInputs) -> Path:
         """Return the folder for a sector that begins.  Raises StoreAway, NotEnoughSpace, BadInput."""
@@ -149,6 +185,8 @@ class SealingPlaces:
         for one in self.locations:
             if self.plan(one) not in NEW_PLANS or str(one.root) in sectors or self._rests(one):
                 continue
+            if self.thread_fault(one):
+                continue
             try:
                 device, disk = os.stat(one.path).st_dev, os.statvfs(one.path)
             except OSError:
@@ -202,7 +240,7 @@ class SealingPlaces:
     def missing(self) -> list[str]:
         """Return the locations that are no folders."""
         stores = [one.path for one in self.stores.attached() if not one.is_here]
-        return [*stores, *(one.path for one in self.locations if not Path(one.path).is_dir())]
+        return [*stores, *(one.path for one in self.locations if self.thread_fault(one))]
 
     def _named(self, job_id: str) -> Path | None:
         """Return the folder that the journal names.  Raises StoreAway."""
@@ -245,7 +283,7 @@ class SealingPlaces:
         A new sector gets one whose rules take it.  Raises StoreAway, NoThread.
         """
         plan = plan_of(inputs)
-        there = [one for one in self.locations if Path(one.path).is_dir()]
+        there = [one for one in self.locations if not self.thread_fault(one)]
         if not there:
             paths = ", ".join(one.path for one in self.locations)
             raise StoreAway(f"no sealing thread's location is available ({paths}): are their disks mounted?")

@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -108,10 +109,9 @@ def _children(config: SealerConfig, broker: str) -> Children:
     return Children(commands, log_folder=config.folder / "log")
 
 
-def sealing_folders(config: SealerConfig) -> tuple[Path, ...]:
+def sealing_folders(config: SealerConfig, places: SealingPlaces) -> tuple[Path, ...]:
     """Return the folders in which sectors are sealed, as far as they are there."""
-    locations = (Path(one.path) for one in config.locations)
-    return (config.folder, *(path for path in locations if path.is_dir()))
+    return (config.folder, *(Path(one.path) for one in config.locations if not places.thread_fault(one)))
 
 
 def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable[[], None]) -> int:
@@ -131,8 +131,8 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     machine = MachineReport(
         config.folder,
-        lambda: (*sealing_folders(config), *disk_folders(stores)),
-        lambda: places.stores.reported(places.sectors_by_store()),
+        lambda: (*sealing_folders(config, places), *disk_folders(stores)),
+        places.reported,
     )
     machine.report_with(leases)
     leases.watch_stores(watch)
@@ -221,6 +221,8 @@ def _places_open(config: SealerConfig, journal: Journal) -> SealingPlaces:
     places = SealingPlaces(config.folder, journal, config.locations, settings=config.settings)
     places.stores = SealingStores(config.folder, config.sealing_stores)
     places.stores.open()
+    with suppress(OSError):  # a full disk: the next sector that begins notes them
+        places.threads_note()
     return places
 
 

@@ -104,6 +104,27 @@ def test_nothing_is_written_under_a_disk_that_is_away(tmp_path: Path) -> None:
     assert not (tmp_path / "disk0").exists()
 
 
+def test_nothing_is_sealed_where_a_disk_was_mounted(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+    host.begin("j1", inputs(1))
+    host.journal.forget("j1")
+    (tmp_path / "disk0").rename(tmp_path / "unmounted")
+    (tmp_path / "disk0").mkdir()
+
+    assert host.begin("j2", inputs(2)) == "disk1"
+    assert (host.places.rooms(1), not host.places.missing()) == (0, False)
+    assert "disk0/sealing is gone: is its disk mounted?" in host.places.reported()[f"{tmp_path}/disk0"].reason
+    host.locations.pop()
+    with pytest.raises(StoreAway, match="no sealing thread's location is available"):
+        host.begin("j3", inputs(3))
+    assert not list((tmp_path / "disk0").iterdir())
+
+    (tmp_path / "disk0").rmdir()
+    (tmp_path / "unmounted").rename(tmp_path / "disk0")
+    assert host.begin("j3", inputs(3)) == "disk0"
+    assert not host.places.reported()
+
+
 def test_free_threads_with_room_on_their_disks_are_rooms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
