@@ -32,6 +32,8 @@ CHECK_EVERY_S: Final = 5.0
 LATE_EPOCHS: Final = 1
 """A block is signed before the next epoch's blocks are made: what was asked for longer ago is lost."""
 CALL_S: Final = 30.0
+TURN_S: Final = 60.0
+"""Longest that other wins wait for one: by then its block is lost."""
 
 Json = Any
 
@@ -117,7 +119,7 @@ class ProofSession(GatewaySocket):
         self.opened: dict[int, int] = {}
         """The newest call by miner that has opened its channel, or will."""
         self.turn = asyncio.Lock()
-        """One proof at a time, as the Go client has it."""
+        """One proof at a time, as the Go client has it, but for one that hangs."""
         self.waiting: dict[int, list[int]] = {}
         """Epochs of the wins that wait for their turn, by miner."""
 
@@ -214,6 +216,9 @@ class ProofSession(GatewaySocket):
             if epoch and late > LATE_EPOCHS:
                 # Who requested it has gone, and those behind would come too late as well.
                 raise ProcessorError(f"a win from {late} epochs later is waiting: this one is too late")
-            return await asyncio.to_thread(self.line.compute, miner, request)
+            proving = asyncio.create_task(asyncio.to_thread(self.line.compute, miner, request))
+            # A file may never be read, as on a dead server: those behind do not wait for that.
+            await asyncio.wait({proving}, timeout=TURN_S)
         finally:
             self.turn.release()
+        return await proving
