@@ -1,7 +1,7 @@
 """To which hosts a proof is offered: those that read all stores of its sectors and failed the least at it.
 
 The nearest host claims first: one that lacks a store would report its sectors as faulty within milliseconds,
-and win the next attempt as well.
+and win the next attempt as well.  With a store lost no host reads all: those come first that read the most.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors.roles import role_is_in_force, roles_of
@@ -50,16 +50,20 @@ def offer_find(
     stores those come first that have failed the least: where only one reads them, it is asked again.
     """
     hosts = _claimants(miner, context)
-    able = _able(hosts, miner, numbers) or hosts
+    read = _sectors_read(hosts, miner, numbers)
+    able = [host for host in hosts if host.pk in read] or hosts
     least = min((failures[host.pk] for host in able), default=0)
     chosen = [host for host in able if failures[host.pk] == least]
+    most = max((read.get(host.pk, 0) for host in chosen), default=0)
+    chosen = [host for host in chosen if read.get(host.pk, 0) == most]
     return None if len(chosen) == len(hosts) else sorted(host.pk for host in chosen)
 
 
 def has_other_host(post: WindowPost, *, job: Job, context: ProvingContext) -> bool:
     """Return whether a host beside the one that ended a job is to be asked for the same proof first."""
     hosts, failures = _claimants(post.miner, context), post_failures_count(post)
-    able = [host for host in _able(hosts, post.miner, _numbers(job)) if not failures[host.pk]]
+    read = _sectors_read(hosts, post.miner, _numbers(job))
+    able = [host for host in hosts if host.pk in read and not failures[host.pk]]
     return any(host.name != job.result.get("worker") for host in able)
 
 
@@ -118,14 +122,21 @@ def _claimants(miner: Miner, context: ProvingContext) -> list[Worker]:
     return [host for host in hosts if not host.is_draining]
 
 
-def _able(hosts: list[Worker], miner: Miner, numbers: Collection[int]) -> list[Worker]:
-    """Return the hosts that have all known stores of some sectors.
+def _sectors_read(hosts: list[Worker], miner: Miner, numbers: Collection[int]) -> dict[int, int]:
+    """Return by host's key how many of some sectors it reads, of those whose store is known.
 
-    A damocles-worker does not say what it reads, and has to read all stores.
+    Of the hosts that read them all; where there is none, of those that read any.  A damocles-worker does not
+    say what it reads, and has to read all stores.
     """
     rows = Sector.objects.filter(miner=miner, number__in=numbers).exclude(store="").order_by()
-    stores = set(rows.values_list("store", flat=True).distinct())
-    return [host for host in hosts if host.is_damocles or stores <= set(host.stores)]
+    stores = dict(rows.values_list("store").annotate(Count("pk")))
+    total = sum(stores.values())
+    read = {
+        host.pk: total if host.is_damocles else sum(stores.get(name, 0) for name in set(host.stores))
+        for host in hosts
+    }
+    least = total if total in read.values() else 1
+    return {host: count for host, count in read.items() if count >= least}
 
 
 def _in_charge(hosts: list[Worker], miner: Miner, context: ProvingContext) -> list[Worker]:

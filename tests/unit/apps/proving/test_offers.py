@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
-from apps.proving.models import CheckRun, Deadline, Recovery, WindowPost
+from apps.proving.models import CheckRun, Deadline, Recovery, SectorCheck, WindowPost
 from apps.proving.services import recovery_steps
 from apps.proving.services.check_results import checks_collect
+from apps.proving.services.offers import offer_find
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.services.recoveries import recoveries_advance
@@ -79,6 +81,41 @@ def test_any_host_is_asked_where_none_has_all_stores_or_every_one_has() -> None:
     Worker.objects.update(stores=["x", "y"])
     moved(row)
     assert proof_job().offered_to is None
+
+
+def test_with_a_store_lost_the_host_that_reads_most_is_asked() -> None:
+    row = proving([0])
+    stored(row.miner, "x", "lost")
+    near, far = prover("near", stores=["z"]), prover("far", stores=["x", "z"])
+    moved(row)
+    assert proof_job().offered_to == [far.pk]
+
+    moved(row, CHALLENGED + 2, later_s=2 * NETWORK.epoch_s + 1)
+    hands_in(takes(near), faults=(1, 2))
+    row = moved(row, CHALLENGED + 2)
+    assert row.skipped == {}
+    assert words(row) == ["near cannot read any of the sectors"]
+    assert not SectorCheck.objects.exists(), "that says nothing of their files"
+
+    moved(row, CHALLENGED + 3)
+    hands_in(takes(far), faults=(2,))
+    assert moved(row, CHALLENGED + 3).skipped == {"0": [2]}
+
+
+def test_of_hosts_that_each_read_a_part_one_that_fails_is_followed() -> None:
+    row = proving([0])
+    stored(row.miner, "x", "x", "y", "lost")
+    chain = OneDeadline()
+    most, some = prover("most", stores=["x"]), prover("some", stores=["y"])
+    prover("none", stores=["z"])
+
+    def offered(*failed: Worker) -> list[int] | None:
+        failures = Counter(host.pk for host in failed)
+        return offer_find(row.miner, numbers={1, 2, 3, 4}, failures=failures, context=look(chain))
+
+    assert offered() == [most.pk]
+    assert offered(most) == [some.pk]
+    assert offered(most, some) == [most.pk]
 
 
 def test_after_a_failure_another_host_is_asked() -> None:
