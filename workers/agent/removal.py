@@ -138,9 +138,9 @@ class Removals:
         roots = (*sealing, *stored)
         paths = [root / kind / name for root in roots for kind in KINDS]
         paths += [SectorSums(root, name).path for root in roots]
-        # Labels of another ticket that were put aside; the dot keeps sector 50 out of 5.
-        for root in sealing:
-            paths += [*root.glob(f"cache/{name}.*"), *root.glob(f"update-cache/{name}.*")]
+        paths += [root / kind / f"{name}.tmp" for root in stored for kind in KINDS]
+        # Labels of another ticket that were put aside, half a replica; the dot keeps sector 50 out of 5.
+        paths += [path for root in sealing for kind in KINDS for path in root.glob(f"{kind}/{name}.*")]
         return [path for path in paths if path.exists()]
 
 

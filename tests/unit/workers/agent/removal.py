@@ -15,7 +15,8 @@ def sector_write(folder: Path, name: str) -> list[Path]:
     sealing, store = folder / "sealing", folder / "store"
     files = [sealing / "cache" / name / "layer-1", sealing / "cache" / f"{name}.0a1b" / "layer-1"]
     files += [root / kind / name for root in (sealing, store) for kind in ("sealed", "unsealed")]
-    files += [store / "cache" / name / "p_aux"]
+    files += [store / "cache" / name / "p_aux", store / "sealed" / f"{name}.tmp"]
+    files += [sealing / "sealed" / f"{name}.encoding.tmp", sealing / "unsealed" / f"{name}.tmp"]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x" * 5000)

@@ -59,7 +59,7 @@ def test_what_no_job_knows_is_told_with_its_bytes(leftovers: SealingLeftovers, t
 
     assert found(leftovers) == [(1000, 7)], "the job has sector 1"
     (one,) = leftovers.reported() or ()
-    assert (one.folder, one.size) == (str(tmp_path / "sealing"), 4 * 8192)
+    assert (one.folder, one.size) == (str(tmp_path / "sealing"), 6 * 8192)
 
 
 def test_a_job_that_was_aborted_knows_nothing_any_more(leftovers: SealingLeftovers, tmp_path: Path) -> None:
