@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -47,6 +49,21 @@ def gateway_url(console: str) -> str:
     parts = urlsplit(console)
     scheme = "wss" if parts.scheme == "https" else "ws"
     return urlunsplit((scheme, parts.netloc, "/rpc/v1", "", ""))
+
+
+async def in_daemon_thread(work: Callable[[], Json]) -> Json:
+    """Return what `work` gives; the program's end does not wait for it, as it may hang in a disk."""
+    answer: Future[Json] = Future()
+
+    def run() -> None:
+        answer.set_running_or_notify_cancel()
+        try:
+            answer.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="win", daemon=True).start()
+    return await asyncio.wrap_future(answer)
 
 
 class ProofLine:
@@ -216,7 +233,7 @@ class ProofSession(GatewaySocket):
             if epoch and late > LATE_EPOCHS:
                 # Who requested it has gone, and those behind would come too late as well.
                 raise ProcessorError(f"a win from {late} epochs later is waiting: this one is too late")
-            proving = asyncio.create_task(asyncio.to_thread(self.line.compute, miner, request))
+            proving = asyncio.create_task(in_daemon_thread(partial(self.line.compute, miner, request)))
             # A file may never be read, as on a dead server: those behind do not wait for that.
             await asyncio.wait({proving}, timeout=TURN_S)
         finally:

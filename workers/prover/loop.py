@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -60,10 +59,10 @@ class Prover:
         self.leases = leases
         self.jobs = ProofJobs(leases=leases, pool=pool, stores=stores, gate=gate or WinningFirst())
         self.bell = bell
-        self.workers = ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="proof")
         self.besides = tuple(kind for kind in kinds if kind is not JobKind.WINDOW_POST)
         """What is done one at a time beside the proofs of windows."""
-        self.running: dict[str, JobKind] = {}
+        self.running: dict[tuple[str, int], JobKind] = {}
+        """By id and token: what is being done under a lease that is not known to be lost."""
         self.lock = threading.Lock()
         self.claim_after = 0.0
 
@@ -75,6 +74,9 @@ class Prover:
         """
         now = time.monotonic()
         with self.lock:
+            # What is not wanted any more may hang in its disk for ever: it takes no hand from others.
+            for key in [key for key in self.running if self.leases.is_lost(key[0])]:
+                del self.running[key]
             is_busy_beside = any(kind in self.besides for kind in self.running.values())
             free = AT_ONCE - sum(kind is JobKind.WINDOW_POST for kind in self.running.values())
             bell = None if self.running else self.bell
@@ -85,8 +87,9 @@ class Prover:
             self.claim_after = now + self.leases.poll_s
             for assignment in self._claim(free) if is_busy_beside else self._claim(1, *self.besides):
                 with self.lock:
-                    self.running[assignment.id] = assignment.kind
-                self.workers.submit(self._prove, assignment)
+                    self.running[assignment.id, assignment.token] = assignment.kind
+                # A daemon: the program's end does not wait for a disk either.
+                threading.Thread(target=self._prove, args=(assignment,), name="proof", daemon=True).start()
                 self.claim_after = now
             if bell is not None and self.claim_after > now:
                 bell.listen()
@@ -117,9 +120,11 @@ class Prover:
         except Exception:  # nobody looks at this thread's result
             log.exception("proof_broke", job=assignment.id)
         finally:
-            self.leases.release(assignment.id)
             with self.lock:
-                self.running.pop(assignment.id, None)
+                self.running.pop((assignment.id, assignment.token), None)
+                is_claimed_again = any(job_id == assignment.id for job_id, _ in self.running)
+            if not is_claimed_again:
+                self.leases.release(assignment.id)
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:
         """Report the result; while the console is away, until the lease is lost."""
@@ -139,7 +144,3 @@ class Prover:
             except ConsoleRefused as error:
                 log.error("report_refused", job=assignment.id, reason=str(error))
             return
-
-    def close(self) -> None:
-        """Stop claiming jobs."""
-        self.workers.shutdown(wait=False, cancel_futures=True)

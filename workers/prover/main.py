@@ -115,7 +115,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     finally:
         for part in (machine, watch, preparation, gateway, bell, leases):
             part.stop()
-        for line in (prover, pool, console):
+        for line in (pool, console):
             line.close()
 
 

@@ -79,7 +79,6 @@ class Hanging:
         """End what is left of it."""
         if os.path.exists(f"/proc/{self.child}"):
             os.kill(self.child, signal.SIGCONT)
-        self.prover.close()
         self.pool.close()
 
 

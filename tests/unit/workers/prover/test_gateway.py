@@ -52,10 +52,11 @@ def test_wins_whose_time_is_over_are_not_proven(asked: list[int], proven: list[i
 
 
 def test_a_win_whose_disk_hangs_holds_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    disk_answers, answered = threading.Event(), []
+    disk_answers, answered, daemons = threading.Event(), [], []
     monkeypatch.setattr(gateway, "TURN_S", 0.2)
 
     def compute(_miner: int, request: Any) -> Any:
+        daemons.append(threading.current_thread().daemon)
         if request["Height"] == 10:
             disk_answers.wait()
         return []
@@ -79,3 +80,4 @@ def test_a_win_whose_disk_hangs_holds_up_no_others(monkeypatch: pytest.MonkeyPat
     asyncio.run(whole())
 
     assert answered == [11, 12, 10]
+    assert all(daemons), "the program's end does not wait for the disk"

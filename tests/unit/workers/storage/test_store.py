@@ -53,7 +53,6 @@ def test_a_prover_without_its_store_calls_no_sector_faulty(tmp_path: Path) -> No
 
     assert isinstance(result, Fail)
     assert (result.level, "mounted" in result.error) == (Level.TEMPORARY, True)
-    prover.close()
 
 
 def test_of_two_replicas_the_one_with_the_chains_comm_r_is_proven(tmp_path: Path) -> None:
