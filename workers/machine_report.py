@@ -6,6 +6,7 @@ Disks are measured when a host joins and when somebody asks; the figures stay in
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,7 +94,10 @@ class MachineReport:
             here = (Path(path) for path, one in self.sealing().items() if one.total_bytes)
             rates_write(self.path, tuple(disk_measure(folder) for folder in (*self.folders(), *here)))
         known = rates_read(self.path)
-        disks = [disk_read(folder) for folder in self.folders()]
+        disks = []
+        for folder in self.folders():
+            with suppress(OSError):  # away: the others are told
+                disks.append(disk_read(folder))
         for path, one in self.sealing().items():
             disks.append(
                 Disk(folder=path, total_bytes=one.total_bytes, free_bytes=one.free_bytes, sealing=one)

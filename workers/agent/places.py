@@ -102,7 +102,7 @@ class SealingPlaces:
     def threads_note(self) -> None:
         """Note the threads whose sealing folder is there.  Raises OSError."""
         seen = self._seen()
-        if here := {str(one.root) for one in self.locations if one.root.is_dir()} - seen:
+        if here := {str(one.root) for one in self.locations if _is_folder(one.root)} - seen:
             write_file(self.path, json.dumps(sorted(here | seen)).encode())
 
     def _seen(self) -> set[str]:
@@ -113,10 +113,10 @@ class SealingPlaces:
 
     def thread_fault(self, one: Location) -> str:
         """Return why nothing can be sealed in a thread's folder, as under an absent mount; empty: it can."""
-        if one.root.is_dir():
+        if _is_folder(one.root):
             return ""
-        if not Path(one.path).is_dir():
-            return f"{one.path} is not a folder: mount its disk"
+        if not _is_folder(Path(one.path)):
+            return f"{one.path} is not a folder that its disk gives: is it mounted and healthy?"
         if str(one.root) not in self._seen():
             return ""
         return f"{one.root} is gone: is its disk mounted? If you replaced the disk, create that folder"
@@ -258,7 +258,7 @@ class SealingPlaces:
         """Return whether a sealing folder is there, on the disk that it was on."""
         one = self.stores.of_root(root)
         if one is None:
-            return root.is_dir()
+            return _is_folder(root)
         try:
             return one.read(lambda _: root.is_dir())
         except (OSError, BadMark):
@@ -315,6 +315,14 @@ def _fits(plan: str, wanted: str) -> bool:
 def room_of(inputs: SealInputs) -> int:
     """Return the disk that a sector takes at most while it is worked on."""
     return inputs.sector_size * ROOM_TENTHS[plan_of(inputs)] // 10
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether this is a folder; not where its disk is shut down or does not answer."""
+    try:
+        return answered(str(path), lambda _: path.is_dir())
+    except OSError:
+        return False
 
 
 def _written(root: Path, name: str) -> int:

@@ -15,6 +15,7 @@ from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here
 from workers.host_sums import HostRequirements
 from workers.machine import Machine, config_text, disk_measure, machine_read, slots_propose
+from workers.machine_report import MachineReport
 from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def test_a_full_disk_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "SAMPLE_BYTES", 1 << 60)
 
     assert disk_measure(tmp_path).write_bytes_s == 0
+
+
+def test_a_disk_that_is_gone_hides_no_other(tmp_path: Path) -> None:
+    report = MachineReport(tmp_path, lambda: (tmp_path / "gone", tmp_path))
+
+    report._read()
+
+    assert [disk.folder for disk in report.hardware()["disks"]] == [str(tmp_path)]
 
 
 def test_gpus_are_read_from_the_driver(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -17,9 +18,6 @@ from workers.host_settings import HostSettings
 from workers.setting_levels import rules_default
 from workers.stage_processors import Location
 from workers.storage.store import StoreAway
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STATE = next(state for state, spec in NEXT_STAGE.items() if spec.stage == Stage.ADD_PIECE)
 
@@ -123,6 +121,25 @@ def test_nothing_is_sealed_where_a_disk_was_mounted(tmp_path: Path) -> None:
     (tmp_path / "unmounted").rename(tmp_path / "disk0")
     assert host.begin("j3", inputs(3)) == "disk0"
     assert not host.places.reported()
+
+
+def test_a_disk_that_gives_errors_holds_up_no_other_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+    plain = Path.is_dir
+
+    def is_dir(path: Path) -> bool:
+        if path.is_relative_to(tmp_path / "disk0"):
+            raise OSError(errno.EIO, "Input/output error")  # as XFS does that has shut down
+        return plain(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+
+    assert host.places.threads_free(1) == [2]
+    assert host.begin("j1", inputs(1)) == "disk1"
+    assert not host.places.is_there(host.locations[0].root)
+    assert list(host.places.reported()) == [f"{tmp_path}/disk0"]
 
 
 def test_free_threads_with_room_on_their_disks_are_rooms(
