@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 CHECK_S: Final = 20.0
 """A look that has not ended by then: the store does not answer."""
+SILENT_S: Final = 1.0
+"""The same where the last look has not ended in time either: a dead server ends some by an error, for the
+next one to hang, and a win has only seconds for the stores that are well."""
 COPY_S: Final = 600.0
 """The same of a copy into it, since its last bytes."""
 CHECK_AGAIN_S: Final = 0.5
@@ -25,6 +28,8 @@ CHECK_AGAIN_S: Final = 0.5
 
 _hanging: dict[tuple[str, str], threading.Thread] = {}
 """By path and work: the thread that was left behind there; while it hangs nobody follows it."""
+_silent: Final[set[tuple[str, str]]] = set()
+"""The same of which no look has ended well since one was left behind."""
 
 
 def answered(
@@ -36,10 +41,10 @@ def answered(
     and whatever `work` raises.
     """
     key = (path, what)
-    patience = CHECK_S if patience_s is None else patience_s
+    patience = (SILENT_S if key in _silent else CHECK_S) if patience_s is None else patience_s
     left = _hanging.get(key)
     if left is not None and left.is_alive():
-        raise _silent(path)
+        raise _away(path)
     heard = [monotonic()]
     results: list[T] = []
     errors: list[BaseException] = []
@@ -50,6 +55,7 @@ def answered(
     def run() -> None:
         try:
             results.append(work(beat))
+            _silent.discard(key)
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
             errors.append(error)
 
@@ -59,7 +65,8 @@ def answered(
         wait = heard[0] + patience - monotonic()
         if wait <= 0:
             _hanging[key] = thread
-            raise _silent(path)
+            _silent.add(key)
+            raise _away(path)
         thread.join(min(wait, CHECK_AGAIN_S))
     _hanging.pop(key, None)
     if errors:
@@ -67,5 +74,5 @@ def answered(
     return results[0]
 
 
-def _silent(path: str) -> StoreAway:
+def _away(path: str) -> StoreAway:
     return StoreAway(f"{path} does not answer: check its disk or its server")
