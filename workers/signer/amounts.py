@@ -1,11 +1,16 @@
-"""What something to be signed moves.  Amounts that no chain takes are refused: sums of a day would shrink."""
+"""What something to be signed moves, and for whom.
+
+Amounts that no chain takes are refused: sums of a day would shrink.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.actors import market, power
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.actors.multisig import Method, ProposeParams
+from poolsite.filecoin.address import MARKET_ACTOR, POWER_ACTOR
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
@@ -14,11 +19,14 @@ from workers.signer.errors import NotUnderstood
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message
 
 MINER: Final = "miner"
 WITHDRAW: Final = "WithdrawBalance"
 """So begin the methods' names that pay out, of miners and of the market."""
+CREATIONS: Final = (power.Method.CREATE_MINER, power.Method.CREATE_MINER_EXPORTED)
+DEPOSITS: Final = (market.Method.ADD_BALANCE, market.Method.ADD_BALANCE_EXPORTED)
 
 
 def amounts_add(*amounts: int) -> int:
@@ -61,6 +69,18 @@ def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
         amount = params.amount_requested if kind == MINER else params.amount
         largest = max(largest, amounts_add(amount))
     return largest
+
+
+def payee_of(message: Message) -> Address | None:
+    """Return whom the value is for, if the parameters say so: a new miner's owner, or an escrow's.
+
+    Raises BadCbor.
+    """
+    if message.to == POWER_ACTOR and message.method in CREATIONS:
+        return from_cbor(power.CreateMinerParams, message.params).owner
+    if message.to == MARKET_ACTOR and message.method in DEPOSITS:
+        return from_cbor(market.AddBalanceParams, message.params).address
+    return None
 
 
 def proposal_text(proposal: ProposeParams) -> str:

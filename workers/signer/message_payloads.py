@@ -10,7 +10,7 @@ from poolsite.filecoin.ethereum import is_self_transfer, signing_bytes
 from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import Message, message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
-from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_text, withdrawal_of
+from workers.signer.amounts import amounts_add, fee_of, payee_of, proposal_of, proposal_text, withdrawal_of
 from workers.signer.errors import NotUnderstood
 from workers.signer.sign_request import MESSAGE, SignRequest
 
@@ -37,18 +37,21 @@ def message_request(message: Message, address: Address, *, raw: bytes, payload: 
     """
     proposal, readings = proposal_of(message), message_readings(message)
     withdrawn = withdrawal_of(message, [reading.partition(".")[0] for reading in readings if "." in reading])
+    payee = payee_of(message)
+    about = f"for {payee}" if payee is not None else ""
     return SignRequest(
         MESSAGE,
         address,
         payload,
         readings=readings,
         to=message.to,
+        payee=payee,
         value=amounts_add(message.value, proposal.value if proposal is not None else 0, withdrawn),
         fee_max=fee_of(message),
         nonce=message.nonce,
         cid=str(message.cid),
         raw=raw,
-        about=proposal_text(proposal) if proposal is not None else "",
+        about=proposal_text(proposal) if proposal is not None else about,
     )
 
 

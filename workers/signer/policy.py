@@ -53,7 +53,8 @@ class Rule:
             matches(reading, self.methods) for reading in request.readings
         ):
             return "method"
-        if request.to is not None and not matches(str(request.to), self.to):
+        payee = None if request.payee == request.address else request.payee
+        if any(one is not None and not matches(str(one), self.to) for one in (request.to, payee)):
             return "destination"
         if self.hours is not None and not within(self.hours, now.astimezone(UTC).time()):
             return "hour"

@@ -44,6 +44,8 @@ class SignRequest:
     readings: tuple[str, ...] = ()
     """Of a message: every method that it can be, as `miner.SubmitWindowedPoSt`; all must be allowed."""
     to: Address | None = None
+    payee: Address | None = None
+    """Whom the value is for, where not `to` gets it: a new miner's owner, an escrow's; None: `to`."""
     value: int = 0
     """attoFIL that the message moves."""
     fee_max: int = 0

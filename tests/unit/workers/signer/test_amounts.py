@@ -153,7 +153,7 @@ def test_a_ceiling_holds_for_what_a_withdrawal_pays_out(signer, of, exported):
 
 
 DRAINS = {
-    "a deposit into somebody's new miner": ("power.CreateMiner", "f04", 1000, 5, 2),
+    "a deposit into a new miner": ("power.CreateMiner", "f04", 1000, 5, 2),
     "a pledge for somebody's sector": ("miner.ProveCommitSectors3", "f0666", 1000, 5, 0),
     "an escrow of somebody": ("market.AddBalance", "f05", 1, 1, 5),
     "small transfers": ("Send", "f0666", 1, 0.1, 20),
