@@ -40,6 +40,8 @@ LINK_LEN: Final = 38
 LEGACY_FROM: Final = 0xC0
 """First byte of an Ethereum transaction that is a list; typed ones begin with their type."""
 
+NO_DRAW: Final = "get sign bytes: parseObj failed:cbor unmarshal:no DrawRandomParams"
+
 
 def payload_decode(
     *, address: Address, to_sign: bytes, meta_type: str, extra: bytes, sign_bytes: bytes
@@ -112,8 +114,11 @@ def _draw_random(address: Address, to_sign: bytes) -> SignRequest:
         raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
     wanted = {"Rbase": bytes, "Pers": int, "Round": int, "Entropy": bytes}
     if params.keys() != wanted.keys() or any(type(params[name]) is not kind for name, kind in wanted.items()):
-        raise NotUnderstood("get sign bytes: parseObj failed:cbor unmarshal:no DrawRandomParams")
-    payload = draw_randomness(params["Rbase"], params["Pers"], params["Round"], params["Entropy"])
+        raise NotUnderstood(NO_DRAW)
+    try:
+        payload = draw_randomness(params["Rbase"], params["Pers"], params["Round"], params["Entropy"])
+    except OverflowError:
+        raise NotUnderstood(NO_DRAW) from None
     return SignRequest(DRAW_RANDOM, address, payload, raw=to_sign)
 
 

@@ -82,10 +82,10 @@ class ClientSession:
         try:
             frame: Any = json.loads(data)
             method = frame.get("method")
-        except (ValueError, AttributeError, RecursionError) as error:
+            future = None if method else self.pending.get(frame.get("id"))
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError("the frame is not a message") from error
         if not method:
-            future = self.pending.get(frame.get("id"))
             if future is not None and not future.done():
                 future.set_result(frame)
             return None

@@ -90,6 +90,6 @@ def test_notification_is_returned_and_garbage_refused():
     session = Wire().session
 
     assert session.receive('{"method": "xrpc.ch.val", "params": [1, 2]}') == ("xrpc.ch.val", [1, 2])
-    for garbage in ("{", "[]", "[" * 10_000):
+    for garbage in ("{", "[]", "[" * 10_000, '{"id": []}', '{"id": {"a": 1}}'):
         with pytest.raises(ValueError, match="not a message"):
             session.receive(garbage)

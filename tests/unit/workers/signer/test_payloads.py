@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poolsite.filecoin import cbor
 from poolsite.filecoin.address import Address, address_parse
 from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.keys import key_address, key_from_json, key_sign
@@ -107,6 +108,17 @@ def test_a_cut_message_is_refused(length):
 def test_cut_randomness_is_refused(length):
     with pytest.raises(NotUnderstood):
         read("drawrandomparam", bytes.fromhex(GOLDEN["drawrandomparam"]["to_sign_hex"])[:length])
+
+
+@pytest.mark.parametrize("name", [b"dPers", b"eRound"])
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_randomness_beyond_gos_integers_is_refused(name, number):
+    data = bytes.fromhex(GOLDEN["drawrandomparam"]["to_sign_hex"])
+    at = data.index(name) + len(name)
+    _, end = cbor.value_read(data, at)
+
+    with pytest.raises(NotUnderstood, match="no DrawRandomParams"):
+        read("drawrandomparam", data[:at] + cbor.encode(number) + data[end:])
 
 
 @pytest.mark.parametrize("meta_type", ["dealproposals", "", "message ", "MESSAGE", "x" * 100])
