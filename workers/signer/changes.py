@@ -14,7 +14,7 @@ from workers.signer.errors import SignerError
 from workers.signer.history import BY_HAND, History
 from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form
-from workers.signer.tokens import secret_load
+from workers.signer.tokens import history_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def history_of(folder: Path) -> History:
     """Return the history of a folder's policy."""
-    return History(folder / "policy-history.jsonl", secret=secret_load(folder))
+    return History(folder / "policy-history.jsonl", secret=history_secret(folder))
 
 
 def versions_now(folder: Path) -> list[Version]:

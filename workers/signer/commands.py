@@ -33,7 +33,7 @@ from workers.signer.signing import Signer
 from workers.signer.slash_protection_commands import heights, heights_options
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_commands import strategy, strategy_options
-from workers.signer.tokens import secret_load, token_new
+from workers.signer.tokens import secret_load, token_new, tokens_revoke
 
 VERBS: Final = (
     "init", "run", "new", "list", "export", "import", "delete", "restore", "password", "token", "policy",
@@ -143,6 +143,9 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
     elif verb == "token":
         parser.add_argument("perm", choices=("read", "write", "sign", "admin"))
         parser.add_argument("--set", default="", help="limit it to this set of policy rules")
+        parser.add_argument(
+            "--revoke-all", action="store_true", help="first revoke every token, and replace DIR/token"
+        )
     elif verb in OPTIONS:
         OPTIONS[verb](parser)
     elif verb == "records":
@@ -153,10 +156,12 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
 
 
 def token(options: argparse.Namespace) -> str:
-    """Create a token for the wallet JSON-RPC."""
+    """Create a token for the wallet JSON-RPC, or revoke all and create one."""
     folder = existing(options.dir)
     if options.set and options.set not in policy_parse((folder / "policy.toml").read_text()).sets:
         raise SignerError(f"the policy has no set '{options.set}'")
+    if options.revoke_all:
+        tokens_revoke(folder)
     return token_new(secret_load(folder), options.perm, rule_set=options.set)
 
 

@@ -63,7 +63,7 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
     listener = listen_socket(options.listen) if options.listen else None
     jobs = [asyncio.create_task(link.run()) for link in links]
     if listener is not None:
-        app = WalletApp(signer, secret=secret_load(options.dir), hubs=links)
+        app = WalletApp(signer, secret=lambda: secret_load(options.dir), hubs=links)
         jobs.append(asyncio.create_task(serve(app, listener)))
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait({*jobs, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -44,9 +44,12 @@ CORS: Final = (
 class WalletApp:
     """The ASGI app."""
 
-    def __init__(self, signer: Signer, *, secret: bytes, hubs: Sequence[GatewayLink] = ()) -> None:
+    def __init__(
+        self, signer: Signer, *, secret: Callable[[], bytes], hubs: Sequence[GatewayLink] = ()
+    ) -> None:
         self.signer = signer
         self.secret = secret
+        """Read for each call: a new one ends every token, on open sockets, too."""
         self.hubs = hubs
         self.strategy = Strategy(signer.folder)
 
@@ -66,10 +69,11 @@ class WalletApp:
             text = query.get("token", [""])[0]
         client = scope.get("client")
         source = f"{client[0]}:{client[1]}" if client else ""
-        rights = token_rights(text, self.secret)
+        secret = self.secret()
+        rights = token_rights(text, secret)
         found = Caller(
             self.signer,
-            self.secret,
+            secret,
             rights.perms,
             source,
             rights.rule_set,

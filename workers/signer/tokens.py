@@ -26,8 +26,30 @@ def secret_load(folder: Path) -> bytes:
     """Read the secret; made at the first call."""
     path = folder / "secret"
     if not path.exists():
-        private_write(path, secrets.token_bytes(SECRET_BYTES).hex() + "\n")
+        secret_renew(folder)
     return bytes.fromhex(path.read_text().strip())
+
+
+def secret_renew(folder: Path) -> None:
+    """Write another secret."""
+    private_write(folder / "secret", secrets.token_bytes(SECRET_BYTES).hex() + "\n")
+
+
+def history_secret(folder: Path) -> bytes:
+    """Read what the policy's versions are signed with: the tokens' secret as it was at the first call."""
+    path = folder / "policy-secret"
+    if not path.exists():
+        private_write(path, secret_load(folder).hex() + "\n")
+    return bytes.fromhex(path.read_text().strip())
+
+
+def tokens_revoke(folder: Path) -> None:
+    """Make every token that was made before worthless, and the folder's own anew, if it has one."""
+    history_secret(folder)
+    secret_renew(folder)
+    own = folder / "token"
+    if own.exists():
+        private_write(own, token_new(secret_load(folder), "admin") + "\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,17 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from poolsite.filecoin.jwt import BadToken
 from poolsite.filecoin.message import message_to_cbor
+from poolsite.private_files import private_write
 from tests import people
 from tests.unit.workers.signer.signing import SENDER, message
+from workers.signer.changes import policy_set, versions_now
+from workers.signer.commands import main
+from workers.signer.default_policy import DEFAULT
 from workers.signer.records import RecordQuery
 from workers.signer.server import WalletApp, listen_socket, serve
-from workers.signer.tokens import token_new
+from workers.signer.tokens import secret_load, token_new, token_perms
 
 SECRET = b"s" * 32
 
@@ -35,7 +40,7 @@ def post(port: int, method: str, *params: Any, token: str = "", **headers: str) 
 async def asked(signer: Any, method: str, *params: Any, **how: str) -> Any:
     listener = listen_socket("127.0.0.1:0")
     listener.listen()  # callers wait until the server is up
-    running = asyncio.create_task(serve(WalletApp(signer, secret=SECRET), listener))
+    running = asyncio.create_task(serve(WalletApp(signer, secret=lambda: SECRET), listener))
     try:
         return await asyncio.to_thread(post, listener.getsockname()[1], method, *params, **how)
     finally:
@@ -64,6 +69,24 @@ async def test_without_a_token_nobody_reads_what_was_signed(signer):
     assert "missing permission" in (await asked(signer, "ListSignedRecord", {}))["error"]["message"]
     assert "result" in await asked(signer, "ListSignedRecord", {}, token=token_new(SECRET, "read"))
     assert "result" in await asked(signer, "WalletHas", str(SENDER))
+
+
+async def test_revoked_tokens_end_on_open_sockets_and_the_policy_stays(signer, capsys):
+    """Whoever has a token of level admin exports the keys: a lost laptop must not have one for ever."""
+    policy_set(signer.folder, DEFAULT, by="ann")
+    private_write(signer.folder / "token", token_new(secret_load(signer.folder), "admin"))
+    lost = (signer.folder / "token").read_text()
+    app = WalletApp(signer, secret=lambda: secret_load(signer.folder))
+    scope = {"headers": [(b"authorization", f"Bearer {lost}".encode())]}
+    assert "admin" in app.caller(scope).perms
+
+    assert main(["token", "--dir", str(signer.folder), "sign", "--revoke-all"]) == 0
+
+    with pytest.raises(BadToken):
+        app.caller(scope)
+    for made, perm in ((capsys.readouterr().out, "sign"), ((signer.folder / "token").read_text(), "admin")):
+        assert token_perms(made.strip(), secret_load(signer.folder))[-1] == perm
+    assert [one.by for one in versions_now(signer.folder)] == ["ann"]
 
 
 @pytest.mark.parametrize("method", ["WalletExport", "WalletDelete"])

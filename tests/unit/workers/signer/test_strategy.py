@@ -40,7 +40,7 @@ class Client:
         mark = f"___{strategy}" if strategy else ""
         header = f"Bearer {token_new(SECRET, perm)}{mark}".encode()
         scope = {"headers": [(b"authorization", header)], "client": ("127.0.0.1", 7)}
-        self.door = WalletDispatcher(WalletApp(signer, secret=SECRET).caller(scope))
+        self.door = WalletDispatcher(WalletApp(signer, secret=lambda: SECRET).caller(scope))
 
     def __call__(self, method: str, *params: Any) -> Any:
         return asyncio.run(self.door(f"Filecoin.{method}", list(params), on_socket=False))[0]
@@ -109,7 +109,7 @@ def test_a_strategy_that_is_left_away_or_was_removed_gives_nothing(signer, admin
 
 
 async def test_a_strategy_token_that_is_removed_ends_on_an_open_socket(signer, token):
-    app = WalletApp(signer, secret=SECRET)
+    app = WalletApp(signer, secret=lambda: SECRET)
     header = f"Bearer {token_new(SECRET, 'sign')}___{token}".encode()
     scope = {"type": "websocket", "headers": [(b"authorization", header)], "client": ("127.0.0.1", 7)}
     said: asyncio.Queue[Any] = asyncio.Queue()
