@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.filecoin.keys import key_export, key_generate, key_import
 from poolsite.private_files import private_write
+from workers.signer.errors import SignerError
 from workers.signer.legacy_import import keys_read, keys_write
 from workers.signer.signer_folder import existing, opened, password_read
 from workers.signer.signing import Signer
@@ -72,13 +73,23 @@ def restore(options: argparse.Namespace) -> str:
     return "success"
 
 
+def password_typed() -> str:
+    """Ask for a new password, twice: a slip would cost every key.  Raises SignerError."""
+    fresh = getpass.getpass("New password: ")
+    if fresh != fresh.strip():
+        raise SignerError("a password must not begin or end with a space: its file would lose it")
+    if getpass.getpass("New password again: ") != fresh:
+        raise SignerError("these are not the same: nothing was changed")
+    return fresh
+
+
 def password(options: argparse.Namespace) -> str:
     """Change the password, and the folder's password file if it has one."""
-    signer = opened(options)
-    old = password_read(options)
-    fresh = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    store, old = Signer(existing(options.dir)).store, password_read(options)
+    store.unlock(old)
+    fresh = password_typed() if sys.stdin.isatty() else sys.stdin.readline().strip()
     path: Path = options.dir / "password"
-    signer.store.password_change(old, fresh)
+    store.password_change(old, fresh)
     if not path.exists():
         return "Password set successfully\nA running signer is locked now: unlock or restart it"
     private_write(path, fresh + "\n")
