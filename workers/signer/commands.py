@@ -115,9 +115,20 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument(
             "--console", action="append", default=[], help="https://pool.example, or ws://…/rpc/v1"
         )
-        parser.add_argument("--token-file", type=Path, help="file with the token for the gateway")
+        parser.add_argument(
+            "--token-file",
+            type=Path,
+            action="append",
+            default=[],
+            help="file with the token for the gateway; of several gateways: one for all, or one for each",
+        )
         parser.add_argument("--support-account", action="append", default=[], help="also serve this account")
-        parser.add_argument("--set", default="", help="limit gateways to this set of policy rules")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            help='limit gateways to this set of policy rules: one for all, or one for each ("": no limit)',
+        )
         parser.add_argument(
             "--gateway-requests", type=int, default=LIMITS.requests, help="max. pending requests per gateway"
         )

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import resource
 import signal
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -27,8 +28,11 @@ from workers.signer.tokens import secret_load
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,15 +85,18 @@ async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None
 
 def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
     """Return one link per gateway."""
-    if options.console and options.token_file is None:
+    consoles = options.console
+    if consoles and not options.token_file:
         raise SignerError("gateway token not set: pass --token-file")
     if options.gateway_requests < 1 or options.gateway_per_s <= 0:
         raise SignerError("--gateway-requests and --gateway-per-s must be above zero")
-    for url in options.console:
+    token_files = for_each("--token-file", options.token_file, consoles)
+    rule_sets = for_each("--set", options.set or [""], consoles)
+    for url, token_file in zip(consoles, token_files, strict=True):
         if not is_address(url, "http", "https", "ws", "wss"):
             raise SignerError(bad_address_text(url))
         try:
-            token_read(options.token_file)
+            token_read(token_file)
         except BadConfig as error:
             raise SignerError(str(error)) from None
     limits = Limits(options.gateway_requests, options.gateway_per_s)
@@ -97,10 +104,19 @@ def links_for(signer: Signer, options: argparse.Namespace) -> list[GatewayLink]:
         GatewayLink(
             signer,
             url=gateway_url(url),
-            token=lambda: token_read(options.token_file),
+            token=partial(token_read, token_file),
             supported=sorted({*options.support_account, *accounts_read(options.dir)}),
-            rule_set=options.set,
+            rule_set=rule_set,
             limits=limits,
         )
-        for url in options.console
+        for url, token_file, rule_set in zip(consoles, token_files, rule_sets, strict=True)
     ]
+
+
+def for_each(option: str, values: Sequence[T], consoles: Sequence[str]) -> Sequence[T]:
+    """Return a value for each gateway, of one that all share or one for each.  Raises SignerError."""
+    if len(values) == 1:
+        return [values[0]] * len(consoles)
+    if len(values) != len(consoles):
+        raise SignerError(f"pass {option} once, or once for each --console")
+    return values

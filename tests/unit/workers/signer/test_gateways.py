@@ -30,6 +30,39 @@ def test_a_console_is_named_by_its_page_or_by_its_socket(console: str, socket: s
     assert gateway_url(console) == socket
 
 
+TWO = ("--console", "https://a.example", "--console", "https://b.example")
+
+
+def links(folder: Path, *words: str) -> list[tuple[str, str, str]]:
+    for name in ("one", "two"):
+        (folder / name).write_text(f"token-{name}\n")
+    found = links_for(cast("Any", None), parser_for("run").parse_args(["--dir", str(folder), *words]))
+    return [(link.url, link.token(), link.rule_set) for link in found]
+
+
+def test_no_gateway_gets_the_token_of_another(tmp_path: Path) -> None:
+    tokens = ("--token-file", str(tmp_path / "one"), "--token-file", str(tmp_path / "two"))
+
+    assert links(tmp_path, *TWO, *tokens, "--set", "", "--set", "payments") == [
+        ("wss://a.example/rpc/v1", "token-one", ""),
+        ("wss://b.example/rpc/v1", "token-two", "payments"),
+    ]
+
+
+def test_gateways_may_share_a_token_and_a_set(tmp_path: Path) -> None:
+    found = links(tmp_path, *TWO, "--token-file", str(tmp_path / "one"), "--set", "payments")
+
+    assert [one[1:] for one in found] == [("token-one", "payments")] * 2
+
+
+@pytest.mark.parametrize("option", ["--token-file", "--set"])
+def test_more_values_than_gateways_are_refused(tmp_path: Path, option: str) -> None:
+    words = ("--token-file", str(tmp_path / "one"), option, "two", option, "two", option, "two")
+
+    with pytest.raises(SignerError, match=f"pass {option} once, or once for each --console"):
+        links(tmp_path, *TWO, *words)
+
+
 @pytest.mark.parametrize(
     ("console", "token", "said"),
     [
