@@ -14,6 +14,7 @@ from apps.core.errors import NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors.connections import signers_connected
 from apps.gateway.services.connection_test import connection_request
+from apps.gateway.services.signatures import signers_find
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
@@ -39,6 +40,7 @@ from poolsite.wire.policy import (
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
     from apps.users.principals import Principal
+    from apps.wallets.models import Wallet
     from poolsite.filecoin.message import Message
 
 T = TypeVar("T")
@@ -60,6 +62,11 @@ def signer_find(viewer: Principal, *, address: str) -> SignerConnection:
     if not viewer.is_operator and wallet.tenant_id != viewer.own_id:
         raise NotFound(gettext("the signer of {address} belongs to another tenant").format(address=address))
     raise SignerAway(wallet.address)
+
+
+def is_held_twice(wallet: Wallet) -> bool:
+    """Return whether several connected signers of its tenant hold a key, each with a policy of its own."""
+    return sum(one.tenant_id == wallet.tenant_id for one in signers_find(wallet.address)) > 1
 
 
 def _signer_call(

@@ -23,7 +23,7 @@ from poolsite.filecoin.message import Message, message_to_json
 from poolsite.wire.codec import document_encode
 from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm, change_signature
 from tests import factories, people
-from tests.integration.gateway.conftest import connected
+from tests.integration.gateway.conftest import connected, signer_make
 from tests.keys import fixed_key
 from tests.people import PASSWORD
 from tests.unit.workers.signer.policy import old_default
@@ -172,6 +172,24 @@ async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, to
 
     assert "Default of an older signer." in before
     assert "Default of an older signer." not in today
+
+
+async def test_page_says_that_another_signer_of_the_key_has_its_own_policy(web, signer, token, tmp_path):
+    """A rule that is removed on the page stays in force at a reserve with the same key."""
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+    reserve = signer_make(tmp_path / "reserve", "secp256k1")
+
+    def page() -> str:
+        return text_of(signed_in("adam").get(f"/wallets/{SECP}/policy/"))
+
+    async with connected(signer, web, token):
+        alone = await in_thread(page)()
+        async with connected(reserve, web, token):
+            both = await in_thread(page)()
+    reserve.close()
+
+    assert "Other signers hold this key." in both
+    assert "Other signers hold this key." not in alone
 
 
 async def test_the_form_of_a_rule_leads_to_the_review(web, signer, token):
