@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cbor import BadCbor
@@ -14,7 +14,7 @@ from workers.signer.errors import Denied, NotUnderstood
 from workers.signer.message_payloads import message_request
 from workers.signer.payloads import payload_decode
 from workers.signer.records import RecordQuery
-from workers.signer.sign_request import MESSAGE, VERIFY_ADDRESS, SignRequest
+from workers.signer.sign_request import DRAW_RANDOM, FINALITY, MESSAGE, VERIFY_ADDRESS, SignRequest
 from workers.signer.signing import barrier_check
 
 if TYPE_CHECKING:
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
     from workers.signer.policy import Policy
     from workers.signer.records import Records
+
+
+MASS_MAX: Final = 1_000
+"""Of draws and votes: they move nothing and come by the thousands, so a few of them tell as much as all."""
+SCANNED_MAX: Final = 2_000_000
+"""Records among which a limited backtest looks, the newest: 2 GB of a busy signer's, a second's work."""
+NEWEST: Final = f"""
+SELECT * FROM record WHERE seq > :floor AND at > :since
+AND (type IN ('{DRAW_RANDOM}', '{FINALITY}')) = :is_mass AND type != '{VERIFY_ADDRESS}'
+ORDER BY seq DESC LIMIT :limit
+"""  # noqa: S608  # our names
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,8 @@ class Change:
 class Backtest:
     """What a policy would have done."""
 
+    since: datetime
+    """From when on all was looked at but draws and votes: later than asked for if that is too much."""
     requests: int = 0
     """Things that it was asked about; bytes that were not understood are no policy's business."""
     changes: list[Change] = field(default_factory=list)
@@ -90,11 +103,15 @@ def request_from_record(row: sqlite3.Row) -> SignRequest | None:
 def backtest_run(records: Records, policy: Policy, *, since: datetime, limit: int = 0) -> Backtest:
     """Return what a policy would have decided of all that was recorded since then, in its order.
 
-    With a limit, only the newest of these records are looked at.  What no policy can allow stays refused, as
-    a block where the miner has signed another one is, even if this policy would have refused that other one.
+    With a limit, only that many of these records are looked at, the newest, and few draws and votes.  What no
+    policy can allow stays refused, as a block where the miner has signed another one is, even if this policy
+    would have refused that other one.
     """
-    found, days = Backtest(), Days()
-    rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat(), limit=limit))
+    if limit:
+        rows, since = newest_rows(records, since=since, limit=limit)
+    else:
+        rows = records.query(RecordQuery(after=since.astimezone(UTC).isoformat()))
+    found, days = Backtest(since), Days()
     for row in sorted(rows, key=lambda row: row["seq"]):
         request = None if row["type"] == VERIFY_ADDRESS else request_from_record(row)
         if request is None:
@@ -118,6 +135,21 @@ def backtest_run(records: Records, policy: Policy, *, since: datetime, limit: in
             is_refusal, is_permission = bool(verdict.error), bool(row["error"])
             found.changes.append(Change(row["at"], row["words"], before, after, is_refusal, is_permission))
     return found
+
+
+def newest_rows(records: Records, *, since: datetime, limit: int) -> tuple[list[sqlite3.Row], datetime]:
+    """Return the newest records, and from when on these are all, but for draws and votes."""
+    last = records.link.execute("SELECT COALESCE(MAX(seq), 0) FROM record").fetchone()[0]
+    where = {"floor": last - SCANNED_MAX, "since": since.astimezone(UTC).isoformat(), "limit": limit}
+    rows = records.link.execute(NEWEST, {**where, "is_mass": False}).fetchall()
+    mass = {**where, "is_mass": True, "limit": min(limit, MASS_MAX)}
+    oldest = rows[-1] if len(rows) == limit else None
+    if oldest is None and last > SCANNED_MAX:
+        floor = "SELECT at FROM record WHERE seq > :floor ORDER BY seq LIMIT 1"
+        oldest = records.link.execute(floor, where).fetchone()
+    if oldest is not None:
+        since = max(since, datetime.fromisoformat(oldest["at"]))
+    return rows + records.link.execute(NEWEST, mass).fetchall(), since
 
 
 def decision_text(rule: str, error: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +54,7 @@ VERSIONS_SHOWN: Final = 50
 OTHERS_SHOWN: Final = 100
 BACKTEST_MAX: Final = 20_000
 """Records that a backtest looks at, the newest: some seconds of work, in which signing goes on."""
+DAY: Final = timedelta(days=1)
 METHOD_NAMES: Final = (
     "Send",
     *sorted(f"{kind}.{spec.name}" for kind, methods in ACTOR_METHODS.items() for spec in methods.values()),
@@ -156,7 +158,7 @@ class PolicyService:
             change=change_text(number=number, before=now.digest, text=text),
             diff=diff_of(now.text, text, number - 1, number),
             rules=len(policy.rules),
-            days=edit.days,
+            days=min(edit.days, max(1, math.ceil((datetime.now(UTC) - found.since) / DAY))),
             requests=found.requests,
             refused=sum(one.is_refusal for one in found.changes),
             allowed=sum(one.is_permission for one in found.changes),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.wire.codec import document_decode, document_encode
@@ -38,7 +40,9 @@ from workers.signer.commands import main
 from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add, editor_remove
 from workers.signer.errors import Denied, SignerError
+from workers.signer.message_payloads import message_request
 from workers.signer.policy_service import PolicyService
+from workers.signer.records import Verdict
 
 SENDER = key_address(fixed_key("secp256k1"))
 KINDS: dict[str, type[Any]] = {
@@ -115,6 +119,44 @@ def test_a_policy_that_cannot_be_read_is_shown_with_the_reason(desk, signer):
 
     assert (state.text, state.rules) == ("nonsense", ())
     assert "not TOML" in state.error
+
+
+def drawn(signer: Any, count: int) -> None:
+    """Draw randomness as a miner that makes blocks does 2,880 times a day."""
+    for number in range(count):
+        raw = b"\xa4" + b"".join(
+            encode(one) for one in ("Rbase", b"r", "Pers", 5, "Round", number, "Entropy", b"")
+        )
+        signer.sign(
+            address=str(SENDER), to_sign=raw, meta_type="drawrandomparam", extra=b"", caller="gateway"
+        )
+
+
+def test_draft_sees_messages_behind_many_draws(desk, signer, monkeypatch):
+    """Of ten miners' draws alone, the newest 20,000 records are those of 17 hours."""
+    monkeypatch.setattr("workers.signer.policy_service.BACKTEST_MAX", 5)
+    sign(signer, message())
+    drawn(signer, 6)
+
+    less = ask(desk, POLICY_DRAFT, LESS)
+    none = ask(desk, POLICY_DRAFT, PolicyEdit(op=REMOVE, name="blocks"))
+
+    assert (less.requests, less.refused, less.days) == (6, 1, 30)
+    assert none.refused == 5
+
+
+@pytest.mark.parametrize("most", ["policy_service.BACKTEST_MAX", "policy_backtest.SCANNED_MAX"])
+def test_draft_names_the_days_that_it_looked_at(desk, signer, monkeypatch, most):
+    monkeypatch.setattr(f"workers.signer.{most}", 3)
+    for nonce, days in enumerate((20, 15, 10, 5)):
+        one = message(nonce=nonce)
+        request = message_request(one, SENDER, raw=message_to_cbor(one))
+        at = datetime.now(UTC) - timedelta(days=days) + timedelta(hours=1)
+        signer.records.write(request, Verdict("small transfers", ""), caller="gateway", now=at)
+
+    draft = ask(desk, POLICY_DRAFT, LESS)
+
+    assert (draft.requests, draft.refused, draft.days) == (3, 3, 15)
 
 
 def test_a_draft_tells_what_would_have_been_refused_and_changes_nothing(desk, signer):
