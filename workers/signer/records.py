@@ -75,6 +75,15 @@ class Records:
     """The file.  One thread uses it."""
 
     def __init__(self, path: Path) -> None:
+        self.sums: dict[tuple[str, str, str], Spent] = {}
+        """By rule, key and day."""
+        try:
+            self.open(path)
+        except sqlite3.DatabaseError as error:
+            raise type(error)(f"{path}: {error}") from None
+
+    def open(self, path: Path) -> None:
+        """Open the file, or make it; bring an older one up to date.  Raises sqlite3.DatabaseError."""
         self.link = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         path.chmod(0o600)
         self.link.row_factory = sqlite3.Row
@@ -84,8 +93,6 @@ class Records:
         self.columns_add()
         self.link.executescript(SCHEMA)
         heights_prepare(self.link)
-        self.sums: dict[tuple[str, str, str], Spent] = {}
-        """By rule, key and day."""
 
     def columns_add(self) -> None:
         """Bring the file of an older signer up to date."""

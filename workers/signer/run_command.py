@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import resource
 import signal
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,7 @@ from workers.signer.changes import versions_now
 from workers.signer.errors import SignerError
 from workers.signer.fair_share import Limits
 from workers.signer.gateway import GatewayLink, bad_address_text, gateway_url
+from workers.signer.records import RecordQuery
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signer_folder import existing, password_path, password_read
 from workers.signer.signing import Signer
@@ -45,6 +47,12 @@ def run(options: argparse.Namespace) -> int:
             log.warning(
                 "policy_is_an_old_default", advice="it allows too much: compare it with `policy --default`"
             )
+        if records_seem_lost(signer):
+            log.warning(
+                "no_records_yet",
+                advice="if these keys have signed before, restore records.sqlite, or close the heights of"
+                " their miners with `heights --close`",
+            )
         versions_now(options.dir)
         if not options.locked:
             signer.store.unlock(password_read(options))
@@ -53,6 +61,13 @@ def run(options: argparse.Namespace) -> int:
     finally:
         signer.close()
     return 0
+
+
+def records_seem_lost(signer: Signer) -> bool:
+    """Return whether nothing is recorded, not even a proof of a key, although a key is a day old."""
+    before = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    keys = signer.store.content().entries.values()
+    return any(key.created_at < before for key in keys) and not signer.records.query(RecordQuery(limit=1))
 
 
 async def run_until_stopped(signer: Signer, options: argparse.Namespace) -> None:

@@ -5,22 +5,25 @@ import json
 import sqlite3
 from argparse import Namespace
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from poolsite.filecoin.actors.evm import Method as EvmMethod
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.ethereum import signing_bytes
-from poolsite.filecoin.keys import key_address
+from poolsite.filecoin.keys import key_address, key_generate
 from poolsite.filecoin.signature import signature_verify
 from tests.keys import fixed_key
 from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer import run_command
+from workers.signer.commands import main
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
 from workers.signer.message_payloads import message_request
 from workers.signer.records import NANO, RecordQuery, Records, Verdict
@@ -250,10 +253,11 @@ def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
     assert records.query(RecordQuery(limit=1))[0]["rule_set"] == "purse"
 
 
-def test_starting_the_signer_drops_the_index_of_an_older_one(signer, monkeypatch):
-    async def stopped(*_given: object) -> None:
-        """Serve nothing."""
+async def stopped(*_given: object) -> None:
+    """Serve nothing."""
 
+
+def test_starting_the_signer_drops_the_index_of_an_older_one(signer, monkeypatch):
     monkeypatch.setattr(run_command, "run_until_stopped", stopped)
     monkeypatch.setattr(run_command, "logs_set_up", lambda _: None)
     link = signer.records.link
@@ -265,6 +269,32 @@ def test_starting_the_signer_drops_the_index_of_an_older_one(signer, monkeypatch
     run_command.run(Namespace(dir=signer.folder, locked=True))
 
     assert not link.execute(named).fetchone()
+
+
+@pytest.mark.parametrize(("days", "is_signed", "warnings"), [(2, False, 1), (0, False, 0), (2, True, 0)])
+def test_start_warns_if_keys_are_older_than_all_records(signer, monkeypatch, days, is_signed, warnings):
+    """Without its records a signer makes a second block where it made one: it cannot know."""
+    made_at = datetime.now(UTC) - timedelta(days=days)
+    monkeypatch.setattr("workers.signer.keystore.datetime", SimpleNamespace(now=lambda _zone: made_at))
+    signer.store.add(key_generate("bls"))
+    if is_signed:
+        sign(signer, message())
+    monkeypatch.setattr(run_command, "run_until_stopped", stopped)
+    monkeypatch.setattr(run_command, "logs_set_up", lambda _: None)
+
+    with capture_logs() as lines:
+        run_command.run(Namespace(dir=signer.folder, locked=True))
+
+    assert [line["event"] for line in lines].count("no_records_yet") == warnings
+
+
+def test_damaged_records_are_named(signer, capsys):
+    path = signer.folder / "records.sqlite"
+    signer.close()
+    path.write_bytes(b"x" * 8192)
+
+    assert main(["records", "--dir", str(signer.folder)]) == 1
+    assert capsys.readouterr().err == f"{path}: file is not a database\n"
 
 
 @pytest.mark.parametrize("column", ["rule_set", "digest", "nonce"])
