@@ -94,7 +94,7 @@ screens: test-environment browser
 
 # A part of the pool for a console elsewhere needs nothing but these packages and the console's port.
 NEEDS = TOKEN=text or TOKEN_FILE=path; also STORE=folder if the store is not var/store
-signer: NEEDS = TOKEN_FILE=path; also KEYS=folder if the keys are not in var/own-signer
+signer: NEEDS = TOKEN_FILE=path; also KEYS=folder if the keys are not in var/own-signer, LISTEN=host:port, LOCKED=1
 signer: MISSING = $(if $(TOKEN_FILE),,TOKEN_FILE)
 
 worker-environment:
@@ -111,7 +111,7 @@ prover: worker-environment
 
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"
-	@exec .venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+	@exec .venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)" $(if $(LISTEN),--listen "$(LISTEN)") $(if $(LOCKED),--locked)
 
 # Parameters from a known seed: for the small chain alone, and marked so.
 params: environment

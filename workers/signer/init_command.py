@@ -36,13 +36,9 @@ def init(options: argparse.Namespace) -> str:
         policy_set(folder, DEFAULT, by="init")
     signer = Signer(folder)
     try:
-        password = password_read(options)
-        is_done = signer.store.is_set and addresses_path.exists()
-        if signer.store.is_set:
-            signer.store.unlock(password)
-        else:
-            signer.store.password_set(password)
-        if not is_done:  # a key that was deleted since is not made again
+        signer.store.content()  # a damaged one ends it here, before the signer runs
+        if not signer.store.is_set or not addresses_path.exists():  # else a key deleted since stays so
+            open_or_set(signer.store, password_read(options))
             private_write(addresses_path, json.dumps(first_keys_add(signer.store)) + "\n")
     finally:
         signer.close()
@@ -50,6 +46,14 @@ def init(options: argparse.Namespace) -> str:
     if not (folder / "token").exists():
         private_write(folder / "token", token_new(secret, "admin") + "\n")
     return addresses_path.read_text().strip()
+
+
+def open_or_set(store: KeyStore, password: str) -> None:
+    """Unlock the store, or make it under this password.  Raises WrongPassword."""
+    if store.is_set:
+        store.unlock(password)
+    else:
+        store.password_set(password)
 
 
 def first_keys_add(store: KeyStore) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.workers.signer.conftest import CHEAP
-from workers.signer.commands import main
+from workers.signer.commands import PERMANENT, main
 from workers.signer.keystore import KeyStore
 
 if TYPE_CHECKING:
@@ -70,6 +70,17 @@ def test_init_with_a_password_file_writes_no_other_password(tmp_path):
     assert main(["init", *named]) == 0
     assert not (tmp_path / "signer" / "password").exists()
     assert main(["new", *named]) == 0
+
+
+def test_init_asks_for_no_password_once_it_is_done(tmp_path, typed, capsys):
+    """A signer without password file starts with `make signer --locked`, or asks once."""
+    folder = str(tmp_path)
+    main(["init", "--dir", folder])
+    (tmp_path / "password").unlink()
+
+    assert main(["init", "--dir", folder]) == 0
+    (tmp_path / "keystore.json").write_text("damaged")
+    assert main(["init", "--dir", folder]) == PERMANENT
 
 
 def test_init_makes_no_key_again_that_was_deleted(tmp_path, capsys):
