@@ -6,6 +6,7 @@ The console proposes them and the signer's owner approves; the signer's command 
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 CREATE_MINER: Final = "power.CreateMiner"
 MINER_METHODS: Final = "miner."
+SEALING_OR_PROVING: Final = (
+    "miner.PreCommitSectorBatch2",
+    "miner.ProveCommitSectors3",
+    "miner.ProveCommitSectorsNI",
+    "miner.SubmitWindowedPoSt",
+)
 SEND: Final = "Send"
 ADDRESS_CHANGES: Final = (
     "ChangeWorkerAddress",
@@ -30,8 +37,9 @@ OWN_TRANSFERS: Final = "transfers between own wallets"
 
 
 def is_for_own_miners(rule: RuleForm) -> bool:
-    """Return whether a rule allows messages to miners, or making one, and nothing else."""
-    return any(method.startswith(MINER_METHODS) for method in rule.methods) and all(
+    """Return whether a rule allows sealing or proving, and nothing but messages to miners and making one."""
+    does_either = any(fnmatchcase(method, one) for method in SEALING_OR_PROVING for one in rule.methods)
+    return does_either and all(
         method == CREATE_MINER or method.startswith(MINER_METHODS) for method in rule.methods
     )
 
@@ -39,8 +47,8 @@ def is_for_own_miners(rule: RuleForm) -> bool:
 def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyEdit | None:
     """Return the edit that names the tenant's own miners as the only receivers of sealing and proving.
 
-    The first rule that allows messages to miners only is changed; None if it names all of them already, or
-    there is no such rule, or no miner.  Receivers that it names already are kept.
+    The first rule that allows sealing or proving, and messages to miners only, is changed; None if it names
+    all of them already, or there is no such rule, or no miner.  Receivers that it names already are kept.
     """
     for place, rule in enumerate(rules, 1):
         if not is_for_own_miners(rule):

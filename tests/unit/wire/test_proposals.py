@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from poolsite.wire.proposals import (
     OWN_TRANSFERS,
     address_changes_rule,
@@ -54,6 +56,21 @@ def test_nothing_is_proposed_without_a_miner_or_such_a_rule() -> None:
 
     assert own_miners_edit(rules_of(), []) is None
     assert own_miners_edit(rules_of(transfers), ["f01234"]) is None
+
+
+@pytest.mark.parametrize("other", ["miner.TerminateSectors", "miner.WithdrawBalance", "miner.Change*Address"])
+def test_miner_is_named_in_no_rule_for_other_messages_to_miners(other: str) -> None:
+    """To approve sealing for a miner must not let somebody terminate its sectors, or become its owner."""
+    rule = f'[[rule]]\nname = "one miner"\nmethods = ["{other}"]\nto = ["f01004"]\n'
+    start = DEFAULT.index("[[rule]]")
+    before = f"{DEFAULT[:start]}{rule}{DEFAULT[start:]}"
+    beside = f"{DEFAULT}\n{rule}".replace('"power.CreateMiner",', '"power.CreateMiner", "Send",')
+
+    edit = own_miners_edit(rules_of(before), ["f01234"])
+
+    assert edit is not None
+    assert (edit.name, edit.place) == (SEALING, 2)
+    assert own_miners_edit(rules_of(beside), ["f01234"]) is None
 
 
 def test_own_transfers_become_a_rule_with_the_typed_amounts() -> None:
