@@ -37,10 +37,9 @@ class Base:
     blocks: tuple[BlockHeader, ...]
 
     @property
-    def weight(self) -> tuple[int, int]:
-        """Return by what heads of several nodes are compared: the chain's weight below, then own wins."""
-        wins = (block.election_proof.win_count for block in self.blocks if block.election_proof)
-        return int(self.blocks[0].parent_weight), sum(wins)
+    def weight(self) -> int:
+        """Return the weight of the chain below it."""
+        return int(self.blocks[0].parent_weight)
 
 
 def base_from_json(value: Json) -> Base:

@@ -62,14 +62,16 @@ NO_KEY_ADVICE: Final = _(
 async def repeated_while_away(call: Callable[[], Awaitable[T]], *, until: float) -> T:
     """Return what a call returns; while no node answers, it is repeated up to a moment of the clock.
 
+    So it is while all lack the base: a node that tells a head later than another will have it.
     Source: lotus miner/miner.go mine, which tries a round again a second after an error.
-    Raises NodeUnavailable.
+    Raises NodeUnavailable, NodeRefused.
     """
     while True:
         try:
             return await call()
-        except NodeUnavailable:
-            if time.time() + AGAIN_S >= until:
+        except (NodeUnavailable, NodeRefused) as error:
+            is_final = isinstance(error, NodeRefused) and not error.is_missing_object
+            if is_final or time.time() + AGAIN_S >= until:
                 raise
         await asyncio.sleep(AGAIN_S)
 
@@ -115,9 +117,11 @@ class BlockNodes:
         return await self.ask(partial(_head, known), "ChainHead", until=time.time() + HEAD_S)
 
     async def head_heaviest(self, *, known: Base | None = None) -> Base:
-        """Return the heaviest head of all nodes, `known` itself while it is; its node is asked first then.
+        """Return the head on the heaviest chain of all nodes, `known` itself while it is.
 
+        Its node is asked first from then on.
         A node that is one tipset behind still counts as healthy, and a block on its head would be orphaned.
+        Of tipsets on one parent the first node's counts: what it lacks came late, and others lack it, too.
         Who answers later than the others is not waited for.
         """
         tasks = [self._beside(self._head_at(link, known)) for link in self.links]

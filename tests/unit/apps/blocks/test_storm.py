@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.chain.node.link import NodeLink
+    from apps.core.errors import DomainError
     from tests.unit.apps.blocks.world import World
 
 AWAY_S: Final = 0.7
@@ -183,11 +184,13 @@ class Passing:
 class Restarting(Passing):
     """It is away for a moment from the first time that a method is asked for."""
 
+    error: DomainError = NodeUnavailable("connection refused")
+
     def call(self, method: str, params: Any, **options: Any) -> Any:
         if method == self.thing:
             self.since = self.since or time.monotonic()
         if self.since and time.monotonic() - self.since < AWAY_S:
-            raise NodeUnavailable("connection refused")
+            raise self.error
         return self.link.call(method, params, **options)
 
 
@@ -201,6 +204,23 @@ async def test_the_only_node_restarts_within_the_round_and_costs_no_win(world: W
 
     assert row.state == RoundState.SUBMITTED, row.reason
     assert links[0].since
+
+
+class Syncing(Restarting):
+    """It has a tipset a moment later than the node that told it as its head."""
+
+    error = NodeRefused(1, "load tipset: get block bafy2: ipld: could not find bafy2")
+
+
+@pytest.mark.parametrize("method", ["MinerGetBaseInfo", "MinerCreateBlock", "SyncSubmitBlock"])
+async def test_a_node_that_has_the_base_a_moment_later_costs_no_win(world: World, method: str) -> None:
+    base = await world.base()
+    links: Any = [Syncing(world.link, method)]
+    world.nodes = BlockNodes(links, submit=links)
+
+    row = await won(world, base=base)
+
+    assert row.state == RoundState.SUBMITTED, row.reason
 
 
 class Unable(Passing):
