@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 POLICY_READ: Final = "PolicyRead"
 """Answered by `PolicyState`."""
@@ -35,9 +38,15 @@ EDITS: Final = (PUT, REMOVE, REPLACE)
 """What an edit does: writes a rule, takes one out, or puts a whole text in place."""
 
 OUTDATED_DEFAULT_DIGESTS: Final = frozenset(
-    {"b9bc7b4fe5b4150ec14a3593e78b709c", "9dcea30b1f217a27f9296ba22d7b47a3"}
+    {
+        "b9bc7b4fe5b4150ec14a3593e78b709c",
+        "9dcea30b1f217a27f9296ba22d7b47a3",
+        "6fcbe84fa942046b4c3c984b398845d7",
+    }
 )
 """Digests of the files that a signer's `init` once wrote, and which allow more than today's."""
+NO_LONGER_DEFAULT: Final = "miner.CompactSectorNumbers"
+"""Was in the default's rule for sealing: by one such message a miner never seals again."""
 
 
 def _text_check(field: str, text: str) -> None:
@@ -218,6 +227,11 @@ class PolicyApplied(Document, frozen=True, kw_only=True):
     number: Int
     digest: Text
     by: Text
+
+
+def is_old_default(digest: str, methods: Iterable[Sequence[str]]) -> bool:
+    """Return whether a policy is an older default, or its rules, of these methods, were made of one."""
+    return digest in OUTDATED_DEFAULT_DIGESTS or any(NO_LONGER_DEFAULT in one for one in methods)
 
 
 def change_text(*, number: int, before: str, text: str) -> str:

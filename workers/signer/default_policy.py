@@ -19,7 +19,7 @@ methods = [
     "miner.PreCommitSectorBatch2", "miner.ProveCommitSectors3", "miner.ProveCommitAggregate",
     "miner.ProveReplicaUpdates3", "miner.ProveCommitSectorsNI",
     "miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered",
-    "miner.CompactPartitions", "miner.CompactSectorNumbers",
+    "miner.CompactPartitions",
     "miner.ExtendSectorExpiration", "miner.ExtendSectorExpiration2",
 ]
 to = ["f04"]
@@ -50,5 +50,5 @@ fee_max = "0.1 FIL"
 fee_per_day = "2 FIL"
 
 # Not allowed unless you add a rule: WithdrawBalance, ChangeOwnerAddress, ChangeWorkerAddress,
-# ChangeBeneficiary, TerminateSectors, everything of multisig, and `unknown` bytes.
+# ChangeBeneficiary, TerminateSectors, CompactSectorNumbers, everything of multisig, and `unknown` bytes.
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS
+from poolsite.wire.policy import is_old_default
 from workers.config_mistakes import BadConfig
 from workers.host_arguments import is_address
 from workers.host_folder import token_read
@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     signer = Signer(existing(options.dir))
     try:
         signer.records.old_index_drop()
-        if signer.policy.current().digest in OUTDATED_DEFAULT_DIGESTS:
+        policy = signer.policy.current()
+        if is_old_default(policy.digest, (rule.methods for rule in policy.rules)):
             log.warning(
                 "policy_is_an_old_default", advice="it allows too much: compare it with `policy --default`"
             )

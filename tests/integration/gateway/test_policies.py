@@ -26,7 +26,7 @@ from tests import factories, people
 from tests.integration.gateway.conftest import connected, signer_make
 from tests.keys import fixed_key
 from tests.people import PASSWORD
-from tests.unit.workers.signer.policy import old_default
+from tests.unit.workers.signer.policy import compacting_default, old_default
 from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewaySession
@@ -169,8 +169,12 @@ async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, to
         today = await in_thread(page)()
         (signer.folder / "policy.toml").write_text(old_default())
         before = await in_thread(page)()
+        with_miner = compacting_default().replace('["f04"]', '["f04", "f01234"]')
+        (signer.folder / "policy.toml").write_text(with_miner)
+        in_use = await in_thread(page)()
 
     assert "Default of an older signer." in before
+    assert "Default of an older signer." in in_use
     assert "Default of an older signer." not in today
 
 

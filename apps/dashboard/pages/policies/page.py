@@ -21,7 +21,7 @@ from apps.dashboard.pages.policies.rule_rows import rule_row
 from apps.dashboard.sessions import sign_in_required
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import is_held_twice, policy_read, policy_version_read, signer_find
-from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS
+from poolsite.wire.policy import is_old_default
 from poolsite.wire.proposals import OWN_TRANSFERS, own_miners_edit
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         rules=[rule_row(rule, place=place) for place, rule in enumerate(state.rules, 1)],
         verdict=verdict_of(state),
         is_held_twice=is_held_twice(wallet),
-        is_old_default=state.digest in OUTDATED_DEFAULT_DIGESTS,
+        is_old_default=is_old_default(state.digest, (rule.methods for rule in state.rules)),
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
         transfers=transfers_proposal(wallet, state, signer_find(viewer, address=address)),
     )

@@ -11,10 +11,17 @@ name = "sealing and proving"
 """
 
 
+def compacting_default() -> str:
+    """What `init` wrote while it let sector numbers be used up without sectors."""
+    kept = '"miner.CompactPartitions",'
+    text = DEFAULT.replace(kept, f'{kept} "miner.CompactSectorNumbers",')
+    return text.replace(" CompactSectorNumbers,", "")
+
+
 def any_miner_default() -> str:
     """What `init` wrote before it named the pool's miners."""
-    start = DEFAULT.index("version = 1")
-    text = DEFAULT[:start] + FREE + DEFAULT[DEFAULT.index("methods = [") :]
+    text = compacting_default()
+    text = text[: text.index("version = 1")] + FREE + text[text.index("methods = [") :]
     comment = '# to = ["f04", "f01234"]  # f04 and your miners: '
     comment += "deposits and pledges belong to the miner that is named"
     return text.replace('to = ["f04"]', comment)
