@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import errno
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poolsite.filecoin import cbor
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.jwt import BadToken
@@ -23,6 +25,8 @@ from workers.signer.errors import BadPolicy, Denied
 from workers.signer.history import History, HistoryBroken
 from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
+from workers.signer.records import Verdict
+from workers.signer.sign_request import SignRequest
 from workers.signer.tokens import Rights, secret_load, token_new, token_rights
 
 if TYPE_CHECKING:
@@ -123,6 +127,23 @@ def test_a_rehearsal_names_what_would_be_decided_otherwise(signer):
     assert "value per day 1.5 FIL is above 1 FIL" in change.after
     assert wider.changes == []
     assert backtest_run(signer.records, policy_parse(tighter), since=datetime.now(UTC)).requests == 0
+
+
+def test_rehearsal_of_a_month_does_not_load_it_at_once(signer):
+    """`policy --try` runs beside the signer: on a small host the kernel would end one of both."""
+    raw = b"\xa4" + b"".join(cbor.encode(one) for one in ("Rbase", bytes(4_000), "Pers", 5, "Round", 1))
+    request = SignRequest("drawrandomparam", SENDER, b"", raw=raw + cbor.encode("Entropy") + cbor.encode(b""))
+    for _ in range(2_000):
+        signer.records.write(request, Verdict("blocks", ""), caller="gateway", now=datetime.now(UTC))
+
+    tracemalloc.start()
+    since = datetime.now(UTC) - timedelta(days=30)
+    found = backtest_run(signer.records, policy_parse(DEFAULT), since=since)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (found.requests, found.changes) == (2_000, [])
+    assert peak_bytes < 2_000_000
 
 
 def test_a_rehearsal_asks_for_each_caller_within_its_set(with_sets):
