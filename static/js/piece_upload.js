@@ -54,7 +54,8 @@
       const miner = form.elements.miner.value, file = form.elements.file.files[0], url = typed("url");
       if (!file === !url) throw new Error("choose a file or enter a URL, not both");
       const piece = await (url ? download(miner, url, typed("announced")) : send(miner, file, typed("announced")));
-      say(piece.state === "FETCHING" ? "The console is downloading it" : `Uploaded: ${piece.piece_cid}`, "ok");
+      const name = piece.piece_cid || "its commitment is being computed";
+      say(piece.state === "FETCHING" ? "The console is downloading it" : `Uploaded: ${name}`, "ok");
       for (const name of ["file", "url", "announced"]) form.elements[name].value = "";
     } catch (error) {
       say(`Not uploaded: ${error.message}`, "bad");

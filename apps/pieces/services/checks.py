@@ -64,6 +64,7 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
                 "ACCEPT",
                 piece_cid=cid,
                 padded_size=commitment.padded_size,
+                error="",
                 state_since=now,
                 updated_at=now,
             )

@@ -46,8 +46,10 @@ def piece_finish(piece: Piece) -> None:
     """Compute a piece's commitment; a failure is noted and its bytes go."""
     try:
         piece_check(piece, by=miner_principal(piece.miner))
-    except (PieceBusy, CommitmentFailed):  # another process checks it, or the next head tries again
+    except PieceBusy:  # another process checks it
         return
+    except CommitmentFailed as error:  # the next head tries again
+        type(piece).objects.filter(pk=piece.pk).update(error=str(error))
     except DomainError as error:
         if type(piece).objects.filter(pk=piece.pk).exists():
             piece_fail(piece, reason=str(error))

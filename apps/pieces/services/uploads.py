@@ -23,6 +23,7 @@ from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
 from apps.pieces.errors import (
     BadOffset,
+    CommitmentFailed,
     PieceEmpty,
     PieceFailed,
     PieceInSector,
@@ -184,6 +185,8 @@ def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> 
 def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
     """Compute the commitment of a piece that is whole; returns the miner's piece of it and whether it is new.
 
+    It stays RECEIVED where the commitment cannot be computed now.
+
     Raises PieceEmpty and what `piece_check` does.
     """
     if not piece.received:
@@ -195,6 +198,8 @@ def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
     except (PieceMismatch, PieceTooLarge):  # who sent it is told
         piece_discard(piece)
         raise
+    except CommitmentFailed:  # not the sender's fault, whose bytes are here: a later head tries again
+        return piece, True
 
 
 def _part_write(piece: Piece, source: Source, *, offset: int) -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core import clock
 from apps.pieces.commitments import SMALL_BYTES, commitment_of
 from apps.pieces.errors import CommitmentFailed
+from apps.pieces.services.retention import UNCHECKED, pieces_tidy
+from apps.pieces.services.uploads import PieceSpec, part_upload, piece_upload, upload_begin
+from tests import factories, people
 from tests.unit.filecoin.golden_proofs import golden, stream
 
 if TYPE_CHECKING:
@@ -50,3 +55,29 @@ def test_a_large_file_goes_to_the_process(tmp_path: Path, settings: Any) -> None
 def test_a_file_that_is_gone_has_none(tmp_path: Path) -> None:
     with pytest.raises(CommitmentFailed):
         commitment_of(tmp_path / "gone")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_in_parts", [True, False])
+def test_bytes_stay_when_their_commitment_cannot_be_computed_now(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, is_in_parts: bool
+) -> None:
+    settings.PIECES_DIR, settings.PIECE_COMMITMENT_COMMAND = str(tmp_path), NO_PROCESS
+    monkeypatch.setattr("apps.pieces.commitments.SMALL_BYTES", 0)
+    miner, by, source = factories.miner(), people.principal(), io.BytesIO(b"x" * 300)
+    spec = PieceSpec(payload_size=300)
+    if is_in_parts:
+        begun = upload_begin(miner, spec=spec, by=by, is_resumable=True)
+        piece, _ = part_upload(begun, source=source, offset=0, by=by)
+    else:
+        piece, _ = piece_upload(miner, spec=spec, source=source, by=by)
+    assert (piece.state, piece.received) == ("RECEIVED", 300)
+
+    pieces_tidy(now=clock.now() + 2 * UNCHECKED)
+    piece.refresh_from_db()
+    assert (piece.state, piece.error) == ("RECEIVED", "the commitment could not be computed: see the log")
+
+    monkeypatch.undo()
+    pieces_tidy(now=clock.now() + 2 * UNCHECKED)
+    piece.refresh_from_db()
+    assert (piece.state, piece.error) == ("READY", "")
