@@ -43,6 +43,18 @@ def test_how_much_of_a_download_is_here_is_shown() -> None:
     assert row.say == "1.50 GiB received; deal 4"
 
 
+def test_downloads_are_in_progress_and_can_be_listed(quiet: None, ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    for state in ("FETCHING", "RECEIVED", "UPLOADING", "PACKED"):
+        factories.piece(miner, state=state)
+
+    page = text_of(signed_in().get("/pieces/?state=FETCHING"))
+
+    assert "4 pieces in progress" in page
+    assert "3 arriving, 1 in sectors that are not active." in page
+    assert "Downloading" in page
+
+
 def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
     miner = factories.miner(2001, of="alice")
     waiting, active = (

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 FILTERS: Final = (
     ("", "All", ""),
     (PieceState.UPLOADING, "Uploading", "run"),
+    (PieceState.FETCHING, "Downloading", "run"),
     (PieceState.READY, "Waiting", "wait"),
     (PieceState.PACKED, "In a sector", "run"),
     (PieceState.ACTIVE, "Active", "ok"),
@@ -44,6 +45,8 @@ FILTERS: Final = (
     (PieceState.FAILED, "Failed", "bad"),
 )
 """Filters of the list: state, label, tone."""
+ARRIVING: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED)
+"""States of what does not wait for a sector yet."""
 
 
 def list_verdict_of(data: PageData) -> Verdict:
@@ -53,10 +56,13 @@ def list_verdict_of(data: PageData) -> Verdict:
     sealing = counts.get(PieceState.PACKED, 0)
     active = plural(counts.get(PieceState.ACTIVE, 0), "piece")
     calm = Verdict("Nothing is in progress:", gettext("{active} active.").format(active=active))
-    if waiting or sealing:
+    coming = sum(counts.get(state, 0) for state in ARRIVING)
+    if waiting or sealing or coming:
         calm = Verdict(
-            gettext("{pieces} in progress:").format(pieces=plural(waiting + sealing, "piece")),
-            gettext("{sealing} in sectors that are not active.").format(sealing=sealing),
+            gettext("{pieces} in progress:").format(pieces=plural(coming + waiting + sealing, "piece")),
+            gettext("{coming} arriving, {sealing} in sectors that are not active.").format(
+                coming=coming, sealing=sealing
+            ),
         )
     return verdict_by(data.report_of(Topic.PIECES), calm)
 
