@@ -13,10 +13,12 @@ from django.utils.translation import gettext
 
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
-from apps.sectors.models import SectorChange
+from apps.sectors.models import PipelineRun, SectorChange
 from apps.sectors.services.changes.messages import change_run, changes_count_fit
 from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
+from apps.sectors.services.sealing.placements import UNLANDED
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
 
@@ -100,6 +102,9 @@ def changes_plan(
     in_progress = dict(
         SectorChange.objects.filter(sector__in=sectors, state__in=OPEN_CHANGES).values_list("sector", "kind")
     )
+    if request.kind is ChangeKind.TERMINATE:
+        snapping = PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP, state__in=UNLANDED)
+        in_progress |= dict.fromkeys(snapping.values_list("sector", flat=True), JobKind.SNAP_UP)
     for miner, group in sectors_group_by_miner(sectors).items():
         known = [one for one in group if one.state == SectorState.PROVING and one.pk not in in_progress]
         plan.sectors += [
@@ -119,6 +124,8 @@ def changes_plan(
 
 def _state_refusal(sector: Sector, under_way: str | None) -> str:
     """Return why a sector cannot be changed by its state here."""
+    if under_way == JobKind.SNAP_UP:
+        return gettext("clients' data are on their way into it: abort its snap-up first")
     if under_way is not None:
         word = "termination" if under_way == ChangeKind.TERMINATE else "extension"
         return gettext("its {word} is already in progress").format(word=word)

@@ -16,7 +16,7 @@ from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.steps import run_begin
-from apps.sectors.services.runs.update_windows import LIFE_PERIODS
+from apps.sectors.services.runs.update_windows import LIFE_PERIODS, terminations_open
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require
 from apps.users.services.audit import audit_record
@@ -48,6 +48,8 @@ def sector_require(sector: Sector, *, work: SealingContext) -> None:
         )
     if sector.comm_r is None or sector.ticket is None:
         raise NotCommittedCapacity(gettext("its comm_r or ticket is not known here"), field="sector")
+    if terminations_open().filter(sector=sector).exists():
+        raise NotCommittedCapacity(gettext("its termination is in progress"), field="sector")
     unchanged_require(sector)
     left = (sector.expiration or 0) - work.head.height
     least = LIFE_PERIODS * work.network.proving.period

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.sectors.deadline_windows import open_deadline_read
-from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.models import PipelineRun, Sector, SectorChange
 from apps.sectors.selectors.leftovers import numbers_awaiting_removal
 from apps.sectors.states import OPEN_MOVES
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from django.db.models import QuerySet
 
     from apps.miners.models import Miner
     from apps.sectors.services.batches.context import SealingContext
@@ -52,6 +55,7 @@ def snap_candidates_find(
     ).exclude(Q(ticket=None) | Q(comm_r=None))
     rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
     rows = rows.exclude(moves__state__in=OPEN_MOVES).exclude(number__in=numbers_awaiting_removal(miner))
+    rows = rows.exclude(changes__in=terminations_open())
     if stores is not None:
         rows = rows.filter(store__in=stores)
     if latest is not None:
@@ -66,6 +70,11 @@ def snap_candidates_find(
     ]
     rows = rows.filter(deadline__in=mutable)
     return list(rows.select_related("miner__tenant").order_by("-expiration", "pk")[:limit])
+
+
+def terminations_open() -> QuerySet[SectorChange]:
+    """Return the terminations that were requested and have not landed."""
+    return SectorChange.objects.filter(kind=ChangeKind.TERMINATE, state__in=OPEN_CHANGES)
 
 
 def earliest_end_compute(work: SealingContext) -> int:

@@ -8,14 +8,21 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from apps.sectors.models import PipelineRun, Sector, Worker
+from apps.chain.errors import NetworkUnknown
+from apps.chain.models import Head
+from apps.sectors.errors.runs import NotCommittedCapacity
+from apps.sectors.models import PipelineRun, Sector, SectorChange, Worker
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.changes.plans import changes_plan
+from apps.sectors.services.changes.prices import ChangeRequest
+from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_due import MISFITS_MAX, pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline.changes import ChangeKind
 from tests import factories, people
 from tests.query_plans import plans_watched
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
@@ -287,3 +294,46 @@ def test_of_many_that_wait_a_node_is_asked_in_turns(miner: Any, monkeypatch: pyt
         assert len(asked) - count == 2
 
     assert set(asked) == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ("TERMINATE_QUEUED", "READY"),
+        ("TERMINATE_SENT", "READY"),
+        ("TERMINATE_FAILED", "PACKED"),
+        ("EXTEND_SENT", "PACKED"),
+    ],
+)
+def test_no_data_go_into_a_sector_that_is_to_be_terminated(miner: Any, change: str, state: str) -> None:
+    first(miner)
+    sector = Sector.objects.get()
+    kind = change.partition("_")[0]
+    SectorChange.objects.create(sector=sector, kind=kind, state=change, queued_height=900, actor="ann")
+    piece = waiting(miner, chain := Registry())
+
+    assert snapped(chain, piece) == [state]
+    if state == "READY":
+        work = SealingContext(cast("Any", chain), NETWORK, factories.head(HEIGHT + 1), NOON, SealingPolicy())
+        with pytest.raises(NotCommittedCapacity, match="its termination is in progress"):
+            snap_up_begin(sector, by=None, work=work)
+
+
+def test_a_sector_into_which_data_go_is_not_terminated(miner: Any) -> None:
+    first(miner)
+    snapped(chain := Registry(), waiting(miner, chain))
+
+    def refusal(kind: ChangeKind) -> str:
+        plan = changes_plan(
+            [Sector.objects.get()],
+            request=ChangeRequest(kind=kind),
+            client=cast("Any", chain),
+            head=Head.objects.get(),
+            network=NETWORK,
+        )
+        return plan.sectors[0].refusal
+
+    assert refusal(ChangeKind.TERMINATE) == "clients' data are on their way into it: abort its snap-up first"
+    PipelineRun.objects.update(state="UPDATE_LANDED")
+    with pytest.raises(NetworkUnknown, match="the fee cannot be estimated"):  # it is priced
+        refusal(ChangeKind.TERMINATE)
