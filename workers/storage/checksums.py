@@ -36,11 +36,12 @@ def file_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
     return digest.hexdigest()
 
 
-def disk_digest(path: Path) -> str:
+def disk_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
     """Return the SHA-256 of what the disk has of a file, whatever memory has of it."""
     digest = sha256()
     for part in disk_parts(path):
         digest.update(part)
+        on_part()
     return digest.hexdigest()
 
 

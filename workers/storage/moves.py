@@ -15,7 +15,7 @@ import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.attachment import NotAttached
-from workers.storage.checksums import disk_digest, file_digest
+from workers.storage.checksums import disk_digest, file_digest, unheard
 from workers.storage.files import DamagedFile, copy_file, unfinished_remove, write_file
 from workers.storage.links import apart_check
 from workers.storage.sector import sector_name
@@ -24,7 +24,7 @@ from workers.storage.sums import FileSum, SectorSums
 from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from workers.storage.attachment import Attachment
@@ -72,8 +72,8 @@ def moved_sector(args: Mapping[str, str]) -> MovedSector:
     )
 
 
-def sector_copy(stores: Stores, sector: MovedSector) -> None:
-    """Copy a sector's files and verify what the other disk has.
+def sector_copy(stores: Stores, sector: MovedSector, *, beat: Callable[[], None] = unheard) -> None:
+    """Copy a sector's files and verify what the other disk has; `beat` is called as it goes on.
 
     Raises NotAttached, StoreAway, DamagedFile, NotEnoughSpace, OSError.
     """
@@ -92,13 +92,13 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
         with stores.reserved(f"move-{sector.move}", target, size):
             for file in files:  # before anything is written: what is there may be the last good copy
                 if (there / file).exists() and noted.get(file, STARTED) == STARTED:
-                    _recorded_check(here / file, recorded.get(file))
+                    _recorded_check(here / file, recorded.get(file), beat=beat)
             for file in files:
                 copy = there / file
                 if not _is_there(copy, here / file, noted.get(file)):
                     if not copy.exists():  # so that a kill leaves nothing that nobody knows of
                         _note(path, noted | {file: STARTED})
-                    noted[file] = _file_copy(here / file, copy, recorded.get(file))
+                    noted[file] = _file_copy(here / file, copy, recorded.get(file), beat=beat)
                     _note(path, noted)
             _replica_check(target.require(), sector)
             sums = {file: FileSum((there / file).stat().st_size, noted[file]) for file in files}
@@ -137,7 +137,7 @@ def _copy_undo(
     return "nothing from the copy is left"
 
 
-def sector_remove(stores: Stores, sector: MovedSector) -> None:
+def sector_remove(stores: Stores, sector: MovedSector, *, beat: Callable[[], None] = unheard) -> None:
     """Remove a sector from its old store, if the new one has every file with the same sum.
 
     Raises NotAttached, DamagedFile, OSError.
@@ -154,7 +154,8 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
             raise DamagedFile(
                 f"{copy} does not match {root / file}: it was not copied, so the original is kept"
             )
-        if disk_digest(copy) != (noted.get(file) or file_digest(root / file)):
+        known = noted.get(file) or file_digest(root / file, on_part=beat)
+        if disk_digest(copy, on_part=beat) != known:
             raise DamagedFile(
                 f"{copy} and {root / file} have different checksums, the original is kept: check the disk"
             )
@@ -214,25 +215,25 @@ def _replica_check(store: Store, sector: MovedSector) -> None:
         raise DamagedFile(f"{files.sealed} has {files.sealed.stat().st_size} bytes")
 
 
-def _file_copy(source: Path, target: Path, recorded: FileSum | None) -> str:
+def _file_copy(source: Path, target: Path, recorded: FileSum | None, *, beat: Callable[[], None]) -> str:
     """Copy a file and read it back from the other disk; returns its SHA-256.
 
     Raises DamagedFile, before anything is written if the file is not what was recorded.
     """
-    digest = _recorded_check(source, recorded) or file_digest(source)
+    digest = _recorded_check(source, recorded, beat=beat) or file_digest(source, on_part=beat)
     target.parent.mkdir(parents=True, exist_ok=True)
-    copy_file(source, target, size_bytes=source.stat().st_size, digest=digest)
-    if disk_digest(target) != digest:
+    copy_file(source, target, size_bytes=source.stat().st_size, digest=digest, beat=beat)
+    if disk_digest(target, on_part=beat) != digest:
         target.unlink()
         raise DamagedFile(f"{target} does not match what was written: check the disk")
     return digest
 
 
-def _recorded_check(path: Path, recorded: FileSum | None) -> str:
+def _recorded_check(path: Path, recorded: FileSum | None, *, beat: Callable[[], None]) -> str:
     """Return a file's SHA-256, empty if none was recorded.  Raises DamagedFile if it is another one."""
     if recorded is None:
         return ""
-    if (digest := file_digest(path)) != recorded.digest:
+    if (digest := file_digest(path, on_part=beat)) != recorded.digest:
         raise DamagedFile(f"{path} does not match its recorded checksum: rebuild the sector")
     return digest
 

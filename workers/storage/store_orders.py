@@ -17,6 +17,7 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.codec import document_encode
 from poolsite.wire.commands import Operation
 from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
+from workers.storage.answers import COPY_S, answered
 from workers.storage.attachment import NotAttached
 from workers.storage.files import unfinished_sizes
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
@@ -29,16 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from poolsite.wire.commands import Command
+    from poolsite.wire.store_checks import CheckedFile
+    from workers.storage.moves import MovedSector
     from workers.storage.store import Store
     from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 
-MOVES: Final = {
-    Operation.COPY_SECTOR: sector_copy,
-    Operation.REMOVE_COPY: sector_remove,
-    Operation.DROP_COPY: copy_drop,
-}
+MOVES: Final = {Operation.COPY_SECTOR: sector_copy, Operation.REMOVE_COPY: sector_remove}
 MOVES_NOW: Final = "a move is writing or removing the sector's files here"
 NOT_ORDERED: Final = "the command was withdrawn"
 FINISHED_MAX: Final = 100
@@ -122,14 +121,39 @@ class StoreOrders:
             uid = moved.from_uid if command.op == Operation.REMOVE_COPY else moved.to_uid
             # One after the other: disks are read in one go.
             with self._moving, self._changes(uid, moved.name):
-                MOVES[Operation(command.op)](self.stores, moved)
+                self._move(Operation(command.op), moved)
+
+    def _move(self, op: Operation, moved: MovedSector) -> None:
+        """Carry out a step of a move as long as its disks go on: others wait behind it.  Raises OSError."""
+
+        def work(beat: Callable[[], None]) -> None:
+            if op == Operation.DROP_COPY:
+                copy_drop(self.stores, moved)
+            else:
+                MOVES[op](self.stores, moved, beat=beat)
+
+        places = " or ".join(
+            one.path for uid in (moved.from_uid, moved.to_uid) if (one := self.stores.of_uid(uid))
+        )
+        answered(places, work, patience_s=COPY_S, what=f"move {moved.name}")
 
     def _check(self, command: Command) -> None:
         """Read a sector's files; one sector after the other, beside moves of others.  Raises OSError."""
         one = checked_one(command.args)
-        with self._checking, self._reads(one.uid, one.name):
-            files = sector_check(self._attached_store(one.uid), one, is_wanted=self._goes_on)
+
+        def work(beat: Callable[[], None]) -> list[CheckedFile]:
+            def is_wanted() -> bool:  # asked after each part that is read
+                beat()
+                return self._goes_on()
+
+            files = sector_check(self._attached_store(one.uid), one, is_wanted=is_wanted)
             self._attached_store(one.uid)  # what is missing went with the disk
+            return files
+
+        attached = self.stores.of_uid(one.uid)
+        place = one.uid if attached is None else attached.path
+        with self._checking, self._reads(one.uid, one.name):
+            files = answered(place, work, patience_s=COPY_S, what=f"check {one.name}")
         self._keep(CheckedSector(command=command.id, files=tuple(files)))
 
     def _keep(self, found: CheckedSector | ScannedStore) -> None:

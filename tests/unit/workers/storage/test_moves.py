@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -79,11 +79,11 @@ def test_killed_after_any_file_the_copy_goes_on_there(
     real = moves._file_copy
     copied: list[str] = []
 
-    def until_killed(source: Path, target: Path, recorded: FileSum | None) -> str:
+    def until_killed(source: Path, target: Path, recorded: FileSum | None, **beat: Any) -> str:
         if len(copied) == stop:
             raise KeyboardInterrupt
         copied.append(target.name)
-        return real(source, target, recorded)
+        return real(source, target, recorded, **beat)
 
     monkeypatch.setattr(moves, "_file_copy", until_killed)
     with pytest.raises(KeyboardInterrupt):
@@ -92,9 +92,9 @@ def test_killed_after_any_file_the_copy_goes_on_there(
     assert not (tmp_path / "b" / "sealed" / NAME).exists(), "half a sector is in no store"
     again: list[str] = []
 
-    def counted(source: Path, target: Path, recorded: FileSum | None) -> str:
+    def counted(source: Path, target: Path, recorded: FileSum | None, **beat: Any) -> str:
         again.append(target.name)
-        return real(source, target, recorded)
+        return real(source, target, recorded, **beat)
 
     monkeypatch.setattr(moves, "_file_copy", counted)
     sector_copy(stores, sector_of(stores))
@@ -106,7 +106,7 @@ def test_killed_after_any_file_the_copy_goes_on_there(
 def test_a_disk_that_keeps_other_bytes_is_found_out(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moves, "disk_digest", lambda _path: "rot")
+    monkeypatch.setattr(moves, "disk_digest", lambda _path, **_: "rot")
 
     with pytest.raises(DamagedFile, match="does not match what was written"):
         sector_copy(stores, sector_of(stores))
@@ -122,13 +122,13 @@ def test_a_copy_that_fails_leaves_nothing_behind(
     real = moves._file_copy
     copied: list[Path] = []
 
-    def until_full(source: Path, target: Path, recorded: FileSum | None) -> str:
+    def until_full(source: Path, target: Path, recorded: FileSum | None, **beat: Any) -> str:
         if len(copied) == stop:
             temporary_name(target).parent.mkdir(parents=True, exist_ok=True)
             temporary_name(target).write_bytes(b"half")
             raise NotEnoughSpace("no space left")
         copied.append(target)
-        return real(source, target, recorded)
+        return real(source, target, recorded, **beat)
 
     monkeypatch.setattr(moves, "_file_copy", until_full)
     with pytest.raises(NotEnoughSpace, match="no space left; nothing from the copy is left"):
@@ -144,10 +144,10 @@ def test_a_half_copy_that_may_be_the_last_one_is_left_and_named(
 ) -> None:
     real = moves._file_copy
 
-    def loses_the_source(source: Path, target: Path, recorded: FileSum | None) -> str:
+    def loses_the_source(source: Path, target: Path, recorded: FileSum | None, **beat: Any) -> str:
         if source.name == NAME:
             source.unlink()
-        return real(source, target, recorded)
+        return real(source, target, recorded, **beat)
 
     monkeypatch.setattr(moves, "_file_copy", loses_the_source)
     with pytest.raises(FileNotFoundError, match=f"2 of 3 files were copied and are left in {tmp_path}/b"):
@@ -228,13 +228,13 @@ def test_what_a_killed_copy_left_is_removed_once_the_move_has_ended(
     real = moves._file_copy
     copied: list[str] = []
 
-    def until_killed(source: Path, target: Path, recorded: FileSum | None) -> str:
+    def until_killed(source: Path, target: Path, recorded: FileSum | None, **beat: Any) -> str:
         if len(copied) == stop:
             target.parent.mkdir(parents=True, exist_ok=True)
             (target if is_named else temporary_name(target)).write_bytes(b"half")
             raise KeyboardInterrupt
         copied.append(target.name)
-        return real(source, target, recorded)
+        return real(source, target, recorded, **beat)
 
     monkeypatch.setattr(moves, "_file_copy", until_killed)
     with pytest.raises(KeyboardInterrupt):

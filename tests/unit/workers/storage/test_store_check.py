@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from msgspec.structs import replace as replace_structs
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.codec import document_encode
 from poolsite.wire.commands import Command, Operation
 from poolsite.wire.store_checks import CheckedFile, FileState
+from tests.unit.workers.agent.removal import until
 from workers.agent.journal import journal_open
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import AbortedSector, Removals
@@ -24,6 +27,7 @@ from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.sector import SectorFiles
 from workers.storage.store import MARK, Store
 from workers.storage.store_check import CheckedOne, paced_digest, sector_check
+from workers.storage.store_orders import StoreOrders
 from workers.storage.store_scan import leftover_remove, others_scan, sector_bytes, sectors_scan
 from workers.storage.stores import Stores
 from workers.storage.sums import SectorSums
@@ -268,6 +272,32 @@ def test_what_a_move_changes_while_it_is_read_is_not_told(
     assert watch.orders.found(["c"]) == ((), ())
     sums = SectorSums(stores.attached()[0].require().root, NAME)
     assert op is not Operation.REMOVE_COPY or not sums.read(), "nothing is left of what went"
+
+
+@pytest.mark.parametrize("op", [Operation.CHECK_SECTOR, Operation.COPY_SECTOR])
+def test_an_order_that_hangs_in_a_disk_holds_up_no_others(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, op: Operation
+) -> None:
+    disk_answers, orders = threading.Event(), StoreOrders(stores, on_end=lambda: None)
+    is_check = op is Operation.CHECK_SECTOR
+    first = check_order(stores) if is_check else move_order(stores, op)
+    second = replace_structs(first, id="second", args=first.args | {"number": "8"})
+
+    def work(_store: object, one: CheckedOne | MovedSector, **_: object) -> list[CheckedFile]:
+        if one.number == 7:
+            disk_answers.wait()
+        return []
+
+    monkeypatch.setattr(store_orders, "COPY_S", 1.0)
+    monkeypatch.setattr(store_orders, "sector_check", work)
+    monkeypatch.setattr(store_orders, "MOVES", {Operation.COPY_SECTOR: work})
+    for one in (first, second):
+        orders.order(one)
+    until(lambda: None not in (orders.order(first), orders.order(second)))
+
+    assert orders.order(second) == ""
+    assert "does not answer: check its disk" in str(orders.order(first))
+    disk_answers.set()
 
 
 def test_a_sector_that_is_only_copied_away_is_read_meanwhile(
