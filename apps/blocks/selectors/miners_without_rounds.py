@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef
 
 from apps.blocks.models import Round
+from apps.blocks.selectors.foreign_blocks import foreign_block
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.miners.models import Miner
 from apps.sectors.models import Sector
+from apps.users.models import MinerGrant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 UNBEGUN_EPOCHS: Final = 3
 UNBEGUN_S: Final = 60
 """A service that is restarted has drawn again by then, on a chain of short epochs too."""
+UNSTARTED_EPOCHS: Final = 20
+"""How long after its height a miner that moved in may be without blocks: somebody closes heights first."""
 FIRST_ROUND: Final = timedelta(hours=1)
 """After its first power a miner waits for the lookback of the election."""
 
@@ -43,6 +47,34 @@ def miners_unbegun(miners: Sequence[Miner], *, since_epoch: int, now: datetime) 
     due = Miner.objects.filter(Exists(earlier) | Exists(proving), pk__in=[miner.pk for miner in silent])
     keys = set(due.values_list("pk", flat=True))
     return [miner for miner in silent if miner.pk in keys]
+
+
+def miners_unstarted(miners: Sequence[Miner], *, height: int, epoch_s: float, now: datetime) -> list[Miner]:
+    """Return those that moved in and of which nobody makes blocks: setting the height had stopped them.
+
+    Who stops them after that height wants none.
+    """
+    moved = [
+        one
+        for one in miners
+        if one.works_from is not None
+        and one.works_from + UNSTARTED_EPOCHS <= height
+        and one.works_until is None
+        and one.has_min_power
+    ]
+    if not moved:
+        return []
+    grants = MinerGrant.objects.filter(
+        actor_id__in=[one.actor_id for one in moved], open_mining=False, deleted_at=None
+    )
+    stopped = dict(grants.values_list("actor_id", "updated_at"))
+    return [
+        one
+        for one in moved
+        if (at := stopped.get(one.actor_id or 0)) is not None
+        and at < now - timedelta(seconds=(height - (one.works_from or 0)) * epoch_s)
+        and foreign_block(one) is None
+    ]
 
 
 def undrawn_epochs(epoch_s: float) -> int:

@@ -89,6 +89,23 @@ def foreign(data: CheckData) -> Iterator[Finding]:
         )
 
 
+def unstarted(data: CheckData) -> Iterator[Finding]:
+    """Miners that moved in and whose blocks nobody makes: each win is lost without a round that says so."""
+    miners = sorted(data.blocks_unstarted, key=lambda miner: -miner.qa_power)
+    for group in grouped(miners):
+        yield Finding(
+            f"blocks-unstarted-{group[0].address}",
+            say("nobody makes blocks for {group}").format(
+                group=named([miner_name(miner) for miner in group])
+            ),
+            say(
+                "it moved in at height {height}, which stopped its blocks, and nobody has started them since"
+            ).format(height=group[0].works_from),
+            count=len(group),
+            per_day=sum(data.reward_per_day(miner) for miner in group),
+        )
+
+
 def undrawn(data: CheckData) -> Iterator[Finding]:
     """Miners whose rounds could not be drawn: each may have been a win."""
     miners = {miner.pk: miner for miner in data.miners}

@@ -48,6 +48,7 @@ OF_MINER: Final = (
     "rounds_unbegun",
     "wins_lost",
     "blocks_foreign",
+    "blocks_unstarted",
     "rounds_undrawn",
     "wins_rare",
     "winning_proofs_failed",

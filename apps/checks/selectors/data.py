@@ -13,7 +13,7 @@ from django.db.models import Q
 from apps.blocks.selectors.finality import f3_read
 from apps.blocks.selectors.foreign_blocks import foreign_blocks
 from apps.blocks.selectors.luck import lucks_shared
-from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
+from apps.blocks.selectors.miners_without_rounds import miners_unbegun, miners_unstarted, undrawn_epochs
 from apps.blocks.selectors.rounds import rounds_undrawn, wins_lost
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.nodes import nodes_all
@@ -158,6 +158,15 @@ class CheckData:
     def blocks_foreign(self) -> dict[int, int]:
         """Miners of which another program makes blocks, too, with the newest epoch of one."""
         return foreign_blocks(self.miners) if self.rare.blocks_foreign else {}
+
+    @cached_property
+    def blocks_unstarted(self) -> list[Miner]:
+        """The miners that moved in and that nobody makes blocks for since."""
+        if self.head is None or self.network is None:
+            return []
+        return miners_unstarted(
+            self.miners, height=self.head.height, epoch_s=self.network.epoch_s, now=self.at
+        )
 
     @cached_property
     def undrawn(self) -> list[Undrawn]:

@@ -29,6 +29,15 @@ BLOCK_CHECKS: Final[tuple[Check, ...]] = (
         "Blocks",
     ),
     Check(
+        "blocks_unstarted",
+        "Blocks are made for every miner that moved in",
+        (Topic.BLOCKS, Topic.MINERS),
+        WARNING,
+        blocks.unstarted,
+        Link("blocks"),
+        "Blocks",
+    ),
+    Check(
         "rounds_unbegun",
         "Rounds run for every miner that should make blocks",
         (Topic.BLOCKS, Topic.MINERS),

@@ -264,6 +264,13 @@ def blocks_foreign(_: Any) -> None:
     factories.head(miners=[miner.address])
 
 
+def blocks_unstarted(_: Any) -> None:
+    head = factories.head()
+    miner = factories.miner(qa_power=2048, has_min_power=True, works_from=head.height - 30)
+    MinerGrant.objects.create(actor_id=miner.actor_id or 0, tenant=miner.tenant, open_mining=False)
+    MinerGrant.objects.update(updated_at=epochs_ago(100))
+
+
 def rounds_unbegun(_: Any) -> None:
     round_of(epoch=900, base_height=899, at=epochs_ago(100), state=RoundState.NO_WIN, expected=0.0)
     miner = Round.objects.get().miner
@@ -343,6 +350,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         requests_failed,
         wins_lost,
         blocks_foreign,
+        blocks_unstarted,
         rounds_unbegun,
         rounds_undrawn,
         wins_rare,

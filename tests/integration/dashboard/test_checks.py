@@ -69,6 +69,7 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "rounds_unbegun": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "wins_lost": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "blocks_foreign": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "blocks_unstarted": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "rounds_undrawn": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "wins_rare": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "winning_proofs_failed": lambda: reverse("miner", args=[Miner.objects.get().address]),
