@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
+    from apps.sectors.onchain import OnPreCommit
 
 
 def precommits_check(
@@ -38,7 +39,7 @@ def precommits_check(
     count = 0
     landed = (sector for sector in in_progress.sectors_in(*states) if sector.is_interactive)
     for miner, sectors in sectors_group_by_miner(landed).items():
-        found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
+        found = _precommits_read(miner, sectors=sectors, client=client, key=head.key)
         missing = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
         proven = proven_sectors_read(miner, sectors=missing, client=client, key=head.key)
         for sector in sectors:
@@ -78,8 +79,7 @@ def precommits_land(
     sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
     """Move sectors whose pre-commit is on the chain; returns those for which there is none."""
-    numbers = [sector.number for sector in sectors]
-    found = precommits_read(client, miner.address, numbers, key)
+    found = _precommits_read(miner, sectors=sectors, client=client, key=key)
     absent = []
     for sector in sectors:
         onchain = found[sector.number]
@@ -119,17 +119,28 @@ def commits_land(
     return absent
 
 
+def _precommits_read(
+    miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str
+) -> dict[int, OnPreCommit | None]:
+    """Return the pre-commits of these replicas by number; None where there is none, or another sealer's."""
+    found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
+    for sector in sectors:
+        onchain = found[sector.number]
+        if (
+            onchain is not None
+            and sector.comm_r is not None
+            and not is_own_replica(sector, sealed_cid=onchain.sealed_cid)
+        ):
+            found[sector.number] = None
+    return found
+
+
 def own_precommits_read(
     miner: Miner, *, sectors: Sequence[Sector], client: ChainClient, key: str
 ) -> set[int]:
     """Return those of which the chain has the pre-commit of this very replica."""
-    found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
-    return {
-        sector.pk
-        for sector in sectors
-        if (onchain := found[sector.number]) is not None
-        and is_own_replica(sector, sealed_cid=onchain.sealed_cid)
-    }
+    found = _precommits_read(miner, sectors=sectors, client=client, key=key)
+    return {sector.pk for sector in sectors if sector.comm_r is not None and found[sector.number] is not None}
 
 
 def proven_sectors_read(

@@ -135,6 +135,24 @@ def test_a_sector_does_not_wait_for_a_batch_that_has_failed(is_there: bool, stat
     assert state_of(row) == state
 
 
+@pytest.mark.parametrize(
+    ("state", "then"), [("PRECOMMIT_SENT", "PERSISTED"), ("SEED_ASSIGNED", "PRECOMMIT_SENT")]
+)
+def test_a_number_that_another_sealer_pre_committed_is_not_ours(state: str, then: str) -> None:
+    of, chain = miner(), SomeSectors()
+    failed = factories.batch(of, state=BatchState.FAILED)
+    row = sector(of, state, precommit_batch=failed, precommit_epoch=150, seed_epoch=300)
+    chain.precommits[row.number] = (180, bytes(32))
+
+    if state == "PRECOMMIT_SENT":
+        batches_watch(work(chain))
+    else:
+        head = factories.head(200)
+        precommits_check(SectorsInProgress.read(), client=cast("Any", chain), head=head, now=NOON)
+
+    assert state_of(row) == then
+
+
 def test_expired_precommit_is_paused() -> None:
     of, chain = miner(), SomeSectors()
     landed = factories.batch(of, state=BatchState.LANDED, landed_height=149)
