@@ -23,6 +23,8 @@ PATH: Final = re.compile(
 """A path from the root of this repository that ends in a file; `{a,b}` and `*` as a shell takes them."""
 LINK: Final = re.compile(r"\]\((?P<path>[^)\s:#]+)(?:#[^)\s]*)?\)")
 """A link of a document to a file beside it."""
+ANCHOR: Final = re.compile(r"\]\((?P<path>[^)\s:#]*)#(?P<anchor>[^)\s]+)\)")
+HEADING: Final = re.compile(r"^#+ (?P<text>.*)$", re.MULTILINE)
 UNSHIPPED: Final = re.compile(
     r"\bspec(?:s|ification)?(?:/| )(?:\w[\w-]*(?:\.md)? )?(?:sections?\b|§)|\bspec/|\bBENCH\.md\b"
 )
@@ -37,6 +39,12 @@ def texts() -> Iterator[Path]:
         for suffix in ("py", "md"):
             yield from (SITE / root).rglob(f"*.{suffix}")
     yield from SITE.glob("*.md")
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names by which links lead to the headings of a document."""
+    headings = (match["text"].strip().lower() for match in HEADING.finditer(text))
+    return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
 
 
 def alternatives(path: str) -> Iterator[str]:
@@ -90,6 +98,16 @@ def test_links_of_documents_lead_to_files() -> None:
         for match in LINK.finditer(file.read_text())
         if not (file.parent / match["path"]).exists()
     ]
+    assert not missing
+
+
+def test_links_of_documents_lead_to_headings() -> None:
+    missing = []
+    for file in (file for file in texts() if file.suffix == ".md"):
+        for match in ANCHOR.finditer(file.read_text()):
+            target = file.parent / match["path"] if match["path"] else file
+            if target.suffix == ".md" and match["anchor"] not in anchors(target.read_text()):
+                missing.append(f"{file.relative_to(SITE)}: {match[0]}")
     assert not missing
 
 

@@ -37,13 +37,16 @@ def test_params_are_made_for_a_size(words: tuple[str, ...], size: str) -> None:
     assert all(f'--size "{size}"' in line for line in made)
 
 
-@pytest.mark.parametrize("part", ["worker", "prover", "signer"])
-def test_what_ends_make_ends_the_program_that_it_runs(tmp_path: Path, part: str) -> None:
-    program = tmp_path / ".venv-worker" / "bin" / "python"
+@pytest.mark.parametrize(
+    ("part", "folder"),
+    [("up", ".venv"), *((one, ".venv-worker") for one in ("worker", "prover", "signer"))],
+)
+def test_what_ends_make_ends_the_program_that_it_runs(tmp_path: Path, part: str, folder: str) -> None:
+    program = tmp_path / folder / "bin" / "python"
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM)
     program.chmod(0o755)
-    words = ["-o", "worker-environment", part, "CONSOLE=http://c", "TOKEN_FILE=token"]
+    words = ["-o", "environment", "-o", "worker-environment", part, "CONSOLE=http://c", "TOKEN_FILE=token"]
 
     with subprocess.Popen([make(), "-f", str(SITE / "Makefile"), "-C", str(tmp_path), *words]) as running:
         deadline = time.monotonic() + 30
