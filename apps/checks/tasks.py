@@ -6,7 +6,7 @@ from celery import shared_task
 
 from apps.checks.report.cache import report_now
 from apps.checks.selectors.data import CheckData
-from apps.checks.services.alerts import alerts_update
+from apps.checks.services.alerts import alerts_run_note, alerts_update
 from apps.checks.services.deliver import notifications_deliver
 from apps.core import clock
 from apps.core.locks import single_flight
@@ -18,6 +18,8 @@ from apps.users.principals import SYSTEM
 def alerts_run() -> None:
     """Evaluate the checks, open and end alerts, and send the notifications that are due."""
     data = CheckData(SYSTEM)
+    data.__dict__["alerts_last_run"] = data.at  # they are evaluated now, however long the pool was stopped
     network = data.network.name if data.network is not None else "no chain"
     alerts_update(report=report_now(data), pool=network, now=clock.now())
     notifications_deliver(now=clock.now)
+    alerts_run_note(now=clock.now())

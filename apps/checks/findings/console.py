@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -12,7 +13,7 @@ from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered
 from apps.core.disk import DiskLevel, disk_spaces
-from apps.core.formatting import plural
+from apps.core.formatting import plural, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 AHEAD_S: Final = 5.0
 """A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""
 AHEAD_HEADS: Final = 40
+ALERTS_LATE: Final = timedelta(minutes=5)
+"""They are evaluated every 15 s, and a channel that does not respond takes as long."""
 EXITS_MANY: Final = 3
 """A process that ended so often within an hour does not go on by itself."""
 SKEW_S: Final = 1.0
@@ -84,13 +87,20 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
 
 
 def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
-    """Alert channels that take no notifications."""
+    """Alert channels that take no notifications, or get none because nobody evaluates alerts."""
     rows = channels_undelivered(data.at) if data.rare.channels else []
     if rows:
         say = gettext("{channels} cannot be reached").format(channels=plural(len(rows), "alert channel"))
         names = named([row.name for row in rows])
         why = gettext("{names}: notifications are not delivered").format(names=names)
         yield Finding("channels", say, why, count=len(rows), acts=channels_test(rows))
+    last = data.alerts_last_run
+    if last is not None and data.at - last > ALERTS_LATE:
+        say = gettext("alerts were last evaluated {age} ago").format(
+            age=time_left((data.at - last).total_seconds())
+        )
+        why = gettext("nobody is notified of anything: see whether tasks-slow runs, and its log (alerts.run)")
+        yield Finding("alerts-late", say, why)
 
 
 def console_disk(_data: CheckData) -> Iterator[Finding]:

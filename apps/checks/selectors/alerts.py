@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext
+from redis.exceptions import RedisError
 
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.core.errors import NotFound
+from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -21,6 +23,17 @@ UNDELIVERED_TRIES: Final = 3
 """A notification that failed so often is named by a check."""
 UNDELIVERED_SHOWN: Final = timedelta(hours=24)
 """One that was given up is named for so long."""
+
+RUN_KEY: Final = "poolsite:alerts:run"
+"""In Redis: when alerts were last evaluated, and what was due was sent."""
+
+
+def alerts_last_run() -> datetime | None:
+    """Return when alerts were last evaluated; None if it is not known, as without Redis."""
+    text = None
+    with suppress(RedisError, OSError):
+        text = redis_client().get(RUN_KEY)
+    return None if text is None else datetime.fromisoformat(str(text))
 
 
 def channels_all() -> QuerySet[AlertChannel]:

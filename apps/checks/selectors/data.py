@@ -19,6 +19,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.status import chain_status_of, clock_of, network_known
 from apps.chain.selectors.upgrades import nodes_unready
+from apps.checks.selectors.alerts import alerts_last_run
 from apps.checks.selectors.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
@@ -306,6 +307,11 @@ class CheckData:
         if not self.rare.signers_failed and not self.rare.provers_failed:
             return []
         return connections_failed(self.viewer, since=self.at - timedelta(days=1))
+
+    @cached_property
+    def alerts_last_run(self) -> datetime | None:
+        """When alerts were last evaluated; None if it is not known, or nobody is to be notified."""
+        return alerts_last_run() if self.rare.channels else None
 
     @cached_property
     def restored(self) -> Recovery:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
+from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.services.channels import REPEATS_S
 from apps.checks.states import FAILING, AlertEvent
+from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,6 +31,12 @@ RETENTION: Final = timedelta(days=30)
 SAY_MAX: Final = 1000
 WORSE: Final = 1.25
 """A critical check is notified early once its count is this many times that of the last notification."""
+
+
+def alerts_run_note(*, now: datetime) -> None:
+    """Note that alerts were evaluated and sent; without Redis it is not noted."""
+    with suppress(RedisError, OSError):
+        redis_client().set(RUN_KEY, now.isoformat())
 
 
 @transaction.atomic

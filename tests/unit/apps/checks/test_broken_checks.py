@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import OperationalError
 from django.urls import reverse
 
-from apps.checks.models import Notification
+from apps.checks import tasks
+from apps.checks.models import Alert, Notification
 from apps.checks.report import evaluate as evaluation
+from apps.checks.selectors import data
+from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
+from apps.core.clock import now
+from apps.users.principals import SYSTEM
 from tests import factories
 from tests.alerts import channel
 from tests.page_client import signed_in, text_of
@@ -20,8 +26,6 @@ from tests.people import operator_person
 
 if TYPE_CHECKING:
     from apps.checks.findings.results import Finding
-    from apps.checks.selectors.data import CheckData
-
 pytestmark = pytest.mark.django_db
 
 
@@ -59,8 +63,37 @@ def test_pages_and_metrics_are_shown_while_a_check_breaks(monkeypatch: pytest.Mo
     assert 'check="hosts_slow",severity="warning"} 1.0' in page.get("/metrics").content.decode()
 
 
+def late() -> list[str]:
+    [result] = evaluation.evaluate_some(["notifications_undelivered"], CheckData(SYSTEM)).results
+    return [finding.say for finding in result.findings]
+
+
+def fails(**_values: Any) -> int:
+    raise ValueError("no answer")
+
+
 def test_absent_database_is_no_broken_check(monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch, "hosts_slow", OperationalError("it restarts"))
 
     with pytest.raises(OperationalError):
         alerts_run()
+
+
+def test_alerts_that_are_not_evaluated_are_found(pool_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel()
+    minute = timedelta(minutes=1)
+    alerts_run()
+    at = now()
+    monkeypatch.setattr(data, "now", lambda: at + 4 * minute)
+    assert late() == []
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tasks, "notifications_deliver", fails)
+        with pytest.raises(ValueError, match="no answer"):
+            alerts_run()
+    monkeypatch.setattr(data, "now", lambda: at + 6 * minute)
+    [said] = late()
+    assert said.startswith("alerts were last evaluated 6 min")
+
+    alerts_run()
+    assert not Alert.objects.filter(check_name="notifications_undelivered").exists()
