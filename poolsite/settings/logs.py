@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SECRET_WORDS = ("password", "secret", "token", "private", "authorization", "cookie")
 """A key whose name holds one of these never reaches a log."""
 
+FRAME_LOGGERS = ("uvicorn.error", "websockets")
+"""At DEBUG they write the headers and frames of web sockets, tokens and cookies among them, as plain text."""
+
 INNOCENT_KEYS = frozenset({"lease_token"})
 """Named like secrets, but plain counters."""
 
@@ -95,6 +98,7 @@ def logging_for(*, level: str, process: str) -> dict[str, Any]:
             "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django.server": {"level": "WARNING"},
             "uvicorn.access": {"level": "WARNING"},
+            **{name: {"level": "INFO" if level == "DEBUG" else level} for name in FRAME_LOGGERS},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },

@@ -116,6 +116,13 @@ def test_a_line_is_one_json_object_with_its_process() -> None:
     assert '"level": "warning"' in line
 
 
+@pytest.mark.parametrize(("level", "least"), [("DEBUG", "INFO"), ("ERROR", "ERROR")])
+def test_headers_of_web_sockets_are_not_logged(level: str, least: str) -> None:
+    loggers = logging_for(level=level, process="web-1")["loggers"]
+
+    assert (loggers["uvicorn.error"]["level"], loggers["websockets"]["level"]) == (least, least)
+
+
 @pytest.mark.parametrize(("text", "level"), [("debug", "DEBUG"), ("Warning", "WARNING"), ("", "INFO")])
 def test_log_level_is_read_in_any_case(monkeypatch: pytest.MonkeyPatch, text: str, level: str) -> None:
     monkeypatch.setenv("LOG_LEVEL", text)
