@@ -11,7 +11,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
-from apps.sectors.hardware import disk_share, has_lost_folder, is_short_of_disk
+from apps.sectors.hardware import disk_share, disk_space, has_lost_folder, is_short_of_disk
 from apps.sectors.selectors.hosts import proves_windows, worker_is_away
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 
@@ -91,7 +91,7 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
     ]
     if short:
         worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
-        free = " ".join(size(int(worst.hardware.get("disk_free_bytes", 0))))
+        free = " ".join(size(disk_space(worst.hardware)[0]))
         share = percent(disk_share(worst.hardware) or 0.0, 1)
         why = gettext(
             "{worst}: {free} free, {share}; no new sector starts there until space is freed"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.sectors.hardware import sealing_disks
 from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
 from apps.sectors.selectors.host_lanes import slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
@@ -143,7 +144,8 @@ def _slots_each(counts: Sequence[int]) -> int:
 
 def _rooms(hosts: Sequence[Worker], size: int) -> PlanValue:
     """Return for how many sectors the mean disk has room, of the hosts that told of theirs."""
-    reported = [disk for host in hosts if (disk := int(host.hardware.get("disk_total_bytes", 0)))]
+    disks = (sum(total for _, total in sealing_disks(host.hardware)) for host in hosts)
+    reported = [disk for disk in disks if disk]
     if not reported:
         return PlanValue("rooms", 10, "assumed")
     disk = sum(reported) // len(reported)

@@ -11,6 +11,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.html_time import time_html
+from apps.sectors.hardware import sealing_disks
 from apps.sectors.parallel_plan import host_parallel_plan
 from apps.sectors.proof_forms import update_error
 from poolsite.filecoin.policy import ProofForm
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
     """Return for how many new sectors a host's disk has room, with what is divided; empty while unknown."""
     reported = {} if report is None else {one["key"]: one["value"] for one in report.settings}
-    free, room = int(worker.hardware.get("disk_free_bytes") or 0), int(reported.get("sector_room_bytes") or 0)
+    free, room = (
+        [free for free, _ in sealing_disks(worker.hardware)],
+        int(reported.get("sector_room_bytes") or 0),
+    )
     if not room:
         return ""
     return gettext("{count}: {free} free, {room} each, less what sectors in progress still write").format(
-        count=formatting.whole(free // room),
-        free=" ".join(formatting.size(free)),
+        count=formatting.whole(sum(one // room for one in free)),
+        free=" ".join(formatting.size(sum(free))),
         room=" ".join(formatting.size(room)),
     )
 

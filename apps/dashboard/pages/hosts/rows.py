@@ -17,7 +17,7 @@ from apps.dashboard.pages.hosts.filters import order_of
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
 from apps.dashboard.pages.hosts.speed import pace_text, record_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
-from apps.sectors.hardware import PINGS, disk_share
+from apps.sectors.hardware import PINGS, disk_share, disk_space
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def disk_text(hardware: dict[str, Any]) -> str:
     if free is None:
         return ""
     return gettext("{disk_free_bytes} free, {free}").format(
-        disk_free_bytes=" ".join(formatting.size(int(hardware["disk_free_bytes"]))),
+        disk_free_bytes=" ".join(formatting.size(disk_space(hardware)[0])),
         free=formatting.percent(free, 1),
     )
 

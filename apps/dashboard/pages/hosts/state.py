@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.job_text import held_jobs
-from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.hardware import DISK_FULL, disk_share, is_short_of_disk
 from apps.sectors.proof_forms import parameters_error, proofs_made
 from apps.sectors.selectors.hosts import worker_is_away
 from poolsite.filecoin.policy import ProofForm
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Worker
     from apps.sectors.selectors.host_speed import HostSpeed
-
-DISK_FULL: Final = 0.02
 
 
 def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
