@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from poolsite.wire.commands import Command
     from workers.agent.journal import Journal
     from workers.agent.places import SealingPlaces
+    from workers.storage.attachment import Attachment
     from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
@@ -107,14 +108,11 @@ class Removals:
             with self.journal.at_work(sector.job_id, patience_s=CHECK_S) as is_own:
                 if not is_own:
                     continue
-                if not sector.keeps_store and (away := self.stores.away()):
-                    raise StoreAway(
-                        f"store {away[0].name} is unavailable and may contain files of the sector"
-                    )
                 if sector.keeps_store:
                     name = sector_name(sector.miner_id, sector.number)
                     for root in self.places.roots(sector.job_id):
                         self.stores.apart_check(root, name)
+                away = self._away(sector)
                 found = self.files(sector)
                 with self._lock:
                     self._bytes[sector.job_id] = size = sum(map(bytes_of, found))
@@ -122,11 +120,19 @@ class Removals:
                     path_remove(path)
                 if left := self.files(sector):
                     raise OSError(f"{left[0]} cannot be removed")
+                if away := away or self._away(sector):  # what seals has its room back meanwhile
+                    raise StoreAway(
+                        f"store {away[0].name} is unavailable and may contain files of the sector"
+                    )
                 self.stores.release(sector.job_id)
                 self.journal.clear(sector.job_id)
                 log.info("files_removed", job=sector.job_id, sector=sector.number, bytes=size)
                 return True
         return False
+
+    def _away(self, sector: AbortedSector) -> list[Attachment]:
+        """Return the stores that may have files of a sector and cannot be read now."""
+        return [] if sector.keeps_store else self.stores.away()
 
     def files(self, sector: AbortedSector) -> list[Path]:
         """Return the files and folders of a sector in the sealing folders and in the stores.

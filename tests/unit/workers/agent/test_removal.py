@@ -99,8 +99,10 @@ def test_a_store_that_is_away_is_waited_for(removals: Removals, tmp_path: Path) 
     until(lambda: not removals._bytes)
     assert not removals.remove(command()), "nothing is said to be removed"
     until(lambda: not removals._bytes)
+    assert not any(file.exists() for file in files), "the sealing folder has its room back"
 
     (tmp_path / "unmounted").rename(store)
+    assert any(file.exists() for file in files)
     until(lambda: removals.remove(command()))
     assert not any(file.exists() for file in files)
 
