@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from apps.checks.findings.results import Finding
@@ -14,11 +17,49 @@ from apps.checks.table.checks import CHECKS
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apps.checks.models import AlertChannel
 
 T0 = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECRET_URL = "https://chat.example.com/hooks/T0PS3CRET"
+
+
+class Hook:
+    """A webhook that keeps what it got, and answers with `status` and what `answer` makes of the body."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.requests: list[str] = []
+        """Method and path of each."""
+        self.status = 200
+        self.answer: Callable[[bytes], bytes] = lambda _body: b""
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # the library's name
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                hook.requests.append(f"{self.command} {self.path}")
+                hook.got.append((dict(self.headers), body))
+                answer = hook.answer(body)
+                self.send_response(hook.status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST
+
+            def log_message(self, *_args: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [json.loads(body) for _, body in self.got]
 
 
 def channel(name: str = "ops", target: str = SECRET_URL, **values: Any) -> AlertChannel:

@@ -85,7 +85,7 @@ def seconds_left(until: float) -> float:
 
 
 class Connections:
-    """Posts to one address.  Threads may share it."""
+    """Requests to one address.  Threads may share it."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, answer_max: int) -> None:
         self._answer_max = answer_max
@@ -98,7 +98,13 @@ class Connections:
         self._idle: deque[HTTPConnection] = deque()
 
     def post(self, body: bytes, *, connect_s: float, answer_s: float) -> tuple[int, bytes]:
-        """Send a body; returns status and body of the answer, all within `answer_s`.
+        """Send a body; returns status and body of the answer, all within `answer_s`.  Raises as `request`."""
+        return self.request("POST", body, connect_s=connect_s, answer_s=answer_s)
+
+    def request(
+        self, method: str, body: bytes | None, *, connect_s: float, answer_s: float
+    ) -> tuple[int, bytes]:
+        """Send a request; returns status and body of the answer, all within `answer_s`.
 
         Raises OSError (TimeoutError and AnswerTooLarge among them) and http.client.HTTPException.
         """
@@ -108,7 +114,7 @@ class Connections:
             sock: socket.socket = connection.sock
             sock.settimeout(seconds_left(until))  # for all that is sent, see socket.sendall
             connection.response_class = partial(timed_response, until)  # type: ignore[assignment]  # only called
-            connection.request("POST", self._target, body=body, headers=self._headers)
+            connection.request(method, self._target, body=body, headers=self._headers)
             response = connection.getresponse()
             content = response.read(self._answer_max + 1)
             if len(content) > self._answer_max:

@@ -16,11 +16,19 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.chain.node.connections import Connections
+from apps.checks.services.chat import (
+    chat_body_write,
+    chat_find,
+    chat_reason_read,
+    chat_refusal_read,
+)
 from apps.checks.states import ChannelKind
 from apps.core.formatting import fil
 from apps.users.encryption import DecryptionFailed, text_decrypt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.checks.models import Notification
 
 CONNECT_S: Final = 5.0
@@ -51,27 +59,47 @@ def notification_send(row: Notification) -> None:
 
 
 def webhook_send(row: Notification, *, url: str, secret: str) -> None:
-    """Post the body as JSON, with name and password if the URL has them.  Raises NotDelivered.
+    """Post the body as JSON, or what the chat service of the URL takes.  Raises NotDelivered.
 
-    Any answer from 200 to 299 is good.
+    Any answer from 200 to 299 is good, unless a chat service says in it that it refused the text.
     """
-    body = json.dumps(row.body).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "Poolsite", "Connection": "close"}
+    chat = chat_find(url)
+    body = json.dumps(row.body if chat is None else chat_body_write(chat, row=row)).encode()
+    headers = {"Content-Type": "application/json"}
     if secret:
         headers["X-Poolsite-Signature"] = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
+    status, answer = url_open(url, method="POST", body=body, headers=headers, answer_s=ANSWER_S)
+    if not 200 <= status < 300:
+        reason = chat_reason_read(answer) if chat is not None else ""
+        raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
+    if chat is not None and (reason := chat_refusal_read(chat, answer=answer)):
+        raise NotDelivered(reason)
+
+
+def status_describe(status: int) -> str:
+    """Return the words of an HTTP status that is no success."""
+    return say("HTTP status {status}").format(status=status)
+
+
+def url_open(
+    url: str, *, method: str, body: bytes | None = None, headers: Mapping[str, str], answer_s: float
+) -> tuple[int, bytes]:
+    """Return status and body of an answer; name and password go with it if the URL has them.
+
+    Raises NotDelivered if none comes.
+    """
+    sent = {"User-Agent": "Poolsite", "Connection": "close", **headers}
     parts = urlsplit(url)
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
-    connections = Connections(url, headers, answer_max=ANSWER_MAX)
+        sent["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
+    connections = Connections(url, sent, answer_max=ANSWER_MAX)
     try:
-        status, _ = connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+        return connections.request(method, body, connect_s=min(CONNECT_S, answer_s), answer_s=answer_s)
     except (OSError, HTTPException, ValueError) as error:
         raise NotDelivered(say("no response: {error}").format(error=type(error).__name__)) from None
     finally:
         connections.close()
-    if not 200 <= status < 300:
-        raise NotDelivered(say("HTTP status {status}").format(status=status))
 
 
 def _mail_text(row: Notification) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,45 +32,9 @@ from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.alerts import Hook
 
 pytestmark = pytest.mark.django_db
-
-
-class Hook:
-    """A webhook that keeps what it got, and answers with `status`."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.status = 200
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # the library's name
-                size = int(self.headers["Content-Length"])
-                hook.got.append((dict(self.headers), self.rfile.read(size)))
-                self.send_response(hook.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_args: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [json.loads(body) for _, body in self.got]
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    found = Hook()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
 
 
 def test_one_notification_when_a_check_starts_and_one_when_it_ends() -> None:

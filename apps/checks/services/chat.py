@@ -1,0 +1,111 @@
+"""Chat services that take no JSON of ours: which body each wants, and how it says that it took it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from apps.checks.models import Notification
+
+KEYWORD: Final = "Poolsite"
+"""Each text has it: robots of DingTalk and Feishu can be set to refuse texts without a keyword."""
+TEXT_MAX: Final = 2000
+"""Bytes of a text: WeCom takes 2048, Discord 2000 characters, the others more."""
+REASONS: Final = ("errmsg", "msg", "StatusMessage", "description", "message")
+"""Fields in which they say why they refused a text."""
+REASON_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ChatService:
+    """What a chat service takes, and what its answer holds if it took it."""
+
+    path: str
+    """How the path of its webhooks begins; other paths of its host take other bodies."""
+    body: Callable[[str], dict[str, Any]]
+    accepted: Mapping[str, Any]
+    """Fields of the answer, one of which it has, with their values; empty: its HTTP status is the answer."""
+
+
+def _msgtype_text(text: str) -> dict[str, Any]:
+    return {"msgtype": "text", "text": {"content": text}}
+
+
+DINGTALK: Final = ChatService("/robot/send", _msgtype_text, {"errcode": 0})
+WECOM: Final = ChatService("/cgi-bin/webhook/send", _msgtype_text, {"errcode": 0})
+FEISHU: Final = ChatService(
+    "/open-apis/bot/v2/hook/",
+    lambda text: {"msg_type": "text", "content": {"text": text}},
+    {"code": 0, "StatusCode": 0},
+)
+DISCORD: Final = ChatService(
+    "/api/", lambda text: {"content": text, "allowed_mentions": {"parse": []}}, accepted={}
+)
+TELEGRAM: Final = ChatService("/bot", lambda text: {"text": text}, {"ok": True})
+
+SERVICES: Final = {
+    "oapi.dingtalk.com": DINGTALK,
+    "qyapi.weixin.qq.com": WECOM,
+    "open.feishu.cn": FEISHU,
+    "open.larksuite.com": FEISHU,
+    "discord.com": DISCORD,
+    "discordapp.com": DISCORD,
+    "api.telegram.org": TELEGRAM,
+}
+"""By the host of a webhook's URL."""
+OWN_FORMATS: Final = ("/slack", "/github")
+"""How paths of Discord end that take what those services take."""
+
+
+def chat_find(url: str) -> ChatService | None:
+    """Return the chat service of a URL; None for one that takes our JSON, as Slack and Mattermost do."""
+    parts = urlsplit(url)
+    service = SERVICES.get(parts.hostname or "")
+    if service is None or not parts.path.startswith(service.path) or parts.path.endswith(OWN_FORMATS):
+        return None
+    return service
+
+
+def chat_body_write(service: ChatService, *, row: Notification) -> dict[str, Any]:
+    """Return a notification as a chat service takes it, with its page if that has a host."""
+    page = row.body.get("page", "")
+    end = f"\n{page}" if page.startswith("http") else ""
+    text, room = f"{KEYWORD}: {row.text}", TEXT_MAX - len(end.encode())
+    if len(text.encode()) > room:
+        text = text.encode()[: room - len("…".encode())].decode(errors="ignore") + "…"
+    return service.body(text + end)
+
+
+def chat_refusal_read(service: ChatService, *, answer: bytes) -> str:
+    """Return why a text was refused, with the service's own words; empty if it was taken."""
+    if not service.accepted:
+        return ""
+    found = _object(answer)
+    name = next((name for name in service.accepted if name in found), None)
+    if name is None:
+        return gettext("unexpected response")
+    if found[name] == service.accepted[name]:
+        return ""
+    return gettext("refused: {reason}").format(reason=chat_reason_read(answer))
+
+
+def chat_reason_read(answer: bytes) -> str:
+    """Return the words and the code with which a chat service refused a text."""
+    found = _object(answer)
+    words = [str(found[name]) for name in (*REASONS, "errcode", "error_code", "code") if name in found]
+    return ", ".join(words)[:REASON_MAX]
+
+
+def _object(answer: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
