@@ -8,6 +8,7 @@ from apps.checks.report.cache import report_now
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_run_note, alerts_update
 from apps.checks.services.deliver import notifications_deliver
+from apps.checks.services.ping import ping_enqueue, ping_send
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.users.principals import SYSTEM
@@ -23,3 +24,10 @@ def alerts_run() -> None:
     alerts_update(report=report_now(data), pool=network, now=clock.now())
     notifications_deliver(now=clock.now)
     alerts_run_note(now=clock.now())
+    ping_enqueue()
+
+
+@shared_task(name="alerts.ping")
+def alerts_ping() -> None:
+    """Call the dead-man's switch."""
+    ping_send(now=clock.now())

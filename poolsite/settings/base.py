@@ -15,6 +15,7 @@ from poolsite.settings.environment import (
     env_number,
     env_object,
     env_text,
+    env_url,
 )
 from poolsite.settings.logs import logging_for
 
@@ -287,6 +288,8 @@ NETWORK = env_text("POOLSITE_NETWORK", "demo")
 SERVER_TIMING = env_flag("SERVER_TIMING")
 """Whether answers say how long they took here and with how many queries; `make bench` asks for it."""
 globals().update(email_from_url(env_text("EMAIL_URL", "")))
+ALERTS_PING_URL = env_url("ALERTS_PING_URL")
+"""Dead-man's switch: called about once a minute while alerts are evaluated and sent."""
 PORT = env_number("PORT", 8000)
 """The console's own."""
 ADDRESS_TOKENS = env_list("ADDRESS_TOKENS")

@@ -71,6 +71,19 @@ def env_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
+def env_url(name: str) -> str:
+    """Return the URL of a web server, empty if none is named.  The error does not repeat it."""
+    value = os.environ.get(name, "").strip()
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_good = False
+    if value and not (is_good and value.isascii() and value.isprintable() and " " not in value):
+        raise ImproperlyConfigured(f"{name} cannot be read: use https://host/path or http://host/path")
+    return value
+
+
 def env_object(name: str) -> dict[str, Any]:
     """Return a JSON object; none is an empty one."""
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import heads_late_s
 from apps.checks.findings.acts import channels_test
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
-from apps.checks.selectors.alerts import channels_undelivered
+from apps.checks.selectors.alerts import channels_undelivered, ping_outage
 from apps.core.disk import DiskLevel, disk_spaces
 from apps.core.formatting import plural, time_left
 
@@ -101,6 +102,12 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
         )
         why = gettext("nobody is notified of anything: see whether tasks-slow runs, and its log (alerts.run)")
         yield Finding("alerts-late", say, why)
+    outage = ping_outage() if settings.ALERTS_PING_URL else None
+    if outage is not None and data.at - outage[0] > ALERTS_LATE:
+        age = time_left((data.at - outage[0]).total_seconds())
+        say = gettext("the dead-man's switch has not been reached for {age}").format(age=age)
+        why = gettext("ALERTS_PING_URL: {reason}").format(reason=outage[1])
+        yield Finding("ping-failed", say, why)
 
 
 def console_disk(_data: CheckData) -> Iterator[Finding]:

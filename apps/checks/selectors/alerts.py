@@ -26,6 +26,8 @@ UNDELIVERED_SHOWN: Final = timedelta(hours=24)
 
 RUN_KEY: Final = "poolsite:alerts:run"
 """In Redis: when alerts were last evaluated, and what was due was sent."""
+PING_FAILED_KEY: Final = "poolsite:alerts:ping:failed"
+"""In Redis while the dead-man's switch cannot be called: since when, and why."""
 
 
 def alerts_last_run() -> datetime | None:
@@ -34,6 +36,17 @@ def alerts_last_run() -> datetime | None:
     with suppress(RedisError, OSError):
         text = redis_client().get(RUN_KEY)
     return None if text is None else datetime.fromisoformat(str(text))
+
+
+def ping_outage() -> tuple[datetime, str] | None:
+    """Return since when the dead-man's switch cannot be called, and why; None if it can, or without Redis."""
+    text = None
+    with suppress(RedisError, OSError):
+        text = redis_client().get(PING_FAILED_KEY)
+    if text is None:
+        return None
+    since, _, reason = str(text).partition(" ")
+    return datetime.fromisoformat(since), reason
 
 
 def channels_all() -> QuerySet[AlertChannel]:
