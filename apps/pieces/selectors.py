@@ -127,6 +127,11 @@ def upload_get(viewer: Principal, name: str) -> Piece:
     return piece
 
 
+def piece_named(viewer: Principal, name: str) -> Piece:
+    """Return the one piece of an upload's uuid or of a commitment.  Raises PieceUnknown, PieceAmbiguous."""
+    return upload_get(viewer, name) if _is_uuid(name) else piece_only(viewer, name)
+
+
 def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
     """Return the miner's other piece of the same commitment and terms, if there is one.
 

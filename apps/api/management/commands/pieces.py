@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.commitments import commitment_of
-from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
+from apps.pieces.selectors import PieceFilter, piece_get, piece_named, piece_status, pieces_page
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
 from apps.sectors.services.runs.unsealing import unseal_request
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from apps.miners.models import Miner
+    from apps.pieces.models import Piece
 
 PAGE = 1_000
 FILES: Final = ("data-cid", "add")
@@ -36,7 +37,7 @@ class Command(AnyOrderCommand):
     """List pieces, show one, unseal it, change where it goes; add a file; seal those that wait."""
 
     help = (
-        "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID any|snap-up; "
+        "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID|UPLOAD any|snap-up; "
         "data-cid FILE; add FILE --miner f01000; "
         "seal --miner f01000 [--dry-run]: start sectors for the waiting pieces now, even if part-filled"
     )
@@ -45,7 +46,10 @@ class Command(AnyOrderCommand):
         """Define the arguments."""
         parser.add_argument("act", choices=["list", "show", "unseal", "purpose", SEAL, *FILES])
         parser.add_argument(
-            "piece", nargs="?", default="", help="its commitment; for data-cid, add: a file of raw bytes"
+            "piece",
+            nargs="?",
+            default="",
+            help="its commitment; for purpose also its upload's uuid; for data-cid, add: a file of raw bytes",
         )
         parser.add_argument("purpose", nargs="?", default="", help=f"one of {', '.join(PiecePurpose.values)}")
         parser.add_argument(
@@ -68,12 +72,16 @@ class Command(AnyOrderCommand):
             if options["act"] == SEAL:
                 self._seal(miner_get(SYSTEM, options["miner"]), is_dry_run=options["dry_run"])
                 return
-            if options["act"] == "unseal":
-                unseal_request(piece_get(SYSTEM, options["piece"]), now=clock.now())
-            elif options["act"] == "purpose":
-                piece_purpose_set(piece_get(SYSTEM, options["piece"]), purpose=options["purpose"], by=SYSTEM)
-            for line in facts(piece_body(piece_status(SYSTEM, options["piece"]))):
+            for line in facts(piece_body(self._piece(options["act"], options["piece"], options["purpose"]))):
                 self.stdout.write(line)
+
+    def _piece(self, act: str, name: str, purpose: str) -> Piece:
+        """Return a piece after what is to be done with it."""
+        if act == "purpose":
+            return piece_purpose_set(piece_named(SYSTEM, name), purpose=purpose, by=SYSTEM)
+        if act == "unseal":
+            unseal_request(piece_get(SYSTEM, name), now=clock.now())
+        return piece_status(SYSTEM, name)
 
     def _seal(self, miner: Miner, *, is_dry_run: bool) -> None:
         """Have sectors of waiting pieces begin, or only show them: a line for each."""

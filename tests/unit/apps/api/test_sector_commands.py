@@ -182,6 +182,19 @@ def test_pieces_are_listed_shown_and_given_a_purpose() -> None:
         said("pieces", "unseal", factories.piece_cid(250))
 
 
+def test_a_purpose_goes_to_no_other_piece_of_the_same_commitment() -> None:
+    alices, bobs = (
+        factories.piece(factories.miner(of=name), piece_cid=factories.piece_cid(9))
+        for name in ("alice", "bob")
+    )
+
+    with pytest.raises(CommandError, match=f"name one of the uploads .*{alices.uuid}"):
+        said("pieces", "purpose", bobs.piece_cid, "snap-up")
+    assert f"uuid: {bobs.uuid}" in said("pieces", "purpose", str(bobs.uuid), "snap-up")
+
+    assert [Piece.objects.get(pk=piece.pk).purpose for piece in (alices, bobs)] == ["any", "snap-up"]
+
+
 def test_waiting_pieces_are_sealed_now() -> None:
     miner = factories.miner(2001)
     waiting = factories.piece(miner, has_data=True)
