@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.pieces.socket_watch import PutWatch
-from apps.pieces.sources import TRY_AGAIN, SourceAway, url_check, url_connect
+from apps.pieces.sources import TRY_AGAIN, SourceAway, url_check, url_connect, url_shown
 
 if TYPE_CHECKING:
     import threading
@@ -50,8 +50,7 @@ class Target:
     @property
     def shown(self) -> str:
         """The address without what may be a key."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}{parts.path}"[:300]
+        return url_shown(self.url)[:300]
 
 
 def target_of(dest: str, *, market: str, piece_cid: str) -> Target:

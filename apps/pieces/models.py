@@ -43,6 +43,7 @@ class Piece(Named, Timestamped):
     """Raw bytes that are on the disk for certain."""
     is_resumable = models.BooleanField(default=False)
     source_url = models.TextField(blank=True)
+    """Whole, with what may be a key, until the piece is READY or FAILED: then as `url_shown` writes it."""
     has_data = models.BooleanField(default=True)
     """Whether the raw bytes are kept here; else the sector is unsealed for them."""
 

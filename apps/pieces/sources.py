@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from string import punctuation
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from django.conf import settings
 from django.utils.translation import gettext
@@ -55,6 +55,12 @@ def url_check(url: str) -> None:
         raise BadValue(gettext("must be an http:// or https:// URL"), field="url")
     if parts.username is not None:
         raise BadValue(gettext("must not contain a user name or password"), field="url")
+
+
+def url_shown(url: str) -> str:
+    """Return a URL without what may be a key: user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class Body:

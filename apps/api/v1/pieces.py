@@ -16,6 +16,7 @@ from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
 from apps.pieces.selectors import PieceFilter, piece_only, piece_status, pieces_page
 from apps.pieces.services.uploads import piece_remove
+from apps.pieces.sources import url_shown
 from apps.pieces.states import PiecePurpose, PieceState
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class PieceOutput(serializers.Serializer[Any]):
     deal = serializers.IntegerField(allow_null=True)
     start_epoch = serializers.IntegerField(allow_null=True)
     purpose = serializers.ChoiceField(choices=PiecePurpose.values, help_text="which sectors it goes into")
-    source_url = serializers.CharField()
+    source_url = serializers.CharField(help_text="without its query")
     error = serializers.CharField()
     created_at = serializers.DateTimeField()
 
@@ -69,7 +70,7 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "is_stored": bool(piece.piece_cid) and piece.has_data,
         "client": None if piece.client is None else f"f0{piece.client}",
         "purpose": piece.purpose,
-        "source_url": piece.source_url,
+        "source_url": url_shown(piece.source_url),
         "error": piece.error,
         "created_at": piece.created_at,
         **{name: getattr(piece, name) for name in names},

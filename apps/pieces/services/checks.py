@@ -16,6 +16,7 @@ from apps.pieces.files import is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
 from apps.pieces.selectors import failed_earlier, fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
+from apps.pieces.sources import url_shown
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 
@@ -64,6 +65,7 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
                 "ACCEPT",
                 piece_cid=cid,
                 padded_size=commitment.padded_size,
+                source_url=url_shown(piece.source_url),
                 error="",
                 state_since=now,
                 updated_at=now,

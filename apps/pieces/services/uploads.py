@@ -35,6 +35,7 @@ from apps.pieces.errors import (
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
+from apps.pieces.sources import url_shown
 from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
@@ -141,7 +142,9 @@ def piece_begin(piece: Piece, *, by: Principal) -> Piece:
     """Write the row of a piece that was built."""
     piece.save(force_insert=True)
     if piece.is_resumable or piece.source_url:
-        after = {"upload": str(piece.uuid)} | ({"url": piece.source_url} if piece.source_url else {})
+        after = {"upload": str(piece.uuid)}
+        if piece.source_url:
+            after["url"] = url_shown(piece.source_url)
         audit_record(principal=by, action="piece.begin", target=str(piece.miner), after=after)
     piece_change_publish(piece)
     return piece
@@ -244,9 +247,8 @@ def received_note(piece: Piece, *, received: int) -> None:
 def piece_fail(piece: Piece, *, reason: str) -> None:
     """End a piece that did not become one: its row says why, and then its bytes go."""
     piece.refresh_from_db()
-    advance(
-        piece, "FAIL", error=reason[:1000], has_data=False, state_since=clock.now(), updated_at=clock.now()
-    )
+    values = {"error": reason[:1000], "has_data": False, "source_url": url_shown(piece.source_url)}
+    advance(piece, "FAIL", **values, state_since=clock.now(), updated_at=clock.now())
     piece_unlink(piece)
     piece_change_publish(piece)
     log.warning("piece_failed", piece=str(piece.uuid), reason=reason[:200])

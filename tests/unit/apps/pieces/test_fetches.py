@@ -9,8 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 
+from apps.api.v1.pieces import piece_body
 from apps.core import clock
 from apps.core.disk import DiskFull, DiskSpace
 from apps.core.errors import DomainError
@@ -21,6 +25,7 @@ from apps.pieces.services.fetches import piece_fetch_begin, pieces_fetch
 from apps.pieces.services.retention import UNCHECKED, pieces_tidy
 from apps.pieces.services.uploads import PieceSpec, piece_remove
 from apps.pieces.sources import SourceAway
+from apps.users.models import AuditEntry
 from tests import factories, people
 
 if TYPE_CHECKING:
@@ -308,3 +313,46 @@ def test_an_address_that_cannot_be_fails_its_download(settings: Any, tmp_path: P
     piece.refresh_from_db()
     assert piece.state == "FAILED"
     assert piece.error
+
+
+SIGNED = "https://a.example/x?X-Amz-Signature=key#part"
+
+
+@pytest.mark.parametrize(
+    ("error", "states"),
+    [(None, ["RECEIVED", "READY"]), (SourceAway("it is gone", is_final=True), ["FAILED"] * 2)],
+)
+def test_a_key_in_a_url_is_kept_for_its_download_and_shown_nowhere(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch, error: Exception | None, states: list[str]
+) -> None:
+    shown, by = "https://a.example/x", people.principal()
+    piece, _ = piece_fetch_begin(factories.miner(), spec=PieceSpec(), url=SIGNED, by=by)
+    assert piece_body(piece)["source_url"] == shown
+    assert AuditEntry.objects.filter(action="piece.begin", after__url=shown).exists()
+
+    failing(monkeypatch, SourceAway("it is away"))
+    pieces_fetch()
+    failing(monkeypatch, error)
+    Piece.objects.update(updated_at=clock.now() - 2 * fetches.AGAIN_AFTER)
+    pieces_fetch()
+    fetched = Piece.objects.get()
+    pieces_tidy(now=clock.now() + 2 * UNCHECKED)
+    ended = Piece.objects.get()
+
+    assert sources.began == [SIGNED] * 2
+    assert [fetched.state, ended.state] == states
+    assert (piece_body(fetched)["source_url"], ended.source_url) == (shown, shown)
+
+
+def test_urls_of_downloads_that_ended_earlier_lose_their_keys() -> None:
+    miner, states = factories.miner(), ("FETCHING", "RECEIVED", "READY", "FAILED", "ACTIVE")
+    MigrationExecutor(connection).migrate([("pieces", "0007_terms_missing")])
+    for state in states:
+        factories.piece(miner, state=state, source_url=SIGNED)
+    factories.piece(miner, state="ENDED")
+
+    call_command("migrate", verbosity=0, skip_checks=True)
+
+    found = dict(Piece.objects.values_list("state", "source_url"))
+    kept = dict.fromkeys(states[:2], SIGNED)
+    assert found == {**dict.fromkeys(states, "https://a.example/x"), **kept, "ENDED": ""}
