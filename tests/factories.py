@@ -16,6 +16,7 @@ from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Send
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, Role
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleState
+from apps.pieces.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
@@ -326,6 +327,13 @@ def piece(of: Miner, *, state: str = PieceState.READY, **data: Any) -> Piece:
         **data,
     }
     return Piece.objects.create(miner=of, **fields)
+
+
+def stored_piece(of: Miner, **data: Any) -> Piece:
+    """A piece with a file of its size in `settings.PIECES_DIR`."""
+    row = piece(of, **data)
+    piece_path(row).write_bytes(bytes(row.payload_size or 0))
+    return row
 
 
 def _job_state(row: Sector, owner: Owner, held_by: Worker | None) -> str:

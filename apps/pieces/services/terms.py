@@ -1,4 +1,4 @@
-"""Noting what the chain says of the terms of pieces, and since when it says nothing of them."""
+"""Noting why pieces wait: what the chain says of their terms, or since when nothing; bytes that are gone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.pieces.errors import TermsMissing
+from apps.pieces.files import is_stored, loss_text
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_look_up, terms_read
 
@@ -79,6 +80,17 @@ def wait_note(piece: Piece, *, reason: str) -> None:
     """Note why a piece with good terms is in no sector yet; the first reason stays, as its numbers move."""
     if not piece.error:
         _error_note(piece, since=None, error=reason)
+
+
+def loss_wait_note(piece: Piece) -> bool:
+    """Return whether the bytes of a piece that is due are gone; its row says so, and what to do, meanwhile.
+
+    `has_data` stays: the folder may be away for a moment.
+    """
+    is_lost, text = not is_stored(piece), loss_text()
+    if is_lost != (piece.error == text):
+        _error_note(piece, since=None, error=text if is_lost else "")
+    return is_lost
 
 
 def _error_note(piece: Piece, *, since: int | None, error: str) -> None:

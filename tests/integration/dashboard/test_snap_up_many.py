@@ -92,7 +92,7 @@ def asked(sectors: list[Sector], *, query: str = "", **headers: str) -> list[dic
 
 
 def test_waiting_pieces_go_into_the_sectors_in_their_order(miner: Miner) -> None:
-    pieces = [factories.piece(miner, padded_size=2048) for _ in range(2)]
+    pieces = [factories.stored_piece(miner, padded_size=2048) for _ in range(2)]
     sectors = [committed(miner, number) for number in (5, 6, 7)]
     sectors.insert(1, committed(miner, 8, active=False))
 
@@ -133,7 +133,7 @@ def test_too_many_and_strangers_are_refused(miner: Miner) -> None:
 
 
 def test_the_page_shows_the_price_first_and_begins_then(miner: Miner, ann: None) -> None:
-    factories.piece(miner, padded_size=2048)
+    factories.stored_piece(miner, padded_size=2048)
     sectors = [committed(miner, number) for number in (5, 6)]
     page, browser = reverse("sectors-snap-up"), signed_in()
     assert f'formaction="{page}"' in text_of(browser.get(reverse("sectors")))

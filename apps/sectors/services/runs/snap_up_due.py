@@ -12,7 +12,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
-from apps.pieces.services.terms import terms_turn_note
+from apps.pieces.services.terms import loss_wait_note, terms_turn_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
@@ -70,8 +70,10 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     unread = unread_terms_read(miner, pieces=waiting, work=work)
     pieces = [piece for piece in waiting if piece.pk not in unread]
     # The others of many are looked at when they go into a sector, or at the next heads.
-    checked = terms_turn_note([piece for packed in _due(miner, pieces, work) for piece in packed.pieces])
-    unfit = {piece.pk for piece in checked if not has_good_terms(piece, work=work)}
+    wanted = [piece for packed in _due(miner, pieces, work) for piece in packed.pieces]
+    unfit = {piece.pk for piece in wanted if loss_wait_note(piece)}
+    checked = terms_turn_note([piece for piece in wanted if piece.pk not in unfit])
+    unfit |= {piece.pk for piece in checked if not has_good_terms(piece, work=work)}
     if not work.policy.snap_up_first:
         return
     due = _due(miner, [piece for piece in pieces if piece.pk not in unfit], work)

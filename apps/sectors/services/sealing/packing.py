@@ -27,7 +27,13 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
-from apps.pieces.services.terms import terms_check, terms_note, terms_turn_note, wait_note
+from apps.pieces.services.terms import (
+    loss_wait_note,
+    terms_check,
+    terms_note,
+    terms_turn_note,
+    wait_note,
+)
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.lifetimes import fits_later, lifetime_refusal
@@ -151,9 +157,10 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
 def _may_begin(piece: Piece, work: SealingContext) -> bool:
     """Return whether a new sector may be begun for a piece; one whose terms none can ever meet ends.
 
-    It waits if one that begins later can meet them, or a committed one that it may go into.
+    It waits if one that begins later can meet them, or a committed one that it may go into, and while its
+    bytes are gone.
     """
-    if piece.has_unread_terms or not has_good_terms(piece, work=work):
+    if piece.has_unread_terms or loss_wait_note(piece) or not has_good_terms(piece, work=work):
         return False
     height, network = work.head.height, work.network
     reason = lifetime_refusal([piece], height=height, network=network)

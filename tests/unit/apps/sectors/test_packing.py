@@ -59,9 +59,7 @@ class Asked(Registry):
 
 def waiting(of: Miner, **data: Any) -> Piece:
     """A piece that is due, with its bytes."""
-    row = factories.piece(of, state_since=NOON.replace(hour=1), **data)
-    piece_path(row).write_bytes(b"x" * 100)
-    return row
+    return factories.stored_piece(of, state_since=NOON.replace(hour=1), **data)
 
 
 def allocated(of: Miner, piece: Piece) -> Any:
@@ -153,3 +151,22 @@ def test_what_fits_no_sector_by_itself_is_tried_with_no_other() -> None:
 
     assert sorted(len(one.pieces) for one in plan) == [1] * 30 + [30]
     assert len(tried) == 60 + 29
+
+
+@pytest.mark.parametrize("left", [None, bytes(99)], ids=["all", "one"])
+def test_no_sector_is_begun_for_bytes_that_are_gone(miner: Miner, left: bytes | None) -> None:
+    lost, good = waiting(miner, client=9, allocation=4, term_max=10**7), waiting(miner)
+    chain = Asked()
+    chain.allocations[4] = allocated(miner, lost)
+    piece_path(lost).unlink()
+    if left is not None:
+        piece_path(lost).write_bytes(left)
+
+    assert [state for state, _ in packed(chain, lost, good)] == ["READY", "PACKED"]
+    assert (lost.has_data, lost.error.endswith("send them again")) == (True, True)
+    assert packed(chain, lost)[0][0] == "READY"
+    assert chain.asked == [], "a node is not asked about it"
+
+    piece_path(lost).write_bytes(bytes(100))
+    assert packed(chain, lost) == [("PACKED", True)]
+    assert lost.error == ""

@@ -24,7 +24,7 @@ MONTH = 30 * 2880
 
 def waiting(of: Any, chain: Registry, number: int, *, term_min: int, term_max: int) -> Piece:
     """A piece with an allocation."""
-    row = factories.piece(of, has_data=True, state_since=NOON, client=9, allocation=number)
+    row = factories.stored_piece(of, state_since=NOON, client=9, allocation=number)
     chain.allocations[number] = {
         "Provider": of.actor_id,
         "Data": {"/": row.piece_cid},
@@ -104,7 +104,7 @@ def test_a_piece_that_a_committed_sector_may_take_keeps_its_bytes(miner: Any) ->
 
 def test_a_deal_that_a_later_sector_meets_waits_for_it(miner: Any) -> None:
     chain = Registry()
-    piece = factories.piece(miner, has_data=True, state_since=NOON, deal=5)
+    piece = factories.stored_piece(miner, state_since=NOON, deal=5)
     most = expirations_compute([], height=HEIGHT, network=NETWORK).most
     proposal = {"Provider": f"f0{miner.actor_id}", "PieceCID": {"/": piece.piece_cid}, "PieceSize": 128}
     chain.deals[5] = {"Proposal": {**proposal, "StartEpoch": HEIGHT + 500, "EndEpoch": most + 100}}

@@ -10,7 +10,8 @@ from django.db import connection
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Head
-from apps.sectors.errors.runs import NotCommittedCapacity
+from apps.pieces.files import piece_path
+from apps.sectors.errors.runs import NoPieces, NotCommittedCapacity
 from apps.sectors.models import PipelineRun, Sector, SectorChange, Worker
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
@@ -58,7 +59,7 @@ def miner(settings: Any, tmp_path: Any) -> Any:
 def waiting(of: Any, chain: Registry, **data: Any) -> Any:
     """A piece that is due; `terms` are what is peculiar to its allocation."""
     terms = data.pop("terms", None)
-    row = factories.piece(of, **{"purpose": "snap-up", "has_data": True, "state_since": NOON, **data})
+    row = factories.stored_piece(of, **{"purpose": "snap-up", "state_since": NOON, **data})
     type(row).objects.filter(pk=row.pk).update(state_since=NOON.replace(hour=1))
     if terms is not None:
         known = {"Provider": of.actor_id, "Data": {"/": row.piece_cid}, "Size": row.padded_size}
@@ -108,6 +109,28 @@ def test_a_piece_that_this_sector_cannot_hold_stays_behind(miner: Any) -> None:
     good = waiting(miner, chain)
 
     assert snapped(chain, short, untold, good) == ["READY", "READY", "PACKED"]
+
+
+def test_bytes_that_are_gone_go_into_no_committed_sector(miner: Any) -> None:
+    chain = Registry()
+    lost = waiting(miner, chain)
+    piece_path(lost).unlink()
+    work = SealingContext(
+        client=cast("Any", chain), network=NETWORK, head=factories.head(), now=NOON, policy=SealingPolicy()
+    )
+
+    with pytest.raises(NoPieces, match="send them again"):
+        snap_up_begin(Sector.objects.get(), by=people.principal(), work=work)
+    assert snapped(chain, lost) == ["READY"]
+    assert lost.error.endswith("send them again")
+
+    piece_path(lost).write_bytes(bytes(100))
+    assert snapped(chain, lost, height=HEIGHT + 1) == ["READY"]
+    assert lost.error == "", "it waits for a snap-up"
+    first(miner)
+    piece_path(lost).unlink()
+    good = waiting(miner, chain)
+    assert snapped(chain, lost, good, height=HEIGHT + 2) == ["READY", "PACKED"]
 
 
 @pytest.mark.parametrize(("spare", "state"), [(-1, "READY"), (0, "PACKED")])
