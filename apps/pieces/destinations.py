@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from django.utils.translation import gettext
 
+from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.pieces.socket_watch import PutWatch
 from apps.pieces.sources import TRY_AGAIN, SourceAway, url_check, url_connect, url_shown
@@ -125,7 +126,7 @@ def bytes_put(
             text = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
     except (OSError, HTTPException) as error:
         raise SourceAway(
-            watch.reason or gettext("the connection was lost: {error}").format(error=type(error).__name__)
+            watch.reason or gettext("the connection was lost: {error}").format(error=fault_text(error))
         ) from None
     finally:
         connection.close()

@@ -13,6 +13,7 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from django.conf import settings
 from django.utils.translation import gettext
 
+from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.miners.deal_reach import is_public
 from apps.pieces.socket_watch import SocketWatch
@@ -78,7 +79,7 @@ class Body:
         except (OSError, HTTPException) as error:
             raise SourceAway(
                 self.watch.reason
-                or gettext("the download was cut off: {error}").format(error=type(error).__name__)
+                or gettext("the download was cut off: {error}").format(error=fault_text(error))
             ) from None
         if self.watch.reason:  # the end of a socket reads like the end of the bytes
             raise SourceAway(self.watch.reason)
@@ -132,9 +133,7 @@ def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Bod
             gettext("it redirects to an address that {error}").format(error=error.reason), is_final=True
         ) from None
     except (OSError, HTTPException) as error:
-        raise SourceAway(
-            reason or gettext("no response: {error}").format(error=type(error).__name__)
-        ) from None
+        raise SourceAway(reason or gettext("no response: {error}").format(error=fault_text(error))) from None
     except ValueError:  # a host that no name can be, a redirect to half of an address
         raise SourceAway(gettext("its URL, or one it redirects to, is not valid"), is_final=True) from None
     finally:

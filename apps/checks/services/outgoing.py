@@ -23,6 +23,7 @@ from apps.checks.services.chat import (
     chat_refusal_read,
 )
 from apps.checks.states import ChannelKind
+from apps.core.connection_faults import fault_text
 from apps.core.formatting import fil
 from apps.users.encryption import DecryptionFailed, text_decrypt
 
@@ -97,7 +98,7 @@ def url_open(
     try:
         return connections.request(method, body, connect_s=min(CONNECT_S, answer_s), answer_s=answer_s)
     except (OSError, HTTPException, ValueError) as error:
-        raise NotDelivered(say("no response: {error}").format(error=type(error).__name__)) from None
+        raise NotDelivered(say("no response: {error}").format(error=fault_text(error))) from None
     finally:
         connections.close()
 
@@ -144,4 +145,4 @@ def mail_send(row: Notification, *, address: str) -> None:
     try:
         message.send()
     except (OSError, smtplib.SMTPException) as error:
-        raise NotDelivered(say("mail server error: {error}").format(error=type(error).__name__)) from None
+        raise NotDelivered(say("mail server error: {error}").format(error=fault_text(error))) from None

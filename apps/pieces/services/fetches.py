@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
+from apps.core.connection_faults import fault_text
 from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
@@ -180,7 +181,7 @@ def _download(fetch: _Fetch, file: BinaryIO) -> int:
             fits = bytes_write(file, response, at=0, most=piece.room, note=fetch.note)
         except OSError as error:
             raise SourceAway(
-                gettext("the download could not be written: {error}").format(error=type(error).__name__)
+                gettext("the download could not be written: {error}").format(error=fault_text(error))
             ) from None
         if not fits:
             raise PieceTooLarge(piece.room)

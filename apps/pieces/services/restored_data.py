@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core import clock
+from apps.core.connection_faults import fault_text
 from apps.core.live import Change, publish
 from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
@@ -44,7 +45,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
         except OSError as error:
             path.unlink(missing_ok=True)
             raise UploadIncomplete(
-                gettext("the upload was cut off: {error}").format(error=type(error).__name__)
+                gettext("the upload was cut off: {error}").format(error=fault_text(error))
             ) from error
         except BaseException:
             path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.core import clock
+from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -228,7 +229,7 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
         except OSError as error:
             raise UploadIncomplete(
                 gettext("the upload was cut off after {received} bytes: {error}").format(
-                    received=piece.received, error=type(error).__name__
+                    received=piece.received, error=fault_text(error)
                 )
             ) from error
         if not fits:

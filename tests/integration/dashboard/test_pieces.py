@@ -43,6 +43,16 @@ def test_how_much_of_a_download_is_here_is_shown() -> None:
     assert row.say == "1.50 GiB received; deal 4"
 
 
+def test_a_download_that_has_no_cid_yet_is_named_by_its_source() -> None:
+    url = "https://me:pw@data.example:8443/a/b.car?X-Amz-Signature=key"
+    waiting = {"state": "FETCHING", "piece_cid": "", "source_url": url}
+    piece = factories.piece(factories.miner(), **waiting, error="connection refused")
+
+    [row] = list_context([piece], SYSTEM)
+
+    assert row.say == "from data.example/b.car; connection refused; tried again each minute"
+
+
 def test_downloads_are_in_progress_and_can_be_listed(quiet: None, ann: None) -> None:
     miner = factories.miner(2001, of="alice")
     for state in ("FETCHING", "RECEIVED", "UPLOADING", "PACKED"):

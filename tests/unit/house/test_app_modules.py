@@ -32,8 +32,8 @@ OWN = {
     "proving": {"policy", "sector_places", "winning_post_test"},
     "moves": {"lotus_metadata", "move_in", "move_out", "readings", "steps"},
     "core": {
-        *("clock", "compiled", "database_threads", "database_watch", "disk", "event_loops"),
-        *("fields", "formatting", "grouped_calls", "handler", "health", "leader", "live"),
+        *("clock", "compiled", "connection_faults", "database_threads", "database_watch", "disk"),
+        *("event_loops", "fields", "formatting", "grouped_calls", "handler", "health", "leader", "live"),
         *("liveness", "locks", "metrics", "middleware", "postgresql", "prepared_statements"),
         *("processes", "redis_clients", "renamed_migration", "sanitize", "sessions", "static", "streams"),
         *("task_threads", "transitions", "units"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
+
+FILE_SHOWN: Final = 40
+"""Characters of a file's name, the last: CAR files of one client begin alike."""
 
 LABELS: Final[dict[str, StateLabel]] = {
     PieceState.UPLOADING: StateLabel("run", "uploading", "up"),
@@ -99,11 +103,22 @@ def terms_text(piece: Piece) -> str:
 
 
 def say_text(piece: Piece) -> str:
-    """Why it failed or waits; else how much of it was downloaded, and under what it is activated."""
-    if piece.error or piece.state != PieceState.FETCHING or not piece.received:
-        return piece.error or terms_text(piece)
-    received = " ".join(formatting.size(piece.received)).strip()
-    return "; ".join(filter(None, [gettext("{size} received").format(size=received), terms_text(piece)]))
+    """Where it comes from, why it failed or waits or how much came, and under what it is activated."""
+    parts = [] if piece.piece_cid or not piece.source_url else [source_text(piece.source_url)]
+    if piece.error:
+        again = [gettext("tried again each minute")] if piece.state == PieceState.FETCHING else []
+        return "; ".join([*parts, piece.error, *again])
+    if piece.state == PieceState.FETCHING and piece.received:
+        received = " ".join(formatting.size(piece.received)).strip()
+        parts.append(gettext("{size} received").format(size=received))
+    return "; ".join(filter(None, [*parts, terms_text(piece)]))
+
+
+def source_text(url: str) -> str:
+    """Return the host of a URL and the end of its path, which tell one download from another."""
+    parts = urlsplit(url)
+    file = parts.path.rstrip("/").rpartition("/")[2]
+    return gettext("from {url}").format(url=f"{parts.hostname}/{file[-FILE_SHOWN:]}")
 
 
 def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
