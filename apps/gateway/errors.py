@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 
 class ProviderRefused(DomainError):
-    """The signer or prover itself said no; its words are final."""
+    """The signer or prover itself said no."""
 
     code = "provider_refused"
+
+
+class ProviderUnable(ProviderRefused):
+    """It cannot now, whatever it would decide: locked, out of space, without the key; another one may."""
+
+    code = "provider_unable"
 
 
 class SignerRefused(ProviderRefused):

@@ -7,15 +7,19 @@ class SignerError(Exception):
     """A refusal; the text goes to the caller and holds no secret."""
 
 
-class Locked(SignerError):
+class Unable(SignerError):
+    """This signer cannot sign now, whatever its policy says: another one with the key may."""
+
+
+class Locked(Unable):
     """The key store is locked, or has no password yet."""
 
 
-class WrongPassword(SignerError):
+class WrongPassword(Unable):
     """The password does not open the store."""
 
 
-class KeyMissing(SignerError):
+class KeyMissing(Unable):
     """No key of this address; the words are venus-wallet's."""
 
     def __init__(self) -> None:
@@ -41,13 +45,13 @@ class AlreadySigned(Denied):
     """The miner has another block there: both together are a consensus fault, whatever the policy allows."""
 
 
-class Unrecorded(SignerError):
+class Unrecorded(Unable):
     """The records cannot be kept, so nothing is signed."""
 
 
-class BadPolicy(SignerError):
+class BadPolicy(Unable):
     """The policy file cannot be read."""
 
 
-class DamagedStore(SignerError):
+class DamagedStore(Unable):
     """The key store's file cannot be read."""

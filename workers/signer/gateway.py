@@ -19,8 +19,9 @@ from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
 from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsked, Origin
 from poolsite.wire.policy import POLICY_METHODS
+from poolsite.wire.unable import UNABLE_FIELD
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
-from workers.signer.errors import SignerError
+from workers.signer.errors import SignerError, Unable
 from workers.signer.fair_share import REFUSALS, FairShare, Limits
 from workers.signer.origins import SignedBefore
 from workers.signer.policy_service import PolicyService
@@ -39,6 +40,7 @@ CALL_S: Final = 90.0
 WATCH_S: Final = 1.0
 """How often keys that came or went are looked for."""
 LIMITS: Final = Limits()
+SIGN_METHOD: Final = "WalletSign"
 TOO_MANY: Final = "too many of your requests are pending at this signer: wait for responses"
 
 Json = Any
@@ -205,7 +207,7 @@ class GatewaySession(GatewaySocket):
         elif method == CHANNEL_VALUE and len(params) == 2 and isinstance(params[1], dict):
             if not self.link.share.enter(len(data)):
                 with contextlib.suppress(asyncio.QueueFull):  # it does not read them
-                    self.refusals.put_nowait(refusal(params[1].get("Id"), TOO_MANY))
+                    self.refusals.put_nowait(refusal(params[1].get("Id"), TOO_MANY, is_unable=True))
                 return
             task = asyncio.create_task(self.handle(params[1]))
             self.tasks.add(task)
@@ -229,7 +231,8 @@ class GatewaySession(GatewaySocket):
             payload = pack(await self.answer(str(method), event.get("Payload")))
             answer: dict[str, Json] = {"Id": key, "Payload": payload, "Error": ""}
         except SignerError as error:
-            answer = refusal(key, str(error) or type(error).__name__)
+            is_unable = method == SIGN_METHOD and isinstance(error, Unable)
+            answer = refusal(key, str(error) or type(error).__name__, is_unable=is_unable)
         try:
             await self.call("Gateway.ResponseWalletEvent", answer)
         except (GatewayRefused, TimeoutError, ConnectionClosed) as error:
@@ -244,7 +247,7 @@ class GatewaySession(GatewaySocket):
                 return await asyncio.to_thread(self.link.policy_service.answer, method, self.read(payload))
         if method == IDS_METHOD:
             return await self.ids_answer(self.read(payload))
-        if method != "WalletSign":
+        if method != SIGN_METHOD:
             raise SignerError(f"unexpect type {method[:40]}")
         request = self.read(payload)
         try:
@@ -290,6 +293,6 @@ class GatewaySession(GatewaySocket):
             raise SignerError(str(error)) from None
 
 
-def refusal(key: Json, text: str) -> dict[str, Json]:
-    """Write the answer to a request that is not done."""
-    return {"Id": key, "Payload": None, "Error": text}
+def refusal(key: Json, text: str, *, is_unable: bool) -> dict[str, Json]:
+    """Write the answer to a request that is not done; `is_unable`: another signer may do it."""
+    return {"Id": key, "Payload": None, "Error": text, **({UNABLE_FIELD: True} if is_unable else {})}

@@ -166,9 +166,14 @@ class Signer:
         rule_set: str = "",
         origin: Origin | None = None,
     ) -> None:
-        """Write a decision down, in the records and in the log."""
+        """Write a decision down, in the records and in the log; a refusal stays one where that fails."""
         now = datetime.now(UTC)
-        self.records.write(request, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
+        try:
+            self.records.write(request, verdict, caller=caller, now=now, rule_set=rule_set, origin=origin)
+        except sqlite3.Error as error:
+            if not verdict.error:
+                raise
+            log.warning("refusal_not_recorded", reason=str(error))
         log.info(
             "refused" if verdict.error else "signed",
             address=str(request.address),

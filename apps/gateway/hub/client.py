@@ -23,7 +23,14 @@ from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
-from apps.gateway.hub.hedging import Attempt, LatencyTracker, ProcessGone, first_answer, is_refusal_final
+from apps.gateway.hub.hedging import (
+    Attempt,
+    LatencyTracker,
+    ProcessGone,
+    first_answer,
+    is_final,
+    is_refusal_final,
+)
 from apps.gateway.hub.outbox import Outbox
 from apps.gateway.hub.requests import Deadline, HubRequest, Json, PendingAnswers, reply_result
 from apps.gateway.hub.routes import (
@@ -134,9 +141,10 @@ class HubClient:
     ) -> Json:
         """Send the request to a connection; if it goes away, to another, or to itself once back.
 
-        What is repeatable is asked of a second connection too when the first is slow.  `sent`: whom it was
-        sent to a while ago, and the answer that is due.  `patience_s`: how long a provider that was here
-        lately is waited for, if not for `RECONNECT_WAIT_S`.
+        What is repeatable is asked of a second connection too when the first is slow; each is asked of
+        another one if the first cannot do it now.  `sent`: whom it was sent to a while ago, and the answer
+        that is due.  `patience_s`: how long a provider that was here lately is waited for, if not for
+        `RECONNECT_WAIT_S`.
 
         Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
         """
@@ -285,8 +293,10 @@ class HubClient:
             for number in [number for number in sent if futures[number].done()]:
                 try:
                     answers[number] = reply_result(futures[number].result())
-                except ProviderRefused as refusal:
-                    answers[number] = refusal
+                except ProviderRefused as refusal:  # one that is not final is followed: others may be asked
+                    method = requests[number].method
+                    if is_final(refusal, is_refusal_final=is_refusal_final(method)):
+                        answers[number] = refusal
                 except NoAnswer:
                     del sent[number]
             late = [number for number in range(len(requests)) if number not in answers]

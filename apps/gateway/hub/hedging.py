@@ -11,12 +11,11 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.errors import NoAnswer, ProviderRefused, ProviderUnable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from apps.core.errors import DomainError
 
 Json = Any
 
@@ -40,6 +39,13 @@ def is_repeatable(method: str, address: str = "") -> bool:
 def is_refusal_final(method: str) -> bool:
     """Return whether one provider's refusal speaks for the others: not where files are lost."""
     return method != PROOF
+
+
+def is_final(error: BaseException, *, is_refusal_final: bool) -> bool:
+    """Return whether a failure speaks for the others: neither of one that went nor of one that cannot now."""
+    if isinstance(error, ProviderRefused):
+        return is_refusal_final and not isinstance(error, ProviderUnable)
+    return not isinstance(error, NoAnswer)
 
 
 class LatencyTracker:
@@ -79,17 +85,38 @@ async def first_answer(
     more: Callable[[], Awaitable[Sequence[Attempt]]] | None = None,
     is_refusal_final: bool = True,
 ) -> Json:
-    """Try one connection after the other until one answers; what it answers, a refusal too, is final.
+    """Try one connection after the other until one answers; what it answers is final, mostly a refusal too.
 
     With `pause_s`, the next is asked beside one that is slower than that; `more` gives further ones when
     there is none left, and is asked again after each pause.  Connections of one process may all be silent
     because it was killed: beside them one of another process is asked, first of all.  Whoever is not waited
     for any more is cancelled, so that its answer finds nobody.  Where a refusal is not final, the others are
-    waited for, or asked.
-    Raises the last NoAnswer when nobody answered.
+    waited for, or asked, at last those that `more` gives.
+    Raises such a refusal, or else the last NoAnswer, when nobody answered.
     """
-    if pause_s is None:
-        return await _in_turn(attempts)
+    try:
+        if pause_s is None:
+            return await _in_turn(attempts, is_refusal_final=is_refusal_final)
+        return await _race(attempts, pause_s=pause_s, more=more, is_refusal_final=is_refusal_final)
+    except ProviderRefused as refusal:
+        if more is None or is_final(refusal, is_refusal_final=is_refusal_final):
+            raise
+        further = await more()
+        if not further:
+            raise
+        try:
+            return await first_answer(further, pause_s=pause_s, more=more, is_refusal_final=is_refusal_final)
+        except NoAnswer:
+            raise refusal from None
+
+
+async def _race(
+    attempts: Sequence[Attempt],
+    *,
+    pause_s: float,
+    more: Callable[[], Awaitable[Sequence[Attempt]]] | None,
+    is_refusal_final: bool,
+) -> Json:
     race = _Race(attempts, is_refusal_final=is_refusal_final)
     try:
         while race.left or race.running:
@@ -121,7 +148,7 @@ class _Race:
         self.running: dict[asyncio.Future[Json], str] = {}
         """By answer that is due: the process."""
         self.is_refusal_final = is_refusal_final
-        self.failure: DomainError = NoAnswer("channel closed")
+        self.failure: BaseException = NoAnswer("channel closed")
 
     def has_room(self) -> bool:
         """Return whether one more may be asked, if it is of another process."""
@@ -145,27 +172,31 @@ class _Race:
         process, error = self.running.pop(one), one.exception()
         if error is None:
             return True
-        if isinstance(error, ProviderRefused) and not self.is_refusal_final:
-            self.failure = error
-        elif not isinstance(error, NoAnswer):
+        if is_final(error, is_refusal_final=self.is_refusal_final):
             raise error
-        elif not isinstance(self.failure, ProviderRefused):
-            self.failure = error
+        self.failure = worse(self.failure, error)
         if isinstance(error, ProcessGone):
             self.left = [attempt for attempt in self.left if attempt.process != process]
         return False
 
 
-async def _in_turn(attempts: Sequence[Attempt]) -> Json:
-    failure, ended = NoAnswer("channel closed"), set()
+def worse(before: BaseException, now: BaseException) -> BaseException:
+    """Return which of two failures to name: the later one, but a refusal before one that just went."""
+    return before if isinstance(before, ProviderRefused) and isinstance(now, NoAnswer) else now
+
+
+async def _in_turn(attempts: Sequence[Attempt], *, is_refusal_final: bool) -> Json:
+    failure: BaseException = NoAnswer("channel closed")
+    ended = set()
     for attempt in attempts:
         if attempt.process in ended:
             continue
         try:
             return await attempt.ask()
-        except ProcessGone as error:
-            ended.add(attempt.process)
-            failure = error
-        except NoAnswer as error:
-            failure = error
+        except (NoAnswer, ProviderRefused) as error:
+            if is_final(error, is_refusal_final=is_refusal_final):
+                raise
+            if isinstance(error, ProcessGone):
+                ended.add(attempt.process)
+            failure = worse(failure, error)
     raise failure

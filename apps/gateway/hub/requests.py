@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.errors import NoAnswer, ProviderRefused, ProviderUnable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -72,6 +72,8 @@ def reply_result(reply: dict[str, Json]) -> Json:
     """Return what a provider answered.  Raises ProviderRefused, NoAnswer."""
     if reply["gone"]:
         raise NoAnswer(reply["error"])
+    if reply["error"] and reply.get("unable"):
+        raise ProviderUnable(reply["error"])
     if reply["error"]:
         raise ProviderRefused(reply["error"])
     return reply["result"]

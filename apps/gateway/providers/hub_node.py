@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.core.database_threads import in_steady
 from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
-from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.errors import NoAnswer, ProviderRefused, ProviderUnable
 from apps.gateway.hub.client import HubClient
 from apps.gateway.hub.hedging import Attempt
 from apps.gateway.hub.routes import (
@@ -169,7 +169,7 @@ class HubNode(HubClient):
         except NoAnswer as error:
             reply.update(error=error.reason, gone=True)
         except ProviderRefused as error:
-            reply["error"] = error.reason
+            reply.update(error=error.reason, unable=isinstance(error, ProviderUnable))
         try:
             await self.outbox.post(item["to"], reply)
         except (RedisError, OSError) as error:  # the caller's own deadline ends its wait

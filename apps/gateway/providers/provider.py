@@ -14,13 +14,14 @@ import structlog
 from django.utils.translation import gettext
 
 from apps.core.sanitize import sanitize_text
-from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
+from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused, ProviderUnable
 from apps.gateway.hub.activity import Meter
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.requests import PendingAnswers
 from apps.gateway.hub.routes import END
 from apps.gateway.providers.payloads import Json, pack, unpack
 from apps.gateway.services.connections import connection_close
+from poolsite.wire.unable import UNABLE_FIELD, UNABLE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,7 +108,8 @@ class Provider:
         if response.get("error"):
             reason = sanitize_text(str(response["error"])[:REASON_MAX])
             meter.failed(reason)
-            raise ProviderRefused(reason)
+            is_unable = response.get(UNABLE_FIELD.lower()) is True or reason in UNABLE_TEXTS
+            raise (ProviderUnable if is_unable else ProviderRefused)(reason)
         try:
             return unpack(response.get("payload"))
         except AnswerTooLarge as error:

@@ -24,7 +24,7 @@ from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
 from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer import run_command
 from workers.signer.commands import main
-from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
+from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood, Unrecorded
 from workers.signer.message_payloads import message_request
 from workers.signer.records import NANO, RecordQuery, Records, Verdict
 
@@ -354,3 +354,13 @@ def test_record_list_is_bounded_and_works_while_signing(signer, monkeypatch):
 
     assert len(found) == 2
     assert found[0]["seq"] == 3
+
+
+def test_refusal_that_cannot_be_recorded_is_one_and_nothing_is_signed(signer):
+    """Said to be unable, the signer would be passed over for another one with the key and another policy."""
+    signer.records.link.execute("PRAGMA query_only=ON")
+
+    with pytest.raises(Denied, match="no rule allows"):
+        sign(signer, message(method=16, params=bytes.fromhex("814200ff")))
+    with pytest.raises(Unrecorded, match="cannot be read or written"):
+        sign(signer, message())

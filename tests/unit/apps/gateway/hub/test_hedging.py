@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.errors import NoAnswer, ProviderRefused, ProviderUnable
 from apps.gateway.hub.hedging import (
     PAUSE_FIRST_S,
     PAUSE_MAX_S,
@@ -120,6 +120,36 @@ async def test_a_newcomers_refusal_ends_no_proof_under_way():
     good = Connection("proof", at_once=True)
     assert await first_answer(each(refuses, good), pause_s=30, is_refusal_final=False) == "proof"
     assert is_refusal_final("WalletSign"), "another signer is not asked for what one's policy refused"
+
+
+@pytest.mark.parametrize("pause_s", [None, 30])
+async def test_one_that_cannot_now_leads_on_and_is_named_if_nobody_can(pause_s):
+    locked, gone = (
+        Connection(error, at_once=True) for error in (ProviderUnable("wallet locked"), NoAnswer("gone"))
+    )
+    refuses, good = Connection(ProviderRefused("no rule"), at_once=True), Connection("two", at_once=True)
+
+    assert await first_answer(each(locked, good), pause_s=pause_s) == "two"
+    with pytest.raises(ProviderUnable, match="wallet locked"):
+        await first_answer(each(locked, gone), pause_s=pause_s)
+    good.asked = False
+    with pytest.raises(ProviderRefused, match="no rule"):
+        await first_answer(each(locked, refuses, good), pause_s=pause_s)
+    assert not good.asked, "a policy's refusal is final, whoever was asked before"
+
+
+@pytest.mark.parametrize("pause_s", [None, 30])
+async def test_further_connections_are_asked_when_the_first_cannot_now(pause_s):
+    locked, good = Connection(ProviderUnable("wallet locked"), at_once=True), Connection("far", at_once=True)
+    found = [each(good)]
+
+    async def more() -> list[Attempt]:
+        return found.pop() if found else []
+
+    assert await first_answer(each(locked), pause_s=pause_s, more=more) == "far"
+    found = [each(Connection(NoAnswer("gone"), at_once=True))]
+    with pytest.raises(ProviderUnable, match="wallet locked"):
+        await first_answer(each(locked), pause_s=pause_s, more=more)
 
 
 async def test_beside_a_silent_process_another_one_is_asked_at_once():
