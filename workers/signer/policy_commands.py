@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.address import BadAddress, address_parse
 from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add, editor_remove, editors_read
-from workers.signer.errors import SignerError
+from workers.signer.miner_address import miner_parse
 from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
 from workers.signer.signing import Signer
@@ -70,11 +69,8 @@ def policy(folder: Path, options: argparse.Namespace) -> str:
 
 
 def policy_miners(folder: Path, options: argparse.Namespace) -> str:
-    """Name miners in the rule for sealing and proving.  Raises SignerError for what is no address."""
-    try:
-        miners = [str(address_parse(text)) for text in options.miner]
-    except BadAddress as error:
-        raise SignerError(str(error)) from None
+    """Name miners in the rule for sealing and proving.  Raises SignerError."""
+    miners = [str(miner_parse(text)) for text in options.miner]
     by = options.by or getpass.getuser()
     if miners_allow(folder, miners, by=by, is_first=options.first):
         return f"sealing and proving is allowed for {', '.join(miners)}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from poolsite.filecoin.address import Address, BadAddress, address_parse
 from workers.signer.errors import SignerError
+from workers.signer.miner_address import miner_parse
 from workers.signer.records import Records
 from workers.signer.slash_protection import heights_signed
 
@@ -35,7 +35,7 @@ def heights(folder: Path, options: Namespace) -> str:
     """Carry out the verb.  Raises SignerError."""
     records = Records(folder / "records.sqlite")
     try:
-        miner = _miner(options.miner) if options.miner else None
+        miner = miner_parse(options.miner) if options.miner else None
         if options.close is None and not options.forget:
             rows = heights_signed(records.link, miner=str(miner or ""), limit=options.limit)
             lines = [f"{row['miner']} {row['height']} {row['header']} {row['at'][:19]}" for row in rows]
@@ -48,10 +48,3 @@ def heights(folder: Path, options: Namespace) -> str:
     finally:
         records.close()
     return "success"
-
-
-def _miner(text: str) -> Address:
-    try:
-        return address_parse(text)
-    except BadAddress as error:
-        raise SignerError(f"--miner: {error}") from None

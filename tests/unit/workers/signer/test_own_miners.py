@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poolsite.filecoin.address import actor_address
+from poolsite.filecoin.keys import key_address
+from tests.keys import fixed_key
 from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.commands import PERMANENT, main
 from workers.signer.default_policy import DEFAULT
@@ -43,6 +46,18 @@ def test_policy_verb_names_miners_as_a_version_of_its_own(folder, capsys):
 def test_policy_verb_refuses_what_is_no_address(folder, capsys):
     assert main(["policy", "--dir", str(folder), "--miner", "pool"]) == 1
     assert capsys.readouterr().err.strip()
+    assert (folder / "policy.toml").read_text() == DEFAULT
+
+
+@pytest.mark.parametrize("verb", [("policy",), ("heights", "--close", "100", "--by", "ann")])
+@pytest.mark.parametrize("kind", ["bls", "secp256k1", "actor"])
+def test_miner_by_another_address_than_its_id_is_refused(folder, capsys, verb, kind):
+    address = str(actor_address(b"miner") if kind == "actor" else key_address(fixed_key(kind)))
+
+    assert main([*verb, "--dir", str(folder), "--miner", address]) == 1
+    assert (
+        f"{address} would never match: messages and blocks name a miner by its ID" in capsys.readouterr().err
+    )
     assert (folder / "policy.toml").read_text() == DEFAULT
 
 
