@@ -21,7 +21,7 @@ from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsk
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
-from workers.signer.errors import SignerError, Unable
+from workers.signer.errors import BadPolicy, SignerError, Unable
 from workers.signer.fair_share import REFUSALS, FairShare, Limits
 from workers.signer.origins import SignedBefore
 from workers.signer.policy_service import PolicyService
@@ -88,7 +88,9 @@ class GatewayLink:
         """The open socket, if there is one."""
         self.rule_set = rule_set
         """Rules of the policy that this gateway is limited to; empty: all."""
-        self.policy_service = PolicyService(signer, caller=f"gateway {url}", rule_set=rule_set)
+        self.caller = f"gateway {url}"
+        """How rules and records name it."""
+        self.policy_service = PolicyService(signer, caller=self.caller, rule_set=rule_set)
         self.share = FairShare(url, limits)
         self.is_connected = asyncio.Event()
         """Set while the gateway has taken our keys."""
@@ -119,8 +121,9 @@ class GatewayLink:
     async def announce(self, addresses: Sequence[str]) -> None:
         """Register keys at the gateway at once.  Raises GatewayRefused, TimeoutError."""
         if self.session is not None and self.session.channel_id:
-            await self.session.call("Gateway.AddNewAddress", self.session.channel_id, list(addresses))
-            self.session.announced |= set(addresses)
+            wanted = self.session.keys_now().intersection(addresses)
+            await self.session.call("Gateway.AddNewAddress", self.session.channel_id, sorted(wanted))
+            self.session.announced |= wanted
 
 
 class GatewaySession(GatewaySocket):
@@ -163,6 +166,8 @@ class GatewaySession(GatewaySocket):
             }
             try:
                 self.announced = self.keys_now()
+                if not self.announced:
+                    log.warning("no_key_announced", url=self.link.url, rule_set=self.link.rule_set)
                 self.closed.clear()
                 self.channel = await self.call("Gateway.ListenWalletEvent", policy)
                 await self.closed.wait()
@@ -193,8 +198,16 @@ class GatewaySession(GatewaySocket):
             await self.post("Gateway.ResponseWalletEvent", await self.refusals.get())
 
     def keys_now(self) -> set[str]:
-        """Return the addresses of the store."""
-        return {entry.address for entry in self.signer.store.entries()}
+        """Return the keys of the store with which this gateway may have anything signed."""
+        keys, rule_set = {entry.address for entry in self.signer.store.entries()}, self.link.rule_set
+        if not rule_set:
+            return keys
+        try:
+            policy = self.signer.policy.current()
+        except BadPolicy:
+            return keys & self.announced
+        caller = self.link.caller
+        return {key for key in keys if policy.has_rule_for(key, caller=caller, rule_set=rule_set)}
 
     def frame_handle(self, data: str | bytes) -> None:
         """Handle one frame: an answer, or an event of our channel."""
@@ -267,7 +280,7 @@ class GatewaySession(GatewaySocket):
                     to_sign=to_sign,
                     meta_type=meta_type,
                     extra=extra,
-                    caller=f"gateway {self.link.url}",
+                    caller=self.link.caller,
                     rule_set=self.link.rule_set,
                     origin=origin,
                 )

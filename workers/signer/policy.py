@@ -118,6 +118,14 @@ class Policy:
         nearest = max(misfits, key=MISFITS.index, default=MISFITS[0])
         return Verdict("", self.digest, f"no rule allows {request.description}", nearest)
 
+    def has_rule_for(self, address: str, *, caller: str, rule_set: str) -> bool:
+        """Return whether a set has a rule with which this key may sign something for this caller."""
+        names = self.sets.get(rule_set, ())
+        return any(
+            rule.name in names and matches(address, rule.keys) and matches(caller, rule.callers)
+            for rule in self.rules
+        )
+
 
 def matches(text: str, patterns: tuple[str, ...]) -> bool:
     """Return whether one of the patterns fits; case counts."""

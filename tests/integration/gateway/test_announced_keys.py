@@ -1,0 +1,65 @@
+"""A gateway that is limited to a set of rules is told of the keys that these name, and of no other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from apps.gateway.selectors.connections import keys_served
+from tests import people
+from tests.integration.gateway.conftest import connected
+from tests.integration.gateway.hub import BLS, SECP, in_thread
+from tests.integration.pools import PATIENCE_S
+
+if TYPE_CHECKING:
+    from workers.signer.signing import Signer
+
+
+@pytest.fixture
+def token(transactional_db: None) -> str:
+    return people.token("read", scopes=["signer"])
+
+
+def policy_write(signer: Signer, *, key: str, rule_set: str = "purse", callers: str = "*") -> None:
+    """Write a rule for one key, and another for all keys outside of the set."""
+    rules = f'[[rule]]\nname = "one"\nkeys = ["{key}"]\ncallers = ["{callers}"]\n[[rule]]\nname = "all"\n'
+    text = f'version = 1\n{rules}[[set]]\nname = "{rule_set}"\nrules = ["one"]\n'
+    (signer.folder / "policy.toml").write_text(text)
+
+
+async def served() -> set[str]:
+    return set(await in_thread(keys_served)("alice", [BLS, SECP]))
+
+
+async def until_served(*keys: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while await served() != set(keys):
+            await asyncio.sleep(0.05)
+
+
+async def test_set_of_rules_limits_the_keys_that_are_announced(web: Any, signer: Signer, token: str) -> None:
+    policy_write(signer, key=SECP)
+    async with connected(signer, web, token, rule_set="purse") as link:
+        assert await served() == {SECP}
+        await link.announce([BLS, SECP])
+        assert await served() == {SECP}
+        (signer.folder / "policy.toml").write_text("version = 1\n[[rule")
+        await asyncio.sleep(1.5)
+        assert await served() == {SECP}, "a policy that cannot be read withdraws no key"
+        policy_write(signer, key=BLS)
+        await until_served(BLS)
+
+
+@pytest.mark.parametrize("limits", [{"rule_set": "other"}, {"callers": "strategy *"}])
+async def test_signer_without_a_key_for_a_gateway_says_so(
+    web: Any, signer: Signer, token: str, limits: dict[str, str]
+) -> None:
+    policy_write(signer, key=SECP, **limits)
+    with capture_logs() as logs:
+        async with connected(signer, web, token, rule_set="purse"):
+            assert await served() == set()
+
+    assert [one["rule_set"] for one in logs if one["event"] == "no_key_announced"] == ["purse"]
