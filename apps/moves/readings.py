@@ -143,12 +143,15 @@ class MoveReadings:
         return found
 
     def windows_at(self, height: int) -> tuple[MoveWindow | None, MoveWindow | None]:
-        """Return the last window with sectors that opens before a height, and the first that does not."""
+        """Return the last window with sectors that opens before a height, and the first that does not.
+
+        None for the first where the chain is too young to have had one.
+        """
         rows = list(Deadline.objects.filter(miner=self.miner, live__gt=0))
         after = [self._window(row, height + (row.open_epoch - height) % self.period) for row in rows]
         before = [self._window(row, height - 1 - (height - 1 - row.open_epoch) % self.period) for row in rows]
         return (
-            max(before, key=lambda one: one.open, default=None),
+            max((one for one in before if one.open >= 0), key=lambda one: one.open, default=None),
             min(after, key=lambda one: one.open, default=None),
         )
 

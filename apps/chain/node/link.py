@@ -112,7 +112,7 @@ class NodeLink:
                     )
                 ) from error
             raise self.failed(
-                gettext("no response within {longest_s:g} s").format(longest_s=longest_s)
+                gettext("no response within {longest_s:g} s").format(longest_s=round(longest_s, 1))
             ) from error
         except (OSError, HTTPException, ValueError) as error:
             raise self.failed(str(error) or type(error).__name__) from error

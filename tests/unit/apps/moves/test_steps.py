@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db.models import F
 
 from apps.blocks.models import Block
 from apps.core import clock
 from apps.gateway.models import SignerConnection
 from apps.miners.models import Miner
+from apps.moves.readings import MoveReadings
 from apps.moves.selectors import direction_of, move_of
 from apps.moves.services.heights import miner_move_in, miner_move_out
 from apps.moves.steps import Direction, StepState
@@ -193,6 +195,17 @@ def test_a_last_window_a_period_ahead_is_not_called_closed(chain: MovingChain) -
     miner_move_in(miner, height=1065, by=SYSTEM)
 
     assert "deadline 4, opens at 1\u202f060 in" in steps(miner, Direction.IN)["stop"].figure
+
+
+def test_a_young_chain_has_had_no_window_before_its_first(chain: MovingChain) -> None:
+    miner = moving()
+    Deadline.objects.update(open_epoch=F("index") * 10 + 8, close_epoch=F("index") * 10 + 18)
+
+    before, after = MoveReadings(miner, SYSTEM).windows_at(8)
+
+    assert before is None
+    assert after is not None
+    assert after.open >= 8
 
 
 def test_lotus_miner_has_not_stopped_while_its_last_window_is_not_proven(chain: MovingChain) -> None:

@@ -50,6 +50,16 @@ def messages(count: int) -> list[tuple[Message, GasSpec]]:
     return [(Message(to=address, from_=address, method=number), SPEC) for number in range(count)]
 
 
+def test_a_node_that_does_not_answer_is_waited_for_as_long_as_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link = NodeLink(f"http://127.0.0.1:{silent.getsockname()[1]}/rpc/v1", "")
+
+        with pytest.raises(NodeUnavailable, match=r"no response within 0\.1 s"):
+            link.call("ChainHead", [], timeout_s=0.12345)
+
+        link.close()
+
+
 def test_a_head_is_read(node: FakeNode, link: NodeLink) -> None:
     key = node.mine()
 
