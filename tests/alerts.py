@@ -51,7 +51,7 @@ class Hook:
             do_GET = do_POST
 
             def log_message(self, *_args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"

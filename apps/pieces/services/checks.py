@@ -106,7 +106,7 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
 
 
 def _repeat_note(piece: Piece, same: Piece, *, by: Principal) -> None:
-    """Give a piece what was said when it was sent again; what was left open stays."""
+    """Set the terms that were sent again, and leave the others as they are."""
     unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
     if piece.purpose != PiecePurpose.ANY:
         unplaced.update(purpose=piece.purpose, updated_at=clock.now())
