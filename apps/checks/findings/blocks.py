@@ -11,7 +11,7 @@ from apps.blocks.selectors.luck import luck_since
 from apps.blocks.states import RoundState
 from apps.checks.findings.acts import miner_warm_up
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import fil, plural, time_left
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def lost(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"wins-lost-{last.miner.address or last.miner_id}",
             say("{wins} of {group} lost").format(
-                wins=plural(len(rows), "win"), group=named([miner_name(of[0].miner) for of in group])
+                wins=plural(len(rows), "win"), group=miners_named(of[0].miner for of in group)
             ),
             _lost_reason(last, missing),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
@@ -75,9 +75,7 @@ def foreign(data: CheckData) -> Iterator[Finding]:
     for group in grouped(ill):
         yield Finding(
             f"blocks-foreign-{group[0].address}",
-            say("another program makes blocks for {group}").format(
-                group=named([miner_name(miner) for miner in group])
-            ),
+            say("another program makes blocks for {group}").format(group=miners_named(group)),
             say(
                 "the block of epoch {epoch} is not the pool's: stop that program, or mining here; if both "
                 "make a block of one epoch, the miner is slashed"
@@ -95,9 +93,7 @@ def unstarted(data: CheckData) -> Iterator[Finding]:
     for group in grouped(miners):
         yield Finding(
             f"blocks-unstarted-{group[0].address}",
-            say("nobody makes blocks for {group}").format(
-                group=named([miner_name(miner) for miner in group])
-            ),
+            say("nobody makes blocks for {group}").format(group=miners_named(group)),
             say(
                 "it moved in at height {height}, which stopped its blocks, and nobody has started them since"
             ).format(height=group[0].works_from),
@@ -137,7 +133,7 @@ def unbegun(data: CheckData) -> Iterator[Finding]:
         expected = say("; {wins:.2f} wins expected per day").format(wins=wins) if wins else ""
         yield Finding(
             f"rounds-unbegun-{group[0].address or group[0].pk}",
-            say("no rounds run for {group}").format(group=named([miner_name(miner) for miner in group])),
+            say("no rounds run for {group}").format(group=miners_named(group)),
             say(
                 "no block can be won: check that the blocks process runs and a node is in sync{expected}"
             ).format(expected=expected),
@@ -160,9 +156,7 @@ def rare(data: CheckData) -> Iterator[Finding]:
         miner, days, luck = group[0]
         yield Finding(
             f"wins-rare-{miner.address or miner.pk}",
-            say("improbably few wins for {group}").format(
-                group=named([miner_name(one) for one, _, _ in group])
-            ),
+            say("improbably few wins for {group}").format(group=miners_named(one for one, _, _ in group)),
             say(
                 "{wins} since {since:%d %b %H:%M} UTC where {expected:.1f} were expected: the probability of "
                 "that is 1 in {odds:,.0f}"
@@ -194,9 +188,7 @@ def unleased(data: CheckData) -> Iterator[Finding]:
         ago = time_left((data.at - since).total_seconds())
         yield Finding(
             f"f3-lease-{group[0].miner.address}",
-            say("no node votes for {group} in F3").format(
-                group=named([miner_name(lease.miner) for lease in group])
-            ),
+            say("no node votes for {group} in F3").format(group=miners_named(lease.miner for lease in group)),
             say("lease renewal has been failing for {ago}: {reason}").format(ago=ago, reason=group[0].reason),
             count=len(group),
         )

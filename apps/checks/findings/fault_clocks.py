@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miners_named
 from apps.checks.selectors.exposure import termination_fees
 from apps.core.formatting import plural, time_left, whole
 from apps.proving.selectors.faults import faults_of, sectors_bad
@@ -55,7 +55,7 @@ def auto_terminations(data: CheckData) -> Iterator[Finding]:
             f"terminations-{group[0].address or group[0].pk}",
             gettext("{sectors} of {group} about to be terminated").format(
                 sectors=plural(len(rows), "faulty sector"),
-                group=named([miner_name(miner) for miner in group]),
+                group=miners_named(group),
             ),
             gettext(
                 "sector {number}, deadline {index}: faulty since epoch {since}; restore its files or rebuild "
@@ -91,7 +91,7 @@ def cutoffs_missed(data: CheckData) -> Iterator[Finding]:
             f"cutoff-{group[0].address or group[0].pk}",
             gettext("{declarations} of {group} missed the cutoff").format(
                 declarations=plural(sum(late[key] for key in keys), "declaration"),
-                group=named([miner_name(miner) for miner in group]),
+                group=miners_named(group),
             ),
             "; ".join(
                 _missed_text(closed[key], recoveries=recoveries[key], faults=faults[key], data=data)

@@ -11,7 +11,7 @@ from apps.chain.selectors.heads import head_arrived_by
 from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.selectors.exposure import fees_per_day, first_close
 from apps.core.formatting import fil, whole
 from apps.miners.states import MinerState
@@ -39,7 +39,7 @@ def miners_unread(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"unread-{group[0].address}",
             gettext("{group} not read since epoch {height}").format(
-                group=named([miner_name(miner) for miner in group]),
+                group=miners_named(group),
                 height=whole(min(miner.refreshed_height for miner in group)),
             ),
             gettext("heads arrive, but {cause}").format(cause=_unread_cause(data)),
@@ -76,9 +76,7 @@ def worker_change_pending(data: CheckData) -> Iterator[Finding]:
         is_due = data.head is not None and data.head.height >= at
         yield Finding(
             f"worker-{first.address}",
-            gettext("worker key change pending for {group}").format(
-                group=named([miner_name(miner) for miner in group])
-            ),
+            gettext("worker key change pending for {group}").format(group=miners_named(group)),
             gettext(
                 "{new_worker} can be confirmed {when} epoch {at}; until it is, the old key signs "
                 "proofs and blocks, and blocks for another {lookback} epochs: leave it in the signer"
@@ -101,7 +99,7 @@ def fee_debts(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"debt-{group[0].address or group[0].pk}",
             gettext("{group} {word} {debt} FIL in fees").format(
-                group=named([miner_name(miner) for miner in group]),
+                group=miners_named(group),
                 word="owes" if len(group) == 1 else "owe",
                 debt=fil(debt),
             ),

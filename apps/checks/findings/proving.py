@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.checks.findings.acts import deadlines_dry_run
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import plural, time_left, whole
@@ -38,7 +38,7 @@ def faults(data: CheckData) -> Iterator[Finding]:
             f"faults-{group[0].address or group[0].pk}",
             gettext("{sectors} faulty").format(sectors=plural(count, "sector")),
             gettext("{group}: {faults_reason}").format(
-                group=named([miner_name(miner) for miner in group]), faults_reason=_faults_reason(rows, data)
+                group=miners_named(group), faults_reason=_faults_reason(rows, data)
             ),
             link=miner_link(group),
             count=count,
@@ -99,7 +99,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
                 sectors=plural(sum(counts.values()), "sector")
             ),
             gettext("{group}: {where}: {reason}").format(
-                group=named([miner_name(miner) for miner in group]), where=where, reason=first.reason
+                group=miners_named(group), where=where, reason=first.reason
             ),
             link=miner_link(group),
             count=sum(counts.values()),

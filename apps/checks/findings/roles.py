@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as say
 
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miners_named, named
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import time_left
 from apps.miners.selectors.miners import miners_with_restored_moves
@@ -30,9 +30,7 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
         due = _closes_first(group, data)
         yield Finding(
             f"roles-{group[0].address or group[0].pk}",
-            say("no host holds {kinds} for {group}").format(
-                kinds=named(kinds), group=named([miner_name(miner) for miner in group])
-            ),
+            say("no host holds {kinds} for {group}").format(kinds=named(kinds), group=miners_named(group)),
             _reason(roles, data),
             link=Link("miner-roles", (group[0].address,)) if len(group) == 1 else None,
             count=len(group),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.messages import FAILED_SHOWN
 from apps.checks.findings.results import Finding
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miners_named, named
 from apps.checks.selectors.exposure import (
     fees_per_day,
     first_close,
@@ -41,9 +41,7 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
         due = first_close(data, needed.provers)
         why = gettext("nothing can be signed for {names}").format(names=named(names))
         if needed.provers:
-            why += gettext(", including the proofs of {served}").format(
-                served=named([miner_name(one) for one in needed.provers])
-            )
+            why += gettext(", including the proofs of {served}").format(served=miners_named(needed.provers))
         yield Finding(
             "signer",
             gettext("{addresses} without a signer").format(

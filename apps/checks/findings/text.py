@@ -10,7 +10,7 @@ from apps.checks.findings.results import FINDINGS_MAX
 from apps.core.formatting import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeVar
 
     from apps.miners.models import Miner
@@ -30,6 +30,11 @@ def named(names: Sequence[str]) -> str:
 def miner_name(miner: Miner) -> str:
     """Return what people call a miner."""
     return str(miner.name or miner)
+
+
+def miners_named(miners: Iterable[Miner]) -> str:
+    """Return what people call some miners: `a, b, c and 4 more`."""
+    return named([miner_name(miner) for miner in miners])
 
 
 def at_least(count: int, noun: str, *, has_more: bool) -> str:

@@ -40,6 +40,7 @@ ANSWERS: dict[str, Any] = {
 async def hub(pool_redis: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HubClient]:
     monkeypatch.setattr("apps.gateway.hub.client.RECONNECT_WAIT_S", 0.2)
     made = HubClient(pool_redis)
+    monkeypatch.setattr(made, "is_expected", lately)
     yield made
     await made.stop()
 
@@ -59,7 +60,6 @@ async def lately(_route: str) -> bool:
 async def test_a_restart_longer_than_usual_costs_no_win(
     hub: HubClient, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "is_expected", lately)
     monkeypatch.setattr("apps.gateway.hub.client.PAUSE_LATER_S", 0.1)
     waiting = asyncio.create_task(request(hub, route, time.time() + 30))
     await asyncio.sleep(0.8)
@@ -79,7 +79,6 @@ async def test_a_restart_longer_than_usual_costs_no_win(
 async def test_who_does_not_come_back_is_named_when_the_round_ends(
     hub: HubClient, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "is_expected", lately)
     monkeypatch.setattr("apps.gateway.hub.client.PAUSE_LATER_S", 60.0)
     began = time.monotonic()
 
