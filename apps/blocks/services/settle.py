@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 ORPHAN_DEPTH: Final = 2
 """A block that the chain does not have so many epochs later is orphaned; a reorganisation may bring it
 back."""
-
-
 LEFT_DAYS: Final = 30
 """Of so many days rounds are looked for that nobody settled in time."""
 LEFT_AT_ONCE: Final = 20
+"""Questions to a node, one after the other; the next ones are asked a minute later."""
 
 
 def _moved(first: Parameter, last: Parameter) -> QuerySet[Round]:
@@ -71,10 +70,10 @@ def rounds_left_settle(head: HeadRow, *, network: Network) -> int:
 
     Of such tipsets it has no heads, so a node is asked.  Return how many were settled.
     """
-    days = LEFT_DAYS * EPOCHS_IN_DAY
+    epochs = LEFT_DAYS * EPOCHS_IN_DAY
     rows = Round.objects.select_related("miner", "block").filter(
         state=RoundState.SUBMITTED,
-        epoch__gte=head.height - days,
+        epoch__gte=head.height - epochs,
         epoch__lt=head.height - network.chain_finality,
         block__isnull=False,
     )
@@ -82,8 +81,10 @@ def rounds_left_settle(head: HeadRow, *, network: Network) -> int:
     for row in rows.order_by("-epoch")[:LEFT_AT_ONCE]:
         try:
             tipset = client.chain_get_tipset_by_height(row.epoch, head.key)
-        except (NodeRefused, NodeUnavailable):
-            continue  # retried in a minute
+        except NodeUnavailable:
+            break  # the others would wait as long, and the thread that records wins with them
+        except NodeRefused:
+            continue  # it has not kept that tipset
         round_advance(row, event="INCLUDE" if row.block.cid in tipset.cids else "ORPHAN")
         settled += 1
     return settled
