@@ -52,11 +52,16 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
 def _stalled_text(data: CheckData) -> str:
     """Return what to look at: the nodes, unless nobody here reads their heads."""
     for process in data.processes:
-        if process.name == "follower" and process.state != "running":
+        if process.name == "follower" and process.state == "silent":
             return gettext(
-                "the follower, which reads the nodes' heads, is {state}: end that process so that it is "
+                "the follower, which reads the nodes' heads, is silent: end that process so that it is "
                 "started again, and look in its log"
-            ).format(state=process.state)
+            )
+        if process.name == "follower" and process.state == "down":
+            return gettext(
+                "the follower, which reads the nodes' heads, is down: it is started again by itself, and the "
+                "end of follower.log says why it ends"
+            )
     return gettext(
         "if only our nodes have stalled, windows close without our proofs: check them, or add a node"
     )

@@ -11,7 +11,7 @@ from apps.chain.selectors.heads import head_arrived_by
 from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import grouped, miner_name, miners_named, named
+from apps.checks.findings.text import grouped, miner_name, miners_named
 from apps.checks.selectors.exposure import fees_per_day, first_close
 from apps.core.formatting import fil, whole
 from apps.miners.states import MinerState
@@ -55,10 +55,14 @@ def _unread_cause(data: CheckData) -> str:
     """Return why miners are not read, as far as the viewer may know, and what to do."""
     if not data.viewer.sees_pool:
         return gettext("nothing of it is forecast or tracked; the operator has to fix this")
-    if ill := [f"{one.name} {one.state}" for one in data.processes if one.state != "running"]:
+    tasks = next((one for one in data.processes if one.name == "tasks" and one.state != "running"), None)
+    if tasks is not None and tasks.state == "silent":
+        return gettext("tasks silent: no message is signed or tracked; end that process: it is started again")
+    if tasks is not None:
         return gettext(
-            "{ill}: no message is signed or tracked; end that process, or restart the pool"
-        ).format(ill=named(ill))
+            "tasks down: no message is signed or tracked; it is started again by itself, and the end of "
+            "tasks.log says why it ends"
+        )
     return gettext(
         "no node has its state, or the task fails: the log of tasks says why (miner_not_refreshed)"
     )

@@ -28,9 +28,13 @@ def reason(state: str) -> str:
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [("silent", "heads, is silent: end that process"), ("running", "check them, or add a node")],
+    [
+        ("silent", "heads, is silent: end that process"),
+        ("down", "heads, is down: it is started again by itself"),
+        ("running", "check them, or add a node"),
+    ],
 )
-def test_stalled_chain_is_put_down_to_a_follower_that_is_silent(state: str, said: str) -> None:
+def test_stalled_chain_is_put_down_to_a_follower_that_does_not_run(state: str, said: str) -> None:
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000, arrived_at=now() - timedelta(hours=1))
 

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def unread(viewer: Principal = SYSTEM) -> tuple[Finding, ...]:
+def unread(states: dict[str, str], viewer: Principal = SYSTEM) -> tuple[Finding, ...]:
     data = CheckData(viewer)
-    tasks = Process(name="tasks", state="silent", pid=7, beat=None, restarts=0, last_exit=None)
-    data.__dict__["processes"] = [tasks] if viewer.sees_pool else []
+    rows = [
+        Process(name=name, state=state, pid=7, beat=None, restarts=0, last_exit=None)
+        for name, state in states.items()
+    ]
+    data.__dict__["processes"] = rows if viewer.sees_pool else []
     [result] = evaluate_some(["miners_unread"], data).results
     return result.findings
 
@@ -44,12 +47,28 @@ def test_miner_that_is_not_read_though_heads_come_names_the_process() -> None:
     factories.miner(3004, refreshed_height=-1)
     heads_come()
 
-    [found] = unread()
+    [found] = unread({"tasks": "silent"})
 
     assert found.say == "one not read since epoch 1\u202f004"
     assert found.reason.startswith("heads arrive, but tasks silent: no message is signed or tracked")
-    [found] = unread(principal())
+    [found] = unread({"tasks": "silent"}, principal())
     assert "tasks" not in found.reason
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({"tasks": "down"}, "tasks down: no message is signed or tracked; it is started again by itself"),
+        ({"tasks": "running", "web-2": "silent"}, "no node has its state, or the task fails"),
+    ],
+)
+def test_only_the_process_that_reads_miners_is_named(states: dict[str, str], said: str) -> None:
+    factories.miner(3001, refreshed_height=1004)
+    heads_come()
+
+    [found] = unread(states)
+
+    assert said in found.reason
 
 
 def test_miner_is_not_unread_for_a_moment_after_heads_that_came_at_once() -> None:
@@ -59,4 +78,4 @@ def test_miner_is_not_unread_for_a_moment_after_heads_that_came_at_once() -> Non
     factories.head(1500, arrived_at=now() - timedelta(seconds=50))
     factories.head(1501)
 
-    assert unread() == ()
+    assert unread({}) == ()
