@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from apps.blocks.models import Block
 from apps.blocks.rounds.warm_up import node_has_key
-from apps.blocks.selectors.foreign_blocks import foreign_block
+from apps.blocks.selectors.foreign_blocks import foreign_blocks_since_move
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -267,7 +267,7 @@ class MoveReadings:
 
     def foreign_block(self) -> int | None:
         """Return the newest epoch since its height of which another program made the block."""
-        return foreign_block(self.miner)
+        return foreign_blocks_since_move([self.miner]).get(self.miner.pk)
 
     def posts_waiting(self) -> int:
         """Count the proofs of its windows that have not come to their end."""

@@ -48,9 +48,10 @@ def foreign_blocks(miners: Iterable[Miner]) -> dict[int, int]:
     return _newest([miner.pk for miner in miners], _MINED)
 
 
-def foreign_block(miner: Miner) -> int | None:
-    """Return the newest epoch since a miner moved in of which another program made its block."""
-    return None if miner.works_from is None else _newest([miner.pk], "").get(miner.pk)
+def foreign_blocks_since_move(miners: Iterable[Miner]) -> dict[int, int]:
+    """Return the newest epoch with another program's block since they moved in, by the keys of miners."""
+    keys = [miner.pk for miner in miners if miner.works_from is not None]
+    return _newest(keys, "") if keys else {}
 
 
 def _newest(keys: list[int], condition: str) -> dict[int, int]:

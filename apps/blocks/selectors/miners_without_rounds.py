@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef
 
 from apps.blocks.models import Round
-from apps.blocks.selectors.foreign_blocks import foreign_block
+from apps.blocks.selectors.foreign_blocks import foreign_blocks_since_move
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.miners.models import Miner
 from apps.sectors.models import Sector
@@ -68,13 +68,14 @@ def miners_unstarted(miners: Sequence[Miner], *, height: int, epoch_s: float, no
         actor_id__in=[one.actor_id for one in moved], open_mining=False, deleted_at=None
     )
     stopped = dict(grants.values_list("actor_id", "updated_at"))
-    return [
+    idle = [
         one
         for one in moved
         if (at := stopped.get(one.actor_id or 0)) is not None
         and at < now - timedelta(seconds=(height - (one.works_from or 0)) * epoch_s)
-        and foreign_block(one) is None
     ]
+    made = foreign_blocks_since_move(idle)
+    return [one for one in idle if one.pk not in made]
 
 
 def undrawn_epochs(epoch_s: float) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     """Make blocks for a miner from now on, or none; return whether that changed anything.
 
+    None where there were none says that nobody wants them: `miners_unstarted` goes by its time.
     Raises NotAllowed, Conflict for a miner that is not on the chain yet, or that another program has.
     """
     if not principal.may("write"):
@@ -43,7 +44,8 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     )
     if grant is None:
         raise Conflict(gettext("the miner is no longer granted to its tenant"), field="miner")
-    if grant.open_mining == is_on:
+    was_on = grant.open_mining
+    if was_on and is_on:
         return False
     grant.open_mining = is_on
     grant.save(update_fields=["open_mining", "updated_at"])
@@ -51,8 +53,8 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
         principal=principal,
         action="mining.start" if is_on else "mining.stop",
         target=miner.address,
-        before={"open_mining": not is_on},
+        before={"open_mining": was_on},
         after={"open_mining": is_on},
     )
     publish(Change("rounds", str(miner.uuid), miner.tenant_id))
-    return True
+    return was_on != is_on

@@ -149,6 +149,12 @@ def miner_warm_up(miner: Miner) -> Act:
     return Act(link, "Warm up", str(miner.name or miner), perm=Perm.WRITE)
 
 
+def blocks_unwanted(miner: Miner) -> Act:
+    """Say that no blocks are wanted of a miner: what posts nothing to that route stops them."""
+    link = Link("blocks-mining", (str(miner.uuid),))
+    return Act(link, "Want no blocks of", str(miner.name or miner), perm=Perm.WRITE)
+
+
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
     """Leave a node of another chain: disable it, or unbind a pool that was bound by mistake."""
     if any(one.condition not in CONDITIONS_FOREIGN for one in nodes):

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as say
 
 from apps.blocks.selectors.luck import luck_since
 from apps.blocks.states import RoundState
-from apps.checks.findings.acts import miner_warm_up
+from apps.checks.findings.acts import ACTS_MAX, blocks_unwanted, miner_warm_up
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import fil, plural, time_left
@@ -95,8 +95,12 @@ def unstarted(data: CheckData) -> Iterator[Finding]:
             f"blocks-unstarted-{group[0].address}",
             say("nobody makes blocks for {group}").format(group=miners_named(group)),
             say(
-                "it moved in at height {height}, which stopped its blocks, and nobody has started them since"
+                "setting its height, {height}, stopped its block production: start it again, once the other "
+                "program is stopped for good"
             ).format(height=group[0].works_from),
+            link=Link("miner-move-in", (group[0].address,)) if len(group) == 1 else None,
+            button="Move in" if len(group) == 1 else "",
+            acts=tuple(blocks_unwanted(miner) for miner in group[:ACTS_MAX]),
             count=len(group),
             per_day=sum(data.reward_per_day(miner) for miner in group),
         )

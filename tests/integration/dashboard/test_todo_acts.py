@@ -23,7 +23,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun, Sector, WorkerCommand
-from apps.users.models import AuditEntry, SignerGrant
+from apps.users.models import AuditEntry, MinerGrant, SignerGrant
 from apps.users.principals import SYSTEM
 from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
@@ -50,6 +50,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),
     "wins_lost": ("Warm up alice-",),
+    "blocks_unstarted": ("Want no blocks of alice-",),
     "rounds_unbegun": ("Warm up alice-",),
     "rounds_undrawn": ("Warm up alice-",),
     "wins_rare": ("Warm up alice-",),
@@ -64,6 +65,7 @@ DONE: dict[str, Callable[[], bool]] = {
     "runs_stopped": lambda: PipelineRun.objects.get().paused_at is None,
     "messages_stuck": lambda: Message.objects.get().attempts == 0,
     "senders_paused": lambda: Sender.objects.get().state == SenderState.ALIVE,
+    "blocks_unstarted": lambda: MinerGrant.objects.get().updated_at > now() - timedelta(minutes=1),
     "hosts_paused": lambda: WorkerCommand.objects.filter(op="resume").exists(),
     "notifications_undelivered": lambda: Notification.objects.filter(
         event="TEST", body__id__isnull=False

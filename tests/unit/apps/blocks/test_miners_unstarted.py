@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.blocks.selectors.miners_without_rounds import UNSTARTED_EPOCHS, miners_unstarted
+from apps.blocks.services.mining import mining_set
 from apps.core import clock
 from apps.users.models import MinerGrant
+from apps.users.principals import SYSTEM
 from tests import factories
 
 if TYPE_CHECKING:
@@ -56,6 +58,14 @@ def test_one_that_somebody_started_or_stopped_since_is_not() -> None:
 
     MinerGrant.objects.update(open_mining=False, updated_at=clock.now())
     assert not unstarted(miner), "a person wants none"
+
+
+def test_saying_again_that_no_blocks_are_wanted_ends_it() -> None:
+    miner = moved()
+
+    assert not mining_set(miner, is_on=False, principal=SYSTEM), "none are made already"
+
+    assert not unstarted(miner)
 
 
 def test_one_whose_blocks_another_program_makes_is_not() -> None:
