@@ -53,6 +53,7 @@ class Round(Named):
                 condition=models.Q(state__in=["WON", "SUBMITTED", "INCLUDED", "ORPHANED"]),
             ),
             models.Index(fields=["at"], name="rounds_plain", condition=models.Q(win_count=0)),
+            models.Index(fields=["at"], name="rounds_won_at", condition=models.Q(win_count__gt=0)),
         ]
 
     def __str__(self) -> str:

@@ -117,7 +117,7 @@ def wins_count(miners: Sequence[Miner], *, since: datetime) -> WinCounts:
 
 
 def wins_by_outcome(miners: Sequence[Miner], *, since: datetime) -> dict[str, int]:
-    """Sum up the wins since a moment by their outcome, each that a win can have; a block may hold several."""
+    """Return the number of wins since a moment by each outcome of a win; a block may hold several."""
     rows = rounds_won(miners).filter(at__gte=since).select_related(None).order_by()
     found = dict(rows.values_list("state").annotate(wins=Sum("win_count")))
     outcomes = [one for one in RoundState if one not in (RoundState.NOT_ELIGIBLE, RoundState.NO_WIN)]
@@ -126,7 +126,8 @@ def wins_by_outcome(miners: Sequence[Miner], *, since: datetime) -> dict[str, in
 
 def signing_margin_s(miners: Sequence[Miner], *, since: datetime) -> float | None:
     """Return the least time that a block signed since a moment had left; None without any."""
-    rows = rounds_won(miners).filter(at__gte=since).select_related(None).order_by()
+    rows = rounds_won(miners).filter(at__gte=since, block__signed__isnull=False)
+    rows = rows.select_related(None).order_by()
     return min(
         (
             (budget_ms - start - length) / 1000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.blocks.models import Round
+from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
 from apps.core.clock import now
 from apps.messages.states import Wait
@@ -62,16 +62,19 @@ def test_metrics_tell_of_messages_deadlines_hosts_and_checks(client):
 def test_metrics_tell_of_wins_and_how_much_time_their_blocks_had(client):
     common = {"miner": factories.miner(2001, qa_power=1), "base_height": 1, "at": now(), "budget_ms": 42_000}
     steps = [["election", 12_000, 100], ["sign", 30_000, 500], ["wait", 30_500, 0]]
+    late = [["sign", 30_000, 12_000]]  # the signer never answered
     Round.objects.bulk_create(
         [
             Round(epoch=2, state=RoundState.INCLUDED, win_count=1, expected=0.5, steps=steps, **common),
             Round(epoch=3, state=RoundState.INCLUDED, win_count=2, expected=0.5, **common),
-            Round(epoch=4, state=RoundState.PROOF_TIMEOUT, win_count=1, expected=0.5, **common),
+            Round(epoch=4, state=RoundState.PROOF_TIMEOUT, win_count=1, expected=0.5, steps=late, **common),
             Round(epoch=5, state=RoundState.NO_WIN, expected=0.5, **common),
             Round(epoch=6, state=RoundState.SIGNER_AWAY, **common),
             Round(epoch=1, state=RoundState.LATE, win_count=1, **common | {"at": now() - timedelta(days=2)}),
         ]
     )
+    won = Round.objects.get(epoch=2)
+    Block.objects.create(round=won, actor_id=2001, height=2, signed=b"signed", reserved_at=now())
 
     found = figures(client)
 
