@@ -93,8 +93,8 @@ class DiskSpace:
             )
         elif self.level is DiskLevel.FULL or size:
             text = gettext(
-                "{left} MiB free on the disk of {place}, of which {reserve} MiB are kept free: nothing more "
-                "than the rest is stored there, free up space"
+                "{left} MiB free on the disk of {place}; {reserve} MiB must stay free, and what does not fit "
+                "beside them is refused: free up space"
             )
         else:
             text = gettext("{left} MiB free on the disk of {place}, {share:.0%} of it: free up space")

@@ -103,7 +103,7 @@ def terms_text(piece: Piece) -> str:
 
 
 def say_text(piece: Piece) -> str:
-    """Where it comes from, why it failed or waits or how much came, and under what it is activated."""
+    """Return where a piece comes from, why it failed or waits or how much came, and what activates it."""
     parts = [] if piece.piece_cid or not piece.source_url else [source_text(piece.source_url)]
     if piece.error:
         again = [gettext("tried again each minute")] if piece.state == PieceState.FETCHING else []

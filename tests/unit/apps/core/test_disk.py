@@ -128,7 +128,7 @@ def test_disk_of_client_data_is_named_where_it_is_another(
 
     [finding] = console_disk(CheckData(SYSTEM))
     assert finding.say == f"the disk of {settings.PIECES_DIR} is full"
-    with pytest.raises(DiskFull, match=rf"1024 MiB free on the disk of {settings.PIECES_DIR}, of which 2048"):
+    with pytest.raises(DiskFull, match=rf"1024 MiB free on the disk of {settings.PIECES_DIR}; 2048 MiB must"):
         room_require(0)
     disk_require()
 
@@ -139,5 +139,5 @@ def test_piece_that_does_not_fit_is_refused_with_what_is_free(
     settings.PIECES_DIR = str(tmp_path)
     free(20 * GIB)
 
-    with pytest.raises(DiskFull, match=r"^20480 MiB free .* of which 2048 MiB are kept free"):
+    with pytest.raises(DiskFull, match=r"^20480 MiB free .* 2048 MiB must stay free"):
         room_require(32 * GIB)
