@@ -19,7 +19,7 @@ from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.pieces.errors import PieceTooLarge
-from apps.pieces.files import bytes_write, piece_opened
+from apps.pieces.files import bytes_write, piece_opened, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
@@ -161,6 +161,7 @@ class _Fetches:
         if not piece.error:  # from the first failure on its time runs
             values["state_since"] = now
         Piece.objects.filter(pk=piece.pk, state=PieceState.FETCHING).update(**values)
+        piece_unlink(piece)  # it begins from the start: what came so far may be what fills the disk
         piece_change_publish(piece)
         self.passed_over.discard(piece.pk)
 

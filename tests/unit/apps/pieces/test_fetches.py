@@ -201,6 +201,26 @@ def test_a_download_whose_source_fails_begins_again_for_an_hour(
     assert passed(70, began=1) == ["RECEIVED", "FAILED"]
 
 
+def test_a_download_that_begins_again_leaves_no_bytes_meanwhile(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [piece] = wanted(factories.miner(), "x")
+
+    def read(self: _Source, _size: int) -> bytes:
+        if not self.left:
+            raise DiskFull(DiskSpace(1, 100))
+        data, self.left = self.left, b""
+        return data
+
+    monkeypatch.setattr(_Source, "read", read)
+
+    pieces_fetch()
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.received, list(tmp_path.iterdir())) == ("FETCHING", 0, [])
+    assert "free up space" in piece.error
+
+
 def test_what_is_under_way_is_stopped_when_the_pass_breaks_off(
     sources: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
