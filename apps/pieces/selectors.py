@@ -208,14 +208,16 @@ def pieces_unfinished(*, received_before: datetime) -> list[Piece]:
 def pieces_fetchable(
     *, without: Collection[int], tenants: Collection[int], failed_before: datetime
 ) -> list[Piece]:
-    """Return the next piece to download of each tenant but these.
+    """Return the next piece to download of each tenant but these: untried ones, then who failed longest ago.
 
     Left out are the rows `without`, and those whose source failed at that moment or later.
     """
     rows = Piece.objects.filter(state=PieceState.FETCHING).exclude(pk__in=without)
     rows = rows.filter(Q(error="") | Q(updated_at__lt=failed_before))
     rows = rows.exclude(miner__tenant__in=tenants).select_related("miner__tenant")
-    return list(rows.order_by("miner__tenant", "pk").distinct("miner__tenant"))
+    rows = rows.alias(failed_at=Case(When(error="", then=None), default=F("updated_at")))
+    order = ("miner__tenant", F("failed_at").asc(nulls_first=True), "pk")
+    return list(rows.order_by(*order).distinct("miner__tenant"))
 
 
 def pieces_fetching(keys: Collection[int]) -> set[int]:

@@ -109,6 +109,17 @@ def test_who_had_no_turn_for_longest_is_next(sources: Sources, monkeypatch: pyte
     assert sources.began == ["a1", "b1", "a2", "b2", "a3"]
 
 
+def test_downloads_that_failed_come_after_untried_ones(sources: Sources) -> None:
+    rows = wanted(factories.miner(), "failed", "failed earlier", "untried", "untried later")
+    for piece, minutes in zip(rows[:2], (2, 3), strict=True):
+        ago = clock.now() - timedelta(minutes=minutes)
+        Piece.objects.filter(pk=piece.pk).update(error="it is away", updated_at=ago)
+
+    pieces_fetch()
+
+    assert sources.began == ["untried", "untried later", "failed earlier", "failed"]
+
+
 def test_downloads_that_cannot_begin_hold_up_no_later_ones(sources: Sources) -> None:
     busy, broken, good, last = wanted(factories.miner(), "busy", "broken", "good", "last")
     piece_path(broken).mkdir(parents=True)
