@@ -13,11 +13,11 @@ from django.utils.translation import gettext
 
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
-from apps.sectors.models import PipelineRun, SectorChange
+from apps.sectors.models import SectorChange
 from apps.sectors.services.changes.messages import change_run, changes_count_fit
 from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
-from apps.sectors.services.sealing.placements import UNLANDED
+from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
@@ -103,8 +103,8 @@ def changes_plan(
         SectorChange.objects.filter(sector__in=sectors, state__in=OPEN_CHANGES).values_list("sector", "kind")
     )
     if request.kind is ChangeKind.TERMINATE:
-        snapping = PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP, state__in=UNLANDED)
-        in_progress |= dict.fromkeys(snapping.values_list("sector", flat=True), JobKind.SNAP_UP)
+        snapping = unlanded_snap_ups_find(sectors).values_list("sector", flat=True)
+        in_progress |= dict.fromkeys(snapping, JobKind.SNAP_UP)
     for miner, group in sectors_group_by_miner(sectors).items():
         known = [one for one in group if one.state == SectorState.PROVING and one.pk not in in_progress]
         plan.sectors += [

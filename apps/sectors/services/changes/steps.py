@@ -15,6 +15,7 @@ from apps.sectors.errors.changes import ChangeRefused, ChangeSent
 from apps.sectors.models import JobEvent, Sector, SectorChange
 from apps.sectors.services.changes.plans import accepted_require, changes_plan
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
+from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
@@ -87,6 +88,8 @@ def _change_write(
     job, current = job_lock(price.sector.pk)
     if current.state != SectorState.PROVING or current.changes.filter(state__in=OPEN_CHANGES).exists():
         return None
+    if request.kind is ChangeKind.TERMINATE and _is_snapping(current):
+        return None
     change = SectorChange.objects.create(
         sector=current,
         kind=request.kind,
@@ -102,6 +105,12 @@ def _change_write(
     _note(change, REQUEST, job=job, at=now, actor=by.actor, note=request.reason)
     publish(Change("sector", str(current.uuid), current.miner.tenant_id))
     return change
+
+
+def _is_snapping(sector: Sector) -> bool:
+    """Return whether clients' data are on their way into a sector; none begin until the transaction ends."""
+    Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=sector.pk)  # as a beginning snap-up does
+    return unlanded_snap_ups_find([sector]).exists()
 
 
 def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Principal) -> None:

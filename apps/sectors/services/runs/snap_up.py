@@ -48,8 +48,7 @@ def sector_require(sector: Sector, *, work: SealingContext) -> None:
         )
     if sector.comm_r is None or sector.ticket is None:
         raise NotCommittedCapacity(gettext("its comm_r or ticket is not known here"), field="sector")
-    if terminations_open().filter(sector=sector).exists():
-        raise NotCommittedCapacity(gettext("its termination is in progress"), field="sector")
+    _kept_require(sector)
     unchanged_require(sector)
     left = (sector.expiration or 0) - work.head.height
     least = LIFE_PERIODS * work.network.proving.period
@@ -61,6 +60,12 @@ def sector_require(sector: Sector, *, work: SealingContext) -> None:
             field="sector",
         )
     hosts_of_run(sector, kind=JobKind.SNAP_UP)
+
+
+def _kept_require(sector: Sector) -> None:
+    """Refuse a sector that is to be terminated.  Raises NotCommittedCapacity."""
+    if terminations_open().filter(sector=sector).exists():
+        raise NotCommittedCapacity(gettext("its termination is in progress"), field="sector")
 
 
 def snap_up_begin(
@@ -95,6 +100,7 @@ def _begin(
     sector: Sector, packed: PackedSector, *, by: Principal | None, work: SealingContext, key: str | None
 ) -> PipelineRun:
     unchanged_lock(sector)
+    _kept_require(sector)  # a termination that was requested this moment holds the same lock
     keys = [piece.pk for piece in packed.pieces]
     ready = Piece.objects.filter(pk__in=keys, state=PieceState.READY, has_data=True)
     locked = ready.select_for_update().order_by("pk")

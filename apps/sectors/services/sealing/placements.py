@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from apps.miners.models import Miner
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
     from poolsite.filecoin.policy import Network
@@ -119,6 +121,11 @@ def placements_compare(miner: Miner, *, numbers: Collection[int] | None = None, 
         _move(piece, "DEACTIVATE", now=now)
     for piece in pieces.filter(is_active, state=PieceState.ENDED):
         _move(piece, "REVERT", now=now)
+
+
+def unlanded_snap_ups_find(sectors: Collection[Sector]) -> QuerySet[PipelineRun]:
+    """Return the snap-ups of these sectors whose data the chain does not have yet."""
+    return PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP, state__in=UNLANDED)
 
 
 def pieces_unplace(miner: Miner, *, number: int, now: datetime) -> None:

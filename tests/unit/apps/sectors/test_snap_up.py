@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Head
 from apps.pieces.files import piece_path
+from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.errors.runs import NoPieces, NotCommittedCapacity
 from apps.sectors.models import PipelineRun, Sector, SectorChange, Worker
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
-from apps.sectors.services.changes.plans import changes_plan
-from apps.sectors.services.changes.prices import ChangeRequest
+from apps.sectors.services.changes import steps
+from apps.sectors.services.changes.plans import ChangePlan, changes_plan
+from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice
+from apps.sectors.services.changes.steps import changes_request
+from apps.sectors.services.runs import snap_up
+from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_due import MISFITS_MAX, pieces_snap
 from poolsite.filecoin.sha254 import sha254_zero
@@ -360,3 +367,49 @@ def test_a_sector_into_which_data_go_is_not_terminated(miner: Any) -> None:
     PipelineRun.objects.update(state="UPDATE_LANDED")
     with pytest.raises(NetworkUnknown, match="the fee cannot be estimated"):  # it is priced
         refusal(ChangeKind.TERMINATE)
+
+
+def test_a_snap_up_sees_a_termination_of_the_same_moment(miner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sector = Sector.objects.get()
+    piece = waiting(miner, chain := Registry())
+
+    def chosen(*args: Any, **data: Any) -> Any:
+        SectorChange.objects.create(
+            sector=sector, kind="TERMINATE", state="TERMINATE_QUEUED", queued_height=HEIGHT, actor="ann"
+        )
+        return pieces_choose(*args, **data)
+
+    monkeypatch.setattr(snap_up, "pieces_choose", chosen)
+    work = SealingContext(cast("Any", chain), NETWORK, factories.head(), NOON, SealingPolicy())
+
+    with pytest.raises(NotCommittedCapacity, match="its termination is in progress"):
+        snap_up_begin(sector, among=[piece], by=None, work=work)
+    assert not PipelineRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "made"),
+    [
+        (ChangeKind.TERMINATE, "PIECES_ASSIGNED", 0),
+        (ChangeKind.TERMINATE, "UPDATE_LANDED", 1),
+        (ChangeKind.EXTEND, "PIECES_ASSIGNED", 1),
+    ],
+)
+def test_a_termination_sees_a_snap_up_of_the_same_moment(
+    miner: Any, monkeypatch: pytest.MonkeyPatch, kind: ChangeKind, state: str, made: int
+) -> None:
+    first(miner)
+    snapped(chain := Registry(), waiting(miner, chain))
+    PipelineRun.objects.update(state=state)
+    request = ChangeRequest(kind=kind)
+    plan = ChangePlan(request, HEIGHT, [SectorPrice(sector=Sector.objects.get())])
+    monkeypatch.setattr(steps, "changes_plan", lambda *_, **__: plan)
+    named: dict[str, Any] = {"client": chain, "head": Head.objects.get(), "network": NETWORK, "now": NOON}
+
+    expected = nullcontext() if made else pytest.raises(ChangeRefused, match="changed in the meantime")
+    with expected, CaptureQueriesContext(connection) as seen:
+        changes_request(list(Sector.objects.all()), request=request, by=people.principal(), **named)
+
+    assert SectorChange.objects.count() == made
+    locks = any('FOR UPDATE OF "sectors_sector"' in query["sql"] for query in seen.captured_queries)
+    assert locks is (kind is ChangeKind.TERMINATE), "as the snap-up does"
