@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.utils.translation import gettext
 
@@ -12,11 +12,36 @@ from apps.pieces.errors import TermsMissing
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.chain.node.client import ChainClient
     from apps.pieces.models import Piece
 
 
-def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+class NodeCaller(Protocol):
+    """Answers single calls: a client of the pool's nodes, or answers that were read before."""
+
+    def call(self, method: str, /, *params: Any) -> Any:
+        """Return the answer of `Filecoin.<method>`.  Raises NodeRefused."""
+
+
+class TermsAnswers:
+    """What the chain says of the allocations and deals of many pieces, asked in few requests."""
+
+    def __init__(self, client: ChainClient, pieces: Iterable[Piece], *, key: str) -> None:
+        calls = [call for piece in pieces for call in _calls(piece, key=key)]
+        answers = client.call_many([(method, params) for method, *params in calls])
+        self._answers = {repr(call): answer for call, answer in zip(calls, answers, strict=True)}
+
+    def call(self, *call: Any) -> Any:
+        """Return the answer to one of these calls.  Raises NodeRefused."""
+        answer = self._answers[repr(call)]
+        if isinstance(answer, NodeRefused):
+            raise answer
+        return answer
+
+
+def terms_refusal(client: NodeCaller, piece: Piece, *, height: int, key: str) -> str:
     """Return why the chain would not take a piece under its terms; empty if it would.
 
     Source: damocles damocles-manager/modules/impl/commitmgr/check.go checkPieces; builtin-actors
@@ -28,7 +53,7 @@ def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
         return refusal.reason
 
 
-def terms_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -> tuple[str, dict[str, int]]:
+def terms_look_up(client: NodeCaller, piece: Piece, *, height: int, key: str) -> tuple[str, dict[str, int]]:
     """Return why a piece's terms are good no more; else an empty text, and its terms as columns of its row.
 
     Raises NodeRefused, TermsMissing.
@@ -50,20 +75,35 @@ def terms_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -
     return "", _joined(parts)
 
 
-def terms_read(client: ChainClient, piece: Piece, *, key: str) -> dict[str, int]:
+def terms_read(client: NodeCaller, piece: Piece, *, key: str) -> dict[str, int]:
     """Return a piece's terms as columns of its row; those that the chain does not know are left out.
 
     Raises NodeRefused.
     """
     parts = []
     if piece.allocation is not None and piece.client is not None:
-        row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+        row = client.call(*_allocation_call(piece, key=key))
         if row is not None:
             parts.append(_allocation_terms(row))
     if piece.deal is not None:
-        row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
+        row = client.call(*_deal_call(piece, key=key))["Proposal"]
         parts.append(_deal_terms(row))
     return _joined(parts)
+
+
+def _calls(piece: Piece, *, key: str) -> list[tuple[Any, ...]]:
+    """Return the calls, method and parameters, that tell a piece's terms."""
+    is_allocated = piece.allocation is not None and piece.client is not None
+    allocation = [_allocation_call(piece, key=key)] if is_allocated else []
+    return allocation if piece.deal is None else [*allocation, _deal_call(piece, key=key)]
+
+
+def _allocation_call(piece: Piece, *, key: str) -> tuple[Any, ...]:
+    return ("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+
+
+def _deal_call(piece: Piece, *, key: str) -> tuple[Any, ...]:
+    return ("StateMarketStorageDeal", piece.deal, key_to_json(key))
 
 
 def _allocation_terms(row: dict[str, Any]) -> dict[str, int]:
@@ -84,12 +124,12 @@ def _joined(parts: list[dict[str, int]]) -> dict[str, int]:
     return terms | ({"terms_epoch": min(part["terms_epoch"] for part in parts)} if parts else {})
 
 
-def _allocation_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
+def _allocation_look_up(client: NodeCaller, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
     name = gettext("allocation {allocation} of f0{client}").format(
         allocation=piece.allocation, client=piece.client
     )
     try:
-        row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+        row = client.call(*_allocation_call(piece, key=key))
     except NodeRefused as refusal:
         raise NodeRefused(refusal.rpc_code, f"{name}: {refusal.reason}") from None
     if row is None:
@@ -102,10 +142,10 @@ def _allocation_look_up(client: ChainClient, piece: Piece, *, height: int, key: 
     return _other_data(name, piece, cid=row["Data"], size=row["Size"]), row
 
 
-def _deal_look_up(client: ChainClient, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
+def _deal_look_up(client: NodeCaller, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
     name = gettext("deal {deal}").format(deal=piece.deal)
     try:
-        row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
+        row = client.call(*_deal_call(piece, key=key))["Proposal"]
         provider = address_parse(row["Provider"]).actor_id
     except NodeRefused as refusal:
         if f"deal {piece.deal} not found" in refusal.reason:  # lotus chain/stmgr/actors.go GetStorageDeal

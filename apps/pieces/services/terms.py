@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from apps.chain.node.client import ChainClient
+    from apps.pieces.onchain import NodeCaller
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ ASKED_MAX: Final = 200
 """Pieces of one miner that wait and whose terms are asked for at a head: each costs a request to a node."""
 
 
-def terms_note(client: ChainClient, *, pieces: Iterable[Piece], key: str) -> None:
+def terms_note(client: NodeCaller, *, pieces: Iterable[Piece], key: str) -> None:
     """Note the terms of pieces that were not read yet; once for each, as they never change.
 
     What the node does not report now is read at the next head.

@@ -20,7 +20,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
-from apps.pieces.onchain import terms_refusal
+from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import terms_note
 from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.models import Batch, Sector, SectorProof
@@ -205,12 +205,15 @@ def _close(
 def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     """Return sectors with their pre-commits; one in which the chain would not take its pieces waits."""
     placed = placed_pieces_read(miner, numbers=[sector.number for sector in sectors])
-    terms_note(work.client, pieces=chain(*placed.values()), key=work.head.key)
+    every = list(chain(*placed.values()))
+    answers = TermsAnswers(work.client, every, key=work.head.key)
+    terms_note(answers, pieces=every, key=work.head.key)
     height, network = work.head.height, work.network
     infos: list[tuple[Sector, SectorPreCommitInfo]] = []
     for sector in sectors:
         pieces = placed.get(sector.number, [])
-        if reason := _pieces_refusal(pieces, work):  # no trial would find it: a pre-commit names no pieces
+        # No trial would find it: a pre-commit names no pieces.
+        if reason := _pieces_refusal(pieces, answers, work):
             unfit = TrialRun(exit_code=ExitCode.ERR_ILLEGAL_ARGUMENT, error=reason)
             sector_refuse(sector, trial=unfit, kind=COMMIT, work=work)
             continue
@@ -228,7 +231,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
     ]
 
 
-def _pieces_refusal(pieces: Sequence[Piece], work: SealingContext) -> str:
+def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, work: SealingContext) -> str:
     """Return why a sector pre-committed now could not be committed with its pieces; empty if it could.
 
     Its deposit would be lost.  An allocation or a deal may have ended while the sector was sealed.
@@ -241,7 +244,7 @@ def _pieces_refusal(pieces: Sequence[Piece], work: SealingContext) -> str:
         if piece.last_epoch is not None and piece.last_epoch <= first:
             late = gettext("piece {piece} must be active by epoch {last}, and cannot be before {first}")
             return late.format(piece=piece, last=piece.last_epoch, first=first + 1)
-    refusals = (terms_refusal(work.client, one, height=height, key=work.head.key) for one in pieces)
+    refusals = (terms_refusal(answers, one, height=height, key=work.head.key) for one in pieces)
     return next(filter(None, refusals), "")
 
 

@@ -107,3 +107,21 @@ def test_no_deposit_is_paid_for_a_piece_that_cannot_be_claimed(
     bad.refresh_from_db()
     assert (bad.state, bad.attempts) == ("PERSISTED", 1)
     assert reason in bad.error
+
+
+def test_the_terms_of_all_pieces_are_asked_for_at_once(miner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, requests = Registry(), list[int]()
+    for number in (3, 4, 5):
+        allocate(chain, stored(miner, client=9, allocation=number, deal=number), number, TermMax=900 * DAY)
+
+    def call_many(calls: Any) -> Any:
+        requests.append(sum(method == "StateGetAllocation" for method, _ in calls))
+        return Registry.call_many(chain, calls)
+
+    monkeypatch.setattr(chain, "call", None)
+    monkeypatch.setattr(chain, "call_many", call_many)
+
+    batches_close(work(chain))
+
+    assert [count for count in requests if count] == [3]
+    assert Batch.objects.get().precommits.count() == 3
