@@ -7,18 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_principal
 from apps.pieces.errors import CommitmentFailed, PieceBusy
 from apps.pieces.files import piece_opened
+from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_unfinished, uploads_idle
 from apps.pieces.services.checks import piece_check
-from apps.pieces.services.uploads import piece_discard, piece_fail
+from apps.pieces.services.uploads import piece_change_publish, piece_discard, piece_fail
+from apps.pieces.states import PieceState
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from apps.pieces.models import Piece
 
 UNCHECKED: Final = timedelta(seconds=5)
 """After this no other process is about to compute a commitment: it was killed."""
@@ -43,15 +44,20 @@ def pieces_tidy(*, now: datetime) -> None:
 
 
 def piece_finish(piece: Piece) -> None:
-    """Compute a piece's commitment; a failure is noted and its bytes go."""
+    """Compute a piece's commitment; bytes that are not the announced piece go, and its row says why.
+
+    Where it cannot be computed now, the row says so until a later head does it.
+    """
     try:
         piece_check(piece, by=miner_principal(piece.miner))
     except PieceBusy:  # another process checks it
         return
-    except CommitmentFailed as error:  # the next head tries again
-        type(piece).objects.filter(pk=piece.pk).update(error=str(error))
+    except CommitmentFailed as error:
+        rows = Piece.objects.filter(pk=piece.pk, state=PieceState.RECEIVED).exclude(error=str(error))
+        if rows.update(error=str(error), updated_at=clock.now()):
+            piece_change_publish(piece)
     except DomainError as error:
-        if type(piece).objects.filter(pk=piece.pk).exists():
+        if Piece.objects.filter(pk=piece.pk).exists():
             piece_fail(piece, reason=str(error))
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
+from apps.core.live import changes_deferred
 from apps.pieces.commitments import SMALL_BYTES, commitment_of
 from apps.pieces.errors import CommitmentFailed
-from apps.pieces.services.retention import UNCHECKED, pieces_tidy
+from apps.pieces.models import Piece
+from apps.pieces.services import retention
+from apps.pieces.services.retention import UNCHECKED, piece_finish, pieces_tidy
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_upload, upload_begin
 from tests import factories, people
 from tests.unit.filecoin.golden_proofs import golden, stream
@@ -81,3 +84,25 @@ def test_bytes_stay_when_their_commitment_cannot_be_computed_now(
     pieces_tidy(now=clock.now() + 2 * UNCHECKED)
     piece.refresh_from_db()
     assert (piece.state, piece.error) == ("READY", "")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("state", "error", "published"), [("RECEIVED", "not now", 1), ("READY", "", 0)])
+def test_why_a_received_piece_has_no_commitment_yet_is_noted_once(
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+    state: str,
+    error: str,
+    published: int,
+) -> None:
+    piece = factories.piece(factories.miner(), state=state)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise CommitmentFailed("not now")
+
+    monkeypatch.setattr(retention, "piece_check", fail)
+    with changes_deferred() as changes, django_capture_on_commit_callbacks(execute=True):
+        for _ in range(3):
+            piece_finish(piece)
+
+    assert (Piece.objects.get().error, len(changes)) == (error, published)
