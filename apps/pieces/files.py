@@ -39,10 +39,21 @@ def piece_path(piece: Piece) -> Path:
 
 
 def is_stored(piece: Piece) -> bool:
-    """Return whether the raw bytes are kept here: by the row, and by the disk, which may be an older copy."""
+    """Return whether the raw bytes are kept here: by the row, and by the disk, which may be an older copy.
+
+    Raises OSError while the disk does not say: nothing is put in their place then.
+    """
     try:
         return piece.has_data and piece_path(piece).stat().st_size == piece.payload_size
     except FileNotFoundError:
+        return False
+
+
+def is_known_stored(piece: Piece) -> bool:
+    """Return whether the raw bytes are certain to be kept here; not while the disk does not say."""
+    try:
+        return is_stored(piece)
+    except OSError:
         return False
 
 

@@ -12,7 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
-from apps.pieces.files import is_stored, piece_path, piece_unlink, piece_whole
+from apps.pieces.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
 from apps.pieces.selectors import failed_earlier, fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
@@ -132,7 +132,7 @@ def piece_repeat(piece: Piece, *, by: Principal) -> Piece | None:
 def _kept_same(piece: Piece) -> Piece | None:
     """Return the miner's live piece of the announced commitment, if its bytes are kept here."""
     same = piece_same(piece, piece.announced_cid) if piece.announced_cid else None
-    if same is None or same.state == PieceState.ENDED or not is_stored(same):
+    if same is None or same.state == PieceState.ENDED or not is_known_stored(same):
         return None
     return same if piece.padded_size in (0, same.padded_size) else None
 

@@ -11,7 +11,7 @@ from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.pieces.errors import TermsMissing
-from apps.pieces.files import is_stored, loss_text
+from apps.pieces.files import is_known_stored, loss_text
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_look_up, terms_read
 
@@ -88,7 +88,7 @@ def loss_wait_note(piece: Piece) -> bool:
 
     `has_data` stays: the folder may be away for a moment.
     """
-    is_lost, text = not is_stored(piece), loss_text()
+    is_lost, text = not is_known_stored(piece), loss_text()
     if is_lost != (piece.error == text):
         _error_note(piece, since=None, error=text if is_lost else "")
     return is_lost

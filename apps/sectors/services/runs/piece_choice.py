@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.pieces.files import is_stored, loss_text
+from apps.pieces.files import is_known_stored, loss_text
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_read, terms_refusal
 from apps.pieces.states import PieceState
@@ -66,7 +66,7 @@ def latest_ends_list(pieces: Sequence[Piece], *, height: int) -> list[int]:
 
 def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
     """Return why a piece cannot go into this very sector; empty if it can."""
-    if not is_stored(piece):
+    if not is_known_stored(piece):
         return loss_text()
     height, key = work.head.height, work.head.key
     reason = terms_refusal(work.client, piece, height=height, key=key)

@@ -308,6 +308,9 @@ def test_an_announced_piece_whose_bytes_are_here_is_not_fetched(sources: Sources
     Piece.objects.filter(state="FETCHING").delete()
     path.unlink()
     assert request(piece.miner, piece_cid=cid)[1], "its bytes come back"
+    Piece.objects.filter(state="FETCHING").delete()
+    path.symlink_to(path)
+    assert request(piece.miner, piece_cid=cid)[1], "so they do where `stat` fails"
 
 
 @pytest.mark.parametrize(

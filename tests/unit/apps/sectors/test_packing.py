@@ -170,3 +170,12 @@ def test_no_sector_is_begun_for_bytes_that_are_gone(miner: Miner, left: bytes | 
     piece_path(lost).write_bytes(bytes(100))
     assert packed(chain, lost) == [("PACKED", True)]
     assert lost.error == ""
+
+
+def test_bytes_that_the_disk_cannot_find_hold_up_no_other_piece(miner: Miner) -> None:
+    lost, good = waiting(miner), waiting(miner)
+    piece_path(lost).unlink()
+    piece_path(lost).symlink_to(piece_path(lost))  # its `stat` fails, as on a broken disk
+
+    assert [state for state, _ in packed(Registry(), lost, good)] == ["READY", "PACKED"]
+    assert (lost.has_data, lost.error.endswith("send them again")) == (True, True)
