@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.wire.sealing_rules import LOCATION, THREADS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DISK_LOW: Final = 0.1
 """Share of free disk space below which a host is short of it."""
@@ -15,27 +20,42 @@ PLANS: Final = "plans"
 """Of a damocles-worker: when it asked for proofs and jobs beside sealing, by kind, in seconds since 1970."""
 
 
-def sealing_disks(hardware: dict[str, Any]) -> list[tuple[int, int]]:
+def thread_values(settings: Mapping[str, str], name: str) -> list[str]:
+    """Return a setting of each sealing thread, out of those that a host obeys, by key."""
+    return [value for key, value in settings.items() if key.startswith(THREADS) and key.endswith(f".{name}")]
+
+
+def sealing_disks(
+    hardware: Mapping[str, Any], settings: Mapping[str, str] | None = None
+) -> list[tuple[int, int]]:
     """Return free and all bytes of each disk on which a host seals: of its sealing stores, or its own folder.
 
-    Sealing stores on one disk count once.
+    Of the locations of its sealing threads, too, where the settings that it obeys are given, by key.  Folders
+    on one disk count once, and one that is away has no bytes.
     """
-    stores = (disk for disk in hardware.get("disks") or () if (disk.get("sealing") or {}).get("total_bytes"))
-    found = {(int(disk["free_bytes"]), int(disk["total_bytes"])) for disk in stores}
-    own = int(hardware.get("disk_free_bytes") or 0), int(hardware.get("disk_total_bytes") or 0)
-    return sorted(found) or [own]
+    locations = thread_values(settings or {}, LOCATION)
+    disks = (
+        one for one in hardware.get("disks") or () if one.get("sealing") or one.get("folder") in locations
+    )
+    found = {(int(disk["free_bytes"]), int(disk["total_bytes"])) for disk in disks}
+    return sorted(found) or [_own_disk(hardware)]
+
+
+def _own_disk(hardware: Mapping[str, Any]) -> tuple[int, int]:
+    return int(hardware.get("disk_free_bytes") or 0), int(hardware.get("disk_total_bytes") or 0)
 
 
 def disk_space(hardware: dict[str, Any]) -> tuple[int, int]:
     """Return free and all bytes of the disks on which a host seals; of its own folder's once that is full.
 
-    Without room for its records there it stops, too.
+    Without room for its records there it stops, too.  So are they while all others are away.
     """
-    free, total = int(hardware.get("disk_free_bytes") or 0), int(hardware.get("disk_total_bytes") or 0)
+    own = free, total = _own_disk(hardware)
     if total and free < DISK_FULL * total:
-        return free, total
+        return own
     disks = sealing_disks(hardware)
-    return sum(free for free, _ in disks), sum(total for _, total in disks)
+    total = sum(total for _, total in disks)
+    return (sum(free for free, _ in disks), total) if total else own
 
 
 def disk_share(hardware: dict[str, Any]) -> float | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.miners.selectors.miners import sector_bytes_usual
+from apps.sectors.hardware import sealing_disks, thread_values
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import WORKER_STAGES, Stage
-from poolsite.wire.sealing_rules import LOCATION, PLAN, THREADS
+from poolsite.wire.sealing_rules import PLAN
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def parallel_plan(
     if not (room and memory and cpus and sector_bytes):
         return ()
     per_core = WORKER_STAGES[Stage.PC1].sectors_per_core
-    totals = _sealing_disks(hardware, settings)
+    totals = [total for _, total in sealing_disks(hardware, settings)]
     bounds = [
         Bound("disk", sum(total // room for total in totals), sum(totals), room),
         Bound(
@@ -92,22 +93,9 @@ def parallel_plan(
     ]
     if slots := int(settings.get(PC1_SLOTS) or 0):
         bounds.append(Bound("slots", slots, slots, 1))
-    if threads := _of_threads(settings, PLAN):
+    if threads := thread_values(settings, PLAN):
         begin = sum(plan in BEGINS for plan in threads)
         bounds.append(Bound("threads", begin, begin, 1))
     if most := int(settings.get("sectors_max") or 0):
         bounds.append(Bound("settings", most, most, 1))
     return tuple(sorted(bounds, key=lambda one: one.count))
-
-
-def _of_threads(settings: Mapping[str, str], name: str) -> list[str]:
-    """Return a setting of each sealing thread."""
-    return [value for key, value in settings.items() if key.startswith(THREADS) and key.endswith(f".{name}")]
-
-
-def _sealing_disks(hardware: Mapping[str, Any], settings: Mapping[str, str]) -> list[int]:
-    """Return the sizes of the disks on which a host seals; folders on one disk count once."""
-    folders = {*_of_threads(settings, LOCATION)}
-    disks = [one for one in hardware.get("disks") or () if one.get("sealing") or one["folder"] in folders]
-    found = {(one["total_bytes"], one["free_bytes"]): int(one["total_bytes"]) for one in disks}
-    return list(found.values()) or [int(hardware.get("disk_total_bytes") or 0)]

@@ -180,7 +180,7 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
     for words in (
         "sealing store, 3 sectors; weight 2, only f01000",
         "is its disk mounted?",
-        "5: 90 GiB free, 16 GiB each",
+        "0: 0 B free, 16 GiB each",
         "Sectors of 2 KiB at once",
         "Of these in PC1 at once",
         "0 by disk: ",

@@ -27,7 +27,7 @@ def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
     """Return for how many new sectors a host's disk has room, with what is divided; empty while unknown."""
     reported = {} if report is None else {one["key"]: one["value"] for one in report.settings}
     free, room = (
-        [free for free, _ in sealing_disks(worker.hardware)],
+        [free for free, _ in sealing_disks(worker.hardware, reported)],
         int(reported.get("sector_room_bytes") or 0),
     )
     if not room:

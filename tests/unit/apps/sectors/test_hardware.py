@@ -43,3 +43,19 @@ def test_sealing_stores_on_one_disk_count_once() -> None:
     assert sealing_disks(hardware) == [(300, 1000), (700, 1000)]
     assert disk_space(hardware) == (1000, 2000)
     assert disk_share(hardware) == 0.5
+
+
+def test_locations_of_sealing_threads_count_where_settings_are_known() -> None:
+    hardware = {**FREE, "disks": [{**disk(300, 1000, is_sealing=False), "folder": "/thread"}]}
+
+    assert sealing_disks(hardware, {"threads.1.location": "/thread", "threads.1.plan": "sealer"}) == [
+        (300, 1000)
+    ]
+    assert sealing_disks(hardware) == [(60, 100)]
+
+
+def test_a_sealing_store_that_is_away_has_no_bytes() -> None:
+    hardware = {**FREE, "disks": [disk(0, 0)]}
+
+    assert sealing_disks(hardware) == [(0, 0)], "nothing is sealed in the host's own folder meanwhile"
+    assert disk_space(hardware) == (60, 100), "it is not short of disk for that"
