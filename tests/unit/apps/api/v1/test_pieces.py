@@ -460,8 +460,8 @@ def test_a_piece_says_into_which_sectors_it_goes_until_it_is_in_one(client, mine
     assert purpose(client, row, "sold").json()["field"] == "purpose"
     assert send(client, b"x", path="miners/f02001/pieces?purpose=snap-up").json()["purpose"] == "snap-up"
     assert send(client, b"x").json()["purpose"] == "snap-up", "nothing said changes nothing"
+    assert send(client, b"x", path="miners/f02001/pieces?purpose=any").json()["purpose"] == "snap-up"
     assert send(client, b"y", path="miners/f02001/pieces?purpose=sold").status_code == 400
-
     packed = factories.piece(miner, state="PACKED", sector_number=3, offset=0)
     failed = factories.piece(miner, state="FAILED", error="the deal is over")
     assert purpose(client, packed, "snap-up").json()["code"] == "piece_in_sector"
