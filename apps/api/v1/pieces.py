@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+OF_CID = "all with this commitment: one per miner and allocation or deal, and those that failed"
 
 
 class PieceOutput(serializers.Serializer[Any]):
@@ -86,7 +87,7 @@ class PiecesView(PoolView):
         operation_id="v1_pieces_list",
         parameters=[
             OpenApiParameter("miner", str),
-            OpenApiParameter("piece_cid", str, description="of several with it each has its own terms"),
+            OpenApiParameter("piece_cid", str, description=OF_CID),
             OpenApiParameter("state", str, enum=PieceState.values),
             OpenApiParameter("cursor", str),
             OpenApiParameter("limit", int),

@@ -274,3 +274,5 @@ def test_the_schema_describes_the_interface(client):
 
     assert answer.status_code == 200
     assert answer.json()["openapi"].startswith("3.")
+    filters = {one["name"]: one for one in answer.json()["paths"]["/api/v1/pieces"]["get"]["parameters"]}
+    assert "one per miner and allocation or deal" in filters["piece_cid"]["description"]
