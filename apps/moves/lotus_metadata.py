@@ -51,9 +51,10 @@ def snapshot_require(miner: Miner, *, by: Principal) -> None:
     until, numbers = miner.works_until, read.numbers()
     if until is None or read.epoch < until:
         raise MoveRefused(
-            gettext("the pool still makes {miner}'s blocks: lotus-miner must know all of them").format(
-                miner=miner
-            )
+            gettext(
+                "the pool still makes {miner}'s blocks, and lotus-miner must know all of them: "
+                "set a height under Move out… and wait until it is reached"
+            ).format(miner=miner)
         )
     if numbers is not None and numbers.exported_at is None:
         raise MoveRefused(

@@ -42,7 +42,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--early",
             action="store_true",
-            help="for lotus: write it before the pool has stopped, for a trial import only",
+            help=(
+                "for lotus: write it although the pool still makes blocks or assigns numbers; "
+                "for a trial import only"
+            ),
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="for import: only show what would be imported"

@@ -163,7 +163,7 @@ def test_a_snapshot_waits_for_the_last_block_and_the_last_number(tmp_path: Path)
             call_command("sector_records", "lotus", "f01000", "--to", str(file))
         assert not file.exists()
 
-    refused("the pool still makes f01000's blocks")
+    refused("f01000's blocks, .* set a height under Move out… and wait until it is reached")
     Miner.objects.update(works_until=1020)
     refused("the pool still makes f01000's blocks")
     factories.head(1020)
