@@ -125,15 +125,15 @@ def move_do(miner: Miner, *, direction: Direction, by: Principal, **body: Any) -
     set_fields = [name for name in body if body[name] is not None and body[name] is not False]
     if len(set_fields) != 1 or set_fields[0] not in allowed:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(allowed)), field=allowed[0])
-    if set_fields == ["height"]:
-        return (miner_move_in if direction == Direction.IN else miner_move_out)(
-            miner, height=body["height"], by=by
-        )
     if direction == Direction.IN:
+        if set_fields == ["height"]:
+            return miner_move_in(miner, height=body["height"], by=by)
         sectorid_import(miner, number=body["last_number"], principal=by)
-    else:
-        allocated = numbers_allocated(chain_client(), miner.address)
-        sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
+        return miner
+    allocated = numbers_allocated(chain_client(), miner.address)
+    if set_fields == ["height"]:
+        return miner_move_out(miner, height=body["height"], by=by, allocated=allocated)
+    sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
     return miner
 
 

@@ -32,6 +32,7 @@ from apps.sectors.services.reservations import sectorid_export
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from apps.users.principals import Principal
@@ -73,11 +74,12 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
         return _set(row, by=by, action="miner.move-in", works_from=height, works_until=None)
 
 
-def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
+def miner_move_out(miner: Miner, *, height: int, by: Principal, allocated: Sequence[range] = ()) -> Miner:
     """Set the height from which another program proves a miner's windows and makes its blocks.
 
-    From now on the pool assigns no sector numbers: two programs that do lose sectors.  Refused where a proof
-    of such a window has started here, or a block of such an epoch.  The same height again changes nothing.
+    From now on the pool assigns no sector numbers: two programs that do lose sectors.  The next number is
+    greater than those that the chain has `allocated`.  Refused where a proof of such a window has started
+    here, or a block of such an epoch.  The same height again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
     head = _head(by)
@@ -119,7 +121,7 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal) -> Miner:
                 ).format(height=whole(block.height)),
                 field="height",
             )
-        sectorid_export(row, principal=by, now=clock.now())
+        sectorid_export(row, principal=by, now=clock.now(), allocated=allocated)
         return _set(row, by=by, action="miner.move-out", works_from=row.works_from, works_until=height)
 
 

@@ -179,6 +179,20 @@ def test_numbers_are_taken_over_and_given_back_on_the_pages(chain: MovingChain) 
     assert browser.post(out, {"act": "other"}).status_code == 404
 
 
+@pytest.mark.parametrize("is_page", [True, False], ids=["page", "REST"])
+def test_a_height_gives_no_number_back_that_the_chain_has(chain: MovingChain, is_page: bool) -> None:
+    Miner.objects.update(works_until=None)
+    if is_page:
+        people.person("ann", of="alice")
+        page = reverse("miner-move-out", args=["f01000"])
+        signed_in("ann").post(page, {"act": "height", "height": "1040", "sure": "yes"})
+    else:
+        rest("post", {"way": "out", "height": 1040})
+
+    assert heights() == (None, 1040)
+    assert SectorNumbers.objects.get().next_number == 42
+
+
 def command(*words: str) -> str:
     out = StringIO()
     call_command("miners", "move", "f01000", *words, stdout=out)

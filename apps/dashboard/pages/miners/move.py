@@ -125,13 +125,16 @@ def act_do(miner: Miner, direction: Direction, sent: dict[str, object], *, by: P
     act, height, number = sent["act"], int(str(sent["height"])), int(str(sent["sectorid"]))
     if act == "cancel":
         move_cancel(miner, by=by)
-    elif act == "numbers" and direction == Direction.IN:
+    elif direction == Direction.IN and act == "numbers":
         sectorid_import(miner, number=number, principal=by)
-    elif act == "numbers":
-        allocated = numbers_allocated(chain_client(), miner.address)
-        sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
+    elif direction == Direction.IN:
+        miner_move_in(miner, height=height, by=by)
     else:
-        (miner_move_in if direction == Direction.IN else miner_move_out)(miner, height=height, by=by)
+        allocated = numbers_allocated(chain_client(), miner.address)
+        if act == "numbers":
+            sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
+        else:
+            miner_move_out(miner, height=height, by=by, allocated=allocated)
 
 
 def move_fragment(direction: Direction, context: FragmentContext) -> Iterable[str]:
