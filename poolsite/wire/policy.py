@@ -45,8 +45,8 @@ OUTDATED_DEFAULT_DIGESTS: Final = frozenset(
     }
 )
 """Digests of the files that a signer's `init` once wrote, and which allow more than today's."""
-NO_LONGER_DEFAULT: Final = "miner.CompactSectorNumbers"
-"""Was in the default's rule for sealing: by one such message a miner never seals again."""
+NO_LONGER_DEFAULT: Final = frozenset({"miner.SubmitWindowedPoSt", "miner.CompactSectorNumbers"})
+"""Were both in the default's rule for sealing; by one message of the second a miner may never seal again."""
 
 
 def _text_check(field: str, text: str) -> None:
@@ -231,7 +231,7 @@ class PolicyApplied(Document, frozen=True, kw_only=True):
 
 def is_old_default(digest: str, methods: Iterable[Sequence[str]]) -> bool:
     """Return whether a policy is an older default, or its rules, of these methods, were made of one."""
-    return digest in OUTDATED_DEFAULT_DIGESTS or any(NO_LONGER_DEFAULT in one for one in methods)
+    return digest in OUTDATED_DEFAULT_DIGESTS or any(set(one) >= NO_LONGER_DEFAULT for one in methods)
 
 
 def change_text(*, number: int, before: str, text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
-from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS
+from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS, is_old_default
 from tests.unit.workers.signer.policy import any_miner_default, compacting_default, old_default
 from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy
@@ -46,6 +46,7 @@ def rule(body: str) -> str:
     return f'version = 1\n[[rule]]\nname = "r"\n{body}\n'
 
 
+COMPACTING = '[[rule]]\nname = "compacting"\nmethods = ["miner.CompactSectorNumbers"]\nto = ["f01001"]\n'
 NAMED = DEFAULT.replace('to = ["f04"]', 'to = ["f04", "f01001"]')
 
 
@@ -192,3 +193,19 @@ def test_an_older_default_is_known_and_todays_is_none():
 
     assert digests == OUTDATED_DEFAULT_DIGESTS
     assert policy_parse(DEFAULT).digest == "34a99557be9538c01fc79cea8c23351b"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_old"),
+    [
+        (DEFAULT, False),
+        (f"{DEFAULT}\n{COMPACTING}", False),
+        (compacting_default(), True),
+        (compacting_default().replace('"f04"', '"f04", "f01001"'), True),
+    ],
+    ids=["todays", "todays-and-own-rule", "older", "older-that-names-a-miner"],
+)
+def test_an_own_rule_for_compacting_makes_no_old_default(text, is_old):
+    policy = policy_parse(text)
+
+    assert is_old_default(policy.digest, (one.methods for one in policy.rules)) == is_old
