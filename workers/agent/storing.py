@@ -269,7 +269,7 @@ class Storing:
 
 
 def half_copies_remove(stores: Stores, journal: Journal) -> None:
-    """Remove the half copies of a host that was killed: they may fill the stores that they wait for."""
+    """Remove half copies that a killed host left: what they take may be the space that sectors wait for."""
     for job_id in journal.unfinished_jobs():
         with suppress(OSError), journal.at_work(job_id) as is_own:
             work = journal.work_read(job_id) if is_own else None
@@ -280,16 +280,24 @@ def half_copies_remove(stores: Stores, journal: Journal) -> None:
 def unfinished_remove(stores: Stores, inputs: SealInputs) -> None:
     """Remove from folders what copies of a sector that failed or were killed take there.
 
-    An upload to a bucket goes on with its parts.
+    An upload to a bucket goes on with its parts.  A removal may take long; no other waits for one that hangs.
     """
+    for one in stores.attached():
+        if not one.is_bucket and one.is_here:
+            with suppress(OSError, BadMark):
+                _unfinished_remove(one, inputs)
+
+
+def _unfinished_remove(one: Attachment, inputs: SealInputs) -> None:
+    """Raise StoreAway, BadMark, OSError."""
     sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
     parameters = seal_parameters(inputs.seal_proof)
-    for one in stores.attached():
-        if not one.is_bucket:
-            with suppress(OSError, BadMark):
-                one.read(
-                    lambda store: store.unfinished_remove(parameters, **sector, is_update=inputs.is_update)
-                )
+    answered(
+        one.path,
+        lambda _: one.require().unfinished_remove(parameters, **sector, is_update=inputs.is_update),
+        patience_s=COPY_S,
+        what="remove half copies",
+    )
 
 
 def _has_replica(one: Attachment, inputs: SealInputs) -> bool:

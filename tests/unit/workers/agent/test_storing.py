@@ -22,7 +22,7 @@ from tests.unit.workers.agent.storing import GIVEN, PROOF, Host
 from workers.agent import storing
 from workers.agent.journal import Failure, Work
 from workers.agent.storing import half_copies_remove
-from workers.storage import answers, store
+from workers.storage import answers, files, store
 from workers.storage.attachment import Attachment
 from workers.storage.files import copy_file, temporary_name
 from workers.storage.store import MARK, StoreAway
@@ -379,6 +379,51 @@ def test_a_start_removes_half_copies_that_nobody_makes(host: Host, tmp_path: Pat
         half_copies_remove(host.stores, journal)
 
     assert [half.exists() for half in halves] == [False, True, True]
+
+
+def half_copy(host: Host, root: Path) -> Path:
+    """Leave what a killed host has copied of a sector into a store."""
+    half = root / "sealed" / "s-t01000-7.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    host.runner.journal.work_write("job-7", Work(token=1, inputs=replace(GIVEN, number=7, stage="PERSIST")))
+    return half
+
+
+def test_long_removal_of_a_half_copy_makes_no_store_hang(
+    host: Host, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = half_copy(host, tmp_path / "a")
+    plain = files.unfinished_remove
+
+    def unfinished_remove(path: Path) -> None:
+        if temporary_name(path) == half:
+            clock.ahead += answers.CHECK_S + 1
+            time.sleep(0.2)
+        plain(path)
+
+    monkeypatch.setattr(answers, "CHECK_AGAIN_S", 0.02)
+    monkeypatch.setattr(store, "unfinished_remove", unfinished_remove)
+
+    half_copies_remove(host.stores, host.runner.journal)
+
+    assert not half.exists(), "it is waited for"
+    assert [one.is_here for one in host.stores.attached()] == [True, True]
+
+
+def test_half_copies_in_a_dead_store_are_waited_for_no_longer_than_a_look(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = half_copy(host, tmp_path / "a")
+    monkeypatch.setattr(answers, "CHECK_S", 0.1)
+    monkeypatch.setattr(storing, "COPY_S", 1.0)
+
+    with silent(tmp_path / "a"):
+        half_copies_remove(host.stores, host.runner.journal)
+        left_behind = [what for path, what in answers._hanging if path == str(tmp_path / "a")]
+
+    assert half.exists()
+    assert left_behind == [""]
 
 
 def test_a_copy_that_fills_its_store_is_removed_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
