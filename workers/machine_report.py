@@ -49,7 +49,7 @@ class MachineReport:
         self.folders = folders
         """Folders whose disks are reported, read anew each time."""
         self.sealing = sealing
-        """Return the sealing stores by path, those that are away too."""
+        """Return by path all sealing stores, and the locations of sealing threads that are away."""
         self._machine: Machine | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()

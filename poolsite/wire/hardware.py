@@ -13,11 +13,12 @@ FOREIGN_GROTH16: Final = "groth16_foreign"
 
 
 class SealingFolder(Document, frozen=True, kw_only=True):
-    """A sealing store: one of the disks on which a host seals."""
+    """A sealing store, one of the disks on which a host seals, or the location of a thread that is away."""
 
     sectors: Int = 0
     """Unfinished ones in it."""
     total_bytes: Int = 0
+    """0: it is away, and only its sectors and the reason are known."""
     free_bytes: Int = 0
     """Beyond its reserve."""
     weight: Int = 1
@@ -38,7 +39,7 @@ class Disk(Document, frozen=True, kw_only=True):
     """Measured past the page cache where the file system allows it; 0: not measured, or not writable."""
     read_bytes_s: Int = 0
     sealing: SealingFolder | None = None
-    """Of a sealing store."""
+    """Of a sealing store, or of the location of a sealing thread that is away."""
 
 
 class Hardware(Document, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Checks of stores: away, read by no prover, not to be written, damaged, full soon; of sealing stores."""
+"""Checks of stores: away, read by no prover, not to be written, damaged, full soon; of sealing folders."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
             waiting = plural(reported.get("sectors", 0), "unfinished sector")
             yield Finding(
                 f"sealing-{worker.pk}-{disk['folder']}",
-                say("sealing store {folder} of {worker} is unavailable").format(
+                say("sealing folder {folder} of {worker} is unavailable").format(
                     folder=disk["folder"], worker=worker.name
                 ),
                 say("{reason}; {sectors} there, and none starts").format(

@@ -93,7 +93,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sealing_stores_away",
-        "Every sealing store is available",
+        "Every sealing folder is available",
         (Topic.HOSTS,),
         WARNING,
         stores.sealing_stores_away,

@@ -424,7 +424,7 @@ def test_a_lost_win_says_why_by_which_sector_and_what_it_cost(quiet):
     assert finding.link.page == "block-round"
 
 
-def test_only_a_sealing_store_that_cannot_be_read_is_away() -> None:
+def test_only_a_sealing_folder_that_cannot_be_read_is_away() -> None:
     away = {"sectors": 1, "reason": "/b is not there"}
     full = {"total_bytes": 1 << 40, "reason": "/c is full except for its reserve: no new sectors start there"}
     disks = [{"folder": "/a"}, {"folder": "/b", "sealing": away}, {"folder": "/c", "sealing": full}]
@@ -437,7 +437,7 @@ def test_only_a_sealing_store_that_cannot_be_read_is_away() -> None:
     assert result is not None
     assert [(one.say, one.reason) for one in result.findings] == [
         (
-            "sealing store /b of here is unavailable",
+            "sealing folder /b of here is unavailable",
             "/b is not there; 1 unfinished sector there, and none starts",
         )
     ]

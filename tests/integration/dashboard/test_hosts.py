@@ -21,7 +21,7 @@ from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerComman
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.principals import SYSTEM
 from poolsite.wire.commands import Operation
-from poolsite.wire.hardware import SealingFolder
+from poolsite.wire.hardware import Disk, SealingFolder
 from tests import factories
 from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 from tests.people import operator_person
@@ -149,7 +149,7 @@ def reported(worker: Worker) -> None:
 
 
 def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
-    gone = SealingFolder(sectors=3, weight=2, allow_miners=(1000,), reason="is its disk mounted?")
+    gone = SealingFolder(sectors=3, reason="is its disk mounted?")
     worker = factories.worker(
         "box",
         hardware={
@@ -178,7 +178,7 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
     for words in ("H200", "GiB/s", "1 sector in", "PC1 slots", "default", "one &lt;b&gt;line"):
         assert words in text, words
     for words in (
-        "sealing store, 3 sectors; weight 2, only f01000",
+        "sealing folder, 3 sectors</span>",
         "is its disk mounted?",
         "0: 0 B free, 16 GiB each",
         "Sectors of 2 KiB at once",
@@ -207,6 +207,16 @@ def test_the_page_of_a_prover_says_which_form_its_wins_have(ann, hardware, words
     text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
 
     assert f"<dt>WinningPoSt</dt> <dd>{words}</dd>" in text
+
+
+def test_disks_of_a_host_say_how_it_seals_there(ann):
+    store = SealingFolder(sectors=3, total_bytes=1 << 40, weight=2, allow_miners=(1000,))
+    disk = Disk(folder="/nvme", total_bytes=1 << 40, free_bytes=1 << 39, sealing=store)
+    worker = factories.worker("box", hardware={"disks": [msgspec.to_builtins(disk)]})
+
+    text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
+
+    assert "sealing store, 3 sectors; weight 2, only f01000</span>" in text
 
 
 def test_a_setting_is_changed_on_the_page_and_shown_as_pending(ann):

@@ -140,13 +140,17 @@ def disk_rows(worker: Worker) -> Iterable[dict[str, str]]:
 
 
 def sealing_text(one: dict[str, Any] | None) -> str:
-    """`sealing store, 3 sectors; weight 2, 1 GiB kept free, only f01000`; empty for another folder."""
+    """`sealing store, 3 sectors; weight 2, 1 GiB kept free, only f01000`; empty for another folder.
+
+    Of one that is away only the sectors are known.
+    """
     if one is None:
         return ""
+    sectors = plural(one["sectors"], "sector")
+    if not one["total_bytes"]:
+        return gettext("sealing folder, {sectors}").format(sectors=sectors)
     parts = [
-        gettext("sealing store, {sectors}; weight {weight}").format(
-            sectors=plural(one["sectors"], "sector"), weight=one["weight"]
-        )
+        gettext("sealing store, {sectors}; weight {weight}").format(sectors=sectors, weight=one["weight"])
     ]
     if one["reserve_bytes"]:
         size = " ".join(formatting.size(one["reserve_bytes"]))
