@@ -140,6 +140,8 @@ class GatewaySession(GatewaySocket):
         self.channel_id = ""
         """What the gateway calls us, told by InitConnect."""
         self.announced: set[str] = set()
+        self.is_policy_readable = True
+        """As it was when the keys for a set of rules were last looked for."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.refusals: asyncio.Queue[Json] = asyncio.Queue(REFUSALS)
 
@@ -204,8 +206,12 @@ class GatewaySession(GatewaySocket):
             return keys
         try:
             policy = self.signer.policy.current()
-        except BadPolicy:
+        except BadPolicy as error:
+            if self.is_policy_readable:
+                log.warning("policy_unreadable", url=self.link.url, rule_set=rule_set, reason=str(error))
+            self.is_policy_readable = False
             return keys & self.announced
+        self.is_policy_readable = True
         caller = self.link.caller
         return {key for key in keys if policy.has_rule_for(key, caller=caller, rule_set=rule_set)}
 

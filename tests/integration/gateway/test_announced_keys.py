@@ -53,6 +53,19 @@ async def test_set_of_rules_limits_the_keys_that_are_announced(web: Any, signer:
         await until_served(BLS)
 
 
+async def test_policy_that_cannot_be_read_at_connect_is_logged_once(
+    web: Any, signer: Signer, token: str
+) -> None:
+    (signer.folder / "policy.toml").write_text("version = 1\n[[rule")
+    with capture_logs() as logs:
+        async with connected(signer, web, token, rule_set="purse"):
+            await asyncio.sleep(1.5)
+            policy_write(signer, key=SECP)
+            await until_served(SECP)
+
+    assert ["TOML" in one["reason"] for one in logs if one["event"] == "policy_unreadable"] == [True]
+
+
 @pytest.mark.parametrize("limits", [{"rule_set": "other"}, {"callers": "strategy *"}])
 async def test_signer_without_a_key_for_a_gateway_says_so(
     web: Any, signer: Signer, token: str, limits: dict[str, str]
