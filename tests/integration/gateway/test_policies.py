@@ -175,6 +175,7 @@ async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, to
 
     assert "Default of an older signer." in before
     assert "Default of an older signer." in in_use
+    assert "one message of that method can stop a miner from sealing for good." in in_use
     assert "Default of an older signer." not in today
 
 
