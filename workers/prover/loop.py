@@ -74,7 +74,7 @@ class Prover:
         """
         now = time.monotonic()
         with self.lock:
-            # What is not wanted any more may hang in its disk for ever: it takes no hand from others.
+            # A job whose lease is lost may hang in its disk for ever: it does not count against AT_ONCE.
             for key in [key for key in self.running if self.leases.is_lost(key[0])]:
                 del self.running[key]
             is_busy_beside = any(kind in self.besides for kind in self.running.values())

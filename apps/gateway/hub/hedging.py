@@ -42,7 +42,10 @@ def is_refusal_final(method: str) -> bool:
 
 
 def is_final(error: BaseException, *, is_refusal_final: bool) -> bool:
-    """Return whether a failure speaks for the others: neither of one that went nor of one that cannot now."""
+    """Return whether no other connection is asked after this failure.
+
+    After one that went away or cannot do it now, others are.
+    """
     if isinstance(error, ProviderRefused):
         return is_refusal_final and not isinstance(error, ProviderUnable)
     return not isinstance(error, NoAnswer)
@@ -174,14 +177,14 @@ class _Race:
             return True
         if is_final(error, is_refusal_final=self.is_refusal_final):
             raise error
-        self.failure = worse(self.failure, error)
+        self.failure = failure_to_raise(self.failure, error)
         if isinstance(error, ProcessGone):
             self.left = [attempt for attempt in self.left if attempt.process != process]
         return False
 
 
-def worse(before: BaseException, now: BaseException) -> BaseException:
-    """Return which of two failures to name: the later one, but a refusal before one that just went."""
+def failure_to_raise(before: BaseException, now: BaseException) -> BaseException:
+    """Return the later of two failures, but a refusal before a connection that went away."""
     return before if isinstance(before, ProviderRefused) and isinstance(now, NoAnswer) else now
 
 
@@ -198,5 +201,5 @@ async def _in_turn(attempts: Sequence[Attempt], *, is_refusal_final: bool) -> Js
                 raise
             if isinstance(error, ProcessGone):
                 ended.add(attempt.process)
-            failure = worse(failure, error)
+            failure = failure_to_raise(failure, error)
     raise failure
