@@ -1,4 +1,6 @@
-"""What was signed and what was refused: a SQLite file that only grows, each row chained to the one before.
+"""What was signed and what was refused: an append-only SQLite file, each row chained to the one before.
+
+Only old draws and votes are ever removed (`records_pruning.py`).
 
 A signed block takes its height in the same transaction (`heights.py`), which is on disk before it is over.
 
@@ -231,8 +233,18 @@ class Records:
 
     def chain_verify(self) -> int | None:
         """Return the number of the first row that was changed, or None."""
+        self.link.execute("BEGIN")  # one state of the file, of which rows may be removed meanwhile
+        try:
+            return self._changed_row()
+        finally:
+            self.link.execute("COMMIT")
+
+    def _changed_row(self) -> int | None:
         previous = ""
+        pruned = {row["previous"]: row["hash"] for row in self.link.execute("SELECT * FROM pruned")}
         for row in self.link.execute("SELECT * FROM record ORDER BY seq"):
+            while row["previous"] != previous and previous in pruned:
+                previous = pruned.pop(previous)
             fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE)}
             if row["previous"] != previous or row["hash"] != record_hash(fields):
                 return int(row["seq"])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from workers.signer.sign_request import DRAW_RANDOM, FINALITY
+
 GROUP: Final = "COALESCE('nonce ' || NULLIF(nonce, ''), NULLIF(digest, ''), id)"
 """What the sums of a day count once; rows of an older signer lack the nonce, or the digest, too."""
+PRUNABLE: Final = f"type IN ('{DRAW_RANDOM}', '{FINALITY}') AND error = '' AND message = ''"
+"""What may be removed once it is old: signed draws and votes."""
 SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,9 +49,18 @@ CREATE INDEX IF NOT EXISTS record_message ON record (message, pool, account, add
 CREATE INDEX IF NOT EXISTS record_cid ON record (cid, pool, seq) WHERE error = '' AND message != '';
 CREATE TRIGGER IF NOT EXISTS record_no_update BEFORE UPDATE ON record
     BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS record_no_delete BEFORE DELETE ON record
+CREATE TABLE IF NOT EXISTS pruned (
+    last INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS record_no_loss BEFORE DELETE ON record
+    WHEN NOT EXISTS (SELECT 1 FROM pruned WHERE last >= OLD.seq AND first <= OLD.seq)
+    OR NOT EXISTS (SELECT 1 FROM record WHERE seq = OLD.seq AND {PRUNABLE})
     BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
-"""
+"""  # noqa: S608  # our names
+"""A row of `pruned` is a run of removed ones: what its first was chained to, and the hash of its last."""
 
 ADDED: Final = ("rule_set", "digest")
 """Columns that files of an older signer lack; their rows are hashed without them."""

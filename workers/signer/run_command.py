@@ -23,6 +23,7 @@ from workers.signer.errors import SignerError
 from workers.signer.fair_share import Limits
 from workers.signer.gateway import GatewayLink, bad_address_text, gateway_url
 from workers.signer.records import RecordQuery
+from workers.signer.records_pruning import pruned_daily
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signer_folder import existing, password_path, password_read
 from workers.signer.signing import Signer
@@ -58,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
         if not options.locked:
             signer.store.unlock(password_read(options))
             signer.store.password_path = password_path(options)
-        asyncio.run(run_until_stopped(signer, options))
+        with pruned_daily(signer.folder / "records.sqlite"):
+            asyncio.run(run_until_stopped(signer, options))
     finally:
         signer.close()
     return 0
