@@ -13,7 +13,7 @@ import structlog
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import message_from_cbor
-from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.codec import BadWire, document_decode, document_send
 from poolsite.wire.policy import (
     POLICY_APPLY,
     POLICY_DRAFT,
@@ -81,7 +81,7 @@ class PolicyService:
             )
         with self._turn:
             try:
-                return document_encode(self._answered(method, payload))
+                return document_send(self._answered(method, payload))
             except BadWire as error:
                 raise SignerError(f"the request cannot be read: {error}") from None
             except OSError as error:

@@ -19,7 +19,7 @@ from apps.users.services.audit import audit_record
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
 from poolsite.filecoin.message import message_to_cbor
-from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.codec import BadWire, document_decode, document_send
 from poolsite.wire.policy import (
     POLICY_APPLY,
     POLICY_DRAFT,
@@ -74,7 +74,7 @@ def _signer_call(
 ) -> T:
     """Return what the signer of a key answers.  Raises NotFound, SignerAway, SignerRefused."""
     row = signer_find(viewer, address=address)
-    payload = None if question is None else document_encode(question)
+    payload = None if question is None else document_send(question)
     try:
         return document_decode(
             kind, connection_request(row, method=method, payload=payload, timeout_s=seconds)

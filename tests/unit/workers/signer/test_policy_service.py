@@ -112,6 +112,13 @@ def test_rules_and_versions_are_shown(desk):
     assert len(state.methods) > 60
 
 
+def test_what_has_its_default_is_not_sent(desk):
+    """A console of an older version refuses members that it does not know."""
+    rules = desk.answer(POLICY_READ, None)["rules"]
+
+    assert rules[1] == {"name": "blocks", "types": ["block", "drawrandomparam"]}
+
+
 def test_a_policy_that_cannot_be_read_is_shown_with_the_reason(desk, signer):
     (signer.folder / "policy.toml").write_text("nonsense")
 
