@@ -30,6 +30,8 @@ POLICY_METHODS: Final = (POLICY_READ, POLICY_VERSION, POLICY_DRAFT, POLICY_TRY, 
 TEXT_MAX: Final = 256 * 1024
 """Longest policy, in characters."""
 DAYS_MAX: Final = 365
+AMOUNTS: Final = ("value_max", "value_per_day", "fee_max", "fee_per_day", "premium_max", "premium_per_day")
+"""Fields of a rule that limit amounts."""
 
 PUT: Final = "put"
 REMOVE: Final = "remove"
@@ -67,6 +69,9 @@ class RuleForm(Document, frozen=True, kw_only=True):
     value_per_day: Text = ""
     fee_max: Text = ""
     fee_per_day: Text = ""
+    premium_max: Text = ""
+    """Of what whoever makes the block can get: gas limit times premium."""
+    premium_per_day: Text = ""
     hours: Text = ""
     sets: tuple[Text, ...] = ()
     """Named sets that it belongs to."""

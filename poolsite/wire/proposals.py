@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from poolsite.filecoin.address import POWER_ACTOR
-from poolsite.wire.policy import PUT, PolicyEdit, RuleForm
+from poolsite.wire.policy import AMOUNTS, PUT, PolicyEdit, RuleForm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def address_changes_rule(miner: str) -> RuleForm:
 def rule_text(rule: RuleForm) -> str:
     """Return a rule of messages as it is written in a policy."""
     lists = {"methods": rule.methods, "to": rule.to}
-    limits = {name: getattr(rule, name) for name in ("value_max", "value_per_day", "fee_max", "fee_per_day")}
+    limits = {name: getattr(rule, name) for name in AMOUNTS}
     lines = ["[[rule]]", f"name = {json.dumps(rule.name)}"]
     lines += [f"{name} = {json.dumps(list(values))}" for name, values in lists.items()]
     lines += [f"{name} = {json.dumps(amount)}" for name, amount in limits.items() if amount]

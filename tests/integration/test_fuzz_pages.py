@@ -36,6 +36,7 @@ TYPED: Final = """
     params value nonce gas_limit gas_fee_cap gas_premium max_fee daily_budget hold_base_fee hold_epochs
     actor count count_of quota page by days filter sort next url weight test rule text message change
     seal number types keys callers sets value_max value_per_day fee_max fee_per_day hours sure confirmed
+    premium_max premium_per_day
     theme answer code password again old_password confirm-password confirm-code confirm-passkey confirm-
     back passkey fault miners sector deadline tipset height draft editor digest old new label enabled
     show cursor op epochs premium over_estimation reason picked all

@@ -37,12 +37,12 @@ def amounts_add(*amounts: int) -> int:
     return total
 
 
-def fee_of(message: Message) -> int:
-    """Return what the gas can cost.  Raises NotUnderstood."""
-    amounts_add(message.gas_fee_cap)
+def gas_cost(message: Message, price: int) -> int:
+    """Return what the gas can cost at a price in attoFIL per gas.  Raises NotUnderstood."""
+    amounts_add(price)
     if message.gas_limit < 0:
         raise NotUnderstood("an amount of gas is below zero")
-    return amounts_add(message.gas_limit * message.gas_fee_cap)
+    return amounts_add(message.gas_limit * price)
 
 
 def proposal_of(message: Message) -> ProposeParams | None:

@@ -10,7 +10,7 @@ from poolsite.filecoin.ethereum import is_self_transfer, signing_bytes
 from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import Message, message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
-from workers.signer.amounts import amounts_add, fee_of, payee_of, proposal_of, proposal_text, withdrawal_of
+from workers.signer.amounts import amounts_add, gas_cost, payee_of, proposal_of, proposal_text, withdrawal_of
 from workers.signer.errors import NotUnderstood
 from workers.signer.sign_request import MESSAGE, SignRequest
 
@@ -47,7 +47,8 @@ def message_request(message: Message, address: Address, *, raw: bytes, payload: 
         to=message.to,
         payee=payee,
         value=amounts_add(message.value, proposal.value if proposal is not None else 0, withdrawn),
-        fee_max=fee_of(message),
+        fee_max=gas_cost(message, message.gas_fee_cap),
+        premium_max=gas_cost(message, message.gas_premium),
         nonce=message.nonce,
         cid=str(message.cid),
         raw=raw,

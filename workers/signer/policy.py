@@ -1,7 +1,7 @@
 """What the signer may sign: rules of a TOML file; what no rule allows is refused.
 
 A request must be allowed by one rule as a whole: its type, key, method (in every reading), destination,
-value, fee, hour and caller.  Sums of a day come from the signer's own records.
+value, fee, premium, hour and caller.  Sums of a day come from the signer's own records.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.amounts import fil_format
 from workers.signer.records import Verdict
-from workers.signer.sign_request import FINALITY, MESSAGE, UNKNOWN, VERIFY_ADDRESS, SignRequest
+from workers.signer.sign_request import FINALITY, MESSAGE, UNKNOWN, VERIFY_ADDRESS, Amounts, SignRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +38,8 @@ class Rule:
     value_per_day: int | None = None
     fee_max: int | None = None
     fee_per_day: int | None = None
+    premium_max: int | None = None
+    premium_per_day: int | None = None
     hours: tuple[time, time] | None = None
 
     def complaint(self, request: SignRequest, *, caller: str, now: datetime) -> str | None:
@@ -60,13 +62,15 @@ class Rule:
             return "hour"
         return None
 
-    def excess(self, request: SignRequest, spent: tuple[int, int]) -> str:
+    def excess(self, request: SignRequest, spent: Amounts) -> str:
         """Return which limit the request breaks; empty if none."""
         limits = (
             ("value", request.value, self.value_max),
             ("fee", request.fee_max, self.fee_max),
-            ("value per day", spent[0] + request.value, self.value_per_day),
-            ("fees per day", spent[1] + request.fee_max, self.fee_per_day),
+            ("premium", request.premium_max, self.premium_max),
+            ("value per day", spent.value + request.value, self.value_per_day),
+            ("fees per day", spent.fee + request.fee_max, self.fee_per_day),
+            ("premiums per day", spent.premium + request.premium_max, self.premium_per_day),
         )
         for name, amount, limit in limits:
             if limit is not None and amount > limit:
@@ -90,12 +94,12 @@ class Policy:
         *,
         caller: str,
         now: datetime,
-        spent: Callable[[str], tuple[int, int]],
+        spent: Callable[[str], Amounts],
         rule_set: str = "",
     ) -> Verdict:
         """Return the decision of the rules in their order, or of one set: the first that allows it decides.
 
-        `spent` gives what a rule of that name let this key spend today (value, fees).
+        `spent` gives what a rule of that name let this key spend today.
         """
         if request.type == VERIFY_ADDRESS:  # a fixed form that moves nothing: proving a key to a gateway
             return Verdict("(proof of a key)", self.digest)

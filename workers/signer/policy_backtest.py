@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from poolsite.filecoin.message import message_from_cbor
 from workers.signer.errors import Denied, NotUnderstood
 from workers.signer.message_payloads import message_request
 from workers.signer.payloads import payload_decode
-from workers.signer.sign_request import DRAW_RANDOM, FINALITY, MESSAGE, VERIFY_ADDRESS, SignRequest
+from workers.signer.sign_request import DRAW_RANDOM, FINALITY, MESSAGE, VERIFY_ADDRESS, Amounts, SignRequest
 from workers.signer.signing import barrier_check
 
 if TYPE_CHECKING:
@@ -65,24 +66,24 @@ class Days:
     """Sums of a day as they would have been, by rule, key and day; requests of one `group` count once."""
 
     def __init__(self) -> None:
-        self.groups: dict[tuple[str, str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
-        self.sums: dict[tuple[str, str, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
+        self.groups: dict[tuple[str, str, str], dict[str, Amounts]] = defaultdict(dict)
+        self.sums: dict[tuple[str, str, str], Amounts] = defaultdict(Amounts)
 
     def add(self, request: SignRequest, *, rule: str, address: str, day: str) -> None:
         """Count a request that would have been signed."""
         key = (rule, address, day)
         others = self.beside(request, address=address, day=day)(rule)
-        self.sums[key] = (others[0] + request.value, others[1] + request.fee_max)
-        most = self.groups[key].get(request.group, (0, 0))
-        self.groups[key][request.group] = (max(most[0], request.value), max(most[1], request.fee_max))
+        self.sums[key] = Amounts(*map(operator.add, others, request.amounts))
+        most = self.groups[key].get(request.group, Amounts())
+        self.groups[key][request.group] = Amounts(*map(max, most, request.amounts))
 
-    def beside(self, request: SignRequest, *, address: str, day: str) -> Callable[[str], tuple[int, int]]:
+    def beside(self, request: SignRequest, *, address: str, day: str) -> Callable[[str], Amounts]:
         """Return what each rule would have let this key spend that day, beside the request itself."""
 
-        def spent(rule: str) -> tuple[int, int]:
+        def spent(rule: str) -> Amounts:
             key = (rule, address, day)
-            (value, fees), most = self.sums[key], self.groups[key].get(request.group, (0, 0))
-            return value - min(most[0], request.value), fees - min(most[1], request.fee_max)
+            own = map(min, self.groups[key].get(request.group, Amounts()), request.amounts)
+            return Amounts(*map(operator.sub, self.sums[key], own))
 
         return spent
 
@@ -129,7 +130,7 @@ def backtest_run(records: Records, policy: Policy, *, since: datetime, limit: in
             barrier_check(request, records)
         except Denied as error:
             verdict = replace(verdict, rule="", error=verdict.error or str(error))
-        if not verdict.error and (request.value or request.fee_max):
+        if not verdict.error and any(request.amounts):
             days.add(request, rule=verdict.rule, address=row["address"], day=row["day"])
         before, after = decision_text(row["rule"], row["error"]), decision_text(verdict.rule, verdict.error)
         if before != after and not (row["error"] and verdict.error):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
+from poolsite.wire.policy import AMOUNTS
 from workers.signer.errors import BadPolicy
 from workers.signer.policy import ANY, Policy, Rule
 from workers.signer.sign_request import TYPES
@@ -126,9 +127,6 @@ READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "methods": texts_read,
     "to": addresses_read,
     "callers": texts_read,
-    "value_max": amount_read,
-    "value_per_day": amount_read,
-    "fee_max": amount_read,
-    "fee_per_day": amount_read,
+    **dict.fromkeys(AMOUNTS, amount_read),
     "hours": hours_read,
 }

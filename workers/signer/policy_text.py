@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.amounts import fil_format
-from poolsite.wire.policy import PUT, REMOVE, RuleForm, RuleSet
+from poolsite.wire.policy import AMOUNTS, PUT, REMOVE, RuleForm, RuleSet
 from workers.signer.errors import BadPolicy
 from workers.signer.policy import ANY
 from workers.signer.policy_parse import policy_parse, rule_read
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 HEADER: Final = re.compile(r"\s*\[\[\s*(rule|set)\s*\]\]\s*(#.*)?")
 LISTS: Final = ("types", "keys", "methods", "to", "callers")
-AMOUNTS: Final = ("value_max", "value_per_day", "fee_max", "fee_per_day")
 
 
 @dataclass(frozen=True, slots=True)

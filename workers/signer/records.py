@@ -14,13 +14,13 @@ import hashlib
 import json
 import sqlite3
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
-from workers.signer.records_schema import ADDED, COLUMNS, NONCE, OF_GROUP, SCHEMA, SPENT
-from workers.signer.sign_request import BLOCK, SignRequest
+from workers.signer.records_schema import ADDED, COLUMNS, NONCE, OF_GROUP, PREMIUM, SCHEMA, SPENT
+from workers.signer.sign_request import BLOCK, Amounts, SignRequest
 from workers.signer.slash_protection import height_claim, height_mark, heights_prepare
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class Spent:
     """What a rule let a key spend on a day, up to a row: a signature reads only the rows since."""
 
     seq: int = 0
-    value_nano: int = 0
-    fee_nano: int = 0
+    nano: Amounts = field(default_factory=Amounts)
 
 
 class Records:
@@ -103,6 +102,9 @@ class Records:
         for name in (*ADDED, *ORIGIN_COLUMNS, *NONCE):
             if known and name not in known:
                 self.link.execute(f"ALTER TABLE record ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
+        for name in PREMIUM:
+            if known and name not in known:
+                self.link.execute(f"ALTER TABLE record ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
         self.link.execute("COMMIT")
 
     def old_index_drop(self) -> None:
@@ -185,18 +187,19 @@ class Records:
             "digest": request.digest,
             **origin_columns(origin),
             "nonce": "" if request.nonce is None else str(request.nonce),
+            "premium_nano": nano(request.premium_max),
         }
         last = self.link.execute("SELECT hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
         row["previous"] = last["hash"] if last is not None else ""
-        columns = (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE)
+        columns = (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE, *PREMIUM)
         names = ", ".join((*columns, "hash"))
         marks = ", ".join("?" for _ in range(len(columns) + 1))
         values = [*(row[name] for name in columns), record_hash(row)]
         self.link.execute(f"INSERT INTO record ({names}) VALUES ({marks})", values)  # noqa: S608  # our names
         return str(row["id"])
 
-    def spent(self, *, rule: str, address: str, day: str, but: SignRequest | None = None) -> tuple[int, int]:
-        """Return value and fees in attoFIL that a rule let this key spend on a day (UTC), rounded up.
+    def spent(self, *, rule: str, address: str, day: str, but: SignRequest | None = None) -> Amounts:
+        """Return what a rule let this key spend on a day (UTC), rounded up.
 
         A request counts once, however often it was signed: a gateway may ask twice for the same.  So do
         messages with one nonce, of which only one can land: with the most that one of them moves and costs.
@@ -208,13 +211,13 @@ class Records:
         where = {"rule": rule, "address": address, "day": day, "seq": known.seq}
         row = self.link.execute(SPENT, where).fetchone()
         known.seq = max(known.seq, row[0])
-        known.value_nano += (row[1] << 32) + row[2]
-        known.fee_nano += (row[3] << 32) + row[4]
-        value, fee = 0, 0
+        halves = zip(known.nano, row[1::2], row[2::2], strict=True)
+        known.nano = Amounts(*(before + (high << 32) + low for before, high, low in halves))
+        own = Amounts()
         if but is not None:
-            own = self.link.execute(f"{OF_GROUP} :group", {**where, "group": but.group}).fetchone()
-            value, fee = min(own[0], nano(but.value)), min(own[1], nano(but.fee_max))
-        return (known.value_nano - value) * NANO, (known.fee_nano - fee) * NANO
+            most = self.link.execute(f"{OF_GROUP} :group", {**where, "group": but.group}).fetchone()
+            own = Amounts(*map(min, most, map(nano, but.amounts)))
+        return Amounts(*((all_of - part) * NANO for all_of, part in zip(known.nano, own, strict=True)))
 
     def query(self, request: RecordQuery) -> list[sqlite3.Row]:
         """Return records, newest first; an id alone decides when it is given."""
@@ -245,7 +248,7 @@ class Records:
         for row in self.link.execute("SELECT * FROM record ORDER BY seq"):
             while row["previous"] != previous and previous in pruned:
                 previous = pruned.pop(previous)
-            fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE)}
+            fields = {name: row[name] for name in (*COLUMNS, *ADDED, *ORIGIN_COLUMNS, *NONCE, *PREMIUM)}
             if row["previous"] != previous or row["hash"] != record_hash(fields):
                 return int(row["seq"])
             previous = row["hash"]
@@ -258,11 +261,13 @@ def nano(amount: int) -> int:
 
 
 def record_hash(row: dict[str, Any]) -> str:
-    """Compute what a row's hash must be; rows of an older signer have no digest, no origin or no nonce."""
+    """Compute what a row's hash must be; those of an older signer lack some columns."""
     columns = (*COLUMNS, *ADDED) if row["digest"] else COLUMNS
     if any(row[name] for name in ORIGIN_COLUMNS):
         columns = (*columns, *ORIGIN_COLUMNS)
     if row["nonce"]:
         columns = (*columns, *NONCE)
+    if row["premium_nano"]:
+        columns = (*columns, *PREMIUM)
     fields = [row[name].hex() if isinstance(row[name], bytes) else row[name] for name in columns]
     return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()

@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS record (
     selection TEXT NOT NULL DEFAULT '',
     step TEXT NOT NULL DEFAULT '',
     dead TEXT NOT NULL DEFAULT '',
-    nonce TEXT NOT NULL DEFAULT ''
+    nonce TEXT NOT NULL DEFAULT '',
+    premium_nano INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS record_spent ON record (rule, address, day) WHERE error = '';
 CREATE INDEX IF NOT EXISTS record_group ON record (rule, address, day, {GROUP}) WHERE error = '';
@@ -66,24 +67,31 @@ ADDED: Final = ("rule_set", "digest")
 """Columns that files of an older signer lack; their rows are hashed without them."""
 NONCE: Final = ("nonce",)
 """Of messages; rows without are hashed without it."""
+PREMIUM: Final = ("premium_nano",)
+"""A number; rows without are hashed without it: those of an older signer count none."""
+SUMMED: Final = ("value_nano", "fee_nano", "premium_nano")
+"""What the sums of a day add up."""
 OF_DAY: Final = "rule = :rule AND address = :address AND day = :day AND error = ''"
 OF_GROUP: Final = f"""
-SELECT COALESCE(MAX(value_nano), 0) AS value_nano, COALESCE(MAX(fee_nano), 0) AS fee_nano
+SELECT {", ".join(f"COALESCE(MAX({name}), 0) AS {name}" for name in SUMMED)}
 FROM record INDEXED BY record_group WHERE {OF_DAY} AND {GROUP} =
 """  # noqa: S608  # our names
 """The most that a request of one group moves and costs."""
+GROWTHS: Final = ", ".join(
+    f"MAX({name} - (SELECT {name} FROM ({OF_GROUP} name AND seq <= :seq)), 0) AS {name}"  # noqa: S608  # our names
+    for name in SUMMED
+)
+HALVES: Final = ", ".join(
+    f"COALESCE(SUM({name} >> 32), 0), COALESCE(SUM({name} & 4294967295), 0)" for name in SUMMED
+)
 SPENT: Final = f"""
 WITH since AS (
-    SELECT MAX(seq) AS seq, {GROUP} AS name, MAX(value_nano) AS value_nano, MAX(fee_nano) AS fee_nano
+    SELECT MAX(seq) AS seq, {GROUP} AS name, {", ".join(f"MAX({name}) AS {name}" for name in SUMMED)}
     FROM record INDEXED BY record_spent WHERE {OF_DAY} AND seq > :seq GROUP BY name
 ), grown AS (
-    SELECT seq, MAX(value_nano - (SELECT value_nano FROM ({OF_GROUP} name AND seq <= :seq)), 0) AS value_nano,
-        MAX(fee_nano - (SELECT fee_nano FROM ({OF_GROUP} name AND seq <= :seq)), 0) AS fee_nano
-    FROM since
+    SELECT seq, {GROWTHS} FROM since
 )
-SELECT COALESCE(MAX(seq), 0), COALESCE(SUM(value_nano >> 32), 0), COALESCE(SUM(value_nano & 4294967295), 0),
-    COALESCE(SUM(fee_nano >> 32), 0), COALESCE(SUM(fee_nano & 4294967295), 0)
-FROM grown
+SELECT COALESCE(MAX(seq), 0), {HALVES} FROM grown
 """  # noqa: S608  # our names
 """What was spent since a row, each group once; in halves, as SQLite refuses a sum above 64 bits."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
@@ -32,6 +32,14 @@ MARKET: Final = (DEAL_PROPOSED, CLIENT_DEAL, VOUCHER, ASK, ASK_ANSWER, DEAL_ANSW
 TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, UNKNOWN, FINALITY)
 
 
+class Amounts(NamedTuple):
+    """What requests move and cost at most, in attoFIL."""
+
+    value: int = 0
+    fee: int = 0
+    premium: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class SignRequest:
     """What a caller wants signed, decoded."""
@@ -50,6 +58,8 @@ class SignRequest:
     """attoFIL that the message moves."""
     fee_max: int = 0
     """attoFIL that its gas can cost."""
+    premium_max: int = 0
+    """attoFIL of these that whoever makes the block can get; the others are burnt."""
     nonce: int | None = None
     """Of a message: of all with one nonce, whatever their fees, a chain takes one."""
     cid: str = ""
@@ -59,6 +69,11 @@ class SignRequest:
     """What there is to say of it beside its type."""
     header: BlockHeader | None = None
     """Of a block."""
+
+    @property
+    def amounts(self) -> Amounts:
+        """What it adds to a day's sums."""
+        return Amounts(self.value, self.fee_max, self.premium_max)
 
     @property
     def digest(self) -> str:

@@ -20,7 +20,7 @@ from workers.signer.origins import ids_find, origin_check
 from workers.signer.payloads import disguised, payload_decode
 from workers.signer.policy_file import PolicyFile
 from workers.signer.records import RecordQuery, Records, Verdict
-from workers.signer.sign_request import MESSAGE, SignRequest
+from workers.signer.sign_request import MESSAGE, Amounts, SignRequest
 from workers.signer.slash_protection import height_refusal
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ class Signer:
         finally:
             records.close()
 
-    def spent(self, *, rule: str, address: str, day: str, but: SignRequest) -> tuple[int, int]:
-        """Return what a rule let this key spend on a day beside one request, value and fees in attoFIL."""
+    def spent(self, *, rule: str, address: str, day: str, but: SignRequest) -> Amounts:
+        """Return what a rule let this key spend on a day beside one request."""
         with self._turn:
             return self.records.spent(rule=rule, address=address, day=day, but=but)
 

@@ -211,9 +211,13 @@ async def test_the_form_of_a_rule_leads_to_the_review(web, signer, token):
             "methods": "Send\r\nminer.*",
             "to": "f01234, f01235",
             "value_max": "0.5 FIL",
+            "premium_max": "0.02 FIL",
+            "premium_per_day": "0.3 FIL",
         }
         review = text_of(client.post(page, typed))
         assert "+methods = [&quot;Send&quot;, &quot;miner.*&quot;]" in review
+        assert "+premium_max = &quot;0.02 FIL&quot;" in review
+        assert "+premium_per_day = &quot;0.3 FIL&quot;" in review
         assert "This signer accepts no changes from a console" in review
         wrong = client.post(page, {**typed, "value_max": "much"})
         assert wrong.status_code == 422

@@ -39,6 +39,8 @@ class RulePageForm(PageForm):
     value_per_day = Text()
     fee_max = Text()
     fee_per_day = Text()
+    premium_max = Text()
+    premium_per_day = Text()
     hours = Text()
 
     @property

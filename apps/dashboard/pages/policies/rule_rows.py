@@ -19,6 +19,8 @@ LIMITS: Final = (
     ("value_per_day", "value up to", "a day"),
     ("fee_max", "fees up to", "a message"),
     ("fee_per_day", "fees up to", "a day"),
+    ("premium_max", "premium up to", "a message"),
+    ("premium_per_day", "premiums up to", "a day"),
 )
 
 

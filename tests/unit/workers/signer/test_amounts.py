@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from workers.signer.errors import Denied, NotUnderstood
 from workers.signer.message_payloads import message_request
 from workers.signer.payloads import payload_decode
 from workers.signer.policy_parse import policy_parse
-from workers.signer.sign_request import SignRequest
+from workers.signer.sign_request import Amounts, SignRequest
 
 EXPORTED = 2_280_458_852
 OPEN = 'version = 1\n[[rule]]\nname = "all"\n'
@@ -35,9 +36,11 @@ OPEN = 'version = 1\n[[rule]]\nname = "all"\n'
         {"value": -1000 * FIL},
         {"gas_limit": -1},
         {"gas_fee_cap": -FIL},
+        {"gas_premium": -1},
         {"gas_limit": -1, "gas_fee_cap": -1},
         {"value": TOTAL_FILECOIN + 1},
         {"gas_limit": 2**62, "gas_fee_cap": TOTAL_FILECOIN},
+        {"gas_limit": 2**62, "gas_premium": TOTAL_FILECOIN},
     ],
 )
 def test_a_message_with_an_amount_that_no_chain_takes_is_not_signed(signer, amounts):
@@ -164,7 +167,7 @@ DRAINS = {
 def test_the_default_lets_nobody_empty_a_key_by_many_messages(drain):
     """A console that was taken over may choose receivers: what it gets in a day has an end."""
     reading, to, value, fee, most = DRAINS[drain]
-    sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    sums: dict[str, Amounts] = defaultdict(Amounts)
     policy, noon, gone = policy_parse(DEFAULT), datetime(2026, 11, 20, 12, tzinfo=UTC), 0
     request = SignRequest(
         "message",
@@ -179,8 +182,7 @@ def test_the_default_lets_nobody_empty_a_key_by_many_messages(drain):
         verdict = policy.decide(request, caller="gateway ws://hub", now=noon, spent=lambda rule: sums[rule])
         if verdict.error:
             break
-        before = sums[verdict.rule]
-        sums[verdict.rule] = before[0] + request.value, before[1] + request.fee_max
+        sums[verdict.rule] = Amounts(*map(operator.add, sums[verdict.rule], request.amounts))
         gone += 1
 
     assert gone == most

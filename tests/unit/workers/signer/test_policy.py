@@ -12,7 +12,7 @@ from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy
 from workers.signer.policy_file import PolicyFile
 from workers.signer.policy_parse import policy_parse
-from workers.signer.sign_request import SignRequest
+from workers.signer.sign_request import Amounts, SignRequest
 
 ADDRESS = address_parse("f1z5e2mduf7uxnn7k3szuy6vcoapzeigdjjttjjyy")
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -36,9 +36,10 @@ def decide(
     *,
     caller: str = "gateway",
     now: datetime = NOON,
-    spent: tuple[int, int] = (0, 0),
+    spent: Amounts | None = None,
 ) -> str:
-    verdict = policy_parse(text).decide(request, caller=caller, now=now, spent=lambda _rule: spent)
+    sums = spent or Amounts()
+    verdict = policy_parse(text).decide(request, caller=caller, now=now, spent=lambda _rule: sums)
     return verdict.error or f"by {verdict.rule}"
 
 
@@ -86,7 +87,7 @@ def test_the_default_refuses_what_moves_value_or_power_over_it(method):
 def test_the_default_limits_transfers():
     assert decide(DEFAULT, message(value=FIL)) == "by small transfers"
     assert "value 1.5 FIL is above 1 FIL" in decide(DEFAULT, message(value=3 * FIL // 2))
-    assert "value per day" in decide(DEFAULT, message(value=FIL), spent=(20 * FIL, 0))
+    assert "value per day" in decide(DEFAULT, message(value=FIL), spent=Amounts(value=20 * FIL))
     assert "fee" in decide(DEFAULT, message(value=FIL, fee=FIL))
 
 

@@ -86,6 +86,8 @@ def test_a_form_shows_what_it_wrote():
         value_per_day="20 FIL",
         fee_max="0.1 FIL",
         fee_per_day="1 FIL",
+        premium_max="0.01 FIL",
+        premium_per_day="0.05 FIL",
         hours="22:00-06:00",
         sets=("purse",),
     )

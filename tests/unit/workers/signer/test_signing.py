@@ -159,7 +159,7 @@ def test_replacements_of_one_message_count_once_in_a_day(signer):
         sign(signer, message(value=4 * FIL, gas_fee_cap=fee_cap))
 
     spent = signer.records.spent(rule="all", address=str(SENDER), day=today(signer))
-    assert spent == (4 * FIL, 9 * NANO)
+    assert spent == (4 * FIL, 9 * NANO, NANO)
     sign(signer, message(nonce=1, value=6 * FIL))
     with pytest.raises(Denied, match="fees per day"):
         sign(signer, message(gas_fee_cap=9_100))
@@ -249,7 +249,7 @@ def test_the_file_of_an_older_signer_goes_on_with_its_chain(tmp_path):
 
     assert records.chain_verify() is None
     day = now.date().isoformat()
-    assert records.spent(rule="r", address=str(SENDER), day=day)[0] == 3 * FIL
+    assert records.spent(rule="r", address=str(SENDER), day=day) == (3 * FIL, NANO, NANO)
     assert records.query(RecordQuery(limit=1))[0]["rule_set"] == "purse"
 
 
