@@ -44,6 +44,7 @@ OUTDATED_DEFAULT_DIGESTS: Final = frozenset(
         "b9bc7b4fe5b4150ec14a3593e78b709c",
         "9dcea30b1f217a27f9296ba22d7b47a3",
         "6fcbe84fa942046b4c3c984b398845d7",
+        "34a99557be9538c01fc79cea8c23351b",
     }
 )
 """Digests of the files that a signer's `init` once wrote, and which allow more than today's."""

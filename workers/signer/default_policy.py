@@ -7,7 +7,8 @@ from typing import Final
 DEFAULT: Final = """\
 # What this signer may sign.  Everything that no rule allows is refused; every decision is recorded.
 # The file is read again when it changes.  Methods are written `actor.Method`, plain transfers `Send`;
-# `*` stands for any text.  Amounts are like "1.5 FIL"; days and hours are UTC.
+# `*` stands for any text.  Amounts are like "1.5 FIL"; days and hours are UTC.  Of a fee the premium goes to
+# whoever makes the block, the rest is burnt: so it has limits of its own.
 version = 1
 
 # Deposits and pledges belong to the miner that a message names, so it must be one of yours.  f04 makes
@@ -27,6 +28,8 @@ value_max = "1000 FIL"
 value_per_day = "2000 FIL"
 fee_max = "5 FIL"
 fee_per_day = "200 FIL"
+premium_max = "1 FIL"
+premium_per_day = "5 FIL"
 
 [[rule]]
 name = "blocks"
@@ -39,6 +42,8 @@ value_max = "1 FIL"
 value_per_day = "5 FIL"
 fee_max = "1 FIL"
 fee_per_day = "5 FIL"
+premium_max = "0.1 FIL"
+premium_per_day = "1 FIL"
 
 # Transfers leave the pool: keep the ceilings low, or name the receivers in `to`.
 [[rule]]
@@ -48,6 +53,8 @@ value_max = "1 FIL"
 value_per_day = "20 FIL"
 fee_max = "0.1 FIL"
 fee_per_day = "2 FIL"
+premium_max = "0.02 FIL"
+premium_per_day = "0.2 FIL"
 
 # Not allowed unless you add a rule: WithdrawBalance, ChangeOwnerAddress, ChangeWorkerAddress,
 # ChangeBeneficiary, TerminateSectors, CompactSectorNumbers, everything of multisig, and `unknown` bytes.

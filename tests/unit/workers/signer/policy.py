@@ -11,10 +11,21 @@ name = "sealing and proving"
 """
 
 
+PREMIUMS = """  Of a fee the premium goes to
+# whoever makes the block, the rest is burnt: so it has limits of its own.
+"""
+
+
+def free_premium_default() -> str:
+    """What `init` wrote before premiums had limits of their own."""
+    lines = DEFAULT.replace(PREMIUMS, "\n").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("premium_"))
+
+
 def compacting_default() -> str:
     """What `init` wrote while it let sector numbers be used up without sectors."""
     kept = '"miner.CompactPartitions",'
-    text = DEFAULT.replace(kept, f'{kept} "miner.CompactSectorNumbers",')
+    text = free_premium_default().replace(kept, f'{kept} "miner.CompactSectorNumbers",')
     return text.replace(" CompactSectorNumbers,", "")
 
 

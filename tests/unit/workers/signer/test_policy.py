@@ -7,7 +7,12 @@ import pytest
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS, is_old_default
-from tests.unit.workers.signer.policy import any_miner_default, compacting_default, old_default
+from tests.unit.workers.signer.policy import (
+    any_miner_default,
+    compacting_default,
+    free_premium_default,
+    old_default,
+)
 from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import BadPolicy
 from workers.signer.policy_file import PolicyFile
@@ -189,11 +194,11 @@ def test_without_a_readable_file_nothing_is_decided(tmp_path):
 
 def test_an_older_default_is_known_and_todays_is_none():
     """Whoever makes DEFAULT stricter adds the digest below to OUTDATED_DEFAULT_DIGESTS."""
-    olds = (old_default(), any_miner_default(), compacting_default())
+    olds = (old_default(), any_miner_default(), compacting_default(), free_premium_default())
     digests = {policy_parse(text).digest for text in olds}
 
     assert digests == OUTDATED_DEFAULT_DIGESTS
-    assert policy_parse(DEFAULT).digest == "34a99557be9538c01fc79cea8c23351b"
+    assert policy_parse(DEFAULT).digest == "6b961476480754be0cc6162df5238a94"
 
 
 @pytest.mark.parametrize(

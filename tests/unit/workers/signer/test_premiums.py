@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT, MIN_GAS_PREMIUM
+from poolsite.filecoin.gas_estimates import replacement_premium
 from tests.unit.workers.signer.signing import SENDER, message, sign
+from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import Denied
 from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
 from workers.signer.records import Records
+from workers.signer.sign_request import Amounts, SignRequest
 
 if TYPE_CHECKING:
     from workers.signer.signing import Signer
@@ -28,6 +33,31 @@ def paying(fil: float, **overrides: Any) -> Any:
     """Return a message whose premium is so much, of a fee of 5 FIL."""
     gas = {"gas_limit": GAS, "gas_fee_cap": 5 * NANO_FIL, "gas_premium": int(fil * NANO_FIL)}
     return message(**gas, **overrides)
+
+
+NAMED = DEFAULT.replace('to = ["f04"]', 'to = ["f04", "f01234"]')
+USUAL: Final = 2 * MIN_GAS_PREMIUM
+"""The most that a node estimates while blocks are not full, in attoFIL per gas."""
+
+
+def proof(gas: int, premium: int) -> SignRequest:
+    """Return what a signer is asked for a WindowPoSt, as far as the policy looks."""
+    return SignRequest(
+        "message",
+        SENDER,
+        b"",
+        readings=("miner.SubmitWindowedPoSt",),
+        to=address_parse("f01234"),
+        fee_max=5 * FIL,
+        premium_max=gas * premium,
+    )
+
+
+def decide(request: SignRequest, *, spent: int = 0) -> str:
+    """Return why the default refuses a request; empty if it does not."""
+    sums = Amounts(premium=spent)
+    policy, noon = policy_parse(NAMED), datetime(2026, 11, 20, 12, tzinfo=UTC)
+    return policy.decide(request, caller="gateway", now=noon, spent=lambda _rule: sums).error
 
 
 def policy_write(signer: Signer, text: str) -> None:
@@ -92,3 +122,24 @@ def test_a_rehearsal_counts_premiums_of_a_day(signer):
 
     afters = [one.after for one in found.changes]
     assert afters == ["refused (rule 'r': premiums per day 4 FIL is above 3 FIL)"] * 3
+
+
+def test_the_default_signs_the_largest_message_replaced_twenty_times():
+    """Each time a node's pool wants a quarter more: twenty times is more than a window has epochs for."""
+    premium = USUAL
+    for _ in range(20):
+        assert not decide(proof(BLOCK_GAS_LIMIT, premium))
+        premium = replacement_premium(premium, percent=125)
+
+
+def test_the_default_signs_all_that_a_large_pool_sends_in_a_day():
+    a_day = 10_000 * 10**9  # gas of 10,000 large batches and proofs, a seventh of what the chain takes
+    spent = a_day * USUAL
+
+    assert not decide(proof(BLOCK_GAS_LIMIT, USUAL), spent=spent)
+
+
+def test_the_default_lets_nobody_take_more_than_five_fil_of_premiums_a_day():
+    assert "premium 2 FIL is above 1 FIL" in decide(proof(1, 2 * FIL))
+    assert not decide(proof(1, FIL), spent=4 * FIL)
+    assert "premiums per day 5.5 FIL is above 5 FIL" in decide(proof(1, FIL), spent=9 * FIL // 2)
