@@ -34,6 +34,10 @@ ADDRESS_CHANGES: Final = (
 )
 OWN_TRANSFERS: Final = "transfers between own wallets"
 """Name of the rule that `own_transfers_edit` adds."""
+FOR_FEW: Final = RuleForm(
+    name="", fee_max="1 FIL", fee_per_day="5 FIL", premium_max="0.1 FIL", premium_per_day="0.5 FIL"
+)
+"""What new rules for a few messages limit."""
 
 
 def is_for_own_miners(rule: RuleForm) -> bool:
@@ -63,13 +67,12 @@ def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyE
 
 def address_changes_rule(miner: str) -> RuleForm:
     """Return the rule that allows changes of one miner's addresses; the default policy has none."""
-    return RuleForm(
+    return replace(
+        FOR_FEW,
         name=f"addresses of {miner}",
         methods=tuple(MINER_METHODS + name for name in ADDRESS_CHANGES),
         to=(miner,),
         value_max="0 FIL",
-        fee_max="1 FIL",
-        fee_per_day="5 FIL",
     )
 
 
@@ -91,7 +94,7 @@ def own_transfers_edit(
     The rule of that name is changed, wallets that it names already are kept; else one is added at the end.
     """
     existing = next((rule for rule in rules if rule.name == OWN_TRANSFERS), None)
-    rule = existing or RuleForm(name=OWN_TRANSFERS, methods=(SEND,), fee_max="1 FIL", fee_per_day="5 FIL")
+    rule = existing or replace(FOR_FEW, name=OWN_TRANSFERS, methods=(SEND,))
     to = tuple(dict.fromkeys((*rule.to, *wallets)))
     rule = replace(rule, to=to, value_max=value_max, value_per_day=value_per_day)
     return PolicyEdit(op=PUT, name=OWN_TRANSFERS if existing else "", rule=rule)

@@ -79,6 +79,7 @@ def test_own_transfers_become_a_rule_with_the_typed_amounts() -> None:
     added = policy_parse(text).rules[-1]
     assert (added.name, added.methods, added.to) == (OWN_TRANSFERS, ("Send",), ("f01001",))
     assert (added.value_max, added.value_per_day) == (50 * 10**18, 100 * 10**18)
+    assert (added.premium_max, added.premium_per_day) == (10**17, 5 * 10**17)
 
     amounts["value_max"] = "60 FIL"
     again = edit_apply(text, own_transfers_edit(rules_of(text), ["f01002"], **amounts))
@@ -95,3 +96,4 @@ def test_rule_for_address_changes_is_read_as_it_was_meant() -> None:
 
     assert (read.name, read.methods, read.to) == (rule.name, rule.methods, rule.to)
     assert (read.value_max, read.fee_max, read.fee_per_day) == ("0 FIL", "1 FIL", "5 FIL")
+    assert (read.premium_max, read.premium_per_day) == ("0.1 FIL", "0.5 FIL")
