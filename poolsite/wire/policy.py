@@ -77,6 +77,11 @@ class RuleForm(Document, frozen=True, kw_only=True):
     sets: tuple[Text, ...] = ()
     """Named sets that it belongs to."""
 
+    @property
+    def has_free_premium(self) -> bool:
+        """Return whether it limits fees, but not what whoever makes the block gets of them."""
+        return bool(self.fee_max or self.fee_per_day) and not (self.premium_max or self.premium_per_day)
+
 
 class RuleSet(Document, frozen=True, kw_only=True):
     """Rules that belong together."""

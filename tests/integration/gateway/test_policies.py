@@ -26,12 +26,13 @@ from tests import factories, people
 from tests.integration.gateway.conftest import connected, signer_make
 from tests.keys import fixed_key
 from tests.people import PASSWORD
-from tests.unit.workers.signer.policy import compacting_default, old_default
+from tests.unit.workers.signer.policy import compacting_default, free_premium_default, old_default
 from workers.signer.default_policy import DEFAULT
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewaySession
 
 SECP = str(key_address(fixed_key("secp256k1")))
+OF_TRANSFERS = 'premium_max = "0.02 FIL"\npremium_per_day = "0.2 FIL"\n'
 
 
 def in_thread(call):
@@ -177,6 +178,26 @@ async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, to
     assert "Default of an older signer." in in_use
     assert "one message of that method can stop a miner from sealing for good." in in_use
     assert "Default of an older signer." not in today
+
+
+async def test_the_page_names_rules_without_a_limit_of_premiums(web, signer, token):
+    """What an older `init` wrote, with the pool's miner added, is no default any more."""
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+
+    def page() -> str:
+        return text_of(signed_in("adam").get(f"/wallets/{SECP}/policy/"))
+
+    async with connected(signer, web, token):
+        today = await in_thread(page)()
+        with_miner = free_premium_default().replace('["f04"]', '["f04", "f01234"]')
+        (signer.folder / "policy.toml").write_text(with_miner)
+        in_use = await in_thread(page)()
+        (signer.folder / "policy.toml").write_text(DEFAULT.replace(OF_TRANSFERS, ""))
+        one = await in_thread(page)()
+
+    assert "Premiums have no limit of their own." not in today
+    assert "the block: sealing and proving, address book and housekeeping, small transfers." in in_use
+    assert "the block: small transfers." in one
 
 
 async def test_page_says_that_another_signer_of_the_key_has_its_own_policy(web, signer, token, tmp_path):

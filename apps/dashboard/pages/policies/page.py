@@ -155,6 +155,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         verdict=verdict_of(state),
         is_held_twice=is_held_twice(wallet),
         is_old_default=is_old_default(state.digest, (rule.methods for rule in state.rules)),
+        free_premiums=", ".join(rule.name for rule in state.rules if rule.has_free_premium),
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
         transfers=transfers_proposal(wallet, state, signer_find(viewer, address=address)),
     )
