@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 
@@ -15,12 +16,9 @@ if TYPE_CHECKING:
 SHOWN: Final = 4
 """Methods that stand in a row; the others are counted."""
 LIMITS: Final = (
-    ("value_max", "value up to", "a message"),
-    ("value_per_day", "value up to", "a day"),
-    ("fee_max", "fees up to", "a message"),
-    ("fee_per_day", "fees up to", "a day"),
-    ("premium_max", "premium up to", "a message"),
-    ("premium_per_day", "premiums up to", "a day"),
+    (_("value up to {limits}"), "value_max", "value_per_day"),
+    (_("fees up to {limits}"), "fee_max", "fee_per_day"),
+    (_("premiums up to {limits}"), "premium_max", "premium_per_day"),
 )
 
 
@@ -72,15 +70,31 @@ def where_text(rule: RuleForm) -> str:
     return "; ".join(parts) or "any key, any recipient"
 
 
+def limits_text(rule: RuleForm) -> str:
+    """Return what it limits, for a message and for a day."""
+    parts = []
+    for text, a_message, a_day in LIMITS:
+        limits = [
+            per.format(amount=amount)
+            for per, amount in (
+                (gettext("{amount} a message"), getattr(rule, a_message)),
+                (gettext("{amount} a day"), getattr(rule, a_day)),
+            )
+            if amount
+        ]
+        if limits:
+            parts.append(text.format(limits=gettext(" and ").join(limits)))
+    return "; ".join(parts) or gettext("no limit")
+
+
 def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
     """Lay out one rule."""
-    limits = [f"{text} {getattr(rule, name)} {per}" for name, text, per in LIMITS if getattr(rule, name)]
     return RuleRow(
         place=place,
         name=rule.name,
         allows=allows_text(rule),
         allows_all="\n".join(rule.methods),
         where=where_text(rule),
-        limits="; ".join(limits) or "no limit",
+        limits=limits_text(rule),
         sets=", ".join(rule.sets),
     )
