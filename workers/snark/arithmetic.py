@@ -22,6 +22,7 @@ from workers.kernels import (
 )
 from workers.kernels.curve_lanes import FIELD
 from workers.kernels.ifma import LANES
+from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ class Portable:
         """Return rows with anything in them."""
         return np.empty((count, self.words), np.uint64)
 
-    def rows_of(self, points: Words, chosen: Codes) -> tuple[Words, Codes]:
+    def rows_of(self, points: Words, chosen: Codes, *, threads: int = 1) -> tuple[Words, Codes]:  # noqa: ARG002
         """Return rows, and where in them the chosen points are."""
         return points, chosen
 
@@ -98,10 +99,16 @@ class Lanes:
         first = -memory.ctypes.data % _ALIGNMENT // 8
         return memory[first : first + count * self.row_words].reshape(count, self.row_words)
 
-    def rows_of(self, points: Words, chosen: Codes) -> tuple[Words, Codes]:
+    def rows_of(self, points: Words, chosen: Codes, *, threads: int = 1) -> tuple[Words, Codes]:
         """Return rows, and where in them the chosen points are."""
         rows = self.rows_empty(_full_groups(len(chosen)))
-        self._pack(points, chosen, rows)
+        part = max(LANES, _full_groups(-(-len(chosen) // threads)))
+
+        def pack(first: int) -> None:
+            self._pack(points, chosen[first : first + part], rows[first : first + part])
+
+        for _ in each_of(pack, range(0, len(chosen), part), threads=threads):
+            pass
         return rows[: len(chosen)], np.arange(len(chosen), dtype=np.uint32)
 
     def points_of(self, rows: Words) -> Words:

@@ -14,7 +14,7 @@ from workers.kernels.field import LANE_BITS, limbs
 from workers.kernels.ifma import LANES
 from workers.kernels.scalar_lanes import known_factors
 from workers.snark.arrays import silent
-from workers.snark.multiexp import each_of
+from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from workers.kernels import ntt_words
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows
 from workers.snark.arrays import silent
-from workers.snark.multiexp import each_of
+from workers.snark.threads import each_of
 from workers.snark.witness import FROM_MONTGOMERY
 
 if TYPE_CHECKING:

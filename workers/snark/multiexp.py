@@ -6,19 +6,19 @@ Source: supranational/blst src/multi_scalar.c (windows, buckets), src/bulk_addit
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import count
 from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workers.kernels.buckets import pair_up, signed_digits, sort_into_buckets
 from workers.snark.arrays import silent
+from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from workers.snark.arithmetic import Path
     from workers.snark.arrays import Codes, Integers, Progress, Words
@@ -53,28 +53,38 @@ def multiexp(
     ones = np.nonzero(is_small & (scalars[:, 0] == 1))[0].astype(np.uint32)
     others = np.nonzero(~(is_small & (scalars[:, 0] <= 1)))[0].astype(np.uint32)
     chunks = [others[at : at + CHUNK_POINTS] for at in range(0, len(others), CHUNK_POINTS)]
-    windows = [window_count(len(chunk)) for chunk in chunks]
-    total = sum(windows)
-    parts = [
-        _pippenger(
-            group,
-            points,
-            scalars,
-            chunk,
-            threads=threads,
-            progress=partial(_progress_after, sum(windows[:place]), total, progress),
-        )
-        for place, chunk in enumerate(chunks)
-    ]
+    parts = _chunk_sums(group, points, scalars, chunks, threads=threads, progress=progress)
     parts += [_sum(path, points, ones[at : at + CHUNK_POINTS]) for at in range(0, len(ones), CHUNK_POINTS)]
     if not parts:
         return np.zeros(group.words, np.uint64)
     return _sum(path, np.array(parts), np.arange(len(parts), dtype=np.uint32))
 
 
-def _progress_after(before: int, total: int, progress: Progress, done: int, _: int) -> None:
-    """Report the windows of a chunk as part of all."""
-    progress(before + done, total)
+def _chunk_sums(
+    group: Group,
+    points: Words,
+    scalars: Words,
+    chunks: list[Codes],
+    *,
+    threads: int,
+    progress: Progress,
+) -> list[Words]:
+    """Return the sum of each chunk; several chunks at a time where one has fewer windows than threads."""
+    windows = [window_count(len(chunk)) for chunk in chunks]
+    sides = max(1, min(len(chunks), threads // max(windows, default=1)))
+    done, lock, sums = count(1), Lock(), [np.zeros(0, np.uint64)] * len(chunks)
+
+    def window_done() -> None:
+        with lock:
+            progress(next(done), sum(windows))
+
+    def chunk_sum(place: int) -> None:
+        own = chunks[place]
+        sums[place] = _pippenger(group, points, scalars, own, threads=threads // sides, done=window_done)
+
+    for _ in each_of(chunk_sum, range(len(chunks)), threads=sides):
+        pass
+    return sums
 
 
 def _sum(path: Path, points: Words, chosen: Codes) -> Words:
@@ -102,8 +112,9 @@ def _pippenger(
     chosen: Codes,
     *,
     threads: int,
-    progress: Progress,
+    done: Callable[[], None],
 ) -> Words:
+    """Return the sum of some points, and call `done` after each window."""
     bits, windows = window_bits(len(chosen)), window_count(len(chosen))
     digits = np.zeros((windows, len(chosen)), np.int32)
     part = -(-len(chosen) // threads)
@@ -114,7 +125,7 @@ def _pippenger(
     for _ in each_of(cut, range(0, len(chosen), part), threads=threads):
         pass
     totals = np.zeros((windows, 3, group.words // 2), np.uint64)
-    rows, order = group.path.rows_of(points, chosen)
+    rows, order = group.path.rows_of(points, chosen, threads=threads)
     together = max(1, min(-(-windows // threads), TOGETHER_POINTS // len(chosen)))
 
     rooms: SimpleQueue[Room] = SimpleQueue()
@@ -128,11 +139,11 @@ def _pippenger(
         finally:
             rooms.put(room)
 
-    done = 0
+    left = windows
     for _ in each_of(window_sums, range(0, windows, together), threads=threads):
-        for _window in range(min(together, windows - done)):
-            done += 1
-            progress(done, windows)
+        for _window in range(min(together, left)):
+            left -= 1
+            done()
     out = np.zeros(group.words, np.uint64)
     group.join_windows(totals, bits, out)
     return out
@@ -192,12 +203,3 @@ def bucket_sums(
         if int(lengths.max(initial=0)) <= 1:
             break
     return source
-
-
-def each_of(work: Callable[[int], None], items: Iterable[int], *, threads: int) -> Iterator[None]:
-    """Yield after each item that is done, in order; what is left is dropped once the caller stops."""
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from workers.kernels.buckets import signed_digits
 from workers.snark.arrays import silent
-from workers.snark.multiexp import SCALAR_BITS, each_of
+from workers.snark.multiexp import SCALAR_BITS
+from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
     from workers.snark.arithmetic import Path

@@ -13,7 +13,7 @@ from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows, solve_rows
 from workers.snark.constraints import NUMBER_MASK, OWN_AUX
-from workers.snark.multiexp import each_of
+from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

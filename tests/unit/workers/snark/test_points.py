@@ -90,13 +90,18 @@ def test_a_sum_of_multiples_equals_the_twin(group, some_points, count):
     assert plain(group, made) == curve.multiexp([plain(group, row) for row in points], scalars)
 
 
-def test_more_points_than_a_chunk_are_summed_chunk_by_chunk(group, some_points, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2 * 64], ids=["one-chunk-at-a-time", "two-at-a-time"])
+def test_more_points_than_a_chunk_are_summed_chunk_by_chunk(group, some_points, monkeypatch, threads):
     monkeypatch.setattr("workers.snark.multiexp.CHUNK_POINTS", 5)
     rng = random.Random(11)
     scalars = [rng.choice((*EDGES, rng.randrange(MODULUS))) for _ in some_points]
     told = []
     made = multiexp(
-        group, some_points, scalar_rows(scalars), progress=lambda done, total: told.append((done, total))
+        group,
+        some_points,
+        scalar_rows(scalars),
+        threads=threads,
+        progress=lambda done, total: told.append((done, total)),
     )
     assert plain(group, made) == curve.multiexp([plain(group, row) for row in some_points], scalars)
     assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
