@@ -131,7 +131,7 @@ def post_measure(parameters: PoStParameters) -> None:
     passes = []
     for _ in range(1 + MEASURED_PASSES):
         started, computed = time.monotonic(), time.process_time()
-        post_snark(parameters, [_zero_sector(parameters)], randomness=bytes(NODE_BYTES))
+        post_snark(parameters, [uniform_sector(parameters)], randomness=bytes(NODE_BYTES))
         passes.append((time.monotonic() - started, time.process_time() - computed))
     took, computed = min(passes[1:])
     _measure_note(post_spec(parameters), min(took, computed), computed)
@@ -222,9 +222,10 @@ def _forget(spec: CircuitSpec) -> None:
         conversion_forget(spec)
 
 
-def _zero_sector(parameters: PoStParameters) -> VanillaPoStProof:
-    """Return the proof of a sector of zeros, whose tree has the same node all along a row."""
-    rows, node = [], bytes(NODE_BYTES)
+def uniform_sector(parameters: PoStParameters, *, number: int = 0) -> VanillaPoStProof:
+    """Return the proof of a sector whose nodes are all its number, so that rows of its tree have one node."""
+    leaf = node = number.to_bytes(NODE_BYTES, "little")
+    rows = []
     for part in tree_arities(parameters.nodes, parameters.shape):
         part_rows = []
         for arity in part:
@@ -232,12 +233,14 @@ def _zero_sector(parameters: PoStParameters) -> VanillaPoStProof:
             node = poseidon_node((node,) * arity)
         rows.append(part_rows)
     comm_c = bytes(NODE_BYTES)
-    challenges = sector_challenges(parameters, bytes(NODE_BYTES), sector_number=0, position=0)
-    paths = tuple(_zero_path(rows, challenge, root=node) for challenge in challenges)
-    return VanillaPoStProof(0, poseidon_node((comm_c, node)), paths, comm_c, node)
+    challenges = sector_challenges(parameters, bytes(NODE_BYTES), sector_number=number, position=0)
+    paths = tuple(_uniform_path(rows, challenge, root=node, leaf=leaf) for challenge in challenges)
+    return VanillaPoStProof(number, poseidon_node((comm_c, node)), paths, comm_c, node)
 
 
-def _zero_path(rows: Sequence[Sequence[tuple[int, bytes]]], challenge: int, *, root: bytes) -> MerkleProof:
+def _uniform_path(
+    rows: Sequence[Sequence[tuple[int, bytes]]], challenge: int, *, root: bytes, leaf: bytes
+) -> MerkleProof:
     parts, position = [], challenge
     for part in rows:
         elements = []
@@ -246,4 +249,4 @@ def _zero_path(rows: Sequence[Sequence[tuple[int, bytes]]], challenge: int, *, r
             elements.append(PathElement((node,) * (arity - 1), own))
         parts.append(tuple(elements))
     base, sub, top = parts
-    return MerkleProof(base, sub, top, root, bytes(NODE_BYTES))
+    return MerkleProof(base, sub, top, root, leaf)
