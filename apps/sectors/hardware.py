@@ -37,7 +37,7 @@ def sealing_disks(
     disks = (
         one for one in hardware.get("disks") or () if one.get("sealing") or one.get("folder") in locations
     )
-    found = {(int(disk["free_bytes"]), int(disk["total_bytes"])) for disk in disks}
+    found = {(int(disk.get("free_bytes") or 0), int(disk.get("total_bytes") or 0)) for disk in disks}
     return sorted(found) or [_own_disk(hardware)]
 
 

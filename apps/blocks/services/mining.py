@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     """Make blocks for a miner from now on, or none; return whether that changed anything.
 
-    None where there were none says that nobody wants them: `miners_unstarted` goes by its time.
+    None of a miner that moved in and has none says that nobody wants them: `miners_unstarted` goes by that.
     Raises NotAllowed, Conflict for a miner that is not on the chain yet, or that another program has.
     """
     if not principal.may("write"):
@@ -45,7 +45,7 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     if grant is None:
         raise Conflict(gettext("the miner is no longer granted to its tenant"), field="miner")
     was_on = grant.open_mining
-    if was_on and is_on:
+    if was_on == is_on and (is_on or miner.works_from is None):
         return False
     grant.open_mining = is_on
     grant.save(update_fields=["open_mining", "updated_at"])

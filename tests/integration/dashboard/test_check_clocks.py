@@ -193,7 +193,8 @@ def test_heads_of_a_node_that_catches_up_are_not_in_sync(monkeypatch: pytest.Mon
     assert "behind the chain" in text_of(signed_in("olga").get("/"))
     factories.head(1002, timestamp=int(now().timestamp()) - 150)
     assert found_by("chain_stalled") == []
-    assert [found.say for found in found_by("head_late")] == ["the newest head is 2 min 30 s old"]
+    [found] = found_by("head_late")
+    assert found.say.startswith("the newest head is 2 min 3"), "seconds may pass"
 
 
 def test_a_new_worker_says_how_long_the_old_key_signs_blocks() -> None:

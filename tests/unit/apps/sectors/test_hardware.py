@@ -54,8 +54,11 @@ def test_locations_of_sealing_threads_count_where_settings_are_known() -> None:
     assert sealing_disks(hardware) == [(60, 100)]
 
 
-def test_a_sealing_store_that_is_away_has_no_bytes() -> None:
-    hardware = {**FREE, "disks": [disk(0, 0)]}
+@pytest.mark.parametrize(
+    "away", [disk(0, 0), {"folder": "/away", "sealing": {"weight": 1}}], ids=["zeros", "left-out"]
+)
+def test_a_sealing_store_that_is_away_has_no_bytes(away: dict[str, Any]) -> None:
+    hardware = {**FREE, "disks": [away]}
 
     assert sealing_disks(hardware) == [(0, 0)], "nothing is sealed in the host's own folder meanwhile"
     assert disk_space(hardware) == (60, 100), "it is not short of disk for that"
