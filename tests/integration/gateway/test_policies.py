@@ -196,8 +196,8 @@ async def test_the_page_names_rules_without_a_limit_of_premiums(web, signer, tok
         one = await in_thread(page)()
 
     assert "Premiums have no limit of their own." not in today
-    assert "the block: sealing and proving, address book and housekeeping, small transfers." in in_use
-    assert "the block: small transfers." in one
+    assert "the fees in: sealing and proving, address book and housekeeping, small transfers." in in_use
+    assert "the fees in: small transfers." in one
 
 
 async def test_page_says_that_another_signer_of_the_key_has_its_own_policy(web, signer, token, tmp_path):
