@@ -208,7 +208,9 @@ def pieces_unfinished(*, received_before: datetime) -> list[Piece]:
 def pieces_fetchable(
     *, without: Collection[int], tenants: Collection[int], failed_before: datetime
 ) -> list[Piece]:
-    """Return the next piece to download of each tenant but these: untried ones, then who failed longest ago.
+    """Return the next piece to download of each tenant but these.
+
+    Untried ones come first, then those that failed longest ago.
 
     Left out are the rows `without`, and those whose source failed at that moment or later.
     """

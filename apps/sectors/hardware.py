@@ -48,7 +48,7 @@ def _own_disk(hardware: Mapping[str, Any]) -> tuple[int, int]:
 def disk_space(hardware: dict[str, Any]) -> tuple[int, int]:
     """Return free and all bytes of the disks on which a host seals; of its own folder's once that is full.
 
-    Without room for its records there it stops, too.  So are they while all others are away.
+    Without room for its records there it stops, too.  That disk also counts while all others are away.
     """
     own = free, total = _own_disk(hardware)
     if total and free < DISK_FULL * total:

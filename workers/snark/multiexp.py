@@ -71,7 +71,7 @@ def _chunk_sums(
 ) -> list[Words]:
     """Return the sum of each chunk; several chunks at a time where one has fewer windows than threads."""
     windows = [window_count(len(chunk)) for chunk in chunks]
-    sides = max(1, min(len(chunks), threads // max(windows, default=1)))
+    at_once = max(1, min(len(chunks), threads // max(windows, default=1)))
     done, lock, sums = count(1), Lock(), [np.zeros(0, np.uint64)] * len(chunks)
 
     def window_done() -> None:
@@ -80,9 +80,9 @@ def _chunk_sums(
 
     def chunk_sum(place: int) -> None:
         own = chunks[place]
-        sums[place] = _pippenger(group, points, scalars, own, threads=threads // sides, done=window_done)
+        sums[place] = _pippenger(group, points, scalars, own, threads=threads // at_once, done=window_done)
 
-    for _ in each_of(chunk_sum, range(len(chunks)), threads=sides):
+    for _ in each_of(chunk_sum, range(len(chunks)), threads=at_once):
         pass
     return sums
 

@@ -150,7 +150,7 @@ def miner_warm_up(miner: Miner) -> Act:
 
 
 def blocks_unwanted(miner: Miner) -> Act:
-    """Say that no blocks are wanted of a miner: what posts nothing to that route stops them."""
+    """Return the act that stops a miner's blocks: a request without a body does so at its route."""
     link = Link("blocks-mining", (str(miner.uuid),))
     return Act(link, "Want no blocks of", str(miner.name or miner), perm=Perm.WRITE)
 

@@ -57,11 +57,13 @@ def _unread_cause(data: CheckData) -> str:
         return gettext("nothing of it is forecast or tracked; the operator has to fix this")
     tasks = next((one for one in data.processes if one.name == "tasks" and one.state != "running"), None)
     if tasks is not None and tasks.state == "silent":
-        return gettext("tasks silent: no message is signed or tracked; end that process: it is started again")
+        return gettext(
+            "the process tasks is silent: no message is signed or tracked; end it, and it is started again"
+        )
     if tasks is not None:
         return gettext(
-            "tasks down: no message is signed or tracked; it is started again by itself, and the end of "
-            "tasks.log says why it ends"
+            "the process tasks is down: no message is signed or tracked; it is started again by itself, "
+            "and the end of tasks.log says why it ends"
         )
     return gettext(
         "no node has its state, or the task fails: the log of tasks says why (miner_not_refreshed)"

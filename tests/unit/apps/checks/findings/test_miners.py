@@ -50,7 +50,9 @@ def test_miner_that_is_not_read_though_heads_come_names_the_process() -> None:
     [found] = unread({"tasks": "silent"})
 
     assert found.say == "one not read since epoch 1\u202f004"
-    assert found.reason.startswith("heads arrive, but tasks silent: no message is signed or tracked")
+    assert found.reason.startswith(
+        "heads arrive, but the process tasks is silent: no message is signed or tracked"
+    )
     [found] = unread({"tasks": "silent"}, principal())
     assert "tasks" not in found.reason
 
@@ -58,7 +60,10 @@ def test_miner_that_is_not_read_though_heads_come_names_the_process() -> None:
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        ({"tasks": "down"}, "tasks down: no message is signed or tracked; it is started again by itself"),
+        (
+            {"tasks": "down"},
+            "the process tasks is down: no message is signed or tracked; it is started again by itself",
+        ),
         ({"tasks": "running", "web-2": "silent"}, "no node has its state, or the task fails"),
     ],
 )
