@@ -152,7 +152,7 @@ def miner_warm_up(miner: Miner) -> Act:
 def blocks_unwanted(miner: Miner) -> Act:
     """Return the act that stops a miner's blocks: a request without a body does so at its route."""
     link = Link("blocks-mining", (str(miner.uuid),))
-    return Act(link, "Want no blocks of", str(miner.name or miner), perm=Perm.WRITE)
+    return Act(link, "Make no blocks for", str(miner.name or miner), perm=Perm.WRITE)
 
 
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:

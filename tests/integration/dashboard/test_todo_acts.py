@@ -50,7 +50,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),
     "wins_lost": ("Warm up alice-",),
-    "blocks_unstarted": ("Want no blocks of alice-",),
+    "blocks_unstarted": ("Make no blocks for alice-",),
     "rounds_unbegun": ("Warm up alice-",),
     "rounds_undrawn": ("Warm up alice-",),
     "wins_rare": ("Warm up alice-",),
