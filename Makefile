@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick peers real-chain lint format bench bench-rust reset worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up params test quick peers real-chain lint format bench bench-rust reset backup restore worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -30,6 +30,8 @@ help:
 	@echo "make week    run only the week of injected failures (28 min; POOLSITE_SOAK_MINERS=5 _SECTORS=40 _PERIODS=7 _NETWORK=soak)"
 	@echo "make screens take screenshots of the running pool's pages into var/screens/, and those for the docs into docs/screens/"
 	@echo "make params  generate the small chain's PoRep and update parameters (1.8 GB, many minutes) to make both Groth16"
+	@echo "make backup TO=folder [KEEP=number]  back up the running pool's database, session key and tokens into a new folder there"
+	@echo "make restore FROM=folder  load such a backup into the stopped pool, after confirmation"
 	@echo "make reset   remove the pool's state, after confirmation"
 
 environment:
@@ -117,6 +119,14 @@ signer: worker-environment
 params: environment
 	@$(VENV) -m workers params prepare porep --size "$(or $(SECTOR_SIZE),2KiB)" --seed poolsite-devnet
 	@$(VENV) -m workers params prepare update --size "$(or $(SECTOR_SIZE),2KiB)" --seed poolsite-devnet
+
+backup: environment
+	@[ -n "$(TO)" ] || { echo "make backup needs TO=folder, on another disk than var; KEEP=number removes older ones there" >&2; exit 2; }
+	@$(VENV) -m poolsite.embedded.backup "$(TO)" $(if $(KEEP),--keep "$(KEEP)")
+
+restore: environment
+	@[ -n "$(FROM)" ] || { echo "make restore needs FROM=folder, one that make backup wrote" >&2; exit 2; }
+	@$(VENV) -m poolsite.embedded.restore "$(FROM)"
 
 reset: environment
 	@$(VENV) -m poolsite.embedded.reset

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from poolsite.embedded.errors import PortTaken, StartupError
+from poolsite.embedded.folders import folders_create
 from poolsite.embedded.options import Options
 from poolsite.embedded.ownership import addresses_reserved, listening_everywhere, owned, require_free
 from poolsite.embedded.paths import PoolPaths
@@ -20,17 +20,9 @@ from poolsite.embedded.pool import FIRST_WEB, heartbeat_senders, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_create, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.supervisor import Supervisor
-from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
     import socket
-
-
-PRIVATE_FOLDERS: Final = (
-    *("log", "redis", "keys", "static", "numba", "tokens"),
-    *("devnet", "signer", "sealer", "prover", "store"),
-)
-"""Below `var`, which the account of PostgreSQL must be able to pass."""
 
 
 def report(sentence: str) -> None:
@@ -95,26 +87,6 @@ def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: l
         shutil.rmtree(paths.metrics, ignore_errors=True)
         report("Poolsite has stopped" if code == 0 else "Poolsite has stopped; the reason is above")
         return code
-
-
-def folders_create(paths: PoolPaths) -> None:
-    """Make the folders and the session key; figures of processes that are gone are dropped."""
-    shutil.rmtree(paths.metrics, ignore_errors=True)
-    try:
-        paths.metrics.mkdir(mode=0o700)
-    except FileExistsError:
-        raise StartupError(f"{paths.metrics} belongs to another user: choose another POOLSITE_VAR") from None
-    for name in PRIVATE_FOLDERS:
-        (paths.var / name).mkdir(mode=0o700, exist_ok=True)
-        (paths.var / name).chmod(0o700)  # one of an earlier version may be open
-    paths.sockets.mkdir(mode=0o711, exist_ok=True)
-    # another user's link could lead to a folder of ours now, and to sockets of theirs later
-    if paths.sockets.is_symlink() or paths.sockets.stat().st_uid != os.geteuid():
-        raise StartupError(
-            f"{paths.sockets} belongs to another user: remove it or choose another POOLSITE_VAR"
-        )
-    if not paths.secret_key():  # none yet, or one that a power cut left empty
-        private_write(paths.secret, secrets.token_urlsafe(48))
 
 
 def environment_set(paths: PoolPaths, options: Options) -> None:

@@ -1,4 +1,4 @@
-"""Why a pool does not start: each reason is one sentence for the person at the terminal."""
+"""Why a pool does not start, or is not backed up: one sentence for the person at the terminal."""
 
 from __future__ import annotations
 
@@ -25,3 +25,7 @@ class DiskFull(StartupError):
 
 class ProgramMissing(StartupError):
     """A server's program is neither in the environment nor on this machine."""
+
+
+class BackupRefused(StartupError):
+    """A backup was not taken, or not loaded; the pool is as it was."""

@@ -66,6 +66,11 @@ class PoolPaths:
         return self.var / "processes.json"
 
     @property
+    def last_backup(self) -> Path:
+        """When the last backup was taken, and where it is."""
+        return self.var / "last_backup.json"
+
+    @property
     def operator(self) -> Path:
         """Address, operator's name and password, token: for the person and for scripts."""
         return self.var / "operator.json"

@@ -24,6 +24,7 @@ from django.db.migrations.loader import MigrationLoader
 from psycopg2 import errors, sql
 
 from poolsite.embedded.children import HOPELESS
+from poolsite.embedded.database import CONNECT_S, login_of
 from poolsite.embedded.options import SEED_VARIABLE
 from poolsite.embedded.paths import PoolPaths
 from poolsite.settings.environment import database_from_url
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 RETRY_S: Final = 1.0
 """Between two attempts at a database that is away."""
-CONNECT_S: Final = 10
 
 UNAVAILABLE: Final = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
 DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -53,9 +53,7 @@ PERMANENT: Final = (
 
 def database_create(row: dict[str, Any]) -> None:
     """Create the database that the settings name, if the server has none of that name."""
-    login = {"host": row["HOST"], "user": row["USER"], "password": row["PASSWORD"], "port": row["PORT"]}
-    present = {name: value for name, value in login.items() if value}
-    with closing(psycopg2.connect(**present, dbname="postgres", connect_timeout=CONNECT_S)) as link:
+    with closing(psycopg2.connect(**login_of(row), dbname="postgres", connect_timeout=CONNECT_S)) as link:
         link.autocommit = True
         with link.cursor() as cursor:
             cursor.execute("select from pg_database where datname = %s", [row["NAME"]])

@@ -290,6 +290,8 @@ SERVER_TIMING = env_flag("SERVER_TIMING")
 globals().update(email_from_url(env_text("EMAIL_URL", "")))
 ALERTS_PING_URL = env_url("ALERTS_PING_URL")
 """Dead-man's switch: called about once a minute while alerts are evaluated and sent."""
+BACKUP_WITHIN_H = env_number("BACKUP_WITHIN_H", 48)
+"""Hours after which the last `make backup` is too old; 0: another program takes backups."""
 PORT = env_number("PORT", 8000)
 """The console's own."""
 ADDRESS_TOKENS = env_list("ADDRESS_TOKENS")

@@ -126,3 +126,19 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
             )
             say = "the console's disk is full" if is_full else "the console's disk is nearly full"
             yield Finding("console-disk", say, f"{space.advice}{left}")
+
+
+def backups_old(data: CheckData) -> Iterator[Finding]:
+    """No backup for longer than the operator wants, of a pool that has something to lose."""
+    limit, last, network = timedelta(hours=settings.BACKUP_WITHIN_H), data.backup_last, data.network
+    if not limit or network is None or network.is_devnet:
+        return
+    advice = gettext(
+        "set up `make backup TO=folder` as a daily job, to another disk (docs/operations.md); if another "
+        "program backs up the database, set BACKUP_WITHIN_H=0"
+    )
+    if last is None and settings.EMBEDDED and any(miner.qa_power for miner in data.miners):
+        yield Finding("backup", gettext("the database has never been backed up"), advice)
+    if last is not None and data.at - last > limit:
+        say = gettext("the last backup is {age} old").format(age=time_left((data.at - last).total_seconds()))
+        yield Finding("backup", say, advice)

@@ -20,6 +20,7 @@ from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.status import chain_status_of, clock_of, network_known
 from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.selectors.alerts import alerts_last_run
+from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
@@ -130,6 +131,11 @@ class CheckData:
     def processes(self) -> list[Process]:
         """The console's processes, for the operator."""
         return processes_all(at=self.at) if self.viewer.sees_pool else []
+
+    @cached_property
+    def backup_last(self) -> datetime | None:
+        """When the last backup was taken with `make backup`."""
+        return backup_last_taken()
 
     @cached_property
     def miners(self) -> list[Miner]:

@@ -53,6 +53,16 @@ CHECKS: Final[tuple[Check, ...]] = (
         operator_only=True,
     ),
     Check(
+        "backups_old",
+        "The database is backed up",
+        (Topic.PROCESSES,),
+        WARNING,
+        console.backups_old,
+        Link("today"),
+        "Processes",
+        operator_only=True,
+    ),
+    Check(
         "sectors_expiring",
         "No sector expires within 30 d",
         (Topic.SECTORS,),

@@ -307,6 +307,12 @@ def processes_down(monkeypatch: Any) -> None:
     monkeypatch.setattr("apps.core.processes.supervised", lambda: {"tasks": row})
 
 
+def backups_old(monkeypatch: Any) -> None:
+    network_is_public(monkeypatch)
+    long_ago = now() - timedelta(days=5)
+    monkeypatch.setattr("apps.checks.selectors.data.backup_last_taken", lambda: long_ago)
+
+
 def notifications_undelivered(_: Any) -> None:
     channel = AlertChannel.objects.create(name="ops", kind="WEBHOOK", target="x")
     failed = {"event": "TEST", "body": {}, "created_at": now(), "next_try_at": now(), "attempts": 3}
@@ -358,6 +364,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         winning_proofs_failed,
         console_disk,
         processes_down,
+        backups_old,
         notifications_undelivered,
     )
 } | SEALING_SCENES

@@ -1,13 +1,10 @@
-"""A real dump is read in after its messages have landed: pg_dump, pg_restore, and nothing is paid twice."""
+"""A real dump is loaded after its messages have landed: nothing is paid twice."""
 
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
@@ -17,16 +14,17 @@ from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
-from poolsite.embedded.programs import postgres_programs
+from poolsite.embedded.database import login_of, program_run
+from poolsite.embedded.errors import BackupRefused
+from poolsite.embedded.restore import dump_load
 from tests.messaging import Pool, pool_world
 from tests.unit.apps.messages.recovery import heads, paid, without_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-OPERATIONS: Final = Path(__file__).parents[3] / "docs/operations.md"
 
 
 @pytest.fixture
@@ -35,48 +33,54 @@ def pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Po
         yield pool
 
 
-def program(name: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL on the test's server."""
-    place = connection.settings_dict
-    asked = ["--host", str(place["HOST"]), "--port", str(place["PORT"] or os.environ.get("PGPORT", "5432"))]
-    who = ["--username", str(place["USER"])]
+def server() -> dict[str, Any]:
+    """Return the test database as DATABASES has it; others keep sessions, which hinder a restore."""
+    row = dict(connection.settings_dict)
     connection.close()
-    subprocess.run([postgres_programs() / name, *asked, *who, *arguments], check=True, timeout=120)
+    return row | {"PORT": row["PORT"] or os.environ.get("PGPORT", "5432")}
 
 
-def restore(file: str) -> None:
-    """Load a dump as docs/operations.md says, from before an upgrade that added a table."""
+def dump_take(tmp_path: Path) -> Path:
+    """Dump the test database as `make backup` does."""
+    row = server()
+    dump = tmp_path / "database.dump"
+    program_run("pg_dump", "--format=custom", f"--file={dump}", row["NAME"], login=login_of(row))
+    return dump
+
+
+def databases() -> set[str]:
+    """Return the names of all databases that begin with the test's."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select datname from pg_database where starts_with(datname, %s)",
+            [connection.settings_dict["NAME"]],
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
+def restore(dump: Path) -> None:
+    """Load a dump as `make restore` does, from before an upgrade that added a table."""
     with connection.cursor() as cursor:
         cursor.execute("create table newer (message varchar references messages_message)")
-    name = str(connection.settings_dict["NAME"])
-    program("createdb", f"{name}_restored")
-    program("pg_restore", "--single-transaction", "--dbname", f"{name}_restored", file)
-    # other threads of the tests keep sessions
-    end = f"select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{name}'"
-    program("psql", "--quiet", "--output=/dev/null", "--dbname=postgres", "--command", end)
-    rename(name)
-    program("dropdb", f"{name}_replaced")
+        cursor.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    row = server()
+    replaced = dump_load(row, dump)
+    program_run("dropdb", replaced, login=login_of(row))
 
 
-def rename(name: str) -> None:
-    """Put the restored database in the place of this one, by the statements of docs/operations.md."""
-    [statements] = re.findall(r"--command='(ALTER DATABASE [^']*)'", OPERATIONS.read_text())
-    names = {"poolsite": name, "restored": f"{name}_restored", "replaced": f"{name}_replaced"}
-    statements = re.sub("|".join(names), lambda found: f'"{names[found[0]]}"', statements)
-    program("psql", "--quiet", "--dbname=postgres", "--command", statements)
+def test_refused_restore_leaves_the_pools_database(transactional_db: None, tmp_path: Path) -> None:
+    before, dump = databases(), dump_take(tmp_path)
+    session = connection.get_connection_params()
+    session.pop("cursor_factory", None)
 
+    with closing(psycopg2.connect(**session)), pytest.raises(BackupRefused, match="accessed by other users"):
+        dump_load(server(), dump)
 
-def test_refused_rename_leaves_the_pools_database(transactional_db: None) -> None:
-    name = str(connection.settings_dict["NAME"])
-    program("createdb", f"{name}_restored")
-    try:
-        here = connection.get_connection_params() | {"dbname": f"{name}_restored"}
-        here.pop("cursor_factory", None)
-        with closing(psycopg2.connect(**here)), pytest.raises(subprocess.CalledProcessError):
-            rename(name)
-        assert not Message.objects.exists(), "it can be read"
-    finally:
-        program("dropdb", f"{name}_restored")
+    assert databases() == before
+    assert not Message.objects.exists(), "it can be read"
 
 
 @pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
@@ -92,13 +96,12 @@ def test_restored_dump_pays_nothing_twice(
     heads(pool, 3)
     pool.push_many(count, address)
     Sender.objects.update(quota=600)
-    file = str(tmp_path / "pool.dump")
-    program("pg_dump", "--format=custom", "--file", file, str(connection.settings_dict["NAME"]))
+    dump = dump_take(tmp_path)
     pool.choose()
     heads(pool, 4)
     assert len(paid(pool, address)) == count + 1
 
-    restore(file)
+    restore(dump)
     assert Message.objects.filter(state=MessageState.UNFILLED).count() == count
     row = restore_check(now=pool.now)
     assert row.since is not None

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from poolsite.embedded import paths as paths_module
-from poolsite.embedded.__main__ import PRIVATE_FOLDERS, folders_create
 from poolsite.embedded.errors import StartupError
+from poolsite.embedded.folders import PRIVATE_FOLDERS, folders_create
 from poolsite.embedded.paths import PoolPaths
 
 

@@ -1,12 +1,14 @@
-"""A process that ends again and again is named, though it runs whenever somebody looks."""
+"""A process that ends again and again, and a backup that is too old, are named."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from apps.checks.findings.console import backups_old
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
@@ -74,3 +76,31 @@ def test_today_shows_a_restart_for_an_hour(ended: dict[str, list[float]]) -> Non
     ended["tasks"] = minutes_ago(59)
     assert "2 of 2 running" in text_of(page.get("/"))
     assert found() == ()
+
+
+@pytest.mark.parametrize(
+    ("age_h", "power", "network", "limit_h", "said"),
+    [
+        (None, 1, "mainnet", 48, ["the database has never been backed up"]),
+        (None, 0, "mainnet", 48, []),
+        (None, 1, "mainnet", 0, []),
+        (None, 1, "localnet", 48, []),
+        (47, 1, "mainnet", 48, []),
+        (50, 0, "mainnet", 48, ["the last backup is 2 d 02 h old"]),
+        (50, 1, "mainnet", 0, []),
+    ],
+)
+def test_old_backup_is_said_of_a_pool_that_can_lose_something(
+    settings: Any, age_h: int | None, power: int, network: str, limit_h: int, said: list[str]
+) -> None:
+    settings.BACKUP_WITHIN_H, settings.EMBEDDED = limit_h, True
+    at = now()
+    last = None if age_h is None else at - timedelta(hours=age_h)
+    seen = SimpleNamespace(
+        at=at,
+        backup_last=last,
+        network=SimpleNamespace(is_devnet=network == "localnet"),
+        miners=[SimpleNamespace(qa_power=power)],
+    )
+
+    assert [finding.say for finding in backups_old(cast("CheckData", seen))] == said

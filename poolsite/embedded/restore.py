@@ -1,0 +1,167 @@
+"""`make restore`: load a backup into a stopped pool; the database that was there is kept under another name.
+
+Run: python -m poolsite.embedded.restore FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg2
+from django.core.exceptions import ImproperlyConfigured
+from psycopg2 import sql
+
+from poolsite.embedded.backup import DUMP, Backup, database_url, secret_files
+from poolsite.embedded.children import Slot
+from poolsite.embedded.database import CONNECT_S, login_of, program_run
+from poolsite.embedded.errors import BackupRefused, StartupError
+from poolsite.embedded.folders import folders_create
+from poolsite.embedded.ownership import owned
+from poolsite.embedded.paths import PoolPaths
+from poolsite.embedded.pool import postgres_child
+from poolsite.embedded.postgres import cluster_create, cluster_of, require_same_major
+from poolsite.embedded.preflight import require_own_folder
+from poolsite.private_files import private_write
+from poolsite.settings.environment import database_from_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poolsite.embedded.postgres import Cluster
+
+TICK_S: Final = 0.1
+
+
+@contextmanager
+def server_running(cluster: Cluster, *, log_folder: Path, lease: int) -> Iterator[None]:
+    """Run the embedded PostgreSQL alone.  Raises BackupRefused if it ends before it is ready."""
+    server = Slot(postgres_child(cluster))
+    server.start(log_folder=log_folder, lease=lease)
+    try:
+        while not server.is_ready:
+            server.poll(time.monotonic())
+            if server.process is None:
+                raise BackupRefused(f"PostgreSQL does not start: see {log_folder / 'postgres.log'}")
+            time.sleep(TICK_S)
+        yield
+    finally:
+        while server.process is not None:
+            server.stop_step(time.monotonic())
+            time.sleep(TICK_S)
+
+
+def dump_load(row: dict[str, Any], dump: Path) -> str:
+    """Load a dump in the place of the database that the settings name.  Raises BackupRefused.
+
+    It goes into a new database, since `pg_restore --clean` drops only what the dump has.  All are renamed in
+    one transaction, so that there is always one: a start that found none would make an empty one.
+    Return what the replaced database is called now; empty if there was none.
+    """
+    name, login = str(row["NAME"]), login_of(row)
+    new, old, older = (f"{name}_{word}" for word in ("restoring", "before_restore", "before_last_restore"))
+    _database_drop(login, new)
+    program_run("createdb", "--maintenance-db=postgres", new, login=login)
+    try:
+        how = ("--single-transaction", "--no-owner", "--no-privileges")
+        program_run("pg_restore", *how, f"--dbname={new}", dump, login=login)
+        present = _databases(login)
+        renames = [pair for pair in ((old, older), (name, old)) if pair[0] in present] + [(new, name)]
+        _databases_rename(login, renames)
+    except BackupRefused:
+        _database_drop(login, new)
+        raise
+    _database_drop(login, older)
+    return old if name in present else ""
+
+
+def _databases(login: dict[str, Any]) -> set[str]:
+    with _cursor(login) as cursor:
+        cursor.execute("select datname from pg_database")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def _database_drop(login: dict[str, Any], name: str) -> None:
+    program_run("dropdb", "--maintenance-db=postgres", "--if-exists", name, login=login)
+
+
+def _databases_rename(login: dict[str, Any], names: list[tuple[str, str]]) -> None:
+    """Rename them all or none.  Raises BackupRefused if somebody is connected to one."""
+    with _cursor(login) as cursor:
+        cursor.execute("begin")
+        for old, new in names:
+            words = sql.Identifier(old), sql.Identifier(new)
+            cursor.execute(sql.SQL("alter database {} rename to {}").format(*words))
+        cursor.execute("commit")
+
+
+@contextmanager
+def _cursor(login: dict[str, Any]) -> Iterator[Any]:
+    try:
+        with closing(psycopg2.connect(**login, dbname="postgres", connect_timeout=CONNECT_S)) as link:
+            link.autocommit = True
+            with link.cursor() as cursor:
+                yield cursor
+    except psycopg2.Error as error:
+        raise BackupRefused(" ".join(str(error).split())) from None
+
+
+def restore(paths: PoolPaths, folder: Path) -> str:
+    """Load a backup into the pool in `paths`, which does not run.  Raises StartupError.
+
+    Return the name of the database that was replaced.
+    """
+    with ExitStack() as held:
+        paths.var.mkdir(mode=0o711, parents=True, exist_ok=True)
+        lease = held.enter_context(owned(paths.var, patience_s=5.0))
+        if "DATABASE_URL" not in os.environ:
+            cluster = cluster_of(paths)
+            require_same_major(cluster)
+            folders_create(paths)
+            cluster_create(cluster, lease=lease)
+            held.enter_context(server_running(cluster, log_folder=paths.log, lease=lease))
+        return dump_load(database_from_url(database_url(paths)), folder / DUMP)
+
+
+def main() -> int:
+    """Restore after a confirmation; 0 if it was done, 1 with one sentence if nothing was changed."""
+    parser = argparse.ArgumentParser(prog="make restore", description="Load a backup into a stopped pool.")
+    parser.add_argument("folder", type=Path, help="one that `make backup` wrote")
+    folder: Path = parser.parse_args().folder
+    paths = PoolPaths.of_environment()
+    try:
+        require_own_folder(paths.var)
+        backup = Backup.of_folder(folder)
+        sys.stdout.write(
+            f"Load the backup of {backup.taken_at} ({backup.var} on {backup.host}, {backup.version})\n"
+            f"into the pool in {paths.var}, with its session key and tokens? Type yes: "
+        )
+        sys.stdout.flush()
+        if sys.stdin.readline().strip().lower() != "yes":
+            sys.stdout.write("Nothing was changed.\n")
+            return 1
+        replaced = restore(paths, folder)
+    except (StartupError, ImproperlyConfigured) as refusal:
+        sys.stderr.write(f"Nothing was changed: {refusal}.\n")
+        return 1
+    try:
+        for name in secret_files(folder):
+            private_write(paths.var / name, (folder / name).read_text())
+    except OSError as error:
+        sys.stderr.write(f"The database is loaded; {error.filename} is not written: {error.strerror}.\n")
+        return 1
+    sys.stdout.write("The backup is loaded.\n")
+    if replaced:
+        sys.stdout.write(f"The database that it replaced is kept as {replaced} until the next restore.\n")
+    sys.stdout.write("The pool now starts in recovery (docs/operations.md).\n")
+    return 0
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit(main())
