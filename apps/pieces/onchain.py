@@ -91,6 +91,27 @@ def terms_read(client: NodeCaller, piece: Piece, *, key: str) -> dict[str, int]:
     return _joined(parts)
 
 
+def expired_allocation_read(client: NodeCaller, piece: Piece, *, height: int, key: str) -> str:
+    """Return the name of a piece's allocation if it can never be claimed any more; else an empty text.
+
+    One that the chain lacks was removed after its end, or has been claimed, or a reorganisation took it: it
+    counts as expired by the end that was read before.  Raises NodeRefused.
+    Source: builtin-actors actors/verifreg/src/lib.rs can_claim_alloc, remove_expired_allocations.
+    """
+    row = client.call(*_allocation_call(piece, key=key))
+    if row is not None:
+        is_over = int(row["Expiration"]) <= height
+    else:  # of a deal's piece the end may be the deal's
+        is_over = piece.deal is None and piece.terms_epoch is not None and piece.terms_epoch <= height
+    return _allocation_name(piece) if is_over else ""
+
+
+def _allocation_name(piece: Piece) -> str:
+    return gettext("allocation {allocation} of f0{client}").format(
+        allocation=piece.allocation, client=piece.client
+    )
+
+
 def _calls(piece: Piece, *, key: str) -> list[tuple[Any, ...]]:
     """Return the calls, method and parameters, that tell a piece's terms."""
     is_allocated = piece.allocation is not None and piece.client is not None
@@ -125,9 +146,7 @@ def _joined(parts: list[dict[str, int]]) -> dict[str, int]:
 
 
 def _allocation_look_up(client: NodeCaller, piece: Piece, *, height: int, key: str) -> tuple[str, Any]:
-    name = gettext("allocation {allocation} of f0{client}").format(
-        allocation=piece.allocation, client=piece.client
-    )
+    name = _allocation_name(piece)
     try:
         row = client.call(*_allocation_call(piece, key=key))
     except NodeRefused as refusal:

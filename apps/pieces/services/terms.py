@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core import clock
@@ -13,7 +15,7 @@ from apps.core.live import Change, publish
 from apps.pieces.errors import TermsMissing
 from apps.pieces.files import is_known_stored, loss_text
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_look_up, terms_read
+from apps.pieces.onchain import expired_allocation_read, terms_look_up, terms_read
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -75,6 +77,41 @@ def _terms_write(piece: Piece, terms: dict[str, int]) -> None:
     for name, value in terms.items():
         setattr(piece, name, value)
     Piece.objects.filter(pk=piece.pk).update(**terms)
+
+
+def expired_allocations_drop(
+    pieces: Iterable[Piece], *, client: NodeCaller, height: int, key: str
+) -> list[Piece]:
+    """Take from pieces of pre-committed sectors the allocations that expired meanwhile; return these pieces.
+
+    With one the chain refuses the sector's commit for good, and deposit and all other pieces are lost with
+    it; without it the piece is stored, and counts once instead of ten times.  Raises NodeRefused.
+    """
+    dropped = []
+    for piece in pieces:
+        if piece.allocation is None or piece.terms_epoch is None or piece.terms_epoch > height:
+            continue
+        name = expired_allocation_read(client, piece, height=height, key=key)
+        if name and _allocation_drop(piece, name=name, client=client, key=key):
+            dropped.append(piece)
+    return dropped
+
+
+def _allocation_drop(piece: Piece, *, name: str, client: NodeCaller, key: str) -> bool:
+    """Keep a piece without its allocation; False if its miner has the same bytes without one already."""
+    error = gettext("{name} expired before the sector was committed: stored without it").format(name=name)
+    piece.client = piece.allocation = None
+    without = ("client", "allocation", "term_min", "term_max", "terms_epoch")
+    columns = dict.fromkeys(without) | terms_read(client, piece, key=key)
+    try:
+        with transaction.atomic():
+            Piece.objects.filter(pk=piece.pk).update(**columns, error=error, updated_at=clock.now())
+    except IntegrityError:
+        log.warning("allocation_not_dropped", piece=str(piece), allocation=name)
+        return False
+    log.warning("allocation_expired", piece=str(piece), allocation=name, sector=piece.sector_number)
+    publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
+    return True
 
 
 def wait_note(piece: Piece, *, reason: str) -> None:

@@ -60,10 +60,12 @@ def granted(world: World, miner: Miner) -> Registry:
     return registry
 
 
-def allocation(world: World, miner: Miner, piece_cid: str, size: int, *, count: int = 1) -> tuple[int, int]:
+def allocation(
+    world: World, miner: Miner, piece_cid: str, size: int, *, count: int = 1, **terms: int
+) -> tuple[int, int]:
     """Data cap of a client for a piece at the miner, `count` times: client and last number."""
     registry = granted(world, miner)
-    request = registry.request(data=cid_parse(piece_cid), size=size)
+    request = registry.request(data=cid_parse(piece_cid), size=size, **terms)
     for _ in range(count):
         assert registry.allocate(request).exit_code == 0
     return registry.id_of(STRANGER), count

@@ -128,6 +128,30 @@ def test_two_allocations_of_one_piece_are_two_places_and_two_claims(world: World
     assert data_of(world, second) == LARGE
 
 
+def test_allocation_that_expires_after_the_pre_commit_costs_no_sector(world: World) -> None:
+    miner = world.miner_create()
+    small, large = add(world, miner, SMALL), add(world, miner, LARGE)
+    end = world.node.devnet.head.height + 40
+    client, number = allocation(world, miner, large.piece_cid, 1024, expiration=end)
+    Piece.objects.filter(pk=large.pk).update(client=client, allocation=number)
+    world.until(lambda: Sector.objects.filter(state="PRECOMMIT_LANDED").exists(), epochs=30)
+    sector = Sector.objects.get()
+
+    world.epoch(40, stride=40)
+    world.until(lambda: fresh(sector).active, epochs=PERIOD + WINDOW + 40, stride=SKIP)
+    world.epoch(2)
+
+    large.refresh_from_db()
+    expired = f"allocation {number} of f0{client} expired before the sector was committed: stored without it"
+    assert (large.state, large.allocation, large.terms_epoch, large.error) == ("ACTIVE", None, None, expired)
+    info = world.ask("StateSectorGetInfo", miner.address, sector.number, None)
+    assert int(info["VerifiedDealWeight"]) == 0
+    assert int(info["DealWeight"]) > 0
+    assert not world.ask("StateGetClaims", miner.address, None)
+    assert [data_of(world, piece) for piece in (large, small)] == [LARGE, SMALL]
+    assert Sector.objects.count() == 1
+
+
 def test_a_host_killed_before_each_report_does_no_stage_twice(world: World) -> None:
     miner = world.miner_create()
     runs = killed_often(world)

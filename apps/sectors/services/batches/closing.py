@@ -21,7 +21,7 @@ from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
 from apps.pieces.onchain import TermsAnswers, terms_refusal
-from apps.pieces.services.terms import terms_note
+from apps.pieces.services.terms import expired_allocations_drop, terms_note
 from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain import TrialRun, deposits_read, messages_try, precommits_read, trial_message
@@ -250,7 +250,10 @@ def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, work: Sealin
 
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
-    placed = manifests_read(miner, numbers=[sector.number for sector in sectors])
+    numbers = [number for number, onchain in found.items() if onchain is not None]
+    held = chain(*placed_pieces_read(miner, numbers=numbers).values())
+    expired_allocations_drop(held, client=work.client, height=work.head.height, key=work.head.key)
+    placed = manifests_read(miner, numbers=numbers)
     parts = []
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
         pk__in=[sector.pk for sector in sectors]
