@@ -8,6 +8,7 @@ chain/consensus/compute_state.go ApplyBlocks, whose trace api/api_full.go StateC
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.blocks.models import Block, Round
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.chain.node.client import ChainClient
+    from apps.chain.node.tipsets import TipsetFacts
 
 Json = Any
 BOOKED_AT_ONCE: Final = 20
@@ -63,11 +65,17 @@ def rewards_book() -> int:
     return booked
 
 
+def old_reward_book(row: Round, *, tipset: TipsetFacts, client: ChainClient) -> None:
+    """Write the reward of a block in a tipset that the pool did not follow, if a node still computes it."""
+    with suppress(DomainError, KeyError, TypeError, ValueError):
+        _book(row, paid_rewards_read(client, tipset=tipset), tipset=tipset, client=client)
+
+
 ApplyRewards = tuple[int, ApplyRewardsParams]
 """Number of the miner's actor, and what it was paid."""
 
 
-def paid_rewards_read(client: ChainClient, *, tipset: Head) -> list[ApplyRewards]:
+def paid_rewards_read(client: ChainClient, *, tipset: Head | TipsetFacts) -> list[ApplyRewards]:
     """Return what the execution of a tipset paid to the miners of its blocks, in their order.
 
     Raises DomainError where no node computes it, ValueError or its kin for an answer that cannot be read.
@@ -97,7 +105,9 @@ def _applied(calls: Sequence[Json]) -> list[ApplyRewards]:
     return found
 
 
-def _book(row: Round, paid: Sequence[ApplyRewards], *, tipset: Head, client: ChainClient) -> int:
+def _book(
+    row: Round, paid: Sequence[ApplyRewards], *, tipset: Head | TipsetFacts, client: ChainClient
+) -> int:
     """Write one block's reward; return how many rows changed.  Raises ValueError if the chain paid none."""
     params = next((one for actor_id, one in paid if actor_id == row.miner.actor_id), None)
     if params is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db.models import Exists, OuterRef, Q
 
 from apps.blocks.models import Round
+from apps.blocks.services.rewards import old_reward_book
 from apps.blocks.services.rounds import round_advance
 from apps.blocks.states import LOSSES, RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -85,7 +86,10 @@ def rounds_left_settle(head: HeadRow, *, network: Network) -> int:
             break  # the others would wait as long, and the thread that records wins with them
         except NodeRefused:
             continue  # it has not kept that tipset
-        round_advance(row, event="INCLUDE" if row.block.cid in tipset.cids else "ORPHAN")
+        is_included = row.block.cid in tipset.cids
+        round_advance(row, event="INCLUDE" if is_included else "ORPHAN")
+        if is_included:
+            old_reward_book(row, tipset=tipset, client=client)
         settled += 1
     return settled
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,32 @@ from apps.blocks.models import Block, Round
 from apps.blocks.services.settle import rounds_left_settle
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.tipsets import TipsetFacts
 from apps.core import clock
+from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import to_cbor
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 FINALITY = 900
+
+
+def submitted(miner: Any, epoch: int) -> Round:
+    at = clock.now()
+    row = Round.objects.create(
+        miner=miner, epoch=epoch, base_height=epoch - 1, state=RoundState.SUBMITTED, at=at
+    )
+    parents = bytes([epoch])
+    Block.objects.create(
+        round=row,
+        actor_id=1000,
+        height=epoch,
+        parents=parents,
+        cid=factories.cid(f"block {epoch}"),
+        reserved_at=at,
+    )
+    return row
 
 
 @pytest.mark.parametrize(
@@ -27,12 +49,7 @@ def test_nodes_that_are_away_are_asked_of_one_round_alone(
 ) -> None:
     miner, heights = factories.miner(1000), []
     for epoch in (98, 99):
-        row = Round.objects.create(
-            miner=miner, epoch=epoch, base_height=epoch - 1, state=RoundState.SUBMITTED, at=clock.now()
-        )
-        Block.objects.create(
-            round=row, actor_id=1000, height=epoch, parents=bytes([epoch]), reserved_at=clock.now()
-        )
+        submitted(miner, epoch)
 
     def tipset(height: int, _key: Any) -> None:
         heights.append(height)
@@ -46,3 +63,39 @@ def test_nodes_that_are_away_are_asked_of_one_round_alone(
 
     assert heights == asked
     assert set(Round.objects.values_list("state", flat=True)) == {RoundState.SUBMITTED}
+
+
+class Archive:
+    """A node with old tipsets, and with their state if `computes`."""
+
+    def __init__(self, *, computes: bool) -> None:
+        self.computes = computes
+
+    def chain_get_tipset_by_height(self, height: int, _key: str) -> TipsetFacts:
+        return TipsetFacts(height, (factories.cid(f"block {height}"),), ("b1",), 0, 100)
+
+    def call(self, method: str, *_params: Any) -> Any:
+        if not self.computes:
+            raise NodeRefused(1, "state is gone")
+        if method == "StateMinerProvingDeadline":
+            return {"PeriodStart": 17}
+        params = base64.b64encode(to_cbor(ApplyRewardsParams(reward=5 * FIL, penalty=3))).decode()
+        paid = {"Msg": {"To": "f01000", "Method": 14, "Params": params}}
+        award = {"To": "f02", "Method": 2}
+        return {"Trace": [{"Msg": award, "ExecutionTrace": {"Subcalls": [paid]}}]}
+
+
+@pytest.mark.parametrize("computes", [True, False])
+def test_block_of_a_long_outage_gets_its_reward_if_a_node_computes_it(
+    computes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = submitted(factories.miner(1000), 99)
+    monkeypatch.setattr("apps.blocks.services.settle.chain_client", lambda: Archive(computes=computes))
+
+    network: Any = SimpleNamespace(chain_finality=FINALITY)
+    assert rounds_left_settle(factories.head(1200), network=network) == 1
+
+    row.refresh_from_db()
+    booked = (row.block.reward, row.block.penalty, row.block.vesting_offset)
+    assert row.state == RoundState.INCLUDED
+    assert booked == ((5 * FIL, 3, 17) if computes else (None, None, None))
