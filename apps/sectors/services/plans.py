@@ -38,6 +38,8 @@ PUBLISHED_S: Final[dict[str, float]] = {
 """A sector of 32 GiB on an EPYC 7642 with an RTX 3080, by damocles' documentation; storing and clearing are
 guesses of a disk that takes 200 MiB/s."""
 PUBLISHED_BYTES: Final = 32 << 30
+STAGE_LEAST_S: Final = 1.0
+"""Of a stage that was never measured: claiming and reporting it take as long, however small the sector."""
 ROOM_TENTHS: Final = 161
 """Disk of a sector while it is sealed, in tenths of its size.  Source: lotus' overhead table."""
 ON_CHAIN: Final = {
@@ -130,7 +132,7 @@ def plan_values_collect(
         if (half := percentile(measured, 0.5)) is not None:
             found.append(PlanValue(f"s_{stage}", round(half, 3), "measured", len(measured)))
         else:
-            scaled = round(PUBLISHED_S[stage] * size / PUBLISHED_BYTES, 3)
+            scaled = round(max(PUBLISHED_S[stage] * size / PUBLISHED_BYTES, STAGE_LEAST_S), 3)
             found.append(PlanValue(f"s_{stage}", scaled, "guess" if stage in GUESSED else "published"))
     found += _waits(viewer, miner, network)
     return {one.key: one for one in found}
