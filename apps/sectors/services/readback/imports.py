@@ -101,6 +101,7 @@ def row_create(
             lease_s=sealing_policy().lease_s,
             lease_token=0 if found is None else found.token,
             sticky_worker=None if found is None else found.host,
+            heard_at=None if found is None else found.host.seen_at,
         )
         JobEvent.objects.create(
             job=job, event="IMPORT", from_state="", to_state=state, at=now, actor="console", note=NOTE
@@ -181,6 +182,7 @@ def host_bind(job: Job, *, found: FoundSector) -> None:
     changes: dict[str, Any] = {
         "sticky_worker": found.host,
         "lease_token": max(job.lease_token, found.token) + 1,
+        "heard_at": found.host.seen_at,  # it has what was made with the ticket
     }
     if is_uuid(found.job) and not Job.objects.filter(uuid=found.job).exists():
         changes["uuid"] = found.job  # its host's journal has the stage's results under this name

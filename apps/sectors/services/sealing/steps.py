@@ -95,7 +95,9 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
     elif data["rank"] <= job.rank:
         # It may come to the same state again, with another ticket or seed: a report of before is fenced.
         data["lease_token"] = lease_token_next()
-    over = {"worker": None, "lease_until": None}
+    over: dict[str, Any] = {"worker": None, "lease_until": None}
+    if sector.state == SectorState.TREE_D_BUILT:
+        over["heard_at"] = None  # whoever is heard of after the ticket has begun its labels
     if step.owner is Owner.CONSOLE:
         advance(job, "WAIT", **data, **over)
     elif step.owner is Owner.NOBODY:
