@@ -10,12 +10,12 @@ from django.db import transaction
 
 from apps.core.live import Change, publish, publish_all
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.params import pieces_column
+from apps.sectors.params import has_data, pieces_column
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.jobs.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
-from apps.sectors.states import JobState
+from apps.sectors.states import CLIENTS_PRIORITY, JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RECOVER_TO, Owner, SectorState, stage_rank, state_after
@@ -98,6 +98,7 @@ def row_create(
             sector=sector,
             stage=step.stage,
             rank=stage_rank(step.stage),
+            priority=CLIENTS_PRIORITY if has_data(sector) else 0,
             lease_s=sealing_policy().lease_s,
             lease_token=0 if found is None else found.token,
             sticky_worker=None if found is None else found.host,
