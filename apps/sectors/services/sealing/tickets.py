@@ -92,14 +92,8 @@ def _renew(sector: Sector, *, ticket: bytes, epoch: int, now: datetime) -> bool:
     if current.paused_at is not None or not Job.objects.filter(UNLABELLED, pk=job.pk).exists():
         return False
     Sector.objects.filter(pk=current.pk).update(ticket=ticket, ticket_epoch=epoch, updated_at=now)
-    JobEvent.objects.create(
-        job=job,
-        event=TICKET_RENEWED,
-        from_state=current.state,
-        to_state=current.state,
-        stage=current.stage,
-        at=now,
-        actor="console",
+    JobEvent.objects.create(  # it ends no stage: PC1 waits on
+        job=job, event=TICKET_RENEWED, from_state="", to_state="", at=now, actor="console"
     )
     publish(Change("sector", str(current.uuid), current.miner.tenant_id))
     return True
