@@ -84,6 +84,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
     data: dict[str, Any] = {
         "stage": step.stage,
         "rank": stage_rank(step.stage),
+        "time_sensitive": False,  # heads mark what is urgent in its new state
         "attempts": 0,
         "error": "",
         "not_before": None,  # the pause after a failure was for the stage that is over now
