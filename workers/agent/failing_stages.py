@@ -43,10 +43,12 @@ class FailingStages:
             f"the next one is tried in {minutes} min, or after a restart of this host"
         )
 
-    def ended_well(self, stage: str) -> None:
-        """Note that a stage ended as it should."""
+    def ended_well(self, stage: str) -> bool:
+        """Note that a stage ended as it should; return whether it had pauses until now."""
+        had_pauses = stage in self._until
         for known in (self._failed, self._pause_s, self._until):
             known.pop(stage, None)
+        return had_pauses
 
     def slots(self, stage: str, count: int) -> int:
         """Return how many of a stage's slots are used now: none in a pause, then one until it ends well."""

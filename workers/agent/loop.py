@@ -273,7 +273,9 @@ class Agent:
 
     def _answered(self, job: HeldJob, answer: EventAnswer) -> None:
         log.info("reported", **job.named, state=answer.state)
-        self.capacity.failing.ended_well(job.inputs.stage)
+        stage = job.inputs.stage
+        if self.capacity.failing.ended_well(stage) and self.leases.last_error.startswith(f"{stage}: "):
+            self.leases.last_error = ""
         if answer.seal is not None and not self.leases.is_upgrading:
             job.go_on(answer.seal, seq=answer.seq)
             self._hold(job)

@@ -72,7 +72,7 @@ def test_a_stage_that_ends_well_has_all_its_slots_again(host: Host, clock: list[
     host.console.answers.append(EventAnswer(state="C2_DONE", seq=job.seq + 1))
     host.agent.tick()
 
-    assert free(host) == 2
+    assert (free(host), host.leases.last_error) == (2, "")
 
 
 def test_proofs_that_the_console_refuses_count_as_failures(host: Host, clock: list[float]) -> None:
