@@ -78,6 +78,7 @@ EVENTS: Final[dict[str, str]] = {
     "FAIL_COMMIT": "Commit failed",
     "SKIP_PRECOMMIT": "Pre-commit and seed skipped: non-interactive PoRep",
     "RETICKET": "Ticket expired: labels are computed again",
+    "TICKET_RENEWED": "Ticket drawn again: no labels were begun",
     "RESEED": "New seed required",
     "REVERT_PRECOMMIT": "Pre-commit reverted by a reorg",
     "REVERT_COMMIT": "Commit reverted by a reorg",

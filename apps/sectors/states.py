@@ -26,6 +26,8 @@ class JobState(models.TextChoices):
     """Of no more use, or given up."""
 
 
+CLIENTS_PRIORITY: Final = 1
+"""Of jobs of sectors with clients' data, which must be active by an epoch; those of zeros have 0."""
 JOB_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     JobState.READY: {
         "CLAIM": JobState.LEASED,

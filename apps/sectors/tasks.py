@@ -45,7 +45,8 @@ from apps.sectors.services.sealing.placements import placements_follow
 from apps.sectors.services.sealing.reseal import missing_hosts_follow
 from apps.sectors.services.sealing.seeds import seeds_assign, seeds_skip
 from apps.sectors.services.sealing.targets import targets_follow
-from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check
+from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check, tickets_renew
+from apps.sectors.services.sealing.urgency import urgent_mark
 from apps.sectors.services.stores.redeclarations import redeclarations_follow
 from apps.sectors.services.stores.scan_comparison import scans_compare
 
@@ -97,10 +98,12 @@ def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
     client, network, head, now = work.client, work.network, work.head, work.now
     tickets_check(in_progress, client=client, network=network, head=head, now=now)
     tickets_assign(in_progress, client=client, network=network, head=head, now=now)
+    tickets_renew(in_progress, client=client, network=network, head=head, now=now)
     seeds_skip(in_progress, now=now)
     precommits_check(in_progress, client=client, head=head, now=now)
     seeds_assign(in_progress, client=client, network=network, head=head, now=now)
     c1_repeat(in_progress, now=now)
+    urgent_mark(in_progress, network=network, head=head)
     missing_hosts_follow(in_progress, silent_since=silent_since(work), now=now)
     damocles_follow(in_progress, now=now)
 

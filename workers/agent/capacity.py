@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.pipeline import WORKER_STAGES, StoreUse
 from poolsite.wire.sealing_rules import EVERY
+from workers.agent.failing_stages import FailingStages
 from workers.host_settings import SECTORS_MAX
 
 if TYPE_CHECKING:
@@ -49,12 +50,17 @@ class SealingCapacity:
         self.uncompiled_stages = uncompiled_stages
         """Return the stages whose kernels are still being compiled: nothing is claimed for them."""
         self.watch = watch
+        self.failing = FailingStages()
         self.turn = 0
         """Counts claims: threads with other rules take turns."""
 
+    def slots(self, stage: str) -> int:
+        """Return how many slots a stage has now."""
+        return self.failing.slots(stage, self.leases.slots.get(stage, 0))
+
     def slots_free(self) -> dict[str, int]:
         """Return the free slots of each stage."""
-        free = dict(self.leases.slots)
+        free = {stage: self.slots(stage) for stage in self.leases.slots}
         for job in self.held.values():
             free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
         free |= dict.fromkeys(self.uncompiled_stages(), 0)

@@ -50,6 +50,8 @@ BUSY_S: Final = 0.05
 """Pause between two looks at the jobs while there are any."""
 IDLE_S: Final = 0.5
 """Longest pause while there are none."""
+ERROR_MAX: Final = 300
+"""Of a failure's text on the host's row."""
 
 
 class Agent:
@@ -252,7 +254,7 @@ class Agent:
     def _stage_is_full(self, job: HeldJob) -> bool:
         stage = job.inputs.stage
         running = sum(other.inputs.stage == stage and other.hinted_at > 0 for other in self.held.values())
-        return running >= self.leases.slots.get(stage, 0)
+        return running >= self.capacity.slots(stage)
 
     def _report(self, job: HeldJob, event: Event) -> None:
         try:
@@ -271,6 +273,9 @@ class Agent:
 
     def _answered(self, job: HeldJob, answer: EventAnswer) -> None:
         log.info("reported", **job.named, state=answer.state)
+        stage = job.inputs.stage
+        if self.capacity.failing.ended_well(stage) and self.leases.last_error.startswith(f"{stage}: "):
+            self.leases.last_error = ""
         if answer.seal is not None and not self.leases.is_upgrading:
             job.go_on(answer.seal, seq=answer.seq)
             self._hold(job)
@@ -295,10 +300,9 @@ class Agent:
             log.error("failure_refused", job=job.id, reason=str(again))
         else:  # told first: killed in between, it is reported and refused once more
             self.journal.outputs_drop(job.id, job.work.id)
-        self._drop(job, why=text)
+        self._drop_failed(job, text)
 
     def _report_failure(self, job: HeldJob, failure: Failure) -> None:
-        self.leases.last_error = f"{job.inputs.stage}: {failure.error}"
         rules = None if self.capacity.places is None else self.capacity.places.rules_of_job(job.id)
         fail = Fail(
             token=job.token,
@@ -315,7 +319,13 @@ class Agent:
             return
         except ConsoleRefused as error:
             log.warning("failure_refused", job=job.id, reason=str(error))
-        self._drop(job, why=failure.error)
+        self._drop_failed(job, failure.error)
+
+    def _drop_failed(self, job: HeldJob, error: str) -> None:
+        """Hold a job whose failure the console knows no longer; its stage may have a pause now."""
+        stage = job.inputs.stage
+        self.leases.last_error = f"{stage}: {error[:ERROR_MAX]}{self.capacity.failing.failed(stage, job.id)}"
+        self._drop(job, why=error)
 
     def _drop(self, job: HeldJob, *, why: str) -> None:
         """Hold a job no longer; its files and its record stay for the next claim, a guest's do not."""

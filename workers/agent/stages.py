@@ -229,15 +229,14 @@ def pieces_check(infos: Sequence[PieceInfo], inputs: SealInputs, paths: SealingP
 
 
 def labels_check(paths: SealingPaths, ticket: bytes) -> None:
-    """Put labels of another ticket aside: PC1 goes on at the first layer that is not there.
+    """Remove labels of another ticket: PC1 goes on at the first layer that is not there.
 
-    They are kept until the sector is proven; nothing is deleted because something went wrong.
+    The console draws another one only where no message can use the old labels any more, and the room that the
+    host keeps for a sector has no place for both: eleven layers of 32 GiB.
     """
     known = paths.ticket_mark.read_text() if paths.ticket_mark.exists() else ""
     if known and known != ticket.hex():
-        aside = paths.files.cache.with_name(f"{paths.files.cache.name}.{known[:8]}")
-        path_remove(aside)
-        paths.files.cache.rename(aside)
+        path_remove(paths.files.cache)  # before the mark: where it is killed, it goes on with this
         paths.files.cache.mkdir()
     write_file(paths.ticket_mark, ticket.hex().encode())
 

@@ -12,8 +12,9 @@ from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
 from apps.sectors.hardware import disk_share, disk_space, has_lost_folder, is_short_of_disk
-from apps.sectors.selectors.hosts import proves_windows, worker_is_away
+from apps.sectors.selectors.hosts import proves_windows, stages_served, worker_is_away
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
+from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,9 +33,12 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
         sizes, count = _bound(data, away)
         lone = _provers_lone(data, away)
-        why = gettext("last seen {silent} ago; {count}").format(
-            silent=time_left(silent), count=_bound_text(count, len(sizes), lone=lone)
-        )
+        text = _bound_text(count, len(sizes), lone=lone)
+        if lone_c2 := _c2_lone(data, away):
+            text = gettext(
+                "no other host has a slot for C2: restart {lone}, or give another host one"
+            ).format(lone=named(lone_c2)) + (f"; {text}" if count or lone else "")
+        why = gettext("last seen {silent} ago; {count}").format(silent=time_left(silent), count=text)
         if refused := next((worker for worker in away if worker.last_error), None):
             why = gettext("{host}: {error}; {why}").format(
                 host=refused.name, error=refused.last_error[:ERROR_MAX], why=why
@@ -66,6 +70,17 @@ def _provers_lone(data: CheckData, away: Sequence[Worker]) -> list[str]:
         if proves_windows(worker) and not worker.is_paused and not worker_is_away(worker, now=data.at)
     }
     return [one.name for one in away if proves_windows(one) and one.tenant_id not in served]
+
+
+def _c2_lone(data: CheckData, away: Sequence[Worker]) -> list[str]:
+    """Return the names of silent hosts without which the others of their tenant seal, and prove nothing."""
+    served = stages_served(data.workers, now=data.at)
+    tenants = {tenant for tenant, _ in served}
+    return [
+        one.name
+        for one in away
+        if one.slots.get(Stage.C2) and one.tenant_id in tenants and (one.tenant_id, Stage.C2) not in served
+    ]
 
 
 def _bound_text(count: int, paid: int, *, lone: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.findings import sealing, sealing_clocks, stopped, unclaimed
+from apps.checks.findings import sealing, sealing_clocks, slots, stopped, unclaimed
 from apps.checks.findings.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -34,6 +34,15 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.SECTORS, Topic.HOSTS),
         WARNING,
         unclaimed.sectors_unclaimed,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
+        "slots_missing",
+        "Every stage that sectors wait for has a slot",
+        (Topic.SECTORS, Topic.HOSTS),
+        WARNING,
+        slots.slots_missing,
         Link("hosts"),
         "Hosts",
     ),

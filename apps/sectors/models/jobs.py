@@ -65,6 +65,7 @@ class Job(Named, Timestamped):
     attempts = models.IntegerField(default=0)
     error = models.TextField(blank=True)
     heard_at = models.DateTimeField(null=True)
+    """When its holder was heard of; None: no host has had it, or none since its sector's ticket was drawn."""
 
     class Meta:
         ordering = ["-pk"]

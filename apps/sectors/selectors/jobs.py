@@ -12,14 +12,20 @@ from apps.sectors.models import Job, JobEvent, PipelineRun, Sector
 from apps.sectors.params import pieces_of
 from apps.sectors.proof_forms import takes_containers_here
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.states import JobState
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import AggregateInputs, Piece, SealInputs, SectorCheckInputs, WindowPostInputs
 from poolsite.wire.jobs import RUN_KINDS, Assignment, JobKind
-from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState, Stage
+from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState, SectorState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+UNLABELLED: Final = Q(
+    kind=JobKind.SEAL, state=JobState.READY, sector__state=SectorState.TICKET_ASSIGNED, heard_at=None
+)
+"""Which jobs are of sectors with a ticket that no host has claimed since it was drawn."""
 
 
 def jobs_of_miners(miners: Collection[int]) -> Q | None:

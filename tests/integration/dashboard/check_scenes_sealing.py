@@ -187,6 +187,15 @@ def sectors_unclaimed(_: Any) -> None:
     Job.objects.filter(pk=row.job.pk).update(updated_at=now() - timedelta(minutes=16))
 
 
+def slots_missing(_: Any) -> None:
+    """The only host that does C2 is off, and the console has what C1 gave."""
+    factories.worker("prover-7", slots={"C2": 1}, seen_at=now() - timedelta(hours=1))
+    sealer = factories.worker("sealer", slots={"PC1": 4, "C2": 0})
+    row = factories.sector(factories.miner(), state=SectorState.C1_DONE, precommit_epoch=990)
+    freed = now() - timedelta(minutes=6)
+    Job.objects.filter(pk=row.job.pk).update(updated_at=freed, is_portable=True, sticky_worker=sealer)
+
+
 def sealing_stores_away(_: Any) -> None:
     told = {"folder": "/mnt/b", "sealing": {"sectors": 3, "total_bytes": 0, "reason": "/mnt/b is not there"}}
     factories.worker("sealer", hardware={"disks": [told]})
@@ -228,6 +237,7 @@ SEALING_SCENES: dict[str, Callable[[Any], None]] = {
         deposits_expiring,
         seed_ready,
         sectors_unclaimed,
+        slots_missing,
         tickets_expiring,
         sectors_paused,
         runs_stopped,

@@ -27,7 +27,7 @@ FAULTS: Final = (
     *("sector_files", "disputes_lost", "fee_debt"),
 )
 SEALING: Final = (
-    *("deposits_expiring", "seed_ready", "sectors_unclaimed", "tickets_expiring"),
+    *("deposits_expiring", "seed_ready", "sectors_unclaimed", "slots_missing", "tickets_expiring"),
     *("sectors_paused", "sector_recovery", "runs_stopped"),
 )
 """Checks of tiles that are about a part of a page's topic."""

@@ -22,6 +22,7 @@ from apps.miners.states import RoleKind
 from apps.sectors.models import CommitAggregate, Job, Worker
 from apps.sectors.proof_forms import proof_verifier
 from apps.sectors.selectors.hosts import worker_machine
+from apps.sectors.services.batches.choosing import DEADLINE
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProvenSeal, is_container
 from poolsite.filecoin.sha254 import sha254_zero
@@ -165,7 +166,7 @@ def _hosts_again(row: CommitAggregate, hosts: Sequence[int], work: SealingContex
 
 def _is_late(row: CommitAggregate, *, reason: str, work: SealingContext) -> bool:
     wait = timedelta(seconds=work.policy.aggregate_wait_s)
-    return reason == "deadline" or row.created_at + wait < work.now
+    return reason == DEADLINE or row.created_at + wait < work.now
 
 
 def _digest(sectors: Sequence[Sector], proofs: Sequence[bytes]) -> str:

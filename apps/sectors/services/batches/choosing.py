@@ -18,6 +18,8 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, state
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEADLINE: Final = "deadline"
+"""Why a batch goes whose sectors would be too late otherwise."""
 STAGES_BEFORE: Final = {
     SectorState.PERSISTED: states_with(SectorEvent.RETICKET)[:-1],
     SectorState.C2_DONE: states_with(SectorEvent.RESEED)[:-1],
@@ -42,12 +44,12 @@ def batch_choose(
         most = min(most, work.network.pre_commit_batch_max)
     elif not sectors[0].is_interactive:
         most = min(most, MAX_SECTORS)
-    urgent = _starting_soon(sectors, kind=kind, work=work) | _due(sectors, kind=kind, work=work)
+    urgent = _urgent(sectors, kind=kind, work=work)
     first = sorted(sectors, key=lambda one: (one.pk not in urgent, one.ready_height or 0, one.pk))[:most]
     oldest = first[0].ready_height or height
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
     if urgent:
-        return first, "deadline"
+        return first, DEADLINE
     if oldest <= requested_height:
         return first, REQUESTED
     if policy.is_held(kind.kind, int(work.head.base_fee)):
@@ -59,6 +61,24 @@ def batch_choose(
     if len(first) == 1 and not _has_others_coming(first[0], kind=kind):
         return first, "single"
     return [], ""
+
+
+def aggregate_may_wait(
+    aggregated: Sequence[Sector], *, reason: str, among: Sequence[Sector], work: SealingContext
+) -> tuple[list[Sector], str]:
+    """Return the sectors of an aggregate that is made, with why they go; none if others must go before it.
+
+    Those that must go now wait for it only where they are in it, and there is no other message.
+    """
+    urgent = set() if reason == DEADLINE else _urgent(among, kind=COMMIT, work=work)
+    if not urgent:
+        return list(aggregated), reason
+    return (list(aggregated), DEADLINE) if urgent <= {sector.pk for sector in aggregated} else ([], "")
+
+
+def _urgent(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> set[int]:
+    """Return the keys of those that wait for no others: their data, ticket or deposit would be too late."""
+    return _starting_soon(sectors, kind=kind, work=work) | _due(sectors, kind=kind, work=work)
 
 
 def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> set[int]:

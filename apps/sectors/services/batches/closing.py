@@ -30,7 +30,7 @@ from apps.sectors.proof_forms import can_prove
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
-from apps.sectors.services.batches.choosing import batch_choose
+from apps.sectors.services.batches.choosing import aggregate_may_wait, batch_choose
 from apps.sectors.services.batches.context import (
     COMMIT,
     COMMIT_NI,
@@ -103,6 +103,8 @@ def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator
             for alike in _by_proof(due, kind=kind):
                 # one batch of a proof type at a time: an aggregate holds its place
                 chosen, reason = aggregated.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
+                if chosen:
+                    chosen, reason = aggregate_may_wait(chosen, reason=reason, among=alike, work=own)
                 if not chosen:
                     chosen, reason = batch_choose(
                         alike, kind=kind, work=own, requested_height=requested_height_read(miner)

@@ -10,12 +10,12 @@ from django.db import transaction
 
 from apps.core.live import Change, publish, publish_all
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.params import pieces_column
+from apps.sectors.params import has_data, pieces_column
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.jobs.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
-from apps.sectors.states import JobState
+from apps.sectors.states import CLIENTS_PRIORITY, JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RECOVER_TO, Owner, SectorState, stage_rank, state_after
@@ -98,9 +98,11 @@ def row_create(
             sector=sector,
             stage=step.stage,
             rank=stage_rank(step.stage),
+            priority=CLIENTS_PRIORITY if has_data(sector) else 0,
             lease_s=sealing_policy().lease_s,
             lease_token=0 if found is None else found.token,
             sticky_worker=None if found is None else found.host,
+            heard_at=None if found is None else found.host.seen_at,
         )
         JobEvent.objects.create(
             job=job, event="IMPORT", from_state="", to_state=state, at=now, actor="console", note=NOTE
@@ -181,6 +183,7 @@ def host_bind(job: Job, *, found: FoundSector) -> None:
     changes: dict[str, Any] = {
         "sticky_worker": found.host,
         "lease_token": max(job.lease_token, found.token) + 1,
+        "heard_at": found.host.seen_at,  # it has what was made with the ticket
     }
     if is_uuid(found.job) and not Job.objects.filter(uuid=found.job).exists():
         changes["uuid"] = found.job  # its host's journal has the stage's results under this name

@@ -23,7 +23,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require
 from apps.sectors.selectors.restored import read_back_require, sectors_unpledged
 from apps.sectors.services.numbers import numbers_allocate
-from apps.sectors.states import JobState
+from apps.sectors.states import CLIENTS_PRIORITY, JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import JobKind
@@ -182,7 +182,15 @@ def sectors_begin(
     stage = NEXT_STAGE[SectorState.ALLOCATED].stage
     lease_s = sealing_policy().lease_s
     Job.objects.bulk_create(
-        Job(kind=JobKind.SEAL, state=JobState.READY, miner=miner, sector=sector, stage=stage, lease_s=lease_s)
+        Job(
+            kind=JobKind.SEAL,
+            state=JobState.READY,
+            miner=miner,
+            sector=sector,
+            stage=stage,
+            priority=CLIENTS_PRIORITY if pieces else 0,
+            lease_s=lease_s,
+        )
         for sector in sectors
     )
     for sector in sectors:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from apps.core.live import Change, publish
 from apps.sectors.models import DAMOCLES, Job, JobEvent
 from apps.sectors.params import has_data
+from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.hosts.removals import sealing_folder_leave
 from apps.sectors.services.sealing.steps import job_lock, sector_step
@@ -71,7 +72,7 @@ def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
     is_over = Q(sticky_worker__retired_at__isnull=False)
     if silent_since is not None:
         is_silent = Q(sticky_worker__seen_at__lt=silent_since, updated_at__lt=silent_since)
-        is_over |= Q(sector__state__in=EARLY, state=JobState.READY) & is_silent
+        is_over |= (Q(sector__state__in=EARLY, state=JobState.READY) | UNLABELLED) & is_silent
     free = Job.objects.filter(kind=JobKind.SEAL, state__in=(JobState.READY, JobState.WAITING))
     # A damocles-worker goes by its own protocol.
     return free.filter(is_over, is_portable=False).exclude(sticky_worker__kinds__contains=[DAMOCLES])

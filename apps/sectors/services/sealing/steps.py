@@ -84,6 +84,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
     data: dict[str, Any] = {
         "stage": step.stage,
         "rank": stage_rank(step.stage),
+        "time_sensitive": False,  # heads mark what is urgent in its new state
         "attempts": 0,
         "error": "",
         "not_before": None,  # the pause after a failure was for the stage that is over now
@@ -95,7 +96,9 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
     elif data["rank"] <= job.rank:
         # It may come to the same state again, with another ticket or seed: a report of before is fenced.
         data["lease_token"] = lease_token_next()
-    over = {"worker": None, "lease_until": None}
+    over: dict[str, Any] = {"worker": None, "lease_until": None}
+    if sector.state == SectorState.TREE_D_BUILT:
+        over["heard_at"] = None  # whoever is heard of after the ticket has begun its labels
     if step.owner is Owner.CONSOLE:
         advance(job, "WAIT", **data, **over)
     elif step.owner is Owner.NOBODY:

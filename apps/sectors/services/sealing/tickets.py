@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core.live import Change, publish
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,
     sectors_group_by_miner,
 )
 from apps.sectors.services.sealing.landings import own_precommits_read
+from apps.sectors.services.sealing.steps import job_lock
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -24,8 +29,12 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
-    from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network
+
+RENEWED_PART: Final = 4
+"""A ticket with which no labels are made is drawn again after this part of the time that it lasts."""
+TICKET_RENEWED: Final = "TICKET_RENEWED"
+"""Event of a job whose sector got another ticket before any host had begun its labels."""
 
 
 def tickets_assign(
@@ -45,6 +54,49 @@ def tickets_assign(
             )
             count += sector_console_step(sector, event=SectorEvent.ASSIGN_TICKET, now=now, **drawn)
     return count
+
+
+def tickets_renew(
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
+    """Draw another ticket for sectors that have long waited for PC1, while no host has begun their labels.
+
+    A host starts what its disk has room for and labels a few at a time: after a day in its queue the ticket
+    would expire during the labels, or before the pre-commit lands, and they would be made again.
+    """
+    epoch = max(head.height - network.ticket_lookback, 0)
+    waiting = [
+        sector
+        for sector in in_progress.sectors_in(SectorState.TICKET_ASSIGNED)
+        if sector.precommit_epoch is None
+        and epoch - (sector.ticket_epoch or 0)
+        > (ticket_lifetime_read(sector, network=network) - network.ticket_lookback) // RENEWED_PART
+    ]
+    if not waiting:
+        return 0
+    rows = Job.objects.filter(UNLABELLED, sector__in=[sector.pk for sector in waiting])
+    unlabelled = set(rows.values_list("sector", flat=True))
+    count = 0
+    for miner, sectors in sectors_group_by_miner(one for one in waiting if one.pk in unlabelled).items():
+        ticket = client.state_get_randomness_from_tickets(
+            Tag.SEAL_RANDOMNESS, epoch, entropy=miner_entropy_encode(miner), key=head.key
+        )
+        count += sum(_renew(sector, ticket=ticket, epoch=epoch, now=now) for sector in sectors)
+    return count
+
+
+@transaction.atomic
+def _renew(sector: Sector, *, ticket: bytes, epoch: int, now: datetime) -> bool:
+    """Give a sector another ticket unless a host has claimed it, or it moved, since it was read."""
+    job, current = job_lock(sector.pk)
+    if current.paused_at is not None or not Job.objects.filter(UNLABELLED, pk=job.pk).exists():
+        return False
+    Sector.objects.filter(pk=current.pk).update(ticket=ticket, ticket_epoch=epoch, updated_at=now)
+    JobEvent.objects.create(  # it ends no stage: PC1 waits on
+        job=job, event=TICKET_RENEWED, from_state="", to_state="", at=now, actor="console"
+    )
+    publish(Change("sector", str(current.uuid), current.miner.tenant_id))
+    return True
 
 
 def miner_entropy_encode(miner: Miner) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from apps.miners.states import RoleKind
 from apps.sectors.errors.jobs import LeaseLost
-from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, SectorProof
+from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, Sector, SectorProof
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.context import SealingContext
@@ -33,7 +33,7 @@ from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.models import Worker
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +41,18 @@ pytestmark = pytest.mark.django_db
 NETWORK = network_by_name("localnet-poolsite-test")
 PROOFS = [bytes.fromhex(proof) for proof in CASE["proofs"]]
 SINGLE_GAS, AGGREGATE_GAS = 90_000_000, 40_000_000
+SEALED: dict[str, Any] = {
+    "state": "C2_DONE",
+    "comm_r": bytes([9]) * 31 + b"\0",
+    "comm_d": DIGEST[:31] + b"\0",
+    "ticket": b"t" * 32,
+    "seed": bytes([59]) * 32,
+    "ticket_epoch": 90,
+    "seed_epoch": 170,
+    "precommit_epoch": 150,
+    "ready_height": 190,
+}
+"""A sector whose proof waits to be sent."""
 
 
 class Chain(SomeSectors):
@@ -78,19 +90,8 @@ def proven(chain: Chain, count: int = 4, *, proofs: Any = PROOFS) -> list[Sector
     miner = factories.miner(worker=factories.wallet().address)
     rows = []
     for place in range(count):
-        row = factories.sector(
-            miner,
-            number=100 - place,
-            state="C2_DONE",
-            comm_r=bytes([place + 1]) * 31 + b"\0",
-            comm_d=DIGEST[:31] + b"\0",
-            ticket=b"t" * 32,
-            seed=bytes([place + 50]) * 32,
-            ticket_epoch=90,
-            seed_epoch=170,
-            precommit_epoch=150,
-            ready_height=190,
-        )
+        seal = {"comm_r": bytes([place + 1]) * 31 + b"\0", "seed": bytes([place + 50]) * 32}
+        row = factories.sector(miner, number=100 - place, **SEALED | seal)
         SectorProof.objects.create(sector=row, proof=proofs[place], seed_epoch=170)
         chain.precommit(row, epoch=150)
         rows.append(row)
@@ -248,6 +249,28 @@ def test_sectors_that_come_meanwhile_go_with_the_next() -> None:
     batches_close(work(chain, 202))
 
     assert set(Batch.objects.get(is_aggregate=True).commits.all()) == set(rows)
+
+
+@pytest.mark.parametrize("is_in_it", [True, False])
+def test_a_deposit_that_is_soon_lost_waits_for_no_aggregate(is_in_it: bool) -> None:
+    chain = Chain()
+    rows = proven(chain)
+    aggregator(rows[0])
+    batches_close(work(chain, aggregate_wait_s=7200))
+    urgent = rows[0]
+    if not is_in_it:
+        urgent = factories.sector(rows[0].miner, number=7, **SEALED)
+        SectorProof.objects.create(sector=urgent, proof=PROOFS[0], seed_epoch=170)
+    since = 201 + 60 - NETWORK.max_prove_commit_duration
+    Sector.objects.filter(pk=urgent.pk).update(precommit_epoch=since)
+    chain.precommits[urgent.number] = (since, bytes(urgent.comm_r or b""))
+
+    for height in (201, 202):
+        batches_close(work(chain, height, aggregate_wait_s=7200))
+
+    batch = Batch.objects.get()
+    assert (batch.reason, batch.is_aggregate) == ("deadline", False)
+    assert Sector.objects.get(pk=urgent.pk).state == "COMMIT_SENT"
 
 
 def test_a_sector_that_is_paused_ends_the_aggregate_and_the_others_go() -> None:

@@ -17,13 +17,14 @@ from apps.core.live import Change, changes_deferred
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
-from apps.sectors.models import Job, Worker
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.jobs.claim_search import kinds_free
 from apps.sectors.services.jobs.claim_statements import NEXT, PLAIN
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.leases import leases_sweep
+from apps.sectors.services.sealing.pledge import pledge_create, sectors_begin
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.sealing_rules import NewSectors
@@ -49,6 +50,23 @@ def test_a_claim_gives_inputs_and_a_new_token() -> None:
     assert job.seal is not None
     assert (job.seal.miner_id, job.seal.number, job.seal.stage) == (1234, sector.number, "ADD_PIECE")
     assert (row.state, row.worker, row.sticky_worker) == (JobState.LEASED, worker, worker)
+
+
+def test_clients_data_goes_before_zeros_that_were_pledged_earlier() -> None:
+    miner, worker = factories.miner(), host()
+    pledge_create(miner, count=3, actor="ann", now=NOON)
+    pieces = [{"size": 2048, "comm_p": "00" * 32, "payload": 7}]
+    [sector] = sectors_begin(miner, count=1, now=NOON, allocated=[], pieces=pieces)
+
+    (first,) = claim(worker, max=1)
+
+    assert first.seal is not None
+    assert first.seal.number == sector.number
+    Job.objects.update(state="READY", stage="PC1", worker=None, sticky_worker=worker)
+    Sector.objects.update(state="TICKET_ASSIGNED", ticket=bytes(32), ticket_epoch=9)
+    (first,) = claim(worker, max=1)
+    assert first.seal is not None
+    assert first.seal.number == sector.number, "in the queue of its host, too"
 
 
 @pytest.mark.parametrize("is_there", [False, True])

@@ -44,7 +44,7 @@ def bound(state: str, **of_host: Any) -> Sector:
     row = factories.sector(factories.miner(), state=state)
     before = now() - timedelta(seconds=2 * AWAY_S)
     worker = factories.worker(**{"seen_at": before, **of_host})
-    Job.objects.filter(sector=row).update(sticky_worker=worker, updated_at=before)
+    Job.objects.filter(sector=row).update(sticky_worker=worker, updated_at=before, heard_at=before)
     return row
 
 
@@ -80,6 +80,15 @@ def test_a_silent_hosts_sectors_wait_once_they_are_labelled(state: str) -> None:
     assert [order["job"] for order in orders] == [str(name)] * (state in EARLY), "once it is heard again"
     assert all("keeps_store" in order for order in orders)
     assert JobEvent.objects.filter(job=job, note__contains="is offline").count() == (state in EARLY)
+
+
+def test_a_silent_hosts_queue_for_pc1_is_begun_elsewhere() -> None:
+    row = bound("TICKET_ASSIGNED")
+    Job.objects.filter(sector=row).update(heard_at=None)
+
+    assert followed() == 1
+
+    assert (state_of(row), Job.objects.get(sector=row).sticky_worker) == ("ALLOCATED", None)
 
 
 @pytest.mark.parametrize(

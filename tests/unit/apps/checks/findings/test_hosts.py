@@ -42,3 +42,10 @@ def test_jobs_of_a_silent_prover_go_to_another() -> None:
     prover("here")
 
     assert reason().endswith("no sector depends on it; its other jobs go to other hosts")
+
+
+def test_silent_host_with_the_only_slots_for_c2_is_not_replaced() -> None:
+    factories.worker("prover-7", slots={"C2": 1}, seen_at=now() - timedelta(hours=1))
+    factories.worker("sealer", slots={"PC1": 4, "C2": 0})
+
+    assert reason().endswith("no other host has a slot for C2: restart prover-7, or give another host one")

@@ -1,0 +1,115 @@
+"""Sectors that wait for a stage for which no host that may do it has a slot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count
+from django.utils.translation import gettext
+
+from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.text import named
+from apps.checks.selectors.exposure import deposits_of
+from apps.checks.selectors.rare import SECTORS_OVER
+from apps.core.formatting import plural
+from apps.sectors.models import DAMOCLES
+from apps.sectors.selectors.hosts import stages_served, worker_is_away
+from apps.sectors.selectors.sectors import DEPOSIT_OVER
+from apps.sectors.states import JobState
+from poolsite.wire.pipeline import WORKER_STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.selectors.data import CheckData
+    from apps.sectors.models import Worker
+
+WAITED: Final = timedelta(minutes=5)
+"""A host that restarts has its slots again long before."""
+
+
+@dataclass(slots=True)
+class _Stuck:
+    """Sectors that wait for one stage in vain."""
+
+    count: int = 0
+    paid: Counter[int] = field(default_factory=Counter)
+    """Those with a deposit on chain, by their size."""
+    holders: dict[str, None] = field(default_factory=dict)
+    """Names of the hosts that have their files, and no slot."""
+    idle: dict[str, None] = field(default_factory=dict)
+    """Names of hosts that have slots, and claim no work."""
+
+
+def slots_missing(data: CheckData) -> Iterator[Finding]:
+    """Sectors at a stage for which their host has no slot, or of those that any may do no host at work.
+
+    What waits for hosts that are silent or paused because it lies there is told of them.
+    """
+    if not data.rare.sectors_open:
+        return
+    for stage, stuck in _stuck_by_stage(data).items():
+        deposits = deposits_of(data, stuck.paid)
+        label = WORKER_STAGES[stage].label
+        yield Finding(
+            f"slots-{stage}",
+            gettext("{sectors} waiting for {stage}, for which no host has a slot").format(
+                sectors=plural(stuck.count, "sector"), stage=label
+            ),
+            _remedy(stuck),
+            link=Link("hosts"),
+            count=stuck.count,
+            at_risk=deposits,
+            deposits=deposits,
+        )
+
+
+def _remedy(stuck: _Stuck) -> str:
+    if stuck.holders:
+        return gettext("{hosts} has their files: give it a slot for the stage (its page, Settings)").format(
+            hosts=named(list(stuck.holders))
+        )
+    if stuck.idle:
+        return gettext(
+            "{hosts} has slots for it, but claims no work: restart or resume it, or give another host a slot"
+        ).format(hosts=named(list(stuck.idle)))
+    return gettext("give a host a slot for the stage (its page, Settings)")
+
+
+def _stuck_by_stage(data: CheckData) -> dict[str, _Stuck]:
+    waiting = data.sectors.select_related(None).order_by().exclude(state__in=SECTORS_OVER)
+    waiting = waiting.filter(paused_at=None, job__state=JobState.READY, job__updated_at__lt=data.at - WAITED)
+    groups = waiting.values_list(
+        "state", "job__stage", "job__sticky_worker", "job__is_portable", "tenant", "sector_size"
+    ).annotate(count=Count("pk"), paid=Count("precommit_epoch"))
+    served, workers = stages_served(data.workers, now=data.at), {one.pk: one for one in data.workers}
+    found: dict[str, _Stuck] = {}
+    for state, stage, sticky, is_portable, tenant, size, count, paid in groups:
+        holder = workers.get(sticky)
+        is_stuck = (tenant, stage) not in served if is_portable else _lacks_slot(data, holder, stage)
+        if stage not in WORKER_STAGES or not is_stuck:
+            continue
+        one = found.setdefault(stage, _Stuck())
+        one.count += count
+        if state not in DEPOSIT_OVER:
+            one.paid[size] += paid
+        if is_portable:
+            one.idle |= dict.fromkeys(_with_slots(data, tenant, stage))
+        elif holder is not None:
+            one.holders[holder.name] = None
+    return found
+
+
+def _lacks_slot(data: CheckData, holder: Worker | None, stage: str) -> bool:
+    """Return whether the host that has a sector's files claims work, and never for this stage."""
+    if holder is None or DAMOCLES in holder.kinds or holder.is_paused:
+        return False
+    return not worker_is_away(holder, now=data.at) and not holder.slots.get(stage)
+
+
+def _with_slots(data: CheckData, tenant: int, stage: str) -> list[str]:
+    """Return the names of hosts that have slots for a stage and do not claim now."""
+    return [one.name for one in data.workers if one.tenant_id == tenant and one.slots.get(stage)]

@@ -1,0 +1,105 @@
+"""Tickets of sectors that wait for PC1: not old when their labels begin, and kept once they have."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.services.jobs.leases import leases_sweep
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
+from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check, tickets_renew
+from poolsite.filecoin.policy import MAINNET
+from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import NOON, claim, host, report
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+BEGIN = 100_000
+QUARTER = 2880 // 4
+"""Epochs in which a ticket on mainnet has used a quarter of the day that it lasts."""
+
+
+def at_height(height: int) -> None:
+    """Do what a head does with tickets."""
+    facts: dict[str, Any] = {
+        "client": cast("Any", SomeSectors()),
+        "network": MAINNET,
+        "head": factories.head(height),
+        "now": NOON + timedelta(seconds=30 * (height - BEGIN)),
+    }
+    tickets_check(SectorsInProgress.read(), **facts)
+    tickets_assign(SectorsInProgress.read(), **facts)
+    tickets_renew(SectorsInProgress.read(), **facts)
+
+
+def queued(worker: Worker) -> Sector:
+    """A sector that a host has started, in the queue of its slots for PC1."""
+    factories.sector(factories.miner())
+    (job,) = claim(worker)
+    report(job, "ADD_PIECE", state="ALLOCATED")
+    report(job, "BUILD_TREE_D", state="PIECE_ADDED", seq=job.seq + 2)
+    at_height(BEGIN)
+    return Sector.objects.get(state="TICKET_ASSIGNED", ticket_epoch=BEGIN - MAINNET.ticket_lookback)
+
+
+def drawn_at(sector: Sector) -> int:
+    """The height at which a sector's ticket was drawn."""
+    sector.refresh_from_db()
+    return (sector.ticket_epoch or 0) + MAINNET.ticket_lookback
+
+
+def test_a_sector_in_the_queue_of_pc1_gets_another_ticket() -> None:
+    sector = queued(worker := host())
+    since, before = sector.stage_since, Job.objects.get().lease_token
+
+    at_height(BEGIN + QUARTER)
+    assert drawn_at(sector) == BEGIN
+    at_height(BEGIN + QUARTER + 1)
+
+    assert (drawn_at(sector), sector.state) == (BEGIN + QUARTER + 1, "TICKET_ASSIGNED")
+    assert (sector.stage_since, Job.objects.get().lease_token) == (since, before), "it keeps its place"
+    assert JobEvent.objects.filter(event="TICKET_RENEWED").count() == 1
+    (job,) = claim(worker)
+    assert job.seal is not None
+    assert job.seal.ticket_epoch == sector.ticket_epoch
+
+
+def test_a_sector_with_begun_labels_keeps_its_ticket() -> None:
+    sector = queued(worker := host())
+    claim(worker)
+    leases_sweep(now=NOON + timedelta(hours=1))  # its host is away
+
+    at_height(BEGIN + 2 * QUARTER)
+
+    assert (drawn_at(sector), Job.objects.get().state) == (BEGIN, "READY")
+
+
+@pytest.mark.parametrize("change", [{"precommit_epoch": 9}, {"paused_at": NOON}])
+def test_a_replica_on_chain_or_a_paused_sector_keeps_its_ticket(change: dict[str, Any]) -> None:
+    sector = queued(host())
+    Sector.objects.update(**change)
+
+    at_height(BEGIN + 2 * QUARTER)
+
+    assert drawn_at(sector) == BEGIN
+
+
+def test_labels_that_begin_after_two_days_in_the_queue_can_be_used() -> None:
+    sector = queued(worker := host())
+    for height in range(BEGIN, BEGIN + 2 * 2880, 60):
+        at_height(height)
+
+    (job,) = claim(worker)
+    at_height(BEGIN + 2 * 2880 + 5 * 120)  # five hours later
+
+    assert job.seal is not None
+    assert not JobEvent.objects.filter(event="RETICKET").exists()
+    sector.refresh_from_db()
+    assert (sector.state, sector.ticket_epoch) == ("TICKET_ASSIGNED", job.seal.ticket_epoch)
