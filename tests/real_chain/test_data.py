@@ -305,7 +305,7 @@ def test_a_termination_wants_a_rule_and_costs_what_was_said(
     time.sleep(1)  # the signer reads the file again when it changes
     priced = pool.ask("POST", f"{path}?dry_run=true", json={})
     assert not priced.json()["signer"], priced.json()
-    fee = int(priced.json()["fee"])
+    fee, debts = int(priced.json()["fee"]), priced.json()["fee_debts"]
     assert fee > 0
 
     message = change_wait(pool, path, {}, "TERMINATE_LANDED")
@@ -313,9 +313,11 @@ def test_a_termination_wants_a_rule_and_costs_what_was_said(
     assert snapped.number not in {
         int(row["SectorNumber"]) for row in node.call("StateMinerActiveSectors", miner, None)
     }
-    paid = burnt_by(node, miner, message["cid"])
+    debt = int(node.call("StateReadState", miner, None)["State"]["FeeDebt"])
+    paid = burnt_by(node, miner, message["cid"]) + debt
     print(f"termination: {fee} attoFIL were said, {paid} were paid, {message['receipt']['gas_used']:,} gas")
     assert abs(paid - fee) <= FEE_TOLERANCE * fee
+    assert abs(debt - int(debts.get(miner, 0))) <= FEE_TOLERANCE * fee
     wait_until(
         lambda: pool.sector(snapped.uuid)["state"] == "TERMINATED", within_s=STEP_S, what=pool.diagnosis
     )

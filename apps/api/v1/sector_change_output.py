@@ -67,6 +67,10 @@ class ChangePriceOutput(serializers.Serializer[Any]):
         allow_null=True, help_text="fee and expected gas, which are not recoverable"
     )
     pledge = serializers.CharField()
+    fee_debts = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="by miner: the part of its fee that its funds do not cover, and it will owe",
+    )
     daily_fee_change = serializers.CharField()
     power_change = serializers.CharField()
     messages = serializers.IntegerField()
@@ -134,6 +138,7 @@ def plan_body(plan: ChangePlan, changes: Sequence[SectorChange] = ()) -> dict[st
         "gas_max": known(plan.gas_max),
         "burnt": known(plan.burnt),
         "pledge": str(plan.pledge),
+        "fee_debts": {address: str(debt) for address, debt in plan.debts.items()},
         "daily_fee_change": str(plan.daily_fee_change),
         "power_change": str(plan.power_change),
         "messages": plan.messages,

@@ -19,6 +19,7 @@ from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
@@ -46,7 +47,6 @@ from tests.unit.apps.messages.recovery import Dump
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.miners.models import Miner
     from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
@@ -73,6 +73,11 @@ def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(
     price = plan_of(sectors, TERMINATE)
     assert [one.refusal for one in price.sectors] == ["", ""]
     assert price.pledge == sum(int(fresh(one).initial_pledge) for one in sectors)
+    assert not price.debts
+    known = Miner.objects.filter(pk=miner.pk).values("available", "locked").get()
+    Miner.objects.filter(pk=miner.pk).update(available=5 - price.pledge, locked=2)
+    assert plan_of([fresh(one) for one in sectors], TERMINATE).debts == {miner.address: price.fee - 7}
+    Miner.objects.filter(pk=miner.pk).update(**known)
     before = money(world, miner)
     locked = int(world.ask("StateReadState", miner.address, [])["State"]["InitialPledge"])
 

@@ -39,6 +39,14 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
         )
     if plan.burnt is not None:
         yield _("Total burnt"), f"{formatting.fil(plan.burnt)} FIL"
+    for miner, debt in plan.debts.items():
+        yield (
+            _("Fee debt"),
+            _(
+                "{fil} FIL are more than {miner} has: send it that much first; while it is in debt it makes "
+                "no blocks and pre-commits no sectors"
+            ).format(fil=formatting.fil(debt), miner=miner),
+        )
     if is_end:
         yield _("Pledge released"), f"{formatting.fil(plan.pledge)} FIL"
     else:

@@ -45,6 +45,8 @@ class ChangePlan:
     gas_max: int | None = 0
     trial_error: str = ""
     """Why the node would refuse the message now."""
+    debts: dict[str, int] = field(default_factory=dict)
+    """attoFIL of the fee that remain as fee debt, by the address of the miner whose funds do not cover it."""
 
     @property
     def accepted(self) -> list[SectorPrice]:
@@ -118,8 +120,19 @@ def changes_plan(
             miner, sectors=known, request=request, client=client, head=head, network=network
         )
         plan.sectors += prices
+        _debt_add(plan, miner, [one for one in prices if not one.refusal])
         _gas_add(plan, miner, [one for one in prices if not one.refusal], client=client, head=head)
     return plan
+
+
+def _debt_add(plan: ChangePlan, miner: Miner, prices: Sequence[SectorPrice]) -> None:
+    """Add what a miner's funds do not cover: it is paid from vesting rewards, balance and the freed pledge.
+
+    Source: builtin-actors actors/miner/src/lib.rs process_early_terminations.
+    """
+    missing = sum(one.fee - one.pledge for one in prices) - int(miner.available) - int(miner.locked)
+    if missing > 0:
+        plan.debts[miner.address] = missing
 
 
 def _state_refusal(sector: Sector, under_way: str | None) -> str:
