@@ -130,6 +130,10 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "a proof landed elsewhere": (lambda of: landed_post(of, height=991), {"proving.submit"}),
     "a proof that the chain refused": (lambda of: landed_post(of, exit_code=16), {"proving.submit"}),
     "a proof of nobody's message": (lambda of: post(of, "LANDED", landed_height=990), {"proving.submit"}),
+    "a missed proof that landed in time on another branch": (
+        lambda of: (factories.message("proof", state="LANDED"), post(of, "MISSED", message_id="proof")),
+        {"proving.submit"},
+    ),
     "a recovery": (recovery, {"proving.submit"}),
     "a window with its proof, to be looked at": (
         lambda of: (factories.deadline(of, open_epoch=995, live=1), post(of, "MISSED")),
