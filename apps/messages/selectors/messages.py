@@ -103,9 +103,9 @@ def message_pushed(*, tenant_id: int, push_id: str) -> bool:
     return Message.objects.filter(push_id=push_id, tenant=tenant_id).exists()
 
 
-def messages_not_landed(ids: Iterable[str]) -> set[str]:
-    """Return those of the messages that are not, or no longer, on the chain."""
-    rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED)
+def messages_not_succeeded(ids: Iterable[str]) -> set[str]:
+    """Return those of the messages that are not, or no longer, on the chain, or landed with an error."""
+    rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED, exit_code=0)
     return set(rows.values_list("pk", flat=True))
 
 

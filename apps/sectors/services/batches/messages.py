@@ -17,7 +17,7 @@ from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
-from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
+from apps.messages.selectors.messages import messages_by_ids, messages_not_succeeded
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
@@ -140,7 +140,7 @@ def batches_watch(work: SealingContext) -> None:
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     landed = Batch.objects.filter(state=BatchState.LANDED, landed_height__gte=young)
-    missing = messages_not_landed(landed.values_list("message_id", flat=True))
+    missing = messages_not_succeeded(landed.values_list("message_id", flat=True))
     again = Q(pk__in=_waited_for()) | Q(message_id__in=missing)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & again
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
@@ -172,7 +172,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if batch.state == BatchState.LANDED:
-        if message.state != MessageState.LANDED:
+        if not message.has_succeeded:
             _reverted(batch, work)
         else:
             _returned_move(batch, work, is_deep=is_deep)
@@ -306,7 +306,7 @@ def _failures_count(sector: Sector, *, kind: BatchRules) -> int:
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
-    """Undo a landing that left the chain: the batch's sectors wait for it to land again."""
+    """Undo a landing that left the chain, or failed on another branch: the batch's sectors wait for it."""
     kind = KINDS[BatchKind(batch.kind)]
     event = SectorEvent.REVERT_PRECOMMIT if kind is PRE_COMMIT else SectorEvent.REVERT_COMMIT
     for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
+from apps.messages.selectors.messages import messages_by_ids, messages_not_succeeded
 from apps.messages.states import MessageState, Wait
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Batch
@@ -48,7 +48,7 @@ def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
     """Follow the messages of those of these batches that can still change something."""
     young = work.head.height - work.network.chain_finality
     landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
-    missing = messages_not_landed(landed.values_list("message_id", flat=True))
+    missing = messages_not_succeeded(landed.values_list("message_id", flat=True))
     given_up = Q(state=BatchState.FAILED, exit_code=None, closed_height__gte=young)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=missing) | given_up
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
@@ -72,7 +72,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     is_landed = message.state == MessageState.LANDED
     if batch.state == BatchState.LANDED:
-        if not is_landed:
+        if not message.has_succeeded:
             _reverted(batch, work)
         return
     is_deep = is_landed and message.height + 1 + work.network.confidences.message <= work.head.height
@@ -139,7 +139,7 @@ def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
-    """Undo a landing that left the chain: the sectors are as before until it lands again."""
+    """Undo a landing that left the chain, or failed on another branch: the sectors are as before."""
     note = gettext("the message left the chain in a reorganisation")
     for change in batch.changes.order_by("sector_id"):
         change_step(change, event=ChangeEvent.REVERT, now=work.now, note=note)

@@ -35,9 +35,9 @@ def post(of: Miner, state: str, **data: Any) -> WindowPost:
     return WindowPost.objects.create(miner=of, state=state, partitions=[0], randomness=b"r", **(facts | data))
 
 
-def landed_batch(of: Miner, *, message_state: str, height: int) -> None:
+def landed_batch(of: Miner, *, message_state: str, height: int, exit_code: int = 0) -> None:
     row = factories.batch(of, state="LANDED", landed_height=height)
-    factories.message(row.message_id, state=message_state)
+    factories.message(row.message_id, state=message_state, exit_code=exit_code)
 
 
 def landed_post(of: Miner, **message: Any) -> None:
@@ -118,6 +118,10 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "a batch that was sent": (lambda of: factories.batch(of, state="SENT"), {"sectors.advance"}),
     "a batch whose message left the chain": (
         lambda of: landed_batch(of, message_state="REPLACED", height=995),
+        {"sectors.advance"},
+    ),
+    "a batch whose message failed on another branch": (
+        lambda of: landed_batch(of, message_state="LANDED", height=995, exit_code=16),
         {"sectors.advance"},
     ),
     "a lease that ran out": (lambda of: leased(of, left_s=-1), {"sectors.advance", "sectors.sweep"}),
