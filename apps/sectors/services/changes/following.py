@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors.messages import messages_by_ids, messages_not_succeeded
+from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.states import MessageState, Wait
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Batch
@@ -48,9 +48,9 @@ def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
     """Follow the messages of those of these batches that can still change something."""
     young = work.head.height - work.network.chain_finality
     landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
-    missing = messages_not_succeeded(landed.values_list("message_id", flat=True))
+    moved = messages_moved(dict(landed.values_list("message_id", "landed_height")))
     given_up = Q(state=BatchState.FAILED, exit_code=None, closed_height__gte=young)
-    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=missing) | given_up
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=moved) | given_up
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     known = [batch for batch in rows if batch.message_id in messages]
@@ -74,6 +74,8 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if batch.state == BatchState.LANDED:
         if not message.has_succeeded:
             _reverted(batch, work)
+        elif message.height != batch.landed_height:
+            Batch.objects.filter(pk=batch.pk).update(landed_height=message.height, updated_at=work.now)
         return
     is_deep = is_landed and message.height + 1 + work.network.confidences.message <= work.head.height
     if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
