@@ -57,3 +57,16 @@ def test_sector_has_the_epochs_of_the_branch_that_its_commit_is_on(world: World)
     assert (sector.state, sector.expiration) == ("PROVING", onchain["Expiration"])
     batch = Batch.objects.get(kind="commit")
     assert batch.landed_height == Message.objects.get(pk=batch.message_id).height == sector.activation
+
+
+def test_sector_without_its_sealing_files_is_sealed_again_for_another_seed(world: World) -> None:
+    """Its pre-commit is at another epoch on the branch: the proof that it has answers another seed."""
+    miner, sector = proving(world)
+    replica = bytes(sector.comm_r or b"")
+
+    branch_take(world, depth=9, nulls=6)
+    world.until(lambda: fresh(sector).active, epochs=3 * PERIOD, stride=2)
+
+    assert active_on_chain(world, miner) == [sector.number]
+    assert (bytes(fresh(sector).comm_r or b""), sector.error) == (replica, "")
+    assert Batch.objects.filter(kind="precommit").count() == 1
