@@ -33,6 +33,7 @@ from apps.sectors.services.batches.context import (
     RETRYABLE_EXITS,
     BatchRules,
     SealingContext,
+    landing_is_deep,
     sectors_requeue,
 )
 from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
@@ -170,7 +171,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
 
 
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
-    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
+    is_deep = landing_is_deep(message, work=work)
     if batch.state == BatchState.LANDED:
         if not message.has_succeeded:
             _reverted(batch, work)
@@ -190,7 +191,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if is_waiting and message.attempts >= ESTIMATES_MAX and _is_too_much(batch, work):
         _withdraw(batch, message, work, reason=TOO_MUCH)
         return
-    if message.state != MessageState.LANDED or not is_deep:
+    if not is_deep:
         return
     if message.exit_code != 0:
         text = gettext("the message ended with {exit_code}").format(

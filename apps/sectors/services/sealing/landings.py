@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
@@ -116,12 +116,12 @@ def commits_update(
 
 def _proven_facts(
     sectors: Sequence[Sector], *, miner: Miner, client: ChainClient, key: str
-) -> dict[int, dict[str, int | None]]:
+) -> dict[int, dict[str, Any]]:
     """Return what the chain says of those that it knows as proven with this very replica, by row."""
     numbers = [sector.number for sector in sectors]
     found = sectors_read(client, miner.address, numbers, key)
     places = partitions_of(client, miner.address, numbers, key)
-    facts: dict[int, dict[str, int | None]] = {}
+    facts: dict[int, dict[str, Any]] = {}
     for sector in sectors:
         onchain = found[sector.number]
         if onchain is not None and is_own_replica(sector, sealed_cid=onchain.sealed_cid):

@@ -72,8 +72,8 @@ def missing_hosts_follow(
 def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
     """Return the jobs of sectors whose host is out of service, away with nothing labelled, or has cleared."""
     cleared = JobEvent.objects.filter(job=OuterRef("pk"), event=SectorEvent.FINALIZE)
-    was_active = Q(sector__state__in=UNPROVEN, sector__activation__isnull=False)
-    is_over = Q(sticky_worker__retired_at__isnull=False) | was_active & Exists(cleared)
+    is_cleared = Q(Exists(cleared), sector__state__in=UNPROVEN, sector__activation__isnull=False)
+    is_over = Q(sticky_worker__retired_at__isnull=False) | is_cleared
     if silent_since is not None:
         is_silent = Q(sticky_worker__seen_at__lt=silent_since, updated_at__lt=silent_since)
         is_over |= Q(sector__state__in=EARLY, state=JobState.READY) & is_silent

@@ -76,7 +76,7 @@ def test_faults_refused_on_another_branch_are_declared_again(state: str, data: d
 def test_proof_that_another_branch_has_in_time_was_not_missed(
     exit_code: int, height: int, state: str
 ) -> None:
-    landed = {"state": MessageState.LANDED, "exit_code": exit_code, "height": CLOSE - 1}
+    landed: dict[str, Any] = {"state": MessageState.LANDED, "exit_code": exit_code, "height": CLOSE - 1}
     factories.message("m", **landed)
     row = post(miner(), state=PostState.MISSED, message_id="m", error="the window closed without a proof")
 

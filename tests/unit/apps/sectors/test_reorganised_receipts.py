@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import pytest
 
+from apps.messages.models import Tracker
 from apps.sectors.models import Batch, Sector, SectorChange
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.messages import batches_watch
+from apps.sectors.services.changes import following
 from apps.sectors.services.changes.following import changes_watch
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
@@ -51,8 +53,13 @@ def test_sector_whose_message_failed_on_another_branch_is_sent_again(
     kind: str, was: str, becomes: str
 ) -> None:
     batch = landed(kind, exit_code=16)
-    places = {"deadline": 0, "partition": 0, "precommit_epoch": 990, "ticket_epoch": 900}
-    sector = factories.sector(batch.miner, state=was, **{f"{kind}_batch": batch}, **places)
+    facts: dict[str, Any] = {
+        "deadline": 0,
+        "precommit_epoch": 990,
+        "ticket_epoch": 900,
+        f"{kind}_batch": batch,
+    }
+    sector = factories.sector(batch.miner, state=was, **facts)
 
     for height in (HEIGHT, HEIGHT + 1):
         batches_watch(work(height))
@@ -61,6 +68,42 @@ def test_sector_whose_message_failed_on_another_branch_is_sent_again(
     batch.refresh_from_db()
     assert (sector.state, batch.state, batch.exit_code) == (becomes, BatchState.FAILED, 16)
     assert "ended with" in batch.error
+
+
+@pytest.mark.parametrize("kind", ["precommit", "commit", "extend"])
+def test_branch_of_which_no_landing_is_known_yet_decides_nothing(kind: str) -> None:
+    """Its head is followed first: the message may have landed on it otherwise, or not at all."""
+    batch = factories.batch(factories.miner(), kind)
+    factories.message(batch.message_id, state="LANDED", exit_code=16)
+    tracker = Tracker.objects.create(pk=1, height=991)
+
+    for state in (BatchState.SENT, BatchState.FAILED):
+        batches_watch(work(HEIGHT))
+        changes_watch(work(HEIGHT))
+        batch.refresh_from_db()
+        assert batch.state == state
+        Tracker.objects.filter(pk=tracker.pk).update(height=HEIGHT)
+
+
+def test_termination_that_failed_but_landed_on_another_branch_has_landed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(following, "live_sectors_read", lambda *_args, **_named: {})
+    batch = factories.batch(factories.miner(), "terminate", state=BatchState.FAILED, exit_code=16)
+    factories.message(batch.message_id, state="LANDED", exit_code=0)
+    sector = factories.sector(batch.miner, state="PROVING")
+    SectorChange.objects.create(
+        sector=sector, kind="TERMINATE", state="TERMINATE_FAILED", batch=batch, actor="ann", queued_height=900
+    )
+
+    changes_watch(work(HEIGHT))
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.exit_code) == (BatchState.LANDED, 0)
+    assert (Sector.objects.get().state, SectorChange.objects.get().state) == (
+        "TERMINATED",
+        "TERMINATE_LANDED",
+    )
 
 
 @pytest.mark.parametrize(
