@@ -13,9 +13,13 @@ ESTIMATES: Final = f"""
 """  # noqa: S608  # a constant
 """The pool has a miner, and the estimates are old."""
 
-CREATIONS: Final = """
+YOUNG_EPOCHS: Final = 1_000
+"""How long a reorganisation may give a miner's ID to another actor."""
+
+CREATIONS: Final = f"""
     SELECT 1 FROM miners_miner miner JOIN messages_message message ON message.id = miner.create_message_id
         WHERE NOT (miner.state = $1 AND message.state = $2 AND message.exit_code IS NOT DISTINCT FROM 0
-            AND miner.created_height IS NOT DISTINCT FROM message.height) LIMIT 1
-"""
-"""A CreateMiner message is on the way, has failed, or left the chain under its miner."""
+            AND miner.created_height IS NOT DISTINCT FROM message.height)
+            OR miner.created_height > miner.refreshed_height - {YOUNG_EPOCHS} LIMIT 1
+"""  # noqa: S608  # a constant
+"""A CreateMiner message is on the way, has failed, left the chain under its miner, or still may."""

@@ -17,8 +17,13 @@ MOVING: Final = """
         WHERE post.state = 'LANDED' AND post.close_epoch >= $1 - $3 AND post.landed_height >= $1 - $3 AND NOT
             coalesce(message.state = 'LANDED' AND message.exit_code = 0
                 AND message.height = post.landed_height, false)
+    UNION ALL SELECT post.id FROM proving_windowpost post
+        JOIN messages_message message ON message.id = post.message_id
+        WHERE post.state = 'MISSED' AND post.close_epoch >= $1 - $3
+            AND message.state = 'LANDED' AND message.exit_code = 0
 """
-"""Proofs that are on their way, and landed ones that do not stand where their messages do."""
+"""Proofs that are on their way, landed ones that do not stand where their messages do, and missed ones that
+have landed in time on the branch which a reorganisation chose after the window."""
 
 IS_OWN: Final = """deadline.open_epoch >= coalesce(miner.works_from, deadline.open_epoch)
                 AND deadline.open_epoch < coalesce(miner.works_until, deadline.open_epoch + 1)"""

@@ -12,7 +12,8 @@ ADVANCE: Final = """
     UNION ALL SELECT 1 FROM sectors_sector WHERE deadline IS NULL AND state IN ('COMMIT_LANDED', 'PROVING')
     UNION ALL SELECT 1 FROM sectors_batch WHERE state IN ('CLOSED', 'SENT')
     UNION ALL SELECT 1 FROM sectors_batch batch JOIN messages_message message ON message.id = batch.message_id
-        WHERE batch.state = 'LANDED' AND batch.landed_height >= $1 - $3 AND message.state <> 'LANDED'
+        WHERE batch.state = 'LANDED' AND batch.landed_height >= $1 - $3
+            AND (message.state <> 'LANDED' OR message.exit_code <> 0 OR message.height <> batch.landed_height)
     UNION ALL SELECT 1 FROM sectors_sectorchange WHERE state IN ('TERMINATE_QUEUED', 'EXTEND_QUEUED')
     UNION ALL SELECT 1 FROM sectors_job WHERE state = 'READY' AND kind IN ('unseal', 'snap_up', 'rebuild')
     UNION ALL SELECT 1 FROM pieces_piece WHERE state IN ('READY', 'PACKED')
@@ -22,9 +23,9 @@ ADVANCE: Final = """
         WHERE inventory.imported_at IS NULL OR inventory.imported_at < recovery.restored_at
 """
 """A sector, a batch or a run is on its way, a sector has no deadline, a landed batch's message left the
-chain, a termination or extension waits for its message, no host has taken a run or an unsealing yet, a piece
-waits for a sector or is in one that is sealed, sectors are read back after a restore, or a host has reported
-its disk since."""
+chain, failed there or moved, a termination or extension waits for its message, no host has taken a run or an
+unsealing yet, a piece waits for a sector or is in one that is sealed, sectors are read back after a restore,
+or a host has reported its disk since."""
 
 SCANS: Final = """
     SELECT 1 FROM sectors_storescan WHERE state = 'RUNNING' AND report IS NOT NULL

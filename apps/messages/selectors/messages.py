@@ -13,7 +13,7 @@ from apps.messages.states import MessageState
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -103,10 +103,10 @@ def message_pushed(*, tenant_id: int, push_id: str) -> bool:
     return Message.objects.filter(push_id=push_id, tenant=tenant_id).exists()
 
 
-def messages_not_landed(ids: Iterable[str]) -> set[str]:
-    """Return those of the messages that are not, or no longer, on the chain."""
-    rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED)
-    return set(rows.values_list("pk", flat=True))
+def messages_moved(heights: Mapping[str, int | None]) -> set[str]:
+    """Return those of the messages that have not succeeded, or no longer, or landed at another height."""
+    rows = Message.objects.filter(pk__in=list(heights)).values_list("pk", "state", "exit_code", "height")
+    return {pk for pk, *where in rows if where != [MessageState.LANDED, 0, heights[pk]]}
 
 
 def message_keys_by_cid(cid: str) -> list[str]:

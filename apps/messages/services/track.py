@@ -26,7 +26,7 @@ from apps.messages.services.landings import executions_land, own_executions_sele
 from apps.messages.services.reverts import landings_revert
 from apps.messages.services.search import messages_search
 from apps.messages.states import MessageState
-from apps.wallets.services.refresh import moved_wallets_mark
+from apps.wallets.services.refresh import moved_wallets_mark, stale_wallets_mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +72,8 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
         if tracker.key == head.key:
             return Tracked()
         path = path_between(tracker.key, head)
+        if len(path.reverted) > 1:  # the oldest of these executed what the first of the new branch has, too
+            stale_wallets_mark(since=path.reverted[-2].arrived_at)
         if not path.is_complete:
             reverted_keys = _left_chain(tracker, head, client=client)
             return _search_instead(tracker, head, reverted_keys=reverted_keys, client=client, now=now)

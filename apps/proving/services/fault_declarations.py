@@ -20,7 +20,6 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
-from apps.messages.states import MessageState
 from apps.miners.partition_facts import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
@@ -156,8 +155,8 @@ def declarations_advance(context: ProvingContext) -> None:
 def declaration_move(row: FaultDeclaration, *, message: Message | None, context: ProvingContext) -> None:
     """Move one declaration on by its message and the head.  Raises LostRace."""
     if row.state == DeclarationState.LANDED:
-        if message is not None and message.state == MessageState.FILLED:
-            _step(row, "REVERT", context)
+        if message is not None and not message.has_succeeded:
+            _step(row, "REVERT", context)  # by a reorganisation, as for recoveries
         elif context.head.height >= row.open_epoch + context.network.proving.window:
             _step(row, "CLOSE", context)
         return

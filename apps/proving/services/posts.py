@@ -139,9 +139,11 @@ def post_move(post: WindowPost, *, message: Message | None, context: ProvingCont
     """
     if post.state == PostState.LANDED:
         _landed_check(post, message, context)
-    elif post.state == PostState.SENT and message is not None:
+    elif message is not None and (
+        post.state == PostState.SENT or (post.state == PostState.MISSED and message.has_succeeded)
+    ):
         message_follow(post, message=message, context=context)
-    if post.state == PostState.LANDED:
+    if post.state in ENDED:
         return
     if context.head.height >= post.close_epoch:
         if not _may_have_landed(post, message):

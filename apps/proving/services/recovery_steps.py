@@ -95,8 +95,8 @@ def recovery_move(row: Recovery, *, message: Message | None, context: ProvingCon
 
 
 def _landed_move(row: Recovery, message: Message | None, context: ProvingContext) -> None:
-    if message is not None and message.state == MessageState.FILLED:
-        _step(row, "REVERT", context)
+    if message is not None and not message.has_succeeded:
+        _step(row, "REVERT", context)  # a reorganisation took it off the chain, or landed it to no effect
     elif context.head.height >= row.open_epoch + context.network.proving.window:
         # The window is over: if its proof has landed the sectors are good, else they are faulty again.
         if _is_recovered(row):

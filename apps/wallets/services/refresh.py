@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -29,6 +30,8 @@ MOVED_MAX: Final = 1_000
 """Most of those that moved at one head; the others come with the next ones."""
 CALLS_MAX: Final = 50
 """Calls in one request."""
+READ_AHEAD: Final = timedelta(seconds=30)
+"""A node answers by its head some time before that one is followed."""
 HAS_MOVED: Final = Q(checked_at=None) | Q(moved_at__isnull=False, moved_at__gte=F("checked_at"))
 OLDEST_FIRST: Final = F("checked_at").asc(nulls_first=True)
 MOVED: Final[Compiled[Wallet]] = Compiled(
@@ -41,6 +44,14 @@ def moved_wallets_mark(addresses: Collection[str], *, at: datetime) -> None:
     """Note that messages from or to these addresses moved: the next refresh asks for them first."""
     numbers = [int(one[2:]) for one in addresses if one.startswith("f0")]
     Wallet.objects.filter(Q(address__in=addresses) | Q(actor_id__in=numbers)).update(moved_at=at)
+
+
+def stale_wallets_mark(*, since: datetime) -> None:
+    """Note which wallets were read since then, on a branch that was left: they are read anew, with numbers.
+
+    An address that the branch created may have another number now, and this one belong to a stranger.
+    """
+    Wallet.objects.filter(checked_at__gte=since - READ_AHEAD).update(checked_at=None)
 
 
 def _wallets_due() -> list[Wallet]:
@@ -58,22 +69,28 @@ def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
     """
     served_wallets_sync(now=now)
     wallets = _wallets_due()
-    unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
+    unnumbered = [wallet for wallet in wallets if wallet.actor_id is None or wallet.checked_at is None]
     calls: list[tuple[str, Sequence[Any]]] = [("StateGetActor", (one.address, [])) for one in wallets]
     calls += [("StateLookupID", (wallet.address, [])) for wallet in unnumbered]
     answers = _answers(client, calls)
     actors, numbers = answers[: len(wallets)], answers[len(wallets) :]
-    ids = {wallet.pk: actor_id_read(number) for wallet, number in zip(unnumbered, numbers, strict=True)}
+    ids = {wallet.pk: _number(wallet, answer) for wallet, answer in zip(unnumbered, numbers, strict=True)}
     changed: set[int] = set()
     for wallet, actor in zip(wallets, actors, strict=True):
         balance, nonce = actor_read(actor)
-        actor_id = wallet.actor_id if wallet.actor_id is not None else ids.get(wallet.pk)
+        actor_id = ids.get(wallet.pk, wallet.actor_id)
         if (balance, nonce, actor_id) != (wallet.balance, wallet.nonce, wallet.actor_id):
             wallet_update(wallet, balance=balance, nonce=nonce, actor_id=actor_id, now=now)
             changed.add(wallet.pk)
     same = [wallet.pk for wallet in wallets if wallet.pk not in changed]
     Wallet.objects.filter(pk__in=same).update(checked_at=now)
     return len(changed)
+
+
+def _number(wallet: Wallet, answer: Any) -> int | None:
+    """Return a wallet's number; the known one while no node says."""
+    is_missing = isinstance(answer, NodeRefused) and "actor not found" in answer.reason
+    return actor_id_read(answer) or (None if is_missing else wallet.actor_id)
 
 
 def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:

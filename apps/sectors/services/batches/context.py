@@ -13,6 +13,8 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.messages.selectors.tracking import tracked_height
+from apps.messages.states import MessageState
 from apps.miners.states import Use
 from apps.sectors.onchain import NO_RECEIPT
 from apps.sectors.policy import SealingPolicy, sealing_policy
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
+    from apps.messages.models import Message
     from apps.sectors.models import Sector
     from apps.sectors.onchain import TrialRun
     from poolsite.filecoin.policy import Network
@@ -115,6 +118,17 @@ def sealing_context_make(
 ) -> SealingContext:
     """Return what a pass works with, under the policy in force."""
     return SealingContext(client=client, network=network, head=head, now=now, policy=sealing_policy())
+
+
+def landing_is_deep(message: Message, *, work: SealingContext) -> bool:
+    """Return whether a message landed long enough ago, by the head up to which landings are known.
+
+    A newer head may be of another branch, of which it is not known yet that it lacks the message.
+    """
+    tracked = tracked_height()
+    height = work.head.height if tracked < 0 else min(work.head.height, tracked)
+    confidence = work.network.confidences.message
+    return message.state == MessageState.LANDED and message.height + 1 + confidence <= height
 
 
 def sealing_context_read() -> SealingContext:

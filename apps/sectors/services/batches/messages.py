@@ -17,7 +17,7 @@ from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
-from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
+from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
@@ -33,11 +33,12 @@ from apps.sectors.services.batches.context import (
     RETRYABLE_EXITS,
     BatchRules,
     SealingContext,
+    landing_is_deep,
     sectors_requeue,
 )
 from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.sealing.console_steps import sector_console_step
-from apps.sectors.services.sealing.landings import commits_land, precommits_land
+from apps.sectors.services.sealing.landings import commits_land, commits_update, precommits_land
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind, BatchState
@@ -140,8 +141,8 @@ def batches_watch(work: SealingContext) -> None:
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
     landed = Batch.objects.filter(state=BatchState.LANDED, landed_height__gte=young)
-    missing = messages_not_landed(landed.values_list("message_id", flat=True))
-    again = Q(pk__in=_waited_for()) | Q(message_id__in=missing)
+    moved = messages_moved(dict(landed.values_list("message_id", "landed_height")))
+    again = Q(pk__in=_waited_for()) | Q(message_id__in=moved)
     watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & again
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
@@ -170,12 +171,14 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
 
 
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
-    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
+    is_deep = landing_is_deep(message, work=work)
     if batch.state == BatchState.LANDED:
-        if message.state != MessageState.LANDED:
+        if not message.has_succeeded:
             _reverted(batch, work)
-        else:
-            _returned_move(batch, work, is_deep=is_deep)
+            return
+        _returned_move(batch, work, is_deep=is_deep)
+        if is_deep and message.height != batch.landed_height:
+            _landed_elsewhere(batch, message, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         text = message.error or gettext("the message was {state}").format(state=message.state.lower())
@@ -188,7 +191,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if is_waiting and message.attempts >= ESTIMATES_MAX and _is_too_much(batch, work):
         _withdraw(batch, message, work, reason=TOO_MUCH)
         return
-    if message.state != MessageState.LANDED or not is_deep:
+    if not is_deep:
         return
     if message.exit_code != 0:
         text = gettext("the message ended with {exit_code}").format(
@@ -240,6 +243,18 @@ def _returned_move(batch: Batch, work: SealingContext, *, is_deep: bool) -> None
         expired_pause(absent, height=work.head.height, life=life, now=work.now)
     elif is_deep:
         _absent_fail(absent, kind=kind, work=work)
+
+
+def _landed_elsewhere(batch: Batch, message: Message, work: SealingContext) -> None:
+    """Update what another branch, which has a batch's message at another height, made of its sectors.
+
+    Pre-commits are compared at each head (`precommits_check`).
+    """
+    if batch.kind == BatchKind.COMMIT:
+        rows = list(batch.commits.filter(state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING]))
+        commits_update(rows, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
+    Batch.objects.filter(pk=batch.pk).update(landed_height=message.height, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
 def _sectors_land(batch: Batch, *, kind: BatchRules, work: SealingContext) -> list[Sector]:
@@ -306,7 +321,7 @@ def _failures_count(sector: Sector, *, kind: BatchRules) -> int:
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
-    """Undo a landing that left the chain: the batch's sectors wait for it to land again."""
+    """Undo a landing that left the chain, or failed on another branch: the batch's sectors wait for it."""
     kind = KINDS[BatchKind(batch.kind)]
     event = SectorEvent.REVERT_PRECOMMIT if kind is PRE_COMMIT else SectorEvent.REVERT_COMMIT
     for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):

@@ -11,11 +11,12 @@ from django.utils.translation import gettext
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors.messages import messages_by_ids, messages_not_landed
+from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.states import MessageState, Wait
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Batch
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.batches.context import landing_is_deep
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.push import (
@@ -48,9 +49,9 @@ def changes_follow(batches: QuerySet[Batch], *, work: SealingContext) -> None:
     """Follow the messages of those of these batches that can still change something."""
     young = work.head.height - work.network.chain_finality
     landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
-    missing = messages_not_landed(landed.values_list("message_id", flat=True))
-    given_up = Q(state=BatchState.FAILED, exit_code=None, closed_height__gte=young)
-    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=missing) | given_up
+    moved = messages_moved(dict(landed.values_list("message_id", "landed_height")))
+    failed = Q(state=BatchState.FAILED, closed_height__gte=young)
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED, message_id__in=moved) | failed
     rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     known = [batch for batch in rows if batch.message_id in messages]
@@ -70,12 +71,13 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
 
 
 def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
-    is_landed = message.state == MessageState.LANDED
     if batch.state == BatchState.LANDED:
-        if not is_landed:
+        if not message.has_succeeded:
             _reverted(batch, work)
+        elif message.height != batch.landed_height:
+            Batch.objects.filter(pk=batch.pk).update(landed_height=message.height, updated_at=work.now)
         return
-    is_deep = is_landed and message.height + 1 + work.network.confidences.message <= work.head.height
+    is_deep = landing_is_deep(message, work=work)
     if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
         _wait_note(batch, message, work)
     elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
@@ -139,7 +141,7 @@ def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
-    """Undo a landing that left the chain: the sectors are as before until it lands again."""
+    """Undo a landing that left the chain, or failed on another branch: the sectors are as before."""
     note = gettext("the message left the chain in a reorganisation")
     for change in batch.changes.order_by("sector_id"):
         change_step(change, event=ChangeEvent.REVERT, now=work.now, note=note)

@@ -19,6 +19,7 @@ from apps.miners.states import MinerState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.services.batches.context import landing_is_deep
 from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
@@ -99,8 +100,7 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
     if is_waiting and _is_balance_short(run, work):
         _withdraw(run, message, work)
         return
-    is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
-    if message.state != MessageState.LANDED or not is_deep:
+    if not landing_is_deep(message, work=work):
         return
     text = (
         gettext("the message ended with {exit_code}").format(exit_code=exit_code_text(message.exit_code))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
+from apps.core.live import Change, publish
 from apps.sectors.models import Sector
 from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
 from apps.sectors.services.sealing.console_steps import (
@@ -96,27 +97,43 @@ def commits_land(
     sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
 ) -> list[Sector]:
     """Move sectors that the chain knows as proven; returns those that it does not."""
+    found = _proven_facts(sectors, miner=miner, client=client, key=key)
+    for sector in sectors:
+        if sector.pk in found:
+            sector_console_step(sector, event=SectorEvent.LAND_COMMIT, now=now, **found[sector.pk])
+    return [sector for sector in sectors if sector.pk not in found]
+
+
+def commits_update(
+    sectors: list[Sector], *, miner: Miner, client: ChainClient, key: str, now: datetime
+) -> None:
+    """Write anew what the chain says of proven sectors: another branch activated them at another epoch."""
+    for pk, facts in _proven_facts(sectors, miner=miner, client=client, key=key).items():
+        Sector.objects.filter(pk=pk).update(updated_at=now, **facts)
+    for sector in sectors:
+        publish(Change("sector", str(sector.uuid), miner.tenant_id))
+
+
+def _proven_facts(
+    sectors: Sequence[Sector], *, miner: Miner, client: ChainClient, key: str
+) -> dict[int, dict[str, Any]]:
+    """Return what the chain says of those that it knows as proven with this very replica, by row."""
     numbers = [sector.number for sector in sectors]
     found = sectors_read(client, miner.address, numbers, key)
     places = partitions_of(client, miner.address, numbers, key)
-    absent = []
+    facts: dict[int, dict[str, Any]] = {}
     for sector in sectors:
         onchain = found[sector.number]
-        if onchain is None or not is_own_replica(sector, sealed_cid=onchain.sealed_cid):
-            absent.append(sector)
-            continue
-        deadline, partition = places.get(sector.number, (None, None))
-        sector_console_step(
-            sector,
-            event=SectorEvent.LAND_COMMIT,
-            now=now,
-            activation=onchain.activation,
-            expiration=onchain.expiration,
-            initial_pledge=onchain.initial_pledge,
-            deadline=deadline,
-            partition=partition,
-        )
-    return absent
+        if onchain is not None and is_own_replica(sector, sealed_cid=onchain.sealed_cid):
+            deadline, partition = places.get(sector.number, (None, None))
+            facts[sector.pk] = {
+                "activation": onchain.activation,
+                "expiration": onchain.expiration,
+                "initial_pledge": onchain.initial_pledge,
+                "deadline": deadline,
+                "partition": partition,
+            }
+    return facts
 
 
 def _precommits_read(

@@ -3,7 +3,8 @@
 A host that was taken out of service never comes back: all that was bound to it goes to the others, from the
 first stage on.  One that is away keeps what it has labelled, as only it has the files; a sector of which
 nothing is labelled yet does not wait for it.  Where the chain has a sector's pre-commit, ticket and data stay
-the same: so does the replica, and the deposit is not lost.
+the same: so does the replica, and the deposit is not lost.  So it goes where a deep reorganisation needs
+another proof of a sector whose sealing files were cleared since its commit landed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
@@ -46,6 +47,8 @@ BEFORE_PRECOMMIT: Final = (
 )
 BOUND: Final = (*EARLY, *BEFORE_PRECOMMIT, *ON_CHAIN, SectorState.COMMIT_LANDED)
 """States in which a sector's next steps need the files of its host."""
+UNPROVEN: Final = (SectorState.TICKET_ASSIGNED, SectorState.PRECOMMIT_LANDED, SectorState.SEED_ASSIGNED)
+"""The next stage of the host needs files that FINALIZE clears."""
 HOST_MISSING: Final = "HOST_GONE"
 """Event of a job that another host may begin: the one that had it has made nothing of it."""
 
@@ -68,8 +71,10 @@ def missing_hosts_follow(
 
 
 def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
-    """Return the jobs of sectors whose host is out of service, or away with nothing labelled."""
-    is_over = Q(sticky_worker__retired_at__isnull=False)
+    """Return the jobs of sectors whose host is out of service, away with nothing labelled, or has cleared."""
+    cleared = JobEvent.objects.filter(job=OuterRef("pk"), event=SectorEvent.FINALIZE)
+    is_cleared = Q(Exists(cleared), sector__state__in=UNPROVEN, sector__activation__isnull=False)
+    is_over = Q(sticky_worker__retired_at__isnull=False) | is_cleared
     if silent_since is not None:
         is_silent = Q(sticky_worker__seen_at__lt=silent_since, updated_at__lt=silent_since)
         is_over |= (Q(sector__state__in=EARLY, state=JobState.READY) | UNLABELLED) & is_silent
@@ -93,7 +98,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
         sector_step(current, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
         return True
     _release(current, job, host=host)
-    note = _note(host)
+    note = _note(host, is_cleared=current.activation is not None and current.state in UNPROVEN)
     if current.state == SectorState.ALLOCATED:
         JobEvent.objects.create(
             job=job,
@@ -108,12 +113,14 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
         publish(Change("sector", str(current.uuid), current.miner.tenant_id))
         return True
     event = SectorEvent.RESEAL if current.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"
-    data: dict[str, Any] = {} if has_data(current) else {"pieces": []}
+    data: dict[str, Any] = {"activation": None} | ({} if has_data(current) else {"pieces": []})
     sector_step(current, event=event, job=job, now=now, actor="console", note=note, **data)
     return True
 
 
-def _note(host: Worker) -> str:
+def _note(host: Worker, *, is_cleared: bool) -> str:
+    if is_cleared and host.retired_at is None:
+        return gettext("another proof is needed, and the sealing files were cleared: it is sealed again")
     text = gettext("{host} was retired") if host.retired_at is not None else gettext("{host} is offline")
     return gettext("{why}: another host starts it over").format(why=text.format(host=host))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,29 @@ def test_landing_and_reorganisation_mark_the_wallets_that_moved(pool: Pool) -> N
 
     assert landed is not None
     assert Wallet.objects.get(address=address).moved_at is not None
+
+
+@pytest.mark.parametrize(("depth", "is_read_again"), [(1, False), (2, True)])
+def test_wallets_that_were_read_on_a_lost_branch_are_read_again(
+    pool: Pool, depth: int, is_read_again: bool
+) -> None:
+    """The first tipset of a branch executes the messages of the last one that both have."""
+    pool.step()
+    pool.step()
+    read = pool.head.arrived_at
+    earlier = read - timedelta(days=1)
+    factories.wallet(factories.bls(8), checked_at=read)
+    factories.wallet(factories.bls(9), checked_at=earlier)
+
+    pool.node.rewind(depth)
+    for _ in range(depth + 1):
+        pool.node.mine(salt="branch")
+    pool.settle()
+
+    assert dict(Wallet.objects.values_list("address", "checked_at")) == {
+        factories.bls(8): None if is_read_again else read,
+        factories.bls(9): earlier,
+    }
 
 
 def test_a_reverted_landing_is_back_in_flight_and_lands_again(pool: Pool) -> None:

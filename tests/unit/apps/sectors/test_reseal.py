@@ -146,3 +146,20 @@ def test_the_host_that_comes_back_reports_for_nothing() -> None:
     report(again[0], "ADD_PIECE", state="ALLOCATED", at=later)
     assert state_of(row) == "PIECE_ADDED"
     assert Worker.objects.get(uid="u2") == Job.objects.get(sector=row).sticky_worker
+
+
+@pytest.mark.parametrize("state", ["TICKET_ASSIGNED", "PRECOMMIT_LANDED", "SEED_ASSIGNED"])
+def test_a_sector_whose_files_were_cleared_is_sealed_again_once(state: str) -> None:
+    row = bound(state, seen_at=now())
+    Sector.objects.filter(pk=row.pk).update(activation=990)
+    assert followed() == 0, "the reorganisation came before its files were cleared"
+
+    job = Job.objects.get(sector=row)
+    JobEvent.objects.create(job=job, event="FINALIZE", at=NOON)
+    assert followed() == 1
+    assert state_of(row) == "ALLOCATED"
+    assert JobEvent.objects.filter(job=job, note__contains="were cleared").count() == 1
+
+    Sector.objects.filter(pk=row.pk).update(state=state)
+    Job.objects.filter(pk=job.pk).update(sticky_worker=job.sticky_worker, state=job.state)
+    assert followed() == 0, "its new host has the files"

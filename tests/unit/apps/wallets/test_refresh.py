@@ -15,7 +15,7 @@ from apps.users.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
-from apps.wallets.services.refresh import TURN_HEADS, moved_wallets_mark, wallets_refresh
+from apps.wallets.services.refresh import TURN_HEADS, moved_wallets_mark, stale_wallets_mark, wallets_refresh
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
@@ -33,11 +33,12 @@ class Chain:
 
     def __init__(self, balance: int = 7, nonce: int = 3) -> None:
         self.actor = {"Balance": str(balance), "Nonce": nonce}
+        self.number: Any = "f0105"
         self.asked: list[str] = []
 
     def call_many(self, calls: Any) -> list[Any]:
         self.asked += [address for method, (address, _) in calls if method == "StateGetActor"]
-        answers = {"StateGetActor": self.actor, "StateLookupID": "f0105"}
+        answers = {"StateGetActor": self.actor, "StateLookupID": self.number}
         missing = NodeRefused(1, "actor not found")
         return [answers[method] if address == ADDRESS else missing for method, (address, _) in calls]
 
@@ -84,6 +85,29 @@ def test_nothing_changes_without_news():
 
     assert refresh() == 0
     assert Wallet.objects.count() == 1
+
+
+def test_number_from_a_branch_that_was_left_is_read_again():
+    connected()
+    chain = Chain()
+    refresh(chain)
+    chain.number = "f0107"
+    refresh(chain)
+    assert Wallet.objects.get().actor_id == 105, "it is asked for once"
+
+    stale_wallets_mark(since=clock.now())
+    refresh(chain)
+    assert Wallet.objects.get().actor_id == 107
+
+    chain.number = NodeRefused(1, "timed out")
+    stale_wallets_mark(since=clock.now())
+    refresh(chain)
+    assert Wallet.objects.get().actor_id == 107
+
+    chain.number = NodeRefused(1, "resolve address: actor not found")
+    stale_wallets_mark(since=clock.now())
+    refresh(chain)
+    assert Wallet.objects.get().actor_id is None
 
 
 def test_an_address_that_the_chain_does_not_know_has_nothing():

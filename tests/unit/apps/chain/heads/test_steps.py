@@ -35,9 +35,9 @@ def post(of: Miner, state: str, **data: Any) -> WindowPost:
     return WindowPost.objects.create(miner=of, state=state, partitions=[0], randomness=b"r", **(facts | data))
 
 
-def landed_batch(of: Miner, *, message_state: str, height: int) -> None:
-    row = factories.batch(of, state="LANDED", landed_height=height)
-    factories.message(row.message_id, state=message_state)
+def landed_batch(of: Miner, landed_height: int, **message: Any) -> None:
+    row = factories.batch(of, state="LANDED", landed_height=landed_height)
+    factories.message(row.message_id, **message)
 
 
 def landed_post(of: Miner, **message: Any) -> None:
@@ -79,8 +79,8 @@ NO_WORK: dict[str, Callable[[Miner], object]] = {
     "a proven sector": lambda of: factories.sector(of, state="PROVING", deadline=1, partition=0),
     "a paused sector": lambda of: factories.sector(of, state="PERSISTED", paused_at=now()),
     "a landed message": lambda _of: factories.message(state="LANDED"),
-    "a landed batch": lambda of: landed_batch(of, message_state="LANDED", height=995),
-    "a batch too deep to be taken back": lambda of: landed_batch(of, message_state="REPLACED", height=970),
+    "a landed batch": lambda of: landed_batch(of, 990, state="LANDED"),
+    "a batch too deep to be taken back": lambda of: landed_batch(of, 970, state="REPLACED"),
     "a proof where its message is": landed_post,
     "a window with no sector": lambda of: factories.deadline(of, open_epoch=995),
     "a window of long ago": lambda of: factories.deadline(of, open_epoch=900, live=1),
@@ -117,7 +117,15 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "a batch to hand over": (lambda of: factories.batch(of, state="CLOSED"), {"sectors.advance"}),
     "a batch that was sent": (lambda of: factories.batch(of, state="SENT"), {"sectors.advance"}),
     "a batch whose message left the chain": (
-        lambda of: landed_batch(of, message_state="REPLACED", height=995),
+        lambda of: landed_batch(of, 990, state="REPLACED"),
+        {"sectors.advance"},
+    ),
+    "a batch whose message failed on another branch": (
+        lambda of: landed_batch(of, 990, state="LANDED", exit_code=16),
+        {"sectors.advance"},
+    ),
+    "a batch whose message another branch has elsewhere": (
+        lambda of: landed_batch(of, 990, state="LANDED", height=991),
         {"sectors.advance"},
     ),
     "a lease that ran out": (lambda of: leased(of, left_s=-1), {"sectors.advance", "sectors.sweep"}),
@@ -130,6 +138,10 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "a proof landed elsewhere": (lambda of: landed_post(of, height=991), {"proving.submit"}),
     "a proof that the chain refused": (lambda of: landed_post(of, exit_code=16), {"proving.submit"}),
     "a proof of nobody's message": (lambda of: post(of, "LANDED", landed_height=990), {"proving.submit"}),
+    "a missed proof that landed in time on another branch": (
+        lambda of: (factories.message("proof", state="LANDED"), post(of, "MISSED", message_id="proof")),
+        {"proving.submit"},
+    ),
     "a recovery": (recovery, {"proving.submit"}),
     "a window with its proof, to be looked at": (
         lambda of: (factories.deadline(of, open_epoch=995, live=1), post(of, "MISSED")),
