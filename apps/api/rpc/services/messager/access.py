@@ -12,7 +12,6 @@ from apps.messages.errors import MessageNotFound
 from apps.messages.selectors.messages import message_get
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, address_format
-from poolsite.wire.jsonrpc.messages import operator_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,14 +39,6 @@ def rows_json(rows: Iterable[Message]) -> list[dict[str, Any]]:
     """Write messages as the messager lists them."""
     height = head_height()
     return [message_json(row, head_height=height) for row in rows]
-
-
-def operator_check(call: Call, method: str) -> None:
-    """Refuse settings of the whole pool to tenants and limited tokens, whatever else they allow."""
-    if not call.principal.is_operator:
-        raise NotAllowed(operator_missing(method).message)
-    if call.principal.is_partial:
-        raise NotAllowed("this token is limited to certain miners or signers")
 
 
 def signer_check(call: Call, address: Address) -> str:
