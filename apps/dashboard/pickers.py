@@ -63,9 +63,11 @@ class Picker:
 
 
 def tenant_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
-    """Return tenants that may log in."""
-    rows = tenants_visible(viewer).filter(enabled=True, name__icontains=text)
-    return [Choice(row.name, row.comment or row.name) for row in rows[:limit]]
+    """Return tenants that may log in, by name or comment; comments may be alike, so the name is shown too."""
+    rows = tenants_visible(viewer).filter(Q(name__icontains=text) | Q(comment__icontains=text), enabled=True)
+    return [
+        Choice(row.name, f"{row.name} ({row.comment})" if row.comment else row.name) for row in rows[:limit]
+    ]
 
 
 def miner_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:

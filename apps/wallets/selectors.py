@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import OuterRef, Q, Subquery
 from django.utils.translation import gettext
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.users.principals import Principal
+
+MESSAGER: Final = "messager"
+"""Who asks for a signature of the pool's own messages; other programs ask by the interfaces' names."""
+PROGRAM_SIGNED: Final = timedelta(days=1)
+"""How long a message that another program had signed here may be on its way to the chain."""
 
 
 def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
@@ -91,3 +97,9 @@ def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
 def sign_records_before(rows: QuerySet[SignRecord], at: datetime, pk: int) -> QuerySet[SignRecord]:
     """Return those of `sign_records` that stand below one of them."""
     return rows.filter(Q(at__lt=at) | Q(at=at, pk__lt=pk), at__lte=at)  # the last condition bounds the index
+
+
+def is_signed_for_program(cid: str, *, now: datetime) -> bool:
+    """Return whether a signer signed this message, lately and for another program than the messager."""
+    rows = SignRecord.objects.filter(at__gt=now - PROGRAM_SIGNED, cid=cid, error="")
+    return rows.exclude(asked_by=MESSAGER).exists()

@@ -245,7 +245,7 @@ def test_a_tenant_sees_and_sends_nothing_of_others(pool, venus, worker):
             stranger.call("PushMessage", transfer(worker), None)
         with pytest.raises(PeerRefused, match="record not found"):
             stranger.call("GetMessageByUid", uid)
-        with pytest.raises(PeerRefused, match=r"missing permission to invoke '\S+'  \(need 'admin'\)"):
+        with pytest.raises(PeerRefused, match=r"missing permission to invoke '\S+'  \(only the pool's"):
             stranger.call("ListNode")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db.models import F
 
+from apps.api.access_table import endpoints
 from apps.api.rpc.services.messager.table import METHODS
 from apps.messages.models import Message
 from apps.messages.states import WIRE_CODES
@@ -220,7 +221,17 @@ def test_a_tenants_admin_cannot_change_the_pools_rules(replay: Replay) -> None:
 
     _, body = replay.send({"method": "Message.SetSharedParams", "params": [spec], "note": {}})
 
-    assert "missing permission" in json.loads(body)["error"]["message"]
+    assert "only the pool's operator may" in json.loads(body)["error"]["message"]
+
+
+def test_rules_nodes_and_log_of_the_pool_are_listed_as_the_operators() -> None:
+    rules = {"SetSharedParams", "SaveActorCfg", "UpdateActorCfg", "UpdateAllFilledMessage"}
+    nodes = {"SaveNode", "GetNode", "HasNode", "ListNode", "DeleteNode"}
+    host = {"NetPeers", "NetAddrsListen", "NetFindPeer", "NetConnect", "SetLogLevel", "LogList"}
+
+    listed = {row.path for row in endpoints() if row.operator_only and row.path.startswith("Message.")}
+
+    assert listed == {f"Message.{name}" for name in rules | nodes | host}
 
 
 def test_every_method_is_there_with_its_permission() -> None:

@@ -14,7 +14,7 @@ from apps.api.errors import domain_error, rpc_code
 from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS
 from apps.core.health import database_unavailable_text
 from apps.users.limits import RULES, rate_limit_consume
-from poolsite.wire.jsonrpc.messages import RpcError, method_missing, perm_missing
+from poolsite.wire.jsonrpc.messages import RpcError, method_missing, operator_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import params_decode
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ class Dispatcher:
         row = self.find(method)
         if row is None:
             raise method_missing(method)
+        if row.operator_only and not self.principal.is_operator:
+            raise operator_missing(method, row.instead)
         if not self.principal.may(row.perm):
             raise perm_missing(method, row.perm)
-        if row.operator_only and not self.principal.is_operator:
-            raise perm_missing(method, "admin")
         if row.operator_only and self.principal.is_partial:  # what concerns the whole pool
             raise RpcError(
                 f"missing permission to invoke '{method}': the token is limited to certain miners or signers"

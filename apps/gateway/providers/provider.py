@@ -21,6 +21,8 @@ from apps.gateway.hub.requests import PendingAnswers
 from apps.gateway.hub.routes import END
 from apps.gateway.providers.payloads import Json, pack, unpack
 from apps.gateway.services.connections import connection_close
+from poolsite.wire.origins import IDS_METHOD
+from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD, UNABLE_TEXTS
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 QUEUE_SIZE: Final = 30
 """Events that wait in one channel; the next caller waits with them."""
+QUESTIONS: Final = frozenset({*POLICY_METHODS, IDS_METHOD})
+"""Methods that sign nothing: a refusal, such as venus-wallet's, which knows none of them, is an answer."""
 REASON_MAX: Final = 2_000
 """Characters of a refusal that are passed on."""
 
@@ -107,8 +111,9 @@ class Provider:
         meter.answered(time.monotonic() - start)
         if response.get("error"):
             reason = sanitize_text(str(response["error"])[:REASON_MAX])
-            meter.failed(reason)
             is_unable = response.get(UNABLE_FIELD.lower()) is True or reason in UNABLE_TEXTS
+            if is_unable or method not in QUESTIONS:
+                meter.failed(reason)
             raise (ProviderUnable if is_unable else ProviderRefused)(reason)
         try:
             return unpack(response.get("payload"))

@@ -39,13 +39,13 @@ LEVELS: Final[dict[str, str]] = {
 WHERE: Final[dict[str, str]] = {
     MESSAGE: "Raise its fee.",
     SENDER: "Change it in Sender → Fees.",
-    METHOD: "Change it in Gas → Method rules.",
-    POOL: "Change it in Gas → Fees of the pool.",
+    METHOD: "Set the sender's own in Sender → Fees; the operator changes the method's in Gas → Method rules.",
+    POOL: "Set the sender's own in Sender → Fees; the operator changes the pool's in Gas → Fee rules.",
     TENANT: "Change it in Gas → Guards.",
-    GUARD: "Change it in Gas → Guards.",
-    NODE: "Set one in Gas → Fees of the pool.",
+    GUARD: "The operator changes it in Gas → Guards.",
+    NODE: "Set the sender's own in Sender → Fees; the operator sets the pool's in Gas → Fee rules.",
 }
-"""Where a limit of each level is changed."""
+"""Where a limit of each level is changed, for tenants too: what only the operator changes is named so."""
 
 
 @dataclass(frozen=True, slots=True)

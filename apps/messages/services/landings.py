@@ -14,6 +14,7 @@ from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.services.selection import chain_nonces_advance
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
+from apps.wallets.selectors import is_signed_for_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,7 +125,8 @@ def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
         )
         waiting = Message.objects.filter(from_addr=message.from_addr, state=MessageState.UNFILLED)
         alike = waiting.filter(value=message.message.value, method=message.message.method)
-        if row := _same_content(alike, message):
+        row = _same_content(alike, message)
+        if row is not None and not is_signed_for_program(str(message.message.cid), now=now):
             text = gettext(
                 "a message identical to {push_id}, which is pending here, landed with nonce {nonce}, "
                 "of which the database has no record"

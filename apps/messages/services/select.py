@@ -35,6 +35,7 @@ from apps.messages.services.selection import (
 )
 from apps.messages.services.selection_results import filled_store, selection_waits_store
 from apps.messages.states import MessageState, Priority, SenderState, Wait
+from apps.wallets.selectors import is_signed_for_program
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -153,7 +154,8 @@ def _is_sent_already(
     waiting = Message.objects.filter(from_addr=sender.address, state=MessageState.UNFILLED)
     for message in sent:
         alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
-        if row := next((row for row in alike if row.has_content(message)), None):
+        row = next((row for row in alike if row.has_content(message)), None)
+        if row is not None and not is_signed_for_program(str(message.cid), now=now):
             text = gettext(
                 "{sender} sent message {push_id} with nonce {nonce}, of which the database has no record"
             ).format(sender=sender.address, push_id=row.push_id, nonce=message.nonce)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,9 @@ from apps.core.errors import DomainError
 from apps.gateway.errors import SignerRefused
 from apps.gateway.services.signatures import RuledSignature, WalletSignRequest, wallet_sign_all
 from apps.wallets.models import SignRecord
+from apps.wallets.selectors import MESSAGER
 from apps.wallets.services.sign_requests import Accounts, sign_request
+from poolsite.filecoin.cids import BadCid, cid_from_bytes
 from poolsite.filecoin.message import SignedMessage
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 
@@ -28,7 +31,7 @@ SIGN_S: Final = 10.0
 """Time for one round of signatures; a signer that is away is expected back within it."""
 
 
-def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = "messager") -> SignedMessage:
+def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = MESSAGER) -> SignedMessage:
     """Have one message signed.  Raises SenderNotGranted, SignerAway, SignerRefused."""
     answer = messages_sign([message], tenant_id=tenant_id, asked_by=asked_by)[0]
     if isinstance(answer, DomainError):
@@ -40,7 +43,7 @@ def messages_sign(
     messages: Sequence[Message],
     *,
     tenant_id: int | None,
-    asked_by: str = "messager",
+    asked_by: str = MESSAGER,
     origins: Sequence[Origin] = (),
 ) -> list[SignedMessage | DomainError]:
     """Have messages signed, all at once, and record each; `origins`, one for each, say which ones they are.
@@ -106,7 +109,7 @@ def bytes_sign(
     bytes_record(
         address=signer_address,
         meta_type=meta_type,
-        count=len(to_sign),
+        to_sign=to_sign,
         tenant_id=tenant_id,
         asked_by=asked_by,
         ms=int((time.monotonic() - start) * 1000),
@@ -122,25 +125,33 @@ def bytes_record(
     *,
     address: str,
     meta_type: str,
-    count: int,
+    to_sign: bytes,
     tenant_id: int | None,
     asked_by: str,
     ms: int,
     error: str = "",
     rule: str = "",
 ) -> None:
-    """Record a signature of so many bytes, or why there is none."""
-    what = gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=count)
+    """Record a signature of bytes, with the CID of the message if they are one's, or why there is none."""
+    what = gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=len(to_sign))
     SignRecord.objects.create(
         at=clock.now(),
         tenant_id=tenant_id,
         address=address,
         what=what[:200],
+        cid=_bytes_cid(to_sign, meta_type=meta_type),
         asked_by=asked_by,
         ms=ms,
         error=error[:500],
         rule=rule[:100],
     )
+
+
+def _bytes_cid(to_sign: bytes, *, meta_type: str) -> str:
+    """Return the CID of the message that bytes to be signed stand for; empty if they are something else."""
+    with contextlib.suppress(BadCid):
+        return str(cid_from_bytes(to_sign))[:128] if meta_type == "message" else ""
+    return ""
 
 
 def _signed_check(

@@ -10,6 +10,7 @@ from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.forms import state_get, tipset_get
 from poolsite.devnet.rpc.miners import Key, reader_get
 from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
+from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.filecoin.codec import struct_of
 from poolsite.filecoin.pledge import with_buffer
 from poolsite.filecoin.power import quality_power, quality_power_max
@@ -20,8 +21,17 @@ from poolsite.wire.jsonrpc.parameters import Param
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.address import Address
+    from poolsite.wire.jsonrpc.messages import Json
 
-PRECOMMIT: Final = Param("miner.SectorPreCommitInfo", struct_of(SectorPreCommitInfo).from_json)
+
+def _precommit(value: Json) -> SectorPreCommitInfo:
+    """Read a pre-commit; Go programs that ask only for a price leave its replica null."""
+    if isinstance(value, dict) and value.get("SealedCID") is None:
+        value = {**value, "SealedCID": cid_to_json(commr_cid(bytes(32)))}
+    return struct_of(SectorPreCommitInfo).from_json(value)
+
+
+PRECOMMIT: Final = Param("miner.SectorPreCommitInfo", _precommit)
 
 
 def miner_precommit_deposit(node: Devnet, address: Address, info: SectorPreCommitInfo, key: Key) -> Any:

@@ -160,21 +160,24 @@ def state_decode_params(node: Devnet, to: Address, method: int, params: bytes, k
 
 
 def state_list_messages(node: Devnet, match: Any, key: Key, to_height: int) -> Any:
-    """CIDs of messages between two parties, newest first."""
-    if not isinstance(match, dict) or not (match.get("To") or match.get("From")):
+    """CIDs of messages between two parties, newest first; Go writes one that is not named as `<empty>`."""
+    parties = match if isinstance(match, dict) else {}
+    addresses = {name: p.ADDRESS.decode(parties.get(name) or "") for name in ("To", "From")}
+    named = {name: address for name, address in addresses.items() if not address.is_undef}
+    if not named:
         raise RpcError("must specify at least To or From in message filter")
     state = state_get(node, key)
-    match_ids = {
-        name: resolve(state, p.ADDRESS.decode(match[name])) for name in ("To", "From") if match.get(name)
-    }
+    match_ids = {name: resolve(state, address) for name, address in named.items()}
+    if None in match_ids.values():
+        return None
     found = []
     for tipset in node.chain.ancestors(tipset_get(node, key)):
         if tipset.height < to_height:
             break
         for messages in node.chain.tipset_messages(tipset):
             for cid, signed in messages:
-                parties = {"To": signed.message.to, "From": signed.message.from_}
-                if all(resolve(state, parties[name]) == actor_id for name, actor_id in match_ids.items()):
+                ends = {"To": signed.message.to, "From": signed.message.from_}
+                if all(resolve(state, ends[name]) == actor_id for name, actor_id in match_ids.items()):
                     found.append(cid_to_json(cid))
     return found or None
 

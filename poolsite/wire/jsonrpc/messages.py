@@ -54,6 +54,13 @@ def perm_missing(name: str, perm: str) -> RpcError:
     return RpcError(f"missing permission to invoke '{name.rpartition('.')[2]}'  (need '{perm}')")
 
 
+def operator_missing(name: str, instead: str = "") -> RpcError:
+    """Return the error for a tenant's caller of a method that no level of a tenant's token allows."""
+    hint = f": {instead}" if instead else ""
+    method = name.rpartition(".")[2]
+    return RpcError(f"missing permission to invoke '{method}'  (only the pool's operator may){hint}")
+
+
 def reply_error(request_id: Json, error: RpcError) -> dict[str, Json]:
     """Build the answer of a call that failed."""
     body = {"code": error.code, "message": error.message}

@@ -58,7 +58,8 @@ class RpcMethod:
     """Waits for a chain node or a signer."""
     operator_only: bool = False
     """A tenant's caller is refused whatever its level."""
-
+    instead: str = ""
+    """What such a caller does instead, for the refusal; empty where there is nothing."""
     is_response: bool = False
     """Brings the answer to a request of ours: no call, which rates do not count."""
     optional: int = 0

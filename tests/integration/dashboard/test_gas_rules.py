@@ -17,7 +17,7 @@ from apps.messages.models import (
     GasGuard,
     Message,
 )
-from apps.messages.services.fees import METHOD
+from apps.messages.services.fees import GUARD, METHOD, NODE, POOL, TENANT, WHERE
 from apps.messages.services.push_items import Gas
 from apps.users.models import AuditEntry
 from tests import factories
@@ -80,12 +80,25 @@ class TestMethodRules:
         assert f'id="{field}-error"' in text_of(answer)
         assert not ActorRules.objects.exists()
 
-    @pytest.mark.parametrize(("is_operator", "href"), [(True, "/gas/#h-methods"), (False, "")])
-    def test_the_doctor_links_to_them_for_who_may_change_them(self, is_operator, href):
-        data: Any = SimpleNamespace(viewer=SimpleNamespace(may=lambda _level: True, is_operator=is_operator))
-        limit = Limit(METHOD, "max_fee", 5, "code 2")
+    @pytest.mark.parametrize(
+        ("level", "operators", "tenants"),
+        [
+            (METHOD, "/gas/#h-methods", "/senders/f01005/"),
+            (POOL, "/gas/rules/", "/senders/f01005/"),
+            (GUARD, "/gas/#h-guards", ""),
+            (TENANT, "/gas/", "/gas/"),
+        ],
+    )
+    def test_the_doctor_links_to_what_the_viewer_may_change(self, level, operators, tenants):
+        for is_operator, href in ((True, operators), (False, tenants)):
+            viewer = SimpleNamespace(may=lambda _level: True, is_operator=is_operator)
+            data: Any = SimpleNamespace(viewer=viewer)
 
-        assert limit_href(limit, Message(), data) == href
+            assert limit_href(Limit(level, "max_fee", 5, "code 2"), Message(from_addr="f01005"), data) == href
+
+    @pytest.mark.parametrize("level", [METHOD, POOL, GUARD, NODE])
+    def test_what_only_operators_change_is_said_to_be_theirs(self, level):
+        assert "the operator" in WHERE[level].lower()
 
     def test_a_tenant_sees_rules_and_changes_none(self, pool):
         rule = ActorRules.objects.create(code=factories.cid("code"), method=2, max_fee=5)

@@ -84,6 +84,18 @@ def test_what_does_not_fit_is_left_out(ann):
     assert '"alice"' not in found
 
 
+def test_tenants_with_the_same_comment_are_told_apart(ann):
+    operator_person()
+    for name in ("bob", "carol"):
+        people.tenant(name, comment="trial until March")
+
+    found = suggestions("tenant", "MARCH", by="olga")
+
+    assert "bob (trial until March)" in found
+    assert "carol (trial until March)" in found
+    assert "alice" not in found
+
+
 @pytest.mark.parametrize(("kind", "field"), [("person", "field"), ("miner", "a<b"), ("miner", "A")])
 def test_an_unknown_kind_or_field_is_not_there(ann, kind, field):
     assert signed_in().get(reverse("pick", args=[kind, field])).status_code == 404

@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Check
 from apps.messages.limits import QUOTA, message_limits
-from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
+from apps.messages.services.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
 from apps.messages.states import Wait
 from poolsite.filecoin.amounts import fil_format
 
@@ -49,6 +49,12 @@ LIMITS: Final[dict[str, str]] = {
     "daily_budget": "daily budget",
     "hold_base_fee": "hold above base fee",
 }
+OPERATORS: Final[dict[str, tuple[str, str]]] = {
+    METHOD: ("gas", "#h-methods"),
+    POOL: ("gas-rules", ""),
+    GUARD: ("gas", "#h-guards"),
+}
+"""Levels of which only an operator changes a limit: the page's name and the place there."""
 IN_FIL: Final = ("max_fee", "daily_budget")
 """Limits that are amounts of money; the others are prices of one unit of gas."""
 
@@ -72,16 +78,17 @@ def limit_text(limit: Limit) -> str:
 
 
 def limit_href(limit: Limit, message: Message, data: PageData) -> str:
-    """Return the page on which a limit is changed; empty where the viewer cannot change it."""
+    """Return the page on which the viewer changes a limit or what goes before it; empty if it may not."""
     if not data.viewer.may("sign"):
         return ""
     if limit.level == MESSAGE:
         return reverse("message-replace", args=[message.id])
-    if limit.level == SENDER:
-        return reverse("sender", args=[limit.target])
-    if limit.level == METHOD:
-        return f"{reverse('gas')}#h-methods" if data.viewer.is_operator else ""
-    return reverse("gas")
+    if limit.level == TENANT:
+        return reverse("gas")
+    if data.viewer.is_operator and limit.level in OPERATORS:
+        page, place = OPERATORS[limit.level]
+        return reverse(page) + place
+    return "" if limit.level == GUARD else reverse("sender", args=[message.from_addr])
 
 
 def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:

@@ -92,6 +92,18 @@ def test_levels_are_kept_and_the_nodes_own_keys_are_the_operators(
     assert (method in node.calls) == is_let_in
 
 
+@pytest.mark.parametrize("perm", ["read", "admin"])
+def test_a_tenant_is_told_what_to_call_instead_of_a_nodes_push(client, node, perm):
+    answer = call(client, "Filecoin.MpoolPushMessage", {}, None, token=people.token(perm))
+
+    assert answer.json()["error"] == {
+        "code": 1,
+        "message": "missing permission to invoke 'MpoolPushMessage'  (only the pool's operator may): "
+        "push with Message.PushMessage or POST /api/v1/messages",
+    }
+    assert node.calls == []
+
+
 def test_a_token_of_a_part_is_not_for_nodes(client, node):
     answer = call(client, "Filecoin.ChainHead", token=people.token("admin", scopes=["signer"]))
 

@@ -42,6 +42,9 @@ class NodeWithWallet(FakeNode):
     def do_WalletHas(self, _address: str) -> Any:
         return "the node's"
 
+    def do_WalletList(self) -> Any:
+        return ["the node's"]
+
     def do_MinerCreateBlock(self, template: Any) -> Any:
         return {"Header": {"Miner": template["Miner"]}}
 
@@ -164,6 +167,15 @@ def test_parameters_that_cannot_be_read_are_said_to_be(client, alice, params):
 def test_what_can_be_signed_is_told(client, alice):
     assert call(client, "WalletHas", SECP, token=alice)["result"] is True
     assert call(client, "WalletHas", SECP, token=people.token("sign", of="bob"))["result"] is False
+
+
+def test_wallet_list_has_the_tenants_addresses_and_no_others(client, alice):
+    limited = people.token("write", of="alice", limits=TokenLimits(signers=(BLS,)))
+
+    assert sorted(call(client, "WalletList", token=alice)["result"]) == sorted(KEYS)
+    assert call(client, "WalletList", token=limited)["result"] == [BLS]
+    assert call(client, "WalletList", token=people.token("sign", of="bob"))["result"] == []
+    assert call(client, "WalletList", token=people.operator_token())["result"] == ["the node's"]
 
 
 def test_an_operator_reaches_signers_for_granted_senders_and_else_the_node(client, alice, hub, node):

@@ -67,7 +67,8 @@ def test_without_a_max_fee_the_nodes_own_is_named(pool: Pool) -> None:
     assert (row.wait, row.error) == (
         Wait.FEE_LIMIT,
         "The node's own max fee 0.0000000000125 FIL buys a fee cap of 10 aFIL for 1250000 gas"
-        " < base fee 100 aFIL. Set one in Gas → Fees of the pool.",
+        " < base fee 100 aFIL. Set the sender's own in Sender → Fees;"
+        " the operator sets the pool's in Gas → Fee rules.",
     )
     assert not any(one.blocks for one in limits(pool, "one").values()), "none of ours"
     assert pool.row("proof").state == MessageState.FILLED

@@ -166,7 +166,7 @@ async def sign(
                 bytes_record,
                 address=str(signer),
                 meta_type=meta_type,
-                count=len(to_sign),
+                to_sign=to_sign,
                 tenant_id=call.principal.tenant_id,
                 asked_by=REQUESTED_BY,
                 ms=int((time.monotonic() - start) * 1000),

@@ -41,14 +41,6 @@ def rows_json(rows: Iterable[Message]) -> list[dict[str, Any]]:
     return [message_json(row, head_height=height) for row in rows]
 
 
-def operator_check(call: Call, method: str) -> None:
-    """Refuse settings of the whole pool to tenants and limited tokens, whatever else they allow."""
-    if not call.principal.is_operator:
-        raise NotAllowed(f"missing permission to invoke '{method}'  (need 'admin')")
-    if call.principal.is_partial:
-        raise NotAllowed("this token is limited to certain miners or signers")
-
-
 def signer_check(call: Call, address: Address) -> str:
     """Return the address as text if the caller may use it.  Raises NotAllowed with sophon-auth's words."""
     text = address_format(address)

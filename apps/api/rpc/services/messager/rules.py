@@ -9,9 +9,6 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from apps.api.rpc.services.messager.access import (
-    operator_check,
-)
 from apps.api.rpc.services.messager.answers import actor_cfg_json, node_json, shared_json
 from apps.api.rpc.services.messager.fee_parameters import Fees
 from apps.api.rpc.services.messager.parameters import NodeParam
@@ -26,7 +23,6 @@ from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.messages.models import ExtraNode
 
 LOG_SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
 """Loggers whose level can be set."""
@@ -66,13 +62,11 @@ def get_shared_params(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers
 
 def set_shared_params(call: Call, spec: Fees) -> None:
     """Set the pool's rules."""
-    operator_check(call, "SetSharedParams")
     shared_rules_set(principal=call.principal, fees=spec.values, quota=spec.quota)
 
 
 def save_actor_cfg(call: Call, spec: Fees) -> None:
     """Make the rules for one method of one kind of actor."""
-    operator_check(call, "SaveActorCfg")
     actor_rules_set(
         principal=call.principal,
         id=uuid.UUID(spec.id),
@@ -85,7 +79,6 @@ def save_actor_cfg(call: Call, spec: Fees) -> None:
 
 def update_actor_cfg(call: Call, id_: str, spec: Fees) -> None:
     """Change such rules."""
-    operator_check(call, "UpdateActorCfg")
     actor_rules_set(principal=call.principal, id=uuid.UUID(id_), fees=spec.values)
 
 
@@ -104,66 +97,56 @@ def get_actor_cfg_by_id(call: Call, id_: str) -> dict[str, Any]:  # noqa: ARG001
 
 def save_node(call: Call, node: NodeParam) -> None:
     """Publish to one more node."""
-    operator_check(call, "SaveNode")
     extra_node_save(
         principal=call.principal, name=node.name, url=node.url, token=node.token, node_type=node.node_type
     )
 
 
-def _node(call: Call, name: str, method: str) -> ExtraNode | None:
-    operator_check(call, method)
-    return extra_nodes().filter(name=name).first()
-
-
-def get_node(call: Call, name: str) -> dict[str, Any]:
+def get_node(call: Call, name: str) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
     """Return one extra node."""
-    row = _node(call, name, "GetNode")
+    row = extra_nodes().filter(name=name).first()
     if row is None:
         raise SenderNotFound("record not found", field="name")
     return node_json(row)
 
 
-def has_node(call: Call, name: str) -> bool:
+def has_node(call: Call, name: str) -> bool:  # noqa: ARG001  # handlers have one form
     """Return whether there is an extra node of this name."""
-    return _node(call, name, "HasNode") is not None
+    return extra_nodes().filter(name=name).exists()
 
 
-def list_node(call: Call) -> list[dict[str, Any]]:
+def list_node(call: Call) -> list[dict[str, Any]]:  # noqa: ARG001  # handlers have one form
     """List the extra nodes."""
-    operator_check(call, "ListNode")
     return [node_json(row) for row in extra_nodes()]
 
 
 def delete_node(call: Call, name: str) -> None:
     """Stop publishing to an extra node."""
-    operator_check(call, "DeleteNode")
     extra_node_delete(principal=call.principal, name=name)
 
 
-def net_peers(call: Call) -> list[Any]:
+def net_peers(call: Call) -> list[Any]:  # noqa: ARG001  # handlers have one form
     """List libp2p peers: there are none, messages are published by RPC to every node."""
-    operator_check(call, "NetPeers")
     return []
 
 
-def net_addrs_listen(call: Call) -> dict[str, Any]:
+def net_addrs_listen(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
     """Refuse: there is no libp2p host."""
-    raise _no_host(call, "NetAddrsListen")
+    raise _no_host()
 
 
 def net_find_peer(call: Call, peer: str) -> dict[str, Any]:  # noqa: ARG001  # the wire's form
     """Refuse: there is no libp2p host."""
-    raise _no_host(call, "NetFindPeer")
+    raise _no_host()
 
 
 def net_connect(call: Call, peer: Any) -> None:  # noqa: ARG001  # the wire's form
     """Refuse: there is no libp2p host."""
-    raise _no_host(call, "NetConnect")
+    raise _no_host()
 
 
-def _no_host(call: Call, method: str) -> DomainError:
+def _no_host() -> DomainError:
     """Return the refusal of what needs a libp2p host."""
-    operator_check(call, method)
     return NotServed("there is no libp2p host: messages are published to every node by RPC")
 
 
@@ -172,7 +155,6 @@ def set_log_level(call: Call, subsystem: str, level: str) -> None:
 
     Raises BadLog with go-log's words.
     """
-    operator_check(call, "SetLogLevel")
     if level.lower() not in LOG_LEVELS:
         raise BadLog(f'unrecognized level: "{level}"', field="level")
     if subsystem not in ("*", *LOG_SUBSYSTEMS):
@@ -182,9 +164,8 @@ def set_log_level(call: Call, subsystem: str, level: str) -> None:
         logging.getLogger(name).setLevel(LOG_LEVELS[level.lower()])
 
 
-def log_list(call: Call) -> list[str]:
+def log_list(call: Call) -> list[str]:  # noqa: ARG001  # handlers have one form
     """List the log's parts."""
-    operator_check(call, "LogList")
     return list(LOG_SUBSYSTEMS)
 
 

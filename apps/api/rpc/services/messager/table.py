@@ -5,6 +5,7 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from apps.api.rpc.dispatcher import Service
@@ -73,6 +74,8 @@ from apps.api.rpc.services.messager.senders import (
 from poolsite.wire.jsonrpc.parameters import ADDRESS, ANY, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
 
 READ, WRITE, SIGN, ADMIN = "read", "write", "sign", "admin"
+operators: Final = partial(RpcMethod, ADMIN, operator_only=True)
+"""Rows about the whole pool: its rules, nodes and log."""
 
 METHODS: Final[dict[str, RpcMethod]] = {
     "Message.PushMessage": RpcMethod(WRITE, push_message, (MESSAGE, SPEC)),
@@ -100,7 +103,7 @@ METHODS: Final[dict[str, RpcMethod]] = {
         WRITE, update_message_state_by_id, (TEXT, NUMBER), void=True, asks_node=True
     ),
     "Message.UpdateFilledMessageByID": RpcMethod(WRITE, update_filled_message_by_id, (TEXT,), is_long=True),
-    "Message.UpdateAllFilledMessage": RpcMethod(ADMIN, update_all_filled_message, is_long=True),
+    "Message.UpdateAllFilledMessage": operators(update_all_filled_message, is_long=True),
     "Message.GetAddress": RpcMethod(READ, get_address, (ADDRESS,)),
     "Message.HasAddress": RpcMethod(READ, has_address, (ADDRESS,)),
     "Message.ListAddress": RpcMethod(READ, list_address),
@@ -112,22 +115,22 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Message.SetFeeParams": RpcMethod(WRITE, set_fee_params, (ADDRESS_SPEC,), void=True),
     "Message.UpdateNonce": RpcMethod(ADMIN, update_nonce, (ADDRESS, NUMBER), void=True),
     "Message.GetSharedParams": RpcMethod(READ, get_shared_params),
-    "Message.SetSharedParams": RpcMethod(ADMIN, set_shared_params, (SHARED,), void=True),
-    "Message.SaveActorCfg": RpcMethod(ADMIN, save_actor_cfg, (ACTOR_CFG,), void=True),
-    "Message.UpdateActorCfg": RpcMethod(ADMIN, update_actor_cfg, (UUID, CHANGES), void=True),
+    "Message.SetSharedParams": operators(set_shared_params, (SHARED,), void=True),
+    "Message.SaveActorCfg": operators(save_actor_cfg, (ACTOR_CFG,), void=True),
+    "Message.UpdateActorCfg": operators(update_actor_cfg, (UUID, CHANGES), void=True),
     "Message.ListActorCfg": RpcMethod(READ, list_actor_cfg),
     "Message.GetActorCfgByID": RpcMethod(READ, get_actor_cfg_by_id, (UUID,)),
-    "Message.SaveNode": RpcMethod(ADMIN, save_node, (NODE,), void=True),
-    "Message.GetNode": RpcMethod(ADMIN, get_node, (TEXT,)),
-    "Message.HasNode": RpcMethod(ADMIN, has_node, (TEXT,)),
-    "Message.ListNode": RpcMethod(ADMIN, list_node),
-    "Message.DeleteNode": RpcMethod(ADMIN, delete_node, (TEXT,), void=True),
-    "Message.NetPeers": RpcMethod(ADMIN, net_peers),
-    "Message.NetAddrsListen": RpcMethod(ADMIN, net_addrs_listen),
-    "Message.NetFindPeer": RpcMethod(ADMIN, net_find_peer, (TEXT,)),
-    "Message.NetConnect": RpcMethod(ADMIN, net_connect, (ANY,), void=True),
-    "Message.SetLogLevel": RpcMethod(ADMIN, set_log_level, (TEXT, TEXT), void=True),
-    "Message.LogList": RpcMethod(ADMIN, log_list),
+    "Message.SaveNode": operators(save_node, (NODE,), void=True),
+    "Message.GetNode": operators(get_node, (TEXT,)),
+    "Message.HasNode": operators(has_node, (TEXT,)),
+    "Message.ListNode": operators(list_node),
+    "Message.DeleteNode": operators(delete_node, (TEXT,), void=True),
+    "Message.NetPeers": operators(net_peers),
+    "Message.NetAddrsListen": operators(net_addrs_listen),
+    "Message.NetFindPeer": operators(net_find_peer, (TEXT,)),
+    "Message.NetConnect": operators(net_connect, (ANY,), void=True),
+    "Message.SetLogLevel": operators(set_log_level, (TEXT, TEXT), void=True),
+    "Message.LogList": operators(log_list),
     "Message.Version": RpcMethod(READ, version),
 }
 """Every method of the messager.  Those about its libp2p host say that there is none."""

@@ -16,3 +16,5 @@ TENANT_CALLS: Final = frozenset[str](_TABLE["kinds"]["tenant_calls"])
 """Calls above `read` that a tenant may make; all others are the operator's."""
 IMMUTABLE: Final = frozenset[str](_TABLE["kinds"]["immutable"])
 """Answers that never change, as long as the call names its object by a CID."""
+INSTEAD: Final[dict[str, str]] = _TABLE["instead"]
+"""What a tenant does instead of calling a method that is the operator's, by the method's name."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services.node import ethereum, message_waits, wallet
-from apps.api.rpc.services.node.methods import CHANNELS, LEVELS, TENANT_CALLS
+from apps.api.rpc.services.node.methods import CHANNELS, INSTEAD, LEVELS, TENANT_CALLS
 from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
 from apps.chain.node.call_timeouts import LONG_METHODS
 from poolsite.wire.jsonrpc.messages import Json
@@ -43,6 +43,7 @@ def rows_make() -> dict[str, RpcMethod]:
             is_long=name in LONG_METHODS,
             asks_node=True,
             operator_only=level != "read" and name not in TENANT_CALLS,
+            instead=INSTEAD.get(name, ""),
         )
         for name, level in LEVELS.items()
     }

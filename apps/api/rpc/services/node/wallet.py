@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
-from apps.users.selectors.grants import miner_granted, sender_known
+from apps.users.selectors.grants import miner_granted, sender_known, signers_of
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
@@ -78,6 +78,14 @@ def wallet_has(call: Call, *params: Json) -> Json:
     return call.principal.is_operator or sender_allowed(call.principal.tenant_id, str(address))
 
 
+def wallet_list(call: Call, *params: Json) -> Json:
+    """Return the addresses of which `wallet_has` is true; to an operator, those of the node's own wallet."""
+    if call.principal.is_operator and not call.principal.is_partial:
+        return node_call(call, "WalletList", list(params))
+    granted = dict.fromkeys(row.address for row in signers_of(call.principal))
+    return [address for address in granted if call.principal.may_see_signer(address)]
+
+
 def miner_create_block(call: Call, *params: Json) -> Json:
     """Make a block of the tenant's own miner at the node.  Raises RpcError."""
     [template] = params_decode("Filecoin.MinerCreateBlock", CREATE_BLOCK, list(params))
@@ -122,6 +130,7 @@ HANDLERS: Final = {
     "WalletSign": wallet_sign,
     "WalletSignMessage": wallet_sign_message,
     "WalletHas": wallet_has,
+    "WalletList": wallet_list,
     "MinerCreateBlock": miner_create_block,
 }
 """By the name without its prefix."""
