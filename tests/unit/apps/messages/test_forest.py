@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.messages.states import MessageState
+from apps.chain.errors import NodeRefused
+from apps.messages.models import Sender
+from apps.messages.services.recovery.chain_history import History
+from apps.messages.services.select import sender_select
+from apps.messages.states import MessageState, Wait
 from tests.forest_node import ForestNode
 from tests.messaging import Pool, pool_world
 
@@ -30,3 +34,42 @@ def test_forest_takes_a_message_from_push_to_receipt(pool: Pool) -> None:
     pool.step()
 
     assert pool.row("one").state == MessageState.LANDED
+
+
+def test_an_address_without_an_actor_waits_for_funds_on_forest(pool: Pool) -> None:
+    address = pool.address(fil=0)
+    pool.push("one", address)
+
+    pool.choose()
+
+    assert Sender.objects.get(address=address).wait == Wait.NO_ACTOR
+
+
+def test_a_tipset_that_forest_lacks_makes_no_sender_unfunded(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    pool.step()
+    pool.step()
+    pool.push("two", address)
+    lag(pool)
+
+    with pytest.raises(NodeRefused, match="Key for header not found"):
+        sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+
+    sender = Sender.objects.get(address=address)
+    assert (sender.chain_nonce, sender.wait) == (1, "")
+
+
+def test_history_takes_no_missing_tipset_for_a_nonce_of_zero(pool: Pool) -> None:
+    address = pool.address()
+    lag(pool)
+
+    with pytest.raises(NodeRefused, match="Key for header not found"):
+        History(address, pool.client, pool.head).nonce_at(pool.head.height)
+
+
+def lag(pool: Pool) -> None:
+    """Let the node lack the tipset that is asked about: another one has told of it."""
+    text = "Key for header not found"
+    pool.node.refuses = lambda method, _params: text if method == "StateGetActor" else None
