@@ -1,6 +1,6 @@
 """Giving signed messages to every node: at once after signing, and again on later heads where one is missing.
 
-Safe to repeat: a node says "already in mpool" or "nonce too low" to what it knows.
+Safe to repeat: a node says "already in mpool" or "nonce too low" to what it knows (`KNOWN_TEXTS`).
 Source: lotus chain/messagepool/messagepool.go (texts as recorded from a real node).
 """
 
@@ -37,8 +37,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-KNOWN_TEXTS: Final = ("message with nonce already exists", "minimum expected nonce", "nonce too low")
-"""What a node says of a message that it has, or that is on chain: no failure."""
+KNOWN_TEXTS: Final = (
+    "message with nonce already exists",
+    "minimum expected nonce",
+    "nonce too low",
+    "Message with sequence already in mempool",
+    "Message sequence too low",
+)
+"""What a node says of a message that it has, or that is on chain: no failure.
+
+The last two are of forest, src/message_pool/errors.rs; the others of lotus and venus.
+"""
 
 NODES_AT_ONCE: Final = 8
 

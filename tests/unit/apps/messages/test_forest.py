@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.chain.errors import NodeRefused
-from apps.messages.models import Sender
+from apps.messages.models import Message, Sender
+from apps.messages.services.publish import messages_republish
 from apps.messages.services.recovery.chain_history import History
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
@@ -34,6 +35,21 @@ def test_forest_takes_a_message_from_push_to_receipt(pool: Pool) -> None:
     pool.step()
 
     assert pool.row("one").state == MessageState.LANDED
+
+
+def test_what_forest_has_already_counts_as_accepted(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("one", address)
+    pool.choose()
+    for has_landed in (False, True):  # "already in mempool", then "sequence too low"
+        Message.objects.update(published_at=None)  # its first answer was lost
+        if has_landed:
+            pool.node.mine()
+
+        messages_republish(now=pool.now)
+
+        row = pool.row("one")
+        assert (row.wait, row.error, row.published_at) == (Wait.IN_POOL, "", pool.now)
 
 
 def test_an_address_without_an_actor_waits_for_funds_on_forest(pool: Pool) -> None:
