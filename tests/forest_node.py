@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from poolsite.filecoin.message import message_to_json
 from tests.fake_node import FakeNode, Refusal, Tipset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poolsite.filecoin.message import Message
+    from poolsite.filecoin.message import Message, SignedMessage
 
 INTERNAL = -32603
 """Code of most of its errors."""
@@ -30,6 +31,8 @@ class ForestNode(FakeNode):
 
     def __init__(self, *, salt: str = "") -> None:
         super().__init__(salt=salt)
+        self.beside: list[SignedMessage] = []
+        """Of a second block of each tipset that has messages, with nonces that the first has used."""
         self.lacks |= {"GasBatchEstimateMessageGas", "MpoolSelects", "StateActorCodeCIDs", "SyncState"}
 
     def answer(self, method: str, params: list[Any]) -> Any:
@@ -50,6 +53,15 @@ class ForestNode(FakeNode):
 
     def do_ChainGetTipSet(self, key: list[dict[str, str]]) -> Any:
         return self._tipset(key).as_json()
+
+    def do_ChainGetParentMessages(self, cid: dict[str, str]) -> Any:
+        executed = super().do_ChainGetParentMessages(cid)
+        for signed in self.beside if executed else ():
+            executed.append({"Cid": {"/": str(signed.cid)}, "Message": message_to_json(signed.message)})
+        return executed
+
+    def do_ChainGetParentReceipts(self, cid: dict[str, str]) -> Any:
+        return [self._receipt() for _ in super().do_ChainGetParentMessages(cid)]
 
     def do_StateGetActor(self, address: str, key: list[dict[str, str]]) -> Any:
         self._tipset(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -32,6 +32,19 @@ def test_forest_takes_a_message_from_push_to_receipt(pool: Pool) -> None:
 
     pool.choose()
     pool.step()
+    pool.step()
+
+    assert pool.row("one").state == MessageState.LANDED
+
+
+def test_a_nonce_in_two_blocks_of_a_tipset_stops_no_tracking(pool: Pool) -> None:
+    address = pool.address()
+    pool.step()
+    pool.push("one", address)
+    pool.choose()
+    pool.step()
+    cast("ForestNode", pool.node).beside.append(pool.foreign(address, nonce=0))
+
     pool.step()
 
     assert pool.row("one").state == MessageState.LANDED
