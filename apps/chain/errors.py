@@ -25,6 +25,13 @@ NO_ACTOR: Final = "actor not found"
 """Words by which a node says that the chain has no actor at an address; forest begins with a capital."""
 
 
+NO_PERMISSION: Final = "missing permission to invoke"
+"""Words by which a node refuses what our token is not good for, as those of hosted nodes that may only read.
+
+Source: go-jsonrpc auth/auth.go for lotus and venus; forest src/rpc/auth_layer.rs.
+"""
+
+
 class NodeUnavailable(NotReachable):
     """No node answered: unreachable, too slow, or it does not know our token."""
 
@@ -58,6 +65,11 @@ class NodeRefused(Conflict):
     def is_missing_object(self) -> bool:
         """Return whether the node lacks a tipset, a message, receipts or state: another one may have them."""
         return MISSING_OBJECT.search(self.reason) is not None
+
+    @property
+    def is_not_permitted(self) -> bool:
+        """Return whether our token at this node is not good for the method; nothing was done then."""
+        return NO_PERMISSION in self.reason
 
     @property
     def is_missing_actor(self) -> bool:

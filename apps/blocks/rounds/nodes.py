@@ -54,8 +54,6 @@ NO_KEY_TEXTS: Final = ("key not found", "Key info not found")
 
 Source: lotus chain/wallet/multi.go WalletSign; forest src/key_management/errors.rs.
 """
-NO_RIGHT_TEXT: Final = "missing permission to invoke"
-"""Of a node whose token may only read, as those of hosted nodes.  Source: go-jsonrpc auth/auth.go."""
 NO_KEY_ADVICE: Final = _(
     "this node signs its blocks itself and lacks the worker's key: "
     "configure the pool's signer as its remote wallet (docs/blocks.md)"
@@ -202,7 +200,7 @@ class BlockNodes:
                 _block, "MinerCreateBlock", template.to_json(), until=until, is_unable=_is_unable
             )
         except NodeRefused as refusal:
-            if not any(text in refusal.reason for text in NO_KEY_TEXTS):
+            if not _is_unable(refusal):
                 raise
             raise NodeRefused(refusal.rpc_code, f"{NO_KEY_ADVICE}: {refusal.reason}") from None
 
@@ -270,7 +268,7 @@ def _list(value: Json) -> list[Json]:
 
 
 def _is_unable(refusal: NodeRefused) -> bool:
-    return any(text in refusal.reason for text in (*NO_KEY_TEXTS, NO_RIGHT_TEXT))
+    return any(text in refusal.reason for text in NO_KEY_TEXTS)
 
 
 def _is_syncing(value: Json) -> bool:
