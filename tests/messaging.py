@@ -207,9 +207,9 @@ class Pool(Follows):
 
 
 @contextmanager
-def pool_world(monkeypatch: Any) -> Iterator[Pool]:
+def pool_world(monkeypatch: Any, *, node: FakeNode | None = None) -> Iterator[Pool]:
     """Serve a node and stand a keyring where the hub is."""
-    node = FakeNode()
+    node = FakeNode() if node is None else node
     with served(node) as url:
         pool = Pool(node, url)
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", pool.keyring.sign_all)

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import re
+from typing import Any, ClassVar, Final
 
 from apps.core.errors import BadValue, Conflict, NotReachable
 from apps.core.sanitize import sanitize_text
 from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD
+
+MISSING_OBJECT: Final = re.compile(
+    r"ipld: could not find|Key for header not found|tipset at epoch \d+ not found"
+    r"|Required tipset missing from database|Invalid tipset: |No state tree exists for the root"
+    r"|Entry not found in (block|cbor) store|did not match any in database"
+    r"|can't find (object|block header) with"
+)
+"""Words by which a node says that it lacks a tipset, a message, receipts or state.
+
+Source: go-ipld-format ErrNotFound for lotus and venus, the first; the others are forest's: src/chain/store,
+src/shim/state_tree.rs, src/utils/db, src/rpc/methods/chain.rs, fvm_ipld_hamt.
+"""
+
+NO_ACTOR: Final = "actor not found"
+"""Words by which a node says that the chain has no actor at an address; forest begins with a capital."""
+
+
+NO_PERMISSION: Final = "missing permission to invoke"
+"""Words by which a node refuses what our token is not good for, as those of hosted nodes that may only read.
+
+Source: go-jsonrpc auth/auth.go for lotus and venus; forest src/rpc/auth_layer.rs.
+"""
 
 
 class NodeUnavailable(NotReachable):
@@ -41,7 +64,17 @@ class NodeRefused(Conflict):
     @property
     def is_missing_object(self) -> bool:
         """Return whether the node lacks a tipset, a message, receipts or state: another one may have them."""
-        return "ipld: could not find" in self.reason
+        return MISSING_OBJECT.search(self.reason) is not None
+
+    @property
+    def is_not_permitted(self) -> bool:
+        """Return whether our token at this node is not good for the method; nothing was done then."""
+        return NO_PERMISSION in self.reason
+
+    @property
+    def is_missing_actor(self) -> bool:
+        """Return whether the chain has no such actor: nobody has sent anything to the address yet."""
+        return NO_ACTOR in self.reason.lower()
 
 
 class NetworkUnknown(NotReachable):

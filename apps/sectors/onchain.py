@@ -48,8 +48,11 @@ class OnPreCommit:
     seal_proof: int
 
 
-NOT_THERE: Final = re.compile(r"can't find sector \d+")
-"""Words by which StateMinerSectors refuses a question that names a sector which is not there."""
+NOT_THERE: Final = re.compile(r"can't find sector \d+|sector not found: \d+")
+"""Words by which StateMinerSectors refuses a question that names a sector which is not there.
+
+The second are forest's.  Source: fil-actor-states actors/miner/src/v18/sectors.rs load_sectors.
+"""
 
 
 @dataclass(frozen=True, slots=True)

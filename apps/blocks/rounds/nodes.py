@@ -49,10 +49,11 @@ SYNCING_STAGES: Final = {1, 2, 3, 6}
 Source: lotus api/api_full.go SyncStateStage; the others are idle, complete and failed.
 """
 
-NO_KEY_TEXT: Final = "key not found"
-"""Of lotus, which signs each block that it makes.  Source: lotus chain/wallet/multi.go WalletSign."""
-NO_RIGHT_TEXT: Final = "missing permission to invoke"
-"""Of a node whose token may only read, as those of hosted nodes.  Source: go-jsonrpc auth/auth.go."""
+NO_KEY_TEXTS: Final = ("key not found", "Key info not found")
+"""Of lotus and of forest, which sign each block that they make.
+
+Source: lotus chain/wallet/multi.go WalletSign; forest src/key_management/errors.rs.
+"""
 NO_KEY_ADVICE: Final = _(
     "this node signs its blocks itself and lacks the worker's key: "
     "configure the pool's signer as its remote wallet (docs/blocks.md)"
@@ -192,14 +193,14 @@ class BlockNodes:
         """Have a block made of a template; venus hands it back unsigned where it lacks the worker's key.
 
         A node that signs its blocks itself and cannot, or lets us make none, is followed by the next.
-        Raise NodeRefused, with what to do where lotus lacks it; NodeUnavailable.
+        Raise NodeRefused, with what to do where the node lacks the key; NodeUnavailable.
         """
         try:
             return await self.ask_again(
                 _block, "MinerCreateBlock", template.to_json(), until=until, is_unable=_is_unable
             )
         except NodeRefused as refusal:
-            if NO_KEY_TEXT not in refusal.reason:
+            if not _is_unable(refusal):
                 raise
             raise NodeRefused(refusal.rpc_code, f"{NO_KEY_ADVICE}: {refusal.reason}") from None
 
@@ -267,7 +268,7 @@ def _list(value: Json) -> list[Json]:
 
 
 def _is_unable(refusal: NodeRefused) -> bool:
-    return any(text in refusal.reason for text in (NO_KEY_TEXT, NO_RIGHT_TEXT))
+    return any(text in refusal.reason for text in NO_KEY_TEXTS)
 
 
 def _is_syncing(value: Json) -> bool:

@@ -20,7 +20,7 @@ from apps.blocks.rounds.mining_base import base_from_json, base_info_from_json
 from apps.blocks.rounds.nodes import NO_KEY_ADVICE
 from apps.blocks.rounds.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apps.blocks.rounds.mining_base import BaseInfo
+    from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
@@ -151,12 +152,26 @@ def _node_key(info: BaseInfo) -> None:
 def node_has_key(worker: str) -> bool | None:
     """Return whether a node that signs its blocks itself has a key: lotus, known by lacking MpoolSelects.
 
-    None: blocks of this node are signed by the pool.  Raises NodeRefused, NodeUnavailable.
+    None: blocks of this node are signed by the pool.  The next node makes a block that one cannot, so one of
+    them is enough.  Raises NodeRefused, NodeUnavailable.
     """
     client = chain_client()
     try:
         client.call("MpoolSelects", [], [])
     except NodeRefused as refusal:
         if refusal.is_unknown_method:
-            return bool(client.call("WalletHas", worker))
+            return _some_has(client, worker)
     return None
+
+
+def _some_has(client: ChainClient, worker: str) -> bool:
+    failure: DomainError | None = None
+    answers = []
+    for node in client.nodes():
+        try:
+            answers.append(bool(node.call("WalletHas", worker)))
+        except (NodeRefused, NodeUnavailable) as error:
+            failure = error
+    if failure is not None and not answers:
+        raise failure
+    return any(answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.gas_estimates import Estimate
@@ -17,6 +17,9 @@ from poolsite.filecoin.message import (
     receipt_from_json,
     signed_message_from_json,
 )
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,17 @@ def objects_read(value: Any) -> list[dict[str, Any]]:
 
 
 def messages_read(value: Any) -> list[tuple[Cid, Message]]:
-    """Return messages with their CIDs."""
-    return [(cid_read(row["Cid"]), message_from_json(row["Message"])) for row in value or ()]
+    """Return the messages that a tipset executes, with their CIDs.
+
+    Of two with one nonce, in two of its blocks, the first is executed: forest names the other one as well,
+    which has no receipt.  Source: forest src/rpc/methods/chain.rs load_api_messages_from_tipset, and
+    src/interpreter/vm.rs for_tipset.
+    """
+    found: dict[tuple[Address, int], tuple[Cid, Message]] = {}
+    for row in value or ():
+        message = message_from_json(row["Message"])
+        found.setdefault((message.from_, message.nonce), (cid_read(row["Cid"]), message))
+    return list(found.values())
 
 
 def block_messages_read(value: Any) -> list[tuple[Cid, Message, SignedMessage | None]]:

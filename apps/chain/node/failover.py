@@ -1,7 +1,8 @@
 """Calls over all nodes of the pool: the first that answers wins; one that fails is followed by the next.
 
 Every call is safe to repeat, so a node that is away, too slow (`call_timeouts`), answers what nobody can
-read, or lacks the method or an object that it needs is simply followed by the next one within the same call.
+read, or lacks the method, a right to it or an object that it needs is simply followed by the next one within
+the same call.
 """
 
 from __future__ import annotations
@@ -127,8 +128,12 @@ class FailoverCalls:
 
 
 def _is_lacking(answer: Any) -> bool:
-    """Return whether a node only lacks the method or an object that it needs: another one may have it."""
-    return isinstance(answer, NodeRefused) and (answer.is_unknown_method or answer.is_missing_object)
+    """Return whether a node only lacks the method, an object that it needs, or a token of ours that is good
+    for it: another one may have it.
+    """
+    return isinstance(answer, NodeRefused) and (
+        answer.is_unknown_method or answer.is_missing_object or answer.is_not_permitted
+    )
 
 
 def _as_it_is(value: Any) -> Any:

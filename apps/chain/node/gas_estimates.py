@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, AttoFil
 from poolsite.filecoin.gas_estimates import fee_cap_limit
@@ -46,9 +47,11 @@ class GasSpec:
     def as_lotus_json(self) -> dict[str, Any]:
         """Return the wire form of lotus' MessageSendSpec, which has no factors: `factors_apply` follows.
 
-        The fee is limited after these, so the node is told of no limit in its place.
+        The fee is limited after these, so the node is told of no limit in its place.  forest refuses a spec
+        that lacks a member.
         """
-        return {"MaxFee": str(TOTAL_FILECOIN if self.max_fee else 0)}
+        max_fee = TOTAL_FILECOIN if self.max_fee else 0
+        return {"MaxFee": str(max_fee), "MsgUuid": str(UUID(int=0)), "MaximizeFeeCap": False}
 
     def factors_apply(self, estimate: Message, *, message: Message) -> Message:
         """Return a node's estimate of what it was asked with these factors and within the largest fee.

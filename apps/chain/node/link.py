@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.utils.translation import gettext
 
-from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
+from apps.chain.errors import NO_ACTOR, NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.node.connections import AnswerTooLarge, Connections
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -132,11 +132,15 @@ class NodeLink:
 
     def _result(self, method: str, answer: dict[str, Any]) -> Any:
         try:
-            return result_read(answer)
+            result = result_read(answer)
+            if result is None and method == "StateGetActor":  # forest says so of an address without an actor
+                raise RpcError(NO_ACTOR)
         except RpcError as error:
             refusal = NodeRefused(error.code, error.message, data=error.data)
         except ValueError:
             raise self.failed(gettext("the node's error could not be parsed")) from None
+        else:
+            return result
         if refusal.is_unknown_method:
             self.unknown_methods.add(method)
         raise refusal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -81,7 +82,9 @@ class Finding:
     latency_ms: float | None = None
     network: tuple[str, str] = ("", "")
     """Name and genesis."""
+    has_asked_details: bool = False
     details: dict[str, Any] = field(default_factory=dict)
+    """What changes rarely; empty if it was not asked for, or one of the answers came too late."""
     error: str = ""
 
 
@@ -130,7 +133,9 @@ def node_probe(node: Node, *, now: datetime) -> Finding:
             or node.detailed_at is None
             or now - node.detailed_at > DETAIL_EVERY
         ):
-            finding.details = _details(client)
+            finding.has_asked_details = True
+            with suppress(NodeUnavailable):  # a slow list of peers says nothing about reads
+                finding.details = _details(client)
     except (NodeUnavailable, NodeRefused) as error:
         finding.error = error.reason[:500]
     return finding
@@ -188,10 +193,10 @@ def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
         return
     node.condition, node.error, node.latency_ms = NodeCondition.HEALTHY, "", finding.latency_ms
     node.head_height, node.head_key = finding.head.height, finding.head.key
-    if finding.details:
+    if finding.has_asked_details:
         node.detailed_at = now
-        for name, value in finding.details.items():
-            setattr(node, name, value)
+    for name, value in finding.details.items():
+        setattr(node, name, value)
 
 
 def node_require_own(url: str, *, client: ChainClient) -> None:

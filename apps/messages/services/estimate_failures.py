@@ -30,7 +30,10 @@ PRESSING_ATTEMPTS_MAX: Final = 60
 OUTSIDE_KINDS: Final = ("", "create_miner")
 """Purposes whose messages no app of the pool retries: sealing and proving judge their own."""
 
-CODE: Final = re.compile(r"(?:exit=\[|exit )(?P<name>\w*)\((?P<code>\d+)\)")
+CODE: Final = re.compile(
+    r"(?:exit=\[|exit )(?P<name>\w*)\((?P<code>\d+)\)"
+    r"|message execution failed: exit code: (?P<number>\d+), reason: "  # forest, src/rpc/methods/gas.rs
+)
 
 FRAME: Final = re.compile(r"\d\d: \S+ \(method \d+\) -- (?P<text>.*?) \(\d+\)\s*$", re.MULTILINE)
 
@@ -57,7 +60,7 @@ def failure_read(error: str) -> Failure:
     found = CODE.search(error)
     if found is None:
         return Failure(0, " ".join(error.split()))
-    code = int(found["code"])
+    code = int(found["code"] or found["number"])
     frames = [frame["text"] for frame in FRAME.finditer(error)]
     causes = [cause["text"].strip() for cause in CAUSE.finditer(error)]
     cause = (causes or frames or [""])[-1]

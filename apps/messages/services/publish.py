@@ -1,11 +1,12 @@
 """Giving signed messages to every node: at once after signing, and again on later heads where one is missing.
 
-Safe to repeat: a node says "already in mpool" or "nonce too low" to what it knows.
+Safe to repeat: a node says "already in mpool" or "nonce too low" to what it knows (`KNOWN_TEXTS`).
 Source: lotus chain/messagepool/messagepool.go (texts as recorded from a real node).
 """
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +18,9 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import BadNodeAddress, NodeRefused, NodeUnavailable
 from apps.chain.node.addresses import node_address
-from apps.chain.node.link import NodeLink, link_to
+from apps.chain.node.link import ANSWER_TIMEOUT_S, NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
-from apps.chain.states import CONDITIONS_FOREIGN
+from apps.chain.states import CONDITIONS_FOREIGN, NodeCondition
 from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.audit import message_audit
@@ -37,10 +38,26 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-KNOWN_TEXTS: Final = ("message with nonce already exists", "minimum expected nonce", "nonce too low")
-"""What a node says of a message that it has, or that is on chain: no failure."""
+KNOWN_TEXTS: Final = (
+    "message with nonce already exists",
+    "minimum expected nonce",
+    "nonce too low",
+    "Message with sequence already in mempool",
+    "Message sequence too low",
+)
+"""What a node says of a message that it has, or that is on chain: no failure.
+
+The last two are of forest, src/message_pool/errors.rs; the others of lotus and venus.
+"""
 
 NODES_AT_ONCE: Final = 8
+
+AWAY_S: Final = 2.0
+"""Longest wait for a node that does not answer: what all nodes said is stored once the last has, and a node
+that takes a connection and says nothing would hold up each message of the pool for half a minute."""
+
+AWAY_KEPT_S: Final = 60.0
+"""So long after a failed call a node is waited for no longer than that: nobody probes an extra one."""
 
 OUTGOING_COLUMNS: Final = ("id", "from_addr", "nonce", "signed", "published_at")
 """What of a message goes to a node: the signed form holds the rest."""
@@ -110,13 +127,15 @@ def fee_caps_update(*, head: Head, now: datetime) -> None:
     )
 
 
-def publishing_nodes_list() -> list[NodeLink]:
-    """Return a link to every node that messages go to: the pool's own and the messager's extra ones.
+def publishing_nodes_list() -> list[tuple[NodeLink, float]]:
+    """Return a link to every node that messages go to, with the seconds that an answer of it is waited for.
 
-    An extra one whose row cannot be read is left out: it must not keep messages from the others.
+    They are the pool's own and the messager's extra ones, without those whose row cannot be read: that must
+    not keep messages from the others.
     """
     own = nodes_all().exclude(condition__in=CONDITIONS_FOREIGN)
     places = {node.url: node.token for node in own}
+    away = {node.url for node in own if node.condition == NodeCondition.AWAY}
     for extra in ExtraNode.objects.all():
         try:
             address = node_address(extra.url, token=extra.token)
@@ -124,7 +143,12 @@ def publishing_nodes_list() -> list[NodeLink]:
             log.warning("extra_node_unreadable", node=extra.name, reason=error.reason[:300])
             continue
         places.setdefault(address.http_url, address.token)
-    return [link_to(url, token) for url, token in places.items()]
+    links = [link_to(url, token) for url, token in places.items()]
+    failed_since = time.monotonic() - AWAY_KEPT_S
+    return [
+        (link, AWAY_S if link.url in away or link.tired_until > failed_since else ANSWER_TIMEOUT_S)
+        for link in links
+    ]
 
 
 def _outgoing(row: Message) -> OutgoingMessage:
@@ -141,11 +165,12 @@ def _outgoing(row: Message) -> OutgoingMessage:
 def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishResult:
     """Send to all nodes at the same time, then write down what they said."""
     result = PublishResult()
-    links = publishing_nodes_list() if outgoing else []
-    if not links:
+    nodes = publishing_nodes_list() if outgoing else []
+    if not nodes:
         return result
     with ThreadPoolExecutor(max_workers=NODES_AT_ONCE, thread_name_prefix="publish") as threads:
-        for link, outcome in zip(links, threads.map(lambda one: _send(one, outgoing), links), strict=True):
+        outcomes = threads.map(lambda node: _send(outgoing, *node), nodes)
+        for (link, _), outcome in zip(nodes, outcomes, strict=True):
             if isinstance(outcome, NodeUnavailable):
                 result.away.append(link.url)
                 continue
@@ -154,18 +179,20 @@ def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishRe
                     result.refused[pk] = text
                 else:
                     result.accepted.add(pk)
-    _result_store(outgoing, result, nodes=len(links), now=now)
+    _result_store(outgoing, result, nodes=len(nodes), now=now)
     return result
 
 
-def _send(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> dict[str, str] | NodeUnavailable:
+def _send(
+    outgoing: Sequence[OutgoingMessage], link: NodeLink, timeout_s: float
+) -> dict[str, str] | NodeUnavailable:
     """Publish to one node what it lacks: id to the reason of its refusal, empty if it has the message.
 
     Runs in a thread without a database.
     """
     try:
-        missing = _missing(link, outgoing)
-        answers = link.call_many([("MpoolPush", [item.body]) for item in missing])
+        missing = _missing(outgoing, link, timeout_s)
+        answers = link.call_many([("MpoolPush", [item.body]) for item in missing], timeout_s=timeout_s)
     except NodeUnavailable as error:
         return error
     outcome = {item.id: "" for item in outgoing}
@@ -175,10 +202,11 @@ def _send(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> dict[str, str]
     return outcome
 
 
-def _missing(link: NodeLink, outgoing: Sequence[OutgoingMessage]) -> list[OutgoingMessage]:
+def _missing(outgoing: Sequence[OutgoingMessage], link: NodeLink, timeout_s: float) -> list[OutgoingMessage]:
     """Return what the node has not, in nonce order per sender."""
     senders = list(dict.fromkeys(item.from_addr for item in outgoing if not item.is_fresh))
-    answers = link.call_many([("MpoolGetNonce", [address]) for address in senders])
+    calls = [("MpoolGetNonce", [address]) for address in senders]
+    answers = link.call_many(calls, timeout_s=timeout_s)
     # Not only a refusal is passed over: an extra node may be no node at all.
     ends = {address: end for address, end in zip(senders, answers, strict=True) if isinstance(end, int)}
     return [item for item in outgoing if item.is_fresh or item.nonce >= ends.get(item.from_addr, 0)]

@@ -29,6 +29,13 @@ SEARCHED_AT_ONCE: Final = LONG.at_once
 """Stored before the next are asked for: without an index of its chain a node walks it back for each message,
 and after days away one that failed at the last message would begin with the first again."""
 
+REPLACED_TEXT: Final = "found message with equal nonce"
+"""Words by which a node says that another message has used the nonce: this one is not on the chain.
+
+Source: lotus chain/stmgr/searchwait.go (tests/golden/chain/lotus/golden_ws.json), venus pkg/chain/waiter.go,
+forest src/state_manager/message_search.rs.
+"""
+
 
 def messages_search(
     *, client: ChainClient, now: datetime, key: str, ids: Sequence[str] | None = None
@@ -127,7 +134,10 @@ def _node_answers(signed: Sequence[Message | SignedVersion], *, node: ChainClien
     blocks since: a snapshot has those of the last day or so, and no receipts.
     """
     calls = [("StateSearchMsg", [key_to_json(key), {"/": one.cid}, -1, False]) for one in signed]
-    answers = node.call_many(calls)
+    answers = [
+        None if isinstance(answer, NodeRefused) and REPLACED_TEXT in answer.reason else answer
+        for answer in node.call_many(calls)
+    ]
     never_seen = [
         at
         for at, (one, answer) in enumerate(zip(signed, answers, strict=True))

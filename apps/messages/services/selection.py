@@ -124,7 +124,7 @@ def sender_chain_state_read(address: str, *, client: ChainClient, key: str) -> S
         [("StateGetActor", [address, [{"/": cid} for cid in key.split()]]), ("MpoolGetNonce", [address])]
     )
     if isinstance(actor, NodeRefused):
-        if "not found" in actor.reason:
+        if actor.is_missing_actor:
             return SenderChainState(False, 0, 0, 0, ())
         raise actor
     chain_nonce = int(actor["Nonce"])

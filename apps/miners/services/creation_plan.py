@@ -108,7 +108,7 @@ def _actor_exists(address: str, *, client: ChainClient) -> bool:
     try:
         client.state_get_actor(address)
     except NodeRefused as refusal:
-        if "not found" in refusal.reason:
+        if refusal.is_missing_actor:
             return False
         raise
     return True

@@ -118,7 +118,7 @@ def wallet_update(
 def actor_read(answer: Any) -> tuple[int | None, int | None]:
     """Read balance and nonce; an address that the chain does not know has nothing."""
     if isinstance(answer, NodeRefused):
-        return (0, 0) if "actor not found" in answer.reason else (None, None)
+        return (0, 0) if answer.is_missing_actor else (None, None)
     return int(answer["Balance"]), int(answer["Nonce"])
 
 

@@ -121,7 +121,7 @@ class History:
         try:
             return self.client.state_get_actor(self.address, key).nonce
         except NodeRefused as error:
-            if "not found" in error.reason:
+            if error.is_missing_actor:
                 return 0
             raise
 

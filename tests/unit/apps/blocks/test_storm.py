@@ -16,9 +16,9 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.rounds.miner_round import MinerRound
-from apps.blocks.rounds.nodes import HEAD_S, NO_KEY_TEXT, NO_RIGHT_TEXT, BlockNodes
+from apps.blocks.rounds.nodes import HEAD_S, BlockNodes
 from apps.blocks.states import RoundState
-from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.errors import NO_PERMISSION, NodeRefused, NodeUnavailable
 from apps.chain.node.link import link_to
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
@@ -232,7 +232,9 @@ class Unable(Passing):
         return self.link.call(method, params, **options)
 
 
-@pytest.mark.parametrize("says", [NO_KEY_TEXT, f"{NO_RIGHT_TEXT} 'MinerCreateBlock' (need 'write')"])
+@pytest.mark.parametrize(
+    "says", ["key not found", "Key info not found", f"{NO_PERMISSION} 'MinerCreateBlock' (need 'write')"]
+)
 async def test_a_node_that_may_make_no_blocks_leaves_it_to_the_next(world: World, says: str) -> None:
     links: Any = [Unable(world.link, says), world.link]
     world.nodes = BlockNodes(links, submit=links)

@@ -161,6 +161,29 @@ def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
         assert Node.objects.get(url=good).lag_s == 5
 
 
+def test_a_node_whose_details_are_slow_is_healthy_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.chain.services.probes.PROBE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(FakeNode, "do_NetPeers", lambda _node: [], raising=False)
+    node, is_over, asked = FakeNode(), threading.Event(), []
+
+    def hang(method: str, _params: list[Any]) -> None:
+        if method == "NetPeers":
+            asked.append(method)
+            is_over.wait(30)
+
+    node.refuses = hang
+    with served(node) as url:
+        row = Node.objects.create(url=url, version="known", peers=7)
+
+        for seconds in range(2):
+            nodes_probe(now=NOW + timedelta(seconds=seconds))
+            row.refresh_from_db()
+            assert (row.condition, row.error, row.version, row.peers) == ("HEALTHY", "", "known", 7)
+        is_over.set()
+
+    assert len(asked) == 1, "the next time after half a minute"
+
+
 def test_a_node_that_syncs_across_an_upgrade_leaves_the_version_alone(
     good: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

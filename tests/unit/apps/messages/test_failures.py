@@ -33,6 +33,16 @@ def test_backtrace_becomes_one_line_with_its_cause() -> None:
     assert (failure.code, failure.text, failure.is_final) == (16, text, True)
 
 
+def test_forest_names_the_exit_code_of_an_actor_in_its_own_words() -> None:
+    failure = failure_read(
+        "message execution failed: exit code: 16, reason: message failed with backtrace:\n"
+        "00: f04 (method 2) -- send aborted (16)\n (RetCode=16)"
+    )
+
+    text = "exit code (16), a parameter is invalid: send aborted"
+    assert (failure.code, failure.text, failure.is_final) == (16, text, True)
+
+
 def test_machine_error_is_not_final() -> None:
     failure = failure_read(LACKING)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.chain.models import Node
+from apps.chain.node.link import link_to
+from apps.chain.states import NodeCondition
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.publish import messages_republish, publishing_nodes_list
 from apps.messages.services.select import sender_select
@@ -70,6 +74,28 @@ def test_every_node_gets_it_and_a_dead_one_stops_nobody(pool: Pool) -> None:
     assert pool.row("one").wait == Wait.IN_POOL
 
 
+@pytest.mark.parametrize("is_extra", [False, True])
+def test_a_node_that_hangs_is_waited_for_two_seconds(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, is_extra: bool
+) -> None:
+    monkeypatch.setattr("apps.messages.services.publish.AWAY_S", 0.2)
+    address = pool.address()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/rpc/v1"
+        if is_extra:
+            ExtraNode.objects.create(name="silent", url=url)
+            link_to(url, "").failed("it did not answer just now")
+        else:
+            Node.objects.create(url=url, position=1, condition=NodeCondition.AWAY)
+        pool.push("one", address)
+        started = time.monotonic()
+
+        pool.choose()
+
+        assert time.monotonic() - started < 10
+    assert pool.row("one").wait == Wait.IN_POOL
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:3453", "http://127.0.0.1:99999", "http://[::1"])
 def test_an_extra_node_that_cannot_be_read_stops_nobody(pool: Pool, url: str) -> None:
     address = pool.address()
@@ -86,7 +112,7 @@ def test_an_extra_node_may_have_any_token(pool: Pool) -> None:
 
     links = publishing_nodes_list()
 
-    assert [(link.url, link.token) for link in links[1:]] == [("http://127.0.0.1:9/rpc/v1", "plain")]
+    assert [(link.url, link.token) for link, _ in links[1:]] == [("http://127.0.0.1:9/rpc/v1", "plain")]
 
 
 def test_an_extra_node_that_answers_nonsense_stops_nobody(

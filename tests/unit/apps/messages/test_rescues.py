@@ -198,6 +198,27 @@ def test_tracker_survives_displaced_message_with_a_taken_nonce(pool: Pool) -> No
     assert (pool.row("ours").state, pool.row("other").state) == (MessageState.REPLACED, MessageState.FILLED)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "checking for message execution during lookback: message was replaced: found message with equal "
+        "nonce as the one we are looking for that is NOT a valid replacement message",
+        "found message with equal nonce and call params but different CID. wanted a, found: b, nonce: 0",
+    ],
+)
+def test_a_search_ends_a_message_whose_nonce_another_one_used(pool: Pool, text: str) -> None:
+    address = pool.address()
+    pool.push("ours", address)
+    pool.choose()
+    pool.node.pool[(address, 0)] = pool.foreign(address, nonce=0)
+    pool.node.mine()
+    key = pool.node.mine()
+    pool.node.refuses = lambda method, _params: text if method == "StateSearchMsg" else None
+
+    assert messages_search(client=pool.client, key=key, now=pool.now) == (0, 1)
+    assert pool.row("ours").state == MessageState.REPLACED
+
+
 def test_missing_receipts_stop_the_tracker_for_a_while(pool: Pool) -> None:
     address = pool.address()
     pool.push("one", address)

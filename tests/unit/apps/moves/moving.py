@@ -58,6 +58,10 @@ class MovingChain:
             for one in found
         ]
 
+    def nodes(self) -> list[MovingChain]:
+        """Return the only node."""
+        return [self]
+
     def call(self, method: str, *_given: Any) -> Any:
         """Answer what warm-up asks."""
         if method == "WalletHas":

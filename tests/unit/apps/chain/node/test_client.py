@@ -109,6 +109,20 @@ def test_a_refusal_is_not_asked_again_elsewhere(node: FakeNode, link: NodeLink) 
     assert node.calls.count("StateAccountKey") == 1
 
 
+def test_the_next_node_does_what_a_token_may_not_at_the_first(node: FakeNode, link: NodeLink) -> None:
+    reader = FakeNode()
+    reader.refuses = lambda method, _params: f"missing permission to invoke '{method}'  (need 'write')"
+    with served(reader) as url:
+        hosted = NodeLink(url, "")
+        client = ChainClient([hosted, link])
+
+        assert client.call("MpoolGetNonce", ADDRESS) == 0
+        assert client.call_many([("MpoolGetNonce", [ADDRESS])]) == [0]
+        with pytest.raises(NodeRefused, match="missing permission"):
+            ChainClient([hosted]).call("MpoolGetNonce", ADDRESS)
+        hosted.close()
+
+
 def test_the_next_node_answers_what_one_has_no_tipset_for(node: FakeNode, link: NodeLink) -> None:
     key = node.mine()
     late = FakeNode()
