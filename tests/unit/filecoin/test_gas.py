@@ -68,6 +68,12 @@ def test_messages_that_do_not_cover_the_base_fee_bid_negative() -> None:
     assert premium_at_target([(-30, 10**10)]) == -30
 
 
+def test_a_full_blocks_20th_percentile_sets_the_base_fee() -> None:
+    rest = (1, 2_000_000_000)
+    assert premium_at_target([(5, 8_000_000_000), rest]) == 5
+    assert premium_at_target([(5, 7_999_999_999), rest]) == 1
+
+
 def test_inclusion_is_what_a_real_node_charges() -> None:
     assert inclusion_gas(104) == 695_863
 

@@ -1,15 +1,15 @@
-"""Rounds of before an outage: what nodes that are away cost, and those that lack a tipset."""
+"""Rounds whose blocks no chain has; of before an outage, what nodes that are away cost, or lack a tipset."""
 
 from __future__ import annotations
 
 import base64
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.blocks.models import Block, Round
-from apps.blocks.services.settle import rounds_left_settle
+from apps.blocks.services.settle import rounds_left_settle, rounds_settle
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.tipsets import TipsetFacts
@@ -19,11 +19,15 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
 
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
 pytestmark = pytest.mark.django_db
 FINALITY = 900
 
 
-def submitted(miner: Any, epoch: int) -> Round:
+def submitted(miner: Miner, epoch: int) -> Round:
+    """A round whose block went to the nodes."""
     at = clock.now()
     row = Round.objects.create(
         miner=miner, epoch=epoch, base_height=epoch - 1, state=RoundState.SUBMITTED, at=at
@@ -38,6 +42,16 @@ def submitted(miner: Any, epoch: int) -> Round:
         reserved_at=at,
     )
     return row
+
+
+def test_a_block_that_no_chain_has_is_orphaned_two_epochs_later() -> None:
+    row = submitted(factories.miner(1000), 98)
+
+    assert rounds_settle(factories.head(99), finality=FINALITY) == 0
+    assert rounds_settle(factories.head(100), finality=FINALITY) == 1
+
+    row.refresh_from_db()
+    assert row.state == RoundState.ORPHANED
 
 
 @pytest.mark.parametrize(

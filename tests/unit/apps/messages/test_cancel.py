@@ -130,6 +130,19 @@ def test_what_cannot_be_cancelled_is_refused_before_anything_is_signed(pool: Poo
     assert pool.keyring.asked == asked + 1  # the one that the steps chose
 
 
+def test_what_the_chain_passed_meanwhile_is_not_cancelled(pool: Pool) -> None:
+    flying(pool, "one")
+    pool.node.mine()
+    pool.node.mine()
+    pool.follow()
+    asked = pool.keyring.asked
+
+    with pytest.raises(AlreadyOnChain):
+        cancel(pool, "one")
+
+    assert (pool.keyring.asked, pool.row("one").state) == (asked, MessageState.FILLED)
+
+
 def test_the_largest_fee_holds(pool: Pool) -> None:
     flying(pool, "one")
     GasGuard.objects.create(max_fee=1_000)
@@ -163,7 +176,7 @@ def test_a_whole_queue_is_changed_and_refusals_are_named(pool: Pool, action: str
     done = messages_bulk(action, rows=rows, client=pool.client, head=pool.head, now=pool.now)
 
     expected = {"replace": {"two"}, "cancel": {"two"}, "republish": set(), "mark-bad": {"two"}}
-    assert {row.push_id for row, _ in done.refused} <= expected[action]
+    assert {row.push_id for row, _ in done.refused} == expected[action]
     assert "one" in [row.push_id for row in done.done]
     state = {"replace": "FILLED", "cancel": "FAILED", "republish": "FILLED", "mark-bad": "FAILED"}
     assert pool.row("one").state == state[action]

@@ -17,6 +17,7 @@ from apps.messages.services.push_items import SendSpec
 from apps.messages.services.replace import message_replace
 from apps.messages.services.replacement_fees import NewFees, premium_floor_compute
 from apps.messages.services.retry import message_retry, messages_recover
+from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
 
@@ -163,12 +164,37 @@ def test_a_hole_is_closed_by_the_next_message(pool: Pool) -> None:
     assert pool.row("b").state == MessageState.FAILED
 
 
-def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool) -> None:
+def test_nonce_that_was_taken_back_meanwhile_is_not_given_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = filled(pool, "a", "b", "c")
     message_mark_bad(message=pool.row("b"), now=pool.now)
     del pool.node.pool[(address, 1)]
+    pool.step()
+    pool.push("d", address)
+    pool.node.mine(only=lambda _signed: False)
+    pool.follow()
+    real = pool.keyring.sign_all
 
-    for _ in range(7):
+    def meanwhile(requests: Any, **options: Any) -> Any:
+        messages_recover(address=address, client=pool.client, head=pool.head, now=pool.now)
+        return real(requests, **options)
+
+    monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", meanwhile)
+    sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+
+    assert [pool.row(name).nonce for name in "abcd"] == [0, 1, 2, 3]
+    assert pool.row("b").state == MessageState.FILLED
+
+
+def test_a_hole_that_nobody_fills_is_closed_by_a_transfer_to_oneself(pool: Pool) -> None:
+    address, other = filled(pool, "a", "b", "c"), filled(pool, "d")
+    message_mark_bad(message=pool.row("b"), now=pool.now)
+    del pool.node.pool[(address, 1)]
+
+    pool.step()
+    assert dict(Sender.objects.values_list("address", "gap_nonce")) == {address: 1, other: None}
+    for _ in range(6):
         pool.step()
 
     assert pool.nonces_on_chain(address) == [0, 1, 2]

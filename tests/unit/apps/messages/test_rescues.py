@@ -17,6 +17,7 @@ from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.search import messages_search
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
+from poolsite.filecoin.amounts import FIL
 from tests import factories
 from tests.fake_node import FakeNode, served
 from tests.unit.apps.messages.tasks import run_head, sent
@@ -396,3 +397,13 @@ def test_unreadable_foreign_messages_stop_the_tracker_for_a_while(
 
     assert done.has_searched
     assert pool.row("one").state == MessageState.LANDED
+
+
+def test_what_the_node_says_of_a_sender_is_not_stored_for_others(pool: Pool) -> None:
+    rich, poor = pool.address(), pool.address(fil=7)
+    pool.push("one", rich)
+    pool.push("two", poor)
+
+    pool.choose()
+
+    assert dict(Sender.objects.values_list("address", "balance")) == {rich: 100 * FIL, poor: 7 * FIL}

@@ -189,15 +189,17 @@ def test_displaced_message_is_in_flight_after_the_foreign_revert(pool: Pool) -> 
 
 
 def test_a_foreign_message_beside_ours_moves_the_next_nonce(pool: Pool) -> None:
-    address = pool.address()
+    address, other = pool.address(), pool.address()
     pool.push("ours", address)
+    for name in "abc":
+        pool.push(name, other)
     pool.choose()
     pool.step()
     pool.node.pool[(address, 1)] = pool.foreign(address, nonce=1)
     pool.step()
     pool.step()
 
-    assert Sender.objects.get(address=address).next_nonce == 2
+    assert dict(Sender.objects.values_list("address", "next_nonce")) == {address: 2, other: 3}
 
 
 def test_after_days_offline_the_node_is_asked(pool: Pool) -> None:

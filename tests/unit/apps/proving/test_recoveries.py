@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -116,11 +117,15 @@ def test_a_recovery_whose_check_is_not_asked_for_yet_is_no_failure(monkeypatch: 
 
 
 def test_sectors_still_faulty_after_the_window_are_not_recovered() -> None:
+    faulty(miner())
+    Partition.objects.update(faulty=[])
     row = declared()
     message_is(row, MessageState.LANDED, exit_code=0)
     advanced()
+    close = row.open_epoch + NETWORK.proving.window
+    assert advanced(close - 1).state == RecoveryState.LANDED
 
-    row = advanced(row.open_epoch + 60)
+    row = advanced(close)
 
     assert (row.state, row.error) == (RecoveryState.FAILED, "not proved in the window")
 
@@ -427,5 +432,13 @@ def test_a_pass_moves_nothing_of_a_miner_that_another_moves(monkeypatch: pytest.
 
     with elsewhere(recoveries.RECOVERY_LOCK, str(row.miner_id)):
         assert advanced().state == RecoveryState.CHECKING
+
+    assert advanced().state == RecoveryState.SENT
+
+
+def test_a_pass_moves_what_another_had_once_it_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, row = begun()
+    done(row.job)
+    monkeypatch.setattr(recoveries, "try_lock", lambda *_: nullcontext(False))
 
     assert advanced().state == RecoveryState.SENT

@@ -328,6 +328,12 @@ def sent_out(chain: OneDeadline, **data: Any) -> tuple[WindowPost, Message]:
     return row, Message.objects.get(pk=row.message_id)
 
 
+def test_a_proofs_message_is_for_the_window_alone() -> None:
+    row, message = sent_out(OneDeadline())
+
+    assert (message.expire_epoch, message.urgent_epoch) == (row.close_epoch - 1, row.close_epoch)
+
+
 def test_a_message_that_the_node_refuses_in_advance_leads_to_a_fresh_proof() -> None:
     chain = OneDeadline()
     row, first = sent_out(chain)
@@ -356,7 +362,7 @@ def test_refused_message_is_no_miss_if_the_chain_has_the_proof() -> None:
 
     row.refresh_from_db()
     first.refresh_from_db()
-    assert (row.state, first.state) == (PostState.LANDED, MessageState.FAILED)
+    assert (row.state, row.exit_code, first.state) == (PostState.LANDED, 0, MessageState.FAILED)
 
 
 def test_a_sender_that_ran_dry_is_followed_by_another() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -13,8 +14,9 @@ from hypothesis.extra.django import TestCase
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.sectors.errors.numbers import NumbersExhausted
-from apps.sectors.models import SectorNumbers
+from apps.sectors.models import NumberReservation, SectorNumbers
 from apps.sectors.services.numbers import NUMBER_MAX, RESTORE_SKIP, numbers_allocate
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
 
@@ -32,6 +34,20 @@ def test_numbers_of_the_chain_are_passed_over() -> None:
     miner = factories.miner()
 
     assert numbers_allocate(miner, count=4, now=NOON, allocated=[range(5, 9), range(2)]) == [2, 3, 4, 9]
+
+
+@pytest.mark.django_db
+def test_counters_own_number_is_passed_over_where_something_has_it() -> None:
+    of_sector, on_host, reserved = factories.miner(), factories.miner(), factories.miner()
+    factories.sector(of_sector, number=0)
+    SectorNumbers.objects.create(miner=on_host, on_hosts=bitfield_to_json(bitfield_of([0, 2])))
+    NumberReservation.objects.create(miner=reserved, name="sealer", runs=[0, 1], count=1, last=0)
+
+    given = [
+        numbers_allocate(miner, count=2, now=NOON, allocated=[]) for miner in (of_sector, on_host, reserved)
+    ]
+
+    assert given == [[1, 2], [1, 3], [1, 2]]
 
 
 @pytest.mark.django_db
@@ -105,6 +121,10 @@ def test_restored_pool_skips_numbers_that_hosts_may_have_files_of() -> None:
 
     assert numbers_allocate(miner, count=2, now=NOON, allocated=[]) == [2 + RESTORE_SKIP, 3 + RESTORE_SKIP]
     assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [4 + RESTORE_SKIP]
+
+    recovery_begin("restored again", now=NOON + timedelta(hours=1))
+
+    assert numbers_allocate(miner, count=1, now=NOON, allocated=[]) == [5 + 2 * RESTORE_SKIP]
 
 
 @pytest.mark.django_db

@@ -410,7 +410,7 @@ def test_a_proof_whose_lease_ran_out_while_the_console_was_away_goes_on() -> Non
     complete(job)
 
 
-@pytest.mark.parametrize("why", ["claimed", "failed", "dropped", "stranger"])
+@pytest.mark.parametrize("why", ["claimed", "overtaken", "failed", "dropped", "stranger"])
 def test_a_proof_that_is_not_its_own_any_more_does_not_come_back(why: str) -> None:
     job = proof_job()
     worker = "p1"
@@ -419,8 +419,11 @@ def test_a_proof_that_is_not_its_own_any_more_does_not_come_back(why: str) -> No
         job_fail(job.id, fail=told, tenant_id=tenant("alice").pk, now=NOON)
     else:
         leases_sweep(now=NOON + timedelta(minutes=1))
-    if why == "claimed":
+    if why in ("claimed", "overtaken"):
         claim(host("p2", kinds=(JobKind.WINDOW_POST,)), kinds=(JobKind.WINDOW_POST,), stages={})
+    if why == "overtaken":
+        leases_sweep(now=NOON + timedelta(minutes=2))
+        assert Job.objects.get().state == JobState.READY
     elif why == "dropped":
         Job.objects.update(state=JobState.FAILED)
     elif why == "stranger":

@@ -124,6 +124,10 @@ def test_signer_is_granted_and_revoked() -> None:
     for address in (ADDRESS, "nonsense"):
         with pytest.raises(NotFound):
             tenant_grants.tenant_signer_revoke(principal=SYSTEM, tenant=alice, address=address)
+
+    tenant_grants.tenant_signer_grant(principal=SYSTEM, tenant=alice, address=ADDRESS)
+
+    assert [row.address for row in signers_of_tenant("alice")] == [ADDRESS], "granted again"
     for address in ("f01000", "nonsense"):
         with pytest.raises(BadValue) as refusal:
             tenant_grants.tenant_signer_grant(principal=SYSTEM, tenant=alice, address=address)

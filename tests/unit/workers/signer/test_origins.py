@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_from_cbor, message_to_cbor
 from poolsite.wire.origins import IdsAsked, Origin
+from tests.keys import fixed_key
 from tests.unit.workers.signer.signing import message
 from workers.signer.origins import SignedBefore
 from workers.signer.records import Records
@@ -56,12 +58,22 @@ def test_other_content_under_a_signed_id_is_refused(signer, other):
         sign(signer, message(nonce=3, **other))
 
 
-def test_another_id_another_pool_and_no_id_are_other_messages(signer):
+@pytest.mark.parametrize("way", [{"selection": "s1", "step": 1}, {"dead": (3,)}], ids=["selection", "dead"])
+def test_what_may_take_another_nonce_keeps_its_content(signer, way):
+    sign(signer, message(nonce=3), replace(ONE, selection="s1"))
+
+    with pytest.raises(SignedBefore):
+        sign(signer, message(nonce=8, value=5), replace(ONE, **way))
+
+
+def test_another_id_pool_account_or_key_and_no_id_are_other_messages(signer):
     sign(signer, message(nonce=3))
 
     sign(signer, message(nonce=4), replace(ONE, id="pay-2"))
     sign(signer, message(nonce=5), replace(ONE, pool="another"))
     sign(signer, message(nonce=6), None)
+    sign(signer, message(nonce=7), replace(ONE, account="bob"))
+    sign(signer, message(nonce=8, from_=key_address(fixed_key("bls"))))
 
 
 def test_a_nonce_that_another_message_used_for_good_frees_the_id(signer):

@@ -190,6 +190,21 @@ def test_rows_without_a_nonce_count_once_for_each_digest(signer):
     assert signer.records.chain_verify() is None
 
 
+def test_each_rule_key_and_day_has_a_sum_of_its_own(signer):
+    now, other = datetime.now(UTC), key_address(fixed_key("bls"))
+    sums = [("r", SENDER, now), ("s", SENDER, now), ("r", other, now), ("r", SENDER, now - timedelta(days=1))]
+    for value, (rule, address, at) in enumerate(sums, 1):
+        request = message_request(message(value=value * FIL), address, raw=b"")
+        signer.records.write(request, Verdict(rule, ""), caller="test", now=at)
+
+    spent = [
+        signer.records.spent(rule=rule, address=str(address), day=at.date().isoformat())[0]
+        for rule, address, at in sums
+    ]
+
+    assert spent == [1 * FIL, 2 * FIL, 3 * FIL, 4 * FIL]
+
+
 def test_sums_hold_over_a_start_and_for_rows_of_another_process(signer):
     day = datetime.now(UTC)
     other = Records(signer.folder / "records.sqlite")
