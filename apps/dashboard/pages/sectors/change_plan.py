@@ -43,7 +43,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
         yield (
             _("Fee debt"),
             _(
-                "{fil} FIL are more than {miner} has: send it that much first; while it is in debt it makes "
+                "{miner} lacks {fil} FIL for the fee: send it that much first; while it is in debt it makes "
                 "no blocks and pre-commits no sectors"
             ).format(fil=formatting.fil(debt), miner=miner),
         )
