@@ -81,6 +81,7 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/sectors/<str:number>/test": "tests/integration/dashboard/test_proving.py",
     "POST miners/<str:address>/deadlines/<str:index>/dry-run": "tests/integration/dashboard/test_proving.py",
     "POST miners/<str:address>/addresses": "tests/integration/dashboard/test_miner_addresses.py",
+    "POST miners/<str:address>/withdrawals": "tests/integration/dashboard/test_withdrawals.py",
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
     "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
