@@ -99,6 +99,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_host_join.py": r"host-join",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
+    "tests/integration/dashboard/test_withdrawal_page.py": r"miner-withdraw",
     "tests/integration/dashboard/test_gas.py": r"gas",
     "tests/integration/dashboard/test_gas_rules.py": r"gas",
     "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",

@@ -12,40 +12,28 @@ from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.miners.models import Miner
 from apps.users.models import AuditEntry, SignerGrant
-from apps.wallets.services import policies
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import FIL, AttoFil
-from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.wire.policy import MessageVerdict
+from poolsite.filecoin.codec import to_cbor
 from tests import people
 from tests.fake_node import Refusal
 from tests.integration.dashboard.miner_addresses import NEW, OWNER, head_at, info, pushed
+from tests.integration.dashboard.withdrawals import (
+    AVAILABLE,
+    TERM,
+    available,
+    funds_set,
+    requested,
+    signer_says,
+)
 
 if TYPE_CHECKING:
     from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 
-__all__ = ["info"]
-
-AVAILABLE = 12 * FIL
-TERM = {
-    "Beneficiary": "f0103",
-    "BeneficiaryTerm": {"Quota": str(5 * FIL), "UsedQuota": "0", "Expiration": 2000},
-}
-
-
-@pytest.fixture(autouse=True)
-def available(info: dict[str, Any], node: MinerNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The miner's available balance."""
-    funds_set(node, monkeypatch, AVAILABLE)
-
-
-def funds_set(node: MinerNode, monkeypatch: pytest.MonkeyPatch, amount: int) -> None:
-    monkeypatch.setattr(
-        node, "do_StateMinerAvailableBalance", lambda _miner, _key: str(amount), raising=False
-    )
+__all__ = ["available", "info"]
 
 
 def keyless(node: MinerNode, monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
@@ -60,18 +48,6 @@ def keyless(node: MinerNode, monkeypatch: pytest.MonkeyPatch, *addresses: str) -
     monkeypatch.setattr(node, "do_StateAccountKey", key)
 
 
-def signer_says(monkeypatch: pytest.MonkeyPatch, error: str = "") -> list[Any]:
-    """What the sender's signer says of each message that it is asked about."""
-    asked: list[Any] = []
-
-    def answer(_viewer: Any, *, address: str, message: Any) -> MessageVerdict:
-        asked.append((address, message))
-        return MessageVerdict(words="", rule="", error=error)
-
-    monkeypatch.setattr(policies, "policy_try", answer)
-    return asked
-
-
 def rest(amount: int | None = None, *, token: str = "", key: str = "", query: str = "", **more: Any) -> Any:
     body = more or ({} if amount is None else {"amount": str(amount)})
     return Client().post(
@@ -80,10 +56,6 @@ def rest(amount: int | None = None, *, token: str = "", key: str = "", query: st
         content_type="application/json",
         headers=people.bearer(token or people.token("sign")) | ({"Idempotency-Key": key} if key else {}),
     )
-
-
-def requested(message: Message) -> int:
-    return from_cbor(WithdrawBalanceParams, bytes(message.params)).amount_requested
 
 
 def test_dry_run_says_amount_receiver_cost_and_signer(monkeypatch: pytest.MonkeyPatch) -> None:
