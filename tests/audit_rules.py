@@ -38,7 +38,15 @@ ENDS: Final = frozenset(
 MAKES: Final = frozenset(
     {
         *("account.approve", "alerts.channel.add", "import", "message.push", "miner.create", "miner.grant"),
-        *("miner.import", "node.add", "person.create", "person.invite", "piece.add", "piece.begin"),
+        *(
+            "miner.import",
+            "miner.withdraw",
+            "node.add",
+            "person.create",
+            "person.invite",
+            "piece.add",
+            "piece.begin",
+        ),
         *("piece.repeat", "ratelimit.set", "sector.pledge", "signer.grant", "tenant.create", "token.create"),
     }
 )

@@ -327,6 +327,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner": reverse("miner", args=[pool.miner.address]),
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
+        "miner-withdraw": reverse("miner-withdraw", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
         "miner-senders": reverse("miner-senders", args=[pool.miner.address]),
         "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),

@@ -11,6 +11,7 @@ from apps.miners.deal_reach import addresses_reach
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.messages.models import Message
     from apps.messages.services.dry_run import DryRun
     from apps.miners.address_messages import AddressMessage
     from apps.miners.services.address_changes import ChangePlan, SentChange
@@ -73,17 +74,22 @@ def sent_body(sent: SentChange) -> dict[str, Any]:
     if sent.plan is not None:
         return {"message": str(sent.message.pk), **plan_body(sent.plan)}
     row = sent.message
-    spent = row.value + (row.gas_cost if row.state == MessageState.LANDED else 0)
-    limit = row.value + row.gas_limit * row.gas_fee_cap
     return {
         "message": str(row.pk),
         "says": address_change_describe(row),
         "sender": str(row.from_addr),
         "method": int(row.method),
+        **spent_body(row),
+    }
+
+
+def spent_body(row: Message) -> dict[str, Any]:
+    """Write what a message that was pushed before did, and cost once it has landed."""
+    return {
         "exit_code": max(row.exit_code, 0),
         "error": row.error,
-        "cost_expected": str(spent),
-        "cost_max": str(limit),
+        "cost_expected": str(row.value + (row.gas_cost if row.state == MessageState.LANDED else 0)),
+        "cost_max": str(row.value + row.gas_limit * row.gas_fee_cap),
     }
 
 

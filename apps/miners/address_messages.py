@@ -30,6 +30,10 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from django.db.models import QuerySet
+
     from apps.miners.models import Miner
 
 WORKER_METHODS: Final = (Method.CHANGE_WORKER_ADDRESS, Method.CHANGE_WORKER_ADDRESS_EXPORTED)
@@ -60,7 +64,13 @@ class AddressMessage:
 
 
 def address_messages(miner: Miner) -> list[AddressMessage]:
-    """Return the messages that would change the miner's addresses, oldest first.
+    """Return the messages that would change the miner's addresses, oldest first."""
+    rows = messages_open(miner, METHODS)[:SHOWN_MAX]
+    return [AddressMessage(row, address_change_describe(row)) for row in rows]
+
+
+def messages_open(miner: Miner, methods: Collection[int]) -> QuerySet[Message]:
+    """Return the messages to a miner with these methods that are not on chain yet, oldest first.
 
     Those of its tenant, of the operators and of the pool: another tenant's are its own business.
     """
@@ -68,12 +78,10 @@ def address_messages(miner: Miner) -> list[AddressMessage]:
     rows = Message.objects.filter(
         Q(tenant_id=miner.tenant_id) | Q(tenant=None) | Q(tenant__in=operator_tenants()),
         to__in=names,
-        method__in=METHODS,
+        method__in=methods,
         state__in=[MessageState.UNFILLED, MessageState.FILLED],
     )
-    return [
-        AddressMessage(row, address_change_describe(row)) for row in rows.order_by("created_at")[:SHOWN_MAX]
-    ]
+    return rows.order_by("created_at")
 
 
 def address_change_describe(row: Message) -> str:

@@ -32,6 +32,7 @@ ADDRESS_CHANGES: Final = (
     "ChangeOwnerAddress",
     "ChangeBeneficiary",
 )
+WITHDRAW_BALANCE: Final = "miner.WithdrawBalance"
 OWN_TRANSFERS: Final = "transfers between own wallets"
 """Name of the rule that `own_transfers_edit` adds."""
 FOR_FEW: Final = RuleForm(
@@ -73,6 +74,18 @@ def address_changes_rule(miner: str) -> RuleForm:
         methods=tuple(MINER_METHODS + name for name in ADDRESS_CHANGES),
         to=(miner,),
         value_max="0 FIL",
+    )
+
+
+def withdrawals_rule(miner: str, *, value_max: str) -> RuleForm:
+    """Return the rule that allows withdrawals from one miner, of this much in all a day."""
+    return replace(
+        FOR_FEW,
+        name=f"withdrawals from {miner}",
+        methods=(WITHDRAW_BALANCE,),
+        to=(miner,),
+        value_max=value_max,
+        value_per_day=value_max,
     )
 
 

@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.miner_pledge")),
     path("", include("apps.api.v1.miner_senders")),
     path("", include("apps.api.v1.miner_targets")),
+    path("", include("apps.api.v1.miner_withdrawals")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.pieces")),

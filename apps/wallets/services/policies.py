@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils.translation import gettext
 
-from apps.core.errors import NotAllowed, NotFound
+from apps.core.errors import DomainError, NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors.connections import signers_connected
 from apps.gateway.services.connection_test import connection_request
@@ -120,6 +120,24 @@ def policy_try(viewer: Principal, *, address: str, message: Message, text: str =
     trial = MessageTrial(message=message_to_cbor(message), text=text)
     return _signer_call(
         viewer, address=address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
+    )
+
+
+def signer_refusal_find(viewer: Principal, *, address: str, message: Message, method: str) -> str:
+    """Return why the signer of a key would not sign a message of this method; empty if it would.
+
+    A signer that cannot be asked is named too: what is queued waits for it.
+    """
+    try:
+        refused = policy_try(viewer, address=address, message=message).error
+    except DomainError as error:
+        return gettext("the signer of {sender} could not be asked: {reason}").format(
+            sender=address, reason=error.reason
+        )
+    if not refused:
+        return ""
+    return gettext("the signer of {sender} would refuse {method}: {refused}").format(
+        sender=address, method=method, refused=refused
     )
 
 

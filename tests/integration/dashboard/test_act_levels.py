@@ -93,6 +93,7 @@ ACTS: Final[dict[str, str]] = {
     "miner-new": "POST miners",
     **dict.fromkeys(("miner-move-in", "miner-move-out"), "POST miners/<str:address>/move"),
     "miner-addresses": "POST miners/<str:address>/addresses",
+    "miner-withdraw": "POST miners/<str:address>/withdrawals",
     "miner-adopt": "POST miners/<str:address>/adoptions",
     "miner-batches": "PATCH miners/<str:address>/batches",
     "miner-batches-send": "POST miners/<str:address>/batches/send",

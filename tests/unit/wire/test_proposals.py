@@ -12,6 +12,7 @@ from poolsite.wire.proposals import (
     own_miners_edit,
     own_transfers_edit,
     rule_text,
+    withdrawals_rule,
 )
 from workers.signer.default_policy import DEFAULT
 from workers.signer.policy_parse import policy_parse
@@ -97,3 +98,12 @@ def test_rule_for_address_changes_is_read_as_it_was_meant() -> None:
     assert (read.name, read.methods, read.to) == (rule.name, rule.methods, rule.to)
     assert (read.value_max, read.fee_max, read.fee_per_day) == ("0 FIL", "1 FIL", "5 FIL")
     assert (read.premium_max, read.premium_per_day) == ("0.1 FIL", "0.5 FIL")
+
+
+def test_rule_for_withdrawals_is_read_as_it_was_meant() -> None:
+    rule = withdrawals_rule("f01004", value_max="100 FIL")
+
+    read = policy_parse(f"{DEFAULT}\n{rule_text(rule)}\n").rules[-1]
+
+    assert (read.name, read.methods, read.to) == (rule.name, ("miner.WithdrawBalance",), ("f01004",))
+    assert (read.value_max, read.value_per_day, read.fee_max) == (100 * 10**18, 100 * 10**18, 10**18)

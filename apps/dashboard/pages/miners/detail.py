@@ -86,6 +86,8 @@ class MinerDetail:
     move_href: str
     """Where it moves in from another program, or out to one; empty for one that does not exist yet."""
     is_moving_in: bool
+    withdraw_href: str
+    """Where available balance is withdrawn; empty for one that does not exist yet."""
     transfer_href: str
     """Where it is transferred to another tenant; empty for whoever may not."""
     signing_href: str
@@ -169,6 +171,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         roles_href=page("roles"),
         move_href=page(f"move-{direction_of(miner)}"),
         is_moving_in=direction_of(miner) == Direction.IN,
+        withdraw_href=page("withdraw"),
         transfer_href=page("transfer") if may_transfer(data.viewer) else "",
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),

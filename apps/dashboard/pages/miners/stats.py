@@ -20,6 +20,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     """Yield a miner's vital signs: power and money."""
     power, unit = formatting.size(miner.qa_power)
     here = reverse("miner", args=[miner.address or miner.uuid])
+    withdraw = reverse("miner-withdraw", args=[miner.address]) if miner.address else here
     yield Stat(
         "m-power",
         "Power",
@@ -49,7 +50,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         "Available",
         formatting.fil_short(miner.available),
         gettext("of {balance} FIL").format(balance=formatting.fil(miner.balance)),
-        here,
+        withdraw,
         unit="FIL",
         tone="bad" if miner.available < 0 else "",
     )

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
-
-from apps.core.errors import DomainError
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain import trial_message
 from apps.sectors.services.changes.messages import METHODS, USES, batch_max_read, change_params_encode
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
-from apps.wallets.services.policies import policy_try
+from apps.wallets.services.policies import signer_refusal_find
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -42,14 +39,6 @@ def signers_refusal_find(plan: ChangePlan, *, by: Principal) -> str:
             method=METHODS[kind],
             params=change_params_encode(kind, prices=chosen),
         )
-        try:
-            refused = policy_try(by, address=sender, message=message).error
-        except DomainError as error:
-            return gettext("the signer of {sender} could not be asked: {reason}").format(
-                sender=sender, reason=error.reason
-            )
-        if refused:
-            return gettext("the signer of {sender} would refuse {method}: {refused}").format(
-                sender=sender, method=METHOD_NAMES[kind], refused=refused
-            )
+        if refused := signer_refusal_find(by, address=sender, message=message, method=METHOD_NAMES[kind]):
+            return refused
     return ""

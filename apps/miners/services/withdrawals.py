@@ -1,0 +1,313 @@
+"""Withdrawals of what a miner has earned: how much can go to whom now, what it costs, and pushing it.
+
+Source: builtin-actors miner withdraw_balance; lotus-miner `actor withdraw`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.chain.errors import NodeRefused
+from apps.chain.node.tipsets import key_to_json
+from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.messages.errors import MessageIdTaken
+from apps.messages.models import Message
+from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.push import message_push
+from apps.messages.services.push_items import PushItem, SendSpec
+from apps.miners.address_messages import messages_open
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.services.address_changes import NOT_ALLOWED, may_change
+from apps.miners.services.address_reads import addresses_read
+from apps.users.services.audit import audit_record
+from apps.wallets.selectors import balances_of, senders_granted
+from apps.wallets.services.policies import signer_refusal_find
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import ZERO, AttoFil, fil_format
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.wire.proposals import WITHDRAW_BALANCE
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
+    from apps.messages.services.dry_run import DryRun
+    from apps.miners.models import Miner
+    from apps.miners.services.address_reads import MinerAddresses
+    from apps.users.principals import Principal
+
+METHODS: Final = (Method.WITHDRAW_BALANCE, Method.WITHDRAW_BALANCE_EXPORTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalRequest:
+    """What is to be withdrawn."""
+
+    amount: int | None
+    """attoFIL; None: everything that can be."""
+    key: str
+    """Names the request, so that a double click sends one message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalFunds:
+    """How much of a miner can go to whom at the head."""
+
+    addresses: MinerAddresses
+    available: int
+    """attoFIL that the chain would pay out, fee debt subtracted; negative if that exceeds what it has."""
+    in_progress: int
+    """attoFIL that messages ask for that are not on chain yet."""
+    height: int
+
+    @property
+    def receiver(self) -> str:
+        """The beneficiary, which is the owner unless another was set; f0."""
+        return self.addresses.beneficiary
+
+    @property
+    def has_term(self) -> bool:
+        """Return whether the receiver is not the owner: a quota and an expiration hold then."""
+        return self.receiver != self.addresses.owner
+
+    @property
+    def quota_left(self) -> int | None:
+        """What the term still allows, in attoFIL; None without one."""
+        return self.addresses.quota - self.addresses.used_quota if self.has_term else None
+
+    @property
+    def expire_epoch(self) -> int:
+        """Last epoch in which the term still counts; 0 without one."""
+        return self.addresses.expiration - 1 if self.has_term else 0
+
+    @property
+    def most(self) -> int:
+        """What can be withdrawn now, beside what is in progress; never negative."""
+        limit = self.available if self.quota_left is None else min(self.available, self.quota_left)
+        return max(limit - self.in_progress, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalPlan:
+    """The message of a withdrawal, with what it would do and cost now."""
+
+    item: PushItem
+    run: DryRun
+    amount: int
+    """attoFIL."""
+    funds: WithdrawalFunds
+
+    @property
+    def remains(self) -> int:
+        """What stays available, in attoFIL."""
+        return self.funds.available - self.funds.in_progress - self.amount
+
+    def run_check(self) -> None:
+        """Raise Conflict if the chain would refuse it now."""
+        if self.run.exit_code:
+            raise Conflict(
+                gettext("the chain would refuse it: {error}").format(
+                    error=self.run.error or self.run.exit_code
+                )
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SentWithdrawal:
+    """The message of a withdrawal that was pushed."""
+
+    message: Message
+    plan: WithdrawalPlan | None
+    """None: it was pushed before, under the same key."""
+
+
+def funds_read(miner: Miner, *, client: ChainClient, head: Head) -> WithdrawalFunds:
+    """Ask a node how much can be withdrawn.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
+    addresses = addresses_read(miner, client=client)
+    available = client.call("StateMinerAvailableBalance", miner.address, key_to_json(head.key))
+    return WithdrawalFunds(
+        addresses=addresses,
+        available=int(available),
+        in_progress=sum(amount_read(row) for row in messages_open(miner, METHODS)),
+        height=head.height,
+    )
+
+
+def funds_check(funds: WithdrawalFunds) -> None:
+    """Refuse what the chain would refuse or pay nothing for.  Raises Conflict naming the field."""
+    if funds.has_term and funds.height >= funds.expire_epoch:
+        raise Conflict(
+            gettext(
+                "the term of beneficiary {receiver} ends at epoch {expiration}: set it anew first"
+            ).format(receiver=funds.receiver, expiration=funds.addresses.expiration),
+            field="beneficiary",
+        )
+    if funds.quota_left is not None and funds.quota_left <= 0:
+        raise Conflict(
+            gettext("beneficiary {receiver} has used its quota of {quota}: set it anew first").format(
+                receiver=funds.receiver, quota=fil_format(funds.addresses.quota)
+            ),
+            field="beneficiary",
+        )
+    if funds.available < 0:
+        raise Conflict(
+            gettext("fee debt is paid first, and the miner lacks {short} for it: send it that much").format(
+                short=fil_format(-funds.available)
+            ),
+            field="amount",
+        )
+    if not funds.most:
+        raise Conflict(
+            gettext("nothing is available beside the {in_progress} in progress").format(
+                in_progress=fil_format(funds.in_progress)
+            )
+            if funds.in_progress
+            else gettext("nothing is available to withdraw"),
+            field="amount",
+        )
+
+
+def withdrawal_plan(
+    miner: Miner, *, request: WithdrawalRequest, principal: Principal, client: ChainClient, head: Head
+) -> WithdrawalPlan:
+    """Return the message of a withdrawal and what it would cost; nothing is stored.
+
+    Raises NotAllowed, BadValue and Conflict naming the field, NodeRefused, NodeUnavailable, and what a push
+    would raise.
+    """
+    if not may_change(principal, miner=miner):
+        raise NotAllowed(NOT_ALLOWED)
+    if request.amount is not None and request.amount <= 0:
+        raise BadValue(gettext("must be above 0"), field="amount")
+    funds = funds_read(miner, client=client, head=head)
+    funds_check(funds)
+    amount = funds.most if request.amount is None else request.amount
+    if amount > funds.most:
+        raise BadValue(
+            gettext("at most {most} can be withdrawn now; the chain would pay less without an error").format(
+                most=fil_format(funds.most)
+            ),
+            field="amount",
+        )
+    params = to_cbor(WithdrawBalanceParams(AttoFil(amount)))
+    item = PushItem(
+        id=_push_id(miner, request),
+        to=miner.address,
+        from_=_sender_choose(miner, funds.addresses, params=params, client=client),
+        method=Method.WITHDRAW_BALANCE,
+        params=params,
+        kind="withdrawal",
+        spec=SendSpec(expire_epoch=funds.expire_epoch),
+    )
+    run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
+    return WithdrawalPlan(item, run, amount, funds)
+
+
+def _sender_choose(miner: Miner, addresses: MinerAddresses, *, params: bytes, client: ChainClient) -> str:
+    """Return the key that sends: the owner's, else the beneficiary's.  Raises Conflict naming the field."""
+    keys: list[str] = []
+    for address in dict.fromkeys((addresses.owner, addresses.beneficiary)):
+        try:
+            keys.append(client.state_account_key(address))
+        except NodeRefused:  # a multisig has no key of its own
+            continue
+    if not keys:
+        raise Conflict(
+            gettext(
+                "{owner} has no key of its own: propose it in its multisig, as with "
+                "lotus msig propose {owner} {miner} 0 {method} {params}"
+            ).format(
+                owner=addresses.owner,
+                miner=miner.address,
+                method=int(Method.WITHDRAW_BALANCE),
+                params=params.hex(),
+            ),
+            field="sender",
+        )
+    known, granted = balances_of(keys), senders_granted([miner.tenant_id], keys)
+    held = [key for key in keys if key in known and (miner.tenant_id, key) in granted]
+    if not held:
+        raise Conflict(
+            gettext(
+                "the owner or the beneficiary sends it, and no signer of the miner's tenant holds {keys}"
+            ).format(keys=", ".join(keys)),
+            field="sender",
+        )
+    return held[0]
+
+
+def signer_refusal_read(plan: WithdrawalPlan, *, by: Principal) -> str:
+    """Return why the sender's signer would not sign the message; empty if it would."""
+    sender = str(plan.item.from_)
+    message = ChainMessage(
+        to=address_parse(str(plan.item.to)),
+        from_=address_parse(sender),
+        nonce=0,
+        value=ZERO,
+        gas_limit=plan.run.gas_limit,
+        gas_fee_cap=AttoFil(plan.run.gas_fee_cap),
+        gas_premium=AttoFil(plan.run.gas_premium),
+        method=plan.item.method,
+        params=plan.item.params,
+    )
+    return signer_refusal_find(by, address=sender, message=message, method=WITHDRAW_BALANCE)
+
+
+def withdrawal_push(
+    miner: Miner, *, request: WithdrawalRequest, principal: Principal, client: ChainClient, head: Head
+) -> SentWithdrawal:
+    """Push a withdrawal's message; the same key again is the same message, on chain or not.
+
+    Raises what `withdrawal_plan` raises, Conflict if the chain would refuse it now, and MessageIdTaken for a
+    key that named another amount.
+    """
+    if not may_change(principal, miner=miner):
+        raise NotAllowed(NOT_ALLOWED)
+    earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
+    if earlier is not None:
+        if request.amount not in (None, amount_read(earlier)):
+            raise MessageIdTaken(gettext("this key was already used for a different withdrawal"), field="key")
+        return SentWithdrawal(earlier, None)
+    plan = withdrawal_plan(miner, request=request, principal=principal, client=client, head=head)
+    plan.run_check()
+    item = plan.item
+    message = message_push(
+        principal=miner_principal(miner),
+        id=item.id,
+        to=item.to,
+        from_=item.from_,
+        method=item.method,
+        params=item.params,
+        kind=item.kind,
+        spec=item.spec,
+    )
+    audit_record(
+        principal=principal,
+        action="miner.withdraw",
+        target=miner.address,
+        after={
+            "amount": fil_format(plan.amount),
+            "receiver": plan.funds.receiver,
+            "sender": str(item.from_),
+            "message": str(message.pk),
+        },
+    )
+    return SentWithdrawal(message, plan)
+
+
+def amount_read(message: Message) -> int:
+    """Return what a withdrawal's message asks for, in attoFIL; 0 if its parameters cannot be read."""
+    try:
+        return int(from_cbor(WithdrawBalanceParams, bytes(message.params)).amount_requested)
+    except (BadCbor, ValueError):
+        return 0
+
+
+def _push_id(miner: Miner, request: WithdrawalRequest) -> str:
+    return f"withdrawal:{miner.uuid}:{request.key}"
