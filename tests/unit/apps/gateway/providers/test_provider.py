@@ -23,7 +23,7 @@ from poolsite.wire.unable import UNABLE_TEXTS
         (POLICY_VERSION, "version 9 does not exist", 0),
         (POLICY_READ, "unexpect type PolicyRead", 0),  # a venus-wallet
         (IDS_METHOD, "unexpect type", 0),
-        (POLICY_READ, next(iter(UNABLE_TEXTS)), 1),
+        (POLICY_READ, min(UNABLE_TEXTS), 1),
     ],
 )
 async def test_a_question_that_is_answered_no_is_no_failure(method, error, failures):
