@@ -86,6 +86,10 @@ class Sender(FeeRules, Timestamped):
     foreign_cid = CidField(blank=True, default="")
     read_back_at = models.DateTimeField(null=True)
     """When what it sent was last read back from the chain, after a restore."""
+    unrecorded_nonce = models.BigIntegerField(null=True)
+    """Lowest nonce of a message like a waiting one that no row has; nothing is signed until it is matched."""
+    unrecorded_at = models.DateTimeField(null=True)
+    """When such a message was last seen while no other sender had any."""
     wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default="")
     """What held up the whole sender at the last selection."""
     error = models.CharField(max_length=1000, blank=True, default="")

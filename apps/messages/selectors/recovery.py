@@ -16,6 +16,8 @@ from apps.messages.states import MessageState
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from poolsite.filecoin.message import Message as ChainMessage
+
 
 RECOVERY: Final[Compiled[Recovery]] = Compiled("recovery_row", lambda: Recovery.objects.order_by("pk")[:1])
 
@@ -50,6 +52,13 @@ def unmatched_candidates(row: UnmatchedMessage) -> QuerySet[Message]:
     alike = When(to=row.to, value=row.value, method=row.method, params=bytes(row.params), then=0)
     rows = Message.objects.filter(from_addr=row.from_addr, state=MessageState.UNFILLED)
     return rows.order_by(Case(alike, default=1), "created_at")
+
+
+def waiting_alike(message: ChainMessage) -> Message | None:
+    """Return the oldest message waiting at the sender that this one is but for nonce and fees."""
+    rows = Message.objects.filter(from_addr=str(message.from_), state=MessageState.UNFILLED)
+    rows = rows.filter(to=str(message.to), value=message.value, method=message.method)
+    return next((row for row in rows.order_by("created_at", "pk") if row.has_content(message)), None)
 
 
 def unmatched_get(cid: str) -> UnmatchedMessage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -9,8 +10,9 @@ from django.db.models import F
 from django.utils.translation import gettext
 
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.selectors.recovery import waiting_alike
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
-from apps.messages.services.recovery.detect import recovery_begin
+from apps.messages.services.recovery.unrecorded import unrecorded_note
 from apps.messages.services.selection import chain_nonces_advance
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
@@ -18,7 +20,6 @@ from apps.wallets.selectors import is_signed_for_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from apps.messages.services.executions import Executed, Execution
     from poolsite.filecoin.message import Message as ChainMessage
@@ -71,7 +72,8 @@ def executions_land(executed: Executed, *, own: Sequence[Execution], now: dateti
     moved = messages_advance("LAND", rows=land, now=now)
     spend_record(moved, sign=ADDED)
     message_changes_publish([*lost.items(), *moved.items()])
-    _foreign_record(foreign, now=now)
+    executed_at = datetime.fromtimestamp(executed.head.timestamp, tz=UTC)
+    _foreign_record(foreign, executed_at=executed_at, now=now)
     chain_nonces_advance((message.from_addr, message.nonce) for message in own)
     return len(moved), len(lost)
 
@@ -113,7 +115,7 @@ def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -
     }
 
 
-def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
+def _foreign_record(foreign: Sequence[Execution], *, executed_at: datetime, now: datetime) -> None:
     """Remember that an address is used from elsewhere and never give out its nonces again."""
     for message in foreign:
         sender = Sender.objects.select_for_update().get(address=message.from_addr)
@@ -123,13 +125,18 @@ def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
             next_nonce=max(sender.next_nonce, message.nonce + 1),
             version=F("version") + 1,
         )
-        waiting = Message.objects.filter(from_addr=message.from_addr, state=MessageState.UNFILLED)
-        alike = waiting.filter(value=message.message.value, method=message.message.method)
-        row = _same_content(alike, message)
+        row = waiting_alike(message.message)
         if row is not None and not is_signed_for_program(str(message.message.cid), now=now):
             text = gettext(
                 "a message identical to {push_id}, which is pending here, landed with nonce {nonce}, "
                 "of which the database has no record"
             ).format(push_id=row.push_id, nonce=message.nonce)
-            recovery_begin(text, now=now)
+            unrecorded_note(
+                row,
+                sender=sender,
+                message=message.message,
+                executed_at=executed_at,
+                reason=text,
+                now=now,
+            )
         log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

@@ -16,16 +16,20 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from django.utils.translation import gettext
 
+from apps.chain.errors import NodeRefused
 from apps.core.live import Change, publish
 from apps.core.locks import try_lock
+from apps.gateway.errors import SignerAway
 from apps.messages.models import Message, Sender, SharedRules
-from apps.messages.selectors.recovery import recovery_hold_reason
+from apps.messages.selectors.recovery import recovery_hold_reason, waiting_alike
 from apps.messages.services.budgets import Budgets
 from apps.messages.services.candidates import candidates_find
 from apps.messages.services.estimate_rounds import messages_choose
 from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.recovery.chain_history import sent_messages_read
-from apps.messages.services.recovery.detect import recovery_begin, restore_check
+from apps.messages.services.recovery.detect import restore_check
+from apps.messages.services.recovery.restore import unrecorded_resolve
+from apps.messages.services.recovery.unrecorded import unrecorded_note, version_note
 from apps.messages.services.selection import (
     Selection,
     SelectionId,
@@ -96,6 +100,9 @@ def _select(
     if hold := recovery_hold_reason(sender, restore_check(now=now)):
         _all_wait(sender, Wait.RECOVERY, hold)
         return Selected()
+    version_note(address, version=sender.version)
+    if sender.unrecorded_nonce is not None:
+        return _unrecorded_resolve(sender, client=client, now=now)
     chain_state = sender_chain_state_read(address, client=client, key=head.key)
     if _is_sent_already(sender, chain_state, head=head, client=client, now=now):
         return Selected()
@@ -126,6 +133,7 @@ def _select(
         selection_waits_store(selection, now=now)
     if filled is None:
         return None
+    version_note(address, version=sender.version + bool(filled))
     is_full = len(filled) == places and (
         places == SELECTION_MAX or waiting.filter(priority=Priority.PROOF).exists()
     )
@@ -143,7 +151,7 @@ def due_senders_list(*, head: Head) -> list[str]:
 def _is_sent_already(
     sender: Sender, chain_state: SenderChainState, *, head: Head, client: ChainClient, now: datetime
 ) -> bool:
-    """Begin recovery where the chain or the node's pool has a waiting message under a nonce without a row.
+    """Note it where the chain or the node's pool has a waiting message under a nonce without a row.
 
     Others may use the address too, and for their messages nothing is held up.
     """
@@ -151,17 +159,30 @@ def _is_sent_already(
     if not sender.version or max(chain_state.pool_nonce, chain_state.chain_nonce) <= start:
         return False
     sent = sent_messages_read(sender.address, start=start, head=head, client=client)
-    waiting = Message.objects.filter(from_addr=sender.address, state=MessageState.UNFILLED)
-    for message in sent:
-        alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
-        row = next((row for row in alike if row.has_content(message)), None)
+    for message, executed_at in sent:
+        row = waiting_alike(message)
         if row is not None and not is_signed_for_program(str(message.cid), now=now):
             text = gettext(
                 "{sender} sent message {push_id} with nonce {nonce}, of which the database has no record"
             ).format(sender=sender.address, push_id=row.push_id, nonce=message.nonce)
-            recovery_begin(text, now=now)
+            unrecorded_note(
+                row, sender=sender, message=message, executed_at=executed_at, reason=text, now=now
+            )
             return True
     return False
+
+
+def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -> Selected:
+    """Match what the sender sent without a row before anything else is chosen."""
+    try:
+        unrecorded_resolve(sender, client=client, now=now)
+    except (NodeRefused, SignerAway) as error:
+        text = gettext(
+            "{sender} sent one of the waiting messages without the pool, which cannot be read: {reason}"
+        )
+        _all_wait(sender, Wait.RECOVERY, text.format(sender=sender.address, reason=error.reason)[:1000])
+        return Selected()
+    return Selected(has_more=True)
 
 
 def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: Head, now: datetime) -> None:

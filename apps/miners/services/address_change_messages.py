@@ -18,7 +18,11 @@ from apps.miners.deal_addresses import (
     peer_change,
     peer_change_text,
 )
-from apps.miners.services.address_lookups import account_key_read, addresses_resolve
+from apps.miners.services.address_lookups import (
+    account_key_read,
+    address_require_final,
+    addresses_resolve,
+)
 from apps.miners.states import AddressChange
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
@@ -84,6 +88,7 @@ def change_message_build(
             )
         case AddressChange.OWNER:
             new = _only(request, client=client)
+            address_require_final(str(new), height=height, client=client)
             params_owner = ChangeOwnerAddressParams(new)
             summary = gettext("{new} is proposed as owner and must confirm").format(new=new)
             return now.owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), summary
@@ -96,7 +101,7 @@ def change_message_build(
             )
             return now.pending_owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), summary
         case AddressChange.BENEFICIARY | AddressChange.BENEFICIARY_CONFIRM:
-            return _beneficiary_change(request, now, client=client)
+            return _beneficiary_change(request, now, client=client, height=height)
         case _:
             return _deal_change(request, now)
 
@@ -145,11 +150,12 @@ def _worker_change(
 
 
 def _beneficiary_change(
-    request: AddressRequest, now: MinerAddresses, *, client: ChainClient
+    request: AddressRequest, now: MinerAddresses, *, client: ChainClient, height: int
 ) -> tuple[str, int, bytes, str]:
     change = now.pending_beneficiary
     if request.change == AddressChange.BENEFICIARY:
         new = _only(request, client=client)
+        address_require_final(str(new), height=height, client=client)
         is_owner = str(new) == now.owner
         if is_owner != (request.quota == 0) or is_owner != (request.expiration == 0):
             reason = gettext("quota and expiration must be 0 for the owner, and set for anyone else")

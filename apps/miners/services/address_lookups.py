@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -36,6 +37,28 @@ def addresses_resolve(addresses: Sequence[str], *, client: ChainClient) -> tuple
             reason = gettext("{text} does not exist on chain: send it FIL first").format(text=text[:100])
             raise BadValue(reason, field="addresses") from None
     return tuple(found)
+
+
+def address_require_final(address: str, *, height: int, client: ChainClient) -> None:
+    """Raise BadValue for an address that the chain did not have one finality ago.
+
+    A reorganisation can give its ID to another key.  `height` is the head's; a chain that is no finality old
+    is not asked.
+    """
+    finality = network_current().chain_finality
+    if height <= finality:
+        return
+    final = client.chain_get_tipset_by_height(height - finality, client.chain_head().key)
+    try:
+        client.state_get_actor(address, final.key)
+    except NodeRefused as error:
+        if "not found" not in error.reason:
+            raise
+        reason = gettext(
+            "{address} came to the chain less than {finality} epochs ago, and a reorganisation can give its "
+            "ID to another key: try again at epoch {epoch}"
+        ).format(address=address[:100], finality=finality, epoch=height + finality)
+        raise BadValue(reason, field="addresses") from None
 
 
 def account_key_read(address: str, *, client: ChainClient) -> str:

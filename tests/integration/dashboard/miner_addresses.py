@@ -49,7 +49,7 @@ def info(node: MinerNode, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(node, "do_StateAccountKey", lambda address, _key: keys[address], raising=False)
     for key in IDS:
         factories.wallet(key)
-        node.balances[key] = 5 * factories.FIL
+        node.balances[key] = node.balances[IDS[key]] = 5 * factories.FIL
     node.kinds["f02001"] = "storageminer"
     factories.miner(2001, owner=OWNER, worker=WORKER)
     return said

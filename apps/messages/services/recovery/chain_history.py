@@ -6,6 +6,7 @@ The tipset is found by halving: an actor's nonce only grows, so few tipsets are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
@@ -15,7 +16,6 @@ from poolsite.filecoin.address import address_format
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
@@ -37,6 +37,8 @@ class Landed:
     tipset_key: str
     executed_key: str
     """Of the tipset that executed it."""
+    executed_at: datetime
+    """Time of that tipset."""
     base_fee: int
 
     def columns(self, *, now: datetime) -> dict[str, Any]:
@@ -132,16 +134,27 @@ class History:
         if len(messages) != len(receipts):
             raise NodeRefused(0, f"messages not match receipts, {len(messages)} != {len(receipts)}")
         below = self.client.chain_get_tipset(above.parent_key)
+        executed_at = datetime.fromtimestamp(above.timestamp, tz=UTC)
         return [
-            Landed(str(cid), message, receipt, below.height, below.key, above.key, below.base_fee)
+            Landed(
+                str(cid), message, receipt, below.height, below.key, above.key, executed_at, below.base_fee
+            )
             for (cid, message), receipt in zip(messages, receipts, strict=True)
             if address_format(message.from_) == self.address
         ]
 
 
-def sent_messages_read(address: str, *, start: int, head: Head, client: ChainClient) -> list[ChainMessage]:
-    """Return what an address sent with the nonces from `start`, on chain and in the node's pool."""
+def sent_messages_read(
+    address: str, *, start: int, head: Head, client: ChainClient
+) -> list[tuple[ChainMessage, datetime | None]]:
+    """Return what an address sent with the nonces from `start`, each with when it was executed.
+
+    What is in the node's pool was not yet.
+    """
     history = History(address, client, head)
     landed = history.landed(range(start, history.nonce_at(head.height)))
     pending = [one.message for one in client.mpool_pending() if str(one.message.from_) == address]
-    return [*(one.message for one in landed.values()), *(one for one in pending if one.nonce >= start)]
+    return [
+        *((one.message, one.executed_at) for one in landed.values()),
+        *((one, None) for one in pending if one.nonce >= start),
+    ]

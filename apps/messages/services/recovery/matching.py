@@ -72,10 +72,10 @@ def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], 
 
 
 @transaction.atomic
-def match_write(row: Message, *, one: Sent, now: datetime) -> None:
-    """Write a sent message into the row that a person chose for it."""
+def match_write(row: Message, *, one: Sent, now: datetime, text: str = "") -> None:
+    """Write a sent message into the row that was chosen for it; `text` is for the row's timeline."""
     rows = _Rows(row.from_addr, [(one, None)], now=now)
-    rows.note(row, one)
+    rows.note(row, one, text=text)
     rows.write()
 
 
@@ -204,7 +204,7 @@ class _Rows:
         )
         return row
 
-    def note(self, row: Message, one: Sent) -> None:
+    def note(self, row: Message, one: Sent, *, text: str = "") -> None:
         """Note nonce and, where it landed, the landing; another row in flight with the nonce has lost it."""
         message = one.message
         if self.noted & {row.pk, message.nonce}:
@@ -232,7 +232,7 @@ class _Rows:
             self.states[row.pk] = MessageState.LANDED
         if self._state(row) == MessageState.FILLED:
             self.flying[message.nonce] = row
-        text = gettext("nonce {nonce}, {cid}, read back after a restore")
+        text = text or gettext("nonce {nonce}, {cid}, read back after a restore")
         self._event(row, "matched", text.format(nonce=message.nonce, cid=one.cid))
 
     def _state(self, row: Message) -> str:

@@ -22,13 +22,20 @@ from apps.core.live import Change, publish, publish_all
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
-from apps.messages.selectors.recovery import recovery_now, recovery_row, senders_unread, unmatched_open
+from apps.messages.selectors.recovery import (
+    recovery_now,
+    recovery_row,
+    senders_unread,
+    unmatched_open,
+    waiting_alike,
+)
 from apps.messages.services.recovery.chain_history import History, Landed
-from apps.messages.services.recovery.detect import RECOVERY_CHANGE
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE, recovery_begin
 from apps.messages.services.recovery.matching import Sent, match_write, matches_write
 from apps.messages.states import MessageState, Wait
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
+from apps.wallets.selectors import is_signed_for_program
 from apps.wallets.services.signed_ids import signed_ids_read
 from poolsite.filecoin.message import signed_message_to_cbor
 
@@ -111,16 +118,7 @@ def _read_back(
     """Assign to their rows what one sender sent; raises NodeRefused, NodeUnavailable, SignerAway."""
     low = max(recovery.from_height - MARGIN_EPOCHS, 0)
     first, after = history.nonce_at(low), history.nonce_at(history.head.height)
-    sent = [
-        Sent(one.cid, one.message, landed=one)
-        for one in history.landed(range(first, after), low=low).values()
-    ]
-    landed_cids = {one.cid for one in sent}
-    waiting = [
-        one for one in pending if str(one.message.from_) == sender.address and one.cid not in landed_cids
-    ]
-    sent += sorted(waiting, key=lambda one: one.message.nonce)
-    sent = _unexplained(sent)
+    sent = _sent_find(history, pending, nonces=range(first, after), low=low)
     ids = signed_ids_read(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])
     with transaction.atomic():
         sender = Sender.objects.select_for_update().get(pk=sender.pk)
@@ -139,6 +137,56 @@ def _read_back(
         _foreign_forget(sender)
         Recovery.objects.filter(pk=recovery.pk).update(matched=F("matched") + matched)
         publish(RECOVERY_CHANGE)
+
+
+def _sent_find(history: History, pending: Iterable[Sent], *, nonces: range, low: int = 0) -> list[Sent]:
+    """Return what an address sent with these nonces, and what of it is pending; without what rows have."""
+    sent = [Sent(one.cid, one.message, landed=one) for one in history.landed(nonces, low=low).values()]
+    landed_cids = {one.cid for one in sent}
+    waiting = [
+        one for one in pending if str(one.message.from_) == history.address and one.cid not in landed_cids
+    ]
+    return _unexplained(sent + sorted(waiting, key=lambda one: one.message.nonce))
+
+
+def unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -> None:
+    """Match what one sender sent without a row with its waiting messages; what is like none was others'.
+
+    Begins recovery of the pool if a signer signed any of it for the pool.  Raises SignerAway, NodeRefused,
+    NodeUnavailable.
+    """
+    pending = _unexecuted(client)
+    head = client.chain_head()
+    pending = _in_blocks(client, head) | pending
+    history = History(sender.address, client, head)
+    first, after = sender.unrecorded_nonce or 0, history.nonce_at(head.height)
+    unused = [one for one in pending.values() if one.message.nonce >= max(first, after)]
+    sent = _sent_find(history, unused, nonces=range(first, after))
+    cids = [str(one.message.cid) for one in sent]
+    if ids := signed_ids_read(sender.address, pool=recovery_row().pool, cids=cids):
+        text = gettext("{sender} sent {count} that the pool signed, of which the database has no record")
+        recovery_begin(text.format(sender=sender.address, count=plural(len(ids), "message")), now=now)
+    with transaction.atomic():
+        seen, sender = sender.version, Sender.objects.select_for_update().get(pk=sender.pk)
+        if sender.version != seen or recovery_now() is not None:
+            return
+        found = [one for one in _unexplained(sent) if _is_matched(one, now=now)]
+        Sender.objects.filter(pk=sender.pk).update(
+            next_nonce=max([sender.next_nonce, after, *(one.message.nonce + 1 for one in found)]),
+            version=F("version") + 1,
+            unrecorded_nonce=None,
+        )
+        _foreign_forget(sender)
+
+
+def _is_matched(one: Sent, *, now: datetime) -> bool:
+    """Write a sent message into the oldest waiting one of its content; returns whether there is one."""
+    row = waiting_alike(one.message)
+    if row is None or is_signed_for_program(str(one.message.cid), now=now):
+        return False
+    text = gettext("sent outside the pool with nonce {nonce} as {cid}: not sent again")
+    match_write(row, one=one, now=now, text=text)
+    return True
 
 
 def _unexplained(sent: list[Sent]) -> list[Sent]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.messages.models import Recovery, Sender
+from apps.messages.services.recovery import unrecorded
 from apps.messages.states import SenderState
 from apps.wallets.models import SignRecord
 from apps.wallets.services.sign import bytes_sign, message_sign
@@ -45,8 +46,9 @@ def sent_by_a_program(pool: Pool, address: str, *, how: str) -> SignedMessage:
     ("how", "is_noticed"), [("node interface", False), ("gateway interface", False), ("elsewhere", True)]
 )
 def test_what_a_program_had_signed_here_begins_no_recovery(
-    pool: Pool, how: str, is_noticed: bool, is_selecting: bool
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, how: str, is_noticed: bool, is_selecting: bool
 ) -> None:
+    monkeypatch.setattr(unrecorded, "_snapshots", [])  # nothing is known to be of this process's life
     address = pool.address()
     pool.push("before", address)
     pool.choose()
