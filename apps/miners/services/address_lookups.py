@@ -52,7 +52,7 @@ def address_require_final(address: str, *, height: int, client: ChainClient) -> 
     try:
         client.state_get_actor(address, final.key)
     except NodeRefused as error:
-        if "not found" not in error.reason:
+        if not error.is_missing_actor:
             raise
         reason = gettext(
             "{address} came to the chain less than {finality} epochs ago, and a reorganisation can give its "
