@@ -11,6 +11,7 @@ class NodeCondition(models.TextChoices):
     UNKNOWN = "UNKNOWN", "not probed yet"
     HEALTHY = "HEALTHY", "healthy"
     LAGGING = "LAGGING", "behind"
+    FORKED = "FORKED", "on another branch"
     WRONG_NETWORK = "WRONG_NETWORK", "on another network"
     RULES_MISSING = "RULES_MISSING", "network parameters unknown"
     AWAY = "AWAY", "not responding"
@@ -32,7 +33,8 @@ CONDITION_RANKS = {
     NodeCondition.HEALTHY: 0,
     NodeCondition.UNKNOWN: 1,
     NodeCondition.LAGGING: 2,
-    NodeCondition.AWAY: 3,
+    NodeCondition.FORKED: 3,
+    NodeCondition.AWAY: 4,
 }
 """Order in which nodes are read from; a node of another network never is."""
 

@@ -15,7 +15,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, Wron
 from apps.chain.models import Node
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
-from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.heads import head_at, head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import heights_of
 from apps.chain.services.networks import network_bind, network_check
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 LAG_EPOCHS_MAX: Final = 2
 """A node further behind than this is read after the others."""
+
+BRANCH_DEPTH: Final = 10
+"""So many epochs below the pool's head a node's tipset is compared with the pool's: few reorganisations reach
+so deep, and each ends."""
 
 PROBE_TIMEOUT_S: Final = 1.5
 """A node that does not give its head within this time is taken for away."""
@@ -85,6 +89,8 @@ class Finding:
     has_asked_details: bool = False
     details: dict[str, Any] = field(default_factory=dict)
     """What changes rarely; empty if it was not asked for, or one of the answers came too late."""
+    branch: str = ""
+    """How its chain differs from the pool's; empty if it does not, or was not compared."""
     error: str = ""
 
 
@@ -97,8 +103,11 @@ def nodes_probe(*, now: datetime) -> list[Node]:
     if not nodes:
         return []
     known = head_current()  # before the probes: the follower goes on meanwhile
+    pool_tipset = None
+    if known is not None and len(nodes) > 1 and any(_asks_details(node, now=now) for node in nodes):
+        pool_tipset = head_at(known.height - BRANCH_DEPTH)
     with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
-        findings = list(threads.map(lambda node: node_probe(node, now=now), nodes))
+        findings = list(threads.map(lambda node: node_probe(node, now=now, pool_tipset=pool_tipset), nodes))
     before = {node.pk: _probe(node) for node in nodes}
     stored = {node.pk: {name: getattr(node, name) for name in HEALTH_FIELDS} for node in nodes}
     for node, finding in zip(nodes, findings, strict=True):
@@ -120,25 +129,46 @@ def _probe(node: Node) -> tuple[Any, ...]:
     return (node.condition, node.head_height, node.error, node.peers, node.version, node.upgrades)
 
 
-def node_probe(node: Node, *, now: datetime) -> Finding:
-    """Probe one node; what fails is in the finding's error."""
+def _asks_details(node: Node, *, now: datetime) -> bool:
+    is_new = node.detailed_at is None or now - node.detailed_at > DETAIL_EVERY
+    return is_new or node.condition != NodeCondition.HEALTHY
+
+
+def node_probe(node: Node, *, now: datetime, pool_tipset: Head | None = None) -> Finding:
+    """Probe one node; what fails is in the finding's error.
+
+    `pool_tipset`: a tipset of the pool's chain some epochs below its head, which the node's chain is to have.
+    """
     finding, client = Finding(), ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S)
     started = time.perf_counter()
     try:
         name, genesis, finding.head = client.chain_known(with_head=True)
         finding.latency_ms = (time.perf_counter() - started) * 1000
         finding.network = name, genesis
-        if (
-            node.condition != NodeCondition.HEALTHY
-            or node.detailed_at is None
-            or now - node.detailed_at > DETAIL_EVERY
-        ):
+        if _asks_details(node, now=now):
             finding.has_asked_details = True
+            if pool_tipset is not None and finding.head is not None:
+                finding.branch = _branch_text(client, finding.head, pool_tipset=pool_tipset)
             with suppress(NodeUnavailable):  # a slow list of peers says nothing about reads
                 finding.details = _details(client)
     except (NodeUnavailable, NodeRefused) as error:
         finding.error = error.reason[:500]
     return finding
+
+
+def _branch_text(client: ChainClient, head: TipsetFacts, *, pool_tipset: Head) -> str:
+    """Return how a node's chain differs from the pool's at a tipset; empty if it does not, or is not told."""
+    if head.height < pool_tipset.height:
+        return ""
+    try:
+        node_tipset = client.chain_get_tipset_by_height(pool_tipset.height, head.key)
+    except (NodeUnavailable, NodeRefused):
+        return ""
+    if node_tipset.key == pool_tipset.key:
+        return ""
+    return gettext("at epoch {height} it has {node_tipset}, and the pool follows {pool_tipset}").format(
+        height=pool_tipset.height, node_tipset=node_tipset.cids[0], pool_tipset=pool_tipset.cids[0]
+    )
 
 
 def _details(client: ChainClient) -> dict[str, Any]:
@@ -237,3 +267,5 @@ def _compare(nodes: list[Node], findings: list[Finding], *, known: Head | None) 
                 NodeCondition.LAGGING,
                 gettext("{lag_epochs} epochs behind the newest head").format(lag_epochs=node.lag_epochs),
             )
+        elif node.condition == NodeCondition.HEALTHY and finding.branch:
+            node.condition, node.error = NodeCondition.FORKED, finding.branch

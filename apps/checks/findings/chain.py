@@ -139,6 +139,20 @@ def nodes_away(data: CheckData) -> Iterator[Finding]:
     )
 
 
+def nodes_forked(data: CheckData) -> Iterator[Finding]:
+    """Nodes have another tipset than the pool's chain some epochs below its head."""
+    forked = [node for node in data.nodes if node.condition == NodeCondition.FORKED]
+    for number, group in enumerate(grouped(forked)):
+        say = gettext("node {node} is on another branch of the chain").format(node=group[0])
+        if len(group) > 1:
+            say = gettext("{count} more nodes are on another branch of the chain").format(count=len(group))
+        why = gettext(
+            "it or the pool is on a branch that the network does not have, as after a missed upgrade: "
+            "compare with a block explorer, and upgrade, resync or disable the wrong node"
+        )
+        yield Finding(f"forked-{number}", say, why, count=len(group))
+
+
 def upgrade_unready(data: CheckData) -> Iterator[Finding]:
     """Nodes that will leave the chain at the next upgrade; without another one no window is proved then."""
     is_last = len(data.nodes_unready) == len(data.nodes)

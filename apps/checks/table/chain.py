@@ -52,6 +52,16 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
         operator_only=True,
     ),
     Check(
+        "nodes_forked",
+        "All nodes are on one branch of the chain",
+        (Topic.CHAIN,),
+        CRITICAL,
+        chain.nodes_forked,
+        Link("chain"),
+        "Nodes",
+        operator_only=True,
+    ),
+    Check(
         "f3_stalled",
         "F3 finalizes the chain",
         (Topic.CHAIN,),

@@ -55,6 +55,11 @@ def nodes_unhealthy(_: Any) -> None:
     Node.objects.create(url="http://one", name="one", condition=NodeCondition.AWAY)
 
 
+def nodes_forked(_: Any) -> None:
+    Node.objects.create(url="http://two", name="two", condition=NodeCondition.HEALTHY)
+    Node.objects.create(url="http://one", name="one", condition=NodeCondition.FORKED, error="at epoch 9")
+
+
 def network_is_public(monkeypatch: Any) -> None:
     known = network_known()
     assert known is not None
@@ -327,6 +332,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         nodes_unreadable,
         nodes_foreign,
         nodes_unhealthy,
+        nodes_forked,
         f3_stalled,
         pool_clock_skew,
         upgrade_unready,

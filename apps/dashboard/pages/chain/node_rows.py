@@ -24,6 +24,7 @@ TONES: Final = {
     NodeCondition.HEALTHY: "ok",
     NodeCondition.UNKNOWN: "idle",
     NodeCondition.LAGGING: "warn",
+    NodeCondition.FORKED: "bad",
     NodeCondition.AWAY: "bad",
     NodeCondition.WRONG_NETWORK: "bad",
     NodeCondition.RULES_MISSING: "bad",

@@ -20,15 +20,18 @@ from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import node_add, node_set, node_test, nodes_sync
-from apps.chain.services.probes import node_probe, nodes_probe
+from apps.chain.services.probes import BRANCH_DEPTH, node_probe, nodes_probe
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
+from tests import factories
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from apps.chain.models import Head
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -161,6 +164,38 @@ def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
         assert Node.objects.get(url=good).lag_s == 5
 
 
+def test_a_node_on_another_branch_is_named_and_read_last() -> None:
+    ours, theirs = FakeNode(), FakeNode()
+    for node, salt in ((ours, ""), (theirs, "other")):
+        for _ in range(3):
+            node.mine()
+        for _ in range(BRANCH_DEPTH + 1):
+            node.mine(salt=salt)
+    for tipset in ours.chain(ours.head.cid):
+        factories.head(tipset.height, key=tipset.cid, cids=[tipset.cid])
+    Network.objects.all().delete()  # the first node binds the pool
+
+    def conditions() -> list[str]:
+        nodes_probe(now=NOW)
+        return [condition_of(url)[0] for url in (one, other)]
+
+    with served(ours) as one, served(theirs) as other:
+        nodes_sync([other, one])
+        assert conditions() == ["HEALTHY", "FORKED"]
+        assert condition_of(other)[1] == (
+            f"at epoch 4 it has {theirs.chain(theirs.head.cid)[4].cid}, and the pool follows "
+            f"{ours.chain(ours.head.cid)[4].cid}"
+        )
+        assert [node.url for node in nodes_for_reading()] == [one, other]
+
+        theirs.tipsets, theirs.head = ours.tipsets, ours.head
+        assert conditions() == ["HEALTHY", "HEALTHY"], "it is compared at each probe until it is back"
+
+        theirs.rewind(BRANCH_DEPTH)
+        theirs.mine(salt="other")
+        assert conditions() == ["HEALTHY", "LAGGING"], "what is behind may be on our branch"
+
+
 def test_a_node_whose_details_are_slow_is_healthy_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.chain.services.probes.PROBE_TIMEOUT_S", 1.0)
     monkeypatch.setattr(FakeNode, "do_NetPeers", lambda _node: [], raising=False)
@@ -280,9 +315,9 @@ def test_a_node_that_is_removed_while_it_is_probed_stops_nothing(monkeypatch: py
         nodes_sync([first])
         removed = Node.objects.create(url=second, is_configured=False)
 
-        def ask(node: Node, *, now: datetime) -> Any:
+        def ask(node: Node, *, now: datetime, pool_tipset: Head | None) -> Any:
             Node.objects.filter(pk=removed.pk).delete()
-            return node_probe(node, now=now)
+            return node_probe(node, now=now, pool_tipset=pool_tipset)
 
         monkeypatch.setattr("apps.chain.services.probes.node_probe", ask)
         monkeypatch.setattr("apps.chain.services.probes.ThreadPoolExecutor", InOneThread)
