@@ -24,7 +24,6 @@ from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.changes import following, push, sending
-from apps.sectors.services.changes import signing as change_signing
 from apps.sectors.services.changes.messages import METHODS
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.prices import ChangeRequest
@@ -370,7 +369,7 @@ def test_rest_asks_with_the_price_first(
 
     price = client.post(path, params={"dry_run": "true"}, json={}).json()
     assert "could not be asked: " in price["signer"], "no signer is connected"
-    monkeypatch.setattr(change_signing, "policy_try", tried)
+    monkeypatch.setattr("apps.wallets.services.policies.policy_try", tried)
     price = client.post(path, params={"dry_run": "true"}, json={}).json()
     [(sender, method, to)] = asked
     assert (method, to) == (Method.TERMINATE_SECTORS, miner.address)

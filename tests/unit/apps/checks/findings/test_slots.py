@@ -23,10 +23,10 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-def waiting(at: str, host: Worker, **job: Any) -> None:
-    """A sector with its files on a host, free for its next stage since an hour."""
+def waiting(at: str, host: Worker, *, since: timedelta = HOUR, **job: Any) -> None:
+    """A sector with its files on a host, free for its next stage since so long."""
     row = factories.sector(factories.miner(), state=at)
-    Job.objects.filter(pk=row.job.pk).update(**{"sticky_worker": host, "updated_at": now() - HOUR, **job})
+    Job.objects.filter(pk=row.job.pk).update(sticky_worker=host, updated_at=now() - since, **job)
 
 
 def found() -> list[Finding]:
@@ -61,7 +61,7 @@ def test_a_host_that_has_the_files_and_no_slot_is_named() -> None:
         ({"slots": {"PC2": 0}, "seen_at": now() - HOUR}, {}),
         ({"slots": {"PC2": 0}, "is_paused": True}, {}),
         ({"slots": {}, "kinds": ["damocles"]}, {}),
-        ({"slots": {"PC2": 0}}, {"updated_at": now()}),
+        ({"slots": {"PC2": 0}}, {"since": timedelta()}),
         ({"slots": {"PC2": 0}}, {"state": "LEASED"}),
     ],
 )
