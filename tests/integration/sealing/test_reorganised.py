@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.messages.models import Message
-from apps.sectors.models import Batch
+from apps.sectors.models import Batch, Sector
 from poolsite.devnet.forks import reorg
 from tests.integration.sealing.world import PERIOD, active_on_chain, fresh, pledged
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.models import Sector
     from tests.integration.sealing.world import World
 
 
@@ -37,6 +36,7 @@ def test_commit_that_another_branch_refused_is_sent_again(world: World) -> None:
     branch_take(world, depth=9, nulls=0)
     assert Message.objects.get(kind="commit").exit_code != 0
     assert fresh(sector).state == "C2_DONE"
+    Sector.objects.filter(pk=sector.pk).update(not_before=None)  # the pause after a failure is over
     world.until(lambda: fresh(sector).active, epochs=3 * PERIOD, stride=2)
 
     assert active_on_chain(world, miner) == [sector.number]
