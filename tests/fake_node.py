@@ -64,6 +64,9 @@ class Tipset:
     messages: list[SignedMessage] = field(default_factory=list)
     nonces: dict[str, int] = field(default_factory=dict)
     """Next nonce of every sender after its messages."""
+    parent_weight: int = 0
+    weight: int = 1
+    """What it adds to the weight of the chain."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the node's JSON, with the members that the console reads."""
@@ -73,6 +76,7 @@ class Tipset:
             "Height": self.height,
             "Timestamp": self.timestamp,
             "ParentBaseFee": str(self.base_fee),
+            "ParentWeight": str(self.parent_weight),
         }
         return {"Cids": [{"/": self.cid}], "Blocks": [block], "Height": self.height}
 
@@ -110,12 +114,14 @@ class FakeNode:
 
     # Making the chain
 
-    def _add(self, messages: list[SignedMessage], *, height: int, salt: str = "") -> Tipset:
+    def _add(self, messages: list[SignedMessage], *, height: int, salt: str = "", weight: int = 1) -> Tipset:
         parents = [self.head.cid] if hasattr(self, "head") else []
         name = f"{self.salt}/{salt}/{height}/{parents}/{[str(m.cid) for m in messages]}"
         tipset = Tipset(
             height, str(cid_of_cbor(name.encode())), parents, self.base_fee, self.clock, list(messages)
         )
+        tipset.weight = weight
+        tipset.parent_weight = self.head.parent_weight + self.head.weight if parents else 0
         tipset.nonces = dict(self.head.nonces) if parents else {}
         for signed in messages:
             address = str(signed.message.from_)
@@ -124,7 +130,12 @@ class FakeNode:
         return tipset
 
     def mine(
-        self, *, nulls: int = 0, salt: str = "", only: Callable[[SignedMessage], bool] | None = None
+        self,
+        *,
+        nulls: int = 0,
+        salt: str = "",
+        weight: int = 1,
+        only: Callable[[SignedMessage], bool] | None = None,
     ) -> str:
         """Add one tipset with every pool message that fits its sender's nonce; gives its key."""
         with self.lock:
@@ -138,7 +149,7 @@ class FakeNode:
             for signed in taken:
                 self.pool.pop((str(signed.message.from_), signed.message.nonce), None)
             self.clock += 1 + nulls
-            self.head = self._add(taken, height=self.head.height + 1 + nulls, salt=salt)
+            self.head = self._add(taken, height=self.head.height + 1 + nulls, salt=salt, weight=weight)
             return self.head.cid
 
     def rewind(self, count: int) -> None:

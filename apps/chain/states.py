@@ -33,10 +33,9 @@ CONDITION_RANKS = {
     NodeCondition.HEALTHY: 0,
     NodeCondition.UNKNOWN: 1,
     NodeCondition.LAGGING: 2,
-    NodeCondition.FORKED: 3,
-    NodeCondition.AWAY: 4,
+    NodeCondition.AWAY: 3,
 }
-"""Order in which nodes are read from; a node of another network never is."""
+"""Order in which nodes are read from; a node of another branch or network never is."""
 
 CONDITIONS_SERVING = frozenset(CONDITION_RANKS) - {NodeCondition.AWAY}
 """Conditions of a node whose answers the pool goes by."""

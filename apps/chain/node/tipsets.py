@@ -23,6 +23,8 @@ class TipsetFacts:
     base_fee: int
     """attoFIL per gas that its messages pay."""
     miners: tuple[str, ...] = ()
+    parent_weight: int = 0
+    """Of the chain below it; 0 where only its row was read."""
 
     @property
     def key(self) -> str:
@@ -49,6 +51,7 @@ def tipset_from_json(value: Any) -> TipsetFacts:
             timestamp=int(first["Timestamp"]),
             base_fee=int(first["ParentBaseFee"]),
             miners=tuple(block["Miner"] for block in value["Blocks"]),
+            parent_weight=int(first["ParentWeight"]),
         )
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise NodeRefused(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
@@ -18,8 +19,16 @@ from apps.chain.node.link import link_to
 from apps.chain.selectors.heads import head_at, head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.upgrades import heights_of
+from apps.chain.services.branches import (
+    BRANCH_ABSENCE,
+    BRANCH_DEPTH,
+    BranchSample,
+    branch_choose,
+    branch_describe,
+    branch_sample_read,
+)
 from apps.chain.services.networks import network_bind, network_check
-from apps.chain.states import NodeCondition
+from apps.chain.states import CONDITIONS_FOREIGN, READ_RANKS, NodeCondition
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
@@ -29,12 +38,10 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.tipsets import TipsetFacts
 
+log = structlog.get_logger(__name__)
+
 LAG_EPOCHS_MAX: Final = 2
 """A node further behind than this is read after the others."""
-
-BRANCH_DEPTH: Final = 10
-"""So many epochs below the pool's head a node's tipset is compared with the pool's: few reorganisations reach
-so deep, and each ends."""
 
 PROBE_TIMEOUT_S: Final = 1.5
 """A node that does not give its head within this time is taken for away."""
@@ -89,8 +96,8 @@ class Finding:
     has_asked_details: bool = False
     details: dict[str, Any] = field(default_factory=dict)
     """What changes rarely; empty if it was not asked for, or one of the answers came too late."""
-    branch: str = ""
-    """How its chain differs from the pool's; empty if it does not, or was not compared."""
+    branch: BranchSample | None = None
+    """None if it was not compared."""
     error: str = ""
 
 
@@ -104,6 +111,7 @@ def nodes_probe(*, now: datetime) -> list[Node]:
         return []
     known = head_current()  # before the probes: the follower goes on meanwhile
     pool_tipset = None
+    # All or none: weights are compared, and the heads are of one moment.
     if known is not None and len(nodes) > 1 and any(_asks_details(node, now=now) for node in nodes):
         pool_tipset = head_at(known.height - BRANCH_DEPTH)
     with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
@@ -113,6 +121,15 @@ def nodes_probe(*, now: datetime) -> list[Node]:
     for node, finding in zip(nodes, findings, strict=True):
         probe_store(node, finding=finding, now=now)
     _compare(nodes, findings, known=known)
+    if len(nodes) > 1:  # a node alone is followed, wherever it is
+        is_idle = known is None or known.arrived_at < now - BRANCH_ABSENCE
+        _branches_compare(
+            nodes,
+            findings,
+            pool_key="" if pool_tipset is None else pool_tipset.key,
+            before=before,
+            is_idle=is_idle,
+        )
     for node in nodes:
         # No save(): a node that an operator has removed meanwhile is no error.
         found = {name: getattr(node, name) for name in HEALTH_FIELDS}
@@ -145,30 +162,15 @@ def node_probe(node: Node, *, now: datetime, pool_tipset: Head | None = None) ->
         name, genesis, finding.head = client.chain_known(with_head=True)
         finding.latency_ms = (time.perf_counter() - started) * 1000
         finding.network = name, genesis
+        if pool_tipset is not None and finding.head is not None:
+            finding.branch = branch_sample_read(client, head=finding.head, pool_tipset=pool_tipset)
         if _asks_details(node, now=now):
             finding.has_asked_details = True
-            if pool_tipset is not None and finding.head is not None:
-                finding.branch = _branch_text(client, finding.head, pool_tipset=pool_tipset)
             with suppress(NodeUnavailable):  # a slow list of peers says nothing about reads
                 finding.details = _details(client)
     except (NodeUnavailable, NodeRefused) as error:
         finding.error = error.reason[:500]
     return finding
-
-
-def _branch_text(client: ChainClient, head: TipsetFacts, *, pool_tipset: Head) -> str:
-    """Return how a node's chain differs from the pool's at a tipset; empty if it does not, or is not told."""
-    if head.height < pool_tipset.height:
-        return ""
-    try:
-        node_tipset = client.chain_get_tipset_by_height(pool_tipset.height, head.key)
-    except (NodeUnavailable, NodeRefused):
-        return ""
-    if node_tipset.key == pool_tipset.key:
-        return ""
-    return gettext("at epoch {height} it has {node_tipset}, and the pool follows {pool_tipset}").format(
-        height=pool_tipset.height, node_tipset=node_tipset.cids[0], pool_tipset=pool_tipset.cids[0]
-    )
 
 
 def _details(client: ChainClient) -> dict[str, Any]:
@@ -267,5 +269,40 @@ def _compare(nodes: list[Node], findings: list[Finding], *, known: Head | None) 
                 NodeCondition.LAGGING,
                 gettext("{lag_epochs} epochs behind the newest head").format(lag_epochs=node.lag_epochs),
             )
-        elif node.condition == NodeCondition.HEALTHY and finding.branch:
-            node.condition, node.error = NodeCondition.FORKED, finding.branch
+
+
+def _branches_compare(
+    nodes: list[Node],
+    findings: list[Finding],
+    *,
+    pool_key: str,
+    before: dict[int, tuple[Any, ...]],
+    is_idle: bool,
+) -> None:
+    """Mark the nodes that are not on the branch to follow; one that was, and is not compared now, stays so.
+
+    `pool_key`: the tipset of the pool's chain that was compared, empty if none was; `before`: as it was found
+    before; `is_idle`: the pool has had no new head for long.
+    """
+    answering = [
+        (node, finding.branch, before[node.pk])
+        for node, finding in zip(nodes, findings, strict=True)
+        if node.condition in (NodeCondition.HEALTHY, NodeCondition.LAGGING)
+    ]
+    samples = {node.pk: sample for node, sample, _ in answering if sample and node.role in READ_RANKS}
+    unknown = [
+        node
+        for node in nodes
+        if node.pk not in samples
+        and node.role in READ_RANKS
+        and node.condition not in CONDITIONS_FOREIGN
+        and before[node.pk][0] != NodeCondition.FORKED
+    ]
+    followed = branch_choose(samples.values(), pool_key=pool_key, is_alone=is_idle or not unknown)
+    if followed != pool_key:
+        log.warning("branch_changes", followed=followed, before=pool_key)
+    for node, sample, (condition, _, error, *_) in answering:
+        if sample is None and condition == NodeCondition.FORKED:
+            node.condition, node.error = condition, error
+        elif sample is not None and sample.tipset.key != followed:
+            node.condition, node.error = NodeCondition.FORKED, branch_describe(sample, followed=followed)

@@ -147,8 +147,8 @@ def nodes_forked(data: CheckData) -> Iterator[Finding]:
         if len(group) > 1:
             say = gettext("{count} more nodes are on another branch of the chain").format(count=len(group))
         why = gettext(
-            "it or the pool is on a branch that the network does not have, as after a missed upgrade: "
-            "compare with a block explorer, and upgrade, resync or disable the wrong node"
+            "it is not read: the pool follows another branch, the heaviest of its nodes' if that is clearly "
+            "heavier. Compare with a block explorer, and upgrade, resync or disable the wrong node"
         )
         yield Finding(f"forked-{number}", say, why, count=len(group))
 

@@ -38,6 +38,9 @@ class Node:
     def chain_get_parent_messages(self, _block: str) -> list[Any]:
         return []
 
+    def mpool_pending(self) -> list[Any]:
+        return []
+
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], dict[str, Any]]:

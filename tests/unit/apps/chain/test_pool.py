@@ -20,12 +20,11 @@ from apps.chain.node.link import link_to
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import node_add, node_set, node_test, nodes_sync
-from apps.chain.services.probes import BRANCH_DEPTH, node_probe, nodes_probe
+from apps.chain.services.probes import node_probe, nodes_probe
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
-from tests import factories
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
@@ -162,38 +161,6 @@ def test_a_node_that_lies_behind_is_read_last(good: str) -> None:
         condition, error = condition_of(good)
         assert (condition, error) == (NodeCondition.LAGGING, "5 epochs behind the newest head")
         assert Node.objects.get(url=good).lag_s == 5
-
-
-def test_a_node_on_another_branch_is_named_and_read_last() -> None:
-    ours, theirs = FakeNode(), FakeNode()
-    for node, salt in ((ours, ""), (theirs, "other")):
-        for _ in range(3):
-            node.mine()
-        for _ in range(BRANCH_DEPTH + 1):
-            node.mine(salt=salt)
-    for tipset in ours.chain(ours.head.cid):
-        factories.head(tipset.height, key=tipset.cid, cids=[tipset.cid])
-    Network.objects.all().delete()  # the first node binds the pool
-
-    def conditions() -> list[str]:
-        nodes_probe(now=NOW)
-        return [condition_of(url)[0] for url in (one, other)]
-
-    with served(ours) as one, served(theirs) as other:
-        nodes_sync([other, one])
-        assert conditions() == ["HEALTHY", "FORKED"]
-        assert condition_of(other)[1] == (
-            f"at epoch 4 it has {theirs.chain(theirs.head.cid)[4].cid}, and the pool follows "
-            f"{ours.chain(ours.head.cid)[4].cid}"
-        )
-        assert [node.url for node in nodes_for_reading()] == [one, other]
-
-        theirs.tipsets, theirs.head = ours.tipsets, ours.head
-        assert conditions() == ["HEALTHY", "HEALTHY"], "it is compared at each probe until it is back"
-
-        theirs.rewind(BRANCH_DEPTH)
-        theirs.mine(salt="other")
-        assert conditions() == ["HEALTHY", "LAGGING"], "what is behind may be on our branch"
 
 
 def test_a_node_whose_details_are_slow_is_healthy_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
