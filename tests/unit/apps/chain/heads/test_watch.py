@@ -11,6 +11,7 @@ import pytest
 from apps.chain.heads.follow import ChainFollower
 from apps.chain.heads.steps import Steps
 from apps.chain.models import Head, Node
+from apps.chain.services.branches import BRANCH_DEPTH
 from apps.chain.states import NodeCondition
 from tests.fake_node import FakeNode, served
 
@@ -49,6 +50,36 @@ def test_heads_go_on_from_another_node_when_the_followed_one_lies_behind(
 
     assert Node.objects.get(url=first).condition == NodeCondition.LAGGING
     assert sent
+
+
+def test_a_running_follower_leaves_a_node_that_missed_an_upgrade(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.chain.heads.watch.PROBE_EVERY_S", 0.05)
+    monkeypatch.setattr("apps.chain.heads.notify.POLL_S", 0.02)
+    old, *upgraded = nodes = [FakeNode(), FakeNode(), FakeNode()]
+    sent: list[Any] = []
+    follower = ChainFollower(steps=Steps(send=lambda task, **_: sent.append(task)))
+    with served(old) as first, served(upgraded[0]) as second, served(upgraded[1]) as third:
+        settings.CHAIN_URLS = [first, second, third]
+        try:
+            for node in nodes:
+                node.mine()
+            turn_until(follower, lambda: Head.objects.filter(height=1).exists())
+            for _ in range(BRANCH_DEPTH + 2):
+                old.mine(salt="old")
+                for node in upgraded:
+                    node.mine(salt="upgraded", weight=5)
+            turn_until(
+                follower, lambda: Head.objects.filter(key=upgraded[0].head.cid, is_canonical=True).exists()
+            )
+            turn_until(follower, lambda: Node.objects.get(url=first).condition == NodeCondition.FORKED)
+        finally:
+            follower.rest()
+
+    branch = [tipset.cid for tipset in upgraded[0].chain(upgraded[0].head.cid)][1:]
+    canonical = Head.objects.filter(is_canonical=True, height__gt=0).order_by("height")
+    assert list(canonical.values_list("key", flat=True)) == branch
 
 
 def test_another_chain_at_the_same_address_is_not_followed(
