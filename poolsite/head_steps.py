@@ -47,6 +47,7 @@ HEAD_FACTS: Final[tuple[HeadFact, ...]] = (
     HeadFact("miners.estimates", "apps.miners.due.ESTIMATES"),
     HeadFact("sectors.active", "apps.sectors.due.ACTIVE"),
     HeadFact("proving.refresh", "apps.proving.due.REFRESH"),
+    HeadFact("miners.days", "apps.miners.due.DAYS"),
     HeadFact("wallets.refresh", "apps.wallets.due.REFRESH"),
 )
 """In this order: sectors and windows go by what is read of miners, and wallets come last, since ten thousand

@@ -91,6 +91,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         pledge=4 * 10**17,
         deposits=39 * 10**15,
     )
+    factories.miner_day(miner, began_at=now() - timedelta(days=1), height=800, balance=4 * 10**18)
+    factories.miner_day(miner, balance=45 * 10**17, received=10**17)
     SealTarget.objects.create(miner=miner, in_work=3, since=now(), look_at=now())
     rows = factories.deadlines(
         miner,
@@ -288,6 +290,7 @@ LISTS = (
     "messages",
     "senders",
     "gas",
+    "money",
     "wallets",
     "hosts",
     "stores",
@@ -327,6 +330,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner": reverse("miner", args=[pool.miner.address]),
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
+        "miner-money": reverse("miner-money", args=[pool.miner.address]),
         "miner-withdraw": reverse("miner-withdraw", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
         "miner-senders": reverse("miner-senders", args=[pool.miner.address]),

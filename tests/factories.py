@@ -14,7 +14,7 @@ from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Sender
 from apps.messages.states import MessageState, Wait
-from apps.miners.models import Miner, Role
+from apps.miners.models import Miner, MinerDay, Role
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleState
 from apps.pieces.files import piece_path
 from apps.pieces.models import Piece
@@ -169,6 +169,14 @@ def miner(actor_id: int | None = None, *, of: str = "alice", **overrides: Any) -
         **overrides,
     }
     return Miner.objects.create(tenant=tenant(of), **data)
+
+
+def miner_day(of: Miner, **overrides: Any) -> MinerDay:
+    """What a miner held as today began: nothing."""
+    held = ("balance", "available", "pledge", "deposits", "locked", "fee_debt")
+    at = overrides.get("began_at", now())
+    data = {"day": at.date(), "began_at": at, "height": 900, **dict.fromkeys(held, 0), **overrides}
+    return MinerDay.objects.create(miner=of, **data)
 
 
 def deadline(of: Miner, index: int = 0, *, live: int = 0, **overrides: Any) -> Deadline:

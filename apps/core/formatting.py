@@ -32,7 +32,8 @@ def fil(atto: int | None) -> str:
         return "0"
     amount = Decimal(atto) / ATTO_PER_FIL
     if abs(amount) < Decimal("0.0001"):
-        return f"{amount:.2g}" if abs(amount) >= Decimal("1e-6") else "< 0.000001"
+        tiny = "< 0.000001" if amount > 0 else "> -0.000001"
+        return f"{amount:.2g}" if abs(amount) >= Decimal("1e-6") else tiny
     units, _, places = f"{amount.quantize(Decimal('0.0001'), ROUND_HALF_EVEN):f}".partition(".")
     return f"{whole(int(units)) if units != '-0' else units}.{places}"
 

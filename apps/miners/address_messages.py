@@ -74,10 +74,9 @@ def messages_open(miner: Miner, methods: Collection[int]) -> QuerySet[Message]:
 
     Those of its tenant, of the operators and of the pool: another tenant's are its own business.
     """
-    names = [name for name in (miner.address, str(miner.robust)) if name]
     rows = Message.objects.filter(
         Q(tenant_id=miner.tenant_id) | Q(tenant=None) | Q(tenant__in=operator_tenants()),
-        to__in=names,
+        to__in=miner.names,
         method__in=methods,
         state__in=[MessageState.UNFILLED, MessageState.FILLED],
     )

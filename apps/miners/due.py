@@ -23,3 +23,9 @@ CREATIONS: Final = f"""
             OR miner.created_height > miner.refreshed_height - {YOUNG_EPOCHS} LIMIT 1
 """  # noqa: S608  # a constant
 """A CreateMiner message is on the way, has failed, left the chain under its miner, or still may."""
+
+DAYS: Final = """
+    SELECT 1 FROM miners_miner miner WHERE state = 'ACTIVE' AND NOT EXISTS (
+        SELECT 1 FROM miners_minerday WHERE miner_id = miner.id AND day = ($2 AT TIME ZONE 'UTC')::date)
+"""
+"""A miner's day has begun, and what it held is not written."""

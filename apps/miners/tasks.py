@@ -9,9 +9,11 @@ from apps.chain.errors import NodeUnavailable
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.core import clock
 from apps.core.locks import single_flight
 from apps.miners.selectors.miners import miners_active_now
 from apps.miners.services.creation_results import creations_follow
+from apps.miners.services.days import miner_days_record
 from apps.miners.services.refresh import miners_refresh as miners_refresh_all
 from apps.miners.services.refresh import reward_estimate_refresh
 
@@ -39,3 +41,9 @@ def miners_estimates(*, height: int, key: str) -> None:
         reward_estimate_refresh(client=chain_client(), height=height, key=key)
     except NodeUnavailable as error:
         log.warning("reward_not_refreshed", height=height, reason=error.reason[:300])
+
+
+@shared_task(name="miners.days")
+def miners_days(**_head: object) -> None:
+    """Write down what miners held as the day began, once that is settled."""
+    miner_days_record(miners_active_now(), client=chain_client(), now=clock.now())

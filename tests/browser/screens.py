@@ -151,6 +151,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "messages": "/messages/",
         "senders": "/senders/",
         "gas": "/gas/",
+        "money": "/money/",
         "gas-guard": "/gas/guards/add/",
         "gas-auto-bump": "/gas/auto-bump/",
         "gas-method": "/gas/methods/add/",

@@ -54,6 +54,12 @@ def head_arrived_by(at: datetime) -> Head | None:
     return Head.objects.filter(is_canonical=True, arrived_at__lte=at).order_by("-height").first()
 
 
+def head_since(at: datetime, *, above: int) -> Head | None:
+    """Return our chain's first tipset of a moment or later, above a height; None if there is none yet."""
+    rows = Head.objects.filter(is_canonical=True, height__gt=above, timestamp__gte=at.timestamp())
+    return rows.order_by("height").first()
+
+
 def head_exactly_at(height: int) -> Head | None:
     """Return our chain's tipset at a height; None if the round was null or is not kept."""
     return Head.objects.filter(is_canonical=True, height=height).first()

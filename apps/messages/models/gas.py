@@ -28,6 +28,7 @@ class GasSpend(models.Model):
     """attoFIL: burnt base fee, burnt over-estimation and tips."""
 
     class Meta:
+        indexes = [models.Index(fields=["to", "day"], name="gas_spend_receiver")]
         constraints = [
             models.UniqueConstraint(
                 fields=["day", "tenant", "from_addr", "to", "method", "kind"],

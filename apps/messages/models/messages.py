@@ -11,12 +11,16 @@ from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
 from apps.messages.states import TRANSITIONS, MessageState, Priority, Wait
 from apps.users.models import Tenant
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message as ChainMessage
 
 MESSAGE_ID_MAX = 256
 """Longest id that a caller may choose; the messager's column had the same."""
 
+
+WITHDRAWALS: Final = (int(Method.WITHDRAW_BALANCE), int(Method.WITHDRAW_BALANCE_EXPORTED))
+"""Methods by which a miner pays out what it has earned."""
 
 CONTENT: Final = ("from_", "to", "value", "method", "params")
 """What makes a message of the chain the same payment: all but nonce and fees."""
@@ -170,6 +174,12 @@ class Message(Timestamped):
                 F("id").desc(),
                 name="message_kind_page",
                 condition=~Q(kind=""),
+            ),
+            # What moved a miner's money besides gas; the methods are WithdrawBalance and its exported number.
+            models.Index(
+                fields=["to", "height"],
+                name="message_moved_money",
+                condition=Q(state="LANDED", exit_code=0) & (Q(value__gt=0) | Q(method__in=WITHDRAWALS)),
             ),
             models.Index(F("updated_at").desc(), name="message_updated"),
             # What failed in the last day, however old the message is.

@@ -1,8 +1,9 @@
-"""Rows of miners: what the chain says of them, who sends for them, roles of hosts, transfers."""
+"""Rows of miners: what the chain says of them, who sends for them, their days, roles of hosts, transfers."""
 
 from __future__ import annotations
 
 from apps.miners.models.chain_state import ChainRoots, RewardEstimate
+from apps.miners.models.days import MinerDay
 from apps.miners.models.miners import Miner, MinerAddress
 from apps.miners.models.roles import Role, RoleGroup
 from apps.miners.models.transfers import MinerTransfer
@@ -11,6 +12,7 @@ __all__ = [
     "ChainRoots",
     "Miner",
     "MinerAddress",
+    "MinerDay",
     "MinerTransfer",
     "RewardEstimate",
     "Role",

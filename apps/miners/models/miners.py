@@ -101,6 +101,11 @@ class Miner(Named, Timestamped):
         """The ID address, empty while there is none."""
         return "" if self.actor_id is None else f"f0{self.actor_id}"
 
+    @property
+    def names(self) -> list[str]:
+        """The addresses by which messages reach it; none while there is no actor."""
+        return [name for name in (self.address, str(self.robust)) if name]
+
 
 class MinerAddress(models.Model):
     """Which address a miner's people want used for what; without a row the worker is used."""

@@ -166,9 +166,8 @@ def used_senders_list(miner: Miner) -> list[str]:
 
 def waiting_messages_count(miner: Miner) -> int:
     """Count the messages of a miner's tenant to it that have not landed."""
-    names = [name for name in (miner.address, miner.robust) if name]
     states = [MessageState.UNFILLED, MessageState.FILLED]
-    return Message.objects.filter(tenant_id=miner.tenant_id, state__in=states, to__in=names).count()
+    return Message.objects.filter(tenant_id=miner.tenant_id, state__in=states, to__in=miner.names).count()
 
 
 @transaction.atomic

@@ -6,7 +6,7 @@ Source: builtin-actors miner withdraw_balance; lotus-miner `actor withdraw`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
@@ -15,6 +15,7 @@ from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
+from apps.messages.models.messages import WITHDRAWALS
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.push_items import PushItem, SendSpec
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.miners.services.address_reads import MinerAddresses
     from apps.users.principals import Principal
-
-METHODS: Final = (Method.WITHDRAW_BALANCE, Method.WITHDRAW_BALANCE_EXPORTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +133,7 @@ def funds_read(miner: Miner, *, client: ChainClient, head: Head) -> WithdrawalFu
     return WithdrawalFunds(
         addresses=addresses,
         available=int(available),
-        in_progress=sum(amount_read(row) for row in messages_open(miner, METHODS)),
+        in_progress=sum(amount_read(row) for row in messages_open(miner, WITHDRAWALS)),
         height=head.height,
     )
 

@@ -37,6 +37,7 @@ MOST_QUERIES = {
     "messages": 12,  # one of them for what is rare, which the checks read, too
     "senders": 16,  # two of them for gas: the viewer's, and what each address pays in a day
     "gas": 20,
+    "money": 16,
     "sender": 18,  # one of them for the wallets, of which each has its pace
     "wallets": 11,
     "hosts": 11,

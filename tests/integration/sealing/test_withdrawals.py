@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.test import Client
 
+from apps.blocks.selectors.statement import statement_lines
+from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
+from apps.miners.models import Miner, MinerDay
 from apps.miners.selectors.miners import miner_principal
 from poolsite.filecoin.amounts import FIL
 from tests import people
@@ -60,3 +63,37 @@ def test_withdrawn_balance_arrives_at_the_owner(world: World) -> None:
     rest = withdraw({})
 
     assert balances() == (owner + available - message.gas_cost - rest.gas_cost, 0)
+
+
+def test_what_came_and_went_accounts_for_the_whole_balance(world: World) -> None:
+    miner = world.miner_create()
+    world.until(lambda: MinerDay.objects.filter(miner=miner).exists(), epochs=40)
+    sent = [
+        message_push(
+            principal=miner_principal(miner),
+            id=name,
+            to=miner.address,
+            from_=world.owner,
+            value=5 * FIL,
+            method=0,
+        )
+        for name in ("first", "second")
+    ]
+    for one in sent:
+        landed(world, one.pk)
+    answer = Client().post(
+        f"/api/v1/miners/{miner.address}/withdrawals",
+        json.dumps({"amount": str(2 * FIL)}),
+        content_type="application/json",
+        headers=people.bearer(people.token("sign", of="alice")),
+    )
+    message = landed(world, answer.json()["message"])
+    world.until(lambda: Miner.objects.get(pk=miner.pk).refreshed_height > message.height, epochs=5)
+
+    miner.refresh_from_db()
+    (line,) = statement_lines(miner, days=1, now=clock.now())
+
+    assert (line.received, line.withdrawn, line.rest) == (10 * FIL, 2 * FIL, 0)
+    assert line.closing - line.opening == 8 * FIL
+    assert line.gas == message.gas_cost, "of transfers of value nobody asks for which miner they are"
+    assert line.result == -line.gas

@@ -75,7 +75,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("gas", _("Gas"), "money", place=(1, 11))
+NAV: Final = NavItem("gas", _("Gas"), "gas", place=(1, 11))
 urlpatterns: Final = [
     path("gas/", gas, name="gas"),
 ]

@@ -86,6 +86,8 @@ class MinerDetail:
     move_href: str
     """Where it moves in from another program, or out to one; empty for one that does not exist yet."""
     is_moving_in: bool
+    money_href: str
+    """Its days of earnings and costs; empty for one that does not exist yet."""
     withdraw_href: str
     """Where available balance is withdrawn; empty for one that does not exist yet."""
     transfer_href: str
@@ -171,6 +173,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         roles_href=page("roles"),
         move_href=page(f"move-{direction_of(miner)}"),
         is_moving_in=direction_of(miner) == Direction.IN,
+        money_href=page("money"),
         withdraw_href=page("withdraw"),
         transfer_href=page("transfer") if may_transfer(data.viewer) else "",
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),

@@ -30,7 +30,7 @@ HEIGHT = 1001
 COMPARED_AT_HEIGHT = 1_258_999
 """Key of a miner of which all sectors are compared at HEIGHT, and then not for a finality, of any network."""
 ROOT = factories.cid("root")
-ALL = {"miners.estimates", "sectors.active", "proving.refresh", "wallets.refresh"}
+ALL = {"miners.estimates", "sectors.active", "proving.refresh", "miners.days", "wallets.refresh"}
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def miner() -> Miner:
     """A miner of which everything was read, with a prover that is heard of."""
     factories.network()
     miner = factories.miner(pk=COMPARED_AT_HEIGHT, proving_period_start=960)
+    factories.miner_day(miner)
     ChainRoots.objects.create(miner=miner, deadlines=ROOT)
     ActiveSectors.objects.create(miner=miner, root=ROOT, compared_height=HEIGHT)
     FollowedWindows.objects.create(miner=miner, root=ROOT, next_close=HEIGHT + 1)
@@ -100,8 +101,9 @@ NEWS: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         lambda _of: ChainRoots.objects.create(
             miner=factories.miner(proving_period_start=960), deadlines=ROOT
         ),
-        {"sectors.active", "proving.refresh"},
+        {"sectors.active", "proving.refresh", "miners.days"},
     ),
+    "a day that is not written": (lambda of: of.days.all().delete(), {"miners.days"}),
     "a comparison of all rows": (compared_long_ago, {"sectors.active"}),
     "a comparison that goes on": (comparing, {"sectors.active"}),
     "a window that closed": (

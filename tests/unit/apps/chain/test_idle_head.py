@@ -52,6 +52,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], dict[str, Any]]:
     factories.head(HEIGHT - 1)
     # The row's id says at which heads of a period all its sectors are compared: at none of these.
     miner = factories.miner(pk=1, proving_period_start=960, balance=BALANCE)
+    factories.miner_day(miner)
     told = dict.fromkeys(("reward_position", "reward_velocity", "power_position", "power_velocity"), 1)
     RewardEstimate.objects.create(height=HEIGHT, **told)
     known = {"state": ROOT, "deadlines": ROOT, "read_height": HEIGHT - 1}

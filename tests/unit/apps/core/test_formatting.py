@@ -42,6 +42,7 @@ def test_thousands_are_parted_by_a_narrow_space(value, text):
         (10**12, "0.000001"),
         (10**11, "< 0.000001"),
         (1, "< 0.000001"),
+        (-684, "> -0.000001"),
     ],
 )
 def test_fil_has_four_places_and_is_never_rounded_to_nothing(atto, text):

@@ -1,0 +1,1 @@
+"""Money: what miners earned and what it cost."""

@@ -1,0 +1,210 @@
+"""Money: what each miner earned and what it cost, over some days; and one miner's days, with CSV of both."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.blocks.selectors.statement import lines_sum, lines_total, statement_lines, statements
+from apps.core import formatting
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.cards import Stat
+from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import Facet
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors.miners import miner_get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.blocks.selectors.statement import MoneyLine
+    from apps.dashboard.csv_export import Download
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+DAYS: Final = (1, 7, 30, 90, 365)
+DAYS_USUAL: Final = 30
+AMOUNTS: Final = ("opening", "closing", "reward", "penalty", "received", "withdrawn", "rest", "gas", "result")
+COLUMNS: Final = (
+    "miner",
+    "day",
+    "begin",
+    "end",
+    "blocks",
+    "unknown_rewards",
+    *(f"{name}_atto" for name in AMOUNTS),
+)
+"""Of the days as CSV."""
+
+
+def days_of(request: HttpRequest) -> int:
+    """Return how many days are asked for."""
+    text = request.GET.get("days", "")
+    return int(text) if text in {str(days) for days in DAYS} else DAYS_USUAL
+
+
+def spans(url: str, *, days: int) -> list[Facet]:
+    """Return the choice of spans."""
+    return [
+        Facet(
+            key=str(count),
+            label=gettext("today") if count == 1 else gettext("{count} days").format(count=count),
+            href=f"{url}?{urlencode({'days': count})}",
+            on=count == days,
+        )
+        for count in DAYS
+    ]
+
+
+def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
+    """Yield what came in and what it cost as tiles."""
+    blocks = plural(line.blocks, "block")
+    if line.unknown_rewards:
+        unknown = gettext("{blocks} not known yet").format(blocks=plural(line.unknown_rewards, "block"))
+        blocks = f"{blocks}, {unknown}"
+    cells = (
+        ("reward", gettext("Rewards"), line.reward - line.penalty, blocks),
+        ("gas", gettext("Gas"), -line.gas, gettext("paid by senders")),
+        ("rest", gettext("Fees and others"), line.rest, gettext("burnt, or moved by other programs")),
+        ("result", gettext("Net"), line.result, gettext("rewards less costs")),
+    )
+    for key, label, atto, foot in cells:
+        value, unit = formatting.amount_short(atto)
+        yield Stat(f"money-{key}", label, value, foot, url, unit=unit)
+
+
+def row_of(line: MoneyLine, *, key: str, name: str, sub: str = "", href: str = "") -> dict[str, Any]:
+    """Return a row of the table."""
+    return {"line": line, "key": key, "name": name, "sub": sub, "href": href}
+
+
+def span_text(line: MoneyLine) -> str:
+    """Return from when to when a day's line counts."""
+    begin = f"{line.begin:%H:%M}"
+    if line.end is None:
+        return gettext("{begin} to now").format(begin=begin)
+    is_next = line.end.date() == line.day + timedelta(days=1)
+    end = f"{line.end:%H:%M}" if is_next else f"{line.end:%Y-%m-%d %H:%M}"
+    return gettext("{begin} to {end}").format(begin=begin, end=end)
+
+
+@require_safe
+@sign_in_required
+def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return what each miner earned and cost, those with the largest result first."""
+    data, days, url = PageData(viewer), days_of(request), reverse("money")
+    found = statements(data.miners, days=days, now=data.at)
+    sums = [(miner, lines_sum(found[miner.pk])) for miner in data.miners if miner.pk in found]
+    sums.sort(key=lambda row: -row[1].result)
+
+    def href(miner: Miner) -> str:
+        return f"{reverse('miner-money', args=[miner.address])}?{urlencode({'days': days})}"
+
+    return page_render(
+        request,
+        "money/page.html",
+        title=_("Money"),
+        section="money",
+        page_key="money",
+        data=data,
+        heading=gettext("By miner"),
+        first=gettext("Miner"),
+        rows=[
+            row_of(line, key=miner.address, name=miner.name or miner.address, href=href(miner))
+            for miner, line in sums
+        ],
+        **totals([line for _miner, line in sums], lines_total, url=url),
+        spans=spans(url, days=days),
+        csv=f"{reverse('money-csv')}?{urlencode({'days': days})}",
+    )
+
+
+@require_safe
+@sign_in_required
+def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Return one miner's days."""
+    try:
+        miner = miner_get(viewer, address)
+    except DomainError:
+        raise Http404 from None
+    data, days = PageData(viewer), days_of(request)
+    url = reverse("miner-money", args=[miner.address or miner.uuid])
+    lines = statement_lines(miner, days=days, now=data.at)
+    return page_render(
+        request,
+        "money/page.html",
+        title=gettext("Money of {miner}").format(miner=miner.name or miner.address),
+        section="money",
+        page_key="money",
+        data=data,
+        miner=miner,
+        heading=gettext("By day"),
+        first=gettext("Day"),
+        rows=[
+            row_of(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line)) for line in lines
+        ],
+        **totals(lines, lines_sum, url=url),
+        spans=spans(url, days=days),
+        csv=f"{reverse('money-csv')}?{urlencode({'days': str(days), 'miner': miner.address})}",
+    )
+
+
+def totals(
+    lines: Sequence[MoneyLine], add: Callable[[Sequence[MoneyLine]], MoneyLine], *, url: str
+) -> dict[str, Any]:
+    """Return the tiles, and the table's last row where it has several."""
+    if not lines:
+        return {"stats": [], "total": None}
+    line = add(lines)
+    total = row_of(line, key="all", name=gettext("All")) if len(lines) > 1 else None
+    return {"stats": list(money_stats(line, url=url)), "total": total}
+
+
+@require_safe
+@sign_in_required
+def money_csv(request: HttpRequest, viewer: Principal) -> Download:
+    """Return the days as CSV, of one miner or of all."""
+    data = PageData(viewer)
+    miners: Sequence[Miner] = data.miners
+    if address := request.GET.get("miner", ""):
+        try:
+            miners = [miner_get(viewer, address)]
+        except DomainError:
+            raise Http404 from None
+    found = statements(miners, days=days_of(request), now=data.at)
+    cells = (cells_of(miner, line) for miner in miners for line in found.get(miner.pk, ()))
+    return csv_answer("money.csv", COLUMNS, cells)
+
+
+def cells_of(miner: Miner, line: MoneyLine) -> Sequence[Any]:
+    """Return one line's cells."""
+    return (
+        miner.address,
+        line.day.isoformat(),
+        line.begin.isoformat(),
+        "" if line.end is None else line.end.isoformat(),
+        line.blocks,
+        line.unknown_rewards,
+        *(getattr(line, name) for name in AMOUNTS),
+    )
+
+
+NAV: Final = NavItem("money", _("Money"), "money", place=(1, 12))
+urlpatterns: Final = [
+    path("money/", money, name="money"),
+    path("money.csv", money_csv, name="money-csv"),
+    path("miners/<str:address>/money/", miner_money, name="miner-money"),
+]

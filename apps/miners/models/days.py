@@ -1,0 +1,43 @@
+"""A miner's money from day to day: what it held as a UTC day began, and what messages moved since."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from apps.core.fields import AttoFilField
+from apps.miners.models.miners import Miner
+
+
+class MinerDay(models.Model):
+    """What a miner held as a day began, as the chain says.
+
+    Written some epochs later, so that no reorganisation changes it.  Days on which no head came have no row:
+    the row before reaches to the next one.
+    """
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="days")
+    day = models.DateField()
+    """In UTC."""
+    began_at = models.DateTimeField()
+    """Time of the tipset: midnight, or later where the miner or the pool was not there yet."""
+    height = models.BigIntegerField()
+    """Of the tipset in whose parent state it was read: messages and blocks below this height are in it."""
+    balance = AttoFilField()
+    available = AttoFilField()
+    """May be negative: a miner in debt."""
+    pledge = AttoFilField()
+    deposits = AttoFilField()
+    locked = AttoFilField()
+    """Vesting rewards and the creation deposit."""
+    fee_debt = AttoFilField()
+    received = AttoFilField(default=0)
+    """attoFIL that the pool's messages brought since the row before."""
+    withdrawn = AttoFilField(default=0)
+    """attoFIL that withdrawals by the pool's messages paid out since the row before."""
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["miner", "day"], name="one_row_per_miner_day")]
+
+    def __str__(self) -> str:
+        return f"{self.miner} on {self.day}"

@@ -1,0 +1,28 @@
+"""Reading what miners held as days began."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from apps.miners.models import MinerDay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from apps.miners.models import Miner
+
+
+def miner_days_since(miners: Sequence[Miner], *, since: date) -> dict[int, list[MinerDay]]:
+    """Return the days from `since` on by the miner's pk, oldest first."""
+    found: defaultdict[int, list[MinerDay]] = defaultdict(list)
+    for row in MinerDay.objects.filter(miner__in=miners, day__gte=since).order_by("day"):
+        found[row.miner_id].append(row)
+    return found
+
+
+def miner_days_newest(miners: Sequence[Miner]) -> dict[int, MinerDay]:
+    """Return the newest day of each miner by its pk."""
+    rows = MinerDay.objects.filter(miner__in=miners).order_by("miner_id", "-day").distinct("miner_id")
+    return {row.miner_id: row for row in rows}

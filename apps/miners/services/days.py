@@ -1,0 +1,84 @@
+"""Writing down what each miner holds as a UTC day begins, so that a day's money can be accounted for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from functools import reduce
+from typing import TYPE_CHECKING, Final
+
+from apps.chain.node.isolation import for_each_isolated
+from apps.chain.node.parallel import map_parallel
+from apps.chain.selectors.heads import head_at, head_since
+from apps.messages.selectors.miner_money import MovedMoney, money_moved
+from apps.messages.selectors.spend import today_of
+from apps.messages.selectors.tracking import tracked_height
+from apps.miners.miner_facts import miner_facts
+from apps.miners.models import MinerDay
+from apps.miners.selectors.days import miner_days_newest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
+    from apps.miners.miner_facts import MinerFacts
+    from apps.miners.models import Miner
+
+SETTLED_EPOCHS: Final = 20
+"""So far below the head a day's first tipset must be: reorganisations hardly reach so deep."""
+
+HELD: Final = ("balance", "available", "pledge", "deposits", "locked", "fee_debt")
+"""What a day has of what the chain says of a miner."""
+
+
+def miner_days_record(miners: Sequence[Miner], *, client: ChainClient, now: datetime) -> None:
+    """Write the running day's beginning of the miners that lack it, once its tipset is settled.
+
+    A miner without any day begins where the chain is settled now.
+    """
+    day = today_of(now)
+    newest = miner_days_newest(miners)
+    settled = head_at(tracked_height() - SETTLED_EPOCHS)
+    if settled is None:
+        return
+    above = min((row.height for row in newest.values()), default=settled.height)
+    # the clock of a devnet that was paused is behind
+    first = head_since(datetime.combine(day, time.min, UTC), above=above) or settled
+    begins: dict[int, Head] = {}
+    for miner in miners:
+        before = newest.get(miner.pk)
+        if before is None and (miner.created_height or 0) < settled.height:
+            begins[miner.pk] = settled
+        elif before is not None and before.day < day and before.height < first.height <= settled.height:
+            begins[miner.pk] = first
+    due = [miner for miner in miners if miner.pk in begins]
+    answers = map_parallel(lambda miner: miner_facts(client, miner.address, begins[miner.pk].key), due)
+    found = dict(zip((miner.pk for miner in due), answers, strict=True))
+
+    def store(miner: Miner) -> None:
+        facts = found[miner.pk]
+        if isinstance(facts, Exception):
+            raise facts
+        day_store(miner, day=day, begin=begins[miner.pk], facts=facts, before=newest.get(miner.pk))
+
+    for_each_isolated(due, store, event="miner_day_not_recorded")
+
+
+def day_store(miner: Miner, *, day: date, begin: Head, facts: MinerFacts, before: MinerDay | None) -> None:
+    """Write one day's beginning; a second time changes nothing."""
+    moved = MovedMoney()
+    if before is not None:
+        by_name = money_moved(miner.names, begin=before.height, end=begin.height)
+        moved = reduce(MovedMoney.plus, by_name.values(), moved)
+    MinerDay.objects.get_or_create(
+        miner=miner,
+        day=day,
+        defaults={
+            "began_at": datetime.fromtimestamp(begin.timestamp, tz=UTC),
+            "height": begin.height,
+            "received": moved.received,
+            "withdrawn": moved.withdrawn,
+            **{name: getattr(facts, name) for name in HELD},
+        },
+    )

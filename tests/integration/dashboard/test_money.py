@@ -1,0 +1,100 @@
+"""Money on the pages and over REST: sums by miner, one miner's days, CSV, and whose they are."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.core.clock import now
+from poolsite.filecoin.amounts import FIL
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def miner() -> Miner:
+    """Alice's miner, whose second day runs; on the first it was sent 6 FIL and burnt 2."""
+    factories.head(3000)
+    miner = factories.miner(2001, name="north", balance=103 * FIL, refreshed_height=3000)
+    midnight = datetime.combine(now().date(), time.min, UTC)
+    factories.miner_day(miner, began_at=midnight - timedelta(days=1), height=1000, balance=100 * FIL)
+    factories.miner_day(miner, began_at=midnight, height=2000, balance=104 * FIL, received=6 * FIL)
+    factories.spend(factories.bls(1), to="f02001", method=5, cost=FIL // 2)
+    people.person("ann")
+    people.person("bill", of="bob")
+    return miner
+
+
+def rest(path: str, **query: Any) -> Any:
+    return Client().get(f"/api/v1/{path}", query, headers=people.bearer(people.token("read")))
+
+
+def test_the_page_adds_up_each_miner_and_leads_to_its_days(miner: Miner) -> None:
+    client = signed_in("ann")
+
+    page = text_of(client.get(reverse("money")))
+    days = client.get(reverse("miner-money", args=["f02001"]), {"days": "7"})
+
+    assert "north" in page
+    assert "-3.5000" in page, "2 and 1 burnt, and half a FIL of gas"
+    assert reverse("miner-money", args=["f02001"]) in client.get(reverse("money")).content.decode()
+    text = text_of(days)
+    for part in ("Money of north", now().date().isoformat(), "00:00 to now", "00:00 to 00:00", "6.0000"):
+        assert part in text, part
+
+
+def test_the_page_says_when_nothing_is_recorded_yet() -> None:
+    people.person("ann")
+    factories.miner(2001)
+    client = signed_in("ann")
+
+    for path in (reverse("money"), reverse("miner-money", args=["f02001"])):
+        assert "Nothing recorded yet" in text_of(client.get(path))
+
+
+def test_the_days_come_as_csv_in_attofil(miner: Miner) -> None:
+    answer = signed_in("ann").get(reverse("money-csv"), {"miner": "f02001"})
+    today, yesterday = csv.DictReader(io.StringIO(b"".join(answer).decode()))
+
+    assert (today["miner"], today["end"], today["gas_atto"]) == ("f02001", "", str(FIL // 2))
+    assert (yesterday["received_atto"], yesterday["rest_atto"]) == (str(6 * FIL), str(-2 * FIL))
+    assert yesterday["result_atto"] == str(-2 * FIL)
+
+
+def test_rest_has_the_same_days_and_sums(miner: Miner) -> None:
+    [total] = rest("money", days=7).json()["results"]
+    today, yesterday = rest("miners/f02001/money").json()["results"]
+
+    assert (total["miner"], total["opening"], total["closing"]) == ("f02001", str(100 * FIL), str(103 * FIL))
+    assert (total["received"], total["rest"]) == (str(6 * FIL), str(-3 * FIL))
+    assert (today["rest"], yesterday["rest"]) == (str(-FIL), str(-2 * FIL))
+    assert (today["end"], yesterday["end"]) == (None, today["begin"])
+    assert [row["day"] for row in rest("miners/f02001/money", days=1).json()["results"]] == [today["day"]]
+
+
+def test_days_that_are_no_number_are_refused_by_name(miner: Miner) -> None:
+    for days in ("0", "all", "-1"):
+        answer = rest("money", days=days)
+        assert (answer.status_code, answer.json()["field"]) == (400, "days")
+
+
+def test_another_tenant_sees_nothing_of_it(miner: Miner) -> None:
+    client = signed_in("bill")
+
+    assert "north" not in text_of(client.get(reverse("money")))
+    for path in (reverse("miner-money", args=["f02001"]), f"{reverse('money-csv')}?miner=f02001"):
+        assert client.get(path).status_code == 404
+    headers = people.bearer(people.token("read", of="bob"))
+    assert Client().get("/api/v1/miners/f02001/money", headers=headers).status_code == 404
+    assert Client().get("/api/v1/money", headers=headers).json()["results"] == []

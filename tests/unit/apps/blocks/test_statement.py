@@ -1,0 +1,152 @@
+"""A miner's money by days: what each line counts, and that every line adds up to the balance."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.blocks.models import Block, Round
+from apps.blocks.selectors.statement import lines_sum, lines_total, statement_lines, statements
+from apps.blocks.states import RoundState
+from apps.messages.models import GasSpend
+from apps.miners.models import Miner, MinerDay
+from poolsite.filecoin.amounts import FIL
+from tests import factories
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoAssertNumQueries
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+MIDNIGHT = NOW.replace(hour=0)
+
+
+@pytest.fixture(autouse=True)
+def _network() -> None:
+    factories.network()
+
+
+def miner_with_days(actor_id: int = 2001, *, balances: tuple[int, ...] = (100, 110), **values: Any) -> Miner:
+    """A miner whose last day began at height 2000, and each day before it 1000 heights below."""
+    data = {"refreshed_height": 2500, "balance": 115 * FIL, **values}
+    miner = factories.miner(actor_id, **data)
+    for age, balance in enumerate(reversed(balances)):
+        began_at, height = MIDNIGHT - timedelta(days=age), 2000 - 1000 * age
+        factories.miner_day(miner, began_at=began_at, height=height, balance=balance * FIL)
+    return miner
+
+
+def block(miner: Miner, height: int, *, state: str = RoundState.INCLUDED, **values: Any) -> Block:
+    row = Round.objects.create(
+        miner=miner, epoch=height, base_height=height - 1, at=NOW, expected=1.0, win_count=1, state=state
+    )
+    data = {"reward": 4 * FIL, "penalty": 0, "genesis": "genesis", **values}
+    return Block.objects.create(
+        actor_id=miner.actor_id or 0,
+        height=height,
+        parents=height.to_bytes(32, "big"),
+        unsigned=b"",
+        cid=factories.cid(f"block {height}"),
+        round=row,
+        reserved_at=NOW,
+        **data,
+    )
+
+
+def test_blocks_count_in_the_span_of_their_height() -> None:
+    miner = miner_with_days()
+    block(miner, 999)  # before the first day
+    block(miner, 1000)
+    block(miner, 1999, penalty=FIL)
+    block(miner, 2000)
+    block(miner, 2500)  # its reward is not in the balance of the head yet
+
+    today, yesterday = statement_lines(miner, days=7, now=NOW)
+
+    assert (yesterday.blocks, yesterday.reward, yesterday.penalty) == (2, 8 * FIL, FIL)
+    assert (yesterday.opening, yesterday.closing, yesterday.rest) == (100 * FIL, 110 * FIL, 3 * FIL)
+    assert (yesterday.loss, yesterday.result) == (0, 7 * FIL), "what came from elsewhere is no earning"
+    assert (today.blocks, today.reward, today.rest) == (1, 4 * FIL, FIL)
+    assert (today.begin, today.end) == (MIDNIGHT, None)
+    assert yesterday.end == MIDNIGHT
+
+
+def test_blocks_that_brought_nothing_or_not_yet_are_told_apart() -> None:
+    miner = miner_with_days(balances=(110,))
+    block(miner, 2100, state=RoundState.ORPHANED)
+    block(miner, 2101, reward=None, penalty=None)
+    block(miner, 2102, state=RoundState.SUBMITTED)
+    block(miner, 2103, genesis="another chain")
+
+    (line,) = statement_lines(miner, days=1, now=NOW)
+
+    assert (line.blocks, line.unknown_rewards, line.reward) == (0, 1, 0)
+
+
+def test_gas_counts_in_its_day_and_the_rest_below_zero_is_a_cost() -> None:
+    miner = miner_with_days(balances=(100, 110), balance=108 * FIL)
+    for day, cost in (
+        (MIDNIGHT, FIL),
+        (MIDNIGHT - timedelta(days=1), 2 * FIL),
+        (MIDNIGHT - timedelta(days=2), 9),
+    ):
+        for to in ("f02001", str(miner.robust), "f02002"):
+            GasSpend.objects.create(
+                day=day.date(), from_addr=factories.bls(1), to=to, method=5, messages=1, gas_used=1, cost=cost
+            )
+
+    today, yesterday = statement_lines(miner, days=7, now=NOW)
+
+    names = len(miner.names)
+    assert (today.gas, yesterday.gas) == (names * FIL, names * 2 * FIL)
+    assert (today.rest, today.loss, today.result) == (-2 * FIL, 2 * FIL, -names * FIL - 2 * FIL)
+
+
+def test_a_line_reaches_over_days_that_were_not_recorded() -> None:
+    miner = miner_with_days(balances=(90, 100, 110))
+    MinerDay.objects.filter(day=(MIDNIGHT - timedelta(days=1)).date()).delete()
+    GasSpend.objects.create(
+        day=(MIDNIGHT - timedelta(days=1)).date(),
+        from_addr=factories.bls(1),
+        to="f02001",
+        method=5,
+        messages=1,
+        gas_used=1,
+        cost=7,
+    )
+    block(miner, 1500)
+
+    _today, before = statement_lines(miner, days=7, now=NOW)
+
+    assert (before.begin, before.end) == (MIDNIGHT - timedelta(days=2), MIDNIGHT)
+    assert (before.blocks, before.gas, before.opening, before.closing) == (1, 7, 90 * FIL, 110 * FIL)
+
+
+def test_totals_are_the_sums_of_their_lines() -> None:
+    miner = miner_with_days(balances=(100, 110), balance=108 * FIL)
+    other = miner_with_days(2002, balances=(50,), balance=53 * FIL)
+    block(miner, 1500)
+
+    found = statements([miner, other], days=7, now=NOW)
+    one, two = lines_sum(found[miner.pk]), lines_sum(found[other.pk])
+    both = lines_total([one, two])
+
+    assert (one.opening, one.closing, one.reward) == (100 * FIL, 108 * FIL, 4 * FIL)
+    assert (one.rest, one.loss) == (4 * FIL, 2 * FIL), "6 came on the first day, 2 went on the second"
+    assert (both.opening, both.closing, both.loss) == (150 * FIL, 161 * FIL, 2 * FIL)
+    assert both.result == one.result + two.result
+
+
+def test_the_number_of_queries_does_not_grow_with_miners(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    miners = [miner_with_days(2001 + number) for number in range(5)]
+
+    with django_assert_num_queries(6):
+        statements(miners, days=30, now=NOW)
+
+
+def test_a_miner_without_days_has_no_lines() -> None:
+    assert statement_lines(factories.miner(2001), days=30, now=NOW) == []
