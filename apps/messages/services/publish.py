@@ -59,7 +59,7 @@ that takes a connection and says nothing would hold up each message of the pool 
 AWAY_KEPT_S: Final = 60.0
 """So long after a failed call a node is waited for no longer than that: nobody probes an extra one."""
 
-OUTGOING_COLUMNS: Final = ("id", "from_addr", "nonce", "signed", "published_at")
+OUTGOING_COLUMNS: Final = ("id", "from_addr", "nonce", "cid", "signed", "published_at")
 """What of a message goes to a node: the signed form holds the rest."""
 
 
@@ -70,6 +70,8 @@ class OutgoingMessage:
     id: str
     from_addr: str
     nonce: int
+    cid: str
+    """Of this version."""
     body: dict[str, Any]
     """The signed message in JSON."""
     is_fresh: bool
@@ -157,6 +159,7 @@ def _outgoing(row: Message) -> OutgoingMessage:
         id=row.pk,
         from_addr=row.from_addr,
         nonce=signed.message.nonce,
+        cid=row.cid,
         body=to_json(signed),  # without the CIDs, which a node computes itself
         is_fresh=row.published_at is None,
     )
@@ -217,9 +220,11 @@ def _result_store(
     outgoing: Sequence[OutgoingMessage], result: PublishResult, *, nodes: int, now: datetime
 ) -> None:
     """Write first publication and refusals; rows that landed meanwhile are left alone."""
-    new_ids = [item.id for item in outgoing if item.is_fresh and item.id in result.accepted]
-    if new_ids:
-        unpublished = Message.objects.filter(pk__in=new_ids, state=MessageState.FILLED, published_at=None)
+    new = {item.id: item.cid for item in outgoing if item.is_fresh and item.id in result.accepted}
+    if new:
+        unpublished = Message.objects.filter(pk__in=new, state=MessageState.FILLED, published_at=None)
+        # A version that took its place meanwhile was sent to nobody yet, and no node would seem to lack it.
+        unpublished = unpublished.filter(cid__in=list(new.values()))
         published = list(unpublished.values_list("pk", "tenant_id"))
         unpublished.update(published_at=now, updated_at=now)
         message_changes_publish(published)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
 
 from apps.core import clock
-from apps.core.errors import DomainError
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.miners.errors import MinerUnknown, TransferRefused
@@ -22,86 +19,19 @@ from apps.users.models import Tenant
 from apps.users.selectors.grants import miner_owner
 from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
+from tests.two_at_once import HELD_S, PATIENCE_S
 from tests.unit.apps.proving.transfer import claimed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATIENCE_S = 20
-HELD_S = 0.4
-"""How long the second one is watched waiting."""
 
 
 @pytest.fixture
 def pool() -> TransferCase:
     factories.head(1000)
     return transfer_case()
-
-
-class Held:
-    """Something that runs on its own connection and stops at a named point inside its transaction."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.there, self.go_on = threading.Event(), threading.Event()
-        self.outcome: Any = None
-        self.thread = threading.Thread(target=self.run, args=(work,))
-
-    def run(self, work: Callable[[], Any]) -> None:
-        try:
-            self.outcome = work()
-        except DomainError as refusal:
-            self.outcome = refusal
-        finally:
-            connection.close()
-
-    def stop_after(self, patch: pytest.MonkeyPatch, where: str) -> None:
-        """Stop this thread, and no other, when the function at `where` has done its work."""
-        module, _, name = where.rpartition(".")
-        real = getattr(__import__(module, fromlist=[name]), name)
-
-        def instead(*args: Any, **kwargs: Any) -> Any:
-            found = real(*args, **kwargs)
-            if threading.current_thread() is self.thread:
-                self.there.set()
-                assert self.go_on.wait(PATIENCE_S)
-            return found
-
-        patch.setattr(where, instead)
-
-    def start(self) -> None:
-        self.thread.start()
-
-    def end(self) -> Any:
-        self.go_on.set()
-        self.thread.join(PATIENCE_S)
-        assert not self.thread.is_alive()
-        return self.outcome
-
-
-@pytest.fixture
-def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]]:
-    """Run `first` up to a point, start `second`, let `first` end: both outcomes, and if the second waited."""
-    running: list[Held] = []
-
-    def run(
-        first: Callable[[], Any], where: str, second: Callable[[], Any], *, watched_s: float = HELD_S
-    ) -> list[Any]:
-        one, two = Held(first), Held(second)
-        running.extend((one, two))
-        one.stop_after(monkeypatch, where)
-        one.start()
-        assert one.there.wait(PATIENCE_S), one.outcome
-        two.start()
-        two.thread.join(watched_s)
-        has_waited = two.thread.is_alive()
-        return [one.end(), two.end(), has_waited]
-
-    yield run
-    for held in running:
-        held.go_on.set()
-        held.thread.join(PATIENCE_S)
 
 
 def whose_sectors() -> set[str]:
