@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
 from django.db.models import Q
 
 from apps.chain.node.isolation import for_each_isolated
@@ -14,6 +15,8 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.ethereum import transfer_method
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.users.models import Tenant
@@ -64,7 +67,21 @@ def _sender_gaps_fill(address: str, *, client: ChainClient, head: Head) -> list[
             height = None if first is None else head.height
             Sender.objects.filter(pk=sender.pk).update(gap_nonce=first, gap_height=height)
         return []
-    return [_filler(sender, nonce, head=head) for nonce in gaps]
+    return _fillers_push(sender, gaps, head=head)
+
+
+@transaction.atomic
+def _fillers_push(sender: Sender, gaps: Sequence[int], *, head: Head) -> list[str]:
+    """Push a transfer for each gap, unless a selection or another pass has come between since they were read.
+
+    Each head brings a pass, and a slow one is still at work then: a second filler would take a nonce that
+    nothing needs, and pay for it.
+    """
+    fresh = Sender.objects.select_for_update().filter(pk=sender.pk, version=sender.version).first()
+    waiting = Message.objects.filter(from_addr=sender.address, kind="gap", state=MessageState.UNFILLED)
+    if fresh is None or waiting.exists():
+        return []
+    return [_filler(fresh, nonce, head=head) for nonce in gaps]
 
 
 def _filler(sender: Sender, nonce: int, *, head: Head) -> str:

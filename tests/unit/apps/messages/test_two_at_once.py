@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message
+from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
 from apps.messages.services.replacement_fees import NewFees
@@ -51,3 +53,52 @@ def test_fee_raised_during_the_first_publication_reaches_nodes(
     assert newest.gas_premium > first.gas_premium
     assert str(pool.node.pool[(address, 0)].cid) == newest.cid
     assert newest.published_at is not None
+
+
+def gap_at_zero(pool: Pool) -> str:
+    """Have a nonce gap before a message in flight, seen at an earlier head; returns its sender."""
+    address = pool.address()
+    for name in ("one", "two"):
+        pool.push(name, address)
+    pool.choose()
+    message_mark_bad(message=pool.row("one"), now=pool.now)
+    pool.node.pool.pop((address, 0))
+    gaps_fill(client=pool.client, head=pool.head)
+    pool.node.mine(only=lambda _: False)
+    pool.follow()
+    return address
+
+
+def test_two_passes_over_a_nonce_gap_push_one_filler(pool: Pool, beside: Callable[..., list[Any]]) -> None:
+    gap_at_zero(pool)
+    earlier = pool.head
+    pool.node.mine(only=lambda _: False)
+    pool.follow()
+
+    made, again, _ = beside(
+        lambda: gaps_fill(client=pool.client, head=earlier),
+        "apps.messages.services.gaps.sender_chain_state_read",
+        lambda: gaps_fill(client=pool.client, head=pool.head),
+        watched_s=20,
+    )
+
+    assert len(made + again) == 1
+    assert Message.objects.filter(kind="gap").count() == 1
+
+
+def test_nonce_gap_closed_by_a_selection_gets_no_filler(pool: Pool, beside: Callable[..., list[Any]]) -> None:
+    address = gap_at_zero(pool)
+
+    def choose() -> None:
+        pool.push("three", address)
+        sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+
+    made, *_ = beside(
+        lambda: gaps_fill(client=pool.client, head=pool.head),
+        "apps.messages.services.gaps.sender_chain_state_read",
+        choose,
+        watched_s=20,
+    )
+
+    assert pool.row("three").nonce == 0
+    assert (made, Message.objects.filter(kind="gap").count()) == ([], 0)
