@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
-from apps.messages.models import Message, SignedVersion
+from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.services.audit import event_record, fees_describe, message_audit
 from apps.messages.services.gas_checks import fee_cap_check, gas_shortfall_describe
 from apps.messages.services.recovery.detect import recovery_require_over
@@ -156,6 +157,8 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
     They go before those of its sender, its method and the pool; the gas guard's cap still holds.  0 leaves
     the rules to decide.  Raises BadMessage if it is signed already or a value cannot be paid.
     """
+    # A selection that has it signed meanwhile went by the old limits, and is done again.  Its locks' order.
+    Sender.objects.filter(address=message.from_addr).update(version=F("version") + 1)
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.state != MessageState.UNFILLED:
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")

@@ -148,12 +148,9 @@ def messages_recover(
             rows = rows.filter(tenant_id=tenant_id)
         if ids is not None:
             rows = rows.filter(pk__in=list(ids))
-        used_nonces = {row.nonce for row in chain_state.flight}
-        signed = {
-            row.nonce: row
-            for row in rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at")
-            if row.nonce not in used_nonces
-        }
+        given_up = list(rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at"))
+        used_nonces = _nonces_used(address, given_up)  # after their locks, as a landing has its rows' first
+        signed = {row.nonce: row for row in given_up if row.nonce not in used_nonces}
         data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
         moved = messages_advance("RECOVER", rows=data, now=now)
         if moved:
@@ -164,6 +161,20 @@ def messages_recover(
             by, action="message.recover", rows=[(row, *states) for row in signed.values() if row.pk in moved]
         )
     return [row.push_id for row in signed.values() if row.pk in moved]
+
+
+def _nonces_used(address: str, given_up: Collection[Message]) -> set[int | None]:
+    """Return the nonces of these that another message has, or the chain has executed, until we commit.
+
+    The node was asked before: a selection may have closed the gap meanwhile.
+    """
+    sender = Sender.objects.select_for_update().filter(address=address).first()
+    executed = 0 if sender is None or sender.chain_nonce is None else sender.chain_nonce
+    nonces = {row.nonce for row in given_up}
+    holders = Message.objects.filter(
+        from_addr=address, nonce__in=nonces, state__in=[MessageState.FILLED, MessageState.LANDED]
+    )
+    return set(holders.values_list("nonce", flat=True)) | {one for one in nonces if (one or 0) < executed}
 
 
 def policy_change(viewer: Principal, *, address: str, change: PolicyChange) -> PolicyApplied:

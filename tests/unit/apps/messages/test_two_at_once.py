@@ -10,9 +10,11 @@ from apps.messages.models import Message
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.replace import message_replace
+from apps.messages.services.replace import fee_limits_set, message_replace
 from apps.messages.services.replacement_fees import NewFees
+from apps.messages.services.retry import messages_recover
 from apps.messages.services.select import sender_select
+from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,3 +104,40 @@ def test_nonce_gap_closed_by_a_selection_gets_no_filler(pool: Pool, beside: Call
 
     assert pool.row("three").nonce == 0
     assert (made, Message.objects.filter(kind="gap").count()) == ([], 0)
+
+
+def test_fee_limit_set_while_a_message_is_signed_holds_for_it(
+    pool: Pool, beside: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.messages.services.replace.selection_enqueue", lambda _address: None)
+    address = pool.address()
+    row = pool.push("one", address)
+
+    beside(
+        lambda: sender_select(address=address, head=pool.head, client=pool.client, now=pool.now),
+        "apps.messages.services.sign.messages_sign",
+        lambda: fee_limits_set(message=row, max_fee=1, gas_fee_cap=0, now=pool.now),
+        watched_s=20,
+    )
+
+    row = pool.row("one")
+    assert (row.state, row.wait, row.max_fee) == (MessageState.UNFILLED, Wait.FEE_LIMIT, 1)
+
+
+def test_recovery_by_hand_leaves_a_nonce_that_was_just_reused(
+    pool: Pool, beside: Callable[..., list[Any]]
+) -> None:
+    address = gap_at_zero(pool)
+    pool.push("three", address)
+
+    def choose() -> None:
+        sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+
+    def recover() -> list[str]:
+        return messages_recover(address=address, client=pool.client, head=pool.head, now=pool.now)
+
+    recovered, *_ = beside(
+        recover, "apps.messages.services.retry.sender_chain_state_read", choose, watched_s=20
+    )
+
+    assert (recovered, pool.row("one").state, pool.row("three").nonce) == ([], MessageState.FAILED, 0)
