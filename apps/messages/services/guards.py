@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.core.errors import NotAllowed
+from apps.core.errors import NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
@@ -42,6 +42,16 @@ def _shown(guard: GasGuard) -> dict[str, Any]:
     }
 
 
+def _locked(guard: GasGuard) -> GasGuard:
+    """Lock a guard and return it as it is now: another limit of it may have been set.  Raises NotFound."""
+    row = (
+        GasGuard.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=guard.pk).first()
+    )
+    if row is None:
+        raise NotFound(gettext("there is no such guard"))
+    return row
+
+
 @transaction.atomic
 def guard_set(
     *, principal: Principal, guard: GasGuard | None = None, tenant: Tenant | None = None, **values: Any
@@ -49,14 +59,17 @@ def guard_set(
     """Make a guard, or change the limits of one.  `kind`, `actor`, `method` and the tenant stay as they
     were made.
 
-    Raises BadMessage naming the field, NotAllowed.
+    Raises BadMessage naming the field, NotAllowed, NotFound if it was removed this moment.
     """
-    row = guard or GasGuard(
-        tenant=tenant,
-        kind=values.pop("kind", ""),
-        actor=values.pop("actor", ""),
-        method=values.pop("method", None),
-    )
+    if guard is None:
+        row = GasGuard(
+            tenant=tenant,
+            kind=values.pop("kind", ""),
+            actor=values.pop("actor", ""),
+            method=values.pop("method", None),
+        )
+    else:
+        row = _locked(guard)
     _may_change(principal, row.tenant_id)
     if row.actor and row.actor not in ACTOR_METHODS:
         raise BadMessage(
@@ -96,7 +109,8 @@ def guard_set(
 
 @transaction.atomic
 def guard_remove(*, principal: Principal, guard: GasGuard) -> None:
-    """Remove a guard.  Raises NotAllowed."""
+    """Remove a guard.  Raises NotAllowed, NotFound if it was removed this moment."""
+    guard = _locked(guard)
     _may_change(principal, guard.tenant_id)
     before = _shown(guard)
     publish(Change("guard", guard.pk, guard.tenant_id))

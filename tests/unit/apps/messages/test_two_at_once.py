@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.models import Message
+from apps.core.errors import NotFound
+from apps.messages.models import GasGuard, Message
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.gaps import gaps_fill
+from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import fee_limits_set, message_replace
 from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.retry import messages_recover
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
+from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,3 +144,31 @@ def test_recovery_by_hand_leaves_a_nonce_that_was_just_reused(
     )
 
     assert (recovered, pool.row("one").state, pool.row("three").nonce) == ([], MessageState.FAILED, 0)
+
+
+def test_two_limits_of_a_gas_guard_set_at_once_are_both_set(beside: Callable[..., list[Any]]) -> None:
+    guard = guard_set(principal=SYSTEM, kind="commit", max_fee=5)
+    seen = GasGuard.objects.get(pk=guard.pk)
+
+    beside(
+        lambda: guard_set(principal=SYSTEM, guard=guard, daily_budget=70),
+        "apps.messages.services.guards.audit_record",
+        lambda: guard_set(principal=SYSTEM, guard=seen, max_fee=3),
+    )
+
+    row = GasGuard.objects.get()
+    assert (row.max_fee, row.daily_budget) == (3, 70)
+
+
+def test_gas_guard_removed_while_it_is_changed_stays_removed(beside: Callable[..., list[Any]]) -> None:
+    guard = guard_set(principal=SYSTEM, kind="commit", max_fee=5)
+    seen = GasGuard.objects.get(pk=guard.pk)
+
+    _, refused, _ = beside(
+        lambda: guard_remove(principal=SYSTEM, guard=guard),
+        "apps.messages.services.guards.audit_record",
+        lambda: guard_set(principal=SYSTEM, guard=seen, max_fee=3),
+    )
+
+    assert isinstance(refused, NotFound)
+    assert not GasGuard.objects.exists()
