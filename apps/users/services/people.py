@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
+from django.db.models import Q
 from django.utils.encoding import force_bytes, force_str
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext
@@ -112,8 +113,14 @@ def invitation_read(person_id: str, *, token: str) -> User:
 
 @transaction.atomic
 def invitation_accept(person: User, *, password: str, principal: Principal) -> None:
-    """Set the password that an invited person chose; the link is worthless then.  Raises WeakPassword."""
+    """Set the password that an invited person chose; the link is worthless then.
+
+    Raises WeakPassword, InvitationExpired if the link was used, or the account changed, since it was read.
+    """
     password_check(password, user=person)
+    unchanged = User.objects.filter(pk=person.pk, password=person.password, is_active=True)
+    if not unchanged.select_for_update(no_key=True).exists():
+        raise InvitationExpired
     person.set_password(password)
     person.must_change_password = False
     person.save(update_fields=["password", "must_change_password"])
@@ -121,9 +128,32 @@ def invitation_accept(person: User, *, password: str, principal: Principal) -> N
     audit_record(principal=principal, action="person.password", target=person.get_username())
 
 
+def _person_lock(principal: Principal, person: User, *, removes_access: bool) -> User:
+    """Lock a person and all operators, and return the person as they are now.
+
+    With `removes_access`, somebody is left who can sign in as an operator: of two who remove each other, the
+    second is refused.  Raises NotFound, NotAllowed, Conflict.
+    """
+    wanted = User.objects.filter(Q(pk=person.pk) | Q(role=Role.OPERATOR))
+    rows = {row.pk: row for row in wanted.select_for_update(of=("self",), no_key=True).order_by("pk")}
+    if person.pk not in rows:
+        raise NotFound(gettext("there is no such person"))
+    current = rows.pop(person.pk)
+    role_check(principal, role=current.role)
+    if removes_access and current.role == Role.OPERATOR and current.is_active:
+        others = [row for row in rows.values() if row.role == Role.OPERATOR and row.is_active]
+        if not any(one.has_usable_password() or one.passkeys.exists() for one in others):
+            raise Conflict(gettext("this is the last operator who can sign in: add another one first"))
+    return current
+
+
 @transaction.atomic
 def person_set_active(*, principal: Principal, person: User, is_open: bool) -> None:
-    """Deactivate an account and end its sessions, or activate it again."""
+    """Deactivate an account and end its sessions, or activate it again.
+
+    Raises NotAllowed, Conflict for the last operator.
+    """
+    person = _person_lock(principal, person, removes_access=not is_open)
     if person.is_active == is_open:
         return
     person.is_active = is_open
@@ -137,7 +167,11 @@ def person_set_active(*, principal: Principal, person: User, is_open: bool) -> N
 
 @transaction.atomic
 def person_reset(*, principal: Principal, person: User) -> None:
-    """Remove a person's password, second factor and sessions; a new link lets them choose again."""
+    """Remove a person's password, second factor and sessions; a new link lets them choose again.
+
+    Raises NotAllowed, Conflict for the last operator.
+    """
+    person = _person_lock(principal, person, removes_access=True)
     person.set_unusable_password()
     person.must_change_password = False
     person.save(update_fields=["password", "must_change_password"])
@@ -148,8 +182,13 @@ def person_reset(*, principal: Principal, person: User) -> None:
 
 @transaction.atomic
 def person_role_set(*, principal: Principal, person: User, role: str) -> None:
-    """Set a person's role; their open pages notice within a second.  Raises NotAllowed, BadValue."""
-    wanted, before = role_check(principal, role=role), str(person.role)
+    """Set a person's role; their open pages notice within a second.
+
+    Raises NotAllowed, BadValue, Conflict for the last operator.
+    """
+    wanted = role_check(principal, role=role)
+    person = _person_lock(principal, person, removes_access=wanted != Role.OPERATOR)
+    before = str(person.role)
     if wanted == before:
         return
     person.role = wanted
