@@ -134,7 +134,7 @@ def node_remove(*, principal: Principal, node: Node) -> None:
 
 
 def _other_require(node: Node) -> None:
-    """Keep one node that can be read.  Raises Conflict."""
-    readable = Node.objects.filter(is_enabled=True).exclude(role=NodeRole.PUSH_ONLY).exclude(pk=node.pk)
-    if not readable.exists():
+    """Keep one node that can be read, also where two operators are at the last two.  Raises Conflict."""
+    rows = list(Node.objects.select_for_update(no_key=True).order_by("pk"))  # as they are after another's act
+    if not any(row.is_enabled and row.role != NodeRole.PUSH_ONLY and row.pk != node.pk for row in rows):
         raise Conflict(gettext("this is the last node that the pool can read: add another one first"))

@@ -1,0 +1,44 @@
+"""Two operators at the pool's nodes at the same moment, each on a connection of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.chain.models import Node
+from apps.chain.services.nodes import node_remove, node_set
+from apps.core.errors import Conflict
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def disable(node: Node) -> None:
+    node_set(principal=SYSTEM, node=node, is_enabled=False)
+
+
+def publish_only(node: Node) -> None:
+    node_set(principal=SYSTEM, node=node, role="PUSH_ONLY")
+
+
+def remove(node: Node) -> None:
+    node_remove(principal=SYSTEM, node=node)
+
+
+@pytest.mark.parametrize("act", [disable, publish_only, remove])
+def test_two_operators_do_not_take_both_last_nodes(
+    beside: Callable[..., list[Any]], act: Callable[[Node], None]
+) -> None:
+    one, two = (
+        Node.objects.create(url=f"http://127.0.0.1:{port}/rpc/v1", is_configured=False) for port in (1, 2)
+    )
+
+    _, refused, _ = beside(lambda: act(one), "apps.chain.services.nodes.audit_record", lambda: act(two))
+
+    assert isinstance(refused, Conflict)
+    left = Node.objects.get(is_enabled=True, role="MAIN")
+    assert left.pk == two.pk
