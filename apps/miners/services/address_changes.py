@@ -15,7 +15,6 @@ from apps.core.errors import Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.push import message_push
 from apps.messages.services.push_items import PushItem, SendSpec
 from apps.miners.address_messages import WORKER_METHODS, address_messages
 from apps.miners.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
@@ -27,6 +26,7 @@ from apps.miners.services.address_change_messages import (
 )
 from apps.miners.services.address_lookups import account_key_read, addresses_resolve
 from apps.miners.services.address_reads import MinerAddresses, addresses_read
+from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.miners.states import AddressChange
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 NOT_ALLOWED: Final = "requires permission to sign for the miner's tenant"
+NAMING_ALL: Final = (AddressChange.CONTROL, AddressChange.WORKER)
+"""Changes by ChangeWorkerAddress, whose message names the worker and all control addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,9 @@ def _last_epoch(miner: Miner, *, request: AddressRequest, now: MinerAddresses, h
     ChangeWorkerAddress names the worker and all control addresses at once: one that is built before another
     has landed, or that lands once a new worker's key is in force, would bring back what was.
     """
-    if request.change not in (AddressChange.CONTROL, AddressChange.WORKER):
+    if request.change not in NAMING_ALL:
         return 0
-    if found := next((one for one in address_messages(miner) if one.message.method in WORKER_METHODS), None):
-        raise Conflict(
-            gettext("wait until the change that is on its way has landed: {says}").format(says=found.says),
-            field="change",
-        )
+    _none_on_its_way_require(miner, request.change)
     if not now.new_worker:
         return 0
     if head.height >= now.worker_epoch - 1:
@@ -121,6 +119,17 @@ def _last_epoch(miner: Miner, *, request: AddressRequest, now: MinerAddresses, h
             field="change",
         )
     return now.worker_epoch - 1
+
+
+def _none_on_its_way_require(miner: Miner, change: str) -> None:
+    """Refuse a change that would take back the one on its way.  Raises Conflict naming the field."""
+    if change not in NAMING_ALL:
+        return
+    if found := next((one for one in address_messages(miner) if one.message.method in WORKER_METHODS), None):
+        raise Conflict(
+            gettext("wait until the change that is on its way has landed: {says}").format(says=found.says),
+            field="change",
+        )
 
 
 def _present_text(change: str, now: MinerAddresses) -> str:
@@ -158,24 +167,20 @@ def change_push(
         raise Conflict(
             gettext("the chain would refuse it: {error}").format(error=plan.run.error or plan.run.exit_code)
         )
-    item = plan.item
-    message = message_push(
-        principal=miner_principal(miner),
-        id=item.id,
-        to=item.to,
-        from_=item.from_,
-        method=item.method,
-        params=item.params,
-        kind=item.kind,
-        spec=item.spec,
-    )
-    audit_record(
-        principal=principal,
-        action="miner.address-change",
-        target=miner.address,
-        before={"addresses": plan.was},
-        after={"addresses": plan.says, "change": request.change, "message": str(message.pk)},
-    )
+    with planned_push_lock(miner):
+        is_repeat = Message.objects.filter(tenant_id=miner.tenant_id, push_id=plan.item.id).exists()
+        if not is_repeat:
+            _none_on_its_way_require(miner, request.change)
+        message = planned_message_push(miner, item=plan.item)
+        if is_repeat:  # the same request came twice at once
+            return SentChange(message, None)
+        audit_record(
+            principal=principal,
+            action="miner.address-change",
+            target=miner.address,
+            before={"addresses": plan.was},
+            after={"addresses": plan.says, "change": request.change, "message": str(message.pk)},
+        )
     return SentChange(message, plan)
 
 

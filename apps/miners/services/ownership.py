@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
-from apps.miners.errors import MinerInUse
+from apps.miners.errors import MinerInUse, MinerUnknown
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.users.errors import TenantUnknown
@@ -47,6 +47,16 @@ def tenant_lock(tenant: Tenant) -> None:
     open_tenants = Tenant.objects.select_for_update(no_key=True).filter(pk=tenant.pk, deleted_at=None)
     if not open_tenants.exists():
         raise TenantUnknown(tenant.name, field="tenant")
+
+
+def miner_lock(miner: Miner) -> Miner:
+    """Lock a miner until the transaction has ended.  Raises MinerUnknown if another tenant has it by now."""
+    # A transfer changes the tenant under this lock: what is made is the tenant's that has the miner then.
+    rows = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
+    row = rows.first()
+    if row is None:
+        raise MinerUnknown(miner.address)
+    return row
 
 
 @transaction.atomic

@@ -17,12 +17,12 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.push import message_push
 from apps.messages.services.push_items import PushItem, SendSpec
 from apps.miners.address_messages import messages_open
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.address_changes import NOT_ALLOWED, may_change
 from apps.miners.services.address_reads import addresses_read
+from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import balances_of, senders_granted
 from apps.wallets.services.policies import signer_refusal_find
@@ -133,7 +133,7 @@ def funds_read(miner: Miner, *, client: ChainClient, head: Head) -> WithdrawalFu
     return WithdrawalFunds(
         addresses=addresses,
         available=int(available),
-        in_progress=sum(amount_read(row) for row in messages_open(miner, WITHDRAWALS)),
+        in_progress=_in_progress_sum(miner),
         height=head.height,
     )
 
@@ -263,41 +263,52 @@ def withdrawal_push(
 ) -> SentWithdrawal:
     """Push a withdrawal's message; the same key again is the same message, on chain or not.
 
-    Raises what `withdrawal_plan` raises, Conflict if the chain would refuse it now, and MessageIdTaken for a
-    key that named another amount.
+    Raises what `withdrawal_plan` raises, Conflict if the chain would refuse it now or another was requested
+    meanwhile, and MessageIdTaken for a key that named another amount.
     """
     if not may_change(principal, miner=miner):
         raise NotAllowed(NOT_ALLOWED)
-    earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
-    if earlier is not None:
-        if request.amount not in (None, amount_read(earlier)):
-            raise MessageIdTaken(gettext("this key was already used for a different withdrawal"), field="key")
-        return SentWithdrawal(earlier, None)
+    if (sent := _sent_before(miner, request)) is not None:
+        return sent
     plan = withdrawal_plan(miner, request=request, principal=principal, client=client, head=head)
     plan.run_check()
     item = plan.item
-    message = message_push(
-        principal=miner_principal(miner),
-        id=item.id,
-        to=item.to,
-        from_=item.from_,
-        method=item.method,
-        params=item.params,
-        kind=item.kind,
-        spec=item.spec,
-    )
-    audit_record(
-        principal=principal,
-        action="miner.withdraw",
-        target=miner.address,
-        after={
-            "amount": fil_format(plan.amount),
-            "receiver": plan.funds.receiver,
-            "sender": str(item.from_),
-            "message": str(message.pk),
-        },
-    )
+    with planned_push_lock(miner):
+        if (sent := _sent_before(miner, request)) is not None:
+            return sent
+        if _in_progress_sum(miner) > plan.funds.in_progress:
+            raise Conflict(
+                gettext("another withdrawal was requested in the meantime: check the amount and try again"),
+                field="amount",
+            )
+        message = planned_message_push(miner, item=item)
+        audit_record(
+            principal=principal,
+            action="miner.withdraw",
+            target=miner.address,
+            after={
+                "amount": fil_format(plan.amount),
+                "receiver": plan.funds.receiver,
+                "sender": str(item.from_),
+                "message": str(message.pk),
+            },
+        )
     return SentWithdrawal(message, plan)
+
+
+def _sent_before(miner: Miner, request: WithdrawalRequest) -> SentWithdrawal | None:
+    """Return what was pushed under this key, if anything.  Raises MessageIdTaken for another amount."""
+    earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
+    if earlier is None:
+        return None
+    if request.amount not in (None, amount_read(earlier)):
+        raise MessageIdTaken(gettext("this key was already used for a different withdrawal"), field="key")
+    return SentWithdrawal(earlier, None)
+
+
+def _in_progress_sum(miner: Miner) -> int:
+    """Return what a miner's withdrawals ask for that are not on chain yet, in attoFIL."""
+    return sum(amount_read(row) for row in messages_open(miner, WITHDRAWALS))
 
 
 def amount_read(message: Message) -> int:

@@ -14,8 +14,8 @@ from apps.core.live import Change, publish
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
-from apps.miners.errors import MinerNotReady, MinerUnknown
-from apps.miners.models import Miner
+from apps.miners.errors import MinerNotReady
+from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
 from apps.sectors.errors.pledges import BadCount, KeyReused, PledgeUnsettled
 from apps.sectors.models import Job, Pledge, Sector
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from apps.miners.models import Miner
     from apps.users.principals import Principal
 
 
@@ -118,16 +119,6 @@ def _pledge_write(
     )
     sectors_begin(miner, count=count, now=now, allocated=allocated, pledge=pledge)
     return pledge
-
-
-def miner_lock(miner: Miner) -> Miner:
-    """Lock a miner until the transaction has ended.  Raises MinerUnknown if another tenant has it by now."""
-    # A transfer changes the tenant under this lock: the sectors are the tenant's that has the miner then.
-    rows = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
-    row = rows.first()
-    if row is None:
-        raise MinerUnknown(miner.address)
-    return row
 
 
 def _prover_require(miner: Miner) -> None:

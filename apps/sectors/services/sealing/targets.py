@@ -23,13 +23,14 @@ from apps.core.locks import transaction_lock
 from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.onchain import numbers_allocated
+from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
 from apps.sectors.hardware import is_short_of_disk
 from apps.sectors.models import DAMOCLES, SealTarget, Worker
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.targets import missing, power_room
-from apps.sectors.services.sealing.pledge import miner_lock, pledge_create
+from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.prices import payers_list, payment_plan_make, pledge_price
 from apps.sectors.states import Hold
 from apps.users.services.audit import audit_record

@@ -1,0 +1,52 @@
+"""Pushing a message to a miner that was planned outside a transaction: checked once more under its lock.
+
+Two people may plan at the same moment: each sees a miner with nothing under way.  And a kill leaves message
+and audit line, or neither.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.push import message_push
+from apps.messages.services.receiver_lookup import receiver_kinds_resolve
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.services.ownership import miner_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.messages.models import Message
+    from apps.messages.services.push_items import PushItem
+    from apps.miners.models import Miner
+
+
+@contextmanager
+def planned_push_lock(miner: Miner) -> Iterator[None]:
+    """Hold a miner in a transaction in which its planned message is pushed.
+
+    Raises MinerUnknown if it went to another tenant meanwhile.
+    """
+    # A push asks a node for a kind that is not known yet, and no transaction waits for the network.
+    receiver_kinds_resolve([miner.address], known=receiver_kinds([miner.address]))
+    with transaction.atomic():
+        miner_lock(miner)
+        yield
+
+
+def planned_message_push(miner: Miner, *, item: PushItem) -> Message:
+    """Push a planned message for the miner's tenant.  Raises what `message_push` raises."""
+    return message_push(
+        principal=miner_principal(miner),
+        id=item.id,
+        to=item.to,
+        from_=item.from_,
+        method=item.method,
+        params=item.params,
+        kind=item.kind,
+        spec=item.spec,
+    )
