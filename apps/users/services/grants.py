@@ -32,9 +32,9 @@ SIGNER_PROTOCOLS: Final = (1, 3, 4)
 @transaction.atomic
 def miner_grant(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> bool:
     """Grant a miner to a tenant, revoking any other grant.  True if nobody had it."""
-    grant = MinerGrant.objects.select_for_update().filter(actor_id=actor_id).first()
-    if grant is None:
-        MinerGrant.objects.create(actor_id=actor_id, tenant=tenant, open_mining=open_mining)
+    fields = {"tenant": tenant, "open_mining": open_mining}
+    grant, is_new = MinerGrant.objects.select_for_update().get_or_create(actor_id=actor_id, defaults=fields)
+    if is_new:
         return True
     was_free = grant.deleted_at is not None
     grant.tenant, grant.open_mining, grant.deleted_at = tenant, open_mining, None

@@ -12,6 +12,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.locks import transaction_lock
 from apps.users.errors import InvitationExpired, PersonNameTaken
 from apps.users.models import Tenant, User
 from apps.users.selectors.people import people_visible
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 """What a tenant's own admin may assign."""
+
+
+NAME_LOCK: Final = 0x504E
+"""Lock class of people's names, which differ in more than capitals."""
 
 
 def can_manage_people(viewer: Principal) -> bool:
@@ -77,6 +82,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     )
     if not name or len(name) > 150 or any(char.isspace() for char in name):
         raise BadValue(gettext("must be 1 to 150 characters without spaces"), field="username")
+    transaction_lock(NAME_LOCK, [name.lower()])  # the same name may be invited twice at once
     if User.objects.filter(username__iexact=name).exists():
         raise PersonNameTaken(name)
     row.set_unusable_password()

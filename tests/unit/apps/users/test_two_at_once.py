@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.errors import Conflict, NotAllowed
-from apps.users.errors import InvitationExpired
+from apps.miners.services.ownership import tenant_miner_grant
+from apps.users.errors import InvitationExpired, PersonNameTaken
 from apps.users.models import User
+from apps.users.selectors.grants import miner_owner
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import (
     invitation_accept,
@@ -94,3 +96,29 @@ def test_invitation_followed_twice_at_once_sets_one_password(beside: Callable[..
 
     assert isinstance(refused, InvitationExpired)
     assert User.objects.get(username="eve").check_password(PASSWORD)
+
+
+def test_one_name_invited_twice_at_once_is_one_person(beside: Callable[..., list[Any]]) -> None:
+    admin = principal_of(people.person("adam", role="TENANT_ADMIN"))
+
+    _, refused, _ = beside(
+        lambda: person_invite(principal=admin, username="eve", role="AUDITOR"),
+        "apps.users.services.people.audit_record",
+        lambda: person_invite(principal=admin, username="Eve", role="AUDITOR"),
+    )
+
+    assert isinstance(refused, PersonNameTaken)
+    assert User.objects.filter(username__iexact="eve").count() == 1
+
+
+def test_miner_granted_to_two_tenants_at_once_is_the_seconds(beside: Callable[..., list[Any]]) -> None:
+    operator = principal_of(people.operator_person())
+    alice, bob = people.tenant("alice"), people.tenant("bob")
+
+    beside(
+        lambda: tenant_miner_grant(principal=operator, tenant=alice, miner="f01000", open_mining=True),
+        "apps.miners.services.ownership.audit_record",
+        lambda: tenant_miner_grant(principal=operator, tenant=bob, miner="f01000", open_mining=True),
+    )
+
+    assert miner_owner(actor_id=1000) == "bob"
