@@ -85,4 +85,5 @@ def besides(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]
     yield run
     for held in running:
         held.go_on.set()
-        held.thread.join(PATIENCE_S)
+        if held.thread.ident is not None:
+            held.thread.join(PATIENCE_S)

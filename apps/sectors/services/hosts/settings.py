@@ -138,13 +138,12 @@ def shared_settings_set(
     before, row.values = row.values, _merged(row.values, values=values)
     row.save(update_fields=["values"])
     settings_audit(by, row=row, before=before)
-    hosts = Worker.objects.filter(retired_at=None)
+    hosts = Worker.objects.select_for_update(of=("self",), no_key=True).filter(retired_at=None)
     if tenant is not None:
         hosts = hosts.filter(tenant=tenant)
-    if group:
-        hosts = hosts.filter(group=group)
     for host in hosts.order_by("pk"):
-        settings_send(host, actor=actor)
+        if group in ("", host.group):  # as it is once locked: it may be coming into the group
+            settings_send(host, actor=actor)
     return row
 
 
@@ -161,7 +160,11 @@ def worker_settings_resolve(worker: Worker) -> dict[str, str]:
 
 
 def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
-    """Send a host its settings; what it was sent before and has not done is no longer asked."""
+    """Send a host its settings; what it was sent before and has not done is no longer asked.
+
+    Its row is locked: of two levels that are set at once, the second sends both.
+    """
+    worker = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
     worker.commands.filter(op=Operation.SET_PLAN, done_at=None).delete()
     publish(Change("worker", worker.pk, worker.tenant_id))
     return WorkerCommand.objects.create(
