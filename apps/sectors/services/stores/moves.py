@@ -48,6 +48,9 @@ def moves_begin(
 
     Raises StoreRefused.
     """
+    # In the order of hosts' reports.  A detachment by the target's last prover waits for it, or is seen.
+    both = Store.objects.filter(pk__in=[source.pk, target.pk]).order_by("uid")
+    list(both.select_for_update(of=("self",), no_key=True))
     worker = mover_choose(source, target=target, now=now)
     rows = Sector.objects.select_for_update(of=("self",)).filter(
         tenant_id=source.tenant_id,
@@ -64,9 +67,12 @@ def moves_begin(
         count, rows = len(numbers), rows.filter(uuid__in=[uuid for uuid in numbers if is_uuid(uuid)])
     if not 0 < count <= MOVES_MAX:
         raise StoreRefused(gettext("must be from 1 to {limit} sectors at a time").format(limit=MOVES_MAX))
+    locked = list(rows.order_by("pk")[:count])
+    changing = _changing(locked)  # what has begun while their locks were waited for, the statement missed
     made = StoreMove.objects.bulk_create(
         StoreMove(sector=sector, worker=worker, from_store=source, to_store=target, actor=by.actor)
-        for sector in rows.order_by("pk")[:count]
+        for sector in locked
+        if sector.pk not in changing
     )
     if not made:
         raise StoreRefused(
@@ -79,6 +85,14 @@ def moves_begin(
     for store in (source, target):
         publish(Change("store", str(store.uuid), store.tenant_id))
     return made
+
+
+def _changing(sectors: Collection[Sector]) -> set[int]:
+    """Return which of these sectors move, or have a run open, by their keys."""
+    pks = [one.pk for one in sectors]
+    moving = StoreMove.objects.filter(sector__in=pks, state__in=OPEN_MOVES).values_list("sector", flat=True)
+    runs = PipelineRun.objects.filter(sector__in=pks).exclude(state__in=RUNS_OVER)
+    return {*moving, *runs.values_list("sector", flat=True)}
 
 
 def unchanged_require(sector: Sector) -> None:
