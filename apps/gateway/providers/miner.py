@@ -52,7 +52,7 @@ class MinerProvider(Provider):
                 source=self.principal.source,
             )
             await self.event_send("InitConnect", {"ChannelId": self.id})
-            await self.hub.add(self)
+            await self.route()
         except (NoAnswer, RedisError, DatabaseError) as error:
             log.warning("miner_not_registered", miner=self.actor_id, reason=str(error))
             await self.end()

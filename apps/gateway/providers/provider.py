@@ -72,6 +72,13 @@ class Provider:
         """Do what must happen before requests may be routed here."""
         raise AssertionError("each kind registers in its own way")
 
+    async def route(self) -> None:
+        """Have requests routed here, unless the channel ends meanwhile: nobody would remove them then."""
+        if self.is_open:
+            await self.hub.add(self)
+        if not self.is_open:
+            await self.hub.remove(self, self.routes, is_closed=True)
+
     async def close(self) -> None:
         """Fail the requests that wait and remove the channel."""
         self.is_open = False

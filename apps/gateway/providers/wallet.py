@@ -31,6 +31,7 @@ from apps.gateway.services.connections import (
     keys_remove,
     signer_connection_open,
 )
+from apps.users.selectors.approvals import accounts_refused
 from apps.users.services.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
@@ -100,7 +101,8 @@ class WalletProvider(Provider):
         await hub_database(keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved)
         self.addresses |= set(proved)
         self.routes |= {wallet_route(address) for address in proved}
-        await self.hub.add(self)
+        await self.route()
+        await self.accounts_verify()
 
     async def refused_retry(self) -> None:
         """Verify again the keys that could not sign: a locked wallet does not say when it is unlocked.
@@ -184,7 +186,22 @@ class WalletProvider(Provider):
         self.accounts.add(account)
         await hub_database(accounts_set, connection_id=self.id, accounts=sorted(self.accounts))
         await hub_database(keys_add, connection_id=self.id, accounts=[account], addresses=self.addresses)
-        await self.hub.add(self)
+        await self.route()
+        await self.accounts_verify()
+
+    async def accounts_verify(self) -> None:
+        """End the channel if an account's approval was revoked before requests came here.
+
+        Who revokes one ends the channels that have it; one that is being opened is not found yet.
+        """
+        names = self.accounts - {self.principal.tenant_name}
+        if not names:
+            return
+        if refused := await hub_database(
+            accounts_refused, signer_tenant_id=self.principal.own_id, names=names
+        ):
+            log.warning("signer_account_revoked", channel=self.id, accounts=sorted(refused))
+            await self.end()
 
 
 def _canonical(text: Json) -> str:
