@@ -97,5 +97,8 @@ def worker_retire_if_drained(worker: Worker, *, is_busy: bool, now: datetime) ->
     """Retire a worker that is drained, has nothing left, and is to be retired; gives whether it was."""
     if worker.retire_asked_at is None or not worker.is_draining or is_busy or unfinished_jobs_count(worker):
         return False
+    requested = Worker.objects.filter(pk=worker.pk, retire_asked_at__isnull=False)
+    if not requested.select_for_update(no_key=True).exists():  # it was cancelled since the row was read
+        return False
     worker_retire(worker, now=now)
     return True

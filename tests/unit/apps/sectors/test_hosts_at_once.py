@@ -1,4 +1,4 @@
-"""Two people who set something of one host at the same moment: the host is told both."""
+"""Two who act on one host at the same moment: it is told both settings, and keeps its last order."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.clock import now
 from apps.sectors.models import Worker, WorkerCommand
+from apps.sectors.services.hosts.commands import worker_command_enqueue
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.sectors.services.hosts.settings import (
     shared_settings_set,
     worker_group_set,
     worker_settings_resolve,
     worker_settings_set,
 )
+from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import Heartbeat
 from tests import factories
 
 if TYPE_CHECKING:
@@ -64,3 +70,20 @@ def test_settings_of_two_levels_set_at_once_both_reach_the_host(
     worker.refresh_from_db()
     assert told(worker) == worker_settings_resolve(worker)
     assert WorkerCommand.objects.filter(worker=worker, done_at=None).count() == 1
+
+
+def test_host_resumed_while_it_reports_that_it_is_drained_stays(beside: Callable[..., list[Any]]) -> None:
+    worker = factories.worker()
+    worker_retire_drained(worker, actor="ann", now=now())
+    worker.refresh_from_db()
+    heartbeat = Heartbeat(boot_id=worker.boot_id, is_draining=True)
+
+    answer, *_ = beside(
+        lambda: worker_heartbeat(worker, heartbeat=heartbeat, now=now()),
+        "apps.sectors.services.hosts.heartbeats.settings_note",
+        lambda: worker_command_enqueue(Worker.objects.get(), op=Operation.RESUME, args={}, actor="olga"),
+        watched_s=20,
+    )
+
+    assert not answer.is_retired
+    assert Worker.objects.get().retired_at is None
