@@ -18,6 +18,8 @@ from apps.pieces.files import bytes_write, file_locked, is_stored, piece_path, p
 from apps.pieces.models import Piece
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.pieces.files import Source
 
 
@@ -77,6 +79,12 @@ def piece_data_lock(piece: Piece) -> None:
     if row is None:
         raise PieceBusy
     piece.has_data = row.has_data
+
+
+def pieces_lock(pieces: Collection[Piece]) -> list[Piece]:
+    """Lock pieces until the transaction ends, and return them as they are: they may be sent again."""
+    rows = Piece.objects.filter(pk__in=[piece.pk for piece in pieces]).select_related("miner")
+    return list(rows.select_for_update(of=("self",)).order_by("pk"))
 
 
 @transaction.atomic

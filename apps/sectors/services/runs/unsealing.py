@@ -14,7 +14,13 @@ from apps.core.transitions import advance
 from apps.pieces.files import room_require
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
-from apps.pieces.services.restored_data import data_drop, data_loss_note, data_restore, piece_data_lock
+from apps.pieces.services.restored_data import (
+    data_drop,
+    data_loss_note,
+    data_restore,
+    piece_data_lock,
+    pieces_lock,
+)
 from apps.pieces.states import PieceState
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, NoRoomYet, StateDiffers
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
@@ -203,7 +209,7 @@ def unsealed_remove(sector: Sector, *, by: Principal) -> int:
     Returns how many there were.  Raises NotUnsealed while the chain does not have the sector as active.
     """
     with transaction.atomic():
-        pieces = pieces_of_sector(sector.miner, sector.number)
+        pieces = pieces_lock(pieces_of_sector(sector.miner, sector.number))
         free = (PieceState.ACTIVE, PieceState.ENDED)
         if not all(piece.state in free for piece in pieces) or not sector.store:
             raise NotUnsealed(gettext("the bytes are needed until the sector is active"), field="sector")
