@@ -118,10 +118,15 @@ class Journal:
 
     def progress_read(self, job_id: str, *, token: int, stage: str) -> Progress | None:
         """Read how far a stage is; None if nobody has said."""
-        data = _read(self.folder(job_id) / PROGRESS)
-        progress = None if data is None else _decoded(Progress, data)
+        progress = self.progress_last(job_id)
         fits = progress is not None and (progress.token, progress.stage) == (token, stage)
         return progress if fits else None
+
+    def progress_last(self, job_id: str) -> Progress | None:
+        """Read how far the last stage that said so came, under whichever lease."""
+        data = _read(self.folder(job_id) / PROGRESS)
+        progress: Progress | None = None if data is None else _decoded(Progress, data)
+        return progress
 
     @contextmanager
     def at_work(self, job_id: str, *, patience_s: float = 0.0) -> Iterator[bool]:

@@ -29,6 +29,7 @@ from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.agent.sealing_stores import SealingStores
+from workers.agent.stage_deaths import StageDeaths
 from workers.agent.storing import half_copies_remove
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import KERNEL_STAGES, sealer_config
@@ -139,7 +140,6 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     removals, leftovers = _files_report(leases, places=places, stores=stores, journal=journal)
     own = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, own)
-    proofs = _proofs(config, slots=leases.slots)
     bell = WorkBell(console, leases)
     agent = Agent(
         config,
@@ -167,12 +167,13 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
             stop=stop,
             children=children,
             compiling=compiling,
-            proofs=proofs,
+            proofs=_proofs(config, slots=leases.slots),
             folder_require=folder_require,
         )
     finally:
         for part in (bell, leases, machine, watch, removals, leftovers, children):
             part.stop()
+        StageDeaths(config.folder, journal).stop()
         console.close()
 
 

@@ -22,6 +22,7 @@ from workers.agent.fetched import READING, fetched_remove, store_near
 from workers.agent.journal import Failure, Journal, Work
 from workers.agent.paths import REBUILD_STATES, SealingPaths, is_guest, is_synthetic, required, sealing_paths
 from workers.agent.places import SealingPlaces
+from workers.agent.stage_deaths import ProcessDied, StageDeaths
 from workers.agent.storing import Storing
 from workers.agent.task_fields import kind_of, outputs_of, task_of
 from workers.processors import pc1_output
@@ -66,6 +67,7 @@ class StageRunner:
         self.stores = stores
         self.pool = pool
         self.journal = Journal(folder)
+        self.deaths = StageDeaths(folder, self.journal)
         self.places = SealingPlaces(folder, self.journal, locations)
         self.storing = Storing(stores, places=self.places, journal=self.journal)
         self.files_only: dict[str, Callable[[str, SealInputs, SealingPaths], StageOutputs]] = {
@@ -92,6 +94,7 @@ class StageRunner:
                 return False
             started, waits = time.monotonic(), list[float]()
             try:
+                self.deaths.begin(job_id, work)
                 outputs = self._stage(job_id, work, waits)
             except Exception as error:  # whatever it is: unsaid, the stage would be hinted for ever
                 if not isinstance(error, ProcessorError | OSError | UnknownSealProof):
@@ -101,10 +104,13 @@ class StageRunner:
                     # It may be the replica that is damaged: once repaired in its bucket, that one is read.
                     fetched_remove(self.journal.folder(job_id))
                 self.journal.failure_write(job_id, work.id, failure)
+                if not isinstance(error, ProcessDied):
+                    self.deaths.end(job_id)
                 return True
             # For locks and staggered starts others are to blame: by this time hosts are compared.
             took = max(int((time.monotonic() - started - sum(waits)) * 1000), 0)
             self.journal.outputs_write(job_id, work.id, replace(outputs, ms=took))
+            self.deaths.end(job_id)
             log.info("stage_done", job=job_id, stage=str(work.inputs.stage), ms=took)
         return True
 

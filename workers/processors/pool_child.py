@@ -256,7 +256,14 @@ class ProcessorChild:
         with self._lock:
             calls, self._calls = list(self._calls.values()), {}
         for call in calls:
-            call.answer.set_exception(ChildLost(f"child process exited: {'+'.join(self._spec.stages)}"))
+            call.answer.set_exception(ChildLost(f"child process exited: {self._end_text()}"))
+
+    def _end_text(self) -> str:
+        """Return whose child it was, and whether the kernel or a person killed it."""
+        names = "+".join(self._spec.stages)
+        if self.was_ended or self._process.poll() != -signal.SIGKILL:
+            return names
+        return f"{names}, killed by signal 9: out of memory? See the kernel's log"
 
     def kill(self) -> None:
         """End the child and everything it started, at once; its calls do not wait until it is gone."""

@@ -92,6 +92,13 @@ def test_requests_in_flight_fail_when_the_child_dies(tmp_path, open_pool):
         open_pool(spec).call("tree_d", TASK)
 
 
+def test_child_killed_for_its_memory_says_so(tmp_path, open_pool):
+    spec = foreign(tmp_path, GREET + "sys.stdin.readline(); import os; os.kill(os.getpid(), 9)")
+
+    with pytest.raises(ChildLost, match="tree_d, killed by signal 9: out of memory"):
+        open_pool(spec).call("tree_d", TASK)
+
+
 def test_a_child_that_says_nothing_for_too_long_is_killed(tmp_path, open_pool):
     spec = foreign(tmp_path, GREET + "time.sleep(600)", silence_s=0.2)
     pool = open_pool(spec)
