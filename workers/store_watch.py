@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from poolsite.wire.stores import READABLE, StoreCondition, shared_disk_space
-from workers.storage.sizes import stored_bytes
+from poolsite.wire.sums import stored_bytes
 from workers.storage.store_condition import SectorCounts, attached_store, store_condition_read
 from workers.storage.store_orders import StoreOrders
 

@@ -1,4 +1,4 @@
-"""What sealing takes of a machine: sums that a host checks its slots by and the console plans with."""
+"""What sealing takes of machines and stores: sums that a host checks by and the console plans with."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def labelling_bytes(sector_bytes: int) -> int:
 def memory_for_slots(ram_bytes: int) -> int:
     """Return the part of a machine's memory that slots may take."""
     return int(ram_bytes * MEMORY_SHARE)
+
+
+def stored_bytes(sector_bytes: int) -> int:
+    """Return the disk that a finished sector takes at most, as damocles reserves it."""
+    return 2 * sector_bytes if sector_bytes < 32 << 30 else sector_bytes + sector_bytes // 50

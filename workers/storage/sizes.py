@@ -9,8 +9,3 @@ def size_text(count: int) -> str:
     """Return an amount in the largest unit that it fills: `68,719,476,736` is `64.0 GiB`."""
     power = min((max(count, 1).bit_length() - 1) // 10, len(UNITS) - 1)
     return f"{count} bytes" if power == 0 else f"{count / 1024**power:,.1f} {UNITS[power]}"
-
-
-def stored_bytes(sector_bytes: int) -> int:
-    """Return the disk that a finished sector takes at most, as damocles reserves it."""
-    return 2 * sector_bytes if sector_bytes < 32 << 30 else sector_bytes + sector_bytes // 50

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from poolsite.wire.stores import UID_MAX, AttachedStore, StoreCondition
+from poolsite.wire.sums import stored_bytes
 from workers.storage.files import space_of, write_fault
-from workers.storage.sizes import size_text, stored_bytes
+from workers.storage.sizes import size_text
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
 

@@ -29,6 +29,7 @@ from apps.sectors.selectors.restored import (
 from apps.sectors.services.hosts.boot_ids import boot_check, boot_require
 from apps.sectors.services.jobs.claim_rules import jobs_choose, new_sectors_filter
 from apps.sectors.services.jobs.claim_statements import KINDS, LAPSED, NEXT, PLAIN
+from apps.sectors.services.jobs.store_rooms import store_room_reserve
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.sealing_rules import EVERY
 
@@ -85,6 +86,15 @@ class ClaimSearch:
 
     def next(self) -> FoundJob | None:
         """Lock the next job; None if there is none for this worker."""
+        found = self._found()
+        if found is None or found.kind != JobKind.SEAL or not found.is_new:
+            return found
+        if store_room_reserve(self.worker, job_id=found.id):
+            return found
+        self.rooms = 0
+        return self._found()
+
+    def _found(self) -> FoundJob | None:
         if self.roles is None:
             found = self._plain() if self.is_plain else None
             if found is not None:
