@@ -21,7 +21,7 @@ from workers.machine import Machine, disk_measure, disk_read, machine_read
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from workers.console.lease_keeper import LeaseKeeper
 
@@ -43,6 +43,7 @@ class MachineReport:
         folder: Path,
         folders: Callable[[], tuple[Path, ...]],
         sealing: Callable[[], dict[str, SealingFolder]] = dict,
+        locations: Collection[Path] = (),
     ) -> None:
         self.folder = folder
         self.path = folder / RATES_FILE
@@ -50,6 +51,8 @@ class MachineReport:
         """Folders whose disks are reported, read anew each time."""
         self.sealing = sealing
         """Return by path all sealing stores, and the locations of sealing threads that are away."""
+        self.locations = frozenset(locations)
+        """Those of sealing threads, of which `folders` has the ones that are there."""
         self._machine: Machine | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()
@@ -97,7 +100,7 @@ class MachineReport:
         disks = []
         for folder in self.folders():
             with suppress(OSError):  # away: the others are told
-                disks.append(disk_read(folder))
+                disks.append(msgspec.structs.replace(disk_read(folder), is_location=folder in self.locations))
         for path, one in self.sealing().items():
             disks.append(
                 Disk(folder=path, total_bytes=one.total_bytes, free_bytes=one.free_bytes, sealing=one)

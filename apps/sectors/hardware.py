@@ -28,14 +28,17 @@ def thread_values(settings: Mapping[str, str], name: str) -> list[str]:
 def sealing_disks(
     hardware: Mapping[str, Any], settings: Mapping[str, str] | None = None
 ) -> list[tuple[int, int]]:
-    """Return free and all bytes of each disk on which a host seals: of its sealing stores, or its own folder.
+    """Return free and all bytes of each disk on which a host seals: not of its own folder if it has others.
 
-    Of the locations of its sealing threads, too, where the settings that it obeys are given, by key.  Folders
-    on one disk count once, and one that is away has no bytes.
+    Others are its sealing stores and the locations of its sealing threads; those of a host that does not mark
+    them only where the settings that it obeys are given, by key.  Folders on one disk count once, and one
+    that is away has no bytes.
     """
     locations = thread_values(settings or {}, LOCATION)
     disks = (
-        one for one in hardware.get("disks") or () if one.get("sealing") or one.get("folder") in locations
+        one
+        for one in hardware.get("disks") or ()
+        if one.get("sealing") or one.get("is_location") or one.get("folder") in locations
     )
     found = {(int(disk.get("free_bytes") or 0), int(disk.get("total_bytes") or 0)) for disk in disks}
     return sorted(found) or [_own_disk(hardware)]

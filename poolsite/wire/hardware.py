@@ -40,6 +40,8 @@ class Disk(Document, frozen=True, kw_only=True):
     read_bytes_s: Int = 0
     sealing: SealingFolder | None = None
     """Of a sealing store, or of the location of a sealing thread that is away."""
+    is_location: bool = False
+    """Whether a sealing thread seals there."""
 
 
 class Hardware(Document, frozen=True, kw_only=True):

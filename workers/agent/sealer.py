@@ -130,11 +130,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     places = _places_open(config, journal)
     stores = _stores_open(config, places)
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
-    machine = MachineReport(
-        config.folder,
-        lambda: (*sealing_folders(config, places), *disk_folders(stores)),
-        places.reported,
-    )
+    machine = _machine_report(config, places=places, stores=stores)
     machine.report_with(leases)
     leases.watch_stores(watch)
     removals, leftovers = _files_report(leases, places=places, stores=stores, journal=journal)
@@ -175,6 +171,16 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
             part.stop()
         StageDeaths(config.folder, journal).stop()
         console.close()
+
+
+def _machine_report(config: SealerConfig, *, places: SealingPlaces, stores: Stores) -> MachineReport:
+    """Return what looks at the machine, and at the disks of all folders that the host uses."""
+    return MachineReport(
+        config.folder,
+        lambda: (*sealing_folders(config, places), *disk_folders(stores)),
+        places.reported,
+        [Path(one.path) for one in config.locations],
+    )
 
 
 def _files_report(

@@ -61,6 +61,16 @@ def test_a_disk_that_is_gone_hides_no_other(tmp_path: Path) -> None:
     assert [disk.folder for disk in report.hardware()["disks"]] == [str(tmp_path)]
 
 
+def test_disks_of_sealing_threads_are_marked(tmp_path: Path) -> None:
+    location = tmp_path / "nvme"
+    location.mkdir()
+    report = MachineReport(tmp_path, lambda: (tmp_path, location), locations=[location])
+
+    report._read()
+
+    assert [disk.is_location for disk in report.hardware()["disks"]] == [False, True]
+
+
 def test_gpus_are_read_from_the_driver(tmp_path: Path) -> None:
     (tmp_path / "0000:01:00.0").mkdir()
     (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H200\nIRQ:   1\n")

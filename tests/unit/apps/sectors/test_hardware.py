@@ -45,6 +45,13 @@ def test_sealing_stores_on_one_disk_count_once() -> None:
     assert disk_share(hardware) == 0.5
 
 
+def test_host_is_short_of_the_disks_of_its_sealing_threads() -> None:
+    location = {**disk(10, 1000, is_sealing=False), "is_location": True}
+
+    assert is_short_of_disk({**FREE, "disks": [disk(900, 1000, is_sealing=False), location]})
+    assert not is_short_of_disk({**FREE, "disks": [location, {**location, "free_bytes": 500}]})
+
+
 def test_locations_of_sealing_threads_count_where_settings_are_known() -> None:
     hardware = {**FREE, "disks": [{**disk(300, 1000, is_sealing=False), "folder": "/thread"}]}
 
