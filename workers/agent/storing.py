@@ -21,6 +21,7 @@ from workers.agent.paths import REBUILD_STATES, is_synthetic, required
 from workers.processors.errors import BadFile, BadInput
 from workers.storage.answers import COPY_S, answered
 from workers.storage.files import (
+    DamagedCopy,
     DamagedFile,
     NotEnoughSpace,
     TruncatedFile,
@@ -332,7 +333,7 @@ def stored_in_time(
 
 def _is_stores_fault(one: Attachment, error: OSError) -> bool:
     """Return whether a copy failed for its target, not for what was to be copied."""
-    if isinstance(error, StoreAway) or error.errno in (*FULL_ERRORS, errno.EROFS):
+    if isinstance(error, StoreAway | DamagedCopy) or error.errno in (*FULL_ERRORS, errno.EROFS):
         return True
     if isinstance(error, TruncatedFile | DamagedFile | FileNotFoundError):
         return not one.is_here

@@ -12,7 +12,7 @@ from functools import singledispatch
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from workers.storage.files import DamagedFile, write_file
+from workers.storage.files import DamagedCopy, DamagedFile, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
@@ -57,6 +57,14 @@ def disk_parts(path: Path) -> Generator[bytes, None, None]:
             yield part
     finally:
         os.close(handle)
+
+
+@singledispatch
+def copy_check(copy: Path, digest: str, *, on_part: Callable[[], None] = unheard) -> None:
+    """Raise DamagedCopy, with the copy removed, if the disk has another content of it."""
+    if disk_digest(copy, on_part=on_part) != digest:
+        copy.unlink()
+        raise DamagedCopy(f"{copy} does not match what was written: check the disk")
 
 
 class Checksums:

@@ -43,6 +43,10 @@ class DamagedFile(OSError):
     """A file whose content is not what was written."""
 
 
+class DamagedCopy(OSError):
+    """A copy that its disk gives back with another content than was written to it."""
+
+
 class NotEnoughSpace(OSError):
     """The disk is too full for what is about to be written."""
 

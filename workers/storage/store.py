@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING, Final
 
-from workers.storage.checksums import Checksums
+from workers.storage.checksums import Checksums, copy_check, file_digest, unheard
 from workers.storage.files import copy_file, is_complete, names_in, unfinished_remove, write_new
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store_mark import StoreMark, mark_read
@@ -105,9 +105,10 @@ class Store:
     ) -> SectorFiles:
         """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last; `beat` hears of each part.
 
+        Each is read back from its disk, whatever memory has of it: the original is removed once it is proven.
         May be repeated; what is there whole and newer is copied again, since the sector may have been
         sealed anew.  Raises TruncatedFile, FileNotFoundError, OSError, DamagedFile if a file is not what
-        was written here.
+        was written here, DamagedCopy if its copy is not.
         """
         place = self.updated_files if is_update else self.files
         target = place(source.parameters, miner_id=miner_id, number=number)
@@ -120,10 +121,17 @@ class Store:
         names = {file: str(copy.relative_to(self.root)) for file, copy in copies.items()}
         sums = SectorSums(self.root, target.sealed.name)
         sums.forget(names.values())
+        recorded: dict[str, FileSum] = {}
         for file, size in sizes.items():
-            copy_file(file, copies[file], size_bytes=size, digest=known(file), beat=beat)
-        digests = {file: known(file) for file in sizes if file.stat().st_size == sizes[file]}
-        sums.record({names[file]: FileSum(sizes[file], digest) for file, digest in digests.items() if digest})
+            digest = known(file)
+            copy_file(file, copies[file], size_bytes=size, digest=digest, beat=beat)
+            if file.stat().st_size != size:  # the copy is filled up with zeros
+                continue
+            on_part = beat or unheard
+            copy_check(copies[file], digest or file_digest(file, on_part=on_part), on_part=on_part)
+            if digest:
+                recorded[names[file]] = FileSum(size, digest)
+        sums.record(recorded)
         return target
 
     def unfinished_remove(
