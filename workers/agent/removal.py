@@ -7,6 +7,7 @@ a job that is known to be over.  The mark stays, all else goes.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from workers.agent.places import KINDS
+from workers.storage.answers import COPY_S
+from workers.storage.files import TEMPORARY_SUFFIX
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway, path_remove
 from workers.storage.sums import SectorSums
@@ -43,7 +46,7 @@ class AbortedSector:
     miner_id: int
     number: int
     keeps_store: bool = False
-    """What was begun over a sector that is proven: only the sealing folder is cleared."""
+    """What was begun over a sector that is proven: of its stores only half copies are removed."""
 
 
 def aborted_sector(args: dict[str, str]) -> AbortedSector:
@@ -120,6 +123,8 @@ class Removals:
                     path_remove(path)
                 if left := self.files(sector):
                     raise OSError(f"{left[0]} cannot be removed")
+                if sector.keeps_store:
+                    self._unfinished_remove(sector)
                 if away := away or self._away(sector):  # what seals has its room back meanwhile
                     raise StoreAway(
                         f"store {away[0].name} is unavailable and may contain files of the sector"
@@ -129,6 +134,17 @@ class Removals:
                 log.info("files_removed", job=sector.job_id, sector=sector.number, bytes=size)
                 return True
         return False
+
+    def _unfinished_remove(self, sector: AbortedSector) -> None:
+        """Remove what a copy that was killed has left in stores, beside what stays there.  Raises OSError."""
+        name = sector_name(sector.miner_id, sector.number)
+        folders = [one.store.root / kind for one in self.stores.here() if not one.is_bucket for kind in KINDS]
+        for folder in folders:
+            for path in (folder / f"{name}{TEMPORARY_SUFFIX}", *(folder / name).glob(f"*{TEMPORARY_SUFFIX}")):
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime < COPY_S:  # another host may have begun it again
+                        raise StoreAway(f"{path} was written to lately: it is removed once that has ended")
+                    path.unlink()
 
     def _away(self, sector: AbortedSector) -> list[Attachment]:
         """Return the stores that may have files of a sector and cannot be read now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 import uuid
@@ -58,11 +59,38 @@ def test_of_a_proven_sector_the_sealing_folder_alone_is_cleared(removals: Remova
     update = tmp_path / "sealing" / "update" / "s-t01000-5"
     update.parent.mkdir()
     update.write_bytes(b"x")
+    (tmp_path / "store" / "sealed" / "s-t01000-5.tmp").unlink()
 
     until(lambda: removals.remove(command(keeps_store="yes")))
 
     kept = [file for file in (*files, update) if file.exists()]
-    assert kept == [file for file in files if (tmp_path / "store") in file.parents]
+    assert kept == [file for file in files if (tmp_path / "store") in file.parents and file.suffix != ".tmp"]
+
+
+def test_half_copy_of_an_aborted_update_leaves_the_store(removals: Removals, tmp_path: Path) -> None:
+    sector_write(tmp_path, "s-t01000-5")
+    store, old = tmp_path / "store", time.time() - 3600
+    half = [store / "update" / "s-t01000-5.tmp", store / "update-cache" / "s-t01000-5" / "p_aux.tmp"]
+    others = [store / "update" / "s-t01000-50.tmp", store / "mine" / "s-t01000-5.tmp"]
+    for path in (*half, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    for path in (store / "sealed").glob("*.tmp"):
+        os.utime(path, (old, old))
+    os.utime(half[1], (old, old))
+
+    removals.remove(command(keeps_store="yes"))
+    until(lambda: not removals._bytes)
+    assert not removals.remove(command(keeps_store="yes")), "another host may be writing it"
+    until(lambda: not removals._bytes)
+    assert half[0].exists()
+
+    os.utime(half[0], (old, old))
+    until(lambda: removals.remove(command(keeps_store="yes")))
+
+    assert not any(path.exists() for path in half)
+    assert all(path.exists() for path in others)
+    assert (store / "sealed" / "s-t01000-5").exists()
 
 
 def test_a_proven_replica_that_lies_in_the_sealing_folder_stays(removals: Removals, tmp_path: Path) -> None:
