@@ -1,102 +1,166 @@
-"""New sectors that no host begins while none works on any: what keeps each host from it."""
+"""New sectors that no host begins: what keeps each host from it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import at_least
-from apps.core.formatting import size, time_left
-from apps.sectors.models import HostReport, Job
+from apps.checks.selectors.waiting_sectors import sealing_hosts, sectors_waiting, tenants_sealing
+from apps.core.formatting import plural, size, time_left
+from apps.sectors.hardware import sealing_disks
+from apps.sectors.models import Job
 from apps.sectors.proof_forms import parameters_error
 from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.shared_stores import shared_room
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
+from poolsite.wire.stores import StoreCondition
+from poolsite.wire.sums import stored_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from apps.checks.selectors.data import CheckData
+    from apps.checks.selectors.waiting_sectors import SealingHosts, WaitingSectors
     from apps.sectors.models import Worker
 
-WAITED: Final = timedelta(minutes=15)
-"""A host with a free slot and room has taken a new sector long before."""
 HOSTS_NAMED: Final = 5
-COUNTED_MAX: Final = 1_000
+ERROR_MAX: Final = 130
+"""Characters of what a host said last."""
 
 
 def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
-    """New sectors that wait for a host, of tenants whose hosts seal nothing at all meanwhile.
+    """New sectors that wait for a host while hosts seal nothing at all, or that none of them may begin.
 
-    Where sectors are being sealed the others wait for their turn, which may take days.
+    Others wait for their turn, which may take days.
     """
-    if not data.rare.sectors_open:
+    if not data.rare.sectors_open or not (waiting := sectors_waiting(data.viewer, at=data.at)):
         return
-    jobs = Job.objects.filter(kind=JobKind.SEAL)
-    if data.viewer.miners:
-        jobs = jobs.filter(miner__actor_id__in=data.viewer.miners)
-    if not data.viewer.is_operator:
-        jobs = jobs.filter(miner__tenant_id=data.viewer.own_id)
-    waiting = jobs.filter(
-        state=JobState.READY, sticky_worker=None, sector__paused_at=None, updated_at__lt=data.at - WAITED
-    )
-    busy = Job.objects.filter(kind=JobKind.SEAL, state=JobState.LEASED).values("miner__tenant_id")
-    stuck = waiting.exclude(miner__tenant_id__in=busy).order_by()
-    rows = list(stuck.values_list("miner__tenant_id", "updated_at")[: COUNTED_MAX + 1])
-    if not rows:
+    sealing = tenants_sealing()
+    farm = sealing_hosts(data.workers, waiting, at=data.at)
+    stuck = [one for one in waiting if one.tenant_id not in sealing or not farm.may_ever_begin(one)]
+    if not stuck:
         return
-    tenants, since = {tenant for tenant, _ in rows}, min(at for _, at in rows)
-    hosts = [
-        worker for worker in data.workers if worker.tenant_id in tenants and JobKind.SEAL in worker.kinds
-    ]
-    hosts = hosts[:HOSTS_NAMED]
-    rooms = _rooms(hosts)
+    hosts = farm.of({one.tenant_id for one in stuck})[:HOSTS_NAMED]
     with chain_read_once():
-        why = [f"{host.name} {_begins_none(data, host, room=rooms.get(host.pk, 0))}" for host in hosts]
+        why = [f"{host.name} {_begins_none(data, host, farm=farm, stuck=stuck)}" for host in hosts]
+    count = sum(one.count for one in stuck)
     yield Finding(
         "unclaimed",
         gettext("{sectors} unclaimed for {waited}").format(
-            sectors=at_least(min(len(rows), COUNTED_MAX), "new sector", has_more=len(rows) > COUNTED_MAX),
-            waited=time_left((data.at - since).total_seconds()),
+            sectors=plural(count, "new sector"),
+            waited=time_left((data.at - stuck[0].since).total_seconds()),
         ),
         ("; ".join(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
         link=Link("hosts"),
-        count=min(len(rows), COUNTED_MAX),
-        has_more=len(rows) > COUNTED_MAX,
+        count=count,
     )
 
 
-def _rooms(hosts: list[Worker]) -> dict[int, int]:
-    """Return what disk a new sector needs on each of these hosts, in bytes, where they told it."""
-    reports = HostReport.objects.filter(worker__in=hosts).values_list("worker_id", "settings")
-    return {
-        worker: int(one["value"])
-        for worker, settings in reports
-        for one in settings
-        if one["key"] == "sector_room_bytes"
-    }
+def _begins_none(
+    data: CheckData, host: Worker, *, farm: SealingHosts, stuck: Sequence[WaitingSectors]
+) -> str:
+    """Return why a host begins none of its tenant's sectors that are stuck, as far as it has told."""
+    own = [one for one in stuck if one.tenant_id == host.tenant_id]
+    settings = farm.settings.get(host.pk, {})
+    return (
+        _state_text(data, host)
+        or _barred_text(host, farm=farm, own=own)
+        or _disk_text(host, room=_whole(settings, "sector_room_bytes"))
+        or _slot_text(host)
+        or _limit_text(host, most=_whole(settings, "sectors_max"))
+        or _stores_text(host, needs=stored_bytes(min(one.size for one in own)))
+        or _last_text(host)
+    )
 
 
-def _begins_none(data: CheckData, host: Worker, *, room: int) -> str:
-    """Return why a host begins no new sector, as far as it has told."""
-    hardware = host.hardware
-    free = int(hardware.get("disk_free_bytes") or 0)
-    seals_elsewhere = any(disk.get("sealing") for disk in hardware.get("disks", ()))
+def _state_text(data: CheckData, host: Worker) -> str:
+    """Return why a host claims nothing at all; empty where it claims."""
     if worker_is_away(host, now=data.at):
-        return gettext("is offline")
-    if host.is_paused or host.is_draining:
-        return gettext("is paused or draining")
-    if error := parameters_error(hardware):
-        return gettext("cannot make valid proofs: {reason}").format(reason=error)
-    if free < room and not seals_elsewhere:
-        return gettext("has {free} of disk space free, a new sector needs {room}").format(
-            free=" ".join(size(free)), room=" ".join(size(room))
+        return gettext("is offline: restart it")
+    if host.is_paused:
+        return gettext("is paused: resume it")
+    if host.is_draining:
+        return gettext("is draining: resume it")
+    error = parameters_error(host.hardware)
+    return gettext("cannot make valid proofs: {reason}").format(reason=error) if error else ""
+
+
+def _slot_text(host: Worker) -> str:
+    """Return that a host has no slot for a sector's first stage; empty where it has."""
+    if host.slots.get(Stage.ADD_PIECE):
+        return ""
+    return gettext("has no slot for adding pieces, the first stage of a sector")
+
+
+def _last_text(host: Worker) -> str:
+    """Return where to look if nothing is known to keep a host from it."""
+    if host.last_error:
+        return gettext("claims none; its last error: {error}").format(error=host.last_error[:ERROR_MAX])
+    return gettext("claims none: see its log, and whether its sealing threads are free")
+
+
+def _whole(settings: Mapping[str, str], key: str) -> int:
+    """Return a setting that is a whole number; 0 where the host told none."""
+    value = settings.get(key, "")
+    return int(value) if value.isdigit() else 0
+
+
+def _barred_text(host: Worker, *, farm: SealingHosts, own: Sequence[WaitingSectors]) -> str:
+    """Return which role or rule bars a host from all of these sectors; empty where it may begin some."""
+    if any(farm.may_begin(host, one) for one in own):
+        return ""
+    first = own[0]
+    if not farm.has_role(host, first):
+        return gettext("does not hold the role {role} of {miner}: see Roles on the miner's page").format(
+            role=first.role.value, miner=first.miner
         )
-    if not host.slots.get(Stage.ADD_PIECE):
-        return gettext("has no slot for adding pieces, the first stage of a sector")
-    return gettext("claims none: check its roles, rules, sector limit and log")
+    kind = gettext("sectors with clients' data") if first.has_data else gettext("sectors of zeros")
+    return gettext(
+        "accepts no {kind} of {miner} with {size}: change allowed_miners, allowed_sizes, enable_deals or "
+        "disable_cc in its settings, or a thread's plan"
+    ).format(kind=kind, miner=first.miner, size=" ".join(size(first.size)))
+
+
+def _disk_text(host: Worker, *, room: int) -> str:
+    """Return that no disk on which a host seals has room for one more sector; empty where one has."""
+    free = max(free for free, _ in sealing_disks(host.hardware))
+    if free >= room:
+        return ""
+    return gettext("has {free} of disk space free, a new sector needs {room}").format(
+        free=" ".join(size(free)), room=" ".join(size(room))
+    )
+
+
+def _limit_text(host: Worker, *, most: int) -> str:
+    """Return that a host has as many sectors as it is allowed to; empty where it may have more."""
+    over = (JobState.DONE, JobState.FAILED)
+    jobs = Job.objects.filter(kind=JobKind.SEAL, sticky_worker=host).exclude(state__in=over)
+    if not most or (count := jobs.count()) < most:
+        return ""
+    return gettext("has {count} unfinished, its setting sectors_max allows {most}").format(
+        count=plural(count, "sector"), most=most
+    )
+
+
+def _stores_text(host: Worker, *, needs: int) -> str:
+    """Return why the stores of a host take no further sector; empty where they do, or it told of none."""
+    conditions = set(host.attachments.values_list("condition", flat=True))
+    if conditions and StoreCondition.READY not in conditions:
+        return gettext("has no store that accepts sectors: see Storage")
+    room = shared_room(host)
+    if room is None or room.left_bytes >= needs:
+        return ""
+    return gettext(
+        "shares {stores} with other hosts: {free} free, and {sectors} in progress will need {coming}: "
+        "add a store"
+    ).format(
+        stores=", ".join(room.stores),
+        free=" ".join(size(room.free_bytes)),
+        sectors=plural(room.coming, "sector"),
+        coming=" ".join(size(room.coming_bytes)),
+    )

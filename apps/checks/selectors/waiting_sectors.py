@@ -1,0 +1,167 @@
+"""New sectors that wait for a host, and which hosts may begin them by their roles and rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Case, Count, Min, Value, When
+
+from apps.messages.selectors.recovery import recovery_row
+from apps.miners.models import Role
+from apps.miners.selectors.roles import role_is_in_force
+from apps.miners.states import RoleKind, RoleState
+from apps.sectors.models import HostReport, Job
+from apps.sectors.selectors.hosts import worker_machine
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.sealing_rules import PLAN, SEALING, THREADS, SealingRules, rule_key, rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from apps.sectors.models import Worker
+    from apps.users.principals import Principal
+
+WAITED: Final = timedelta(minutes=15)
+"""A host with a free slot and room has taken a new sector long before."""
+BEGINS: Final = ("sealer", "niporep")
+"""Plans of sealing threads that begin new sectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingSectors:
+    """New sectors of one miner and size that no host has begun."""
+
+    tenant_id: int
+    miner_id: int
+    """The miner's key."""
+    actor_id: int
+    size: int
+    has_data: bool
+    count: int
+    since: datetime
+
+    @property
+    def miner(self) -> str:
+        """Return the miner's address."""
+        return f"f0{self.actor_id}"
+
+    @property
+    def role(self) -> RoleKind:
+        """Return the role in which a host begins them, where the miner's hosts have roles."""
+        return RoleKind.DEAL if self.has_data else RoleKind.SEAL
+
+
+def sectors_waiting(viewer: Principal, *, at: datetime) -> list[WaitingSectors]:
+    """Return the new sectors that have waited for long, those of each miner, size and kind together."""
+    jobs = Job.objects.filter(
+        kind=JobKind.SEAL, state=JobState.READY, sticky_worker=None, sector__paused_at=None
+    ).filter(updated_at__lt=at - WAITED)
+    if viewer.miners:
+        jobs = jobs.filter(miner__actor_id__in=viewer.miners)
+    if not viewer.is_operator:
+        jobs = jobs.filter(miner__tenant_id=viewer.own_id)
+    has_data = Case(When(sector__pieces=[], then=Value(value=False)), default=Value(value=True))
+    keys = ("miner__tenant_id", "miner_id", "miner__actor_id", "sector__sector_size")
+    rows = jobs.order_by().values_list(*keys, has_data).annotate(Count("pk"), Min("updated_at"))
+    return sorted((WaitingSectors(*row) for row in rows), key=lambda one: one.since)
+
+
+def tenants_sealing() -> set[int]:
+    """Return the keys of the tenants of which a host works on a sector."""
+    rows = Job.objects.filter(kind=JobKind.SEAL, state=JobState.LEASED).order_by()
+    return set(rows.values_list("miner__tenant_id", flat=True).distinct())
+
+
+@dataclass(frozen=True, slots=True)
+class SealingHosts:
+    """Sealing hosts, with what bars them from beginning a sector until a person changes it."""
+
+    hosts: tuple[Worker, ...]
+    tenants_of_damocles: frozenset[int]
+    """Tenants that have damocles-workers, too."""
+    ruled: frozenset[tuple[int, str]]
+    """Miners and roles that some host was given: others may not do this for them."""
+    held: frozenset[tuple[str, int, str]]
+    """Which machine holds which of these."""
+    settings: Mapping[int, Mapping[str, str]]
+    """By host what it told of the settings that it obeys, by key."""
+
+    def has_role(self, host: Worker, one: WaitingSectors) -> bool:
+        """Return whether a host may begin them by its roles."""
+        is_free = (one.miner_id, one.role) not in self.ruled
+        return is_free or (worker_machine(host), one.miner_id, one.role) in self.held
+
+    def has_rule(self, host: Worker, one: WaitingSectors) -> bool:
+        """Return whether the host's own rules, or those of one of its threads, take them."""
+        deals = [one.size] if one.has_data else None
+        rules = sealing_rules(self.settings.get(host.pk, {}))
+        return any(
+            each.takes.takes(miner_id=one.actor_id, sector_size=one.size, deals=deals) for each in rules
+        )
+
+    def may_begin(self, host: Worker, one: WaitingSectors) -> bool:
+        """Return whether neither roles nor rules bar a host of the tenant from beginning them."""
+        is_own = host.tenant_id == one.tenant_id
+        return is_own and self.has_role(host, one) and self.has_rule(host, one)
+
+    def may_ever_begin(self, one: WaitingSectors) -> bool:
+        """Return whether some host may begin them once it has a free slot.
+
+        What a damocles-worker begins is not known here: it has rules of its own.
+        """
+        own = self.of({one.tenant_id})
+        is_bounded = own and one.tenant_id not in self.tenants_of_damocles
+        return not is_bounded or any(self.may_begin(host, one) for host in own)
+
+    def of(self, tenants: set[int]) -> list[Worker]:
+        """Return the hosts of some tenants."""
+        return [host for host in self.hosts if host.tenant_id in tenants]
+
+
+def sealing_hosts(
+    workers: Sequence[Worker], waiting: Sequence[WaitingSectors], *, at: datetime
+) -> SealingHosts:
+    """Return the sealing hosts of those tenants whose sectors wait."""
+    tenants = {one.tenant_id for one in waiting}
+    hosts = tuple(one for one in workers if one.tenant_id in tenants and JobKind.SEAL in one.kinds)
+    roles = Role.objects.filter(
+        miner__in={one.miner_id for one in waiting}, kind__in=(RoleKind.SEAL, RoleKind.DEAL)
+    ).exclude(state=RoleState.REMOVED)
+    given = list(roles)
+    restored_at = recovery_row().restored_at if given else None
+    reports = HostReport.objects.filter(worker__in=hosts).values_list("worker_id", "settings")
+    return SealingHosts(
+        hosts=hosts,
+        tenants_of_damocles=frozenset(one.tenant_id for one in workers if one.is_damocles),
+        ruled=frozenset((role.miner_id, role.kind) for role in given),
+        held=frozenset(
+            (role.host, role.miner_id, role.kind)
+            for role in given
+            if role_is_in_force(role, now=at, restored_at=restored_at)
+        ),
+        settings={worker: {one["key"]: one["value"] for one in settings} for worker, settings in reports},
+    )
+
+
+def sealing_rules(settings: Mapping[str, str]) -> list[SealingRules]:
+    """Return the rules of a host by its settings, or of each of its threads that begins sectors."""
+    by_thread: dict[int, dict[str, str]] = {0: {}}
+    for key, value in settings.items():
+        found = rule_key(key) if key.startswith((SEALING, THREADS)) else None
+        if found is not None:
+            by_thread.setdefault(found[0], {})[found[1]] = value
+    own = by_thread.pop(0)
+    threads = [own | of for of in by_thread.values() if of.get(PLAN, BEGINS[0]) in BEGINS]
+    return [_rules(values) for values in threads or ([] if by_thread else [own])]
+
+
+def _rules(values: Mapping[str, str]) -> SealingRules:
+    """Return rules as the host would read them; of a newer host's that cannot be read, none."""
+    try:
+        return rules_of({name: value for name, value in values.items() if name != PLAN})
+    except (ValueError, KeyError):
+        return SealingRules()
