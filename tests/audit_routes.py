@@ -31,6 +31,7 @@ ELSEWHERE: Final = {
     "PATCH pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
+    "PUT tenants/<str:name>/piece-quota": "tests/unit/apps/api/v1/test_piece_quotas.py",
     "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
     "PATCH proving/settings": "tests/integration/dashboard/test_proving_settings.py",

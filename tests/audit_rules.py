@@ -20,6 +20,7 @@ CHANGES: Final = frozenset(
         *("piece.purpose", "policy.change", "pool.proving", "rules.set", "sector.abort", "sector.back"),
         *("sector.pause", "sector.restore", "sector.retry", "sector.state-set", "sender.nonce", "sender.set"),
         *("settings.change", "store.labels", "store.set_store", "tenant.update", "wallet.label"),
+        "tenant.piece-quota",
         *("worker.drain", "worker.group", "worker.pause", "worker.resume", "worker.settings"),
     }
 )

@@ -104,6 +104,11 @@ def size(count: int | None) -> tuple[str, str]:
     return text, SIZE_UNITS[unit]
 
 
+def joined_size(count: int | None) -> str:
+    """`9.54 PiB`: number and unit together."""
+    return " ".join(size(count)).strip()
+
+
 def time_left(seconds: float | None) -> str:
     """`8 s`, `12 min`, `2 h 05`, `23 d 02 h`."""
     if seconds is None:

@@ -108,6 +108,18 @@ class Size(Text):
         return f"{value} B"
 
 
+class OptionalSize(Size):
+    """An amount of bytes; an empty field is None, which is something else than 0."""
+
+    def clean(self, value: Any) -> int | None:  # type: ignore[override]  # as its docstring says
+        """Read bytes.  Raises ValidationError."""
+        return super().clean(value) if Text.clean(self, value) else None
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write bytes as `Size` does; None is an empty field."""
+        return "0" if value == 0 else super().prepare_value(value)
+
+
 class Factor(Text):
     """A factor such as 1.25."""
 

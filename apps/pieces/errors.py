@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, DomainError, NotFound
+from apps.core.formatting import joined_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,29 @@ class PieceTooLarge(DomainError):
 
     def __init__(self, most: int) -> None:
         super().__init__(gettext("this piece may have at most {most} bytes").format(most=most))
+
+
+class PieceQuotaExceeded(Conflict):
+    """More bytes than the tenant's quota leaves."""
+
+    code = "piece_quota_exceeded"
+
+    def __init__(self, *, limit: int, used: int, requested: int, field: str, is_stated: bool) -> None:
+        self.limit, self.used, self.requested = limit, used, requested
+        """Raw bytes."""
+        limit_text, used_text, requested_text = (joined_size(count) for count in (limit, used, requested))
+        reason = gettext(
+            "the pieces of this tenant take {used} of at most {limit}, and {requested} more do not fit: "
+            "remove pieces, or have the pool's operator raise the quota"
+        )
+        if not is_stated:
+            reason = gettext(
+                "the pieces of this tenant take {used} of at most {limit}, and {requested}, the most that a "
+                "piece of unknown size may have, do not fit: state its size"
+            )
+        super().__init__(
+            reason.format(used=used_text, limit=limit_text, requested=requested_text), field=field
+        )
 
 
 class PieceEmpty(BadValue):

@@ -17,6 +17,7 @@ from apps.pieces.states import (
     PiecePurpose,
     PieceState,
 )
+from apps.users.models import Tenant
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 
@@ -113,6 +114,11 @@ class Piece(Named, Timestamped):
         return unpadded_bytes(self.padded_size or self.miner.sector_size)
 
     @property
+    def most_bytes(self) -> int:
+        """The raw bytes that it has or, while their number is not known, may have: what a quota counts."""
+        return self.room if self.payload_size is None else self.payload_size
+
+    @property
     def is_readable(self) -> bool:
         """Whether its raw bytes are kept and are what they should be."""
         return self.has_data and bool(self.piece_cid)
@@ -156,3 +162,30 @@ class PieceDelivery(Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.num_bytes} bytes of {self.piece} to {self.shown}"
+
+
+class PieceQuota(models.Model):
+    """How many bytes a tenant's pieces may take; without a row, as many as `settings.PIECE_QUOTA_BYTES`."""
+
+    tenant = models.OneToOneField(
+        Tenant, on_delete=models.CASCADE, primary_key=True, related_name="piece_quota"
+    )
+    limit_bytes = models.BigIntegerField()
+    """Raw bytes; 0 sets no limit."""
+
+    def __str__(self) -> str:
+        return f"{self.tenant}: {self.limit_bytes} bytes"
+
+
+class MinerStorage(models.Model):
+    """How many bytes a miner's pieces take, counted by a trigger of the database with every change of one.
+
+    By miner and not by tenant: a miner's pieces go with it to another tenant.
+    """
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, primary_key=True, related_name="storage")
+    held_bytes = models.BigIntegerField()
+    """`Piece.most_bytes` of all whose bytes are kept here or are to come."""
+
+    def __str__(self) -> str:
+        return f"{self.miner}: {self.held_bytes} bytes"

@@ -6,12 +6,13 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Case, CharField, Count, F, Func, Q, Value, When
+from django.conf import settings
+from django.db.models import Case, CharField, Count, F, Func, Q, Sum, Value, When
 from django.utils.translation import gettext
 
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
-from apps.pieces.models import Piece, PieceDelivery
+from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
 
@@ -244,6 +245,34 @@ def failed_earlier(piece: Piece) -> list[Piece]:
     rows = Piece.objects.filter(miner=piece.miner, state=PieceState.FAILED)
     rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
     return list(rows.filter(Q(piece_cid=piece.piece_cid) | Q(announced_cid=piece.piece_cid)))
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUse:
+    """How many bytes the pieces of a tenant take, and may take."""
+
+    used_bytes: int
+    limit_bytes: int
+    """0: no limit."""
+    is_default: bool
+    """Whether the limit is the pool's, and not the tenant's own."""
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether they take more than they may: the limit was lowered, or a miner came with its pieces."""
+        return 0 < self.limit_bytes < self.used_bytes
+
+    def has_room(self, count: int) -> bool:
+        """Return whether so many bytes more fit."""
+        return not self.limit_bytes or self.used_bytes + count <= self.limit_bytes
+
+
+def storage_use(tenant_id: int) -> StorageUse:
+    """Return how much of its quota a tenant uses, by the count of each of its miners."""
+    own = PieceQuota.objects.filter(tenant_id=tenant_id).values_list("limit_bytes", flat=True).first()
+    used = MinerStorage.objects.filter(miner__tenant_id=tenant_id).aggregate(sum=Sum("held_bytes"))["sum"]
+    limit = max(settings.PIECE_QUOTA_BYTES, 0) if own is None else own
+    return StorageUse(int(used or 0), limit, own is None)
 
 
 def _is_uuid(text: str) -> bool:

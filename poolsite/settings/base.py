@@ -181,6 +181,8 @@ PIECES_DIR = env_text("PIECES_DIR", str(VAR / "pieces"))
 """Where the raw bytes of pieces are kept; shared by all web and task processes."""
 C1_DIR = env_text("C1_DIR", str(VAR / "c1"))
 """Where the output of C1 lies until another host has made C2 of it; shared by all web and task processes."""
+PIECE_QUOTA_BYTES = env_number("PIECE_QUOTA_BYTES", 0)
+"""How many raw bytes the pieces of a tenant without a quota of its own may take there; 0: no limit."""
 PIECE_COMMITMENT_COMMAND = [sys.executable, "-m", "workers", "commp"]
 """Prints the commitment of a file as JSON (`comm_p`, `piece_size`)."""
 PIECE_COMMITMENT_S = env_number("PIECE_COMMITMENT_S", 1800)

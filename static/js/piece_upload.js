@@ -20,7 +20,9 @@
   const terms = () => Object.fromEntries(TERMS.map((name) => [name, typed(name)]).filter(([, text]) => text));
 
   const download = (miner, url, announced) => {
-    const body = JSON.stringify({ url, ...terms(), ...(announced && { piece_cid: announced }) });
+    const size = typed("payload_size");
+    const stated = { ...(announced && { piece_cid: announced }), ...(size && { payload_size: size }) };
+    const body = JSON.stringify({ url, ...terms(), ...stated });
     const headers = { "Content-Type": "application/json" };
     return ask(`miners/${encodeURIComponent(miner)}/pieces:fetch`, { method: "POST", headers, body });
   };
@@ -56,7 +58,7 @@
       const piece = await (url ? download(miner, url, typed("announced")) : send(miner, file, typed("announced")));
       const name = piece.piece_cid || "its commitment is being computed";
       say(piece.state === "FETCHING" ? "The console is downloading it" : `Uploaded: ${name}`, "ok");
-      for (const name of ["file", "url", "announced"]) form.elements[name].value = "";
+      for (const name of ["file", "url", "announced", "payload_size"]) form.elements[name].value = "";
     } catch (error) {
       say(`Not uploaded: ${error.message}`, "bad");
     } finally {

@@ -67,6 +67,16 @@ class PartRefusedOutput(ErrorSerializer):
     )
 
 
+class QuotaRefusedOutput(ErrorSerializer):
+    """A piece that was refused; the numbers come with `piece_quota_exceeded`."""
+
+    limit = serializers.IntegerField(required=False, help_text="most bytes of the tenant's pieces")
+    used = serializers.IntegerField(required=False, help_text="bytes that they take")
+    requested = serializers.IntegerField(
+        required=False, help_text="bytes of this one, the most without a size"
+    )
+
+
 class PurposeInput(InputSerializer):
     """Which sectors a piece goes into."""
 
@@ -79,6 +89,7 @@ class FetchInput(TermsInput):
     url = serializers.CharField(max_length=2_000)
     piece_cid = serializers.CharField(required=False, max_length=100)
     padded_size = serializers.IntegerField(required=False)
+    payload_size = serializers.IntegerField(required=False, help_text="raw bytes; other numbers are refused")
 
 
 TERMS: Final = [
@@ -124,7 +135,7 @@ class MinerPiecesView(UploadView):
         operation_id="v1_miner_pieces_add",
         parameters=[*TERMS, OpenApiParameter("Upload-Length", int, OpenApiParameter.HEADER)],
         request={"application/octet-stream": OpenApiTypes.BINARY},
-        responses={200: PieceOutput, 201: PieceOutput},
+        responses={200: PieceOutput, 201: PieceOutput, 409: QuotaRefusedOutput},
     )
     def post(self, request: Request, address: str) -> Response:
         """Upload a piece: the body is its raw bytes.
@@ -147,7 +158,9 @@ class MinerPiecesView(UploadView):
 class MinerPiecesFetchView(PoolView):
     """`/miners/{address}/pieces:fetch`: data that lies elsewhere."""
 
-    @extend_schema(request=FetchInput, responses={200: PieceOutput, 201: PieceOutput})
+    @extend_schema(
+        request=FetchInput, responses={200: PieceOutput, 201: PieceOutput, 409: QuotaRefusedOutput}
+    )
     def post(self, request: Request, address: str) -> Response:
         """Download a piece from a URL; its state is FETCHING until all bytes are received.
 

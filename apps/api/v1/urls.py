@@ -41,6 +41,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.pieces")),
     path("", include("apps.api.v1.piece_uploads")),
     path("", include("apps.api.v1.piece_data")),
+    path("", include("apps.api.v1.piece_quotas")),
     path("", include("apps.api.v1.planner")),
     path("", include("apps.api.v1.policies")),
     path("", include("apps.api.v1.deadline_compaction")),

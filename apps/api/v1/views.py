@@ -31,7 +31,7 @@ from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthenticatio
 from apps.api.v1.serializers import InputSerializer, checked, writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound, NotReachable
 from apps.core.health import RETRY_AFTER_S
-from apps.pieces.errors import BadOffset
+from apps.pieces.errors import BadOffset, PieceQuotaExceeded
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
 from apps.users.limits import rate_limit_consume
@@ -215,6 +215,8 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
         answer["Content-Range"] = f"bytes */{refusal.size}"
     if isinstance(refusal, BadOffset):
         answer.data["received"] = refusal.received
+    if isinstance(refusal, PieceQuotaExceeded):
+        answer.data |= {"limit": refusal.limit, "used": refusal.used, "requested": refusal.requested}
     if isinstance(refusal, ChangeRefused):
         answer.data["refused"] = [{"uuid": str(uuid), "reason": why} for uuid, why in refusal.refused.items()]
     if isinstance(error, exceptions.APIException) and not isinstance(error, exceptions.ValidationError):

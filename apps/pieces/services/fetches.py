@@ -51,8 +51,8 @@ POLL_S: Final = 2.0
 def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal) -> tuple[Piece, bool]:
     """Return a piece that is to be downloaded, and whether it is new.
 
-    Nothing is downloaded twice: what the miner has, or is downloading, is that.  Raises BadValue and what
-    `spec_check` does.
+    Nothing is downloaded twice: what the miner has, or is downloading, is that.  Raises BadValue, what
+    `spec_check` does, PieceQuotaExceeded.
     """
     url_check(url)
     piece = piece_build(miner, spec=spec, by=by, source_url=url)
@@ -177,15 +177,16 @@ class _Fetches:
 def _download(fetch: _Fetch, file: BinaryIO) -> int:
     """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull."""
     piece = fetch.piece
+    most = piece.most_bytes
     with url_opened(piece.source_url, stop=fetch.stopped) as response:
         try:
-            fits = bytes_write(file, response, at=0, most=piece.room, note=fetch.note)
+            fits = bytes_write(file, response, at=0, most=most, note=fetch.note)
         except OSError as error:
             raise SourceAway(
                 gettext("the download could not be written: {error}").format(error=fault_text(error))
             ) from None
         if not fits:
-            raise PieceTooLarge(piece.room)
+            raise PieceTooLarge(most)
     size = file.tell()
     if not size or (piece.payload_size or size) != size:
         raise SourceAway(

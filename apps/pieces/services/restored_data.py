@@ -16,6 +16,7 @@ from apps.pieces.commitments import commitment_of
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
 from apps.pieces.files import bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.models import Piece
+from apps.pieces.services.quotas import quota_require
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 def data_restore(piece: Piece, *, source: Source) -> None:
     """Store a piece's raw bytes again if they have its commitment; nothing is kept of others.
 
-    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed, DiskFull.
+    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed, DiskFull, PieceQuotaExceeded.
     """
     if is_stored(piece):
         return
     path = piece_path(piece).with_suffix(".unsealed")
     size = piece.payload_size or 0
+    with transaction.atomic():  # before a host sends them for nothing
+        _quota_require(piece)
     with file_locked(path) as file:
         try:
             is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
@@ -54,6 +57,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
             raise
         with transaction.atomic():
             piece_data_lock(piece)
+            _quota_require(piece)
             path.rename(piece_path(piece))
             _has_data_note(piece, is_here=True)
 
@@ -94,6 +98,10 @@ def _dropped_unlink(piece: Piece) -> None:
         piece_data_lock(piece)
         if not piece.has_data:
             piece_unlink(piece)
+
+
+def _quota_require(piece: Piece) -> None:
+    quota_require(piece.miner.tenant_id, requested=piece.payload_size or 0, field="piece_cid")
 
 
 def _has_data_note(piece: Piece, *, is_here: bool) -> None:

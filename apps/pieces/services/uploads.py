@@ -36,6 +36,7 @@ from apps.pieces.errors import (
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
+from apps.pieces.services.quotas import quota_require
 from apps.pieces.sources import url_shown
 from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
@@ -134,13 +135,19 @@ def piece_build(
 
 
 def upload_begin(miner: Miner, *, spec: PieceSpec, by: Principal, is_resumable: bool = False) -> Piece:
-    """Write the row of a piece whose bytes are to be sent.  Raises what `spec_check` does."""
+    """Write the row of a piece whose bytes are to be sent.
+
+    Raises what `spec_check` does, PieceQuotaExceeded.
+    """
     return piece_begin(piece_build(miner, spec=spec, by=by, is_resumable=is_resumable), by=by)
 
 
 @transaction.atomic
 def piece_begin(piece: Piece, *, by: Principal) -> Piece:
-    """Write the row of a piece that was built."""
+    """Write the row of a piece that was built.  Raises PieceQuotaExceeded."""
+    field = "payload_size" if piece.source_url else "Upload-Length"
+    is_stated = bool(piece.payload_size or piece.padded_size)
+    quota_require(piece.miner.tenant_id, requested=piece.most_bytes, field=field, is_stated=is_stated)
     piece.save(force_insert=True)
     if piece.is_resumable or piece.source_url:
         after = {"upload": str(piece.uuid)}
@@ -154,7 +161,7 @@ def piece_begin(piece: Piece, *, by: Principal) -> Piece:
 def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal) -> tuple[Piece, bool]:
     """Return a piece uploaded in one request, and whether it is new; nothing is kept of a failed upload.
 
-    Raises what `spec_check` and `piece_check` do, UploadIncomplete.
+    Raises what `spec_check` and `piece_check` do, PieceQuotaExceeded, UploadIncomplete.
     """
     piece = upload_begin(miner, spec=spec, by=by)
     try:

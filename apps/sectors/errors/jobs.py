@@ -40,7 +40,7 @@ class LeaseLapsed(NotReachable):
 
 
 class NoRoomYet(NotReachable):
-    """The console's disk is full: what a host has made is wanted as soon as there is room."""
+    """The console's disk or the tenant's quota is full: what a host made is wanted once there is room."""
 
     code = "disk_full"
 

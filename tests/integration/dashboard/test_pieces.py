@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from apps.dashboard.pages.pieces.rows import list_context
+from apps.pieces.services.quotas import piece_quota_set
 from apps.users.principals import SYSTEM
-from tests import factories
+from tests import factories, people
 from tests.page_client import refusal_kept, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -82,3 +83,19 @@ def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
     refused = signed_in().post(f"/pieces/{active.uuid}/purpose/", {"purpose": "snap-up"})
     assert "is in sector 1" in text_of(refused)
     refusal_kept(refused, own="/pieces/", client=signed_in())
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"), [(None, "100 B, no limit"), (1000, "100 B of 1000 B"), (99, "100 B of 99 B")]
+)
+def test_the_page_shows_how_much_of_the_quota_is_used(ann: None, limit: int | None, text: str) -> None:
+    factories.piece(factories.miner(2001, of="alice"))
+    factories.piece(factories.miner(of="bob"), payload_size=7)
+    operator = people.principal("pool", "admin", is_operator=True)
+    piece_quota_set(people.tenant("alice"), limit_bytes=limit, by=operator)
+
+    page = text_of(signed_in().get("/pieces/"))
+
+    assert "Data of alice:" in page
+    assert text in page
+    assert ('class="bar" data-tone="bad"' in page) == (limit == 99)

@@ -233,3 +233,31 @@ def test_unknown_tenant_action_is_404_and_idle_session_reauthenticates(olga):
     answer = left_open("olga").post(path_of("alice", "miner"), {"miner": "f01000"})
     assert "Confirm your identity" in text_of(answer)
     assert not MinerGrant.objects.exists()
+
+
+def test_the_operator_sets_how_many_bytes_of_data_a_tenant_may_store(olga):
+    factories.piece(factories.miner(of="alice"))
+
+    assert "100 B, no limit" in text_of(olga.get(path_of("alice")))
+    assert post(olga, "alice", "quota", limit_bytes="1.5 KiB").status_code == 302
+    page = text_of(olga.get(path_of("alice")))
+    assert "100 B of 1.50 KiB" in page
+    assert 'value="1.5 KiB"' in page
+    assert last_row()[2:] == ({"piece_quota": "no limit (the pool's default)"}, {"piece_quota": "1.50 KiB"})
+    post(olga, "alice", "quota", limit_bytes="0")
+    assert 'name="limit_bytes" value="0"' in text_of(olga.get(path_of("alice")))
+    post(olga, "alice", "quota", limit_bytes="")
+    assert "(the pool's default)" in text_of(olga.get(path_of("alice")))
+    wrong = post(olga, "alice", "quota", limit_bytes="many")
+
+    assert wrong.status_code == 422
+    assert "enter a size, such as 500 GiB" in text_of(wrong)
+
+
+def test_a_tenant_sees_its_quota_and_does_not_set_it():
+    people.person("ann")
+    ann = signed_in("ann")
+
+    assert "Client data" in text_of(ann.get(path_of("alice")))
+    assert "limit_bytes" not in text_of(ann.get(path_of("alice")))
+    assert post(ann, "alice", "quota", limit_bytes="5").status_code == 404

@@ -14,6 +14,7 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_named, piece_status, pieces_page
+from apps.pieces.services.quotas import storage_reconcile
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
 from apps.sectors.services.runs.unsealing import unseal_request
@@ -30,6 +31,9 @@ PAGE = 1_000
 FILES: Final = ("data-cid", "add")
 """Acts on a file."""
 SEAL: Final = "seal"
+RECOUNT: Final = "recount"
+NAMELESS: Final = ("list", SEAL, RECOUNT)
+"""Acts on no single piece."""
 FILELESS: Final = "name the piece by its commitment"
 
 
@@ -39,12 +43,13 @@ class Command(AnyOrderCommand):
     help = (
         "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID|UPLOAD any|snap-up; "
         "data-cid FILE; add FILE --miner f01000; "
-        "seal --miner f01000 [--dry-run]: start sectors for the waiting pieces now, even if part-filled"
+        "seal --miner f01000 [--dry-run]: start sectors for the waiting pieces now, even if part-filled; "
+        "recount: compare the bytes that quotas count with those of the pieces"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "unseal", "purpose", SEAL, *FILES])
+        parser.add_argument("act", choices=["show", "unseal", "purpose", *NAMELESS, *FILES])
         parser.add_argument(
             "piece",
             nargs="?",
@@ -60,7 +65,7 @@ class Command(AnyOrderCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
-        if options["act"] not in ("list", SEAL) and not options["piece"]:
+        if options["act"] not in NAMELESS and not options["piece"]:
             raise CommandError("name the file" if options["act"] in FILES else FILELESS)
         if options["act"] in FILES:
             self._file(Path(options["piece"]), options)
@@ -68,6 +73,9 @@ class Command(AnyOrderCommand):
         with refusals_as_command_errors():
             if options["act"] == "list":
                 self._list(options)
+                return
+            if options["act"] == RECOUNT:
+                self._recount()
                 return
             if options["act"] == SEAL:
                 self._seal(miner_get(SYSTEM, options["miner"]), is_dry_run=options["dry_run"])
@@ -82,6 +90,14 @@ class Command(AnyOrderCommand):
         if act == "unseal":
             unseal_request(piece_get(SYSTEM, name), now=clock.now())
         return piece_status(SYSTEM, name)
+
+    def _recount(self) -> None:
+        """Count what quotas count anew: a line for each miner whose count was wrong, and is right now."""
+        wrong = storage_reconcile()
+        for one in wrong:
+            self.stdout.write(f"{one.miner}: {one.counted} bytes were counted, its pieces have {one.held}")
+        if not wrong:
+            self.stdout.write("all counts are right")
 
     def _seal(self, miner: Miner, *, is_dry_run: bool) -> None:
         """Have sectors of waiting pieces begin, or only show them: a line for each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -18,6 +18,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.pieces.rows import list_context
+from apps.dashboard.pages.pieces.storage import storage_bar
 from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
@@ -71,6 +72,15 @@ def list_verdict(context: FragmentContext) -> Iterable[str]:
     yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
 
 
+def storage(context: FragmentContext) -> Iterable[str]:
+    yield fragment("pieces/_storage.html", **storage_shown(context.viewer))
+
+
+def storage_shown(viewer: Principal) -> dict[str, Any]:
+    """Return what the viewer's own tenant may store, and does."""
+    return {"storage": storage_bar(viewer.own_id), "tenant": viewer.tenant_name}
+
+
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     """Render the changed rows; a page shows those that it has."""
     for row in list_context(pieces_by_uuid(context.viewer, keys), context.viewer):
@@ -86,6 +96,7 @@ class UploadForm(PageForm):
     deal = Text()
     start_epoch = Text()
     url = Text()
+    payload_size = Text()
 
 
 @require_safe
@@ -128,6 +139,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         miners=picker(viewer, "miner"),
         purposes=[(str(one), one.label) for one in PiecePurpose],
         can_upload=viewer.may("write"),
+        **storage_shown(viewer),
     )
 
 
@@ -151,4 +163,6 @@ NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 8))
 urlpatterns: Final = [
     path("pieces/", pieces, name="pieces"),
 ]
-LIVE: Final = {"pieces": LivePage({"piece": (list_verdict,)}, rows={"piece": rows}, findings=list_verdict)}
+LIVE: Final = {
+    "pieces": LivePage({"piece": (list_verdict, storage)}, rows={"piece": rows}, findings=list_verdict)
+}

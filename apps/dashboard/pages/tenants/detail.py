@@ -13,6 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import OptionalSize
+from apps.dashboard.pages.pieces.storage import storage_bar
 from apps.dashboard.pages.tenants.listing import tenant_label
 from apps.dashboard.pages.tenants.rates import RateRow, rate_row
 from apps.dashboard.pickers import picker
@@ -20,6 +22,8 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.services.ownership import assignment_check, tenant_miner_grant, tenant_miner_revoke
+from apps.pieces.selectors import storage_use
+from apps.pieces.services.quotas import piece_quota_set
 from apps.users.limits import rates_used
 from apps.users.selectors.grants import miner_owner
 from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
@@ -33,6 +37,7 @@ from apps.users.services.tenant_management import can_manage_tenants, tenant_edi
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from apps.dashboard.pages.pieces.storage import StorageBar
     from apps.dashboard.pickers import Picker
     from apps.users.models import MinerGrant, SignerGrant, Tenant
     from apps.users.principals import Principal
@@ -42,7 +47,20 @@ SHOWN: Final = 200
 """Miners and addresses of a tenant on its page."""
 SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
-OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
+OPS: Final = (
+    *(
+        "open",
+        "close",
+        "comment",
+        "miner",
+        "miner-take",
+        "signer",
+        "signer-take",
+        "rate",
+        "rate-take",
+        "quota",
+    ),
+)
 TEXTS: Final = {
     "close": ("Disable {name}", "Its people and tokens are refused everywhere within a second.", "Disable"),
     "miner": ("Grant {miner} to {name}", "It belongs to {owner}, which loses access to it.", "Grant"),
@@ -69,6 +87,7 @@ class TenantPage:
     signers: list[SignerGrant]
     rates: list[RateRow]
     services: tuple[str, ...]
+    storage: StorageBar
     give_miner: Picker
     give_wallet: Picker
     may_manage: bool
@@ -86,6 +105,7 @@ class TenantForm(PageForm):
     seconds = Text()
     key = Text()
     comment = Text()
+    limit_bytes = OptionalSize()
 
 
 @require_safe
@@ -93,7 +113,14 @@ class TenantForm(PageForm):
 def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """One tenant and what it has."""
     row = visible_tenant_find(viewer, key=str(key))
-    return tenant_page(request, viewer, row, TenantForm.of(request, comment=row.comment))
+    return tenant_page(request, viewer, row, form_of(request, row))
+
+
+def form_of(request: HttpRequest, row: Tenant) -> TenantForm:
+    """Return the form as it was sent, or with what is set."""
+    use = storage_use(row.pk)
+    own = None if use.is_default else use.limit_bytes
+    return TenantForm.of(request, comment=row.comment, limit_bytes=own)
 
 
 def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: TenantForm) -> HttpResponse:
@@ -116,6 +143,7 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
             signers=list(signers[:SHOWN]),
             rates=[rate_row(used) for used in rates_used(row)],
             services=SERVICES,
+            storage=storage_bar(row.pk),
             give_miner=picker(viewer, "miner", value=form.typed["miner"]),
             give_wallet=picker(viewer, "wallet", value=form.typed["address"]),
             may_manage=can_manage_tenants(viewer),
@@ -144,7 +172,7 @@ def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
         assignment_check(actor_id=miner_read(form["miner"]), tenant=row if op == "miner" else None)
 
 
-def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
+def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, Any]) -> None:
     """Do one action.  Raises DomainError."""
     who: dict[str, Any] = {"principal": viewer, "tenant": row}
     if op in ("open", "close"):
@@ -159,6 +187,8 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> Non
         tenant_signer_grant(**who, address=form["address"])
     elif op == "signer-take":
         tenant_signer_revoke(**who, address=form["address"])
+    elif op == "quota":
+        piece_quota_set(row, limit_bytes=form["limit_bytes"], by=viewer)
     elif op == "rate":
         rate: dict[str, Any] = {name: form[name] for name in ("service", "api", "capacity", "seconds")}
         tenant_rate_limit_set(**who, **rate)
@@ -175,7 +205,7 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
-    form = TenantForm.of(request, comment=row.comment)
+    form = form_of(request, row)
     if form.is_valid():
         with form.refusals():
             with transaction.atomic():

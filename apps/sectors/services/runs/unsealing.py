@@ -11,9 +11,11 @@ from django.utils.translation import gettext
 from apps.core.disk import DiskFull
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.files import room_require
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
+from apps.pieces.services.quotas import quota_require
 from apps.pieces.services.restored_data import (
     data_drop,
     data_loss_note,
@@ -51,7 +53,7 @@ OPEN: Final = (JobState.READY, JobState.LEASED, JobState.WAITING, JobState.PAUSE
 def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Job:
     """Have a piece unsealed; the job that is under way is returned for each further request.
 
-    A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed, DiskFull.
+    A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed, DiskFull, PieceQuotaExceeded.
     """
     piece_data_lock(piece)
     data_loss_note(piece)
@@ -77,6 +79,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
         raise NotUnsealed(reason, field="piece_cid")
     hosts = _hosts_of_store(sector)
     room_require(piece.payload_size or 0)
+    quota_require(piece.miner.tenant_id, requested=piece.payload_size or 0, field="piece_cid")
     spec = UNSEAL_NEXT[UnsealState.SEALED]
     job = Job.objects.create(
         kind=JobKind.UNSEAL,
@@ -97,7 +100,10 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
 @transaction.atomic
 def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
-    """Have the piece of a job that failed unsealed at once.  Raises NotUnsealed, DiskFull."""
+    """Have the piece of a job that failed unsealed at once.
+
+    Raises NotUnsealed, DiskFull, PieceQuotaExceeded.
+    """
     piece = Piece.objects.select_related("miner__tenant").filter(uuid=job.inputs["piece"]).first()
     if piece is None:
         raise NotUnsealed(gettext("the piece no longer exists"), field="piece_cid")
@@ -199,7 +205,7 @@ def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) ->
         raise LeaseLost
     try:
         data_restore(_piece_of(job), source=source)
-    except DiskFull as error:  # no conflict, upon which a host would give up hours of work
+    except (DiskFull, PieceQuotaExceeded) as error:  # upon a conflict a host would give up hours of work
         raise NoRoomYet(error.reason) from None
 
 

@@ -390,3 +390,13 @@ def test_urls_of_downloads_that_ended_earlier_lose_their_keys() -> None:
     found = dict(Piece.objects.values_list("state", "source_url"))
     kept = dict.fromkeys(states[:2], SIGNED)
     assert found == {**dict.fromkeys(states, "https://a.example/x"), **kept, "ENDED": ""}
+
+
+def test_a_source_that_sends_more_than_was_stated_is_cut_off(sources: Sources, tmp_path: Path) -> None:
+    piece, _ = request(factories.miner(), payload_size=len(DATA) - 1)
+
+    pieces_fetch()
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.received, list(tmp_path.iterdir())) == ("FAILED", 0, [])
+    assert f"at most {len(DATA) - 1} bytes" in piece.error
