@@ -69,6 +69,8 @@ class Body:
 
     def __init__(self, response: HTTPResponse, watch: SocketWatch) -> None:
         self.response, self.watch = response, watch
+        self.size = response.length
+        """How many bytes the source says that it has; None where it does not."""
         watch.pause()
 
     def read(self, size: int) -> bytes:

@@ -189,6 +189,8 @@ PIECE_COMMITMENT_S = env_number("PIECE_COMMITMENT_S", 1800)
 """Time for the commitment of one piece: a minute for 32 GiB."""
 PIECE_URLS_PRIVATE = env_flag("PIECE_URLS_PRIVATE")
 """Whether pieces may be fetched from hosts of private networks; a tenant could look around there."""
+PIECE_DOWNLOADS = env_number("PIECE_DOWNLOADS", 3)
+"""Pieces of one tenant that are downloaded side by side; of all tenants, four times as many."""
 
 LANGUAGE_CODE = "en"
 USE_I18N = False

@@ -1,8 +1,9 @@
-"""Downloads of pieces from URLs, some side by side: a slow source holds up its own tenant alone."""
+"""Downloads of pieces from URLs, some side by side; room on the disk is reserved before bytes come."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
@@ -17,12 +20,14 @@ from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
+from apps.core.locks import transaction_lock
 from apps.core.transitions import advance
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
+from apps.pieces.services.reservations import Reservations, RoomAwaited
 from apps.pieces.services.uploads import (
     piece_begin,
     piece_build,
@@ -38,8 +43,10 @@ if TYPE_CHECKING:
     from apps.pieces.services.uploads import PieceSpec
     from apps.users.principals import Principal
 
-AT_ONCE: Final = 4
-"""Downloads side by side, each of another tenant."""
+TENANTS_AT_ONCE: Final = 4
+"""Tenants that may each download `settings.PIECE_DOWNLOADS` pieces side by side."""
+FETCH_LOCK: Final = 0x5046
+"""Class of the locks on what is to be downloaded: two equal requests at once are one download."""
 AGAIN_AFTER: Final = timedelta(minutes=1)
 """A download that failed begins again after that."""
 TRIED_FOR: Final = timedelta(hours=1)
@@ -56,8 +63,10 @@ def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal)
     """
     url_check(url)
     piece = piece_build(miner, spec=spec, by=by, source_url=url)
-    known = piece_repeat(piece, by=by)
-    return (piece_begin(piece, by=by), True) if known is None else (known, False)
+    with transaction.atomic():
+        transaction_lock(FETCH_LOCK, [f"{miner.pk} {url}"])
+        known = piece_repeat(piece, by=by)
+        return (piece_begin(piece, by=by), True) if known is None else (known, False)
 
 
 def pieces_fetch() -> None:
@@ -77,6 +86,9 @@ class _Fetch:
     piece: Piece
     held: ExitStack
     """Its file, locked until the row says how it went."""
+    reservations: Reservations
+    size: int | None
+    """Raw bytes that room is reserved for; None until the source says how many it has."""
     stopped: threading.Event = field(default_factory=threading.Event)
     received: int = 0
     """Bytes that are on the disk for certain."""
@@ -84,43 +96,83 @@ class _Fetch:
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
+        self.reservations.note_left(self.piece.pk, (self.size or 0) - received)
+
+    def reserve(self, size: int) -> None:
+        """Reserve room for what the source says that it has.  Raises DiskFull, RoomAwaited."""
+        self.reservations.reserve(self.piece.pk, size)
+        self.size = size
 
 
 class _Fetches:
     """Downloads side by side: threads write, and only the caller's thread uses the database."""
 
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch")
+        self.per_tenant = max(settings.PIECE_DOWNLOADS, 1)
+        self.most = self.per_tenant * TENANTS_AT_ONCE
+        self.threads = ThreadPoolExecutor(self.most, thread_name_prefix="fetch")
         self.in_progress: dict[Future[int], _Fetch] = {}
         self.passed_over: set[int] = set()
-        """Rows that another process has, or that failed unexpectedly: left to another pass."""
+        """Rows that are under way, that another process has, or that failed unexpectedly: the last two are
+        left to another pass."""
+        self.reservations = Reservations()
+        self.sizes: dict[int, int] = {}
+        """Raw bytes of rows whose source said how many it has, and that wait for room."""
         self.turns: dict[int, int] = {}
         """Tenants by their last turn: who had none for longest is next."""
         self._turn = count(1)
 
     def begin_due(self) -> bool:
         """Begin what is due while there is room; return whether anything is under way."""
+        waiting: set[int] = set()
         # Again while rows are passed over: one that cannot be begun holds up no later one of its tenant.
-        while (room := AT_ONCE - len(self.in_progress)) and (rows := self._next_rows()):
-            for_each_isolated(rows[:room], self._begin, event="piece_not_fetched")
+        while rows := self._next_rows(waiting):
+            for_each_isolated(rows[:1], lambda piece: self._begin(piece, waiting), event="piece_not_fetched")
         return bool(self.in_progress)
 
-    def _next_rows(self) -> list[Piece]:
-        """Return the next piece of each tenant of whom nothing is under way, in the order of their turns."""
-        tenants = [one.piece.miner.tenant_id for one in self.in_progress.values()]
-        rows = pieces_fetchable(
-            without=self.passed_over, tenants=tenants, failed_before=clock.now() - AGAIN_AFTER
-        )
-        return sorted(rows, key=lambda piece: (self.turns.get(piece.miner.tenant_id, 0), piece.pk))
+    def _next_rows(self, waiting: set[int]) -> list[Piece]:
+        """Return the next piece of each tenant that has a place: first of those with the fewest under way.
 
-    def _begin(self, piece: Piece) -> None:
-        self.turns[piece.miner.tenant_id] = next(self._turn)
+        The last places are for tenants of whom nothing is under way; `waiting` are left out.
+        """
+        counts = Counter(one.piece.miner.tenant_id for one in self.in_progress.values())
+        free = self.most - len(self.in_progress)
+        if not free:
+            return []
+        may_more = free > self.per_tenant
+        full = {tenant for tenant, number in counts.items() if number >= self.per_tenant or not may_more}
+        rows = pieces_fetchable(
+            without=self.passed_over, tenants=full | waiting, failed_before=clock.now() - AGAIN_AFTER
+        )
+
+        def turn(piece: Piece) -> tuple[int, int, int]:
+            tenant = piece.miner.tenant_id
+            return counts[tenant], self.turns.get(tenant, 0), piece.pk
+
+        return sorted(rows, key=turn)
+
+    def _begin(self, piece: Piece, waiting: set[int]) -> None:
+        """Begin a download; while one waits for room, no later one of its tenant passes it."""
+        tenant = piece.miner.tenant_id
         self.passed_over.add(piece.pk)
         with ExitStack() as stack:
             file = stack.enter_context(piece_opened(piece))
             if not pieces_fetching([piece.pk]):  # removed, or downloaded, by another process
                 return
-            fetch = _Fetch(piece, stack.pop_all())
+            stated = piece.most_bytes if piece.payload_size or piece.padded_size else None
+            size = self.sizes.get(piece.pk, stated)
+            try:
+                if size is not None:
+                    self.reservations.reserve(piece.pk, size)
+            except DiskFull as error:
+                self._failed(piece, error)
+                return
+            except RoomAwaited:
+                waiting.add(tenant)
+                self.passed_over.discard(piece.pk)
+                return
+            self.turns[tenant] = next(self._turn)
+            fetch = _Fetch(piece, stack.pop_all(), self.reservations, size)
         self.in_progress[self.threads.submit(_download, fetch, file)] = fetch
 
     def end_done(self) -> None:
@@ -139,9 +191,14 @@ class _Fetches:
     def _end(self, future: Future[int]) -> None:
         fetch = self.in_progress.pop(future)
         piece = fetch.piece
+        self.reservations.release(piece.pk)
         with fetch.held:
             try:
                 size = future.result()
+            except RoomAwaited as error:
+                self.sizes[piece.pk] = error.size
+                self.passed_over.discard(piece.pk)
+                return
             except (DomainError, SourceAway) as error:
                 if pieces_fetching([piece.pk]):
                     self._failed(piece, error)
@@ -149,6 +206,7 @@ class _Fetches:
             values = {"received": size, "payload_size": size, "error": ""}
             advance(piece, "RECEIVE", **values, state_since=clock.now(), updated_at=clock.now())
             piece_change_publish(piece)
+            self.passed_over.discard(piece.pk)
 
     def _failed(self, piece: Piece, error: Exception) -> None:
         """Have a download begin again later, or end it: the source refuses, or failed before and for long."""
@@ -175,10 +233,13 @@ class _Fetches:
 
 
 def _download(fetch: _Fetch, file: BinaryIO) -> int:
-    """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull."""
+    """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull, RoomAwaited."""
     piece = fetch.piece
     most = piece.most_bytes
     with url_opened(piece.source_url, stop=fetch.stopped) as response:
+        if response.size is not None and response.size > most:
+            raise PieceTooLarge(most)
+        fetch.reserve(most if response.size is None else response.size)
         try:
             fits = bytes_write(file, response, at=0, most=most, note=fetch.note)
         except OSError as error:

@@ -43,21 +43,32 @@ class Sources:
     def __init__(self) -> None:
         self.began: list[str] = []
         self.let_go = threading.Event()
+        self.size: int | None = None
+        """What they say that they have."""
+        self.reading: set[str] = set()
+        self.most_reading = 0
 
     @contextmanager
     def opened(self, url: str, *, stop: threading.Event) -> Iterator[Any]:
         self.began.append(url)
-        yield _Source(self, url, stop)
+        try:
+            yield _Source(self, url, stop)
+        finally:
+            self.reading.discard(url)
 
 
 class _Source:
     def __init__(self, sources: Sources, url: str, stop: threading.Event) -> None:
         self.sources, self.url, self.stop = sources, url, stop
-        self.left = DATA
+        self.left, self.size = DATA, sources.size
 
     def read(self, _size: int) -> bytes:
+        self.sources.reading.add(self.url)
+        self.sources.most_reading = max(len(self.sources.reading), self.sources.most_reading)
         if "last" in self.url:
             self.sources.let_go.set()
+        if "brief" in self.url:
+            self.stop.wait(0.1)
         if "slow" in self.url:
             for _ in range(1000):
                 if self.stop.wait(0.02):
@@ -72,7 +83,7 @@ class _Source:
 
 @pytest.fixture
 def sources(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sources:
-    settings.PIECES_DIR = str(tmp_path)
+    settings.PIECES_DIR, settings.PIECE_DOWNLOADS = str(tmp_path), 1
     monkeypatch.setattr(fetches, "POLL_S", 0.05)
     found = Sources()
     monkeypatch.setattr(fetches, "url_opened", found.opened)
@@ -100,13 +111,93 @@ def test_a_slow_source_holds_up_its_own_tenant_alone(sources: Sources) -> None:
 
 
 def test_who_had_no_turn_for_longest_is_next(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetches, "AT_ONCE", 1)
+    monkeypatch.setattr(fetches, "TENANTS_AT_ONCE", 1)
     wanted(factories.miner(of="alice"), "a1", "a2", "a3")
     wanted(factories.miner(of="bob"), "b1", "b2")
 
     pieces_fetch()
 
     assert sources.began == ["a1", "b1", "a2", "b2", "a3"]
+
+
+def test_a_lone_tenants_downloads_run_side_by_side(sources: Sources, settings: Any) -> None:
+    settings.PIECE_DOWNLOADS = 3
+    wanted(factories.miner(), "slow 1", "slow 2", "last", "later 1", "later 2")
+
+    pieces_fetch()
+
+    assert set(Piece.objects.values_list("state", flat=True)) == {"RECEIVED"}
+    assert 2 <= sources.most_reading <= 3
+
+
+def test_places_are_left_for_tenants_of_whom_nothing_is_under_way(
+    sources: Sources, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PIECE_DOWNLOADS = 2
+    monkeypatch.setattr(fetches, "TENANTS_AT_ONCE", 2)
+    for name in ("alice", "bob"):
+        wanted(factories.miner(of=name), *(f"slow {name} {number}" for number in range(3)))
+    late = factories.miner(of="carol")
+
+    def waited(*args: Any, **data: Any) -> Any:
+        if not late.pieces.exists():
+            wanted(late, "last")
+        return wait(*args, **data)
+
+    monkeypatch.setattr("apps.pieces.services.fetches.wait", waited)
+
+    pieces_fetch()
+
+    assert sorted(sources.began[:3]) == ["last", "slow alice 0", "slow bob 0"]
+    assert set(Piece.objects.values_list("state", flat=True)) == {"RECEIVED"}
+
+
+@pytest.fixture
+def free(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk with room for one download and a half."""
+    settings.PIECE_DOWNLOADS, settings.DISK_RESERVE_BYTES = 3, 1000
+    space = DiskSpace(1000 + len(DATA) * 3 // 2, 10_000)
+    monkeypatch.setattr("apps.pieces.services.reservations.disk_space", lambda _folder: space)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_download_waits_until_room_is_reserved_for_it(sources: Sources, free: None, stated: bool) -> None:
+    wanted(factories.miner(), "brief 1", "brief 2", "brief 3")
+    wanted(factories.miner(of="bob"), "brief 4")
+    if stated:
+        Piece.objects.update(payload_size=len(DATA))
+    else:
+        sources.size = len(DATA)
+
+    pieces_fetch()
+
+    assert set(Piece.objects.values_list("state", "error")) == {("RECEIVED", "")}
+    assert sources.most_reading == 1
+    assert not stated or len(sources.began) == 4
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_nothing_comes_of_a_download_that_does_not_fit(sources: Sources, free: None, stated: bool) -> None:
+    [piece] = wanted(factories.miner(), "large")
+    sources.size = 2 * len(DATA)
+    Piece.objects.update(payload_size=sources.size if stated else None)
+
+    pieces_fetch()
+
+    piece.refresh_from_db()
+    assert (piece.state, sources.most_reading, sources.began) == ("FETCHING", 0, [] if stated else ["large"])
+    assert "what does not fit beside them is refused: free up space" in piece.error
+
+
+def test_a_source_that_has_more_than_fits_is_not_read(sources: Sources) -> None:
+    [piece] = wanted(factories.miner(), "large")
+    sources.size = 2033
+
+    pieces_fetch()
+
+    piece.refresh_from_db()
+    assert (piece.state, sources.most_reading) == ("FAILED", 0)
+    assert "at most 2032 bytes" in piece.error
 
 
 def test_downloads_that_failed_come_after_untried_ones(sources: Sources) -> None:
