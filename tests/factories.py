@@ -324,8 +324,13 @@ def piece_cid(seed: int) -> str:
 
 def piece(of: Miner, *, state: str = PieceState.READY, **data: Any) -> Piece:
     """A piece in any state; its bytes are not there."""
+    return Piece.objects.create(miner=of, **piece_fields(state=state, **data))
+
+
+def piece_fields(*, state: str = PieceState.READY, **data: Any) -> dict[str, Any]:
+    """What is in the row of such a piece, but for its miner."""
     number = next(counter)
-    fields = {
+    return {
         "piece_cid": "" if state in UNCOMMITTED else piece_cid(number),
         "padded_size": 128,
         "payload_size": 100,
@@ -334,7 +339,6 @@ def piece(of: Miner, *, state: str = PieceState.READY, **data: Any) -> Piece:
         "state_since": now(),
         **data,
     }
-    return Piece.objects.create(miner=of, **fields)
 
 
 def stored_piece(of: Miner, **data: Any) -> Piece:

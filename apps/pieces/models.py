@@ -45,6 +45,8 @@ class Piece(Named, Timestamped):
     is_resumable = models.BooleanField(default=False)
     source_url = models.TextField(blank=True)
     """Whole, with what may be a key, until the piece is READY or FAILED: then as `url_shown` writes it."""
+    source_tag = models.TextField(blank=True, default="")
+    """Strong ETag of what came of a download; empty: it begins from the start after an interruption."""
     has_data = models.BooleanField(default=True)
     """Whether the raw bytes are kept here; else the sector is unsealed for them."""
 

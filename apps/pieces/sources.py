@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from string import punctuation
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,11 @@ URL_MAX: Final = 2_000
 
 TRY_AGAIN: Final = (408, 425, 429)
 """Refusals that pass by themselves, as those of 500 and more."""
+RANGE_ANSWERS: Final = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+"""Answers to a request for the rest."""
+CONTENT_RANGE: Final = re.compile(r"bytes (?:\*|(?P<first>\d+)-\d+)/(?P<size>\d+|\*)", re.ASCII)
+TAG_MAX: Final = 200
+"""Characters of a tag that is kept."""
 
 
 class SourceAway(Exception):
@@ -67,14 +74,22 @@ def url_shown(url: str) -> str:
 class Body:
     """What a URL gives, within its time: that between two reads is the reader's."""
 
-    def __init__(self, response: HTTPResponse, watch: SocketWatch) -> None:
+    def __init__(self, response: HTTPResponse, watch: SocketWatch, *, first: int = 0) -> None:
         self.response, self.watch = response, watch
-        self.size = response.length
+        self.first = first
+        """Number of its first byte."""
+        self.tag = tag_of(response)
+        self.is_empty = response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        """Whether nothing comes, because all came before."""
+        length = 0 if self.is_empty else response.length
+        self.size = None if length is None else first + length
         """How many bytes the source says that it has; None where it does not."""
         watch.pause()
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, none at the end.  Raises SourceAway if it is too slow or breaks off."""
+        if self.is_empty:
+            return b""
         self.watch.resume()
         try:
             part = self.response.read(size)
@@ -94,11 +109,53 @@ class Body:
         return part
 
 
-@contextmanager
-def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Body]:
-    """Return the body of a URL, redirects followed, ready to be read, unless `stop` is set.
+def tag_of(response: HTTPResponse) -> str:
+    """Return by what name a source knows these very bytes again; empty if it has none, or a weak one."""
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') and tag.isascii() and tag.isprintable() and len(tag) <= TAG_MAX else ""
+
+
+def _target(url: str) -> str:
+    """Return what is requested of a host, percent-encoded."""
+    parts = urlsplit(url)
+    return quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=punctuation)
+
+
+def _next_url(url: str, response: HTTPResponse, *, is_rest_asked: bool) -> str:
+    """Return where to go on after an answer without the bytes: the same where it has no such rest.
 
     Raises SourceAway.
+    """
+    if response.status in (301, 302, 303, 307, 308):
+        return urljoin(url, response.headers.get("Location", ""))
+    if is_rest_asked and response.status in RANGE_ANSWERS:
+        return url
+    raise SourceAway(
+        gettext("the source answered {status}").format(status=response.status),
+        is_final=response.status < 500 and response.status not in TRY_AGAIN,
+    )
+
+
+def _is_rest(response: HTTPResponse, *, first: int, tag: str) -> bool:
+    """Return whether an answer has the rest of what has that tag: from `first` on, or nothing more."""
+    if not first or tag_of(response) not in ("", tag):
+        return False
+    span = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if span is None:
+        return False
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        return span["first"] == str(first)
+    return response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and span["size"] == str(first)
+
+
+@contextmanager
+def url_opened(
+    url: str, *, first: int = 0, tag: str = "", stop: threading.Event | None = None
+) -> Iterator[Body]:
+    """Return the body of a URL, redirects followed, ready to be read, unless `stop` is set.
+
+    It begins at byte `first` if the source still has what it named `tag`, else at its first byte.  Raises
+    SourceAway.
     """
     connection: HTTPConnection | None = None
     reason = ""
@@ -106,28 +163,23 @@ def url_opened(url: str, *, stop: threading.Event | None = None) -> Iterator[Bod
         for _ in range(REDIRECTS_MAX):
             url_check(url)
             connection = url_connect(url)
-            parts = urlsplit(url)
-            target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=punctuation)
+            headers = {"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
+            headers |= {"Range": f"bytes={first}-", "If-Range": tag} if first else {}
             watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
             with watch.started():
                 try:
-                    connection.request(
-                        "GET", target, headers={"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
-                    )
+                    connection.request("GET", _target(url), headers=headers)
                     response = connection.getresponse()
                 except (OSError, HTTPException):
                     reason = watch.reason
                     raise
                 with response:  # of an answer without keep-alive the connection has let the socket go
-                    if response.status == 200:
-                        yield Body(response, watch)
+                    is_rest = _is_rest(response, first=first, tag=tag)
+                    if is_rest or response.status == HTTPStatus.OK:
+                        yield Body(response, watch, first=first if is_rest else 0)
                         return
-            if response.status not in (301, 302, 303, 307, 308):
-                raise SourceAway(
-                    gettext("the source answered {status}").format(status=response.status),
-                    is_final=response.status < 500 and response.status not in TRY_AGAIN,
-                )
-            url = urljoin(url, response.headers.get("Location", ""))
+            url = _next_url(url, response, is_rest_asked=first > 0)
+            first = 0 if response.status in RANGE_ANSWERS else first
             connection.close()
         raise SourceAway(gettext("more than {most} redirects").format(most=REDIRECTS_MAX), is_final=True)
     except BadValue as error:

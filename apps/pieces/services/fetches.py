@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -41,6 +42,7 @@ from apps.pieces.states import PieceState
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.pieces.services.uploads import PieceSpec
+    from apps.pieces.sources import Body
     from apps.users.principals import Principal
 
 TENANTS_AT_ONCE: Final = 4
@@ -75,7 +77,7 @@ def pieces_fetch() -> None:
     try:
         while fetches.begin_due():
             fetches.end_done()
-    finally:  # some are left only if the database is away: all are downloaded again
+    finally:  # some are left only if the database is away: another pass goes on with them
         fetches.stop()
 
 
@@ -89,19 +91,24 @@ class _Fetch:
     reservations: Reservations
     size: int | None
     """Raw bytes that room is reserved for; None until the source says how many it has."""
-    stopped: threading.Event = field(default_factory=threading.Event)
-    received: int = 0
+    received: int
     """Bytes that are on the disk for certain."""
+    tag: str
+    """What the source named them."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, body: Body, *, most: int) -> None:
+        """Note what comes, and reserve room for it.  Raises DiskFull, RoomAwaited, PieceTooLarge."""
+        self.received, self.tag = body.first, body.tag or (self.tag if body.first else "")
+        self.size = most if body.size is None else body.size
+        if self.size > most:
+            raise PieceTooLarge(most)
+        self.reservations.reserve(self.piece.pk, self.size - self.received)
 
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
         self.reservations.note_left(self.piece.pk, (self.size or 0) - received)
-
-    def reserve(self, size: int) -> None:
-        """Reserve room for what the source says that it has.  Raises DiskFull, RoomAwaited."""
-        self.reservations.reserve(self.piece.pk, size)
-        self.size = size
 
 
 class _Fetches:
@@ -161,9 +168,11 @@ class _Fetches:
                 return
             stated = piece.most_bytes if piece.payload_size or piece.padded_size else None
             size = self.sizes.get(piece.pk, stated)
+            is_here = bool(piece.source_tag) and file.seek(0, os.SEEK_END) >= piece.received
+            first = piece.received if is_here else 0
             try:
                 if size is not None:
-                    self.reservations.reserve(piece.pk, size)
+                    self.reservations.reserve(piece.pk, size - first)
             except DiskFull as error:
                 self._failed(piece, error)
                 return
@@ -172,7 +181,7 @@ class _Fetches:
                 self.passed_over.discard(piece.pk)
                 return
             self.turns[tenant] = next(self._turn)
-            fetch = _Fetch(piece, stack.pop_all(), self.reservations, size)
+            fetch = _Fetch(piece, stack.pop_all(), self.reservations, size, first, piece.source_tag)
         self.in_progress[self.threads.submit(_download, fetch, file)] = fetch
 
     def end_done(self) -> None:
@@ -184,8 +193,8 @@ class _Fetches:
             fetch = self.in_progress[one]
             if fetch.piece.pk not in wanted:
                 fetch.stopped.set()
-            elif fetch.received != fetch.piece.received:
-                received_note(fetch.piece, received=fetch.received)
+            elif (fetch.received, fetch.tag) != (fetch.piece.received, fetch.piece.source_tag):
+                received_note(fetch.piece, received=fetch.received, source_tag=fetch.tag)
                 piece_change_publish(fetch.piece)
 
     def _end(self, future: Future[int]) -> None:
@@ -195,31 +204,39 @@ class _Fetches:
         with fetch.held:
             try:
                 size = future.result()
-            except RoomAwaited as error:
-                self.sizes[piece.pk] = error.size
+            except RoomAwaited:
+                self.sizes[piece.pk] = fetch.size or 0
                 self.passed_over.discard(piece.pk)
                 return
             except (DomainError, SourceAway) as error:
                 if pieces_fetching([piece.pk]):
-                    self._failed(piece, error)
+                    self._failed(piece, error, fetch=fetch)
                 return
-            values = {"received": size, "payload_size": size, "error": ""}
+            values = {"received": size, "payload_size": size, "source_tag": "", "error": ""}
             advance(piece, "RECEIVE", **values, state_since=clock.now(), updated_at=clock.now())
             piece_change_publish(piece)
             self.passed_over.discard(piece.pk)
 
-    def _failed(self, piece: Piece, error: Exception) -> None:
-        """Have a download begin again later, or end it: the source refuses, or failed before and for long."""
+    def _failed(self, piece: Piece, error: Exception, *, fetch: _Fetch | None = None) -> None:
+        """Have a download begin again later, or end it: the source refuses, or failed before and for long.
+
+        It goes on from where it was cut off if the source names its bytes; else from the start, and so it
+        does where the disk is full: what came so far may be what fills it.
+        """
         now = clock.now()
         is_final = error.is_final if isinstance(error, SourceAway) else not isinstance(error, DiskFull)
         if is_final or (piece.error and now - piece.state_since >= TRIED_FOR):
             piece_fail(piece, reason=str(error))
             return
-        values = {"error": str(error)[:1000], "received": 0, "updated_at": now}
+        is_kept = fetch is not None and bool(fetch.tag) and isinstance(error, SourceAway)
+        values = {"error": str(error)[:1000], "received": 0, "source_tag": "", "updated_at": now}
+        if fetch is not None and is_kept:
+            values |= {"received": fetch.received, "source_tag": fetch.tag}
         if not piece.error:  # from the first failure on its time runs
             values["state_since"] = now
         Piece.objects.filter(pk=piece.pk, state=PieceState.FETCHING).update(**values)
-        piece_unlink(piece)  # it begins from the start: what came so far may be what fills the disk
+        if not is_kept:
+            piece_unlink(piece)
         piece_change_publish(piece)
         self.passed_over.discard(piece.pk)
 
@@ -235,13 +252,13 @@ class _Fetches:
 def _download(fetch: _Fetch, file: BinaryIO) -> int:
     """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull, RoomAwaited."""
     piece = fetch.piece
-    most = piece.most_bytes
-    with url_opened(piece.source_url, stop=fetch.stopped) as response:
-        if response.size is not None and response.size > most:
-            raise PieceTooLarge(most)
-        fetch.reserve(most if response.size is None else response.size)
+    most, first = piece.most_bytes, fetch.received
+    if first and first == piece.payload_size:  # a kill came before the row said that it is whole
+        return first
+    with url_opened(piece.source_url, first=first, tag=fetch.tag, stop=fetch.stopped) as body:
+        fetch.begin(body, most=most)
         try:
-            fits = bytes_write(file, response, at=0, most=most, note=fetch.note)
+            fits = bytes_write(file, body, at=body.first, most=most, note=fetch.note)
         except OSError as error:
             raise SourceAway(
                 gettext("the download could not be written: {error}").format(error=fault_text(error))

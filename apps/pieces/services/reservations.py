@@ -11,11 +11,7 @@ from apps.core.disk import DiskFull, DiskLevel, disk_space
 
 
 class RoomAwaited(Exception):
-    """There is room for so many bytes once other downloads have ended or failed."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
+    """There is room once other downloads have ended or failed."""
 
 
 class Reservations:
@@ -39,7 +35,7 @@ class Reservations:
             if replace(space, free=space.free - size).level is DiskLevel.FULL:
                 raise DiskFull(space, size=size)
             if replace(space, free=space.free - size - others).level is DiskLevel.FULL:
-                raise RoomAwaited(size)
+                raise RoomAwaited
             self._to_come[key] = size
 
     def note_left(self, key: int, size: int) -> None:

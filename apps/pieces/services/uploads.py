@@ -246,10 +246,11 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     return piece.received
 
 
-def received_note(piece: Piece, *, received: int) -> None:
-    """Note how many bytes of a piece are on the disk."""
-    piece.received = received
-    Piece.objects.filter(pk=piece.pk).update(received=received, updated_at=clock.now())
+def received_note(piece: Piece, *, received: int, source_tag: str = "") -> None:
+    """Note how many bytes of a piece are on the disk, and what the source of a download named them."""
+    piece.received, piece.source_tag = received, source_tag
+    values = {"received": received, "source_tag": source_tag}
+    Piece.objects.filter(pk=piece.pk).update(**values, updated_at=clock.now())
 
 
 def piece_fail(piece: Piece, *, reason: str) -> None:

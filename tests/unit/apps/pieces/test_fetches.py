@@ -9,9 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.core.management import call_command
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 
 from apps.api.v1.pieces import piece_body
@@ -27,6 +24,7 @@ from apps.pieces.services.uploads import PieceSpec, piece_remove
 from apps.pieces.sources import SourceAway
 from apps.users.models import AuditEntry
 from tests import factories, people
+from tests.unit.apps.pieces.old_rows import migrate_all, pieces_as_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +47,7 @@ class Sources:
         self.most_reading = 0
 
     @contextmanager
-    def opened(self, url: str, *, stop: threading.Event) -> Iterator[Any]:
+    def opened(self, url: str, *, stop: threading.Event, **_: Any) -> Iterator[Any]:
         self.began.append(url)
         try:
             yield _Source(self, url, stop)
@@ -60,7 +58,7 @@ class Sources:
 class _Source:
     def __init__(self, sources: Sources, url: str, stop: threading.Event) -> None:
         self.sources, self.url, self.stop = sources, url, stop
-        self.left, self.size = DATA, sources.size
+        self.left, self.size, self.first, self.tag = DATA, sources.size, 0, ""
 
     def read(self, _size: int) -> bytes:
         self.sources.reading.add(self.url)
@@ -471,12 +469,12 @@ def test_a_key_in_a_url_is_kept_for_its_download_and_shown_nowhere(
 
 def test_urls_of_downloads_that_ended_earlier_lose_their_keys() -> None:
     miner, states = factories.miner(), ("FETCHING", "RECEIVED", "READY", "FAILED", "ACTIVE")
-    MigrationExecutor(connection).migrate([("pieces", "0007_terms_missing")])
-    for state in states:
-        factories.piece(miner, state=state, source_url=SIGNED)
-    factories.piece(miner, state="ENDED")
+    old = pieces_as_of("0007_terms_missing")
+    for state in (*states, "ENDED"):
+        piece = factories.piece_fields(state=state, source_url="" if state == "ENDED" else SIGNED)
+        old.objects.create(miner_id=miner.pk, **piece)
 
-    call_command("migrate", verbosity=0, skip_checks=True)
+    migrate_all(by_way_of="0008_source_urls_shown")
 
     found = dict(Piece.objects.values_list("state", "source_url"))
     kept = dict.fromkeys(states[:2], SIGNED)

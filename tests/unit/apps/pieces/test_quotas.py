@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
@@ -25,6 +23,7 @@ from apps.sectors.models import Job
 from apps.sectors.services.runs.unsealing import unseal_request, unsealed_take
 from apps.users.models import AuditEntry
 from tests import factories, people
+from tests.unit.apps.pieces.old_rows import migrate_all, pieces_as_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,11 +217,10 @@ def test_a_wrong_count_is_found_and_put_right(miner: Miner, capsys: pytest.Captu
 
 def test_pieces_from_before_the_quotas_are_counted() -> None:
     miner = factories.miner()
-    MigrationExecutor(connection).migrate([("pieces", "0008_source_urls_shown")])
-    factories.piece(miner)
-    factories.piece(miner, has_data=False)
-    connection.check_constraints()
+    old = pieces_as_of("0008_source_urls_shown")
+    for has_data in (True, False):
+        old.objects.create(miner_id=miner.pk, **factories.piece_fields(has_data=has_data))
 
-    call_command("migrate", verbosity=0, skip_checks=True)
+    migrate_all(by_way_of="0009_quotas")
 
     assert used(miner) == 100
