@@ -1,16 +1,22 @@
-"""Chat services that take no JSON of ours: which body each wants, and how it says that it took it."""
+"""Chat services that take no JSON of ours: their bodies and signatures, and how each says that it took one.
+
+Source: DingTalk's “Custom robot security settings”, Feishu's “Custom bot usage guide”.
+"""
 
 from __future__ import annotations
 
+import hmac
 import json
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from django.utils.translation import gettext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from apps.checks.models import Notification
 
@@ -24,6 +30,14 @@ REASON_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What is posted to a chat service."""
+
+    url: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ChatService:
     """What a chat service takes, and what its answer holds if it took it."""
 
@@ -32,18 +46,36 @@ class ChatService:
     body: Callable[[str], dict[str, Any]]
     accepted: Mapping[str, Any]
     """Fields of the answer, one of which it has, with their values; empty: its HTTP status is the answer."""
+    sign: Callable[[ChatRequest, str, datetime], ChatRequest] | None = None
+    """Return a request signed with a key at a moment; None: the service checks no signature of its own."""
 
 
 def _msgtype_text(text: str) -> dict[str, Any]:
     return {"msgtype": "text", "text": {"content": text}}
 
 
-DINGTALK: Final = ChatService("/robot/send", _msgtype_text, {"errcode": 0})
+def _sign_dingtalk(request: ChatRequest, secret: str, at: datetime) -> ChatRequest:
+    """Return the request with milliseconds and their signature in its URL: the key signs both."""
+    stamp = str(int(at.timestamp() * 1000))
+    sign = b64encode(hmac.digest(secret.encode(), f"{stamp}\n{secret}".encode(), "sha256")).decode()
+    joint = "&" if urlsplit(request.url).query else "?"
+    return ChatRequest(f"{request.url}{joint}timestamp={stamp}&sign={quote_plus(sign)}", request.body)
+
+
+def _sign_feishu(request: ChatRequest, secret: str, at: datetime) -> ChatRequest:
+    """Return the request with seconds and their signature in its body: both are the key of nothing."""
+    stamp = str(int(at.timestamp()))
+    sign = b64encode(hmac.digest(f"{stamp}\n{secret}".encode(), b"", "sha256")).decode()
+    return ChatRequest(request.url, {"timestamp": stamp, "sign": sign, **request.body})
+
+
+DINGTALK: Final = ChatService("/robot/send", _msgtype_text, {"errcode": 0}, _sign_dingtalk)
 WECOM: Final = ChatService("/cgi-bin/webhook/send", _msgtype_text, {"errcode": 0})
 FEISHU: Final = ChatService(
     "/open-apis/bot/v2/hook/",
     lambda text: {"msg_type": "text", "content": {"text": text}},
     {"code": 0, "StatusCode": 0},
+    _sign_feishu,
 )
 DISCORD: Final = ChatService(
     "/api/", lambda text: {"content": text, "allowed_mentions": {"parse": []}}, accepted={}
@@ -81,6 +113,13 @@ def chat_body_write(service: ChatService, *, row: Notification) -> dict[str, Any
     if len(text.encode()) > room:
         text = text.encode()[: room - len("…".encode())].decode(errors="ignore") + "…"
     return service.body(text + end)
+
+
+def chat_request_sign(
+    service: ChatService, *, request: ChatRequest, secret: str, at: datetime
+) -> ChatRequest:
+    """Return the request as a service that checks signatures takes it at this moment."""
+    return request if service.sign is None or not secret else service.sign(request, secret, at)
 
 
 def chat_refusal_read(service: ChatService, *, answer: bytes) -> str:

@@ -17,12 +17,15 @@ from django.utils.translation import gettext as say
 
 from apps.chain.node.connections import Connections
 from apps.checks.services.chat import (
+    ChatRequest,
     chat_body_write,
     chat_find,
     chat_reason_read,
     chat_refusal_read,
+    chat_request_sign,
 )
 from apps.checks.states import ChannelKind
+from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.formatting import fil
 from apps.users.encryption import DecryptionFailed, text_decrypt
@@ -65,11 +68,14 @@ def webhook_send(row: Notification, *, url: str, secret: str) -> None:
     Any answer from 200 to 299 is good, unless a chat service says in it that it refused the text.
     """
     chat = chat_find(url)
-    body = json.dumps(row.body if chat is None else chat_body_write(chat, row=row)).encode()
+    request = ChatRequest(url, row.body if chat is None else chat_body_write(chat, row=row))
+    if chat is not None:
+        request = chat_request_sign(chat, request=request, secret=secret, at=clock.now())
+    body = json.dumps(request.body).encode()
     headers = {"Content-Type": "application/json"}
-    if secret:
+    if secret and (chat is None or chat.sign is None):
         headers["X-Poolsite-Signature"] = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
-    status, answer = url_open(url, method="POST", body=body, headers=headers, answer_s=ANSWER_S)
+    status, answer = url_open(request.url, method="POST", body=body, headers=headers, answer_s=ANSWER_S)
     if not 200 <= status < 300:
         reason = chat_reason_read(answer) if chat is not None else ""
         raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
