@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +19,7 @@ from apps.checks.states import FAILING
 from apps.core.live import OPERATOR, Change, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 log = structlog.get_logger(__name__)
@@ -26,31 +29,57 @@ BACKOFF: Final = timedelta(seconds=30)
 BACKOFF_MAX: Final = timedelta(hours=1)
 DELIVERY_WINDOW: Final = timedelta(hours=24)
 """A notification that is older is not sent; the page and a check name what was not delivered."""
+SENT_MAX: Final = 32
+"""Channels that are sent to at once."""
+TURN_S: Final = 15.0
+"""After it nothing more is begun: the checks are evaluated again, and the next turn goes on."""
 TOO_OLD: Final = "not sent within 24 hours"
 
 
 def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     """Send what is due, each channel's in its order, and return how many were delivered.
 
-    A channel that fails once is left until the next turn, so that one that is down does not delay the others;
-    one for which something critical waits is tried each minute.
-    A process that dies between sending and noting sends it again, with the same id.
+    Channels are sent to side by side, those that failed last time after the others, so that one that is slow
+    or down delays none.  One that fails is left until the next turn; one for which something critical waits
+    is tried each minute.  A process that dies between sending and noting sends it again, with the same id.
     """
     outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
     outdated.update(next_try_at=None, error=TOO_OLD)  # it waited for a channel that was off
-    delivered, tried = 0, set[int]()
     rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None)
     critical = rows.filter(alert__severity=Severity.CRITICAL, event__in=FAILING).values("channel")
     soon = now() + CLAIM  # what is being sent is due then at the latest
     Notification.objects.filter(channel__in=critical, next_try_at__gt=soon).update(next_try_at=soon)
-    for pk, channel in list(rows.order_by("pk").values_list("pk", "channel_id")):
-        if channel in tried:
-            continue
-        row = _claimed(pk, now=now())
-        if row is None or not _sent(row, now=now):
-            tried.add(channel)
-        else:
-            delivered += 1
+    queues: dict[int, deque[int]] = {}
+    failed: dict[int, bool] = {}
+    for pk, channel, attempts in rows.order_by("pk").values_list("pk", "channel_id", "attempts"):
+        queues.setdefault(channel, deque()).append(pk)
+        failed.setdefault(channel, attempts > 0)
+    waiting = deque(sorted(queues, key=lambda channel: (failed[channel], queues[channel][0])))
+    return _sent_beside(waiting, queues=queues, now=now)
+
+
+def _sent_beside(
+    waiting: deque[int], *, queues: Mapping[int, deque[int]], now: Callable[[], datetime]
+) -> int:
+    """Send the channels' notifications, `SENT_MAX` at once; return how many were delivered.
+
+    The threads send and nothing else: the database is asked here.
+    """
+    delivered, end = 0, time.monotonic() + TURN_S
+    sending: dict[Future[str], Notification] = {}
+    with ThreadPoolExecutor(SENT_MAX, thread_name_prefix="notifications") as threads:
+        while waiting or sending:
+            while waiting and len(sending) < SENT_MAX:
+                queue = queues[waiting.popleft()]
+                if time.monotonic() < end and (row := _claimed(queue.popleft(), now=now())) is not None:
+                    sending[threads.submit(_refusal, row)] = row
+            for one in wait(sending, return_when=FIRST_COMPLETED).done:
+                row = sending.pop(one)
+                if not _noted(row, one.result(), now=now):
+                    continue
+                delivered += 1
+                if queues[row.channel_id]:
+                    waiting.append(row.channel_id)
     return delivered
 
 
@@ -74,9 +103,10 @@ def _refusal(row: Notification) -> str:
     return ""
 
 
-def _sent(row: Notification, *, now: Callable[[], datetime]) -> bool:
+def _noted(row: Notification, reason: str, *, now: Callable[[], datetime]) -> bool:
+    """Note what became of a notification; return whether it was delivered."""
     row.attempts += 1
-    if reason := _refusal(row):
+    if reason:
         at = now()
         row.error = reason[:300]
         pause = min(BACKOFF * 2 ** min(row.attempts - 1, 10), BACKOFF_MAX)
