@@ -63,8 +63,9 @@ class Hook:
 
 
 def channel(name: str = "ops", target: str = SECRET_URL, **values: Any) -> AlertChannel:
-    """A webhook of the operator."""
-    return channel_add(principal=SYSTEM, name=name, kind=ChannelKind.WEBHOOK, target=target, **values)
+    """A webhook; without `tenant` the operator's."""
+    given = {"principal": SYSTEM, "kind": ChannelKind.WEBHOOK, **values}
+    return channel_add(name=name, target=target, **given)
 
 
 def report_of(*failing: str, count: int = 1) -> Report:

@@ -17,9 +17,14 @@ MOVES_TESTED: Final = "tests/integration/dashboard/test_moves.py"
 RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
+CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
+    "POST alert-channels": CHANNELS_TESTED,
+    "PATCH alert-channels/<uuid:uuid>": CHANNELS_TESTED,
+    "DELETE alert-channels/<uuid:uuid>": CHANNELS_TESTED,
+    "POST alert-channels/<uuid:uuid>/test": CHANNELS_TESTED,
     "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
     "POST workers:join": "tests/integration/dashboard/test_host_join.py",
     "POST approvals": "tests/unit/apps/api/test_accounts.py",

@@ -9,13 +9,16 @@ from django.db import models
 from django.db.models import Q
 
 from apps.checks.states import AlertEvent, ChannelKind
+from apps.users.models import Tenant
 
 
 class AlertChannel(models.Model):
     """A webhook or an e-mail address that is told when a check starts failing and when it passes again."""
 
     uuid = models.UUIDField(default=uuid4, unique=True)
-    name = models.CharField(max_length=100, unique=True)
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="alert_channels")
+    """Of whose miners, hosts and messages it is told; None: of the whole pool, for the operator."""
+    name = models.CharField(max_length=100)
     kind = models.CharField(max_length=16, choices=ChannelKind.choices)
     target = models.TextField()
     """URL or address, encrypted: chat services put a password into the URL."""
@@ -28,14 +31,26 @@ class AlertChannel(models.Model):
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        """A name once for the operator, and once for each tenant."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint("name", condition=Q(tenant=None), name="channel_of_pool_once"),
+            models.UniqueConstraint(
+                "tenant", "name", condition=~Q(tenant=None), name="channel_of_tenant_once"
+            ),
+        ]
+
     def __str__(self) -> str:
         """Return its name."""
         return self.name
 
 
 class Alert(models.Model):
-    """A check that failed from one evaluation to another."""
+    """A check that failed from one evaluation to another, of the whole pool or of what a tenant has."""
 
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="alerts")
+    """In whose part of the pool; None: in all of it."""
     check_name = models.CharField(max_length=64)
     title = models.CharField(max_length=200)
     """What is true while the check passes."""
@@ -47,10 +62,18 @@ class Alert(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
-        """One open alert for each check."""
+        """One open alert for each check of the pool, and of each tenant."""
 
         constraints: ClassVar = [
-            models.UniqueConstraint("check_name", condition=Q(ended_at=None), name="alert_open_once")
+            models.UniqueConstraint(
+                "check_name", condition=Q(ended_at=None, tenant=None), name="alert_open_once"
+            ),
+            models.UniqueConstraint(
+                "tenant",
+                "check_name",
+                condition=Q(ended_at=None) & ~Q(tenant=None),
+                name="alert_of_tenant_open_once",
+            ),
         ]
         indexes: ClassVar = [models.Index("ended_at", name="alert_ended")]
 

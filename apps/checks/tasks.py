@@ -6,9 +6,10 @@ from celery import shared_task
 
 from apps.checks.report.cache import report_now
 from apps.checks.selectors.data import CheckData
-from apps.checks.services.alerts import alerts_run_note, alerts_update
+from apps.checks.services.alerts import alerts_delete_old, alerts_run_note, alerts_update
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.ping import ping_enqueue, ping_send
+from apps.checks.services.tenant_alerts import tenants_alerts_update
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.users.principals import SYSTEM
@@ -23,6 +24,9 @@ def alerts_run() -> None:
     network = data.network.name if data.network is not None else "no chain"
     alerts_update(report=report_now(data), pool=network, now=clock.now())
     notifications_deliver(now=clock.now)
+    if tenants_alerts_update(pool=network, now=clock.now()):
+        notifications_deliver(now=clock.now)
+    alerts_delete_old(now=clock.now())
     alerts_run_note(now=clock.now())
     ping_enqueue()
 

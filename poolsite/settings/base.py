@@ -294,6 +294,8 @@ SERVER_TIMING = env_flag("SERVER_TIMING")
 globals().update(email_from_url(env_text("EMAIL_URL", "")))
 ALERTS_PING_URL = env_url("ALERTS_PING_URL")
 """Dead-man's switch: called about once a minute while alerts are evaluated and sent."""
+ALERT_URLS_PRIVATE = env_flag("ALERT_URLS_PRIVATE")
+"""Whether webhooks of tenants may be in private networks; a tenant could look around there."""
 BACKUP_WITHIN_H = env_number("BACKUP_WITHIN_H", 48)
 """Hours after which the last `make backup` is too old; 0: another program takes backups."""
 PORT = env_number("PORT", 8000)

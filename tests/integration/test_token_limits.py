@@ -178,6 +178,7 @@ def test_a_token_for_a_part_of_its_tenant_changes_nothing_of_the_whole(limits):
         ("DELETE", f"/api/v1/tokens/{key}", {}),
         ("POST", "/api/v1/approvals", {"signer": "bob", "approve": True}),
         ("POST", "/api/v1/gas/guards", {"max_fee": "1"}),
+        ("POST", "/api/v1/alert-channels", {"name": "x", "kind": "WEBHOOK", "target": "https://x.example"}),
         ("PUT", "/api/v1/gas/auto-bump", {"enabled": True}),
         ("DELETE", f"/api/v1/workers/{worker.uuid}", {}),
         ("POST", f"/api/v1/workers/{worker.uuid}/commands", {"op": "drain"}),

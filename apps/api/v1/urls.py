@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.tokens")),
     path("", include("apps.api.v1.approvals")),
     path("", include("apps.api.v1.adoptions")),
+    path("", include("apps.api.v1.alert_channels")),
     path("", include("apps.api.v1.audit")),
     path("", include("apps.api.v1.blocks")),
     path("", include("apps.api.v1.mining")),

@@ -150,3 +150,5 @@ class Check:
     link: Link
     button: str
     operator_only: bool = False
+    is_pool_wide: bool = False
+    """Whether it is about no miner: channels of tenants are not told of it, though their pages show it."""

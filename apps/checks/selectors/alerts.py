@@ -5,19 +5,26 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
 from apps.core.redis_clients import redis_client
+from apps.users.encryption import DecryptionFailed, text_decrypt
+from apps.users.models import Tenant
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
 
 UNDELIVERED_TRIES: Final = 3
 """A notification that failed so often is named by a check."""
@@ -49,33 +56,79 @@ def ping_outage() -> tuple[datetime, str] | None:
     return datetime.fromisoformat(since), reason
 
 
-def channels_all() -> QuerySet[AlertChannel]:
-    """Return all channels by name."""
-    return AlertChannel.objects.order_by("name")
+def channels_of_pool() -> QuerySet[AlertChannel]:
+    """Return the operator's channels by name."""
+    return AlertChannel.objects.filter(tenant=None).order_by("name")
 
 
-def channel_get(uuid: UUID) -> AlertChannel:
-    """Return one channel.  Raises NotFound."""
-    row = AlertChannel.objects.filter(uuid=uuid).first()
+def channels_visible(viewer: Principal) -> QuerySet[AlertChannel]:
+    """Return the channels that this caller may know of, by tenant and name, with how delivery goes.
+
+    The operator sees all, a tenant its own; a token for some of a tenant's miners or signers none.
+    `delivered_at` is when one was last delivered, `last_error` why the last one that was tried was not.
+    """
+    rows = AlertChannel.objects.select_related("tenant").order_by("tenant__name", "name")
+    if not viewer.sees_pool:
+        rows = rows.none() if viewer.is_partial else rows.filter(tenant_id=viewer.own_id)
+    tried = Notification.objects.filter(channel=OuterRef("pk"), attempts__gt=0).order_by("-pk")
+    return rows.annotate(
+        delivered_at=Max("notifications__delivered_at"),
+        last_error=Coalesce(Subquery(tried.values("error")[:1]), Value("")),
+    )
+
+
+def channel_visible(viewer: Principal, uuid: UUID | str) -> AlertChannel:
+    """Return one of these.  Raises NotFound."""
+    row = channels_visible(viewer).filter(uuid=uuid).first()
     if row is None:
         raise NotFound(gettext("there is no such channel"))
     return row
 
 
+def channel_get(uuid: UUID) -> AlertChannel:
+    """Return one of the operator's channels.  Raises NotFound."""
+    row = channels_of_pool().filter(uuid=uuid).first()
+    if row is None:
+        raise NotFound(gettext("there is no such channel"))
+    return row
+
+
+def target_shown(channel: AlertChannel) -> str:
+    """Return where notifications go without what may be a secret: a URL's host, an address' first letter."""
+    try:
+        target = text_decrypt(channel.target)
+    except DecryptionFailed:
+        return "…"
+    if channel.kind == ChannelKind.EMAIL:
+        name, _, host = target.rpartition("@")
+        return f"{name[:1]}…@{host}"
+    parts = urlsplit(target)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}/…"
+
+
+def tenants_notified() -> list[Tenant]:
+    """Return the tenants that have alert channels, switched on or off, and are not disabled."""
+    having = AlertChannel.objects.exclude(tenant=None).values("tenant")
+    return list(Tenant.objects.filter(pk__in=having, enabled=True, deleted_at=None).order_by("pk"))
+
+
 def alerts_recent(limit: int) -> list[Alert]:
-    """Return the newest alerts, open ones first."""
-    open_ones = list(Alert.objects.filter(ended_at=None).order_by("-since")[:limit])
-    ended = Alert.objects.exclude(ended_at=None).order_by("-ended_at")
+    """Return the newest alerts of the whole pool, open ones first."""
+    of_pool = Alert.objects.filter(tenant=None)
+    open_ones = list(of_pool.filter(ended_at=None).order_by("-since")[:limit])
+    ended = of_pool.exclude(ended_at=None).order_by("-ended_at")
     return open_ones + list(ended[: limit - len(open_ones)])
 
 
 def notifications_recent(limit: int) -> list[Notification]:
-    """Return the newest notifications."""
-    return list(Notification.objects.select_related("channel").order_by("-pk")[:limit])
+    """Return the newest notifications of the operator's channels."""
+    rows = Notification.objects.filter(channel__tenant=None).select_related("channel")
+    return list(rows.order_by("-pk")[:limit])
 
 
 def channels_undelivered(now: datetime) -> list[AlertChannel]:
-    """Return the enabled channels to which notifications are not delivered."""
+    """Return the operator's enabled channels to which notifications are not delivered."""
     waiting = Q(attempts__gte=UNDELIVERED_TRIES) & ~Q(next_try_at=None)
     given_up = Q(next_try_at=None, delivered_at=None, created_at__gt=now - UNDELIVERED_SHOWN)
     of_channel = Notification.objects.filter(channel=OuterRef("pk"))
@@ -83,4 +136,4 @@ def channels_undelivered(now: datetime) -> list[AlertChannel]:
         channel=OuterRef("channel"), delivered_at__gt=OuterRef("created_at")
     )
     lost = of_channel.filter(waiting | given_up & ~Exists(delivered))
-    return list(channels_all().filter(Exists(lost), is_enabled=True))
+    return list(channels_of_pool().filter(Exists(lost), is_enabled=True))

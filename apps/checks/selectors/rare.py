@@ -123,7 +123,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
             Round.objects.filter(win_count__gt=0, at__gte=day, state__in=[*LOSSES, RoundState.ORPHANED])
         ),
         "blocks_foreign": RawSQL(FOREIGN_BLOCK, [], BooleanField()),  # noqa: S611  # a constant
-        "channels": Exists(AlertChannel.objects.filter(is_enabled=True)),
+        "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from apps.checks.findings.results import Finding
     from apps.checks.report.report import Report, Result
+    from apps.users.models import Tenant
 
 MINER_PAGE: Final = "miner"
 RETENTION: Final = timedelta(days=30)
@@ -40,14 +41,18 @@ def alerts_run_note(*, now: datetime) -> None:
 
 
 @transaction.atomic
-def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notification]:
+def alerts_update(
+    *, report: Report, pool: str, now: datetime, tenant: Tenant | None = None
+) -> list[Notification]:
     """Open and end alerts by an evaluation of all checks, and write each channel's notifications.
 
+    Of a tenant it is what the checks find of what is its own, and its channels are told.
     Run twice with the same report it writes nothing more.  `pool` names the network in notifications.
     """
-    open_ones = {row.check_name: row for row in Alert.objects.select_for_update().filter(ended_at=None)}
+    alerts = Alert.objects.select_for_update().filter(ended_at=None, tenant=tenant)
+    open_ones = {row.check_name: row for row in alerts}
     failing = [
-        _alert_record(result, open_ones.pop(result.check.name, None), now=now)
+        _alert_record(result, open_ones.pop(result.check.name, None), tenant=tenant, now=now)
         for result in report.results
         if not result.passed
     ]
@@ -55,7 +60,7 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
     results = {result.check.name: result for result in report.results}
     rows: list[Notification] = []
     keys = {name: [finding.key for finding in result.findings] for name, result in results.items()}
-    for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True):
+    for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant):
         for alert, event in _events(channel, failing=failing, keys=keys, now=now):
             rows.append(
                 _notification(
@@ -68,16 +73,22 @@ def alerts_update(*, report: Report, pool: str, now: datetime) -> list[Notificat
                 )
             )
     Notification.objects.bulk_create(rows)
-    Notification.objects.filter(next_try_at=None, created_at__lt=now - RETENTION).delete()
-    Alert.objects.filter(ended_at__lt=now - RETENTION).delete()
     return rows
 
 
-def _alert_record(result: Result, row: Alert | None, *, now: datetime) -> Alert:
+@transaction.atomic
+def alerts_delete_old(*, now: datetime) -> None:
+    """Delete what ended, or was sent, longer ago than it is kept."""
+    Notification.objects.filter(next_try_at=None, created_at__lt=now - RETENTION).delete()
+    Alert.objects.filter(ended_at__lt=now - RETENTION).delete()
+
+
+def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, now: datetime) -> Alert:
     """Return the open alert of a check that fails, with what was found now."""
     say = "; ".join(map(_finding_text, result.findings))[:SAY_MAX]
     if row is None:
         return Alert.objects.create(
+            tenant=tenant,
             check_name=result.check.name,
             title=result.check.title,
             severity=str(result.check.severity),

@@ -1,4 +1,4 @@
-"""The operator's alert channels: added, changed, tried out, removed."""
+"""Alert channels of the operator and of tenants: added, changed, tried out, removed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.services.public_hosts import is_private_literal
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.units import value_with_unit
 from apps.users.encryption import text_encrypt
+from apps.users.models import Tenant
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
@@ -33,19 +35,37 @@ log = structlog.get_logger(__name__)
 REPEATS_S: Final = (900, 3600, 6 * 3600, 24 * 3600)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
+CHANNELS_MAX: Final = 10
+"""Channels of one tenant."""
+TEST_EVERY: Final = timedelta(minutes=1)
+"""Between two tests of a tenant's channel."""
 CLAIM: Final = timedelta(seconds=60)
 """A sender claims a notification for so long: longer than one attempt takes; a process that
 dies in one leaves it to the next after that."""
 TEST_TEXT: Final = "This is a test. Notifications reach this channel."
 
 
-def _allowed(principal: Principal) -> None:
-    if not (principal.is_operator and principal.may("admin")):
-        raise NotAllowed(gettext("only the operator can manage alert channels"))
+def can_manage_channels(principal: Principal, *, tenant_id: int | None) -> bool:
+    """Return whether this caller manages a tenant's alert channels; without a tenant, the operator's."""
+    is_own = tenant_id is not None and tenant_id == principal.own_id
+    return principal.may("admin") and not principal.is_partial and (principal.is_operator or is_own)
 
 
-def target_read(kind: str, *, text: str) -> str:
-    """Return a checked URL or address.  Raises BadValue."""
+def _allowed(principal: Principal, tenant_id: int | None) -> None:
+    if not can_manage_channels(principal, tenant_id=tenant_id):
+        raise NotAllowed(gettext("only the operator and the tenant's own admins can manage alert channels"))
+
+
+def channel_describe(channel: AlertChannel) -> str:
+    """Return how the audit log names a channel: a tenant's with the tenant."""
+    return channel.name if channel.tenant is None else f"{channel.tenant}/{channel.name}"
+
+
+def target_read(kind: str, *, text: str, to_public: bool) -> str:
+    """Return a checked URL or address.  Raises BadValue.
+
+    `to_public` refuses addresses that are not public; what a name leads to is checked when it is sent to.
+    """
     if len(text) > TARGET_MAX:
         raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="target")
     if kind == ChannelKind.EMAIL:
@@ -63,8 +83,11 @@ def target_read(kind: str, *, text: str) -> str:
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         is_url = False
-    if not is_url or not text.isascii() or any(sign.isspace() for sign in text):
+    # A control character would be refused by the HTTP library, in words that hold the whole path.
+    if not is_url or not text.isascii() or not text.isprintable() or " " in text:
         raise BadValue(gettext("enter an address that begins with https:// or http://"), field="target")
+    if to_public and not settings.ALERT_URLS_PRIVATE and is_private_literal(parts.hostname or ""):
+        raise BadValue(gettext("enter a public address: this one is of a private network"), field="target")
     return text
 
 
@@ -72,6 +95,7 @@ def target_read(kind: str, *, text: str) -> str:
 def channel_add(
     *,
     principal: Principal,
+    tenant: Tenant | None = None,
     name: str,
     kind: str,
     target: str,
@@ -79,8 +103,11 @@ def channel_add(
     repeat_s: int = REPEATS_S[1],
     critical_only: bool = False,
 ) -> AlertChannel:
-    """Add a channel.  Raises NotAllowed, BadValue, Conflict for a name that is taken."""
-    _allowed(principal)
+    """Add a channel of a tenant, which is told of what the tenant has; without one, of the whole pool.
+
+    Raises NotAllowed, BadValue, Conflict for a name that is taken and for one channel too many.
+    """
+    _allowed(principal, None if tenant is None else tenant.pk)
     if not name.strip() or len(name) > 100:
         raise BadValue(gettext("enter a name of at most 100 characters"), field="name")
     if kind not in ChannelKind.values:
@@ -89,19 +116,28 @@ def channel_add(
         raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
     if len(secret) > TARGET_MAX:
         raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
-    if AlertChannel.objects.filter(name=name.strip()).exists():
+    others = AlertChannel.objects.filter(tenant=tenant)
+    if tenant is not None:
+        Tenant.objects.select_for_update().get(pk=tenant.pk)  # two that come at once are counted one by one
+        if others.count() >= CHANNELS_MAX:
+            text = gettext("a tenant can have at most {most} channels: remove one first")
+            raise Conflict(text.format(most=CHANNELS_MAX))
+    if others.filter(name=name.strip()).exists():
         raise Conflict(gettext("a channel with this name exists already"), field="name")
     row = AlertChannel.objects.create(
+        tenant=tenant,
         name=name.strip(),
         kind=kind,
-        target=text_encrypt(target_read(kind, text=target.strip())),
+        target=text_encrypt(target_read(kind, text=target.strip(), to_public=tenant is not None)),
         secret=text_encrypt(secret) if secret and kind == ChannelKind.WEBHOOK else "",
         repeat_s=repeat_s,
         critical_only=critical_only,
     )
     repeated = value_with_unit("repeat_s", repeat_s)
     after = {"kind": kind, "repeat_s": repeated, "critical_only": critical_only}
-    audit_record(principal=principal, action="alerts.channel.add", target=row.name, before={}, after=after)
+    audit_record(
+        principal=principal, action="alerts.channel.add", target=channel_describe(row), before={}, after=after
+    )
     return row
 
 
@@ -112,7 +148,9 @@ def channel_set(*, principal: Principal, channel: AlertChannel, is_enabled: bool
     Once it is on again, the next evaluation writes what is true then: which checks fail, and which of those
     that it was told of pass again.
     """
-    _allowed(principal)
+    _allowed(principal, channel.tenant_id)
+    if channel.is_enabled == is_enabled:
+        return
     before, channel.is_enabled = channel.is_enabled, is_enabled
     channel.save(update_fields=["is_enabled"])
     if not is_enabled:
@@ -120,7 +158,7 @@ def channel_set(*, principal: Principal, channel: AlertChannel, is_enabled: bool
     audit_record(
         principal=principal,
         action="alerts.channel.set",
-        target=channel.name,
+        target=channel_describe(channel),
         before={"is_enabled": before},
         after={"is_enabled": is_enabled},
     )
@@ -129,11 +167,11 @@ def channel_set(*, principal: Principal, channel: AlertChannel, is_enabled: bool
 @transaction.atomic
 def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
     """Remove a channel with its notifications."""
-    _allowed(principal)
+    _allowed(principal, channel.tenant_id)
     audit_record(
         principal=principal,
         action="alerts.channel.remove",
-        target=channel.name,
+        target=channel_describe(channel),
         before={"kind": channel.kind, "repeat_s": value_with_unit("repeat_s", channel.repeat_s)},
     )
     channel.delete()
@@ -141,11 +179,18 @@ def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
 
 @transaction.atomic
 def channel_test(*, principal: Principal, channel: AlertChannel, now: datetime) -> Notification:
-    """Write a test notification; it is sent like any other, and what waits for the channel goes before it."""
-    _allowed(principal)
+    """Write a test notification; it is sent like any other, and what waits for the channel goes before it.
+
+    Raises NotAllowed, Conflict if a tenant's was tested a moment ago: it may be somebody else's mailbox.
+    """
+    _allowed(principal, channel.tenant_id)
+    lately = channel.notifications.filter(event=AlertEvent.TEST, created_at__gt=now - TEST_EVERY)
+    if channel.tenant_id is not None and lately.exists():
+        raise Conflict(gettext("a test was sent less than a minute ago: see whether it was delivered"))
     # A pause no longer than a claim may be a claim: a sender has it in hand.
     channel.notifications.filter(next_try_at__gt=now + CLAIM).update(next_try_at=now)
-    audit_record(principal=principal, action="alerts.channel.test", target=channel.name, before={})
+    target = channel_describe(channel)
+    audit_record(principal=principal, action="alerts.channel.test", target=target, before={})
     row = Notification(
         channel=channel, event=AlertEvent.TEST, text=TEST_TEXT, created_at=now, next_try_at=now
     )

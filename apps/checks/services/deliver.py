@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Severity
@@ -45,7 +46,8 @@ def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     """
     outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
     outdated.update(next_try_at=None, error=TOO_OLD)  # it waited for a channel that was off
-    rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None)
+    shut = Q(channel__tenant__enabled=False) | Q(channel__tenant__deleted_at__isnull=False)
+    rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None).exclude(shut)
     critical = rows.filter(alert__severity=Severity.CRITICAL, event__in=FAILING).values("channel")
     soon = now() + CLAIM  # what is being sent is due then at the latest
     Notification.objects.filter(channel__in=critical, next_try_at__gt=soon).update(next_try_at=soon)
@@ -121,5 +123,5 @@ def _noted(row: Notification, reason: str, *, now: Callable[[], datetime]) -> bo
         delivered_at=row.delivered_at,
         next_try_at=row.next_try_at,
     )
-    publish(Change("notification", row.pk, OPERATOR))
+    publish(Change("notification", row.pk, row.channel.tenant_id or OPERATOR))
     return row.delivered_at is not None

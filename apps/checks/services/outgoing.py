@@ -24,6 +24,7 @@ from apps.checks.services.chat import (
     chat_refusal_read,
     chat_request_sign,
 )
+from apps.checks.services.public_hosts import HostNotPublic, PublicConnections
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_text
@@ -59,11 +60,13 @@ def notification_send(row: Notification) -> None:
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, address=target)
     else:
-        webhook_send(row, url=target, secret=secret)
+        webhook_send(row, url=target, secret=secret, to_public=row.channel.tenant_id is not None)
 
 
-def webhook_send(row: Notification, *, url: str, secret: str) -> None:
+def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -> None:
     """Post the body as JSON, or what the chat service of the URL takes.  Raises NotDelivered.
+
+    `to_public` refuses hosts without a public address: the operator alone may notify one in its own network.
 
     Any answer from 200 to 299 is good, unless a chat service says in it that it refused the text.
     """
@@ -75,7 +78,9 @@ def webhook_send(row: Notification, *, url: str, secret: str) -> None:
     headers = {"Content-Type": "application/json"}
     if secret and (chat is None or chat.sign is None):
         headers["X-Poolsite-Signature"] = "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
-    status, answer = url_open(request.url, method="POST", body=body, headers=headers, answer_s=ANSWER_S)
+    status, answer = url_open(
+        request.url, method="POST", body=body, headers=headers, answer_s=ANSWER_S, to_public=to_public
+    )
     if not 200 <= status < 300:
         reason = chat_reason_read(answer) if chat is not None else ""
         raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
@@ -89,20 +94,29 @@ def status_describe(status: int) -> str:
 
 
 def url_open(
-    url: str, *, method: str, body: bytes | None = None, headers: Mapping[str, str], answer_s: float
+    url: str,
+    *,
+    method: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str],
+    answer_s: float,
+    to_public: bool = False,
 ) -> tuple[int, bytes]:
     """Return status and body of an answer; name and password go with it if the URL has them.
 
-    Raises NotDelivered if none comes.
+    Redirects are not followed.  Raises NotDelivered if none comes.
     """
     sent = {"User-Agent": "Poolsite", "Connection": "close", **headers}
     parts = urlsplit(url)
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         sent["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
-    connections = Connections(url, sent, answer_max=ANSWER_MAX)
+    kind = PublicConnections if to_public else Connections
+    connections = kind(url, sent, answer_max=ANSWER_MAX)
     try:
         return connections.request(method, body, connect_s=min(CONNECT_S, answer_s), answer_s=answer_s)
+    except HostNotPublic as error:
+        raise NotDelivered(str(error)) from None
     except (OSError, HTTPException, ValueError) as error:
         raise NotDelivered(say("no response: {error}").format(error=fault_text(error))) from None
     finally:

@@ -18,9 +18,17 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
         chain.chain_stalled,
         Link("chain"),
         "Nodes",
+        is_pool_wide=True,
     ),
     Check(
-        "head_late", "Heads arrive on time", (Topic.CHAIN,), WARNING, chain.head_late, Link("chain"), "Nodes"
+        "head_late",
+        "Heads arrive on time",
+        (Topic.CHAIN,),
+        WARNING,
+        chain.head_late,
+        Link("chain"),
+        "Nodes",
+        is_pool_wide=True,
     ),
     Check(
         "nodes_unreadable",
@@ -30,6 +38,7 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
         chain.nodes_unreadable,
         Link("chain"),
         "Nodes",
+        is_pool_wide=True,
     ),
     Check(
         "nodes_foreign",
@@ -69,6 +78,7 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
         chain.f3_stalled,
         Link("chain"),
         "Nodes",
+        is_pool_wide=True,
     ),
     Check(
         "pool_clock_skew",

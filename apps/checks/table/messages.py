@@ -19,6 +19,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         messages.recovery,
         Link("messages"),
         "Messages",
+        is_pool_wide=True,
     ),
     Check(
         "sector_recovery",

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.api.access_table import endpoints
 from apps.chain.models import Node
+from apps.checks.models import AlertChannel
 from apps.core.clock import now
 from apps.sectors.models import Sector, SectorChange
 from apps.users.models import AccountApproval, Token
@@ -117,6 +118,8 @@ ACTS: Final[dict[str, str]] = {
     "chain-node-act": "PATCH chain/nodes/<str:key>",
     "tenant-new": "POST tenants",
     "tenant-act": "PATCH tenants/<str:name>",
+    "tenant-channel-new": "POST alert-channels",
+    "tenant-channel-act": "PATCH alert-channels/<uuid:uuid>",
     "token-new": "POST tokens",
     "token-revoke": "DELETE tokens/<uuid:uuid>",
     "gateway-approve": "POST approvals",
@@ -127,12 +130,17 @@ PAGES_ONLY: Final = re.compile(
     r"account|login|logout|password|invitation|theme"  # one's own account
     r"|person|alert-channel|fault-injection|gateway-act|gas-rules|gas-method|miner-remove"
 )
-"""Acts that REST has none of."""
+"""Acts that REST has none of, or that the operator does on a page of its own."""
 
 
 def approval() -> int:
     pair = {"signer_tenant": people.tenant("bob"), "account": people.tenant("alice")}
     return AccountApproval.objects.create(**pair).pk
+
+
+def alert_channel() -> Any:
+    own = AlertChannel.objects.filter(tenant=people.tenant("alice"))
+    return (own.first() or own.create(tenant=people.tenant("alice"), name="ops", kind="WEBHOOK")).uuid
 
 
 def change(world: World) -> Any:
@@ -177,6 +185,8 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "piece-": lambda w: [factories.piece(w.miner).uuid],
     "chain-node-act": lambda _: [Node.objects.get().pk, "disable"],
     "tenant-act": lambda _: [people.tenant("bob").uuid, "comment"],
+    "tenant-channel-new": lambda _: [people.tenant("alice").uuid],
+    "tenant-channel-act": lambda _: [people.tenant("alice").uuid, alert_channel(), "test"],
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],
     "gateway-approve": lambda _: [approval(), "refuse"],
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
-from apps.dashboard.pages.alerts.page import every_text
+from apps.dashboard.pages.alerts.page import OPS, every_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -26,10 +26,10 @@ from apps.dashboard.text_fields import Text
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.checks.models import AlertChannel
     from apps.users.principals import Principal
-
-OPS: Final = ("test", "enable", "disable", "remove")
 
 
 class ChannelForm(PageForm):
@@ -67,16 +67,24 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             channel_add(principal=viewer, **form.cleaned_data)
             notice_leave(request, _("Channel added. Send a test to see that it arrives."))
             return redirect("alerts")
+    return channel_form_render(request, viewer, "alerts/add.html", form, section="alerts")
+
+
+def channel_form_render(
+    request: HttpRequest, viewer: Principal, template: str, form: ChannelForm, *, section: str, **context: Any
+) -> HttpResponse:
+    """Show the form for a channel."""
     return form_render(
         request,
         viewer,
-        "alerts/add.html",
+        template,
         form,
         title=_("Add a channel"),
-        section="alerts",
+        section=section,
         kinds=ChannelKind.choices,
         repeats=[(str(seconds), every_text(seconds)) for seconds in REPEATS_S],
         soon=every_text(REPEATS_S[0]),
+        **context,
     )
 
 
@@ -88,26 +96,33 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
         raise Http404
     channel = channel_get(key)
     if op == "remove" and not is_confirm_submitted(request):
-        return confirm_page_render(request, viewer, _ask(channel))
+        question = channel_question(channel, back=reverse("alerts"), page=_("Alerts"), section="alerts")
+        return confirm_page_render(request, viewer, question)
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
+    channel_do(viewer, channel, op)
+    return redirect("alerts")
+
+
+def channel_do(viewer: Principal, channel: AlertChannel, op: str) -> None:
+    """Do one of `OPS` with a channel.  Raises DomainError."""
     if op == "test":
         channel_test(principal=viewer, channel=channel, now=clock.now())
     elif op == "remove":
         channel_remove(principal=viewer, channel=channel)
     else:
         channel_set(principal=viewer, channel=channel, is_enabled=op == "enable")
-    return redirect("alerts")
 
 
-def _ask(channel: AlertChannel) -> ConfirmPage:
+def channel_question(channel: AlertChannel, *, back: str, page: StrOrPromise, section: str) -> ConfirmPage:
+    """Return what is asked before a channel is removed."""
     return ConfirmPage(
         title=gettext("Remove {channel}?").format(channel=channel.name),
         text=_("It gets no more notifications, and those still queued for it are not sent."),
         label=_("Remove"),
-        back=reverse("alerts"),
-        page=_("Alerts"),
-        section="alerts",
+        back=back,
+        page=page,
+        section=section,
     )
 
 

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_safe
 from apps.checks.findings.results import Severity
 from apps.checks.selectors.alerts import (
     alerts_recent,
-    channels_all,
     channels_undelivered,
+    channels_visible,
     notifications_recent,
+    target_shown,
 )
 from apps.checks.services.channels import REPEATS_S
 from apps.core import formatting
@@ -31,7 +32,9 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import Alert, AlertChannel, Notification
     from apps.users.principals import Principal
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 ALERTS_SHOWN: Final = 30
 NOTIFICATIONS_SHOWN: Final = 20
+OPS: Final = ("test", "enable", "disable", "remove")
+"""What is done with a channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +52,61 @@ class ChannelRow:
 
     name: str
     kind: str
+    target: str
+    """Where they go, without what may be a secret."""
     what: str
     """Which notifications it gets, and how often."""
+    delivery: str
+    """Why the last attempt failed, or when one was last delivered; empty before the first."""
     word: StateLabel
     actions: tuple[Action, ...]
 
 
-def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> ChannelRow:
-    """Lay out a channel."""
+def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]) -> ChannelRow:
+    """Lay out a channel; `hrefs` are the addresses of what the viewer may do with it."""
     word = StateLabel("ok", _("on")) if row.is_enabled else StateLabel("idle", _("off"), "pause")
-    if row.pk in failing:
+    if is_failing and row.is_enabled:
         word = StateLabel("bad", _("not delivered"))
-    level = "critical checks" if row.critical_only else "all checks"
-    op = "disable" if row.is_enabled else "enable"
-    actions = (
-        Action("test", _("Send test"), reverse("alert-channel-act", args=[row.uuid, "test"])),
-        Action(op, op.capitalize(), reverse("alert-channel-act", args=[row.uuid, op])),
-        Action("remove", _("Remove…"), reverse("alert-channel-act", args=[row.uuid, "remove"])),
+    labels: dict[str, StrOrPromise] = {
+        "test": _("Send test"),
+        **({"disable": _("Disable")} if row.is_enabled else {"enable": _("Enable")}),
+        "remove": _("Remove…"),
+    }
+    actions = tuple(Action(op, label, hrefs[op]) for op, label in labels.items() if op in hrefs)
+    return ChannelRow(
+        row.name,
+        str(row.get_kind_display()),
+        target_shown(row),
+        channel_what(row),
+        delivery_text(row),
+        word,
+        actions,
     )
+
+
+def delivery_text(row: AlertChannel) -> str:
+    """Return how delivery to a channel went last."""
+    error, at = getattr(row, "last_error", ""), getattr(row, "delivered_at", None)
+    if error:
+        return gettext("Last attempt: {error}").format(error=error)
+    return gettext("Last delivered {at:%Y-%m-%d %H:%M} UTC").format(at=at) if at is not None else ""
+
+
+def channel_what(row: AlertChannel) -> str:
+    """Return which notifications a channel gets, and how often."""
+    level = "critical checks" if row.critical_only else "all checks"
     every = every_text(row.repeat_s)
     what = gettext("{level}, each at most once every {every} while it fails").format(level=level, every=every)
     if row.repeat_s > REPEATS_S[0]:
         what += gettext("; critical ones that fail again or become worse: at most once every {soon}").format(
             soon=every_text(REPEATS_S[0])
         )
-    return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
+    return what
+
+
+def hrefs_of(row: AlertChannel) -> dict[str, str]:
+    """Return the addresses of what is done with one of the operator's channels."""
+    return {op: reverse("alert-channel-act", args=[row.uuid, op]) for op in OPS}
 
 
 def every_text(seconds: int) -> str:
@@ -117,10 +152,13 @@ def alerts_context(data: PageData) -> dict[str, Any]:
     """Everything on the page."""
     failing = {row.pk for row in channels_undelivered(data.at)}
     may_act = data.viewer.may("admin")
-    channels = list(channels_all())
+    channels = list(channels_visible(data.viewer).filter(tenant=None))
     return {
         "verdict": alerts_verdict(data, channels),
-        "channels": [channel_row(row, failing=failing, may_act=may_act) for row in channels],
+        "channels": [
+            channel_row(row, is_failing=row.pk in failing, hrefs=hrefs_of(row) if may_act else {})
+            for row in channels
+        ],
         "alerts": [
             (row, alert_label(row), ((row.ended_at or data.at) - row.since).total_seconds())
             for row in alerts_recent(ALERTS_SHOWN)

@@ -11,10 +11,12 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.checks.services.channels import can_manage_channels
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import OptionalSize
 from apps.dashboard.pages.pieces.storage import storage_bar
+from apps.dashboard.pages.tenants.channels import channel_rows
 from apps.dashboard.pages.tenants.listing import tenant_label
 from apps.dashboard.pages.tenants.rates import RateRow, rate_row
 from apps.dashboard.pickers import picker
@@ -137,6 +139,10 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
         state=tenant_label(row),
         shown=SHOWN,
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
+        channels=channel_rows(viewer, row),
+        add_href=reverse("tenant-channel-new", args=[row.uuid])
+        if can_manage_channels(viewer, tenant_id=row.pk)
+        else "",
         page=TenantPage(
             tenant=row,
             miners=list(miners[:SHOWN]),

@@ -1,0 +1,183 @@
+"""Alert channels over REST: the operator's, and each tenant's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import Pages, page_of
+from apps.api.v1.serializers import InputSerializer, checked
+from apps.api.v1.views import PoolView, created
+from apps.checks.selectors.alerts import channel_visible, channels_visible, target_shown
+from apps.checks.services.channels import (
+    REPEATS_S,
+    TARGET_MAX,
+    channel_add,
+    channel_remove,
+    channel_set,
+    channel_test,
+)
+from apps.checks.states import ChannelKind
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.users.selectors.tenants import tenant_find
+
+if TYPE_CHECKING:
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+
+class ChannelInput(InputSerializer):
+    """A channel to add."""
+
+    tenant = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=50,
+        help_text="Whose miners it is told of; null: of the whole pool, for the operator.",
+    )
+    name = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(choices=ChannelKind.values)
+    target = serializers.CharField(
+        max_length=TARGET_MAX, help_text="URL of the webhook, or e-mail address; it is not shown again."
+    )
+    secret = serializers.CharField(
+        max_length=TARGET_MAX, required=False, allow_blank=True, help_text="Signing key of the webhook."
+    )
+    repeat_s = serializers.ChoiceField(
+        choices=REPEATS_S, default=REPEATS_S[1], help_text="Least seconds between two reports of a check."
+    )
+    critical_only = serializers.BooleanField(default=False)
+
+
+class ChannelChange(InputSerializer):
+    """What is changed of a channel."""
+
+    enabled = serializers.BooleanField(help_text="False: it is paused, and what waits for it is dropped.")
+
+
+class ChannelOutput(serializers.Serializer[Any]):
+    """One channel, without its URL and its key."""
+
+    uuid = serializers.UUIDField()
+    tenant = serializers.CharField(source="tenant.name", default=None, allow_null=True)
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    target = serializers.SerializerMethodField(
+        help_text="Shortened: the host of a URL, the domain of an address."
+    )
+    repeat_s = serializers.IntegerField()
+    critical_only = serializers.BooleanField()
+    enabled = serializers.BooleanField(source="is_enabled")
+    created_at = serializers.DateTimeField()
+    delivered_at = serializers.DateTimeField(
+        allow_null=True, help_text="When a notification was last delivered."
+    )
+    last_error = serializers.CharField(help_text="Why the last attempt failed; empty if it did not.")
+
+    def get_target(self, row: Any) -> str:
+        """Write where notifications go."""
+        return target_shown(row)
+
+
+class ChannelTestOutput(serializers.Serializer[Any]):
+    """A test that is on its way."""
+
+    id = serializers.UUIDField(source="uuid", help_text="It comes with this id.")
+    created_at = serializers.DateTimeField()
+
+
+def tenant_told(principal: Principal, data: dict[str, Any]) -> Tenant | None:
+    """Return whose channel it is to be: without a name the operator's own, or the caller's.
+
+    Raises BadValue.
+    """
+    name = data.pop("tenant", None)
+    if not name and principal.is_operator:
+        return None
+    if not principal.is_operator and name not in (None, "", principal.tenant_name):
+        raise BadValue(gettext("there is no such tenant"), field="tenant")
+    row = tenant_find(name or principal.tenant_name)
+    if row is None:
+        raise BadValue(gettext("there is no such tenant"), field="tenant")
+    return row
+
+
+class AlertChannelsView(PoolView):
+    """`/alert-channels`: the operator's all, a tenant's its own."""
+
+    pagination_class = Pages
+    filters = ("limit", "offset")
+
+    perms = {**PoolView.perms, "POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
+
+    @extend_schema(responses=ChannelOutput(many=True))
+    def get(self, request: Request) -> Response:
+        """List channels; their URLs are shown shortened."""
+        return page_of(self, request, channels_visible(self.principal), ChannelOutput)
+
+    @extend_schema(request=ChannelInput, responses={201: ChannelOutput})
+    def post(self, request: Request) -> Response:
+        """Add a channel."""
+        data = checked(ChannelInput(data=request.data))
+        tenant = tenant_told(self.principal, data)
+        row = channel_add(principal=self.principal, tenant=tenant, **data)
+        return created(ChannelOutput(channel_visible(self.principal, row.uuid)).data)
+
+
+class AlertChannelView(PoolView):
+    """`/alert-channels/{uuid}`: one channel."""
+
+    perms = {**PoolView.perms, "PATCH": "admin", "DELETE": "admin"}
+    confirmed_methods = ("PATCH", "DELETE")
+    whole_methods = ("PATCH", "DELETE")
+
+    @extend_schema(responses=ChannelOutput)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Show it, with why the last attempt failed."""
+        return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)
+
+    @extend_schema(request=ChannelChange, responses=ChannelOutput)
+    def patch(self, request: Request, uuid: str) -> Response:
+        """Pause it, or have it notified again."""
+        data = checked(ChannelChange(data=request.data))
+        row = channel_visible(self.principal, uuid)
+        channel_set(principal=self.principal, channel=row, is_enabled=data["enabled"])
+        return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Remove it with what waits for it."""
+        channel_remove(principal=self.principal, channel=channel_visible(self.principal, uuid))
+        return Response(status=204)
+
+
+class AlertChannelTestView(PoolView):
+    """`/alert-channels/{uuid}/test`."""
+
+    perms = {**PoolView.perms, "POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
+    bodiless_methods = ("POST",)
+
+    @extend_schema(request=None, responses={202: ChannelTestOutput})
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Have a test sent; the channel then shows whether it was delivered."""
+        row = channel_visible(self.principal, uuid)
+        sent = channel_test(principal=self.principal, channel=row, now=clock.now())
+        return Response(ChannelTestOutput(sent).data, status=202)
+
+
+urlpatterns = [
+    path("alert-channels", AlertChannelsView.as_view(), name="api-alert-channels"),
+    path("alert-channels/<uuid:uuid>", AlertChannelView.as_view(), name="api-alert-channel"),
+    path("alert-channels/<uuid:uuid>/test", AlertChannelTestView.as_view(), name="api-alert-channel-test"),
+]

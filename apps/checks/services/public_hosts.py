@@ -1,0 +1,95 @@
+"""Requests to webhooks of tenants: only to public hosts, at the very address that was looked up and checked.
+
+A tenant chooses the URL: without this it could look around in the console's own network, or reach what
+listens for this machine alone.  A second look-up, whose answer may be another, is never made.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from http.client import HTTPConnection, HTTPSConnection
+
+from django.conf import settings
+from django.utils.translation import gettext
+
+from apps.chain.node.connections import Connections, seconds_left
+from apps.miners.deal_reach import is_public
+
+
+class HostNotPublic(ConnectionError):
+    """The host of a URL has no public address."""
+
+
+class PublicConnections(Connections):
+    """Requests to one public host.  TLS ends its handshake within the time to connect, however it drips."""
+
+    def _open(self, connect_s: float) -> HTTPConnection:
+        """Connect to the checked address.  Raises HostNotPublic, OSError."""
+        until = time.monotonic() + connect_s
+        port = self._port or (443 if self._is_secure else 80)
+        address = public_address_find(self._host, port=port)
+        try:
+            sock = socket.create_connection((address, port), timeout=seconds_left(until))
+        except TimeoutError:
+            text = gettext("no connection within {connect_s:g} s").format(connect_s=connect_s)
+            raise ConnectionError(text) from None
+        if not self._is_secure:
+            plain = HTTPConnection(self._host, self._port)
+            plain.sock = sock
+            return plain
+        context = ssl.create_default_context()
+        secure = HTTPSConnection(self._host, self._port, context=context)
+        try:
+            secure.sock = context.wrap_socket(sock, server_hostname=self._host, do_handshake_on_connect=False)
+            tls_begin(secure.sock, until=until)
+        except BaseException:
+            sock.close()
+            secure.close()
+            raise
+        return secure
+
+
+def public_address_find(host: str, *, port: int) -> str:
+    """Return an address of a host that may be connected to.  Raises HostNotPublic, socket.gaierror."""
+    found = [str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    fine = [address for address in found if settings.ALERT_URLS_PRIVATE or is_public(address)]
+    if not fine:
+        raise HostNotPublic(gettext("its host has no public address"))
+    return fine[0]
+
+
+def is_private_literal(host: str) -> bool:
+    """Return whether a host is written as an address that is not public, or as this machine's name."""
+    if host.rstrip(".") == "localhost":
+        return True
+    try:
+        return not is_public(host)
+    except ValueError:
+        return False
+
+
+def tls_begin(sock: ssl.SSLSocket, *, until: float) -> None:
+    """Shake hands until a moment of the monotonic clock: a timeout alone begins anew with each byte.
+
+    Raises TimeoutError, ssl.SSLError.
+    """
+    sock.setblocking(False)
+    while True:
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            _wait_for(sock, select.POLLIN, until=until)
+        except ssl.SSLWantWriteError:
+            _wait_for(sock, select.POLLOUT, until=until)
+        else:
+            return
+
+
+def _wait_for(sock: socket.socket, event: int, *, until: float) -> None:
+    """Wait until a socket is ready; unlike `select.select` for one of any number."""
+    poll = select.poll()
+    poll.register(sock, event)
+    poll.poll(1000 * seconds_left(until))

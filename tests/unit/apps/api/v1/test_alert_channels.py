@@ -1,0 +1,165 @@
+"""Alert channels over REST: a tenant's own, and the operator's all; URLs are in no answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.checks.models import AlertChannel, Notification
+from apps.checks.services.deliver import notifications_deliver
+from apps.core import clock
+from apps.users.models import AuditEntry, IdempotentAnswer
+from apps.users.services.tokens import TokenLimits
+from tests import people
+from tests.alerts import SECRET_URL, Hook, channel
+from tests.people import bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+PATH = "/api/v1/alert-channels"
+NEW = {"name": "ops", "kind": "WEBHOOK", "target": SECRET_URL}
+
+
+def ask(client: Client, method: str, path: str = "", *, by: str, body: Any = None, key: str = "") -> Any:
+    headers = bearer(by) | ({"Idempotency-Key": key} if key else {})
+    return client.generic(
+        method,
+        f"{PATH}{path}",
+        b"" if body is None else body if isinstance(body, bytes) else json.dumps(body),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    found = Hook()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.fixture
+def alice() -> str:
+    return people.token("admin")
+
+
+def test_channel_lives_from_its_creation_to_its_removal(
+    client: Client, alice: str, hook: Hook, settings: Any
+) -> None:
+    settings.ALERT_URLS_PRIVATE = True
+    made = ask(client, "POST", by=alice, body={**NEW, "target": hook.url, "critical_only": True})
+    path = f"/{made.json()['uuid']}"
+
+    assert made.status_code == 201
+    assert made.json() == ask(client, "GET", path, by=alice).json()
+    shown = {"tenant": "alice", "name": "ops", "target": "http://127.0.0.1/…", "enabled": True}
+    assert shown.items() <= made.json().items()
+
+    sent = ask(client, "POST", f"{path}/test", by=alice)
+    assert sent.status_code == 202
+    again = ask(client, "POST", f"{path}/test", by=alice)
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    hook.status = 500
+    notifications_deliver(now=clock.now)
+    assert hook.bodies[0]["id"] == sent.json()["id"]
+    assert ask(client, "GET", path, by=alice).json()["last_error"] == "HTTP status 500"
+    hook.status = 200
+    Notification.objects.update(next_try_at=clock.now())
+    notifications_deliver(now=clock.now)
+    found = ask(client, "GET", path, by=alice).json()
+    assert (found["last_error"], found["delivered_at"] is not None) == ("", True)
+
+    assert ask(client, "PATCH", path, by=alice, body={"enabled": False}).json()["enabled"] is False
+    assert ask(client, "DELETE", path, by=alice).status_code == 204
+    assert not AlertChannel.objects.exists()
+    lines = AuditEntry.objects.filter(target="alice/ops").order_by("pk")
+    assert [line.action.rpartition(".")[2] for line in lines] == ["add", "test", "set", "remove"]
+    assert str(hook.server.server_port) not in repr(lines.values("before", "after"))
+
+
+def test_each_sees_and_changes_its_own_and_the_operator_all(client: Client, alice: str) -> None:
+    bob, operator = people.token("admin", of="bob"), people.operator_token()
+    for by in (alice, bob, operator):
+        assert ask(client, "POST", by=by, body=NEW).status_code == 201
+    theirs = AlertChannel.objects.get(tenant__name="alice")
+
+    def seen(by: str) -> list[str | None]:
+        return [row["tenant"] for row in ask(client, "GET", by=by).json()["results"]]
+
+    assert (seen(alice), seen(bob)) == (["alice"], ["bob"])
+    assert seen(operator) == ["alice", "bob", None]
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"enabled": False}),
+        ("DELETE", "", None),
+        ("POST", "/test", None),
+    ):
+        answer = ask(client, method, f"/{theirs.uuid}{path}", by=bob, body=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    other = ask(client, "POST", by=bob, body={**NEW, "name": "x", "tenant": "alice"})
+    assert (other.status_code, other.json()["field"]) == (400, "tenant")
+    given = ask(client, "POST", by=operator, body={**NEW, "name": "x", "tenant": "alice"})
+    assert given.json()["tenant"] == "alice"
+
+
+def test_a_token_for_some_miners_sees_and_adds_none(client: Client) -> None:
+    channel("ops", tenant=people.tenant("alice"))
+    partial = people.token("admin", limits=TokenLimits(miners=[2001]))
+
+    assert ask(client, "GET", by=partial).json()["results"] == []
+    assert ask(client, "POST", by=partial, body=NEW).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"kind": "PIGEON"}, "kind"),
+        ({"kind": "EMAIL", "target": "a@example.com"}, "target"),
+        ({"target": "ftp://chat.example/T0PS3CRET"}, "target"),
+        ({"target": "http://10.0.0.7/T0PS3CRET"}, "target"),
+        ({"target": ""}, "target"),
+        ({"repeat_s": 7}, "repeat_s"),
+        ({"critical_only": "perhaps"}, "critical_only"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_refusal_names_the_field_and_no_secret(
+    client: Client, alice: str, wrong: dict[str, Any], field: str
+) -> None:
+    answer = ask(client, "POST", by=alice, body=NEW | wrong)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert "T0PS3CRET" not in answer.content.decode()
+    assert not AlertChannel.objects.exists()
+
+
+def test_list_has_pages(client: Client, alice: str) -> None:
+    for name in "cab":
+        channel(name, tenant=people.tenant("alice"))
+
+    first = ask(client, "GET", "?limit=2", by=alice).json()
+    rest = ask(client, "GET", "?limit=2&offset=2", by=alice).json()
+
+    assert (first["count"], first["next"] is not None, rest["next"]) == (3, True, None)
+    assert [row["name"] for row in first["results"] + rest["results"]] == ["a", "b", "c"]
+    assert ask(client, "GET", "?limit=x", by=alice).json()["field"] == "limit"
+
+
+def test_repeated_request_adds_one_channel_and_stores_no_url(client: Client, alice: str) -> None:
+    first, second = (ask(client, "POST", by=alice, body=NEW | {"secret": "S1GN"}, key="k1") for _ in range(2))
+
+    assert (first.status_code, first.json()) == (second.status_code, second.json())
+    assert AlertChannel.objects.count() == 1
+    written = repr(IdempotentAnswer.objects.values()) + repr(AlertChannel.objects.values())
+    answers = first.content.decode() + ask(client, "GET", by=alice).content.decode()
+    assert not any(word in written + answers for word in ("T0PS3CRET", "S1GN"))
