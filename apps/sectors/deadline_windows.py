@@ -39,7 +39,8 @@ class Windows:
     def opens_at(self, index: int, *, margin: int = 0) -> int:
         """Return the epoch from which a message that needs `margin` epochs may end sectors there.
 
-        Not while the deadline is open or the next to open.  Source: deadlines.rs deadline_is_mutable.
+        Not while the deadline is open or the next to open.  Source: builtin-actors
+        actors/miner/src/deadlines.rs deadline_is_mutable.
         """
         begin, end = self._frozen(index)
         return self.height if self.height + margin < begin else end

@@ -34,7 +34,7 @@ def refusal_text(check: Callable[[], None]) -> str | None:
 
 
 def check_shape(header: BlockHeader) -> None:
-    """Nothing may be missing.  Source: filecoin.go blockSanityChecks."""
+    """Nothing may be missing.  Source: lotus chain/consensus/filcns/filecoin.go blockSanityChecks."""
     prefix = "incoming header failed basic sanity checks: "
     if header.election_proof is None:
         raise BadBlock(prefix + "block cannot have nil election proof")

@@ -4,7 +4,7 @@ A header names its messages by one CID, that of a MsgMeta with the roots of two 
 their signatures, which the header's aggregate covers together, and all others with theirs.  State root,
 receipts and base fee in a header are of the parent tipset: a block's own messages are executed by the next.
 
-Source: lotus chain/types/blockheader.go, blockmsg.go, electionproof.go;
+Source: lotus chain/types/blockheader.go, blockmsg.go, electionproof.go, tipset.go (Ticket.Less);
 build/buildconstants/params_shared_vals.go (limits); Filecoin spec, section Block.
 """
 

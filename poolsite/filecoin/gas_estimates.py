@@ -1,4 +1,7 @@
-"""Estimates of gas prices: fee caps, premiums, and what a replacement must pay."""
+"""Estimates of gas prices: fee caps, premiums, and what a replacement must pay.
+
+Source: lotus node/impl/gasutils/gasutils.go, chain/messagepool; ref-fvm fvm/src/gas/price_list.rs.
+"""
 
 from __future__ import annotations
 

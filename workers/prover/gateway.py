@@ -1,6 +1,6 @@
 """The prover's end of a gateway: for each miner whose sectors its store holds, a channel of proof events.
 
-Source: filecoin-project/sophon-gateway proofevent/; filecoin-project/go-jsonrpc websocket.go.
+Source: ipfs-force-community/sophon-gateway proofevent/; filecoin-project/go-jsonrpc websocket.go.
 """
 
 from __future__ import annotations

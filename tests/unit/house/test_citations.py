@@ -31,6 +31,12 @@ UNSHIPPED: Final = re.compile(
 """How a text was cited that developers had beside them: `spec snark section 1`, `spec/sealing.md §2`."""
 OTHERS: Final = re.compile(r"Filecoin spec, sections?\b")
 """What anybody can read: spec.filecoin.io."""
+SHORT: Final = re.compile(r"(?<![\w./{},-])(?P<name>\w+\.(?:go|rs))\b")
+"""A file of another program without its folder."""
+PROGRAM: Final = re.compile(
+    r"\b(?:lotus|venus|forest|neptune|\w[\w-]*/\w[\w-]*|(?:go|builtin|rust|ref)-\w[\w-]*)\b"
+)
+"""A repository, or a path with a folder, by which the files named after it are found."""
 
 
 def texts() -> Iterator[Path]:
@@ -85,9 +91,51 @@ def unshipped(text: str) -> list[str]:
     return UNSHIPPED.findall(OTHERS.sub("", re.sub(r"\s+(?:# )?", " ", text)))
 
 
+def said_apart(source: str) -> Iterator[str]:
+    """Yield each comment and each docstring of a program but the module's own."""
+    tree = ast.parse(source)
+    own = tree.body[0] if ast.get_docstring(tree) is not None else None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and node is not own and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
+
+
+def homeless(source: str) -> list[str]:
+    """Return the files of other programs that are cited by bare names which lead to no folder.
+
+    The folder stands before the name in the same text, or in the module's docstring.
+    """
+    head = ast.get_docstring(ast.parse(source)) or ""
+    known = {name.rpartition("/")[2] for word in head.split() for name in alternatives(word.strip(",;.()"))}
+    return [
+        match["name"]
+        for text in said_apart(source)
+        for match in SHORT.finditer(text)
+        if match["name"] not in known and not PROGRAM.search(text[: match.start()])
+    ]
+
+
 def test_cited_files_of_this_repository_exist() -> None:
     missing = [f"{file.relative_to(SITE)}: {path}" for file in texts() for path in missing_paths(file)]
     assert not missing
+
+
+def test_a_bare_file_name_is_led_to_by_its_modules_docstring() -> None:
+    head = '"""Fees.  Source: lotus chain/{vm/burn,store/basefee}.go."""\n'
+
+    assert homeless(head + "# burn.go\n") == []
+    assert homeless(head + "# tipset.go Ticket.Less\n") == ["tipset.go"]
+    assert homeless(head + "# lotus chain/types/tipset.go, blockheader.go\n") == []
+
+
+def test_files_of_other_programs_are_cited_with_their_folders() -> None:
+    programs = [file for file in texts() if file.suffix == ".py" and not file.is_relative_to(SITE / "tests")]
+    found = {f"{file.relative_to(SITE)}": homeless(file.read_text()) for file in programs}
+
+    assert len(found) > 1000
+    assert {file: names for file, names in found.items() if names} == {}
 
 
 def test_links_of_documents_lead_to_files() -> None:

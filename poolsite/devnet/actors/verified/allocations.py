@@ -1,6 +1,6 @@
 """Allocations: data cap that a client set aside for pieces at a miner.
 
-Source: builtin-actors actors/verifreg/src/lib.rs; FIP-0045.
+Source: builtin-actors actors/verifreg/src/lib.rs, runtime/src/runtime/policy.rs (bounds); FIP-0045.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 TERM_MIN: Final = 180 * EPOCHS_PER_DAY_MAINNET
-"""Least bound of an allocation's term in epochs.  Source: runtime policy.rs."""
+"""Least bound of an allocation's term in epochs.  Source: policy.rs."""
 EXPIRATION_MAX: Final = 60 * EPOCHS_PER_DAY_MAINNET
-"""Epochs from now in which an allocation must be claimed at the latest.  Source: runtime policy.rs."""
+"""Epochs from now in which an allocation must be claimed at the latest.  Source: policy.rs."""
 SMALL: Final = 256
 USUAL: Final = 1 << 20
 """Least bytes of an allocation: less where sectors are of 2 KiB.

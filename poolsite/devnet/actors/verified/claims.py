@@ -1,6 +1,6 @@
 """Claims: verified data that a miner stores, which let its sectors count ten times.
 
-Source: builtin-actors actors/verifreg/src/lib.rs; FIP-0045.
+Source: builtin-actors actors/verifreg/src/lib.rs, runtime/src/runtime/policy.rs (bounds); FIP-0045.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.actors.claims import AllocationClaim, ClaimTerm, SectorAllocationClaims
 
 TERM_MAX: Final = 5 * 365 * EPOCHS_PER_DAY_MAINNET
-"""Longest term of a claim in epochs.  Source: runtime policy.rs."""
+"""Longest term of a claim in epochs.  Source: policy.rs."""
 
 
 def claim_prolong(call: Call, request: ClaimExtensionRequest) -> int:

@@ -1,6 +1,7 @@
 """What damocles' command line asks of proven sectors: where their files are, into which of them data can go.
 
-Source: damocles-manager/core/types.go ProvingSectorInfo, PrivateSectorInfo, SnapUpFetchResult.
+Source: damocles-manager/core/types.go ProvingSectorInfo, SnapUpFetchResult, core/prover.go
+PrivateSectorInfo.
 """
 
 from __future__ import annotations
