@@ -201,6 +201,7 @@ class LiveUpdates:
         finally:
             subscribed.clear()
             probe.cancel()
+            # A connection that is gone has left its groups.
             with suppress(RedisError, OSError):
                 for watched in groups:
                     await layer.group_discard(watched, name)

@@ -49,6 +49,7 @@ def track(height: int, key: str) -> None:
     head = head_current()
     if head is None:
         return
+    # It only explains refusals later: the next head takes it, and tracking below needs it not.
     with contextlib.suppress(NodeUnavailable, NodeRefused):
         mempool_snapshot_take(client=chain_client(), now=clock.now())
     try:

@@ -146,7 +146,7 @@ class Replica:
                 try:
                     frame = json.loads(socket.recv(timeout=REDIAL_S))
                 except TimeoutError:
-                    continue
+                    continue  # nothing has come: only whether to stop is looked at
                 self._frame_handle(frame, handlers)
 
     def _frame_handle(self, frame: dict[str, Any], handlers: dict[int, Callable[[Any], None]]) -> None:

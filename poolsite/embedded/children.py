@@ -216,7 +216,7 @@ class Slot:
     def _is_ready(self) -> bool:
         if self.child.ready is not None:
             return self.child.ready(self)
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # not written yet
             return self.ready_pipe is not None and os.read(self.ready_pipe, 1) != b""
         return False
 

@@ -96,7 +96,7 @@ class Supervisor:
         """Sleep until the next tick; a signal, such as that of a child's end, ends the sleep."""
         is_steady = all(slot.is_ready for slot in self.slots) and self.write_at is None
         select.select([wake], [], [], STEADY_TICK_S if is_steady else TICK_S)
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # the tick ended the sleep, no signal
             os.read(wake, 4096)
 
     def _stop_handle(self, number: int, _frame: object) -> None:

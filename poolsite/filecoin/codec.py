@@ -91,6 +91,7 @@ class Struct(Generic[T]):
         names = [field.attr for field in self.stored]
         self._all_stored = len(self.stored) == len(fields)
         self._values: Callable[[T], Sequence[Any]]
+        # attrgetter of one name returns the value itself, not a tuple of it.
         if len(names) == 1:
             only = attrgetter(names[0])
             self._values = lambda value: (only(value),)

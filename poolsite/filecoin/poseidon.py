@@ -97,6 +97,7 @@ def poseidon(elements: tuple[int, ...], *, tag: int | None = None) -> int:
         ]
     for _ in range(half - 1):
         state = _times([_fifth_power(element) + next(keys) for element in state], constants.mds)
+    # The hash is element 1 of the last state, so of its matrix only that column is worked out.
     digest: int = sum(map(mul, map(_fifth_power, state), constants.mds[1])) % SCALAR_MODULUS
     return digest
 

@@ -195,6 +195,7 @@ def _g1(public_key: bytes) -> G1Element:
         element = G1Element.from_bytes(public_key)
     except (ValueError, RuntimeError) as error:
         raise BadSignature(f"bad BLS public key: {error}") from None
+    # With this key the signature at infinity would hold for every payload.
     if bytes(element) == bytes(G1Element()):
         raise BadSignature("bad BLS public key: point at infinity")
     return element

@@ -142,6 +142,7 @@ class SealingPlaces:
         """Return what unfinished sectors have yet to write, by the path of their sealing store."""
         promised: dict[str, int] = {}
         for job_id in self.journal.unfinished_jobs():
+            # A job without the file has no folder yet, or has just ended: it promises nothing.
             with suppress(FileNotFoundError):
                 root = Path((self.journal.folder(job_id) / PLACE).read_text())
                 work = self.journal.work_read(job_id)
@@ -179,6 +180,7 @@ class SealingPlaces:
         self._freed_note(sectors)
         owed: Counter[int] = Counter()
         for root, size in self.unwritten(room_bytes).items():
+            # A disk that is away has no room to count either.
             with suppress(OSError):
                 owed[os.stat(root).st_dev] += size
         left: dict[int, int] = {}
@@ -190,7 +192,7 @@ class SealingPlaces:
             try:
                 device, disk = os.stat(one.path).st_dev, os.statvfs(one.path)
             except OSError:
-                continue
+                continue  # away: its thread begins nothing until it is back
             free = left.get(device, disk.f_bavail * disk.f_frsize - owed[device])
             if free >= room_bytes:
                 left[device] = free - room_bytes

@@ -131,7 +131,7 @@ class SealingStores:
             try:
                 room = _room_read(one)
             except (OSError, BadMark):
-                continue
+                continue  # away or misdeclared, which its condition reports
             owed[room.device] += promised.get(one.path, 0)
             if not room.is_read_only:
                 left[room.device] = max(left.get(room.device, 0), room.free_bytes)

@@ -272,6 +272,7 @@ class Storing:
 def half_copies_remove(stores: Stores, journal: Journal) -> None:
     """Remove half copies that a killed host left: what they take may be the space that sectors wait for."""
     for job_id in journal.unfinished_jobs():
+        # One folder that cannot be read keeps no room of the others.
         with suppress(OSError), journal.at_work(job_id) as is_own:
             work = journal.work_read(job_id) if is_own else None
             if work is not None and work.inputs.stage in PUTTING:

@@ -192,7 +192,7 @@ class ProcessorChild:
             try:
                 return call.answer.result(min(left, 1.0))
             except FutureTimeout:
-                continue
+                continue  # a second is over: whether it is still wanted is looked at again
 
     def _leave(self, number: int) -> None:
         """Forget a call that may hang; the child gets no new ones, and ends with the last of its others."""

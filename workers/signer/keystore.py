@@ -240,7 +240,7 @@ class KeyStore:
                 password = self.password_path.read_text().strip()
                 decrypt(content.check, password=password, owner=CHECK)
             except (OSError, ValueError, WrongPassword):
-                continue
+                continue  # whoever changes both writes the key store first
             self.password = password
             return True
         return False

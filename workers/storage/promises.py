@@ -124,7 +124,7 @@ class Promises:
             self._settle(root, own, room=room, beat=beat)
             (folder / f"{own.name}~{HELD}").touch()
         except OSError:
-            with suppress(OSError):
+            with suppress(OSError):  # the first error says more; what stays promised ends by itself
                 self.end(root, own.job)
             raise
 
@@ -171,7 +171,7 @@ class Promises:
             try:
                 stamp = path.stat().st_mtime_ns
             except FileNotFoundError:
-                continue
+                continue  # ended between the listing and now
             known = self._seen.get(str(path))
             seen[str(path)] = at = known if known is not None and known[0] == stamp else (stamp, now)
             name = path.name.removesuffix(f"~{HELD}")

@@ -62,6 +62,7 @@ class Stores(AttachedStores):
 
         found = []
         for one in self.attached():
+            # One that is away may have it too, and is asked once it is back.
             with suppress(OSError, BadMark):
                 if one.read(has):
                     found.append(one)
@@ -139,7 +140,7 @@ class Stores(AttachedStores):
                 refusals.append(str(error))
                 continue
             except OSError:
-                continue
+                continue  # away, which its condition reports; another may take the sector
             if one.path in self.read_only or disk.is_read_only:
                 continue
             free = room - sum(other.bytes for other in promised)

@@ -94,6 +94,7 @@ def _measured(entry: os.DirEntry[str]) -> Measured:
             facts = entry.stat(follow_symlinks=False)
             size, newest = facts.st_blocks * 512, facts.st_mtime
     while folders:
+        # Removed or moved while it was measured: the next pass measures it.
         with suppress(OSError):
             folder = folders.pop()
             newest = max(newest, folder.stat().st_mtime)

@@ -66,7 +66,7 @@ class MessageSelection:
         try:
             await asyncio.wait_for(self.all_drawn.wait(), self.gather_s)
         except TimeoutError:
-            pass
+            pass  # a block that waited for the slowest draw would be late: the others go on
         chosen, parent.waiting = parent.waiting, []
         try:
             lists = await self.nodes.messages(key, [quality for quality, _ in chosen], until=self.until)

@@ -85,7 +85,7 @@ def warm_up(miner: Miner, *, viewer: Principal) -> WarmUp:
         done.step("verify", lambda: _verify(miner, request, answer))
         done.step("node_key", lambda: _node_key(info))
     except WarmUpFailed:
-        pass
+        pass  # the result names the step and the reason
     return done
 
 

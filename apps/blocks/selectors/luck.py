@@ -132,6 +132,7 @@ def lucks_shared(miners: Iterable[Miner], *, now: datetime) -> dict[int, dict[in
     rows = list(miners)
     names = {row.pk: f"{LUCK_KEY}-{row.pk}" for row in rows}
     found: dict[str, dict[int, Luck]] = {}
+    # Without Redis each page computes it anew.
     with suppress(RedisError, OSError):
         found = cache.get_many(list(names.values()))
     missing = [row for row in rows if names[row.pk] not in found]

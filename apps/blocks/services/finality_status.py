@@ -71,6 +71,7 @@ def _finalized(link: NodeLink) -> int | None:
 def f3_statuses_store(links: Mapping[str, NodeLink], *, height: int) -> None:
     """Read what the nodes report of F3, and store it for the pages; the head has this height."""
     answers = nodes_query(links.values(), request=partial(f3_status_read, height=height))
+    # Pages show nothing of F3 then, as before the first report.
     with suppress(RedisError, OSError):
         cache.set(F3_STATUS_KEY, dict(zip(links, answers, strict=True)), STORED_S)
     publish(Change(F3_CHANGE, "nodes", OPERATOR))

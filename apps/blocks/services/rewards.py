@@ -67,6 +67,7 @@ def rewards_book() -> int:
 
 def old_reward_book(row: Round, *, tipset: TipsetFacts, client: ChainClient) -> None:
     """Write the reward of a block in a tipset that the pool did not follow, if a node still computes it."""
+    # Most nodes have thrown that state away, and say so in many forms; the figure stays unknown then.
     with suppress(DomainError, KeyError, TypeError, ValueError):
         _book(row, paid_rewards_read(client, tipset=tipset), tipset=tipset, client=client)
 

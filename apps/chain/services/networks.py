@@ -86,7 +86,7 @@ def miner_facts_read(client: ChainClient) -> dict[str, Any]:
         try:
             info, deadline = client.state_miner_info(miner), client.state_miner_proving_deadline(miner)
         except NodeRefused:
-            continue
+            continue  # any other miner of the chain has the same times
         size = info.get("SectorSize")
         proofs = [int(proof) for proof in RegisteredSealProof if proof.sector_size == size]
         times = {member: deadline[member] for member in MINER_PARAMS if deadline.get(member)}

@@ -223,7 +223,7 @@ class _Sendings:
         """End what is under way."""
         self.stopped.set()
         for sending in self.in_progress.values():
-            with suppress(Error):
+            with suppress(Error):  # a token that stays is of no use once its time is over
                 sending.token_stack.close()
 
 

@@ -62,5 +62,5 @@ def piece_finish(piece: Piece) -> None:
 
 
 def _idle_discard(piece: Piece) -> None:
-    with suppress(PieceBusy), piece_opened(piece):
+    with suppress(PieceBusy), piece_opened(piece):  # whoever holds it still writes it
         piece_discard(piece)

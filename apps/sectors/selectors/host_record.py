@@ -60,6 +60,7 @@ def log_watch(worker: Worker) -> None:
 
 def log_is_watched(worker: Worker) -> bool:
     """Return whether somebody looks at a host's log."""
+    # A host that is not asked for its log still works; the page is all that lacks it.
     with suppress(RedisError, OSError):
         return bool(redis_client().exists(f"poolsite:host-log:{worker.uuid}"))
     return False

@@ -48,6 +48,7 @@ def precommit_times(viewer: Principal) -> dict[tuple[int, str], float]:
     19 of 20 of the newest finished sectors took no longer, waits included; kept for `TIMES_SHARED_S`.
     """
     name = f"sectors-precommit-times-{'all' if viewer.is_operator else viewer.own_id}"
+    # Without Redis each page computes them anew.
     with suppress(RedisError, OSError):
         if (known := cache.get(name)) is not None:
             return dict(known)

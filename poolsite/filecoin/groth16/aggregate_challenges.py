@@ -102,6 +102,7 @@ def _challenge(tag: str, parts: Iterable[bytes]) -> int:
         number += 1
         hasher.update(number.to_bytes(8, "big"))
         digest = hasher.digest()
+        # Cut to 255 bits, as many as the modulus has, so that few draws are in vain.
         value = int.from_bytes(digest[:31] + bytes((digest[31] & 0x7F,)), "little")
     return value
 

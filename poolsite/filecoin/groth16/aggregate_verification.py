@@ -48,6 +48,7 @@ def aggregate_verify(
     aggregate = aggregate_decode(data)
     if not inputs or aggregate.proofs != aggregate_size(len(inputs)):
         raise BadAggregate(f"an aggregate of {aggregate.proofs} proofs for {len(inputs)}")
+    # In the order in which the prover drew them: each hashes in all that came before it.
     challenges = Challenges(include)
     r = challenges.begin(aggregate.commitment_ab, aggregate.commitment_c)
     challenges.combine(aggregate.product_ab, aggregate.sum_c)
@@ -106,6 +107,7 @@ def _rounds_check(aggregate: Aggregate, challenges: Challenges) -> None:
         if folded(start, values) != pairing_product(left, right):
             raise BadAggregate(f"{name} do not hold after the last round")
     sum_c = g1_combination(aggregate.sum_c, [half.sum_c for half in halves], factors=factors)
+    # C was weighed by 1, r, r² and so on; the rounds fold these weights into one number, as they fold C.
     scale = key_polynomial_at(1, inverses, shift=challenges.r)
     if sum_c != g1_combination(G1Element(), [final.c], factors=[scale]):
         raise BadAggregate("the sum of C does not hold after the last round")
@@ -117,6 +119,8 @@ def _keys_check(aggregate: Aggregate, challenges: Challenges, setup: AggregateKe
     inverses = challenges.inverses
     factors = [pow(inverse, -1, SCALAR_MODULUS) for inverse in inverses]
     value_v = key_polynomial_at(point, inverses, shift=1)
+    # Keys w were divided by the powers of r by which B is weighed, and lie behind those of v, at the powers
+    # n to 2n - 1 of the secret: hence 1 / r and the factor point^n.
     shift = pow(challenges.r, -1, SCALAR_MODULUS)
     value_w = key_polynomial_at(point, factors, shift=shift) * pow(point, aggregate.proofs, SCALAR_MODULUS)
     minus_g, minus_h = setup.g.negate(), setup.h.negate()

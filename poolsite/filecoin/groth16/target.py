@@ -122,6 +122,7 @@ def target_decompress(data: bytes) -> GTElement:
     low = _times(_plus(square, _V), inverse)
     high = _times(_plus(base, base), inverse)
     element = target_from_coordinates(value for half in (low, high) for pair in half for value in pair)
+    # Every value in Fp6 stands for some point of the torus; values of pairings are those of order r.
     if target_power(element, SCALAR_MODULUS) != target_unit():
         raise BadPoint("not an element of the target group")
     return element

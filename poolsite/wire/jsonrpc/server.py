@@ -182,7 +182,7 @@ class Session:
 
     async def run(self, frame: Json) -> None:
         """Carry out one call; where it opens a channel, feed that until it ends."""
-        with suppress(Closed):
+        with suppress(Closed):  # nobody is left to answer
             await self.run_open(frame)
 
     async def run_open(self, frame: Json) -> None:

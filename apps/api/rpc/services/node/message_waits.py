@@ -105,7 +105,7 @@ async def followed_socket(version: str, *, but: Collection[str]) -> NodeSocket |
         try:
             return await node_socket_open(address)
         except NodeUnavailable:
-            continue
+            continue  # the next best one
     return None
 
 
