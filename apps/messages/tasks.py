@@ -24,7 +24,7 @@ from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import fee_caps_update, messages_publish, messages_republish
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
-from apps.messages.services.recovery.unrecorded import mempool_snapshot_take
+from apps.messages.services.recovery.unrecorded import mempool_snapshot_store
 from apps.messages.services.refusals import refusals_explain, unexplained_refusals_list
 from apps.messages.services.retry import funded_messages_retry
 from apps.messages.services.select import due_senders_list, sender_select
@@ -51,7 +51,7 @@ def track(height: int, key: str) -> None:
         return
     # It only explains refusals later: the next head takes it, and tracking below needs it not.
     with contextlib.suppress(NodeUnavailable, NodeRefused):
-        mempool_snapshot_take(client=chain_client(), now=clock.now())
+        mempool_snapshot_store(client=chain_client(), now=clock.now())
     try:
         done = messages_track(head=head, client=chain_client(), now=clock.now())
     except (NodeUnavailable, NodeRefused) as error:

@@ -15,7 +15,7 @@ from apps.api.v1.views import created
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import RoleKind
-from apps.sectors.services.roles.groups import GroupGrant, group_role_give, group_role_remove
+from apps.sectors.services.roles.groups import GroupGrant, group_role_assign, group_role_remove
 
 
 class RoleGroupInput(InputSerializer):
@@ -39,7 +39,7 @@ class RoleGroupsView(RoleView):
         """Assign a role to a group: one of its hosts holds an exclusive role, the others stand by."""
         grant = GroupGrant(**self.body_read(request, RoleGroupGiveInput))
         miner = miner_get(self.principal, address)
-        row = group_role_give(miner, grant=grant, principal=self.principal, now=clock.now())
+        row = group_role_assign(miner, grant=grant, principal=self.principal, now=clock.now())
         return created(role_group_body(row))
 
 

@@ -24,8 +24,8 @@ from apps.miners.services.roles import RoleGrant
 from apps.miners.states import EXCLUSIVE_ROLES, RoleKind
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.roles.assignments import (
+    host_role_assign,
     host_role_fail_over,
-    host_role_give,
     host_role_remove,
     host_roles_combine,
 )
@@ -96,7 +96,7 @@ class RolesView(RoleView):
         """Assign a role to a host: hosts without it no longer do this work for the miner."""
         data = self.body_read(request, RoleGiveInput)
         miner = miner_get(self.principal, address)
-        role = host_role_give(miner, grant=RoleGrant(**data), principal=self.principal, now=clock.now())
+        role = host_role_assign(miner, grant=RoleGrant(**data), principal=self.principal, now=clock.now())
         return created(role_body(role))
 
 

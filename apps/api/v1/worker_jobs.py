@@ -22,11 +22,11 @@ from apps.api.v1.worker_view import JobView, WorkerView, answer_of, heartbeat_no
 from apps.core import clock
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.sectors.selectors.jobs import jobs_of_miners
-from apps.sectors.services.jobs.c1_outputs import c1_give, c1_take, is_sealing
+from apps.sectors.services.jobs.c1_outputs import c1_read, c1_store, is_sealing
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress_record, job_release
 from apps.sectors.services.jobs.stage_events import job_event_record
-from apps.sectors.services.runs.unsealing import unsealed_take
+from apps.sectors.services.runs.unsealing import unsealed_store
 from poolsite.wire.job_reports import Complete, Event, EventAnswer, Fail, Progress, Release
 from poolsite.wire.jobs import Claim, Claimed
 
@@ -129,7 +129,7 @@ class DataView(JobView):
     )
     def get(self, request: Request, uuid: str) -> Any:
         """Return the output of C1, for the host that runs C2."""
-        found = c1_give(uuid, token=self.lease_token(request), tenant_id=self.tenant_id)
+        found = c1_read(uuid, token=self.lease_token(request), tenant_id=self.tenant_id)
         answer = DiskAnswer(found.chunks)
         answer["Content-Type"] = "application/octet-stream"
         answer["Content-Length"] = str(found.size)
@@ -142,7 +142,7 @@ class DataView(JobView):
     )
     def put(self, request: Request, uuid: str) -> Response:
         """Store the bytes of a piece if they are the requested ones, or the output of C1 unchanged."""
-        accept = c1_take if is_sealing(uuid) else unsealed_take
+        accept = c1_store if is_sealing(uuid) else unsealed_store
         accept(uuid, source=request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
         return Response(status=204)
 

@@ -15,9 +15,9 @@ from apps.miners.errors import NoStandby, RolesNotCombined
 from apps.miners.models import Role
 from apps.miners.services.roles import (
     RoleGrant,
-    role_give,
-    role_lose,
-    role_take,
+    role_acquire,
+    role_assign,
+    role_release,
     roles_lock,
     roles_publish,
 )
@@ -64,12 +64,12 @@ def roles_combine(
     before = {row.pk: row.state for row in rows}
     for row in rows:
         if row.host != host and row.state in (RoleState.HELD, RoleState.STANDBY):
-            role_lose(row, now=now, note=gettext("combined on {host}").format(host=host), event="PARK")
+            role_release(row, now=now, note=gettext("combined on {host}").format(host=host), event="PARK")
             Role.objects.filter(pk=row.pk).update(before_combine=before[row.pk])
     for kind in COMBINED:
         current = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
         was = NOTHING if current is None or current.state == RoleState.REMOVED else current.state
-        row = role_give(
+        row = role_assign(
             miner, grant=RoleGrant(host=host, kind=kind), heard_at=heard.get(kind) or seen, now=now
         )
         Role.objects.filter(pk=row.pk).update(before_combine=was)
@@ -89,14 +89,14 @@ def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
         if row.state == RoleState.REMOVED:
             continue
         if row.before_combine == NOTHING:
-            role_lose(row, now=now, note="separated", event="REMOVE")
+            role_release(row, now=now, note="separated", event="REMOVE")
         elif row.state == RoleState.HELD and row.before_combine == RoleState.STANDBY:
-            role_lose(row, now=now, note="separated")
+            role_release(row, now=now, note="separated")
         elif row.state == RoleState.PARKED:
             advance(row, "GIVE", since=now, note="separated", updated_at=now)
     for row in rows:
         if row.state == RoleState.STANDBY and row.before_combine == RoleState.HELD:
-            role_take(row, now=now, note="separated")
+            role_acquire(row, now=now, note="separated")
     Role.objects.filter(pk__in=[row.pk for row in rows]).update(before_combine="")
     roles_publish(miner)
     return roles_lock(miner)

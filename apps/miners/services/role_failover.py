@@ -11,10 +11,10 @@ from apps.core.errors import BadValue
 from apps.miners.errors import NoStandby
 from apps.miners.selectors.roles import role_is_heard
 from apps.miners.services.roles import (
+    role_acquire,
     role_find,
-    role_lose,
+    role_release,
     role_successor_choose,
-    role_take,
     roles_lock,
     roles_publish,
 )
@@ -43,8 +43,8 @@ def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime)
     target = _standby_choose(rows, kind, to_host, now=now)
     holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
     if holder is not None:
-        role_lose(holder, now=now, note=gettext("failed over to {host}").format(host=target.host))
-    role_take(
+        role_release(holder, now=now, note=gettext("failed over to {host}").format(host=target.host))
+    role_acquire(
         target,
         now=now,
         note=gettext("failed over from {host}").format(host=holder.host)

@@ -14,11 +14,11 @@ from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import role_is_restored
 from apps.miners.services.roles import (
     ROLE_LEASE,
-    restored_holds_lose,
+    restored_holds_release,
+    role_acquire,
     role_find,
-    role_lose,
+    role_release,
     role_successor_choose,
-    role_take,
     roles_publish,
 )
 from apps.miners.states import RoleState
@@ -47,7 +47,7 @@ def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: d
         .filter(miner__in=miners)
         .order_by("pk")
     )
-    lost = restored_holds_lose(rows, restored_at=restored_at, now=now)
+    lost = restored_holds_release(rows, restored_at=restored_at, now=now)
     own = [row for row in rows if row.host == host and row.kind in kinds]
     for row in own:
         row.heard_at = now
@@ -71,8 +71,10 @@ def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
     note = gettext("it had no holder")
     if holder is not None:
         note = gettext("the lease of {host} expired").format(host=holder.host)
-        role_lose(holder, now=now, note=gettext("its lease expired: {host} took over").format(host=row.host))
-    role_take(row, now=now, note=note)
+        role_release(
+            holder, now=now, note=gettext("its lease expired: {host} took over").format(host=row.host)
+        )
+    role_acquire(row, now=now, note=note)
     roles_publish(row.miner)
     return [] if holder is None else [holder]
 

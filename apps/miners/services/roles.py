@@ -60,24 +60,26 @@ def roles_lock(miner: Miner) -> list[Role]:
 
 
 @transaction.atomic
-def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
+def roles_restored_release(miner: Miner, *, now: datetime) -> list[Role]:
     """End the holds that a backup brought back; returns those rows."""
     restored_at = restore_check(now=now).restored_at
-    return restored_holds_lose(roles_lock(miner), restored_at=restored_at, now=now)
+    return restored_holds_release(roles_lock(miner), restored_at=restored_at, now=now)
 
 
-def restored_holds_lose(rows: Iterable[Role], *, restored_at: datetime | None, now: datetime) -> list[Role]:
+def restored_holds_release(
+    rows: Iterable[Role], *, restored_at: datetime | None, now: datetime
+) -> list[Role]:
     """Return the holds among these rows that a backup brought back, after ending them."""
     restored = [row for row in rows if role_is_restored(row, restored_at)]
     for row in restored:
-        role_lose(
+        role_release(
             row, now=now, note=gettext("the database was restored: another host may have held it since")
         )
     return restored
 
 
 @transaction.atomic
-def role_give(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, now: datetime) -> Role:
+def role_assign(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, now: datetime) -> Role:
     """Assign a role to a host; it holds it at once where it is shared, or free and the host is there.
 
     Again gives the same row with the priority that is asked now.  Raises MinerNotReady.
@@ -102,12 +104,12 @@ def role_give(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, now:
     Role.objects.filter(pk=row.pk).update(priority=grant.priority, heard_at=heard_at or row.heard_at)
     row.refresh_from_db()
     if row.state == RoleState.STANDBY and (not row.is_exclusive or role_is_heard(row, now=now)):
-        role_take(row, now=now, note="assigned")
+        role_acquire(row, now=now, note="assigned")
     roles_publish(miner)
     return row
 
 
-def role_take(row: Role, *, now: datetime, note: str) -> bool:
+def role_acquire(row: Role, *, now: datetime, note: str) -> bool:
     """Make a host on standby the holder under a new token; False if another host holds an exclusive role.
 
     After a restore the backup lacks tokens that were given out since it was made: those are passed over.
@@ -127,7 +129,7 @@ def role_take(row: Role, *, now: datetime, note: str) -> bool:
     return True
 
 
-def role_lose(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> None:
+def role_release(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> None:
     """End a host's hold on a role; its token stays, so that its next reports are known to be old."""
     advance(row, event, lease_until=None, since=now, note=note[:200], updated_at=now)
 
@@ -138,7 +140,7 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     rows = roles_lock(miner)
     row = role_find(rows, host=host, kind=kind)
     was_held = row.state == RoleState.HELD
-    role_lose(row, now=now, note="removed", event="REMOVE")
+    role_release(row, now=now, note="removed", event="REMOVE")
     if was_held and row.is_exclusive:
         _successor_take(rows, row, now=now, note=gettext("removed from {host}").format(host=host))
     roles_publish(miner)
@@ -166,7 +168,7 @@ def role_successor_choose(rows: Iterable[Role], *, kind: str, now: datetime) -> 
 def _successor_take(rows: Iterable[Role], lost: Role, *, now: datetime, note: str) -> None:
     successor = role_successor_choose(rows, kind=lost.kind, now=now)
     if successor is not None:
-        role_take(successor, now=now, note=note)
+        role_acquire(successor, now=now, note=note)
 
 
 @transaction.atomic

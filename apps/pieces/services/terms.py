@@ -79,7 +79,7 @@ def _terms_write(piece: Piece, terms: dict[str, int]) -> None:
     Piece.objects.filter(pk=piece.pk).update(**terms)
 
 
-def expired_allocations_drop(
+def expired_allocations_remove(
     pieces: Iterable[Piece], *, client: NodeCaller, height: int, key: str
 ) -> list[Piece]:
     """Take from pieces of pre-committed sectors the allocations that expired meanwhile; return these pieces.

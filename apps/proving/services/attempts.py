@@ -79,7 +79,7 @@ def attempt_promote(post: WindowPost, *, context: ProvingContext) -> None:
             ProofAttempt.objects.filter(pk=attempt.pk).update(kind=AttemptKind.FIRST, updated_at=context.now)
 
 
-def attempt_drop(post: WindowPost, *, attempt: ProofAttempt, context: ProvingContext, reason: str) -> bool:
+def attempt_cancel(post: WindowPost, *, attempt: ProofAttempt, context: ProvingContext, reason: str) -> bool:
     """Cancel one of the attempts, so that any host may claim what is left.
 
     Returns False if a host was faster: the next pass sees what it has done.

@@ -20,7 +20,7 @@ from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.provers import backup_provers
-from apps.proving.services.attempts import attempt_drop, attempt_host_find, running_attempts_list
+from apps.proving.services.attempts import attempt_cancel, attempt_host_find, running_attempts_list
 from apps.proving.services.jobs import job_create, proof_window_build
 from apps.proving.services.offers import offer_renew, post_failures_count
 from apps.proving.services.post_updates import post_publish
@@ -149,7 +149,7 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host sends no heartbeats: the other host proves, or any host may claim it.
         attempt = backup if backup.work.state == JobState.READY else first
-        attempt_drop(post, attempt=attempt, context=context, reason="its host stopped sending heartbeats")
+        attempt_cancel(post, attempt=attempt, context=context, reason="its host stopped sending heartbeats")
         post_publish(post)
         return
     stall, others = _stall(first.work, post, context), _backup_hosts(post, context=context)
@@ -159,13 +159,13 @@ def _unclaimed_monitor(
             if stall is None
             else "no other prover can take it over"
         )
-        if attempt_drop(post, attempt=backup, context=context, reason=why) and stall is None:
+        if attempt_cancel(post, attempt=backup, context=context, reason=why) and stall is None:
             note_record(post, context=context, text=why, is_error=False)
         post_publish(post)
         return
     if stall.is_stalled and context.head.height - (backup.work.moved_height or 0) >= QUIET_MIN:
         # The host that it was offered to is busy or gone: now any host may claim it, the first one too.
-        if attempt_drop(post, attempt=first, context=context, reason=stall.text):
+        if attempt_cancel(post, attempt=first, context=context, reason=stall.text):
             note_record(
                 post,
                 context=context,
@@ -217,7 +217,7 @@ def _stalled_cancel(
     attempt, stall = next((one, stall) for one, stall in pairs if stall is not None and stall.is_stalled)
     log.warning("proof_given_up", post=str(post.uuid), reason=stall.text)
     with transaction.atomic():
-        if not attempt_drop(post, attempt=attempt, context=context, reason=stall.text):
+        if not attempt_cancel(post, attempt=attempt, context=context, reason=stall.text):
             return
         if len(attempts) == 1:
             failed_try_record(

@@ -14,8 +14,8 @@ from apps.miners.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.services.attempts import (
     PROVERS,
+    attempt_cancel,
     attempt_collect,
-    attempt_drop,
     attempt_end,
     attempt_fail,
     attempts_cancel,
@@ -89,7 +89,7 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # A job's time runs by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_drop(post, attempt=first, context=context, reason="no host claimed it in time")
+            attempt_cancel(post, attempt=first, context=context, reason="no host claimed it in time")
             post_publish(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)

@@ -128,7 +128,7 @@ def recovery_codes_count(user: User) -> int:
     return RecoveryCode.objects.filter(user=user, used_at=None).count()
 
 
-def recovery_codes_drop_unneeded(user: User) -> None:
+def recovery_codes_remove_unneeded(user: User) -> None:
     """Forget recovery codes of who has no second factor: they open nothing."""
     if not has_second_factor(user):
         RecoveryCode.objects.filter(user=user).delete()

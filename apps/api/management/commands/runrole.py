@@ -19,11 +19,11 @@ from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.miners.selectors.roles import role_groups_of, roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.services.roles.assignments import host_role_give, host_role_remove, host_roles_renew
+from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove, host_roles_renew
 from apps.sectors.services.roles.groups import (
     GroupGrant,
     group_hosts_list,
-    group_role_give,
+    group_role_assign,
     group_role_remove,
 )
 from apps.users.principals import SYSTEM
@@ -145,7 +145,7 @@ class Command(BaseCommand):
         for kind in sorted((present & MANAGED) - requested):
             group_role_remove(miner, group=group, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(requested - present):
-            group_role_give(miner, grant=GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
+            group_role_assign(miner, grant=GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
         host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=now)
 
     def _requested(self, options: dict[str, Any]) -> set[RoleKind]:
@@ -163,7 +163,7 @@ class Command(BaseCommand):
         for kind in sorted((present & MANAGED) - requested):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(requested - present):
-            host_role_give(miner, grant=RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
+            host_role_assign(miner, grant=RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
         host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=now)
 
     def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:

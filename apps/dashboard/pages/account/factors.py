@@ -28,8 +28,8 @@ from apps.users.selectors.people import totp_waiting
 from apps.users.services.second_factor import (
     has_second_factor,
     recovery_codes_count,
-    recovery_codes_drop_unneeded,
     recovery_codes_generate,
+    recovery_codes_remove_unneeded,
     totp_begin,
     totp_confirm,
     totp_remove,
@@ -108,7 +108,7 @@ def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove")))
     if totp_remove(person_before(request)):
         changed(viewer, "person.totp.remove")
-    recovery_codes_drop_unneeded(person_before(request))
+    recovery_codes_remove_unneeded(person_before(request))
     return redirect("account")
 
 

@@ -23,7 +23,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.selectors.people import passkeys_of
 from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options_generate
-from apps.users.services.second_factor import recovery_codes_count, recovery_codes_drop_unneeded
+from apps.users.services.second_factor import recovery_codes_count, recovery_codes_remove_unneeded
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -89,7 +89,7 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
     if not name:
         raise Http404
     changed(viewer, "person.passkey.remove", name=name)
-    recovery_codes_drop_unneeded(person_before(request))
+    recovery_codes_remove_unneeded(person_before(request))
     return redirect("account")
 
 

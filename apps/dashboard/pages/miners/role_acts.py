@@ -22,15 +22,15 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind
 from apps.sectors.services.roles.assignments import (
+    host_role_assign,
     host_role_fail_over,
-    host_role_give,
     host_role_remove,
     host_roles_combine,
     may_assign,
 )
 from apps.sectors.services.roles.groups import (
     GroupGrant,
-    group_role_give,
+    group_role_assign,
     group_role_remove,
     group_roles_separate,
 )
@@ -130,10 +130,10 @@ def role_act_do(act: str, miner: Miner, viewer: Principal, values: dict[str, Any
         raise BadValue("choose a role", field="kind")
     if act == "give":
         grant = RoleGrant(host=host, kind=kind, priority=values["priority"])
-        host_role_give(miner, grant=grant, principal=viewer, now=now)
+        host_role_assign(miner, grant=grant, principal=viewer, now=now)
     elif act == "give-group":
         group_grant = GroupGrant(group=values["group"], kind=kind, priority=values["priority"])
-        group_role_give(miner, grant=group_grant, principal=viewer, now=now)
+        group_role_assign(miner, grant=group_grant, principal=viewer, now=now)
     elif act == "remove-group":
         group_role_remove(miner, group=values["group"], kind=kind, principal=viewer, now=now)
     elif act == "remove":

@@ -49,7 +49,7 @@ _versions: dict[str, int] = {}
 """By address: the newest version of a sender that this process saw."""
 
 
-def mempool_snapshot_take(*, client: ChainClient, now: datetime) -> None:
+def mempool_snapshot_store(*, client: ChainClient, now: datetime) -> None:
     """Remember, once for this process, what the node's pool has.  Raises NodeUnavailable, NodeRefused."""
     if not _snapshots:
         pending = client.mpool_pending()

@@ -21,7 +21,7 @@ from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
 from apps.pieces.onchain import TermsAnswers, terms_refusal
-from apps.pieces.services.terms import expired_allocations_drop, terms_note
+from apps.pieces.services.terms import expired_allocations_remove, terms_note
 from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain import TrialRun, deposits_read, messages_try, precommits_read, trial_message
@@ -54,7 +54,7 @@ from apps.sectors.services.batches.miner_funds import (
     balance_free,
     balance_lock,
     balance_read,
-    balance_take,
+    balance_share_compute,
     funds_describe,
 )
 from apps.sectors.services.batches.noninteractive import noninteractive_form_make
@@ -254,7 +254,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
     numbers = [number for number, onchain in found.items() if onchain is not None]
     held = chain(*placed_pieces_read(miner, numbers=numbers).values())
-    expired_allocations_drop(held, client=work.client, height=work.head.height, key=work.head.key)
+    expired_allocations_remove(held, client=work.client, height=work.head.height, key=work.head.key)
     placed = manifests_read(miner, numbers=numbers)
     parts = []
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
@@ -305,7 +305,7 @@ def _write(miner: Miner, form: BatchForm, *, kind: BatchRules, reason: str, work
             return False
         chosen = [part for part, _ in unchanged]
         needed = sum(part.value for part in chosen)
-        own = balance_take(miner, needed=needed, work=work)
+        own = balance_share_compute(miner, needed=needed, work=work)
         batch = Batch.objects.create(
             uuid=name,
             miner=miner,

@@ -92,7 +92,7 @@ def balance_lock(miner: Miner, *, work: SealingContext) -> None:
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
 
 
-def balance_take(miner: Miner, *, needed: int, work: SealingContext) -> int:
+def balance_share_compute(miner: Miner, *, needed: int, work: SealingContext) -> int:
     """Return what of a batch's deposits and pledge the balance pays, after `balance_lock`."""
     return min(needed, balance_free(miner, available=work.available, height=work.head.height))
 

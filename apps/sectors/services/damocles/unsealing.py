@@ -13,7 +13,7 @@ from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.services.damocles.job_allocation import job_allocate
 from apps.sectors.services.damocles.job_locks import damocles_job_lock
-from apps.sectors.services.runs.unsealing import unsealed_take
+from apps.sectors.services.runs.unsealing import unsealed_store
 from poolsite.wire.job_reports import TEXT_MAX, StageOutputs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UnsealStage
@@ -87,7 +87,7 @@ def unsealed_piece_store(principal: Principal, *, cid: str, source: Source) -> N
     ):
         is_its = principal.may_mine(record.sector.miner.actor_id or 0)
         if is_its and _piece_of(record.job).piece_cid == cid:
-            unsealed_take(
+            unsealed_store(
                 str(record.job.uuid), source=source, token=record.job.lease_token, tenant_id=principal.own_id
             )
             return

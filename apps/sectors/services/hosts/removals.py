@@ -60,7 +60,7 @@ def store_leftovers_remove(worker: Worker, *, store: Store) -> None:
             _removal(worker, job=job, sector=job.sector, actor="console")
 
 
-def removals_drop_store(worker: Worker, *, store: Store) -> None:
+def removals_detach_store(worker: Worker, *, store: Store) -> None:
     """Note that removals which a host has not done yet no longer see to a store that it has detached."""
     for command in worker.commands.filter(op=Operation.REMOVE, done_at=None, args__store=store.name):
         command.args = {name: value for name, value in command.args.items() if name != "store"}

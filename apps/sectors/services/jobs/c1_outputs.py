@@ -46,7 +46,7 @@ def is_sealing(job_id: str) -> bool:
     return is_uuid(job_id) and Job.objects.filter(uuid=job_id, kind=JobKind.SEAL).exists()
 
 
-def c1_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
+def c1_store(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     """Store the output of C1; the same again changes nothing.
 
     Raises JobUnknown, LeaseLost, BadReport, DiskFull, OSError.
@@ -82,7 +82,7 @@ def c1_parts_sweep(*, now: datetime) -> None:
                 part.unlink()
 
 
-def c1_give(job_id: str, *, token: int, tenant_id: int) -> C1Output:
+def c1_read(job_id: str, *, token: int, tenant_id: int) -> C1Output:
     """Return what C1 gave, for the host that holds the job's C2.  Raises JobUnknown, LeaseLost, C1Missing."""
     path = _path(job_id, token=token, tenant_id=tenant_id, stage=Stage.C2)
     if not path.exists():

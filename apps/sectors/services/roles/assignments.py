@@ -16,11 +16,17 @@ from apps.miners.selectors.roles import roles_of
 from apps.miners.services.combine import roles_combine, roles_separate
 from apps.miners.services.role_failover import role_fail_over
 from apps.miners.services.role_leases import roles_heartbeat
-from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_publish, roles_restored_lose
+from apps.miners.services.roles import (
+    RoleGrant,
+    role_assign,
+    role_remove,
+    roles_publish,
+    roles_restored_release,
+)
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
-from apps.sectors.services.roles.labels import label_role_find, labels_lock, role_hand_to
+from apps.sectors.services.roles.labels import label_role_find, labels_lock, role_move_to_group
 from apps.sectors.services.roles.leases import ROLES_OF_JOBS, role_heartbeat_find, role_jobs_end
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
@@ -57,15 +63,15 @@ def roles_begin(miner: Miner, *, principal: Principal, now: datetime) -> None:
     """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
     if not may_assign(principal):
         raise NotAllowed(gettext("changing roles requires the sign permission"))
-    for lost in roles_restored_lose(miner, now=now):
+    for lost in roles_restored_release(miner, now=now):
         role_jobs_end(lost, now=now)
 
 
 @transaction.atomic
-def host_role_give(miner: Miner, *, grant: RoleGrant, principal: Principal, now: datetime) -> Role:
+def host_role_assign(miner: Miner, *, grant: RoleGrant, principal: Principal, now: datetime) -> Role:
     """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
     roles_begin(miner, principal=principal, now=now)
-    role = role_give(
+    role = role_assign(
         miner, grant=grant, heard_at=role_heartbeat_find(miner, host=grant.host, kind=grant.kind), now=now
     )
     role.group = ""  # an assignment of the host's own outlives its label
@@ -88,7 +94,7 @@ def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal
         raise RoleOfGroup(host, has.group)
     label = None if has is None else label_role_find(miner, host=host, kind=kind)
     if has is not None and label is not None:
-        role_hand_to(has, row=label, now=now)
+        role_move_to_group(has, row=label, now=now)
         roles_publish(miner)
         role = Role.objects.select_related("miner").get(pk=has.pk)
     else:

@@ -63,7 +63,7 @@ def groups_list(miner: Miner) -> list[str]:
 
 
 @transaction.atomic
-def group_role_give(miner: Miner, *, grant: GroupGrant, principal: Principal, now: datetime) -> RoleGroup:
+def group_role_assign(miner: Miner, *, grant: GroupGrant, principal: Principal, now: datetime) -> RoleGroup:
     """Assign a role to a group: its hosts have it now, those that join it later then.
 
     Raises NotAllowed, MinerNotReady; RolesNotCombined while one host does everything.

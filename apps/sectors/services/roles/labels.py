@@ -12,7 +12,7 @@ from django.db import connection
 
 from apps.core.locks import transaction_lock
 from apps.miners.models import Miner, Role, RoleGroup
-from apps.miners.services.roles import RoleGrant, role_give, role_remove, roles_lock, roles_publish
+from apps.miners.services.roles import RoleGrant, role_assign, role_remove, roles_lock, roles_publish
 from apps.miners.states import RoleState
 from apps.sectors.models import Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
@@ -121,7 +121,7 @@ def miner_labels_sync(
         if key not in assigned:
             role_join(miner, row=row, host=key[0], now=now)
         elif assigned[key].group:
-            role_hand_to(assigned[key], row=row, now=now)
+            role_move_to_group(assigned[key], row=row, now=now)
     by_group = [role for role in assigned.values() if role.group and role.host in labels]
     # The holder goes last: none of its group may take over what all of them lose.
     for role in sorted(by_group, key=lambda one: one.state == RoleState.HELD):
@@ -134,13 +134,13 @@ def miner_labels_sync(
 def role_join(miner: Miner, *, row: RoleGroup, host: str, now: datetime) -> None:
     """Assign a host the role of its group."""
     grant = RoleGrant(host=host, kind=row.kind, priority=row.priority)
-    role = role_give(
+    role = role_assign(
         miner, grant=grant, heard_at=role_heartbeat_find(miner, host=host, kind=row.kind), now=now
     )
     Role.objects.filter(pk=role.pk).update(group=row.group)
 
 
-def role_hand_to(role: Role, *, row: RoleGroup, now: datetime) -> None:
+def role_move_to_group(role: Role, *, row: RoleGroup, now: datetime) -> None:
     """Assign a role, as it stands, to a group; its host goes on with what it has in hand."""
     if (role.group, role.priority) != (row.group, row.priority):
         Role.objects.filter(pk=role.pk).update(group=row.group, priority=row.priority, updated_at=now)

@@ -192,7 +192,7 @@ def unseal_answer(job: Job) -> EventAnswer:
     )
 
 
-def unsealed_take(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
+def unsealed_store(job_id: str, *, source: Source, token: int, tenant_id: int) -> None:
     """Store the bytes that a host unsealed if they are the piece's; the same again changes nothing.
 
     Raises JobUnknown, LeaseLost, NoRoomYet, UploadIncomplete, PieceBusy, PieceMismatch.

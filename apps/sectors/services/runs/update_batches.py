@@ -32,7 +32,7 @@ from apps.sectors.services.batches.miner_funds import (
     balance_free,
     balance_lock,
     balance_read,
-    balance_take,
+    balance_share_compute,
     funds_describe,
 )
 from apps.sectors.services.runs.events import run_publish
@@ -145,7 +145,7 @@ def _write(miner: Miner, tried: Sequence[UpdateTrial], work: SealingContext, *, 
     with transaction.atomic():
         balance_lock(miner, work=work)
         needed = sum(one.needed for one in tried)
-        left = own = balance_take(miner, needed=needed, work=work)
+        left = own = balance_share_compute(miner, needed=needed, work=work)
         note = "; ".join(filter(None, (reason, funds_describe(value=needed - own, from_balance=own))))
         ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # all lock in one order: no deadlock
         step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}

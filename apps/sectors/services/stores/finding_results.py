@@ -17,7 +17,7 @@ from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.findings import findings_lock
-from apps.sectors.services.stores.missing_files import missing_drop
+from apps.sectors.services.stores.missing_files import missing_store_remove
 from apps.sectors.services.stores.moves import unchanged_lock
 from apps.sectors.states import CopyCondition, FindingKind, FindingState
 from poolsite.wire.commands import Operation
@@ -58,7 +58,9 @@ def findings_note(
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
             _removed(finding, worker, error=error, now=now)
         elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
-            error = error or missing_drop(finding, order=order, files=reported.get(str(order.uuid)), now=now)
+            error = error or missing_store_remove(
+                finding, order=order, files=reported.get(str(order.uuid)), now=now
+            )
             advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
             publish(Change("store", str(finding.store.uuid), worker.tenant_id))
         elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:

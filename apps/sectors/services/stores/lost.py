@@ -22,7 +22,7 @@ from apps.sectors.selectors.ended_sectors import sectors_lying_in
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
-from apps.sectors.services.stores.moves import moves_lock, moves_lose
+from apps.sectors.services.stores.moves import lost_moves_end, moves_lock
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
@@ -140,7 +140,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     if lost.refusal:
         raise StoreRefused(lost.refusal)
     if moves:
-        moves_lose(moves, lost=locked, now=now)
+        lost_moves_end(moves, lost=locked, now=now)
         lost = lost_store(locked, now=now)
     lying = sectors_lying_in(locked).select_for_update().order_by("pk")
     rows = dict(lying.values_list("pk", "state"))

@@ -47,7 +47,7 @@ def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
     return changes.get(sector.pk, "")
 
 
-def missing_drop(
+def missing_store_remove(
     finding: StoreFinding, *, order: WorkerCommand, files: Collection[CheckedFile] | None, now: datetime
 ) -> str:
     """Return why a sector keeps its store; empty: its host missed files again, so the store was removed."""

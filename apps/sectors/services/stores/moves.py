@@ -185,7 +185,7 @@ def moves_lock(store: Store) -> list[StoreMove]:
     return list(rows.select_related("worker", "from_store", "to_store", "sector"))
 
 
-def moves_lose(moves: Collection[StoreMove], *, lost: Store, now: datetime) -> None:
+def lost_moves_end(moves: Collection[StoreMove], *, lost: Store, now: datetime) -> None:
     """End moves of which one store is lost.
 
     A sector whose old copy nobody was told to remove has that again; a removal that failed left an error.

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
-from apps.sectors.services.hosts.removals import removals_drop_store, store_leftovers_remove
+from apps.sectors.services.hosts.removals import removals_detach_store, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.move_steps import move_note
@@ -107,7 +107,7 @@ def mark_name_encode(name: str, *, uid: str) -> str:
 
 def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:
     event_write(row.store, event=DETACHED, actor=worker.name, note=row.path, now=now)
-    removals_drop_store(worker, store=row.store)
+    removals_detach_store(worker, store=row.store)
     row.delete()
 
 

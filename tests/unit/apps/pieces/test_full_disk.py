@@ -17,7 +17,7 @@ from apps.pieces.services.restored_data import data_restore
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_upload, upload_begin
 from apps.sectors.errors.jobs import NoRoomYet
 from apps.sectors.models import Job
-from apps.sectors.services.runs.unsealing import unseal_request, unsealed_take
+from apps.sectors.services.runs.unsealing import unseal_request, unsealed_store
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories, people
 
@@ -112,7 +112,7 @@ def test_what_a_host_has_unsealed_is_taken_once_there_is_room(
     Job.objects.update(stage="UPLOAD")
 
     with pytest.raises(NoRoomYet, match="free up space") as refusal:
-        unsealed_take(
+        unsealed_store(
             str(job.uuid), source=io.BytesIO(DATA), token=job.lease_token, tenant_id=miner.tenant_id
         )
     assert (http_status(refusal.value), refusal.value.code) == (503, "disk_full")

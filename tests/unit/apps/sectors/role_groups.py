@@ -10,7 +10,7 @@ from apps.sectors.models import Worker
 from apps.sectors.services.hosts.settings import worker_group_set
 from apps.sectors.services.roles.groups import (
     GroupGrant,
-    group_role_give,
+    group_role_assign,
 )
 from tests import people
 from tests.unit.apps.sectors.roles import machine
@@ -32,7 +32,7 @@ def labelled(name: str, label: str = "posts") -> Worker:
 
 
 def give(miner: Miner, group: str = "posts", kind: str = WINDOW, *, at: datetime = NOON) -> RoleGroup:
-    return group_role_give(
+    return group_role_assign(
         miner, grant=GroupGrant(group=group, kind=kind), principal=people.principal(), now=at
     )
 

@@ -11,8 +11,8 @@ from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.roles.assignments import (
+    host_role_assign,
     host_role_fail_over,
-    host_role_give,
 )
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, HeldJob
@@ -34,7 +34,7 @@ def machine(name: str, *kinds: JobKind, at: datetime = NOON) -> Worker:
 
 def give(miner: Miner, name: str, kind: str, *, priority: int = 0, at: datetime = NOON) -> Role:
     grant = RoleGrant(host=name, kind=kind, priority=priority)
-    return host_role_give(miner, grant=grant, principal=people.principal(), now=at)
+    return host_role_assign(miner, grant=grant, principal=people.principal(), now=at)
 
 
 def fail_over(miner: Miner, kind: str = WINDOW, *, to: str = "", at: datetime = NOON) -> Role:

@@ -19,7 +19,7 @@ from apps.sectors.errors.jobs import C1Missing, LeaseLost
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.selectors.sector_waits import sector_wait
-from apps.sectors.services.jobs.c1_outputs import PART_RETENTION, c1_give, c1_take
+from apps.sectors.services.jobs.c1_outputs import PART_RETENTION, c1_read, c1_store
 from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_lock, sector_step
@@ -57,7 +57,7 @@ def at_c1(worker: Worker) -> Assignment:
 def handed_over(worker: Worker) -> Assignment:
     """A sector whose C1 is done, with its output on the console."""
     job = at_c1(worker)
-    c1_take(job.id, source=io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
+    c1_store(job.id, source=io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
     answer = report(job, "C1", state="SEED_ASSIGNED")
     assert (answer.seal, answer.is_done) == (None, False)
     return job
@@ -73,7 +73,7 @@ def test_output_of_c1_is_refused_by_the_disk_that_would_store_it(
     monkeypatch.setattr("apps.core.disk._device", lambda folder: 2 if folder == tmp_path else 1)
 
     with pytest.raises(DiskFull, match=f"1 MiB free on the disk of {tmp_path}"):
-        c1_take(job.id, source=io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
+        c1_store(job.id, source=io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
 
 
 def test_a_host_without_a_slot_hands_its_output_over_and_another_goes_on() -> None:
@@ -84,7 +84,7 @@ def test_a_host_without_a_slot_hands_its_output_over_and_another_goes_on() -> No
 
     assert taken.seal is not None
     assert (taken.seal.stage, taken.seal.c1_travels) == ("C2", True)
-    given = c1_give(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
+    given = c1_read(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
     assert (given.size, b"".join(given.chunks)) == (len(C1), C1)
     row = Job.objects.get()
     assert (row.worker, row.sticky_worker) == (second, first)
@@ -183,7 +183,7 @@ def test_another_seed_takes_it_back_from_the_guest(django_capture_on_commit_call
     with pytest.raises(LeaseLost):
         report(taken, "C2", state="C1_DONE")
     with pytest.raises(LeaseLost):
-        c1_give(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
+        c1_read(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
 
 
 def test_a_lost_file_is_said_to_the_guest(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_lost_file_is_said_to_the_guest(tmp_path: Path) -> None:
         path.unlink()
 
     with pytest.raises(C1Missing):
-        c1_give(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
+        c1_read(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
 
 
 def test_a_sector_says_that_any_host_may_go_on() -> None:
@@ -226,7 +226,7 @@ def test_c1_runs_again_and_travels_once_its_host_has_no_slot_for_c2() -> None:
     (again,) = claim(host("u1", slots=NO_C2))
     assert again.seal is not None
     assert (again.seal.stage, again.seal.c1_travels) == ("C1", True)
-    c1_take(again.id, source=io.BytesIO(C1), token=again.token, tenant_id=tenant("alice").pk)
+    c1_store(again.id, source=io.BytesIO(C1), token=again.token, tenant_id=tenant("alice").pk)
     report(again, "C1", state="SEED_ASSIGNED")
     assert repeat() == 0
     assert [one.seal.stage for one in claim(second, new_sectors=0) if one.seal is not None] == ["C2"]

@@ -16,7 +16,7 @@ from apps.miners.states import RoleState
 from apps.sectors.models import Worker
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.roles.assignments import (
-    host_role_give,
+    host_role_assign,
     host_role_remove,
     host_roles_combine,
 )
@@ -114,13 +114,13 @@ def test_a_role_of_its_own_outlives_the_label() -> None:
     miner = factories.miner()
     a = labelled("a")
     labelled("b")
-    host_role_give(miner, grant=RoleGrant(host="a", kind=WINDOW), principal=people.principal(), now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="a", kind=WINDOW), principal=people.principal(), now=NOON)
     give(miner)
     assert {row.host: row.group for row in roles_of(miner)} == {"a": "", "b": "posts"}
 
     label_set(a, "")
     assert states(miner)["a"] == RoleState.HELD
-    host_role_give(miner, grant=RoleGrant(host="b", kind=WINDOW), principal=people.principal(), now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="b", kind=WINDOW), principal=people.principal(), now=NOON)
     group_role_remove(miner, group="posts", kind=WINDOW, principal=people.principal(), now=NOON)
 
     assert set(states(miner)) == {"a", "b"}
@@ -129,7 +129,7 @@ def test_a_role_of_its_own_outlives_the_label() -> None:
 def test_taking_it_from_the_group_takes_it_from_all_its_hosts() -> None:
     miner = factories.miner()
     labelled("a"), labelled("b"), machine("c")
-    host_role_give(miner, grant=RoleGrant(host="c", kind=WINDOW), principal=people.principal(), now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="c", kind=WINDOW), principal=people.principal(), now=NOON)
     give(miner)
     with pytest.raises(RoleOfGroup, match="through group posts"):
         host_role_remove(miner, host="a", kind=WINDOW, principal=people.principal(), now=NOON)

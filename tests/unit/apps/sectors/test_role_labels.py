@@ -14,8 +14,8 @@ from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.registration import worker_register
-from apps.sectors.services.roles.assignments import host_role_give, host_role_remove
-from apps.sectors.services.roles.groups import GroupGrant, group_role_give, group_role_remove
+from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
+from apps.sectors.services.roles.groups import GroupGrant, group_role_assign, group_role_remove
 from apps.sectors.services.roles.trial import role_test
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry
@@ -61,7 +61,7 @@ def test_roles_go_along_with_a_worker_that_registers_under_another_name() -> Non
     miner, by = factories.miner(), people.principal()
     labelled("old"), labelled("other")
     give(miner)
-    host_role_give(miner, grant=RoleGrant(host="old", kind=SEAL), principal=by, now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="old", kind=SEAL), principal=by, now=NOON)
     register = Register(
         uid="w-old",
         boot_id="b2",
@@ -92,7 +92,7 @@ def test_a_label_that_goes_leaves_what_another_one_has() -> None:
     second_label("a", "spare")
     labelled("b")
     give(miner)
-    group_role_give(
+    group_role_assign(
         miner,
         grant=GroupGrant(group="spare", kind=WINDOW, priority=7),
         principal=people.principal(),
@@ -134,7 +134,7 @@ def test_a_role_taken_from_one_group_stays_by_the_other_label() -> None:
 
 def test_a_host_whose_own_role_is_removed_goes_on_by_its_label() -> None:
     miner, worker, by = factories.miner(), labelled("a"), people.principal()
-    host_role_give(miner, grant=RoleGrant(host="a", kind=WINDOW, priority=3), principal=by, now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="a", kind=WINDOW, priority=3), principal=by, now=NOON)
     labelled("b")
     give(miner)
     role = proving(miner, worker)
@@ -149,12 +149,12 @@ def test_a_host_whose_own_role_is_removed_goes_on_by_its_label() -> None:
 def test_a_group_act_writes_a_line_for_each_role_that_it_changes() -> None:
     miner, by = factories.miner(), people.principal()
     labelled("a"), labelled("b")
-    host_role_give(miner, grant=RoleGrant(host="b", kind=WINDOW, priority=1), principal=by, now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="b", kind=WINDOW, priority=1), principal=by, now=NOON)
     give(miner)
     a = {"host": "a", "role": "window", "token": 0, "group": "posts", "priority": 0}
     assert lines_of("a") == [("miner.role-give", None, {**a, "state": "STANDBY"})]
 
-    group_role_give(miner, grant=GroupGrant(group="posts", kind=WINDOW, priority=5), principal=by, now=NOON)
+    group_role_assign(miner, grant=GroupGrant(group="posts", kind=WINDOW, priority=5), principal=by, now=NOON)
     group_role_remove(miner, group="posts", kind=WINDOW, principal=by, now=NOON)
 
     changed = {**a, "state": "STANDBY", "priority": 5}
@@ -233,7 +233,7 @@ def test_a_trial_of_a_role_locks_its_miner_before_the_role() -> None:
     miner = factories.miner()
     machine("a")
     by = people.principal()
-    host_role_give(miner, grant=RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
 
     with transaction.atomic():
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
@@ -248,7 +248,7 @@ def test_a_trial_of_a_role_locks_its_miner_before_the_role() -> None:
 def test_a_trial_under_one_key_pledges_one_sector() -> None:
     miner, by = factories.miner(), people.principal()
     machine("a")
-    host_role_give(miner, grant=RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
+    host_role_assign(miner, grant=RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
 
     tried = [role_test(miner, host="a", allocated=[], principal=by, now=NOON, key=key) for key in "kkl"]
 
