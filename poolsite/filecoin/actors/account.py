@@ -45,12 +45,16 @@ class AuthenticateMessageReturn:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, as an address is first paid."""
     PUBKEY_ADDRESS = 2
+    """By anyone: the key address of an account."""
     AUTHENTICATE_MESSAGE = 2_643_134_072
+    """By anyone: fails unless the account's key signed the bytes."""
 
 
 METHODS: Final = method_table(

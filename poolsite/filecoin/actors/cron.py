@@ -35,11 +35,14 @@ class ConstructorParams:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     EPOCH_TICK = 2
+    """By the system actor, after the messages of each epoch."""
 
 
 METHODS: Final = method_table(

@@ -222,25 +222,42 @@ class BurnReturn:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer of FIL."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     NAME_EXPORTED = 48_890_204
+    """By anyone: DataCap."""
     TRANSFER_EXPORTED = 80_475_954
+    """By the holder, to the registry f06 alone; or by the registry, to anyone."""
     TOTAL_SUPPLY_EXPORTED = 114_981_429
+    """By anyone, bytes with 18 decimals."""
     MINT_EXPORTED = 116_935_346
+    """By the registry, for a client that a verifier grants data cap."""
     BURN_EXPORTED = 1_434_719_642
+    """By the holder, of its own."""
     DECREASE_ALLOWANCE_EXPORTED = 1_529_376_545
+    """By the holder: what an operator may spend of its own becomes less."""
     INCREASE_ALLOWANCE_EXPORTED = 1_777_121_560
+    """By the holder: an operator may spend more of its own."""
     SYMBOL_EXPORTED = 2_061_153_854
+    """By anyone: DCAP."""
     DESTROY_EXPORTED = 2_624_896_501
+    """By the registry, of any holder's."""
     REVOKE_ALLOWANCE_EXPORTED = 2_765_635_761
+    """By the holder: an operator may spend nothing any more."""
     BURN_FROM_EXPORTED = 2_979_674_018
+    """By an operator, within its allowance."""
     BALANCE_EXPORTED = 3_261_979_605
+    """By anyone: data cap of a holder, bytes with 18 decimals."""
     TRANSFER_FROM_EXPORTED = 3_621_052_141
+    """By an operator, within its allowance, to the registry alone."""
     GRANULARITY_EXPORTED = 3_936_767_397
+    """By anyone: amounts are multiples of this, a whole byte."""
     ALLOWANCE_EXPORTED = 4_205_072_950
+    """By anyone: what an operator may spend of a holder's."""
 
 
 METHODS: Final = method_table(

@@ -63,13 +63,18 @@ class CreateReturn:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     CREATE = 2
+    """By contracts: address by creator and nonce."""
     CREATE2 = 3
+    """By contracts: address by creator, salt and code."""
     CREATE_EXTERNAL = 4
+    """By whoever signed the message, an account."""
 
 
 METHODS: Final = method_table(

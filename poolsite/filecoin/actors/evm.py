@@ -73,16 +73,24 @@ class GetBytecodeReturn:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the init actor."""
     RESURRECT = 2
+    """By the Ethereum address manager, in the place of a contract that destroyed itself."""
     GET_BYTECODE = 3
+    """By anyone: CID of the code; none once it destroyed itself."""
     GET_BYTECODE_HASH = 4
+    """By anyone: keccak-256 of the code."""
     GET_STORAGE_AT = 5
+    """By the system actor, thus by nodes alone."""
     INVOKE_CONTRACT_DELEGATE = 6
+    """By the contract itself: runs code of another on its own storage."""
     INVOKE_CONTRACT = 3_844_450_837
+    """By anyone: FRC-42 hash of InvokeEVM."""
 
 
 METHODS: Final = method_table(

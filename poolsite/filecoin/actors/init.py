@@ -63,12 +63,16 @@ class Exec4Params:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     EXEC = 2
+    """By anyone for multisigs and payment channels, by the power actor for miners."""
     EXEC4 = 3
+    """By the Ethereum address manager."""
 
 
 METHODS: Final = method_table(

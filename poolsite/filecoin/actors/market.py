@@ -143,35 +143,62 @@ class GetBalanceReturn:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes.
+
+    `..._EXPORTED` of a name that is listed without is the same method, which contracts call.
+    """
 
     SEND = 0
+    """A plain transfer; it enters no escrow."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     ADD_BALANCE = 2
+    """By anyone, for any client or miner."""
     WITHDRAW_BALANCE = 3
+    """By a client for itself; for a miner by its owner or worker, and its owner is paid."""
     PUBLISH_STORAGE_DEALS = 4
+    """By owner, worker or a control address of the provider."""
     VERIFY_DEALS_FOR_ACTIVATION = 5
+    """By miner actors, for sectors with deals."""
     ACTIVATE_DEALS = 6
+    """By miner actors."""
     ON_MINER_SECTORS_TERMINATE = 7
+    """By miner actors: deals of these sectors end, their collateral is burnt."""
     DEPRECATED1 = 8
+    """Dropped; once ComputeDataCommitment."""
     CRON_TICK = 9
+    """By the cron actor, each epoch."""
     GET_DEAL_LABEL_EXPORTED = 46_363_526
+    """By anyone, as all getters: what the client called the deal."""
     GET_DEAL_CLIENT_EXPORTED = 128_053_329
+    """Actor ID of the client."""
     GET_DEAL_TERM_EXPORTED = 163_777_312
+    """First epoch, and how many."""
     GET_DEAL_CLIENT_COLLATERAL_EXPORTED = 200_567_895
+    """attoFIL."""
     GET_BALANCE_EXPORTED = 726_108_461
+    """By anyone: the escrow of a client or miner, attoFIL."""
     ADD_BALANCE_EXPORTED = 822_473_126
     GET_DEAL_PROVIDER_EXPORTED = 935_081_690
+    """Actor ID of the miner."""
     GET_DEAL_DATA_COMMITMENT_EXPORTED = 1_157_985_802
+    """CommP and padded size of the piece."""
     SETTLE_DEAL_PAYMENTS_EXPORTED = 1_900_091_594
+    """By anyone: pays providers what their deals have earned so far (FIP-0074)."""
     SECTOR_CONTENT_CHANGED_EXPORTED = 2_034_386_435
+    """By miner actors: pieces came into a sector, whose deals become active (FIP-0076)."""
     PUBLISH_STORAGE_DEALS_EXPORTED = 2_236_929_350
     WITHDRAW_BALANCE_EXPORTED = 2_280_458_852
     GET_DEAL_ACTIVATION_EXPORTED = 2_567_238_399
+    """Epoch of activation, -1 before; fails for a deal that ended."""
     GET_DEAL_SECTOR_EXPORTED = 2_611_213_344
+    """Sector in which an active deal lies; fails for any other."""
     GET_DEAL_VERIFIED_EXPORTED = 2_627_389_465
+    """Whether publishing spent data cap."""
     GET_DEAL_PROVIDER_COLLATERAL_EXPORTED = 2_986_712_137
+    """attoFIL."""
     GET_DEAL_TOTAL_PRICE_EXPORTED = 4_287_162_428
+    """attoFIL over the whole term."""
 
 
 METHODS: Final = method_table(

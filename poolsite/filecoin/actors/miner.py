@@ -75,64 +75,115 @@ from poolsite.filecoin.actors.miner_status import (
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes.
+
+    `..._EXPORTED` of a name that is listed without is the same method, which contracts call.
+    """
 
     SEND = 0
+    """A plain transfer: the value becomes available balance."""
     CONSTRUCTOR = 1
+    """By the init actor, as CreateMiner of the power actor has it make the miner."""
     CONTROL_ADDRESSES = 2
+    """By anyone: owner, worker and control addresses."""
     CHANGE_WORKER_ADDRESS = 3
+    """By the owner: replaces the control addresses at once, and proposes a worker."""
     CHANGE_PEER_ID = 4
+    """By owner, worker or a control address."""
     SUBMIT_WINDOWED_POST = 5
+    """By owner, worker or a control address, while the deadline is open."""
     PRE_COMMIT_SECTOR = 6
+    """Dropped by FIP-0076 (actors v13)."""
     PROVE_COMMIT_SECTOR = 7
+    """Dropped by FIP-0084 (actors v14)."""
     EXTEND_SECTOR_EXPIRATION = 8
+    """Dropped by FIP-0103 (actors v17)."""
     TERMINATE_SECTORS = 9
+    """By owner, worker or a control address."""
     DECLARE_FAULTS = 10
+    """By owner, worker or a control address."""
     DECLARE_FAULTS_RECOVERED = 11
+    """By owner, worker or a control address; refused while the miner has fee debt that it cannot pay."""
     ON_DEFERRED_CRON_EVENT = 12
+    """By the power actor, at an epoch that the miner enrolled: its deadline ends."""
     CHECK_SECTOR_PROVEN = 13
+    """By anyone: fails unless the sector is proven."""
     APPLY_REWARDS = 14
+    """By the reward actor, with the reward of a block that the miner made."""
     REPORT_CONSENSUS_FAULT = 15
+    """By anyone, who gets a share of the penalty."""
     WITHDRAW_BALANCE = 16
+    """By the owner or the beneficiary; what is paid goes to the beneficiary."""
     INTERNAL_SECTOR_SETUP_FOR_PRESEAL = 17
+    """By the system actor, for the sectors of a genesis block."""
     CHANGE_MULTIADDRS = 18
+    """By owner, worker or a control address."""
     COMPACT_PARTITIONS = 19
+    """By owner, worker or a control address."""
     COMPACT_SECTOR_NUMBERS = 20
+    """By owner, worker or a control address."""
     CONFIRM_CHANGE_WORKER_ADDRESS = 21
+    """By the owner, once the delay of the proposed worker is over."""
     REPAY_DEBT = 22
+    """By owner, worker or a control address: burns fee debt, out of vesting funds first."""
     CHANGE_OWNER_ADDRESS = 23
+    """By the owner, who proposes; then by the proposed one, who confirms."""
     DISPUTE_WINDOWED_POST = 24
+    """By anyone, who gets a reward if the proof was wrong."""
     PRE_COMMIT_SECTOR_BATCH = 25
+    """Dropped by FIP-0076 (actors v13)."""
     PROVE_COMMIT_AGGREGATE = 26
+    """Dropped by FIP-0101 (actors v17)."""
     PROVE_REPLICA_UPDATES = 27
+    """Dropped by FIP-0106 (actors v17)."""
     PRE_COMMIT_SECTOR_BATCH2 = 28
+    """By owner, worker or a control address: pre-commits sectors and locks their deposit."""
     PROVE_REPLICA_UPDATES2 = 29
+    """Dropped by FIP-0076 (actors v13)."""
     CHANGE_BENEFICIARY = 30
+    """By the owner, who proposes; then by the beneficiary before and the new one, who approve."""
     GET_BENEFICIARY = 31
+    """By anyone: the beneficiary, its term, and what is proposed."""
     EXTEND_SECTOR_EXPIRATION2 = 32
+    """By owner, worker or a control address."""
     PROVE_COMMIT_SECTORS3 = 34
+    """By owner, worker or a control address: activates pre-committed sectors, with pieces by manifest."""
     PROVE_REPLICA_UPDATES3 = 35
+    """By owner, worker or a control address: puts pieces into committed sectors."""
     PROVE_COMMIT_SECTORS_NI = 36
+    """By owner, worker or a control address: activates sectors that were not pre-committed."""
     IS_CONTROLLING_ADDRESS_EXPORTED = 348_244_887
+    """By anyone: whether an address is owner, worker or a control address."""
     CHANGE_OWNER_ADDRESS_EXPORTED = 1_010_589_339
     CHANGE_MULTIADDRS_EXPORTED = 1_063_480_576
     CHANGE_PEER_ID_EXPORTED = 1_236_548_004
     GET_MULTIADDRS_EXPORTED = 1_332_909_407
+    """By anyone."""
     GENERATE_SECTOR_LOCATION_EXPORTED = 1_321_604_665
+    """By anyone: where a sector is, for VALIDATE_SECTOR_STATUS_EXPORTED (FIP-0112)."""
     CHANGE_BENEFICIARY_EXPORTED = 1_570_634_796
     GET_VESTING_FUNDS_EXPORTED = 1_726_876_304
+    """By anyone: what vests, and when."""
     WITHDRAW_BALANCE_EXPORTED = 2_280_458_852
     CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED = 2_354_970_453
     GET_PEER_ID_EXPORTED = 2_812_875_329
+    """By anyone."""
     GET_NOMINAL_SECTOR_EXPIRATION_EXPORTED = 3_010_055_991
+    """By anyone: the epoch to which a sector is committed (FIP-0112)."""
     VALIDATE_SECTOR_STATUS_EXPORTED = 3_092_458_564
+    """By anyone: whether a sector at a location has a status (FIP-0112)."""
     INITIAL_PLEDGE_EXPORTED = 3_180_523_767
+    """By anyone: the pledge of all sectors together, attoFIL."""
     GET_OWNER_EXPORTED = 3_275_365_574
+    """By anyone: the owner, and who is proposed."""
     CHANGE_WORKER_ADDRESS_EXPORTED = 3_302_309_124
     REPAY_DEBT_EXPORTED = 3_665_352_697
     GET_SECTOR_SIZE_EXPORTED = 3_858_292_296
+    """By anyone, bytes."""
     GET_AVAILABLE_BALANCE_EXPORTED = 4_026_106_874
+    """By anyone: what may be withdrawn now, attoFIL."""
     MAX_TERMINATION_FEE_EXPORTED = 4_127_382_196
+    """By anyone: the most that ending sectors of a power and pledge can cost, attoFIL."""
     GET_BENEFICIARY_EXPORTED = 4_158_972_569
 
 

@@ -165,18 +165,31 @@ class LockBalanceParams:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes.
+
+    `..._EXPORTED` of a name that is listed without is the same method, which contracts call.
+    """
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the init actor."""
     PROPOSE = 2
+    """By a signer; carried out at once where one approval is enough."""
     APPROVE = 3
+    """By another signer; the last one that is needed has it carried out."""
     CANCEL = 4
+    """By the signer who proposed."""
     ADD_SIGNER = 5
+    """By the multisig itself, as the four below: a proposal that was approved."""
     REMOVE_SIGNER = 6
+    """By the multisig itself."""
     SWAP_SIGNER = 7
+    """By the multisig itself."""
     CHANGE_NUM_APPROVALS_THRESHOLD = 8
+    """By the multisig itself."""
     LOCK_BALANCE = 9
+    """By the multisig itself, once."""
     REMOVE_SIGNER_EXPORTED = 21_182_899
     APPROVE_EXPORTED = 1_289_044_053
     PROPOSE_EXPORTED = 1_696_838_335
@@ -185,6 +198,7 @@ class Method(enum.IntEnum):
     CANCEL_EXPORTED = 3_365_893_656
     CHANGE_NUM_APPROVALS_THRESHOLD_EXPORTED = 3_375_931_653
     UNIVERSAL_RECEIVER_HOOK = 3_726_118_371
+    """By anyone: it takes tokens of any kind."""
     SWAP_SIGNER_EXPORTED = 3_968_117_037
 
 

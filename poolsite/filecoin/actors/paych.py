@@ -98,13 +98,18 @@ class UpdateChannelStateParams:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods."""
+    """Numbers of the actor's methods, and who may call each."""
 
     SEND = 0
+    """A plain transfer: more for the channel."""
     CONSTRUCTOR = 1
+    """By the init actor."""
     UPDATE_CHANNEL_STATE = 2
+    """By either side, with a voucher that the other has signed."""
     SETTLE = 3
+    """By either side: the channel may be closed after twelve hours, or a later epoch of a voucher."""
     COLLECT = 4
+    """By either side, after that: both are paid, and the actor is gone."""
 
 
 METHODS: Final = method_table(

@@ -192,24 +192,42 @@ class SealVerifyInfo:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes.
+
+    `..._EXPORTED` of a name that is listed without is the same method, which contracts call.
+    """
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     CREATE_MINER = 2
+    """By anyone, whose value pays the deposit."""
     UPDATE_CLAIMED_POWER = 3
+    """By miner actors: power gained or lost."""
     ENROLL_CRON_EVENT = 4
+    """By miner actors: an epoch at which they want to be called."""
     CRON_TICK = 5
+    """By the cron actor, each epoch: calls the miners that enrolled for it."""
     UPDATE_PLEDGE_TOTAL = 6
+    """By miner actors: pledge locked or freed."""
     DEPRECATED1 = 7
+    """Dropped; once OnConsensusFault."""
     SUBMIT_PO_REP_FOR_BULK_VERIFY = 8
+    """Gone with ProveCommitSector, for which miners sent it (FIP-0084)."""
     CURRENT_TOTAL_POWER = 9
+    """By anyone: power and pledge of the network, and their smoothed estimate."""
     MINER_POWER_EXPORTED = 36_284_446
+    """By anyone: raw and quality-adjusted power of a miner, bytes."""
     CURRENT_TOTAL_POWER_MINER_CONSENSUS_COUNT_EXPORTED = 196_739_875
+    """By anyone: miners above the least power that wins blocks."""
     CURRENT_TOTAL_POWER_NETWORK_RAW_POWER_EXPORTED = 931_722_534
+    """By anyone, bytes."""
     CREATE_MINER_EXPORTED = 1_173_380_165
     CURRENT_TOTAL_POWER_MINER_COUNT_EXPORTED = 1_987_646_258
+    """By anyone: miners that were created."""
     CURRENT_TOTAL_POWER_MINER_RAW_POWER_EXPORTED = 3_753_401_894
+    """By anyone: raw power of a miner, and whether it can win blocks."""
 
 
 METHODS: Final = method_table(

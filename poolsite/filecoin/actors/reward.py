@@ -60,13 +60,18 @@ class UpdateNetworkKPIParams:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes."""
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     AWARD_BLOCK_REWARD = 2
+    """By the system actor, once for each block of a tipset."""
     THIS_EPOCH_REWARD = 3
+    """By anyone: the smoothed reward of an epoch, and the baseline."""
     UPDATE_NETWORK_KPI = 4
+    """By the power actor, each epoch: raw power, by which the reward follows the baseline."""
 
 
 METHODS: Final = method_table(

@@ -137,26 +137,43 @@ class RemoveExpiredAllocationsReturn:
 
 
 class Method(enum.IntEnum):
-    """Numbers of the actor's methods; those of at least 2^24 are FRC-42 hashes, for contracts."""
+    """Numbers of the actor's methods, and who may call each; those from 2^24 on are FRC-42 hashes.
+
+    `..._EXPORTED` of a name that is listed without is the same method, which contracts call.
+    """
 
     SEND = 0
+    """A plain transfer."""
     CONSTRUCTOR = 1
+    """By the system actor, at genesis."""
     ADD_VERIFIER = 2
+    """By the root key f080."""
     REMOVE_VERIFIER = 3
+    """By the root key."""
     ADD_VERIFIED_CLIENT = 4
+    """By a verifier, out of its own allowance."""
     DEPRECATED1 = 5
+    """Dropped; once UseBytes."""
     DEPRECATED2 = 6
+    """Dropped; once RestoreBytes."""
     REMOVE_VERIFIED_CLIENT_DATA_CAP = 7
+    """By the root key, with the signatures of two verifiers."""
     REMOVE_EXPIRED_ALLOCATIONS = 8
+    """By anyone; the data cap goes back to the client."""
     CLAIM_ALLOCATIONS = 9
+    """By miner actors, as they activate sectors."""
     GET_CLAIMS = 10
+    """By anyone."""
     EXTEND_CLAIM_TERMS = 11
+    """By the client of the claims, for longer terms than they have."""
     REMOVE_EXPIRED_CLAIMS = 12
+    """By anyone."""
     EXTEND_CLAIM_TERMS_EXPORTED = 1_752_273_514
     GET_CLAIMS_EXPORTED = 2_199_871_187
     REMOVE_EXPIRED_ALLOCATIONS_EXPORTED = 2_421_068_268
     REMOVE_EXPIRED_CLAIMS_EXPORTED = 2_873_373_899
     UNIVERSAL_RECEIVER_HOOK = 3_726_118_371
+    """By the data cap actor: a transfer here asks for allocations and extensions."""
     ADD_VERIFIED_CLIENT_EXPORTED = 3_916_220_144
 
 

@@ -3,7 +3,7 @@
 Functions and classes count wherever they stand, private and nested ones too.  A constant of a module or a
 field of a class has a docstring of its own directly below it; one that several share below the last of them
 counts for that one alone.  Members of an enumeration may leave it to the class, which says what
-the codes are.
+the codes are; but each method of an actor says who may call it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,16 @@ def undocumented(tree: ast.Module) -> Iterator[str]:
             yield node.name
         if isinstance(node, ast.Module | ast.ClassDef) and not is_enumeration(node):
             yield from undocumented_values(node.body)
+        if isinstance(node, ast.ClassDef) and node.name == "Method":
+            yield from undocumented_methods(node)
+
+
+def undocumented_methods(actor: ast.ClassDef) -> Iterator[str]:
+    """Yield an actor's methods that do not say who calls them; one for contracts may be another's."""
+    names = {ast.unparse(one.targets[0]) for one in actor.body if isinstance(one, ast.Assign)}
+    for name in undocumented_values(actor.body):
+        if not (name.endswith("_EXPORTED") and name.removesuffix("_EXPORTED") in names):
+            yield name
 
 
 def undocumented_values(body: list[ast.stmt]) -> Iterator[str]:
@@ -57,3 +67,10 @@ def test_what_lacks_a_docstring_is_named() -> None:
     module = "A = 1\nB = 2\n'''Both.'''\nclass C(enum.Enum):\n  '''C.'''\n  D = 1\ndef f():\n  pass\n"
 
     assert list(undocumented(ast.parse(module))) == ["A", "f"]
+
+
+def test_a_method_that_does_not_say_who_calls_it_is_named() -> None:
+    values = "  A = 1\n  'By B.'\n  A_EXPORTED = 3\n  C_EXPORTED = 4\n"
+    actor = f"class Method(enum.IntEnum):\n  'M.'\n{values}"
+
+    assert list(undocumented(ast.parse(actor))) == ["C_EXPORTED"]
