@@ -20,7 +20,7 @@ from apps.pieces.services.restored_data import data_drop, data_restore
 from apps.pieces.services.uploads import PieceSpec, piece_fail, piece_remove, piece_upload, upload_begin
 from apps.sectors.errors.jobs import NoRoomYet
 from apps.sectors.models import Job
-from apps.sectors.services.runs.unsealing import unseal_request, unsealed_take
+from apps.sectors.services.runs.unsealing import unseal_request, unsealed_store
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.unit.apps.pieces.old_rows import migrate_all, pieces_as_of
@@ -158,7 +158,7 @@ def test_bytes_are_not_unsealed_beyond_the_quota(miner: Miner, tmp_path: Path) -
     begin(miner, payload_size=100)
 
     with pytest.raises(NoRoomYet, match="raise the quota"):  # which a host takes for a full disk, and waits
-        unsealed_take(
+        unsealed_store(
             str(job.uuid), source=io.BytesIO(bytes(300)), token=job.lease_token, tenant_id=miner.tenant_id
         )
     assert [path.suffix for path in tmp_path.iterdir()] == []
