@@ -12,7 +12,7 @@ from apps.chain.models import Node
 from apps.chain.node.addresses import node_address
 from apps.chain.services.probes import node_probe, probe_store
 from apps.chain.states import NodeCondition, NodeRole
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, NotFound
 from apps.core.live import Change, publish
 from apps.users.services.audit import audit_record
 
@@ -86,7 +86,7 @@ def node_set(
     name: str | None = None,
     is_enabled: bool | None = None,
 ) -> Node:
-    """Change what a node is for.  Raises Conflict if it is the last one that could be read.
+    """Change what a node is for.  Raises Conflict if it is the last one that could be read, NotFound.
 
     What is that way already is left alone, so that a request may be repeated.
     """
@@ -94,11 +94,12 @@ def node_set(
     after = {key: value for key, value in values.items() if value is not None and value != getattr(node, key)}
     if not after:
         return node
+    others = _nodes_lock(node)
     before = {key: getattr(node, key) for key in after}
     for key, value in after.items():
         setattr(node, key, value)
     if not node.is_enabled or node.role == NodeRole.PUSH_ONLY:
-        _other_require(node)
+        _other_require(others)
     node.save(update_fields=[*after, "updated_at"])
     audit_record(principal=principal, action="node.set", target=node.url, before=before, after=after)
     publish(Change("node", node.pk, None))
@@ -116,25 +117,36 @@ def node_promote(*, principal: Principal, node: Node) -> Node:
 def node_remove(*, principal: Principal, node: Node) -> None:
     """Remove a node from the pool.
 
-    Raises Conflict for the last one that could be read, and for one that CHAIN_URLS names.
+    Raises Conflict for the last one that could be read, and for one that CHAIN_URLS names; NotFound.
     """
     if node.is_configured:
         raise Conflict(gettext("this node is set in CHAIN_URLS: disable it, or remove it there"))
+    others = _nodes_lock(node)
     if node.is_enabled:
-        _other_require(node)
+        _other_require(others)
+    pk = node.pk
+    node.delete()
     audit_record(
         principal=principal,
         action="node.remove",
         target=node.url,
         before={"role": node.role, "weight": node.weight, "name": node.name},
     )
-    pk = node.pk
-    node.delete()
     publish(Change("node", pk, None))
 
 
-def _other_require(node: Node) -> None:
-    """Keep one node that can be read, also where two operators are at the last two.  Raises Conflict."""
-    rows = list(Node.objects.select_for_update(no_key=True).order_by("pk"))  # as they are after another's act
-    if not any(row.is_enabled and row.role != NodeRole.PUSH_ONLY and row.pk != node.pk for row in rows):
+def _nodes_lock(node: Node) -> list[Node]:
+    """Lock all nodes, in one order, and return the others than this one as they are now.
+
+    Two operators may be at the last two.  Raises NotFound if this one was removed meanwhile.
+    """
+    rows = {row.pk: row for row in Node.objects.select_for_update(no_key=True).order_by("pk")}
+    if rows.pop(node.pk, None) is None:
+        raise NotFound(gettext("there is no such node"))
+    return list(rows.values())
+
+
+def _other_require(others: Iterable[Node]) -> None:
+    """Keep one node that can be read.  Raises Conflict."""
+    if not any(row.is_enabled and row.role != NodeRole.PUSH_ONLY for row in others):
         raise Conflict(gettext("this is the last node that the pool can read: add another one first"))

@@ -25,12 +25,12 @@ def extra_node_save(
         node_address(url, token=token)
     except BadNodeAddress as error:
         raise BadMessage(error.reason, field="token" if error.field == "token" else "url") from None
-    old = ExtraNode.objects.filter(name=name).first()
+    old = ExtraNode.objects.select_for_update().filter(name=name).first()
     before = None if old is None else {"url": old.url, "type": old.node_type}
     after = {"url": url, "type": node_type}
-    audit_record(principal=principal, action="node.extra", target=name, before=before, after=after)
     defaults = {"url": url, "token": token, "node_type": node_type}
     row, _ = ExtraNode.objects.update_or_create(name=name, defaults=defaults)
+    audit_record(principal=principal, action="node.extra", target=name, before=before, after=after)
     return row
 
 

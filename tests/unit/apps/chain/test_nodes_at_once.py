@@ -8,7 +8,7 @@ import pytest
 
 from apps.chain.models import Node
 from apps.chain.services.nodes import node_remove, node_set
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, NotFound
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -42,3 +42,18 @@ def test_two_operators_do_not_take_both_last_nodes(
     assert isinstance(refused, Conflict)
     left = Node.objects.get(is_enabled=True, role="MAIN")
     assert left.pk == two.pk
+
+
+def test_node_changed_while_it_is_removed_is_gone(beside: Callable[..., list[Any]]) -> None:
+    node = Node.objects.create(url="http://127.0.0.1:1/rpc/v1", is_configured=False, is_enabled=False)
+    Node.objects.create(url="http://127.0.0.1:2/rpc/v1", is_configured=False)
+    seen = Node.objects.get(pk=node.pk)
+
+    _, refused, _ = beside(
+        lambda: remove(node),
+        "apps.chain.services.nodes.audit_record",
+        lambda: node_set(principal=SYSTEM, node=seen, weight=7),
+    )
+
+    assert isinstance(refused, NotFound)
+    assert not Node.objects.filter(pk=node.pk).exists()

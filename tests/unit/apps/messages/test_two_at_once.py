@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.errors import NotFound
-from apps.messages.models import GasGuard, Message
+from apps.messages.models import ExtraNode, GasGuard, Message
 from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.publish import messages_publish
@@ -172,3 +173,18 @@ def test_gas_guard_removed_while_it_is_changed_stays_removed(beside: Callable[..
 
     assert isinstance(refused, NotFound)
     assert not GasGuard.objects.exists()
+
+
+def test_extra_node_saved_and_removed_at_once_ends_in_no_deadlock(beside: Callable[..., list[Any]]) -> None:
+    def save() -> ExtraNode:
+        return extra_node_save(principal=SYSTEM, name="second", url="http://127.0.0.1:9", token="")
+
+    save()
+
+    beside(
+        save,
+        "apps.messages.services.extra_nodes.audit_record",
+        lambda: extra_node_delete(principal=SYSTEM, name="second"),
+    )
+
+    assert not ExtraNode.objects.exists()
