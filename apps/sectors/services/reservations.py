@@ -214,7 +214,9 @@ def sectorid_export(
     chain has allocated more.  Raises NotAllowed.
     """
     _require_allowed(principal)
-    exported = SectorNumbers.objects.select_for_update().exclude(exported_at=None).filter(miner=miner).first()
+    counter = SectorNumbers.objects.select_for_update().filter(miner=miner).first()
+    # By the locked row: another may have exported it this moment.
+    exported = None if counter is None or counter.exported_at is None else counter
     row = exported or numbers_lock(miner, now=now)
     barred = barred_numbers_collect(row, allocated=allocated).ranges
     number = row.next_number = max(row.next_number, barred[-1][1] if barred else 0)
