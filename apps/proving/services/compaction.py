@@ -6,7 +6,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed, NotFound
@@ -16,9 +15,9 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
-from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
+from apps.miners.services.planned_push import planned_push_lock
 from apps.miners.states import Use
 from apps.proving.errors import CannotCompact
 from apps.proving.selectors.deadlines import deadline_of
@@ -35,6 +34,7 @@ from poolsite.filecoin.deadlines import deadline_info, is_mutable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.miners.models import Miner
     from apps.proving.models import Deadline, Partition
     from apps.proving.services.proving_context import ProvingContext
     from apps.users.principals import Principal
@@ -126,7 +126,8 @@ def compaction_send(
     """Push the message, one at a time for a deadline; the same key again is the same message, without a plan.
 
     Raises NotAllowed, MessageIdTaken for a key that named other partitions, CannotCompact if the chain would
-    refuse it or another message compacts the deadline, and what `compaction_plan` raises.
+    refuse it or another message compacts the deadline, MinerUnknown if the miner was transferred meanwhile,
+    and what `compaction_plan` raises.
     """
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
@@ -140,8 +141,7 @@ def compaction_send(
     plan = compaction_plan(miner, index=index, partitions=partitions, context=context)
     if plan.refusal:
         raise CannotCompact(gettext("the chain would refuse it: {refusal}").format(refusal=plan.refusal))
-    with transaction.atomic():
-        Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)  # a second click waits for the first
+    with planned_push_lock(miner):  # a second click waits for the first
         _none_open_require(miner, of_deadline)
         message = message_push(
             principal=miner_principal(miner),

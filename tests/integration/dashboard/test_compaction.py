@@ -196,3 +196,18 @@ def test_the_command_says_it_and_sends_it(north: Miner) -> None:
     assert not Message.objects.exists()
     call_command("deadlines", "compact", "f02001", "--deadline", "3", "--yes", stdout=said)
     assert f"sent: {Message.objects.get().pk}" in said.getvalue()
+
+
+def test_miner_transferred_meanwhile_gets_no_message_of_its_old_tenant(
+    north: Miner, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def transferred(*_args: Any) -> list[TrialRun]:
+        type(north).objects.update(tenant=people.tenant("bob"))
+        return [TrialRun(exit_code=0, error="", gas_used=GAS)]
+
+    monkeypatch.setattr(compaction, "messages_try", transferred)
+
+    answer = post(client, {"partitions": [0]})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "miner_unknown")
+    assert not Message.objects.exists()
