@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.formatting import size
 from apps.core.live import Change, publish
+from apps.core.locks import transaction_lock
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.push import message_push
 from apps.miners.errors import MinerTaken
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
     from poolsite.filecoin.sector import RegisteredSealProof
 
+CREATION_LOCK: Final = 0x434D
+"""Lock class of the keys under which miners are created."""
+
 
 def miner_create(
     spec: MinerSpec, *, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
@@ -48,15 +52,8 @@ def miner_create(
     Raises NotAllowed, BadValue, NodeRefused, NodeUnavailable, and what `message_push` raises.
     """
     message_id = f"create-miner:{tenant.uuid}:{spec.key}"
-    earlier = Miner.objects.filter(create_message_id=message_id).first()
-    if earlier is not None and may_create(principal, tenant=tenant):
-        message = messages_by_ids([message_id]).get(message_id)
-        if not _is_made_by(earlier, spec, message=message):
-            raise MinerTaken(
-                gettext("this key has created {miner}: use another one").format(miner=earlier), field="key"
-            )
-        if earlier.state != MinerState.CREATING or message is not None:
-            return earlier  # the chain wants another deposit each epoch: that would be another message
+    if may_create(principal, tenant=tenant) and (earlier := _made_before(spec, message_id)) is not None:
+        return earlier
     plan = creation_plan(spec, principal=principal, tenant=tenant, client=client, network=network)
     if plan.worker_fund and not spec.fund_worker:
         fund = fil_format(plan.worker_fund)
@@ -74,6 +71,10 @@ def miner_create(
             method=METHOD_SEND,
         )
     with transaction.atomic():
+        # The chain may want another deposit by now: of two equal requests the second would be refused.
+        transaction_lock(CREATION_LOCK, [message_id])
+        if (earlier := _made_before(spec, message_id)) is not None:
+            return earlier
         miner = create_miner_push(
             tenant=tenant,
             name=name_read(spec.name),
@@ -92,6 +93,19 @@ def miner_create(
         }
         audit_record(principal=principal, action="miner.create", target=miner.name, after=after)
     return miner
+
+
+def _made_before(spec: MinerSpec, message_id: str) -> Miner | None:
+    """Return the miner of a spec's key, if there is one.  Raises MinerTaken for one of another spec."""
+    earlier = Miner.objects.filter(create_message_id=message_id).first()
+    if earlier is None:
+        return None
+    message = messages_by_ids([message_id]).get(message_id)
+    if not _is_made_by(earlier, spec, message=message):
+        raise MinerTaken(
+            gettext("this key has created {miner}: use another one").format(miner=earlier), field="key"
+        )
+    return earlier if earlier.state != MinerState.CREATING or message is not None else None
 
 
 def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bool:
