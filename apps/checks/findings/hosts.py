@@ -140,7 +140,12 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
     ]
     if idle:
         texts = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
-        why = "no new work is claimed until resumed"
+        why = gettext("no new work is claimed until resumed")
+        if count := sectors_bound(data.viewer, idle).count():
+            why = gettext(
+                "{why}; {sectors} in progress there: a drained host finishes those that it has labelled, "
+                "a paused one holds them"
+            ).format(why=why, sectors=plural(count, "sector"))
         yield Finding("hosts-paused", named(texts), why, count=len(idle), acts=hosts_resume(idle))
 
 

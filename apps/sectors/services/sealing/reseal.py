@@ -2,13 +2,15 @@
 
 A host that was taken out of service never comes back: all that was bound to it goes to the others, from the
 first stage on.  One that is away keeps what it has labelled, as only it has the files; a sector of which
-nothing is labelled yet does not wait for it.  Where the chain has a sector's pre-commit, ticket and data stay
+nothing is labelled yet does not wait for it, nor in the queue of one that is drained while another may begin
+it.  Where the chain has a sector's pre-commit, ticket and data stay
 the same: so does the replica, and the deposit is not lost.  So it goes where a deep reorganisation needs
 another proof of a sector whose sealing files were cleared since its commit landed.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -17,22 +19,25 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
-from apps.sectors.models import DAMOCLES, Job, JobEvent
+from apps.miners.models import Role
+from apps.miners.states import RoleKind, RoleState
+from apps.sectors.models import DAMOCLES, Job, JobEvent, Worker
 from apps.sectors.params import has_data
+from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.hosts.removals import sealing_folder_leave
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import BACK_TO, SectorEvent, SectorState
+from poolsite.wire.pipeline import BACK_TO, SectorEvent, SectorState, Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.models import QuerySet
 
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.models import Sector
     from apps.sectors.services.sealing.console_steps import SectorsInProgress
 
 EARLY: Final = (SectorState.ALLOCATED, SectorState.PIECE_ADDED)
@@ -64,23 +69,49 @@ def missing_hosts_follow(
     bound = in_progress.sectors_in(*BOUND)
     if not bound:
         return 0
-    stranded = _stranded(silent_since).filter(sector__in=[sector.pk for sector in bound])
+    stranded = _stranded(silent_since, now=now).filter(sector__in=[sector.pk for sector in bound])
     return sum(
         _reseal(pk, silent_since=silent_since, now=now) for pk in stranded.values_list("sector", flat=True)
     )
 
 
-def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
-    """Return the jobs of sectors whose host is out of service, away with nothing labelled, or has cleared."""
+def _stranded(silent_since: datetime | None, *, now: datetime) -> QuerySet[Job]:
+    """Return the jobs of sectors whose host is out of service, or has cleared their files.
+
+    With nothing labelled also those whose host is away, or drained while another one may begin them.
+    """
     cleared = JobEvent.objects.filter(job=OuterRef("pk"), event=SectorEvent.FINALIZE)
     is_cleared = Q(Exists(cleared), sector__state__in=UNPROVEN, sector__activation__isnull=False)
     is_over = Q(sticky_worker__retired_at__isnull=False) | is_cleared
+    is_unlabelled = Q(sector__state__in=EARLY, state=JobState.READY) | UNLABELLED
+    is_over |= is_unlabelled & Q(_others_may_begin(now), sticky_worker__is_draining=True)
     if silent_since is not None:
         is_silent = Q(sticky_worker__seen_at__lt=silent_since, updated_at__lt=silent_since)
-        is_over |= (Q(sector__state__in=EARLY, state=JobState.READY) | UNLABELLED) & is_silent
+        is_over |= is_unlabelled & is_silent
     free = Job.objects.filter(kind=JobKind.SEAL, state__in=(JobState.READY, JobState.WAITING))
     # A damocles-worker goes by its own protocol.
     return free.filter(is_over, is_portable=False).exclude(sticky_worker__kinds__contains=[DAMOCLES])
+
+
+def _others_may_begin(now: datetime) -> Exists:
+    """Return whether another host that is there begins new sectors for a job's miner.
+
+    Where hosts have roles for clients' data one of them holds that at a time: its sectors stay.
+    """
+    given = Role.objects.filter(miner=OuterRef(OuterRef("miner"))).exclude(state=RoleState.REMOVED)
+    sealing, data = given.filter(kind=RoleKind.SEAL), given.filter(kind=RoleKind.DEAL)
+    holds = sealing.filter(state=RoleState.HELD, host=OuterRef("host"))
+    heard_since = now - timedelta(seconds=sealing_policy().worker_away_s)
+    others = Worker.objects.filter(
+        tenant=OuterRef("miner__tenant"),
+        kinds__contains=[JobKind.SEAL],
+        retired_at=None,
+        is_paused=False,
+        is_draining=False,
+        seen_at__gte=heard_since,
+        **{f"slots__{stage}__gt": 0 for stage in (Stage.ADD_PIECE, Stage.PC1)},
+    )
+    return Exists(others.filter(~Exists(data) & (~Exists(sealing) | Exists(holds))))
 
 
 @transaction.atomic
@@ -89,7 +120,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
     job, current = job_lock(sector_id)
     if current.state not in BOUND or current.paused_at is not None:
         return False
-    stranded = _stranded(silent_since).filter(pk=job.pk).select_related("sticky_worker").first()
+    stranded = _stranded(silent_since, now=now).filter(pk=job.pk).select_related("sticky_worker").first()
     if stranded is None or stranded.sticky_worker is None:
         return False
     host = stranded.sticky_worker
@@ -121,7 +152,10 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
 def _note(host: Worker, *, is_cleared: bool) -> str:
     if is_cleared and host.retired_at is None:
         return gettext("another proof is needed, and the sealing files were cleared: it is sealed again")
-    text = gettext("{host} was retired") if host.retired_at is not None else gettext("{host} is offline")
+    if host.retired_at is not None:
+        text = gettext("{host} was retired")
+    else:
+        text = gettext("{host} is draining") if host.is_draining else gettext("{host} is offline")
     return gettext("{why}: another host starts it over").format(why=text.format(host=host))
 
 

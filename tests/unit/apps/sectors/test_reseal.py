@@ -91,6 +91,67 @@ def test_a_silent_hosts_queue_for_pc1_is_begun_elsewhere() -> None:
     assert (state_of(row), Job.objects.get(sector=row).sticky_worker) == ("ALLOCATED", None)
 
 
+SLOTS = {"ADD_PIECE": 1, "PC1": 4}
+
+
+def drained(at: str, **of_job: Any) -> Sector:
+    """A sector in the queue of a host that is heard of, and is drained."""
+    row = bound(at, name="leaving", seen_at=now(), is_draining=True)
+    Job.objects.filter(sector=row).update(**{"heard_at": None, **of_job})
+    return row
+
+
+@pytest.mark.parametrize("state", list(SectorState))
+def test_queue_of_a_drained_host_is_begun_by_another_one(state: str) -> None:
+    row = drained(state)
+    name = str(Job.objects.get(sector=row).uuid)
+    factories.worker("other", slots=SLOTS)
+    moves = state in {*EARLY, "TICKET_ASSIGNED"}
+
+    assert followed() == moves
+
+    assert (Job.objects.get(sector=row).sticky_worker is None) == moves
+    assert state_of(row) == ("ALLOCATED" if moves else state)
+    assert [order.args["job"] for order in WorkerCommand.objects.filter(op="remove")] == [name] * moves
+    assert JobEvent.objects.filter(note="leaving is draining: another host starts it over").count() == moves
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"is_draining": True},
+        {"is_paused": True},
+        {"slots": {**SLOTS, "PC1": 0}},
+        {"seen_at": NOON - timedelta(days=400)},
+        {"of": "bob"},
+    ],
+    ids=["drained", "paused", "no-slot", "offline", "of-another-tenant"],
+)
+def test_drained_host_goes_on_with_its_queue_where_no_other_may(other: dict[str, Any]) -> None:
+    row = drained("TICKET_ASSIGNED")
+    factories.worker("other", **{"slots": SLOTS, **other})
+
+    assert followed() == 0
+    assert state_of(row) == "TICKET_ASSIGNED"
+
+
+@pytest.mark.parametrize(("kind", "host", "moves"), [("seal", "m", 1), ("seal", "n", 0), ("deal", "m", 0)])
+def test_queue_of_a_drained_host_goes_by_the_miners_roles(kind: str, host: str, moves: int) -> None:
+    row = drained("TICKET_ASSIGNED")
+    factories.worker("other", slots=SLOTS, host="m")
+    factories.role(row.miner, host, kind)
+
+    assert followed() == moves
+
+
+def test_drained_host_keeps_what_it_works_on_and_what_it_has_labelled() -> None:
+    factories.worker("other", slots=SLOTS)
+    drained("TICKET_ASSIGNED", state="LEASED")
+    drained("TICKET_ASSIGNED", heard_at=now())
+
+    assert followed() == 0
+
+
 @pytest.mark.parametrize(
     "kept",
     [

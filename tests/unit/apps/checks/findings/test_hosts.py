@@ -49,3 +49,13 @@ def test_silent_host_with_the_only_slots_for_c2_is_not_replaced() -> None:
     factories.worker("sealer", slots={"PC1": 4, "C2": 0})
 
     assert reason().endswith("no other host has a slot for C2: restart prover-7, or give another host one")
+
+
+def test_drained_host_says_how_many_sectors_end_there() -> None:
+    host = factories.worker("leaving", is_draining=True)
+    for state in ("PC1_DONE", "COMMIT_SENT", "PROVING"):
+        factories.sector(factories.miner(), state=state, held_by=host)
+
+    [result] = evaluate_some(["hosts_paused"], CheckData(SYSTEM)).results
+
+    assert "2 sectors in progress there: a drained host finishes those" in result.findings[0].reason
