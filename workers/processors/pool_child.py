@@ -33,6 +33,8 @@ SILENCE_S = 900.0
 """How long a request may go without an answer or progress, if its program tells any."""
 RESTART_PAUSE_S = 3.0
 """Least time between two starts of one child."""
+END_S = 1.0
+"""How long a child that has closed its output may take until its exit code is known."""
 STOP_S = 5.0
 """How long a child may take to leave after its stdin was closed."""
 
@@ -220,7 +222,9 @@ class ProcessorChild:
             for line in stdout:
                 self._take(line)
         elif not first:
-            self._ready.set_exception(ChildNotReady(f"child process exited: {'+'.join(self._spec.stages)}"))
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it has closed its output, and goes on
+                self._process.wait(END_S)
+            self._ready.set_exception(ChildNotReady(f"child process exited: {self._end_text()}"))
         else:
             self._ready.set_exception(ChildNotReady(f"unexpected first line: {first[:100]}"))
             self.kill()
@@ -259,11 +263,15 @@ class ProcessorChild:
             call.answer.set_exception(ChildLost(f"child process exited: {self._end_text()}"))
 
     def _end_text(self) -> str:
-        """Return whose child it was, and whether the kernel or a person killed it."""
-        names = "+".join(self._spec.stages)
-        if self.was_ended or self._process.poll() != -signal.SIGKILL:
+        """Return whose child has ended; of an own program its name and exit code, once that is known."""
+        names, code = "+".join(self._spec.stages), self._process.poll()
+        if self.was_ended or code is None:
             return names
-        return f"{names}, killed by signal 9: out of memory? See the kernel's log"
+        if code == -signal.SIGKILL:
+            return f"{names}, killed by signal 9: out of memory? See the kernel's log"
+        if not self._spec.command:
+            return names
+        return f"{names} ({os.path.basename(self._spec.command[0])}, exit code {code}): see the host's log"
 
     def kill(self) -> None:
         """End the child and everything it started, at once; its calls do not wait until it is gone."""

@@ -13,6 +13,7 @@ from tests.unit.workers.processors.own_program import GREET, TASK, foreign
 from workers.processors.errors import (
     ChildTimeout,
     PermanentError,
+    TemporaryError,
 )
 from workers.processors.pool_child import ChildSpec
 from workers.processors.tasks import (
@@ -92,6 +93,14 @@ def test_an_error_of_a_foreign_processor_is_permanent(tmp_path, open_pool):
 
     with pytest.raises(PermanentError, match="no such disk"):
         pool.call("tree_d", TASK)
+
+
+@pytest.mark.parametrize("ends", ["", GREET], ids=["at-its-start", "during-a-request"])
+def test_own_program_that_ends_is_named_with_its_exit_code(tmp_path, open_pool, ends):
+    code = "sys.stdin.readline()\n" if ends else ""
+
+    with pytest.raises(TemporaryError, match=r"exited: tree_d \(python.*, exit code 3\): see the host's log"):
+        open_pool(foreign(tmp_path, f"{ends}{code}sys.exit(3)")).call("tree_d", TASK)
 
 
 def test_a_foreign_processor_gets_the_tasks_of_the_field(tmp_path, open_pool):
