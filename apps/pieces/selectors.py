@@ -93,6 +93,18 @@ def piece_get(viewer: Principal, piece_cid: str) -> Piece:
     return piece
 
 
+def piece_retrievable(piece_cid: str) -> Piece:
+    """Return an active piece that anybody may retrieve: of the miners of `settings.PIECE_RETRIEVAL_MINERS`.
+
+    Raises PieceUnknown.
+    """
+    rows = Piece.objects.filter(piece_cid=piece_cid, state=PieceState.ACTIVE, has_data=True)
+    piece = rows.filter(miner__actor_id__in=settings.PIECE_RETRIEVAL_MINERS).order_by("pk").first()
+    if piece is None:
+        raise PieceUnknown(piece_cid)
+    return piece
+
+
 def piece_status(viewer: Principal, piece_cid: str) -> Piece:
     """Return the piece of a commitment, or where none lives the last one that failed under it.
 

@@ -9,6 +9,7 @@ from poolsite.settings.environment import (
     broker_from_redis_url,
     database_from_url,
     email_from_url,
+    env_actors,
     env_flag,
     env_level,
     env_list,
@@ -191,6 +192,8 @@ PIECE_URLS_PRIVATE = env_flag("PIECE_URLS_PRIVATE")
 """Whether pieces may be fetched from hosts of private networks; a tenant could look around there."""
 PIECE_DOWNLOADS = env_number("PIECE_DOWNLOADS", 3)
 """Pieces of one tenant that are downloaded side by side; of all tenants, four times as many."""
+PIECE_RETRIEVAL_MINERS = env_actors("PIECE_RETRIEVAL_MINERS")
+"""Actor ids of the miners whose active pieces anybody may retrieve, as long as they are unsealed here."""
 
 LANGUAGE_CODE = "en"
 USE_I18N = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,6 +23,7 @@ SERVER_TIMEOUTS: Final = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2"
     " -c tcp_user_timeout=15000"
 )
+ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -69,6 +71,14 @@ def env_level(name: str) -> str:
 def env_list(name: str, default: str = "") -> list[str]:
     """Return the parts of a comma-separated variable, without empty ones."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def env_actors(name: str) -> list[int]:
+    """Return the actor ids of comma-separated f0 addresses."""
+    parts = env_list(name)
+    if wrong := [part for part in parts if ACTOR.fullmatch(part) is None]:
+        raise ImproperlyConfigured(f"{name} has {wrong[0]!r}: use addresses such as f01000")
+    return [int(part[2:]) for part in parts]
 
 
 def env_url(name: str) -> str:

@@ -22,6 +22,8 @@ from apps.pieces.selectors import piece_get
 from apps.sectors.services.runs.unsealing import unseal_request
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from apps.pieces.data import PieceBytes
     from apps.pieces.models import Piece
 from apps.api.v1.pieces import PieceOutput, piece_body
@@ -91,7 +93,7 @@ def etag_of(piece: Piece) -> str:
     return f'"{piece.piece_cid}"'
 
 
-def range_requested(request: Request, piece: Piece) -> PieceRange | None:
+def range_requested(request: Request | HttpRequest, piece: Piece) -> PieceRange | None:
     """Return the range that a caller asks for; None where it goes on with what are other bytes (`If-Range`).
 
     Raises RangeUnsatisfiable.

@@ -40,8 +40,8 @@ OWN = {
     },
     "api": {
         *("access_table", "address_bodies", "address_tokens", "auth", "callers", "idempotency"),
-        *("job_wait", "market_storage", "metrics", "piece_store", "readiness", "routing", "rpc"),
-        *("schema", "sector_counter", "urls", "v1"),
+        *("job_wait", "market_storage", "metrics", "piece_gateway", "piece_store", "readiness", "routing"),
+        *("rpc", "schema", "sector_counter", "urls", "v1"),
     },
     "dashboard": {
         *("area_charts", "bell", "bulk_bar", "cards", "charts", "confirm_page", "csv_export", "forms"),

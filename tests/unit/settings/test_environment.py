@@ -14,6 +14,7 @@ from poolsite.settings.environment import (
     SERVER_TIMEOUTS,
     broker_from_redis_url,
     database_from_url,
+    env_actors,
     env_flag,
     env_level,
     env_list,
@@ -80,6 +81,15 @@ def test_flags_numbers_and_lists_say_what_they_cannot_read(monkeypatch: pytest.M
     assert env_list("B") == ["x", "y"]
     assert env_number("C", 3) == 3
     assert env_flag("C", default=True)
+
+
+def test_actors_are_read_from_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A", "f01000, t02")
+    monkeypatch.setenv("B", "f01000,1001")
+
+    assert (env_actors("A"), env_actors("C")) == ([1000, 2], [])
+    with pytest.raises(ImproperlyConfigured, match="B has '1001': use addresses such as f01000"):
+        env_actors("B")
 
 
 def test_secrets_never_reach_a_log() -> None:

@@ -1,0 +1,119 @@
+"""Retrieval: the raw bytes of active pieces for anybody, of the miners that the operator names.
+
+Source: FRC-0066, https://github.com/ipfs/specs/blob/main/src/http-gateways/piece-gateway.md, as boost and
+Curio serve it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from django.http import HttpResponse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from apps.api.callers import request_source
+from apps.api.errors import RangeUnsatisfiable
+from apps.api.v1.piece_data import data_response, range_requested
+from apps.core.streams import DiskAnswer
+from apps.pieces.data import PieceBytes, piece_data
+from apps.pieces.errors import PieceSealed, PieceUnknown
+from apps.pieces.selectors import piece_retrievable
+from poolsite.filecoin.cids import BadCid, cid_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpRequest
+
+ANSWERS_MAX: Final = 32
+"""Answers at a time in one web process."""
+ANSWERS_PER_ADDRESS: Final = 4
+"""Of these to one network address: whoever reads slowly leaves room for others."""
+RETRY_AFTER_S: Final = 5
+FOREVER: Final = "public, max-age=29030400, immutable"
+"""As the specification has it: other bytes would have another CID."""
+
+
+class Slots:
+    """Answers under way, by network address; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def acquire(self, address: str) -> bool:
+        """Return whether there was a slot, which is taken now."""
+        with self._lock:
+            is_free = self._counts.total() < ANSWERS_MAX and self._counts[address] < ANSWERS_PER_ADDRESS
+            if is_free:
+                self._counts[address] += 1
+            return is_free
+
+    def release(self, address: str) -> None:
+        """Free a slot."""
+        with self._lock:
+            self._counts[address] -= 1
+            if not self._counts[address]:
+                del self._counts[address]
+
+
+SLOTS: Final = Slots()
+"""This process' slots.  (Module state: every request of it shares the machine's disks and sockets.)"""
+
+
+class HeldChunks:
+    """Chunks of an answer that holds a slot until it is closed: read to its end or not."""
+
+    def __init__(self, chunks: Iterator[bytes], address: str) -> None:
+        self._chunks = chunks
+        self._address: str | None = address
+
+    def __iter__(self) -> HeldChunks:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk."""
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Free the slot and close the file; once more is fine."""
+        if self._address is not None:
+            SLOTS.release(self._address)
+            self._address = None
+        self._chunks = iter(())
+
+
+@require_safe
+def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
+    """Return the bytes of a piece, or one `Range` of them."""
+    try:
+        cid_parse(cid)
+    except BadCid as bad:
+        return _refusal(400, gettext("{cid} is no CID: {bad}").format(cid=cid[:100], bad=bad))
+    try:
+        piece = piece_retrievable(cid)
+        requested = range_requested(request, piece) if request.method == "GET" else None
+        found = piece_data(piece, requested)
+    except (PieceUnknown, PieceSealed):
+        return _refusal(404, gettext("no unsealed copy of this piece can be retrieved here"))
+    except RangeUnsatisfiable as refusal:
+        return _refusal(416, refusal.reason, **{"Content-Range": f"bytes */{refusal.size}"})
+    address = request_source(request)
+    if request.method == "HEAD":
+        headers = data_response(piece, found, None).headers
+        return HttpResponse(headers={**headers, "Cache-Control": FOREVER})
+    if not SLOTS.acquire(address):
+        wait = {"Retry-After": str(RETRY_AFTER_S)}
+        return _refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
+    held = PieceBytes(found.count, HeldChunks(found.chunks, address))
+    answer = data_response(piece, held, requested)
+    answer["Cache-Control"] = FOREVER
+    return answer
+
+
+def _refusal(status: int, reason: str, **headers: str) -> HttpResponse:
+    return HttpResponse(f"{reason}\n", status=status, headers=headers, content_type="text/plain")

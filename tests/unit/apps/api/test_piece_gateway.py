@@ -1,0 +1,121 @@
+"""Retrieval by piece CID: who gets which bytes, in ranges, and how many at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
+from apps.pieces.files import piece_path
+from apps.pieces.models import Piece
+from tests import factories
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+DATA = bytes(range(100))
+
+
+@pytest.fixture
+def piece(settings: Any, tmp_path: Path) -> Piece:
+    settings.PIECES_DIR, settings.PIECE_RETRIEVAL_MINERS = str(tmp_path), [2001]
+    row = factories.piece(factories.miner(2001), state="ACTIVE", sector_number=0, offset=0)
+    piece_path(row).write_bytes(DATA)
+    return row
+
+
+def path_of(piece: Piece) -> str:
+    return f"/piece/{piece.piece_cid}"
+
+
+def body(answer: Any) -> bytes:
+    return b"".join(answer.streaming_content)
+
+
+def leave(answer: Any) -> None:
+    """Hang up after the first chunk."""
+    chunks = answer._iterator
+    assert next(chunks)
+    chunks.close()
+
+
+def test_anybody_retrieves_an_active_piece(client: Client, piece: Piece) -> None:
+    answer = client.get(path_of(piece))
+
+    assert (answer.status_code, body(answer)) == (200, DATA)
+    assert answer["Content-Length"] == "100"
+    assert answer["Content-Type"] == "application/octet-stream"
+    assert answer["ETag"] == f'"{piece.piece_cid}"'
+    assert answer["Accept-Ranges"] == "bytes"
+    assert answer["Cache-Control"] == "public, max-age=29030400, immutable"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("asked", "span", "data"),
+    [
+        ("bytes=10-19", "bytes 10-19/100", DATA[10:20]),
+        ("bytes=90-", "bytes 90-99/100", DATA[90:]),
+        ("bytes=-5", "bytes 95-99/100", DATA[95:]),
+    ],
+)
+def test_a_range_of_a_piece_is_retrieved(
+    client: Client, piece: Piece, asked: str, span: str, data: bytes
+) -> None:
+    answer = client.get(path_of(piece), headers={"Range": asked})
+
+    assert (answer.status_code, answer["Content-Range"], body(answer)) == (206, span, data)
+
+
+def test_a_range_beyond_the_end_and_other_methods_are_refused(client: Client, piece: Piece) -> None:
+    beyond = client.get(path_of(piece), headers={"Range": "bytes=100-"})
+    head = client.head(path_of(piece), headers={"Range": "bytes=1-2"})
+
+    assert (beyond.status_code, beyond["Content-Range"]) == (416, "bytes */100")
+    assert (head.status_code, head["Content-Length"], head.content) == (200, "100", b"")
+    assert client.post(path_of(piece)).status_code == 405
+    assert client.get("/piece/nonsense").status_code == 400
+
+
+@pytest.mark.parametrize("change", ["other miner", "ended", "sealed", "lost", "none"])
+def test_no_other_piece_is_retrieved(client: Client, piece: Piece, settings: Any, change: str) -> None:
+    if change == "other miner":
+        settings.PIECE_RETRIEVAL_MINERS = [2002]
+    elif change == "lost":
+        piece_path(piece).unlink()
+    elif change == "none":
+        settings.PIECE_RETRIEVAL_MINERS = []
+    else:
+        Piece.objects.update(**{"state": "ENDED"} if change == "ended" else {"has_data": False})
+
+    answer = client.get(path_of(piece))
+
+    assert (answer.status_code, "no unsealed copy" in answer.content.decode()) == (404, True)
+    assert client.head(path_of(piece)).status_code == 404
+
+
+def test_retrievals_of_one_address_leave_room_for_others(client: Client, piece: Piece) -> None:
+    def get(address: str) -> Any:
+        return client.get(path_of(piece), REMOTE_ADDR=address)
+
+    slow = [get("192.0.2.1") for _ in range(ANSWERS_PER_ADDRESS)]
+    refused, other = get("192.0.2.1"), get("192.0.2.2")
+
+    assert (refused.status_code, refused["Retry-After"]) == (429, "5")
+    assert (other.status_code, body(other)) == (200, DATA)
+    leave(slow[0])
+    assert body(get("192.0.2.1")) == DATA
+    others = [f"198.51.100.{number}" for number in range(ANSWERS_MAX)]
+    answers = [get(address) for address in others]
+    assert [answer.status_code for answer in answers].count(429) == ANSWERS_PER_ADDRESS - 1
+    for answer in (*slow[1:], *answers):
+        if answer.status_code == 200:
+            leave(answer)
+
+    assert SLOTS.acquire("192.0.2.1")
+    SLOTS.release("192.0.2.1")
