@@ -29,8 +29,10 @@ REST: Final = {"answer": b"X: ", "download": LENGTH, "short": LENGTH + bytes(10)
 """What comes at once of an answer, after its first line."""
 
 
-def context_of(folder: Path) -> ssl.SSLContext:
-    """Return a TLS server's context; `cert.pem` in the folder is what a client trusts."""
+def context_of(folder: Path, *, host: str = "") -> ssl.SSLContext:
+    """Return a TLS server's context, of this machine or a host; a client trusts `cert.pem` in the folder."""
+    own: x509.GeneralName = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    named = x509.DNSName(host) if host else own
     key, name = (
         ec.generate_private_key(ec.SECP256R1()),
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "m")]),
@@ -39,9 +41,7 @@ def context_of(folder: Path) -> ssl.SSLContext:
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - datetime.timedelta(days=1))
     builder = builder.not_valid_after(now + datetime.timedelta(days=1))
-    builder = builder.add_extension(
-        x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-    )
+    builder = builder.add_extension(x509.SubjectAlternativeName([named]), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     cert = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

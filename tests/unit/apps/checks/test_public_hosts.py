@@ -17,9 +17,11 @@ from apps.core.errors import BadValue
 from apps.users.principals import SYSTEM
 from tests import people
 from tests.alerts import SECRET_URL, T0, Hook, channel
+from tests.dripping_market import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 
@@ -194,3 +196,29 @@ def test_url_and_key_stand_in_no_row_and_no_log(monkeypatch: pytest.MonkeyPatch,
 
 def refuse(*_: Any, **__: Any) -> socket.socket:
     raise ConnectionRefusedError
+
+
+@pytest.mark.parametrize(
+    ("host", "is_known", "error"),
+    [
+        ("hooks.example", True, ""),
+        ("other.example", True, "no response: its certificate is not trusted"),
+        ("hooks.example", False, "no response: its certificate is not trusted"),
+    ],
+)
+def test_certificate_is_checked_for_the_name_in_the_url(
+    hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, is_known: bool, error: str
+) -> None:
+    context = context_of(tmp_path, host="hooks.example")
+    hook.server.socket = context.wrap_socket(hook.server.socket, server_side=True)
+    hook.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up
+    if is_known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    looked_up(monkeypatch, "93.184.216.34")
+    places = connected(monkeypatch, to=hook.server.server_port)
+
+    row = outcome_of(f"https://{host}/T0PS3CRET")
+
+    assert (row.error, row.delivered_at is not None) == (error, not error)
+    assert places == [("93.184.216.34", 443)]
+    assert len(hook.bodies) == (not error)
