@@ -18,6 +18,7 @@ RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
+SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
@@ -25,6 +26,7 @@ ELSEWHERE: Final = {
     "PATCH alert-channels/<uuid:uuid>": CHANNELS_TESTED,
     "DELETE alert-channels/<uuid:uuid>": CHANNELS_TESTED,
     "POST alert-channels/<uuid:uuid>/test": CHANNELS_TESTED,
+    "PATCH checks/<str:name>": SETTINGS_TESTED,
     "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
     "POST workers:join": "tests/integration/dashboard/test_host_join.py",
     "POST approvals": "tests/unit/apps/api/test_accounts.py",
@@ -116,6 +118,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_proving.py": r"proving",
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
     "tests/unit/apps/checks/test_alerts.py": r"alert",
+    SETTINGS_TESTED: r"check-act",
     FAILURES_TESTED: r"sectors-failures|sector-state-set",
     FILES_TESTED: r"sectors-remove-files",
     LEFTOVERS_TESTED: r"store-leftovers",

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 CHANGES: Final = frozenset(
     {
-        *("alerts.channel.set", "devnet.set_faults", "gas.auto-bump.set", "gas.guard.set", "message.replace"),
+        *(
+            "alerts.channel.set",
+            "check.severity",
+            "devnet.set_faults",
+            "gas.auto-bump.set",
+            "gas.guard.set",
+            "message.replace",
+        ),
         *("miner.address-change", "miner.batches", "miner.porep", "miner.proving", "miner.senders"),
         *("miner.move-cancel", "miner.move-in", "miner.move-out"),
         *("miner.target", "mining.start", "mining.stop", "node.extra", "node.set", "person.role"),
@@ -29,7 +36,14 @@ NEW: Final = frozenset({"gas.auto-bump.set", "gas.guard.set", "miner.target", "n
 """Of these the first time there was none."""
 ENDS: Final = frozenset(
     {
-        *("alerts.channel.remove", "chain.unbind", "gas.guard.remove", "miner.remove", "miner.target-remove"),
+        *(
+            "alerts.channel.remove",
+            "chain.unbind",
+            "check.unmute",
+            "gas.guard.remove",
+            "miner.remove",
+            "miner.target-remove",
+        ),
         *("miner.ungrant", "node.extra.remove", "node.remove", "piece.remove", "ratelimit.drop"),
         *("rules.remove", "sender.delete", "signer.ungrant", "store.forget", "store.check_cancel"),
         *("store.moves_cancel", "store.scan_cancel", "worker.retire"),
@@ -38,7 +52,15 @@ ENDS: Final = frozenset(
 """Something is no more: the line says what it was."""
 MAKES: Final = frozenset(
     {
-        *("account.approve", "alerts.channel.add", "import", "message.push", "miner.create", "miner.grant"),
+        *(
+            "account.approve",
+            "alerts.channel.add",
+            "check.mute",
+            "import",
+            "message.push",
+            "miner.create",
+            "miner.grant",
+        ),
         *(
             "miner.import",
             "miner.withdraw",

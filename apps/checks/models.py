@@ -82,6 +82,21 @@ class Alert(models.Model):
         return self.check_name
 
 
+class CheckSetting(models.Model):
+    """What the operator set of one check; a check without a row is as it is delivered."""
+
+    check_name = models.CharField(max_length=64, unique=True)
+    severity = models.CharField(max_length=16, blank=True)
+    """Instead of the check's own; empty: that."""
+    muted_until = models.DateTimeField(null=True)
+    """Until then the operator's channels are not told that it fails; None: they are."""
+    mute_reason = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        """Return the check's name."""
+        return self.check_name
+
+
 class Notification(models.Model):
     """One message to one channel; it stays until it was delivered or given up."""
 

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.checks.report.cache import report_now
+from apps.checks.selectors.check_settings import check_setting, mutes_active
 from apps.checks.selectors.data import CheckData
+from apps.checks.services.check_settings import (
+    MUTE_HOURS_MAX,
+    REASON_MAX,
+    check_find,
+    check_mute_end,
+    check_mute_set,
+    check_severity_set,
+)
+from apps.core import clock
+from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from apps.checks.findings.results import Finding
+    from apps.checks.models import CheckSetting
     from apps.checks.report.report import Result
 
 
@@ -46,6 +61,9 @@ class CheckOutput(serializers.Serializer[Any]):
     title = serializers.CharField(help_text="What is true while the check passes.")
     severity = serializers.ChoiceField(choices=["critical", "warning"])
     topics = serializers.ListField(child=serializers.CharField())
+    muted_until = serializers.DateTimeField(
+        allow_null=True, help_text="Until then the operator's channels are not told of it; null for others."
+    )
     passed = serializers.BooleanField()
     count = serializers.IntegerField(help_text="How many objects are affected.")
     has_more = serializers.BooleanField(help_text="Whether that, or what they cost, is a lower bound.")
@@ -82,7 +100,7 @@ def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
     }
 
 
-def check_body(result: Result) -> dict[str, Any]:
+def check_body(result: Result, mute: CheckSetting | None) -> dict[str, Any]:
     """Write one check."""
     check = result.check
     return {
@@ -90,11 +108,74 @@ def check_body(result: Result) -> dict[str, Any]:
         "title": check.title,
         "severity": str(check.severity),
         "topics": [str(topic) for topic in check.topics],
+        "muted_until": None if mute is None else mute.muted_until,
         "passed": result.passed,
         "count": result.count,
         "has_more": result.has_more,
         "findings": [finding_body(one, result) for one in result.findings],
     }
+
+
+class CheckChange(InputSerializer):
+    """What is set of a check; omitted fields stay unchanged."""
+
+    severity = serializers.ChoiceField(
+        choices=["critical", "warning"],
+        required=False,
+        allow_null=True,
+        help_text="null: as it is delivered.",
+    )
+    mute_hours = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MUTE_HOURS_MAX,
+        help_text="Hours for which the operator's channels are not told of it; 0 ends a mute.",
+    )
+    mute_reason = serializers.CharField(required=False, allow_blank=True, max_length=REASON_MAX)
+
+
+class CheckSettingOutput(serializers.Serializer[Any]):
+    """What is set of a check."""
+
+    name = serializers.CharField()
+    severity = serializers.ChoiceField(choices=["critical", "warning"])
+    muted_until = serializers.DateTimeField(allow_null=True)
+    mute_reason = serializers.CharField()
+
+
+class CheckView(PoolView):
+    """`/checks/{name}`: what the operator sets of one check."""
+
+    operator_only = True
+    perms = {**PoolView.perms, "PATCH": "admin"}
+    confirmed_methods = ("PATCH",)
+    whole_methods = ("PATCH",)
+
+    @extend_schema(request=CheckChange, responses=CheckSettingOutput)
+    @transaction.atomic
+    def patch(self, request: Request, name: str) -> Response:
+        """Set its severity, mute it for some hours with a reason, or end its mute."""
+        data, at = checked(CheckChange(data=request.data)), clock.now()
+        check = check_find(name)
+        if "mute_reason" in data and not data.get("mute_hours"):
+            raise BadValue(gettext("goes with mute_hours of 1 or more"), field="mute_reason")
+        if "severity" in data:
+            check_severity_set(principal=self.principal, name=name, severity=data["severity"] or "")
+        if data.get("mute_hours"):
+            hours, reason = data["mute_hours"], data.get("mute_reason", "")
+            check_mute_set(principal=self.principal, name=name, hours=hours, reason=reason, now=at)
+        elif "mute_hours" in data:
+            check_mute_end(principal=self.principal, name=name, now=at)
+        row = check_setting(name)
+        is_muted = row.muted_until is not None and row.muted_until > at
+        return Response(
+            {
+                "name": name,
+                "severity": row.severity or str(check.severity),
+                "muted_until": row.muted_until if is_muted else None,
+                "mute_reason": row.mute_reason if is_muted else "",
+            }
+        )
 
 
 class ChecksView(PoolView):
@@ -106,6 +187,7 @@ class ChecksView(PoolView):
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """Return every check with its findings among the caller's own objects."""
         report = report_now(CheckData(self.principal))
+        mutes = mutes_active(report.at) if self.principal.sees_pool else {}
         return Response(
             {
                 "at": report.at,
@@ -113,11 +195,12 @@ class ChecksView(PoolView):
                 "per_day": str(report.per_day),
                 "at_risk": str(report.at_risk),
                 "unpriced": report.unpriced,
-                "checks": [check_body(result) for result in report.results],
+                "checks": [check_body(result, mutes.get(result.check.name)) for result in report.results],
             }
         )
 
 
 urlpatterns = [
     path("checks", ChecksView.as_view(), name="api-checks"),
+    path("checks/<str:name>", CheckView.as_view(), name="api-check"),
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Act, Finding, Link
-from apps.checks.report.evaluate import evaluate
+from apps.checks.report.evaluate import check_as_set, evaluate
 from apps.checks.report.report import Report, Result
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.live import CHECKS, OPERATOR, Change, changes_number, publish
@@ -47,7 +47,9 @@ def report_now(data: CheckData) -> Report:
 
 def publish_difference(report: Report, viewer: Principal) -> None:
     """Have the bells of these viewers count again if the findings are others than before."""
-    found = sha256(repr([(one.check.name, one.finding.say) for one in report.found]).encode()).hexdigest()
+    found = sha256(
+        repr([(one.check.name, str(one.check.severity), one.finding.say) for one in report.found]).encode()
+    ).hexdigest()
     before = redis_client().getset(f"poolsite:checks:{audience_of(viewer)}", found)
     if before != found:
         tenant = OPERATOR if viewer.is_operator else viewer.own_id
@@ -62,7 +64,10 @@ def audience_of(viewer: Principal) -> str:
 
 def report_write(report: Report) -> str:
     """Return a report as text."""
-    found = {result.check.name: [asdict(one) for one in result.findings] for result in report.results}
+    found = {
+        result.check.name: [str(result.check.severity), [asdict(one) for one in result.findings]]
+        for result in report.results
+    }
     return json.dumps([report.at.isoformat(), found, report.per_day_max, report.deposits_max])
 
 
@@ -70,7 +75,8 @@ def report_read(text: str) -> Report:
     """Return the report that `report_write` wrote."""
     at, found, per_day_max, deposits_max = json.loads(text)
     results = (
-        Result(CHECKS_BY_NAME[name], tuple(_finding(row) for row in rows)) for name, rows in found.items()
+        Result(check_as_set(CHECKS_BY_NAME[name], {name: severity}), tuple(_finding(row) for row in rows))
+        for name, (severity, rows) in found.items()
     )
     return Report(datetime.fromisoformat(at), tuple(results), per_day_max, deposits_max)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
 
-from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.results import Finding, Link, Severity
 from apps.checks.report.report import Report, Result
 from apps.checks.table.checks import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from apps.checks.findings.results import Check
     from apps.checks.selectors.data import CheckData
@@ -34,7 +35,7 @@ def evaluate(data: CheckData) -> Report:
 
 def _report(checks: Iterable[Check], data: CheckData) -> Report:
     """Return what these checks find, and what all objects together can cost at most."""
-    results = tuple(Result(check, _findings(check, data)) for check in checks)
+    results = tuple(Result(check_as_set(check, data.severities), _findings(check, data)) for check in checks)
     costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
     if not costs:
         return Report(data.at, results)
@@ -44,6 +45,12 @@ def _report(checks: Iterable[Check], data: CheckData) -> Report:
     )
     deposits = sum(int(miner.deposits) for miner in data.miners)
     return Report(data.at, results, per_day_max=per_day, deposits_max=deposits or None)
+
+
+def check_as_set(check: Check, severities: Mapping[str, str]) -> Check:
+    """Return a check with the severity that the operator set, or its own."""
+    severity = severities.get(check.name)
+    return check if severity is None else replace(check, severity=Severity(severity))
 
 
 def _findings(check: Check, data: CheckData) -> tuple[Finding, ...]:

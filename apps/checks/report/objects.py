@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SHARED: Final = (
     "at",
+    "rare",
     "head",
     "network",
     "clock",
@@ -68,6 +69,10 @@ def narrowed(data: CheckData, **parts: Any) -> CheckData:
     """Return the same viewer's data with these parts instead; what was read already is not read again."""
     found = CheckData(data.viewer)
     found.__dict__.update({name: data.__dict__[name] for name in SHARED if name in data.__dict__})
+    shared: Report | None = getattr(data, "report", None)  # a page's, which its bell shows in any case
+    if shared is not None:
+        own = {result.check.name: str(result.check.severity) for result in shared.results}
+        found.__dict__["severities"] = own
     found.__dict__.update(parts)
     return found
 

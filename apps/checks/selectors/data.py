@@ -21,6 +21,7 @@ from apps.chain.selectors.status import chain_status_of, clock_of, network_known
 from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.selectors.alerts import alerts_last_run
 from apps.checks.selectors.backups import backup_last_taken
+from apps.checks.selectors.check_settings import severities_set
 from apps.checks.selectors.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
@@ -96,6 +97,11 @@ class CheckData:
     def rare(self) -> Rare:
         """Of what the whole pool has any row: what it has none of is not asked for."""
         return rare_read(self.at)
+
+    @cached_property
+    def severities(self) -> dict[str, str]:
+        """Severities that the operator set, by check."""
+        return severities_set() if self.rare.severities_set else {}
 
     @cached_property
     def head(self) -> Head | None:

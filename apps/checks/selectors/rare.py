@@ -12,7 +12,7 @@ from apps.blocks.models import Round
 from apps.blocks.selectors.foreign_blocks import FOREIGN_BLOCK
 from apps.blocks.states import LOSSES, RoundState
 from apps.chain.models import Network
-from apps.checks.models import AlertChannel
+from apps.checks.models import AlertChannel, CheckSetting
 from apps.core.compiled import Compiled
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Message, Sender
@@ -84,6 +84,8 @@ class Rare(NamedTuple):
     wins_lost: bool = True
     blocks_foreign: bool = True
     channels: bool = True
+    severities_set: bool = True
+    """Checks whose severity the operator set."""
 
 
 def _rare(day: Any, week: Any) -> QuerySet[Any]:
@@ -124,6 +126,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         ),
         "blocks_foreign": RawSQL(FOREIGN_BLOCK, [], BooleanField()),  # noqa: S611  # a constant
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
+        "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 

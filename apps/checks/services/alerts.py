@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.selectors.alerts import RUN_KEY
+from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.channels import REPEATS_S
 from apps.checks.states import FAILING, AlertEvent
 from apps.core.redis_clients import redis_client
@@ -59,9 +60,11 @@ def alerts_update(
     Alert.objects.filter(pk__in=[row.pk for row in open_ones.values()]).update(ended_at=now)
     results = {result.check.name: result for result in report.results}
     rows: list[Notification] = []
+    muted = mutes_active(now) if tenant is None else {}
+    unmuted = [alert for alert in failing if alert.check_name not in muted]
     keys = {name: [finding.key for finding in result.findings] for name, result in results.items()}
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant):
-        for alert, event in _events(channel, failing=failing, keys=keys, now=now):
+        for alert, event in _events(channel, failing=failing, unmuted=unmuted, keys=keys, now=now):
             rows.append(
                 _notification(
                     channel,
@@ -96,9 +99,10 @@ def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, n
             count=result.count,
             since=now,
         )
-    if (row.say, row.count) != (say, result.count):
-        row.say, row.count = say, result.count
-        row.save(update_fields=["say", "count"])
+    found = (say, result.count, str(result.check.severity))
+    if (row.say, row.count, row.severity) != found:
+        row.say, row.count, row.severity = found
+        row.save(update_fields=["say", "count", "severity"])
     return row
 
 
@@ -110,12 +114,17 @@ def _finding_text(finding: Finding) -> str:
 
 
 def _events(
-    channel: AlertChannel, *, failing: list[Alert], keys: Mapping[str, Sequence[str]], now: datetime
+    channel: AlertChannel,
+    *,
+    failing: list[Alert],
+    unmuted: list[Alert],
+    keys: Mapping[str, Sequence[str]],
+    now: datetime,
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
     A critical one that fails anew after it passed, or has become worse, or fails for something else, waits at
-    most the shortest interval.
+    most the shortest interval.  `unmuted` are those of `failing` that are not muted.
     """
     names = {row.check_name for row in failing}
     for alert in _ended_untold(channel, failing=names):
@@ -125,7 +134,7 @@ def _events(
     sent = sent.select_related("alert").defer("body").annotate(count=F("body__count"))
     last = {row.alert.check_name: row for row in sent if row.alert}
     known = _keys_reported(channel, failing=failing, since=now - timedelta(seconds=channel.repeat_s))
-    for alert in failing:
+    for alert in unmuted:
         if channel.critical_only and alert.severity != Severity.CRITICAL:
             continue
         before = last.get(alert.check_name)

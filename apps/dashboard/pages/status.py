@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Severity
+from apps.checks.selectors.check_settings import mutes_active
+from apps.checks.services.check_settings import can_set_checks
+from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.checks.models import CheckSetting
     from apps.checks.report.report import Result
     from apps.dashboard.todo import Todo
     from apps.users.principals import Principal
@@ -38,14 +42,21 @@ class CheckRow:
     title: str
     word: StateLabel
     severity: str
+    own_severity: str
+    """As it is delivered, where the operator set another; else empty."""
+    mute: CheckSetting | None
+    """While the operator's channels are not told of it; for the operator."""
+    settings_href: str
+    """Where the operator sets both; empty for others."""
     href: str
     label: str
     todos: tuple[Todo, ...]
 
 
-def check_row(result: Result, data: PageData) -> CheckRow:
+def check_row(result: Result, data: PageData, mute: CheckSetting | None) -> CheckRow:
     """Lay out one check."""
     check = result.check
+    own = str(CHECKS_BY_NAME[check.name].severity)
     failed = StateLabel("bad" if check.severity is Severity.CRITICAL else "warn", _("failed"))
     found = tuple(todo_of(one, data) for one in data.report.found if one.check is check)
     return CheckRow(
@@ -53,6 +64,9 @@ def check_row(result: Result, data: PageData) -> CheckRow:
         title=check.title,
         word=StateLabel("ok", _("passed")) if result.passed else failed,
         severity=str(check.severity),
+        own_severity=own if own != str(check.severity) else "",
+        mute=mute,
+        settings_href=reverse("check-settings", args=[check.name]) if can_set_checks(data.viewer) else "",
         href=check.link.address,
         label=check.button,
         todos=found,
@@ -75,7 +89,8 @@ def status_verdict(data: PageData) -> Verdict:
 
 def status_context(data: PageData) -> dict[str, Any]:
     """Everything on the page; failed checks first."""
-    rows = [check_row(result, data) for result in data.report.results]
+    mutes = mutes_active(data.at) if data.viewer.sees_pool else {}
+    rows = [check_row(result, data, mutes.get(result.check.name)) for result in data.report.results]
     return {
         "verdict": status_verdict(data),
         "rows": sorted(rows, key=lambda row: (row.word.tone == "ok", row.severity)),
@@ -119,6 +134,7 @@ KINDS: Final = (
     "node",
     "node_state",
     "process",
+    "check",
 )
 """Changes that checks depend on."""
 urlpatterns: Final = [

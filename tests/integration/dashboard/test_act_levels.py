@@ -116,6 +116,7 @@ ACTS: Final[dict[str, str]] = {
     "chain-unbind": "DELETE chain/network",
     "chain-node-new": "POST chain/nodes",
     "chain-node-act": "PATCH chain/nodes/<str:key>",
+    "check-act": "PATCH checks/<str:name>",
     "tenant-new": "POST tenants",
     "tenant-act": "PATCH tenants/<str:name>",
     "tenant-channel-new": "POST alert-channels",
@@ -187,6 +188,7 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "tenant-act": lambda _: [people.tenant("bob").uuid, "comment"],
     "tenant-channel-new": lambda _: [people.tenant("alice").uuid],
     "tenant-channel-act": lambda _: [people.tenant("alice").uuid, alert_channel(), "test"],
+    "check-act": lambda _: ["fee_debt", "severity"],
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],
     "gateway-approve": lambda _: [approval(), "refuse"],
 }
