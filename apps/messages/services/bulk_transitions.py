@@ -58,16 +58,22 @@ def message_changes_publish(tenants: Mapping[str, int | None] | Iterable[tuple[s
 
 
 def waits_record(rows: Sequence[tuple[str, str, str]], *, now: datetime) -> None:
-    """Write why messages wait: (id, reason, text) each; rows that say so already are left alone."""
+    """Write why messages wait: (id, reason, text) each; rows that say so already are left alone.
+
+    So are those that somebody is moving at this moment: a landing and this would wait for each other's rows.
+    """
     if not rows:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE messages_message AS m SET wait = v.wait, error = v.error, updated_at = %s"
-            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(id, wait, error)"
-            " WHERE m.id = v.id AND m.state IN ('UNFILLED', 'FILLED')"
-            " AND (m.wait, m.error) IS DISTINCT FROM (v.wait, v.error) RETURNING m.id, m.tenant_id",
-            [now, [r[0] for r in rows], [r[1] for r in rows], [r[2][:2000] for r in rows]],
+            "WITH free AS (SELECT m.id, v.wait, v.error FROM messages_message AS m"
+            " JOIN unnest(%s::text[], %s::text[], %s::text[]) AS v(id, wait, error) ON m.id = v.id"
+            " WHERE m.state IN ('UNFILLED', 'FILLED')"
+            " AND (m.wait, m.error) IS DISTINCT FROM (v.wait, v.error)"
+            " FOR NO KEY UPDATE OF m SKIP LOCKED)"
+            " UPDATE messages_message AS m SET wait = free.wait, error = free.error, updated_at = %s"
+            " FROM free WHERE m.id = free.id RETURNING m.id, m.tenant_id",
+            [[r[0] for r in rows], [r[1] for r in rows], [r[2][:2000] for r in rows], now],
         )
         moved = dict(cursor.fetchall())
     message_changes_publish(moved)

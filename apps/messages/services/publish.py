@@ -225,8 +225,10 @@ def _result_store(
         unpublished = Message.objects.filter(pk__in=new, state=MessageState.FILLED, published_at=None)
         # A version that took its place meanwhile was sent to nobody yet, and no node would seem to lack it.
         unpublished = unpublished.filter(cid__in=list(new.values()))
-        published = list(unpublished.values_list("pk", "tenant_id"))
-        unpublished.update(published_at=now, updated_at=now)
+        # What somebody is moving is noted by the next head: a landing might wait for us, and we for it.
+        free = unpublished.select_for_update(skip_locked=True, no_key=True)
+        published = dict(free.values_list("pk", "tenant_id"))
+        Message.objects.filter(pk__in=published).update(published_at=now, updated_at=now)
         message_changes_publish(published)
     refused = {pk: text for pk, text in result.refused.items() if pk not in result.accepted}
     waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import transaction
 
 from apps.core.errors import NotFound
 from apps.messages.models import ExtraNode, GasGuard, Message
+from apps.messages.services.bulk_transitions import messages_advance, waits_record
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.services.gaps import gaps_fill
@@ -188,3 +190,33 @@ def test_extra_node_saved_and_removed_at_once_ends_in_no_deadlock(beside: Callab
     )
 
     assert not ExtraNode.objects.exists()
+
+
+def between() -> None:
+    """Where a landing stops that has locked one of its messages."""
+
+
+def test_why_messages_wait_is_noted_beside_their_landing(
+    pool: Pool, beside: Callable[..., list[Any]]
+) -> None:
+    address = pool.address()
+    for name, nonce in (("b", 1), ("a", 0)):
+        Message.objects.create(
+            pk=name, push_id=name, to=address, from_addr=address, method=0, state="FILLED", nonce=nonce
+        )
+
+    def land() -> dict[str, int | None]:
+        with transaction.atomic():
+            for name in "ab":
+                Message.objects.select_for_update().get(pk=name)
+                if name == "a":
+                    between()
+            return messages_advance("LAND", rows={"a": {}, "b": {}}, now=pool.now)
+
+    landed, *_ = beside(
+        land,
+        f"{__name__}.between",
+        lambda: waits_record([(name, Wait.FEE_CAP, "") for name in "ba"], now=pool.now),
+    )
+
+    assert landed.keys() == {"a", "b"}
