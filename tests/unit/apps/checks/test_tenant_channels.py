@@ -165,6 +165,20 @@ def test_a_token_for_some_miners_manages_no_channel() -> None:
         own("alice", principal=people.principal("alice", "admin", miners=(2001,)))
 
 
+def test_mail_of_a_tenant_tells_of_its_own_miners(settings: Any, mailoutbox: list[Any]) -> None:
+    settings.EMAIL_HOST = "mail.example.com"
+    own("alice", target="ada@example.com", kind="EMAIL")
+    told()
+
+    notifications_deliver(now=lambda: T0)
+
+    sent = [f"{mail.to} {mail.subject} {mail.body}" for mail in mailoutbox if "owes" in mail.body]
+    assert len(sent) == 1
+    assert "ada@example.com" in sent[0]
+    assert "f02001" in sent[0]
+    assert "f03001" not in sent[0]
+
+
 def test_names_are_unique_for_each_tenant_and_channels_are_few() -> None:
     channel("ops")
     for tenant in ("alice", "bob"):
