@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import os
 import sys
 import traceback
@@ -20,18 +21,24 @@ import pytest
 import structlog
 from django.conf import settings as django_settings
 from django.core.cache import cache
+from django.core.mail import EmailMessage
 from django.db import connections, transaction
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import TransactionTestCase
 
+from apps.chain.node.connections import Connections
 from apps.chain.node.link import NodeLink
 from apps.core import clock
+from apps.core.event_loops import LoopThread
 from apps.core.redis_clients import client_for
 from apps.gateway.hub.blocking_client import requests_send
+from apps.miners import deal_reach
+from apps.pieces.sources import url_connect
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
 from tests.notes import notes_write
+from tests.open_transactions import is_transaction_open
 from tests.quick import is_long
 from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
@@ -42,6 +49,13 @@ if TYPE_CHECKING:
 
     from pytest_django import DjangoDbBlocker
 
+ASKED_BY_NAME = (
+    ("apps.gateway.services.signatures.requests_send", requests_send),
+    ("apps.pieces.sources.url_connect", url_connect),
+    ("apps.pieces.destinations.url_connect", url_connect),
+    ("apps.miners.deal_reach._try", deal_reach._try),
+)
+"""What modules import by name and begins a request to others."""
 ADDRESS = "POOLSITE_TEST_PGHOST"
 SITE = Path(__file__).resolve().parents[1]
 
@@ -161,26 +175,35 @@ def log_configuration() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail what asks a node or a signer inside a transaction: its rows stay locked until the answer comes."""
+def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Fail what asks others inside a transaction: its rows stay locked until the answer comes.
+
+    Nodes, signers and provers, webhooks and mail servers, markets and sources of pieces.
+    """
     found: list[str] = []
 
     def guarded(request: Callable[..., Any]) -> Callable[..., Any]:
         def guard(*args: Any, **kwargs: Any) -> Any:
-            # the transaction in which pytest-django rolls a whole test back is not the product's
-            if any(
-                not getattr(block, "_from_testcase", False) for block in connections["default"].atomic_blocks
-            ):
+            if is_transaction_open():
                 found.append("".join(traceback.format_stack(limit=12)))
+                for one in filter(inspect.iscoroutine, args):
+                    one.close()
                 raise AssertionError(f"{request.__qualname__} inside a transaction")
             return request(*args, **kwargs)
 
         return guard
 
-    monkeypatch.setattr(NodeLink, "_post", guarded(NodeLink._post))
-    monkeypatch.setattr("apps.gateway.services.signatures.requests_send", guarded(requests_send))
-    yield
-    assert not found, "a request to a node or a signer inside a transaction:\n" + found[0]
+    for owner, name in (
+        (NodeLink, "_post"),
+        (Connections, "request"),
+        (LoopThread, "run"),
+        (EmailMessage, "send"),
+    ):
+        monkeypatch.setattr(owner, name, guarded(getattr(owner, name)))
+    for place_of, request in ASKED_BY_NAME:
+        monkeypatch.setattr(place_of, guarded(request))
+    yield found
+    assert not found, "a request to others inside a transaction:\n" + found[0]
 
 
 @pytest.fixture(autouse=True)

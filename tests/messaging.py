@@ -40,6 +40,7 @@ from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage, message_from_cbor
 from poolsite.wire.origins import SIGNED_FIELD
 from tests.fake_node import FakeNode, served
+from tests.open_transactions import is_transaction_open
 from tests.people import principal, tenant
 from workers.signer.origins import SignedBefore, ids_find, origin_check
 from workers.signer.records import Records, Verdict
@@ -78,6 +79,7 @@ class Keyring:
         self, requests: Sequence[WalletSignRequest], *, timeout_s: float = 10
     ) -> list[Signature | DomainError]:
         """Stand where the hub is."""
+        assert not is_transaction_open(), "a signer is asked inside a transaction"
         self.asked += len(requests)
         return [self.sign(request) for request in requests]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
 
 from apps.core import clock
 from apps.sectors.models import NumberReservation, PipelineRun, Pledge, Sector
@@ -13,6 +12,7 @@ from apps.users.models import IdempotentAnswer
 from apps.users.services.idempotency import LIFETIME
 from apps.users.tasks import users_expire
 from tests import factories
+from tests.open_transactions import is_transaction_open
 from tests.people import bearer, token
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _chain(monkeypatch: pytest.MonkeyPatch) -> None:
     def numbers_allocated(*_: Any) -> list[range]:
-        own = [block for block in connection.atomic_blocks if not getattr(block, "_from_testcase", False)]
-        assert own == [], "a node is asked inside a transaction"
+        assert not is_transaction_open(), "a node is asked inside a transaction"
         return []
 
     for module in ("miner_pledge", "sector_numbers"):
