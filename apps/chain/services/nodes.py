@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeNotServing
@@ -63,16 +63,19 @@ def node_add(*, principal: Principal, text: str, role: str, weight: int, name: s
         raise Conflict(gettext("the pool already has this node"), field="url")
     node.role, node.weight, node.name = NodeRole(role), weight, name[:100]
     node.position = 1 + max(Node.objects.values_list("position", flat=True), default=0)
-    with transaction.atomic():
-        node.save()
-        audit_record(
-            principal=principal,
-            action="node.add",
-            target=node.url,
-            before={},
-            after={"role": role, "weight": weight},
-        )
-        publish(Change("node", node.pk, None))
+    try:
+        with transaction.atomic():
+            node.save()
+            audit_record(
+                principal=principal,
+                action="node.add",
+                target=node.url,
+                before={},
+                after={"role": role, "weight": weight},
+            )
+            publish(Change("node", node.pk, None))
+    except IntegrityError:  # two added it at once
+        raise Conflict(gettext("the pool already has this node"), field="url") from None
     return node
 
 

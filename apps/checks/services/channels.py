@@ -11,7 +11,7 @@ from celery import current_app
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
@@ -124,15 +124,19 @@ def channel_add(
             raise Conflict(text.format(most=CHANNELS_MAX))
     if others.filter(name=name.strip()).exists():
         raise Conflict(gettext("a channel with this name exists already"), field="name")
-    row = AlertChannel.objects.create(
-        tenant=tenant,
-        name=name.strip(),
-        kind=kind,
-        target=text_encrypt(target_read(kind, text=target.strip(), to_public=tenant is not None)),
-        secret=text_encrypt(secret) if secret and kind == ChannelKind.WEBHOOK else "",
-        repeat_s=repeat_s,
-        critical_only=critical_only,
-    )
+    try:
+        with transaction.atomic():
+            row = AlertChannel.objects.create(
+                tenant=tenant,
+                name=name.strip(),
+                kind=kind,
+                target=text_encrypt(target_read(kind, text=target.strip(), to_public=tenant is not None)),
+                secret=text_encrypt(secret) if secret and kind == ChannelKind.WEBHOOK else "",
+                repeat_s=repeat_s,
+                critical_only=critical_only,
+            )
+    except IntegrityError:  # two added it at once
+        raise Conflict(gettext("a channel with this name exists already"), field="name") from None
     repeated = value_with_unit("repeat_s", repeat_s)
     after = {"kind": kind, "repeat_s": repeated, "critical_only": critical_only}
     audit_record(

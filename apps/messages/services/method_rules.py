@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import ActorRules, Receiver
 from apps.messages.selectors.receivers import kind_from_address, kinds_of_codes
@@ -38,7 +38,10 @@ def actor_rules_set(
     method: int | None = None,
     actor_version: int = 0,
 ) -> ActorRules:
-    """Make or change the rules for one method of one kind of actor."""
+    """Make or change the rules for one method of one kind of actor.
+
+    Raises SenderNotFound for an unknown id without a method, Conflict if the method has rules already.
+    """
     row = ActorRules.objects.select_for_update().filter(pk=id).first()
     if row is None:
         if code is None or method is None:
@@ -49,7 +52,11 @@ def actor_rules_set(
         row.kind = kinds_of_codes([code]).get(code, row.kind if row.code == code else "")
         row.code, row.method, row.actor_version = code, method, actor_version
     fees_set(row, fees=fees)
-    row.save()
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        raise Conflict(gettext("this method has rules under another id"), field="method") from None
     retry_after_rule_change()
     rules_audit(principal, action="rules.set", target=str(row), before=before, after=rules_describe(row))
     return row

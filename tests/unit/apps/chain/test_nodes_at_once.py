@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.chain.models import Node
-from apps.chain.services.nodes import node_remove, node_set
+from apps.chain.services.nodes import node_add, node_remove, node_set
+from apps.core import clock
 from apps.core.errors import Conflict, NotFound
 from apps.users.principals import SYSTEM
+from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,3 +59,17 @@ def test_node_changed_while_it_is_removed_is_gone(beside: Callable[..., list[Any
 
     assert isinstance(refused, NotFound)
     assert not Node.objects.filter(pk=node.pk).exists()
+
+
+def test_node_that_two_add_at_once_is_there_once(beside: Callable[..., list[Any]]) -> None:
+    with served(FakeNode()) as url:
+
+        def add() -> Node:
+            return node_add(principal=SYSTEM, text=url, role="MAIN", weight=1, name="one", now=clock.now())
+
+        first, refused, has_waited = beside(add, "apps.chain.services.nodes.audit_record", add)
+
+    assert has_waited
+    assert isinstance(refused, Conflict)
+    assert refused.field == "url"
+    assert Node.objects.get() == first

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Sender
 from apps.messages.selectors.rules import actor_rules_all, extra_nodes
@@ -120,6 +120,18 @@ def test_rules_of_a_method_are_made_changed_and_removed() -> None:
         method_rules.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": None})
     with pytest.raises(SenderNotFound):
         method_rules.actor_rules_set(principal=SYSTEM, id=uuid.uuid4(), fees={"max_fee": 1})
+
+
+def test_a_method_has_rules_under_one_id_alone() -> None:
+    first = method_rules.method_rule_set(principal=SYSTEM, code=CODE, method=5, fees={"max_fee": 7})
+
+    with pytest.raises(Conflict) as refused:
+        method_rules.actor_rules_set(
+            principal=SYSTEM, id=uuid.uuid4(), fees={"max_fee": 8}, code=CODE, method=5
+        )
+
+    assert refused.value.field == "method"
+    assert (actor_rules_all().get().pk, actor_rules_all().get().max_fee) == (first.pk, 7)
 
 
 def test_rules_of_methods_are_the_operators() -> None:
