@@ -67,7 +67,7 @@ def test_killed_signer_repeats_its_block_and_signs_no_second_one(start, folder):
     signature_verify(signature, address_parse(worker), block(100, b"one").signing_bytes)
 
     os.kill(first.process.pid, signal.SIGKILL)
-    start()
+    start().logged("gateway_connected")
 
     with pytest.raises(DomainError, match="double-fork fault: f01000 has a block at height 100: bafy"):
         sign_block(worker, block(100, b"two"))
