@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from apps.miners.models import MinerDay
+from django.db.models import OuterRef, Subquery
+
+from apps.miners.models import Miner, MinerDay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
-
-    from apps.miners.models import Miner
 
 
 def miner_days_since(miners: Sequence[Miner], *, since: date) -> dict[int, list[MinerDay]]:
@@ -24,5 +24,6 @@ def miner_days_since(miners: Sequence[Miner], *, since: date) -> dict[int, list[
 
 def miner_days_newest(miners: Sequence[Miner]) -> dict[int, MinerDay]:
     """Return the newest day of each miner by its pk."""
-    rows = MinerDay.objects.filter(miner__in=miners).order_by("miner_id", "-day").distinct("miner_id")
-    return {row.miner_id: row for row in rows}
+    newest = MinerDay.objects.filter(miner=OuterRef("pk")).order_by("-day").values("pk")[:1]
+    found = Miner.objects.filter(pk__in=[miner.pk for miner in miners]).values(newest=Subquery(newest))
+    return {row.miner_id: row for row in MinerDay.objects.filter(pk__in=found)}
