@@ -16,6 +16,8 @@ from apps.api.access_table import Endpoint, endpoints
 from apps.api.rpc.services.damocles.forms import COUNT, SECTOR
 from apps.api.rpc.services.messager.parameters import QUERY
 from apps.api.rpc.services.registry import SERVICES, VERSIONS
+from apps.checks.models import AlertChannel
+from apps.checks.states import ChannelKind
 from apps.core.clock import now
 from apps.messages.models import AutoBumpRule, GasGuard
 from apps.sectors.models import (
@@ -28,6 +30,7 @@ from apps.sectors.models import (
     StoreMove,
     Worker,
 )
+from apps.users.encryption import text_encrypt
 from apps.users.models import Tenant, Token
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant, signer_grant
@@ -97,6 +100,10 @@ def world(of_operator: bool) -> World:
     cache.clear()
     mine = busy_pool("alice", key=1, actor_id=MINE)
     other = busy_pool("bob", key=2, actor_id=OTHER)
+    for pool in (mine, other):
+        name, target = f"{pool.miner.name} alerts", text_encrypt("ops@example.com")
+        tenant = pool.miner.tenant
+        AlertChannel.objects.create(tenant=tenant, name=name, kind=ChannelKind.EMAIL, target=target)
     if not of_operator:
         alice, bob = people.tenant("alice"), people.tenant("bob")
         GasGuard.objects.filter(tenant=bob).delete()
@@ -138,12 +145,14 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "workers": pool.sealer.uuid,
         "stores": pool.store.uuid,
         "pieces": pool.piece.uuid,
+        "alert-channels": AlertChannel.objects.get(name__startswith=pool.miner.name).uuid,
         "tokens": Token.objects.order_by("created_at").values_list("pk", flat=True)[0],
     }
     values = {
         "address": pool.miner.address if noun == "miners" else pool.wallet.address,
         "id": pool.landed.pk,
         "piece_cid": pool.piece.piece_cid,
+        "name": pool.miner.tenant.name if noun == "tenants" else "nodes_unhealthy",
         "uuid": uuids.get(noun, "00000000-0000-4000-8000-000000000000"),
         "key": "1",
         "number": "0",
