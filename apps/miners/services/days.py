@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.parallel import map_parallel
 from apps.chain.selectors.heads import head_at, head_since
+from apps.chain.selectors.network import network_current
 from apps.messages.selectors.miner_money import MovedMoney, money_moved
 from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 SETTLED_EPOCHS: Final = 20
 """So far below the head a day's first tipset must be: reorganisations hardly reach so deep."""
 
+CLOCK_BEHIND_S: Final = 3600
+"""A chain whose settled tipset is older than this is behind, or was: what is settled is minutes old."""
+
 HELD: Final = ("balance", "available", "pledge", "deposits", "locked", "fee_debt")
 """What a day has of what the chain says of a miner."""
 
@@ -43,14 +47,13 @@ def miner_days_record(miners: Sequence[Miner], *, client: ChainClient, now: date
     if settled is None:
         return
     above = min((row.height for row in newest.values()), default=settled.height)
-    # the clock of a devnet that was paused is behind
-    first = head_since(datetime.combine(day, time.min, UTC), above=above) or settled
+    first = day_tipset_find(day, above=above, settled=settled, now=now)
     begins: dict[int, Head] = {}
     for miner in miners:
         before = newest.get(miner.pk)
         if before is None and (miner.created_height or 0) < settled.height:
             begins[miner.pk] = settled
-        elif before is not None and before.day < day and before.height < first.height <= settled.height:
+        elif before is not None and first is not None and before.day < day and before.height < first.height:
             begins[miner.pk] = first
     due = [miner for miner in miners if miner.pk in begins]
     answers = map_parallel(lambda miner: miner_facts(client, miner.address, begins[miner.pk].key), due)
@@ -63,6 +66,20 @@ def miner_days_record(miners: Sequence[Miner], *, client: ChainClient, now: date
         day_store(miner, day=day, begin=begins[miner.pk], facts=facts, before=newest.get(miner.pk))
 
     for_each_isolated(due, store, event="miner_day_not_recorded")
+
+
+def day_tipset_find(day: date, *, above: int, settled: Head, now: datetime) -> Head | None:
+    """Return a day's first tipset; None until there is a settled one.
+
+    A devnet that was paused has a clock that is behind, though its epochs pass as usual: there it is the
+    settled one.  While nodes catch up, many epochs come at once, and the day's first is still to come.
+    """
+    first = head_since(datetime.combine(day, time.min, UTC), above=above)
+    if first is not None:
+        return first if first.height <= settled.height else None
+    is_behind = now.timestamp() - settled.timestamp > CLOCK_BEHIND_S
+    arrived_s = (now - settled.arrived_at).total_seconds()
+    return settled if is_behind and arrived_s > SETTLED_EPOCHS * network_current().epoch_s / 2 else None
 
 
 def day_store(miner: Miner, *, day: date, begin: Head, facts: MinerFacts, before: MinerDay | None) -> None:

@@ -20,6 +20,8 @@ from poolsite.filecoin.codec import to_cbor
 from tests import factories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apps.chain.models import Head
 
 pytestmark = pytest.mark.django_db
@@ -51,13 +53,12 @@ def funds(monkeypatch: pytest.MonkeyPatch) -> Funds:
     return funds
 
 
-def chain_to(height: int) -> dict[int, Head]:
-    """Let the chain go on to a height, and be read so far."""
-    begin = MIDNIGHT - timedelta(seconds=30 * FIRST)
-    known = {
-        at: factories.head(at, timestamp=int((begin + timedelta(seconds=30 * at)).timestamp()))
-        for at in range(FIRST - 60, height + 1)
-    }
+def chain_to(height: int, *, arrived: Callable[[datetime], datetime] = lambda at: at) -> dict[int, Head]:
+    """Let the chain go on to a height, and be read so far; each tipset comes at its time, or another."""
+    known = {}
+    for at in range(FIRST - 60, height + 1):
+        mined_at = MIDNIGHT + timedelta(seconds=30 * (at - FIRST))
+        known[at] = factories.head(at, timestamp=int(mined_at.timestamp()), arrived_at=arrived(mined_at))
     Tracker.objects.update_or_create(pk=1, defaults={"height": height, "key": known[height].key})
     return known
 
@@ -139,11 +140,30 @@ def test_what_messages_moved_since_the_day_before_is_written_with_a_day(funds: F
     assert (row.received, row.withdrawn) == (7 * FIL, 2 * FIL)
 
 
-def test_a_chain_whose_clock_is_behind_has_days_all_the_same(funds: Funds) -> None:
-    miner = factories.miner(2001)
-    day_before(miner, day=date(2026, 11, 24))
-    chain_to(FIRST + 35)
+def test_no_day_begins_with_a_tipset_of_the_day_before(funds: Funds) -> None:
+    day_before(factories.miner(2001))
+    chain_to(FIRST - 1)
 
-    record(MIDNIGHT + timedelta(days=5))
+    record(MIDNIGHT + timedelta(seconds=5))
+
+    assert not funds.asked
+
+
+def test_a_chain_whose_clock_is_behind_has_days_all_the_same(funds: Funds) -> None:
+    day_before(factories.miner(2001), day=date(2026, 11, 24))
+    pause = timedelta(days=5)
+    chain_to(FIRST + 35, arrived=lambda mined_at: mined_at + pause)
+
+    record(MIDNIGHT + pause + timedelta(seconds=30 * 35))
 
     assert MinerDay.objects.get(day=date(2026, 11, 25)).height == FIRST + 35 - SETTLED_EPOCHS
+
+
+def test_nodes_that_catch_up_still_have_the_first_tipset_to_come(funds: Funds) -> None:
+    day_before(factories.miner(2001), day=date(2026, 11, 24))
+    now = MIDNIGHT + timedelta(days=5)
+    chain_to(FIRST + 35, arrived=lambda _mined_at: now)
+
+    record(now)
+
+    assert not funds.asked
