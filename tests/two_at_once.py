@@ -55,7 +55,7 @@ class Held:
         self.thread.start()
 
     def end(self) -> Any:
-        """Let it go on, and return its result or its refusal.  Raises what else it raised."""
+        """Return its result or its refusal, once it has gone on and ended.  Raises what else it raised."""
         self.go_on.set()
         self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()

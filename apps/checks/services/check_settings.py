@@ -76,7 +76,7 @@ def check_severity_set(*, principal: Principal, name: str, severity: str) -> Non
 
 @transaction.atomic
 def check_mute_set(*, principal: Principal, name: str, hours: int, reason: str, now: datetime) -> None:
-    """Tell the operator's channels nothing of a failing check for some hours; pages show it all the same.
+    """Mute a check for some hours: no channel of the operator is notified of it; pages show it all the same.
 
     Tenants' channels are told: what the operator knows of, they may not.  A mute takes the place of another.
     Raises NotAllowed, NotFound, BadValue.

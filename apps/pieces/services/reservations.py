@@ -44,6 +44,6 @@ class Reservations:
             self._to_come[key] = max(size, 0)
 
     def release(self, key: int) -> None:
-        """Take back what a row was promised; nothing is fine."""
+        """Free what is reserved for a row, if anything is."""
         with self._lock:
             self._to_come.pop(key, None)

@@ -54,7 +54,7 @@ def funds(monkeypatch: pytest.MonkeyPatch) -> Funds:
 
 
 def chain_to(height: int, *, arrived: Callable[[datetime], datetime] = lambda at: at) -> dict[int, Head]:
-    """Let the chain go on to a height, and be read so far; each tipset comes at its time, or another."""
+    """Extend the chain to a height, and read it so far; each tipset comes at its time, or another."""
     known = {}
     for at in range(FIRST - 60, height + 1):
         mined_at = MIDNIGHT + timedelta(seconds=30 * (at - FIRST))

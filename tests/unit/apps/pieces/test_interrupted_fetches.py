@@ -93,7 +93,7 @@ def piece_of(source: Source, **data: Any) -> Piece:
 
 
 def killed(piece: Piece, monkeypatch: pytest.MonkeyPatch, *, at: int) -> None:
-    """Let a pass end once so many bytes are in the row."""
+    """End a pass once so many bytes are in the row."""
 
     def waited(*args: Any, **data: Any) -> Any:
         if Piece.objects.get(pk=piece.pk).received >= at:
