@@ -12,12 +12,12 @@ from rest_framework.response import Response
 
 from apps.api.v1.pagination import Pages, number, page_of
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors.statement import lines_sum, statement_lines, statements
+from apps.blocks.selectors.money import lines_sum, miners_with_money, money_by_miner, money_lines
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get, miners_visible
 
 if TYPE_CHECKING:
-    from apps.blocks.selectors.statement import MoneyLine
+    from apps.blocks.selectors.money import MoneyLine
 
 DAYS_MAX: Final = 366
 DAYS_USUAL: Final = 30
@@ -35,14 +35,14 @@ class MoneyOutput(serializers.Serializer[Any]):
     reward = serializers.CharField(help_text="of blocks, with tips")
     penalty = serializers.CharField(help_text="of blocks")
     blocks = serializers.IntegerField(help_text="whose reward is known")
-    unknown_rewards = serializers.IntegerField(help_text="blocks whose reward is not known: it is in `rest`")
+    unknown_rewards = serializers.IntegerField(help_text="blocks whose reward is not known: it is in `other`")
     received = serializers.CharField(help_text="sent along with the pool's messages")
     withdrawn = serializers.CharField(help_text="by the pool's messages")
-    rest = serializers.CharField(
+    other = serializers.CharField(
         help_text="what else changed the balance: burnt as fees and penalties, or moved by other programs"
     )
     gas = serializers.CharField(help_text="of messages that call the miner; their senders paid it")
-    result = serializers.CharField(help_text="reward less penalty, gas, and the rest where that is below 0")
+    net = serializers.CharField(help_text="reward less penalty, gas, and `other` where that is below 0")
 
 
 class MinerMoneyOutput(MoneyOutput):
@@ -70,14 +70,13 @@ class MoneyView(PoolView):
     @extend_schema(responses=MinerMoneyOutput(many=True), parameters=[DAYS])
     def get(self, request: Request) -> Response:
         """Return what each miner earned and cost, those without a recorded day left out."""
-        miners = list(miners_visible(self.principal))
-        found = statements(miners, days=days_of(request), now=clock.now())
-        rows = [
-            line_body(lines_sum(found[miner.pk])) | {"miner": miner.address}
-            for miner in miners
-            if miner.pk in found
-        ]
-        return page_of(self, request, rows, MinerMoneyOutput)
+        days, now = days_of(request), clock.now()
+        pages = Pages()
+        rows = miners_with_money(miners_visible(self.principal), days=days, now=now)
+        miners = list(pages.paginate_queryset(rows, request, view=self) or ())
+        lines = money_by_miner(miners, days=days, now=now)
+        found = [line_body(lines_sum(lines[miner.pk])) | {"miner": miner.address} for miner in miners]
+        return pages.get_paginated_response(MinerMoneyOutput(found, many=True).data)
 
 
 class MinerMoneyView(PoolView):
@@ -89,7 +88,7 @@ class MinerMoneyView(PoolView):
     @extend_schema(responses=MoneyOutput(many=True), parameters=[DAYS])
     def get(self, request: Request, address: str) -> Response:
         """Return a miner's days, newest first."""
-        lines = statement_lines(miner_get(self.principal, address), days=days_of(request), now=clock.now())
+        lines = money_lines(miner_get(self.principal, address), days=days_of(request), now=clock.now())
         return page_of(self, request, [line_body(line) for line in lines], MoneyOutput)
 
 

@@ -68,8 +68,8 @@ def test_the_days_come_as_csv_in_attofil(miner: Miner) -> None:
     today, yesterday = csv.DictReader(io.StringIO(b"".join(answer).decode()))
 
     assert (today["miner"], today["end"], today["gas_atto"]) == ("f02001", "", str(FIL // 2))
-    assert (yesterday["received_atto"], yesterday["rest_atto"]) == (str(6 * FIL), str(-2 * FIL))
-    assert yesterday["result_atto"] == str(-2 * FIL)
+    assert (yesterday["received_atto"], yesterday["other_atto"]) == (str(6 * FIL), str(-2 * FIL))
+    assert yesterday["net_atto"] == str(-2 * FIL)
 
 
 def test_rest_has_the_same_days_and_sums(miner: Miner) -> None:
@@ -77,8 +77,8 @@ def test_rest_has_the_same_days_and_sums(miner: Miner) -> None:
     today, yesterday = rest("miners/f02001/money").json()["results"]
 
     assert (total["miner"], total["opening"], total["closing"]) == ("f02001", str(100 * FIL), str(103 * FIL))
-    assert (total["received"], total["rest"]) == (str(6 * FIL), str(-3 * FIL))
-    assert (today["rest"], yesterday["rest"]) == (str(-FIL), str(-2 * FIL))
+    assert (total["received"], total["other"]) == (str(6 * FIL), str(-3 * FIL))
+    assert (today["other"], yesterday["other"]) == (str(-FIL), str(-2 * FIL))
     assert (today["end"], yesterday["end"]) == (None, today["begin"])
     assert [row["day"] for row in rest("miners/f02001/money", days=1).json()["results"]] == [today["day"]]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.test import Client
 
-from apps.blocks.selectors.statement import statement_lines
+from apps.blocks.selectors.money import money_lines
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
@@ -91,9 +91,9 @@ def test_what_came_and_went_accounts_for_the_whole_balance(world: World) -> None
     world.until(lambda: Miner.objects.get(pk=miner.pk).refreshed_height > message.height, epochs=5)
 
     miner.refresh_from_db()
-    (line,) = statement_lines(miner, days=1, now=clock.now())
+    (line,) = money_lines(miner, days=1, now=clock.now())
 
-    assert (line.received, line.withdrawn, line.rest) == (10 * FIL, 2 * FIL, 0)
+    assert (line.received, line.withdrawn, line.other) == (10 * FIL, 2 * FIL, 0)
     assert line.closing - line.opening == 8 * FIL
     assert line.gas == message.gas_cost, "of transfers of value nobody asks for which miner they are"
-    assert line.result == -line.gas
+    assert line.net == -line.gas

@@ -44,7 +44,17 @@ OWN = {
         *("rpc", "schema", "sector_counter", "urls", "v1"),
     },
     "dashboard": {
-        *("area_charts", "bell", "bulk_bar", "cards", "charts", "confirm_page", "csv_export", "forms"),
+        *(
+            "area_charts",
+            "bell",
+            "bulk_bar",
+            "cards",
+            "charts",
+            "confirm_page",
+            "csv_export",
+            "day_spans",
+            "forms",
+        ),
         *("fragments", "html_time", "labels", "layout", "live", "live_fragments", "live_gaps"),
         *("notices", "number_fields", "page_data", "pages", "pagination", "passkeys", "pickers"),
         *("reauthentication", "registry", "routing", "sessions", "templatetags", "text_fields"),

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.dashboard.day_spans import day_facets
 from apps.dashboard.fragments import LivePage
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -60,15 +60,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
             for key, label in GROUPS
             if viewer.is_operator or key != "tenant"
         ],
-        spans=[
-            Facet(
-                key=str(count),
-                label="today" if count == 1 else gettext("{count} days").format(count=count),
-                href=part(days=str(count)),
-                on=count == days,
-            )
-            for count in DAYS
-        ],
+        spans=day_facets(url, choices=DAYS, days=days, by=by),
         csv=f"{reverse('gas-csv')}?{urlencode({'days': days})}",
         can_set=viewer.may("sign"),
         is_operator=viewer.is_operator,

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.day_spans import days_read
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.queue import what_text
 from apps.dashboard.sessions import sign_in_required
@@ -62,9 +63,8 @@ COLUMNS: Final = ("day", "tenant", "from", "to", "method", "kind", "messages", "
 
 
 def days_of(request: HttpRequest) -> int:
-    """How many days the page looks back."""
-    text = request.GET.get("days", "")
-    return int(text) if text in {str(days) for days in DAYS} else 7
+    """Return how many days the page looks back."""
+    return days_read(request, choices=DAYS, usual=7)
 
 
 @require_safe

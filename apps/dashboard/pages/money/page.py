@@ -12,15 +12,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.blocks.selectors.statement import lines_sum, lines_total, statement_lines, statements
+from apps.blocks.selectors.money import lines_sum, lines_total, money_by_miner, money_lines
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Stat
 from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.day_spans import day_facets, days_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.blocks.selectors.statement import MoneyLine
+    from apps.blocks.selectors.money import MoneyLine
     from apps.dashboard.csv_export import Download
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
 DAYS: Final = (1, 7, 30, 90, 365)
 DAYS_USUAL: Final = 30
-AMOUNTS: Final = ("opening", "closing", "reward", "penalty", "received", "withdrawn", "rest", "gas", "result")
+AMOUNTS: Final = ("opening", "closing", "reward", "penalty", "received", "withdrawn", "other", "gas", "net")
 COLUMNS: Final = (
     "miner",
     "day",
@@ -52,21 +52,7 @@ COLUMNS: Final = (
 
 def days_of(request: HttpRequest) -> int:
     """Return how many days are asked for."""
-    text = request.GET.get("days", "")
-    return int(text) if text in {str(days) for days in DAYS} else DAYS_USUAL
-
-
-def spans(url: str, *, days: int) -> list[Facet]:
-    """Return the choice of spans."""
-    return [
-        Facet(
-            key=str(count),
-            label=gettext("today") if count == 1 else gettext("{count} days").format(count=count),
-            href=f"{url}?{urlencode({'days': count})}",
-            on=count == days,
-        )
-        for count in DAYS
-    ]
+    return days_read(request, choices=DAYS, usual=DAYS_USUAL)
 
 
 def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
@@ -78,8 +64,8 @@ def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
     cells = (
         ("reward", gettext("Rewards"), line.reward - line.penalty, blocks),
         ("gas", gettext("Gas"), -line.gas, gettext("paid by senders")),
-        ("rest", gettext("Fees and others"), line.rest, gettext("burnt, or moved by other programs")),
-        ("result", gettext("Net"), line.result, gettext("rewards less costs")),
+        ("other", gettext("Fees and others"), line.other, gettext("burnt, or moved by other programs")),
+        ("net", gettext("Net"), line.net, gettext("rewards less costs")),
     )
     for key, label, atto, foot in cells:
         value, unit = formatting.amount_short(atto)
@@ -104,11 +90,11 @@ def span_text(line: MoneyLine) -> str:
 @require_safe
 @sign_in_required
 def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return what each miner earned and cost, those with the largest result first."""
+    """Return what each miner earned and cost, those with the largest net first."""
     data, days, url = PageData(viewer), days_of(request), reverse("money")
-    found = statements(data.miners, days=days, now=data.at)
+    found = money_by_miner(data.miners, days=days, now=data.at)
     sums = [(miner, lines_sum(found[miner.pk])) for miner in data.miners if miner.pk in found]
-    sums.sort(key=lambda row: -row[1].result)
+    sums.sort(key=lambda row: -row[1].net)
 
     def href(miner: Miner) -> str:
         return f"{reverse('miner-money', args=[miner.address])}?{urlencode({'days': days})}"
@@ -122,12 +108,13 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         heading=gettext("By miner"),
         first=gettext("Miner"),
+        until=min((miner.refreshed_height for miner, _line in sums), default=None),
         rows=[
             row_of(line, key=miner.address, name=miner.name or miner.address, href=href(miner))
             for miner, line in sums
         ],
         **totals([line for _miner, line in sums], lines_total, url=url),
-        spans=spans(url, days=days),
+        spans=day_facets(url, choices=DAYS, days=days),
         csv=f"{reverse('money-csv')}?{urlencode({'days': days})}",
     )
 
@@ -142,7 +129,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         raise Http404 from None
     data, days = PageData(viewer), days_of(request)
     url = reverse("miner-money", args=[miner.address or miner.uuid])
-    lines = statement_lines(miner, days=days, now=data.at)
+    lines = money_lines(miner, days=days, now=data.at)
     return page_render(
         request,
         "money/page.html",
@@ -153,11 +140,12 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         miner=miner,
         heading=gettext("By day"),
         first=gettext("Day"),
+        until=miner.refreshed_height if lines else None,
         rows=[
             row_of(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line)) for line in lines
         ],
         **totals(lines, lines_sum, url=url),
-        spans=spans(url, days=days),
+        spans=day_facets(url, choices=DAYS, days=days),
         csv=f"{reverse('money-csv')}?{urlencode({'days': str(days), 'miner': miner.address})}",
     )
 
@@ -184,7 +172,7 @@ def money_csv(request: HttpRequest, viewer: Principal) -> Download:
             miners = [miner_get(viewer, address)]
         except DomainError:
             raise Http404 from None
-    found = statements(miners, days=days_of(request), now=data.at)
+    found = money_by_miner(miners, days=days_of(request), now=data.at)
     cells = (cells_of(miner, line) for miner in miners for line in found.get(miner.pk, ()))
     return csv_answer("money.csv", COLUMNS, cells)
 

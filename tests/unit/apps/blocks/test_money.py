@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.blocks.models import Block, Round
-from apps.blocks.selectors.statement import lines_sum, lines_total, statement_lines, statements
+from apps.blocks.selectors.money import lines_sum, lines_total, money_by_miner, money_lines
 from apps.blocks.states import RoundState
 from apps.messages.models import GasSpend
 from apps.miners.models import Miner, MinerDay
@@ -63,12 +63,12 @@ def test_blocks_count_in_the_span_of_their_height() -> None:
     block(miner, 2000)
     block(miner, 2500)  # its reward is not in the balance of the head yet
 
-    today, yesterday = statement_lines(miner, days=7, now=NOW)
+    today, yesterday = money_lines(miner, days=7, now=NOW)
 
     assert (yesterday.blocks, yesterday.reward, yesterday.penalty) == (2, 8 * FIL, FIL)
-    assert (yesterday.opening, yesterday.closing, yesterday.rest) == (100 * FIL, 110 * FIL, 3 * FIL)
-    assert (yesterday.loss, yesterday.result) == (0, 7 * FIL), "what came from elsewhere is no earning"
-    assert (today.blocks, today.reward, today.rest) == (1, 4 * FIL, FIL)
+    assert (yesterday.opening, yesterday.closing, yesterday.other) == (100 * FIL, 110 * FIL, 3 * FIL)
+    assert (yesterday.other_cost, yesterday.net) == (0, 7 * FIL), "what came from elsewhere is no earning"
+    assert (today.blocks, today.reward, today.other) == (1, 4 * FIL, FIL)
     assert (today.begin, today.end) == (MIDNIGHT, None)
     assert yesterday.end == MIDNIGHT
 
@@ -80,7 +80,7 @@ def test_blocks_that_brought_nothing_or_not_yet_are_told_apart() -> None:
     block(miner, 2102, state=RoundState.SUBMITTED)
     block(miner, 2103, genesis="another chain")
 
-    (line,) = statement_lines(miner, days=1, now=NOW)
+    (line,) = money_lines(miner, days=1, now=NOW)
 
     assert (line.blocks, line.unknown_rewards, line.reward) == (0, 1, 0)
 
@@ -97,11 +97,11 @@ def test_gas_counts_in_its_day_and_the_rest_below_zero_is_a_cost() -> None:
                 day=day.date(), from_addr=factories.bls(1), to=to, method=5, messages=1, gas_used=1, cost=cost
             )
 
-    today, yesterday = statement_lines(miner, days=7, now=NOW)
+    today, yesterday = money_lines(miner, days=7, now=NOW)
 
     names = len(miner.names)
     assert (today.gas, yesterday.gas) == (names * FIL, names * 2 * FIL)
-    assert (today.rest, today.loss, today.result) == (-2 * FIL, 2 * FIL, -names * FIL - 2 * FIL)
+    assert (today.other, today.other_cost, today.net) == (-2 * FIL, 2 * FIL, -names * FIL - 2 * FIL)
 
 
 def test_a_line_reaches_over_days_that_were_not_recorded() -> None:
@@ -118,7 +118,7 @@ def test_a_line_reaches_over_days_that_were_not_recorded() -> None:
     )
     block(miner, 1500)
 
-    _today, before = statement_lines(miner, days=7, now=NOW)
+    _today, before = money_lines(miner, days=7, now=NOW)
 
     assert (before.begin, before.end) == (MIDNIGHT - timedelta(days=2), MIDNIGHT)
     assert (before.blocks, before.gas, before.opening, before.closing) == (1, 7, 90 * FIL, 110 * FIL)
@@ -129,14 +129,14 @@ def test_totals_are_the_sums_of_their_lines() -> None:
     other = miner_with_days(2002, balances=(50,), balance=53 * FIL)
     block(miner, 1500)
 
-    found = statements([miner, other], days=7, now=NOW)
+    found = money_by_miner([miner, other], days=7, now=NOW)
     one, two = lines_sum(found[miner.pk]), lines_sum(found[other.pk])
     both = lines_total([one, two])
 
     assert (one.opening, one.closing, one.reward) == (100 * FIL, 108 * FIL, 4 * FIL)
-    assert (one.rest, one.loss) == (4 * FIL, 2 * FIL), "6 came on the first day, 2 went on the second"
-    assert (both.opening, both.closing, both.loss) == (150 * FIL, 161 * FIL, 2 * FIL)
-    assert both.result == one.result + two.result
+    assert (one.other, one.other_cost) == (4 * FIL, 2 * FIL), "6 came on the first day, 2 went on the second"
+    assert (both.opening, both.closing, both.other_cost) == (150 * FIL, 161 * FIL, 2 * FIL)
+    assert both.net == one.net + two.net
 
 
 def test_the_number_of_queries_does_not_grow_with_miners(
@@ -145,8 +145,8 @@ def test_the_number_of_queries_does_not_grow_with_miners(
     miners = [miner_with_days(2001 + number) for number in range(5)]
 
     with django_assert_num_queries(6):
-        statements(miners, days=30, now=NOW)
+        money_by_miner(miners, days=30, now=NOW)
 
 
 def test_a_miner_without_days_has_no_lines() -> None:
-    assert statement_lines(factories.miner(2001), days=30, now=NOW) == []
+    assert money_lines(factories.miner(2001), days=30, now=NOW) == []

@@ -20,18 +20,20 @@ from apps.chain.selectors.network import genesis_current
 from apps.messages.models import GasSpend
 from apps.messages.selectors.miner_money import money_moved
 from apps.messages.selectors.spend import today_of
-from apps.miners.selectors.days import miner_days_since
+from apps.miners.selectors.days import miner_days_since, with_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
+
+    from django.db.models import QuerySet
 
     from apps.miners.models import Miner, MinerDay
 
 SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "received", "withdrawn", "gas")
 """Members of a line that are gathered."""
 
-AMOUNTS: Final = (*SUMMED, "opening", "closing", "rest", "loss")
+AMOUNTS: Final = (*SUMMED, "opening", "closing", "other", "other_cost")
 """Members of a line that add up."""
 
 
@@ -54,31 +56,30 @@ class MoneyLine:
     blocks: int
     """Whose reward is known."""
     unknown_rewards: int
-    """Blocks on the chain whose reward was not read yet, or that no node can compute: it is in `rest`."""
+    """Blocks on the chain whose reward was not read yet, or that no node can compute: it is in `other`."""
     received: int
     withdrawn: int
     gas: int
     """Of messages that call the miner; their senders paid it, so it is not in the balance."""
-
-    rest: int
+    other: int
     """What else changed the balance: what the chain burnt, as fees and penalties, and others' transfers."""
-    loss: int
-    """The rest where it is below 0, as a cost: one above 0 came from elsewhere, and is no earning."""
+    other_cost: int
+    """`other` where it is below 0, as a cost: above 0 it came from elsewhere, and is no earning."""
 
     @property
-    def result(self) -> int:
+    def net(self) -> int:
         """Earnings less costs."""
-        return self.reward - self.penalty - self.gas - self.loss
+        return self.reward - self.penalty - self.gas - self.other_cost
 
 
-def statement_lines(miner: Miner, *, days: int, now: datetime) -> list[MoneyLine]:
+def money_lines(miner: Miner, *, days: int, now: datetime) -> list[MoneyLine]:
     """Return a miner's lines of the last days, today included, newest first; none before its first day."""
-    return statements([miner], days=days, now=now).get(miner.pk, [])
+    return money_by_miner([miner], days=days, now=now).get(miner.pk, [])
 
 
-def statements(miners: Sequence[Miner], *, days: int, now: datetime) -> dict[int, list[MoneyLine]]:
+def money_by_miner(miners: Sequence[Miner], *, days: int, now: datetime) -> dict[int, list[MoneyLine]]:
     """Return the lines of several miners by their pk, newest first."""
-    since = today_of(now) - timedelta(days=days - 1)
+    since = first_day(days=days, now=now)
     recorded = miner_days_since(miners, since=since)
     with_days = [miner for miner in miners if miner.pk in recorded]
     if not with_days:
@@ -88,6 +89,16 @@ def statements(miners: Sequence[Miner], *, days: int, now: datetime) -> dict[int
     _gas_add(with_days, spans, since=since)
     _moved_add(with_days, spans)
     return {pk: of_miner.lines()[::-1] for pk, of_miner in spans.items()}
+
+
+def miners_with_money(miners: QuerySet[Miner], *, days: int, now: datetime) -> QuerySet[Miner]:
+    """Return the miners that have a line in the last days."""
+    return with_days(miners, since=first_day(days=days, now=now))
+
+
+def first_day(*, days: int, now: datetime) -> date:
+    """Return the first of the last days, today included."""
+    return today_of(now) - timedelta(days=days - 1)
 
 
 def lines_sum(lines: Sequence[MoneyLine]) -> MoneyLine:
@@ -139,15 +150,15 @@ class Spans:
 
 def _line(row: MinerDay, *, closing: int, end: datetime | None, sums: Counter[str]) -> MoneyLine:
     known = sums["reward"] - sums["penalty"] + sums["received"] - sums["withdrawn"]
-    rest = closing - int(row.balance) - known
+    other = closing - int(row.balance) - known
     return MoneyLine(
         begin=row.began_at,
         day=row.day,
         end=end,
         opening=int(row.balance),
         closing=closing,
-        rest=rest,
-        loss=max(-rest, 0),
+        other=other,
+        other_cost=max(-other, 0),
         **{name: sums[name] for name in SUMMED},
     )
 
