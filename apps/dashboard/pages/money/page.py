@@ -62,14 +62,14 @@ def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
         unknown = gettext("{blocks} not known yet").format(blocks=plural(line.unknown_rewards, "block"))
         blocks = f"{blocks}, {unknown}"
     cells = (
-        ("reward", gettext("Rewards"), line.reward - line.penalty, blocks),
-        ("gas", gettext("Gas"), -line.gas, gettext("paid by senders")),
-        ("other", gettext("Fees and others"), line.other, gettext("burnt, or moved by other programs")),
-        ("net", gettext("Net"), line.net, gettext("rewards less costs")),
+        ("reward", gettext("Rewards"), line.reward - line.penalty, blocks, reverse("blocks")),
+        ("gas", gettext("Gas"), -line.gas, gettext("paid by senders"), reverse("gas")),
+        ("other", gettext("Fees and others"), line.other, gettext("burnt, or moved by other programs"), url),
+        ("net", gettext("Net"), line.net, gettext("rewards less costs"), url),
     )
-    for key, label, atto, foot in cells:
+    for key, label, atto, foot, href in cells:
         value, unit = formatting.amount_short(atto)
-        yield Stat(f"money-{key}", label, value, foot, url, unit=unit)
+        yield Stat(f"money-{key}", label, value, foot, href, unit=unit)
 
 
 def row_of(line: MoneyLine, *, key: str, name: str, sub: str = "", href: str = "") -> dict[str, Any]:
