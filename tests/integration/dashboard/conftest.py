@@ -10,6 +10,7 @@ from apps.miners.models import RewardEstimate
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate
 from tests import factories
+from tests.messaging import pool_world
 from tests.people import operator_person, person
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from apps.users.models import User
     from tests.factories import MinerNode
+    from tests.messaging import Pool
 
 
 @pytest.fixture
@@ -33,6 +35,15 @@ def bill(db: None) -> User:
 def node() -> Iterator[MinerNode]:
     with factories.node_served() as answering:
         yield answering
+
+
+@pytest.fixture
+def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    """A pool that sends messages on a small node, with a person of its tenant and a stranger."""
+    with pool_world(monkeypatch) as pool:
+        person()
+        person("bill", of="bob")
+        yield pool
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -21,25 +21,11 @@ from apps.messages.services.fees import GUARD, METHOD, NODE, POOL, TENANT, WHERE
 from apps.messages.services.push_items import Gas
 from apps.users.models import AuditEntry
 from tests import factories
-from tests.messaging import pool_world
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, tenant
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.messaging import Pool
-
 pytestmark = pytest.mark.django_db
 CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    with pool_world(monkeypatch) as pool:
-        person()
-        person("bill", of="bob")
-        yield pool
 
 
 class TestMethodRules:

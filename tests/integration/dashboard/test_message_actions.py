@@ -22,25 +22,13 @@ from apps.messages.models import (
 from apps.messages.services.bulk import bulk_price, messages_bulk
 from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState
-from tests.messaging import pool_world
 from tests.page_client import HTMX, hidden_fields, signed_in, text_of
-from tests.people import person
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.messaging import Pool
 
 pytestmark = pytest.mark.django_db
 CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    with pool_world(monkeypatch) as pool:
-        person()
-        person("bill", of="bob")
-        yield pool
 
 
 def flying(pool: Pool, *ids: str) -> str:
