@@ -94,10 +94,10 @@ def node_set(
     What is that way already is left alone, so that a request may be repeated.
     """
     values = {"role": role, "weight": weight, "name": name, "is_enabled": is_enabled}
+    node, others = _nodes_lock(node)
     after = {key: value for key, value in values.items() if value is not None and value != getattr(node, key)}
     if not after:
         return node
-    others = _nodes_lock(node)
     before = {key: getattr(node, key) for key in after}
     for key, value in after.items():
         setattr(node, key, value)
@@ -122,9 +122,9 @@ def node_remove(*, principal: Principal, node: Node) -> None:
 
     Raises Conflict for the last one that could be read, and for one that CHAIN_URLS names; NotFound.
     """
+    node, others = _nodes_lock(node)
     if node.is_configured:
         raise Conflict(gettext("this node is set in CHAIN_URLS: disable it, or remove it there"))
-    others = _nodes_lock(node)
     if node.is_enabled:
         _other_require(others)
     pk = node.pk
@@ -138,15 +138,16 @@ def node_remove(*, principal: Principal, node: Node) -> None:
     publish(Change("node", pk, None))
 
 
-def _nodes_lock(node: Node) -> list[Node]:
-    """Lock all nodes, in one order, and return the others than this one as they are now.
+def _nodes_lock(node: Node) -> tuple[Node, list[Node]]:
+    """Lock all nodes, in one order, and return this one and the others as they are now.
 
     Two operators may be at the last two.  Raises NotFound if this one was removed meanwhile.
     """
     rows = {row.pk: row for row in Node.objects.select_for_update(no_key=True).order_by("pk")}
-    if rows.pop(node.pk, None) is None:
+    current = rows.pop(node.pk, None)
+    if current is None:
         raise NotFound(gettext("there is no such node"))
-    return list(rows.values())
+    return current, list(rows.values())
 
 
 def _other_require(others: Iterable[Node]) -> None:

@@ -46,6 +46,32 @@ def test_two_operators_do_not_take_both_last_nodes(
     assert left.pk == two.pk
 
 
+def test_node_enabled_meanwhile_as_the_last_one_is_not_removed() -> None:
+    seen, other = (
+        Node.objects.create(url=f"http://127.0.0.1:{port}/rpc/v1", is_configured=False, is_enabled=enabled)
+        for port, enabled in ((1, False), (2, True))
+    )
+    node_set(principal=SYSTEM, node=Node.objects.get(pk=seen.pk), is_enabled=True)
+    disable(other)
+
+    with pytest.raises(Conflict):
+        remove(seen)
+
+    assert Node.objects.get(is_enabled=True).pk == seen.pk
+
+
+def test_node_enabled_meanwhile_is_disabled_as_asked() -> None:
+    seen, _ = (
+        Node.objects.create(url=f"http://127.0.0.1:{port}/rpc/v1", is_enabled=enabled)
+        for port, enabled in ((1, False), (2, True))
+    )
+    node_set(principal=SYSTEM, node=Node.objects.get(pk=seen.pk), is_enabled=True)
+
+    disable(seen)
+
+    assert not Node.objects.get(pk=seen.pk).is_enabled
+
+
 def test_node_changed_while_it_is_removed_is_gone(beside: Callable[..., list[Any]]) -> None:
     node = Node.objects.create(url="http://127.0.0.1:1/rpc/v1", is_configured=False, is_enabled=False)
     Node.objects.create(url="http://127.0.0.1:2/rpc/v1", is_configured=False)
