@@ -43,6 +43,7 @@ from tests.quick import is_long
 from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.timing import is_timing
+from tests.two_at_once import besides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -55,7 +56,7 @@ ASKED_BY_NAME = (
     ("apps.pieces.destinations.url_connect", url_connect),
     ("apps.miners.deal_reach._try", deal_reach._try),
 )
-"""What modules import by name and begins a request to others."""
+"""Functions that begin a request to others, by where modules have imported them under their name."""
 ADDRESS = "POOLSITE_TEST_PGHOST"
 SITE = Path(__file__).resolve().parents[1]
 
@@ -172,6 +173,13 @@ def log_configuration() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]]:
+    """Run `first` up to a point, start `second`, let `first` end: both outcomes, and if the second waited."""
+    with besides(monkeypatch) as run:
+        yield run
 
 
 @pytest.fixture(autouse=True)

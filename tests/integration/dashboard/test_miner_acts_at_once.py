@@ -20,7 +20,6 @@ from poolsite.filecoin.amounts import FIL
 from tests import people
 from tests.integration.dashboard.miner_addresses import NEW, SECP, info
 from tests.integration.dashboard.withdrawals import available, requested, signer_says
-from tests.two_at_once import besides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,28 +47,30 @@ def withdraw(amount: int | None, key: str) -> Callable[[], Any]:
     )
 
 
-def test_worker_and_control_changed_at_once_bring_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    with besides(monkeypatch) as beside:
-        refused, sent, _ = beside(
-            change(AddressChange.WORKER, NEW, "one"),
-            "apps.miners.services.address_changes.change_plan",
-            change(AddressChange.CONTROL, SECP, "two"),
-            watched_s=20,
-        )
+def test_worker_and_control_changed_at_once_bring_nothing_back(
+    beside: Callable[..., list[Any]],
+) -> None:
+    refused, sent, _ = beside(
+        change(AddressChange.WORKER, NEW, "one"),
+        "apps.miners.services.address_changes.change_plan",
+        change(AddressChange.CONTROL, SECP, "two"),
+        watched_s=20,
+    )
 
     assert isinstance(refused, Conflict)
     assert Message.objects.get() == sent.message
 
 
-def test_withdrawals_at_once_ask_for_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_withdrawals_at_once_ask_for_no_more_than_there_is(
+    beside: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     signer_says(monkeypatch)
-    with besides(monkeypatch) as beside:
-        refused, sent, _ = beside(
-            withdraw(7 * FIL, "one"),
-            "apps.miners.services.withdrawals.withdrawal_plan",
-            withdraw(8 * FIL, "two"),
-            watched_s=20,
-        )
+    refused, sent, _ = beside(
+        withdraw(7 * FIL, "one"),
+        "apps.miners.services.withdrawals.withdrawal_plan",
+        withdraw(8 * FIL, "two"),
+        watched_s=20,
+    )
 
     assert isinstance(refused, Conflict)
     assert requested(sent.message) == 8 * FIL
@@ -77,16 +78,15 @@ def test_withdrawals_at_once_ask_for_no_more_than_there_is(monkeypatch: pytest.M
 
 
 def test_one_withdrawal_asked_for_twice_at_once_is_one_message_and_line(
-    monkeypatch: pytest.MonkeyPatch,
+    beside: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer_says(monkeypatch)
-    with besides(monkeypatch) as beside:
-        one, two, _ = beside(
-            withdraw(None, "one"),
-            "apps.miners.services.withdrawals.withdrawal_plan",
-            withdraw(None, "one"),
-            watched_s=20,
-        )
+    one, two, _ = beside(
+        withdraw(None, "one"),
+        "apps.miners.services.withdrawals.withdrawal_plan",
+        withdraw(None, "one"),
+        watched_s=20,
+    )
 
     assert one.message == two.message == Message.objects.get()
     assert AuditEntry.objects.filter(action="miner.withdraw").count() == 1
