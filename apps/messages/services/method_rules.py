@@ -56,7 +56,9 @@ def actor_rules_set(
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        raise Conflict(gettext("this method has rules under another id"), field="method") from None
+        raise Conflict(
+            gettext("this method has fee rules already: change those instead"), field="method"
+        ) from None
     retry_after_rule_change()
     rules_audit(principal, action="rules.set", target=str(row), before=before, after=rules_describe(row))
     return row
@@ -98,7 +100,10 @@ def method_read(text: str, *, kind: str) -> int:
 
 @transaction.atomic
 def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[str, Any]) -> ActorRules:
-    """Make the rule of a method, or change it.  Raises NotAllowed, BadValue, BadMessage naming the field."""
+    """Make the rule of a method, or change it.
+
+    Raises NotAllowed, and BadValue, BadMessage or Conflict naming the field.
+    """
     if not principal.is_operator:
         raise NotAllowed(gettext("only the operator can change fee rules of methods"))
     if not any(fees.values()):
