@@ -49,7 +49,7 @@ def track(height: int, key: str) -> None:
     head = head_current()
     if head is None:
         return
-    # It only explains refusals later: the next head takes it, and tracking below needs it not.
+    # It only explains refusals later: the next head stores it, and tracking below does not need it.
     with contextlib.suppress(NodeUnavailable, NodeRefused):
         mempool_snapshot_store(client=chain_client(), now=clock.now())
     try:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def planned_push_lock(miner: Miner) -> Iterator[None]:
-    """Hold a miner in a transaction in which its planned message is pushed.
+    """Lock a miner in a transaction in which its planned message is pushed.
 
     Raises MinerUnknown if it went to another tenant meanwhile.
     """

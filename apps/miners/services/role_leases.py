@@ -57,10 +57,10 @@ def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: d
     if restored_at is not None and now < restored_at + ROLE_LEASE:
         return lost
     ready = [row for row in own if row.state == RoleState.STANDBY]
-    return lost + [lost_role for row in ready for lost_role in _lapsed_take(row, rows, now=now)]
+    return lost + [lost_role for row in ready for lost_role in _lapsed_acquire(row, rows, now=now)]
 
 
-def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
+def _lapsed_acquire(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
     """Have a host take over what nobody holds any more, unless another one goes first."""
     same = [one for one in rows if (one.miner_id, one.kind) == (row.miner_id, row.kind)]
     holder = next((one for one in same if one.state == RoleState.HELD), None)

@@ -142,7 +142,7 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     was_held = row.state == RoleState.HELD
     role_release(row, now=now, note="removed", event="REMOVE")
     if was_held and row.is_exclusive:
-        _successor_take(rows, row, now=now, note=gettext("removed from {host}").format(host=host))
+        _successor_acquire(rows, row, now=now, note=gettext("removed from {host}").format(host=host))
     roles_publish(miner)
     return row
 
@@ -165,7 +165,7 @@ def role_successor_choose(rows: Iterable[Role], *, kind: str, now: datetime) -> 
     return min(ready, key=lambda one: (-one.priority, one.pk), default=None)
 
 
-def _successor_take(rows: Iterable[Role], lost: Role, *, now: datetime, note: str) -> None:
+def _successor_acquire(rows: Iterable[Role], lost: Role, *, now: datetime, note: str) -> None:
     successor = role_successor_choose(rows, kind=lost.kind, now=now)
     if successor is not None:
         role_acquire(successor, now=now, note=note)
