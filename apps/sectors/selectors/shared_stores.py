@@ -31,7 +31,7 @@ class SharedRoom:
     """Stores that sealing hosts share, and what these hosts have started."""
 
     stores: tuple[str, ...]
-    """Names of those that can be written."""
+    """Names, as the host's tenant knows them, of those that it has and can write."""
     free_bytes: int
     coming: int
     """Sectors of hosts that have no other stores, which are in none yet."""
@@ -60,11 +60,12 @@ def shared_room(worker: Worker) -> SharedRoom | None:
         return None
     stores = _stores_of([worker.pk, *sharing])
     own, coming = stores.get(worker.pk, {}), _coming(list(stores))
+    names = tuple(sorted(store.name for store in own.values()))
     rooms = {}
     for other in (worker.pk, *sharing):
         among = own | stores.get(other, {})
         if frozenset(among) not in rooms:
-            rooms[frozenset(among)] = _room(among, stores=stores, coming=coming)
+            rooms[frozenset(among)] = _room(among, stores=stores, coming=coming, names=names)
     return min(rooms.values(), key=lambda one: one.left_bytes)
 
 
@@ -78,11 +79,14 @@ def _sharing(worker: Worker) -> QuerySet[StoreAttachment]:
 
 
 def _stores_of(workers: list[int]) -> dict[int, dict[str, Store]]:
-    """Return the stores of hosts that sectors are put into, by host and identity."""
+    """Return the stores of hosts that sectors are put into, by host and identity.
+
+    Each as the tenant of the first of these hosts knows it, where it does.
+    """
     rows = StoreAttachment.objects.filter(worker__in=workers, **_SEALS).select_related("store")
     found: dict[int, dict[str, Store]] = {}
     stores: dict[str, Store] = {}
-    for row in rows.order_by("pk"):
+    for row in sorted(rows.order_by("pk"), key=lambda one: one.worker_id != workers[0]):
         if row.condition != StoreCondition.READY or not row.store.rules.get("can_store", True):
             continue
         store = stores.setdefault(row.store.uid, row.store)
@@ -101,13 +105,17 @@ def _coming(workers: list[int]) -> dict[int, list[tuple[int, int]]]:
 
 
 def _room(
-    among: dict[str, Store], *, stores: dict[int, dict[str, Store]], coming: dict[int, list[tuple[int, int]]]
+    among: dict[str, Store],
+    *,
+    stores: dict[int, dict[str, Store]],
+    coming: dict[int, list[tuple[int, int]]],
+    names: tuple[str, ...],
 ) -> SharedRoom:
     started = [
         one for host, own in stores.items() if own.keys() <= among.keys() for one in coming.get(host, ())
     ]
     return SharedRoom(
-        stores=tuple(sorted(store.name for store in among.values())),
+        stores=names,
         free_bytes=stores_room(among.values())[0],
         coming=sum(count for _, count in started),
         coming_bytes=sum(stored_bytes(size) * count for size, count in started),

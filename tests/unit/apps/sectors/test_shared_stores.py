@@ -98,6 +98,18 @@ def test_store_that_refuses_sectors_offers_no_room() -> None:
     assert (room.stores, room.left_bytes) == (("nas",), EACH * 5)
 
 
+def test_stores_of_another_tenant_are_not_named() -> None:
+    nas = told("nas", free_bytes=EACH, total_bytes=EACH * 99)
+    full = told("theirs", free_bytes=0, total_bytes=EACH * 99)
+    beat(host("u2", of="bob"), told("their-nas", uid=nas.uid, free_bytes=EACH, total_bytes=EACH * 99), full)
+    one = beat(host("u1"), nas)
+
+    room = shared_room(one)
+
+    assert room is not None
+    assert (room.stores, room.left_bytes) == (("nas",), EACH)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_claims_at_once_do_not_both_get_the_last_room(monkeypatch: pytest.MonkeyPatch) -> None:
     sectors(8)
