@@ -105,9 +105,11 @@ def _last_text(host: Worker) -> str:
 
 
 def _whole(settings: Mapping[str, str], key: str) -> int:
-    """Return a setting that is a whole number; 0 where the host told none."""
-    value = settings.get(key, "")
-    return int(value) if value.isdigit() else 0
+    """Return a setting that is a whole number; 0 where the host told none, or something else."""
+    try:
+        return max(int(settings.get(key, "")), 0)
+    except ValueError:
+        return 0
 
 
 def _barred_text(host: Worker, *, farm: SealingHosts, own: Sequence[WaitingSectors]) -> str:

@@ -163,5 +163,5 @@ def _rules(values: Mapping[str, str]) -> SealingRules:
     """Return rules as the host would read them; of a newer host's that cannot be read, none."""
     try:
         return rules_of({name: value for name, value in values.items() if name != PLAN})
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         return SealingRules()

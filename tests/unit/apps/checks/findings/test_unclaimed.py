@@ -136,6 +136,23 @@ def test_limit_on_sectors_is_named_with_its_setting() -> None:
     assert why() == "host has 1 sector unfinished, its setting sectors_max allows 1"
 
 
+@pytest.mark.parametrize(
+    "told_values",
+    [
+        {"sectors_max": "²"},
+        {"sector_room_bytes": "9" * 5000},
+        {"sectors_max": "-1"},
+        {"sealing__recover_interval": "9" * 400 + "d"},
+    ],
+    ids=["no-number", "too-long", "negative", "endless"],
+)
+def test_setting_that_cannot_be_read_breaks_no_check(told_values: dict[str, str]) -> None:
+    settings_told(factories.worker("host", slots=SLOTS), **told_values)
+    waiting()
+
+    assert why() == "host claims none: see its log, and whether its sealing threads are free"
+
+
 def test_stores_that_accept_no_sector_are_named() -> None:
     host = factories.worker("host", slots=SLOTS)
     beat(host, told("nas", condition=StoreCondition.FULL), at=now())
