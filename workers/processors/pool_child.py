@@ -33,6 +33,8 @@ SILENCE_S = 900.0
 """How long a request may go without an answer or progress, if its program tells any."""
 RESTART_PAUSE_S = 3.0
 """Least time between two starts of one child."""
+STAGES_NAMED = 3
+"""Of a child that has more, an error says how many: the sector's row says which of them failed."""
 END_S = 1.0
 """How long a child that has closed its output may take until its exit code is known."""
 STOP_S = 5.0
@@ -264,7 +266,8 @@ class ProcessorChild:
 
     def _end_text(self) -> str:
         """Return whose child has ended; of an own program its name and exit code, once that is known."""
-        names, code = "+".join(self._spec.stages), self._process.poll()
+        stages, code = self._spec.stages, self._process.poll()
+        names = ", ".join(stages) if len(stages) <= STAGES_NAMED else f"of {len(stages)} stages"
         if self.was_ended or code is None:
             return names
         if code == -signal.SIGKILL:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,13 @@ def test_child_killed_for_its_memory_says_so(tmp_path, open_pool):
 
     with pytest.raises(ChildLost, match="tree_d, killed by signal 9: out of memory"):
         open_pool(spec).call("tree_d", TASK)
+
+
+def test_error_does_not_list_all_stages_of_a_lost_child(tmp_path, open_pool):
+    spec = foreign(tmp_path, GREET + "sys.stdin.readline(); import os; os.kill(os.getpid(), 9)")
+
+    with pytest.raises(ChildLost, match="child process exited: of 4 stages, killed by signal 9"):
+        open_pool(replace(spec, stages=("tree_d", *STAGES[2:5]))).call("tree_d", TASK)
 
 
 def test_a_child_that_says_nothing_for_too_long_is_killed(tmp_path, open_pool):
