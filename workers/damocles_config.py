@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.pipeline import WORKER_STAGES
+from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import LOCATION, PLAN, SEALING, rule_read, rules_of, thread_key
 from workers.config_mistakes import BadFile, FileChecks, lines_of
 from workers.damocles_keys import (
@@ -39,8 +40,6 @@ TABLES: Final = ("worker", "metrics", "sector_manager", "sealing", "sealing_thre
 """Its tables; those that are not ours mark a file as damocles'."""
 LIMITS: Final = ("limitation", "limit", "ext_locks", "static_tree_d")
 """Tables of `processors` that are no stage's."""
-SEALS: Final = ("sealer", "niporep")
-"""Plans that begin new sectors."""
 TAKES: Final = ("enable_deals", "disable_cc")
 """Rules of `sealing` by which together nothing would begin."""
 WORKER_HERE: Final = {
@@ -226,7 +225,7 @@ class _Reader(FileChecks):
         if not plans:
             return
         self.file.settings[SECTORS_MAX] = len(plans)
-        if not any(plan in SEALS for plan in plans):
+        if not any(plan in NEW_PLANS for plan in plans):
             self.note("no [[sealing_thread]] has plan sealer: this host starts no new sectors")
         for stage, needs in [(stage, spec.plans) for stage, spec in WORKER_STAGES.items() if spec.plans]:
             slots = sum(plan in needs for plan in plans)  # a plan that changes later moves them

@@ -9,6 +9,7 @@ from apps.miners.selectors.miners import sector_bytes_usual
 from apps.sectors.hardware import sealing_disks, thread_values
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import WORKER_STAGES, Stage
+from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import PLAN
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import HostReport, Worker
 
-BEGINS: tuple[str, ...] = ("sealer", "niporep")
-"""Plans of threads that begin sectors."""
 BOUNDS: tuple[str, ...] = ("disk", "threads", "settings", "slots", "memory", "cores")
 OF_LABELS = frozenset(BOUNDS[3:])
 PC1_SLOTS = f"slots.{Stage.PC1}"
@@ -94,7 +93,7 @@ def parallel_plan(
     if slots := int(settings.get(PC1_SLOTS) or 0):
         bounds.append(Bound("slots", slots, slots, 1))
     if threads := thread_values(settings, PLAN):
-        begin = sum(plan in BEGINS for plan in threads)
+        begin = sum(plan in NEW_PLANS for plan in threads)
         bounds.append(Bound("threads", begin, begin, 1))
     if most := int(settings.get("sectors_max") or 0):
         bounds.append(Bound("settings", most, most, 1))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 ALL: Final = "all"
 PLANS: Final = ("sealer", "niporep", "snapup", "rebuild", "unseal")
 """Of a sealing thread; `wdpost` is a prover's."""
+NEW_PLANS: Final = ("sealer", "niporep")
+"""Those of them that begin new sectors."""
 
 SECONDS: Final = {
     **{"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0},

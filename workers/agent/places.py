@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.hardware import SealingFolder
 from poolsite.wire.pipeline import PIPELINES, RUN_NEXT, WORKER_STAGES, SectorState
+from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import SealingRules
 from workers.agent.paths import REBUILD_STATES
 from workers.agent.sealing_stores import SealingStores, root_of
@@ -45,7 +46,6 @@ GROWING: Final = tuple(spec.stage for spec in PIPELINES["Sealing"] if spec.grows
 """Stages before whose end a sector has not written all that it will."""
 PROMISED: Final = tuple(stage for stage, spec in WORKER_STAGES.items() if spec.grows)
 """The same of updates and rebuilds too."""
-NEW_PLANS: Final = ("sealer", "niporep")
 ROOM_TENTHS: Final = {"sealer": 162, "rebuild": 203, "snapup": 42}
 """Disk that a sector takes at most while it is worked on by a plan, in tenths of its size."""
 

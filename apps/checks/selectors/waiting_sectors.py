@@ -16,6 +16,7 @@ from apps.sectors.models import HostReport, Job
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import PLAN, SEALING, THREADS, SealingRules, rule_key, rules_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 WAITED: Final = timedelta(minutes=15)
 """A host with a free slot and room has taken a new sector long before."""
-BEGINS: Final = ("sealer", "niporep")
-"""Plans of sealing threads that begin new sectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ def sealing_rules(settings: Mapping[str, str]) -> list[SealingRules]:
         if found is not None:
             by_thread.setdefault(found[0], {})[found[1]] = value
     own = by_thread.pop(0)
-    threads = [own | of for of in by_thread.values() if of.get(PLAN, BEGINS[0]) in BEGINS]
+    threads = [own | of for of in by_thread.values() if of.get(PLAN, NEW_PLANS[0]) in NEW_PLANS]
     return [_rules(values) for values in threads or ([] if by_thread else [own])]
 
 
