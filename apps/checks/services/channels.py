@@ -185,9 +185,12 @@ def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
 def channel_test(*, principal: Principal, channel: AlertChannel, now: datetime) -> Notification:
     """Write a test notification; it is sent like any other, and what waits for the channel goes before it.
 
-    Raises NotAllowed, Conflict if a tenant's was tested a moment ago: it may be somebody else's mailbox.
+    Raises NotAllowed, Conflict if the channel is off: nothing is sent to it, and if a tenant's was tested a
+    moment ago: it may be somebody else's mailbox.
     """
     _allowed(principal, channel.tenant_id)
+    if not channel.is_enabled:
+        raise Conflict(gettext("the channel is off: enable it first"))
     lately = channel.notifications.filter(event=AlertEvent.TEST, created_at__gt=now - TEST_EVERY)
     if channel.tenant_id is not None and lately.exists():
         raise Conflict(gettext("a test was sent less than a minute ago: see whether it was delivered"))

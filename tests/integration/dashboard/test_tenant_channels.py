@@ -72,8 +72,10 @@ def test_tenants_admin_adds_tests_pauses_and_removes_a_channel(hook: Hook) -> No
     notifications_deliver(now=clock.now)
     assert "Last delivered 20" in text_of(page.get(shown))
 
+    assert "Send test" in text_of(page.get(shown))
     act("disable")
     assert not AlertChannel.objects.get().is_enabled
+    assert "Send test" not in text_of(page.get(shown))
     act("enable")
     assert AlertChannel.objects.get().is_enabled
     assert "Remove ops?" in text_of(act("remove"))

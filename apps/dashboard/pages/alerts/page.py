@@ -68,8 +68,7 @@ def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]
     if is_failing and row.is_enabled:
         word = StateLabel("bad", _("not delivered"))
     labels: dict[str, StrOrPromise] = {
-        "test": _("Send test"),
-        **({"disable": _("Disable")} if row.is_enabled else {"enable": _("Enable")}),
+        **({"test": _("Send test"), "disable": _("Disable")} if row.is_enabled else {"enable": _("Enable")}),
         "remove": _("Remove…"),
     }
     actions = tuple(Action(op, label, hrefs[op]) for op, label in labels.items() if op in hrefs)

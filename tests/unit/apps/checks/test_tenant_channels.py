@@ -23,6 +23,7 @@ from apps.checks.tasks import alerts_run
 from apps.core.errors import Conflict, NotAllowed
 from apps.miners.models import Miner
 from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
 from apps.users.services.tenants import tenant_update
 from tests import factories, people
 from tests.alerts import SECRET_URL, T0, Hook, channel, report_of
@@ -199,6 +200,16 @@ def test_tenants_channel_is_tested_once_a_minute() -> None:
     with pytest.raises(Conflict, match="less than a minute ago"):
         channel_test(principal=caller, channel=row, now=T0 + MINUTE / 2)
     channel_test(principal=caller, channel=row, now=T0 + MINUTE)
+
+
+@pytest.mark.parametrize("tenant", ["alice", ""])
+def test_channel_that_is_off_takes_no_test(tenant: str) -> None:
+    row = own(tenant) if tenant else channel("ops")
+    channel_set(principal=SYSTEM, channel=row, is_enabled=False)
+
+    with pytest.raises(Conflict, match="enable it first"):
+        channel_test(principal=SYSTEM, channel=row, now=T0)
+    assert not Notification.objects.exists()
 
 
 def test_audit_names_the_tenant_and_no_url() -> None:
