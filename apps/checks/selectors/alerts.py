@@ -64,10 +64,12 @@ def channels_of_pool() -> QuerySet[AlertChannel]:
 def channels_visible(viewer: Principal) -> QuerySet[AlertChannel]:
     """Return the channels that this caller may know of, by tenant and name, with how delivery goes.
 
-    The operator sees all, a tenant its own; a token for some of a tenant's miners or signers none.
+    The operator sees all but those of deleted tenants, a tenant its own; a token for some of a tenant's
+    miners or signers none.
     `delivered_at` is when one was last delivered, `last_error` why the last one that was tried was not.
     """
-    rows = AlertChannel.objects.select_related("tenant").order_by("tenant__name", "name")
+    rows = AlertChannel.objects.filter(tenant__deleted_at=None)  # the operator's have no tenant
+    rows = rows.select_related("tenant").order_by("tenant__name", "name")
     if not viewer.sees_pool:
         rows = rows.none() if viewer.is_partial else rows.filter(tenant_id=viewer.own_id)
     tried = Notification.objects.filter(channel=OuterRef("pk"), attempts__gt=0).order_by("-pk")

@@ -11,6 +11,7 @@ from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.deliver import notifications_deliver
 from apps.core import clock
 from apps.users.models import AuditEntry, IdempotentAnswer
+from apps.users.services.tenants import tenant_delete, tenant_restore
 from apps.users.services.tokens import TokenLimits
 from tests import people
 from tests.alerts import SECRET_URL, Hook, channel
@@ -108,6 +109,21 @@ def test_each_sees_and_changes_its_own_and_the_operator_all(client: Client, alic
     assert (other.status_code, other.json()["field"]) == (400, "tenant")
     given = ask(client, "POST", by=operator, body={**NEW, "name": "x", "tenant": "alice"})
     assert given.json()["tenant"] == "alice"
+
+
+def test_channels_of_a_deleted_tenant_are_hidden_until_it_is_restored(client: Client) -> None:
+    tenant, operator = people.tenant("alice"), people.operator_token()
+    row = channel("ops", tenant=tenant)
+    channel("pool")
+
+    def seen() -> list[str]:
+        return [one["name"] for one in ask(client, "GET", by=operator).json()["results"]]
+
+    tenant_delete(tenant=tenant)
+    assert seen() == ["pool"]
+    assert ask(client, "GET", f"/{row.uuid}", by=operator).status_code == 404
+    tenant_restore(tenant=tenant)
+    assert seen() == ["ops", "pool"]
 
 
 def test_a_token_for_some_miners_sees_and_adds_none(client: Client) -> None:
