@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
 from django.db import models
@@ -10,6 +10,9 @@ from django.db.models import Q
 
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.users.models import Tenant
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AlertChannel(models.Model):
@@ -95,6 +98,10 @@ class CheckSetting(models.Model):
     def __str__(self) -> str:
         """Return the check's name."""
         return self.check_name
+
+    def is_muted(self, now: datetime) -> bool:
+        """Return whether the operator's channels are not told at this moment that it fails."""
+        return self.muted_until is not None and self.muted_until > now
 
 
 class Notification(models.Model):

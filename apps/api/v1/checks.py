@@ -29,7 +29,9 @@ from apps.core import clock
 from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
+    from datetime import datetime
+
+    from apps.checks.findings.results import Check, Finding
     from apps.checks.models import CheckSetting
     from apps.checks.report.report import Result
 
@@ -151,6 +153,11 @@ class CheckView(PoolView):
     confirmed_methods = ("PATCH",)
     whole_methods = ("PATCH",)
 
+    @extend_schema(responses=CheckSettingOutput)
+    def get(self, request: Request, name: str) -> Response:  # noqa: ARG002  # DRF's form
+        """Show its severity, and until when and why it is muted."""
+        return Response(setting_body(check_find(name), at=clock.now()))
+
     @extend_schema(request=CheckChange, responses=CheckSettingOutput)
     @transaction.atomic
     def patch(self, request: Request, name: str) -> Response:
@@ -166,16 +173,19 @@ class CheckView(PoolView):
             check_mute_set(principal=self.principal, name=name, hours=hours, reason=reason, now=at)
         elif "mute_hours" in data:
             check_mute_end(principal=self.principal, name=name, now=at)
-        row = check_setting(name)
-        is_muted = row.muted_until is not None and row.muted_until > at
-        return Response(
-            {
-                "name": name,
-                "severity": row.severity or str(check.severity),
-                "muted_until": row.muted_until if is_muted else None,
-                "mute_reason": row.mute_reason if is_muted else "",
-            }
-        )
+        return Response(setting_body(check, at=at))
+
+
+def setting_body(check: Check, *, at: datetime) -> dict[str, Any]:
+    """Return what is set of a check at a moment."""
+    row = check_setting(check.name)
+    is_muted = row.is_muted(at)
+    return {
+        "name": check.name,
+        "severity": row.severity or str(check.severity),
+        "muted_until": row.muted_until if is_muted else None,
+        "mute_reason": row.mute_reason if is_muted else "",
+    }
 
 
 class ChecksView(PoolView):

@@ -60,7 +60,6 @@ def check_page(request: HttpRequest, viewer: Principal, name: str) -> HttpRespon
 def check_page_render(request: HttpRequest, viewer: Principal, name: str, form: CheckForm) -> HttpResponse:
     """Show it, with what was typed where something could not be taken."""
     check, setting = check_find(name), check_setting(name)
-    is_muted = setting.muted_until is not None and setting.muted_until > clock.now()
     return form_render(
         request,
         viewer,
@@ -69,7 +68,7 @@ def check_page_render(request: HttpRequest, viewer: Principal, name: str, form: 
         title=check.title,
         section="today",
         check=check,
-        muted=setting if is_muted else None,
+        muted=setting if setting.is_muted(clock.now()) else None,
         severities=[("critical", _("Critical")), ("warning", _("Warning"))],
         hours=[(str(count), plural(count, "hour")) for count in HOURS],
     )

@@ -214,6 +214,11 @@ def test_rest_sets_and_shows_severity_and_mute(client: Client, debt: None) -> No
 
     assert shown(operator) == ("warning", found["muted_until"])
     assert shown(people.token("admin")) == ("warning", None)
+    alone = client.get("/api/v1/checks/fee_debt", headers=people.bearer(operator))
+    assert alone.json() == found
+    assert client.get("/api/v1/checks/x", headers=people.bearer(operator)).status_code == 404
+    tenants = client.get("/api/v1/checks/fee_debt", headers=people.bearer(people.token("admin")))
+    assert tenants.status_code == 403
     ended = patch(client, "fee_debt", {"mute_hours": 0, "severity": None}, by=operator).json()
     assert (ended["severity"], ended["muted_until"], ended["mute_reason"]) == ("critical", None, "")
     assert [line[0] for line in lines()][2:] == ["check.severity", "check.unmute"]
