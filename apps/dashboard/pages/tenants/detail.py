@@ -50,18 +50,16 @@ SHOWN: Final = 200
 SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
 OPS: Final = (
-    *(
-        "open",
-        "close",
-        "comment",
-        "miner",
-        "miner-take",
-        "signer",
-        "signer-take",
-        "rate",
-        "rate-take",
-        "quota",
-    ),
+    "open",
+    "close",
+    "comment",
+    "miner",
+    "miner-take",
+    "signer",
+    "signer-take",
+    "rate",
+    "rate-take",
+    "quota",
 )
 TEXTS: Final = {
     "close": ("Disable {name}", "Its people and tokens are refused everywhere within a second.", "Disable"),
