@@ -116,14 +116,11 @@ def channel_add(
         raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
     if len(secret) > TARGET_MAX:
         raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
-    others = AlertChannel.objects.filter(tenant=tenant)
     if tenant is not None:
         Tenant.objects.select_for_update().get(pk=tenant.pk)  # two that come at once are counted one by one
-        if others.count() >= CHANNELS_MAX:
+        if AlertChannel.objects.filter(tenant=tenant).count() >= CHANNELS_MAX:
             text = gettext("a tenant can have at most {most} channels: remove one first")
             raise Conflict(text.format(most=CHANNELS_MAX))
-    if others.filter(name=name.strip()).exists():
-        raise Conflict(gettext("a channel with this name exists already"), field="name")
     try:
         with transaction.atomic():
             row = AlertChannel.objects.create(
@@ -135,7 +132,7 @@ def channel_add(
                 repeat_s=repeat_s,
                 critical_only=critical_only,
             )
-    except IntegrityError:  # two added it at once
+    except IntegrityError:
         raise Conflict(gettext("a channel with this name exists already"), field="name") from None
     repeated = value_with_unit("repeat_s", repeat_s)
     after = {"kind": kind, "repeat_s": repeated, "critical_only": critical_only}
