@@ -12,7 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.checks.selectors.alerts import channel_get
-from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
+from apps.checks.services.channels import (
+    REPEATS_S,
+    can_manage_channels,
+    channel_add,
+    channel_remove,
+    channel_set,
+    channel_test,
+)
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -57,7 +64,7 @@ class ChannelForm(PageForm):
 @sign_in_required
 def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for a channel of notifications, and add it."""
-    if not (viewer.is_operator and viewer.may("admin")):
+    if not can_manage_channels(viewer, tenant_id=None):
         raise Http404
     form = ChannelForm.of(request)
     if form.is_valid():
@@ -92,7 +99,7 @@ def channel_form_render(
 @sign_in_required
 def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Send a test, switch a channel, or remove it after a question."""
-    if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
+    if op not in OPS or not can_manage_channels(viewer, tenant_id=None):
         raise Http404
     channel = channel_get(key)
     if op == "remove" and not is_confirm_submitted(request):

@@ -19,7 +19,7 @@ from apps.checks.selectors.alerts import (
     notifications_recent,
     target_shown,
 )
-from apps.checks.services.channels import REPEATS_S
+from apps.checks.services.channels import REPEATS_S, can_manage_channels
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
@@ -150,7 +150,7 @@ def alerts_verdict(data: PageData, channels: Sequence[AlertChannel]) -> Verdict:
 def alerts_context(data: PageData) -> dict[str, Any]:
     """Everything on the page."""
     failing = {row.pk for row in channels_undelivered(data.at)}
-    may_act = data.viewer.may("admin")
+    may_act = can_manage_channels(data.viewer, tenant_id=None)
     channels = list(channels_visible(data.viewer).filter(tenant=None))
     return {
         "verdict": alerts_verdict(data, channels),
@@ -192,7 +192,7 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="alerts",
         page_key="alerts",
         data=data,
-        may_create=viewer.may("admin"),
+        may_create=can_manage_channels(viewer, tenant_id=None),
         **alerts_context(data),
     )
 
