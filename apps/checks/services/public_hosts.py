@@ -10,13 +10,18 @@ import select
 import socket
 import ssl
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.node.connections import Connections, seconds_left
 from apps.miners.deal_reach import is_public
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class HostNotPublic(ConnectionError):
@@ -27,12 +32,12 @@ class PublicConnections(Connections):
     """Requests to one public host.  TLS ends its handshake within the time to connect, however it drips."""
 
     def _open(self, connect_s: float) -> HTTPConnection:
-        """Connect to the checked address.  Raises HostNotPublic, OSError."""
+        """Connect to the first checked address that answers.  Raises HostNotPublic, OSError."""
         until = time.monotonic() + connect_s
         port = self._port or (443 if self._is_secure else 80)
-        address = public_address_find(self._host, port=port)
+        addresses = public_addresses_find(self._host, port=port)
         try:
-            sock = socket.create_connection((address, port), timeout=seconds_left(until))
+            sock = address_open(addresses, port=port, until=until)
         except TimeoutError:
             text = gettext("no connection within {connect_s:g} s").format(connect_s=connect_s)
             raise ConnectionError(text) from None
@@ -52,13 +57,22 @@ class PublicConnections(Connections):
         return secure
 
 
-def public_address_find(host: str, *, port: int) -> str:
-    """Return an address of a host that may be connected to.  Raises HostNotPublic, socket.gaierror."""
+def public_addresses_find(host: str, *, port: int) -> list[str]:
+    """Return the addresses of a host that may be connected to.  Raises HostNotPublic, socket.gaierror."""
     found = [str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     fine = [address for address in found if settings.ALERT_URLS_PRIVATE or is_public(address)]
     if not fine:
         raise HostNotPublic(gettext("its host has no public address"))
-    return fine[0]
+    return fine
+
+
+def address_open(addresses: Sequence[str], *, port: int, until: float) -> socket.socket:
+    """Connect to the first of some addresses that takes it.  Raises TimeoutError, OSError of the last one."""
+    *others, last = addresses
+    for address in others:
+        with suppress(OSError):
+            return socket.create_connection((address, port), timeout=seconds_left(until))
+    return socket.create_connection((last, port), timeout=seconds_left(until))
 
 
 def is_private_literal(host: str) -> bool:

@@ -50,12 +50,14 @@ def looked_up(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
     return asked
 
 
-def connected(monkeypatch: pytest.MonkeyPatch, *, to: int) -> list[Any]:
-    """Have every connection lead to a port of this machine; where they were meant to go."""
+def connected(monkeypatch: pytest.MonkeyPatch, *, to: int, refused: tuple[str, ...] = ()) -> list[Any]:
+    """Have every connection lead to a port of this machine, or be refused; where they were meant to go."""
     places: list[Any] = []
 
     def connect(place: Any, timeout: float) -> socket.socket:
         places.append(place)
+        if place[0] in refused:
+            raise ConnectionRefusedError
         sock = socket.socket()
         sock.settimeout(timeout)
         sock.connect(("127.0.0.1", to))
@@ -129,6 +131,14 @@ def test_checked_address_is_the_one_that_is_connected_to(hook: Hook, monkeypatch
     assert asked == ["hooks.example"]
     assert places == [("93.184.216.34", 8065)]
     assert hook.got[0][0]["Host"] == "hooks.example:8065"
+
+
+def test_next_public_address_is_tried_if_one_refuses(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up(monkeypatch, "10.0.0.1", "93.184.216.34", "93.184.216.35")
+    places = connected(monkeypatch, to=hook.server.server_port, refused=("93.184.216.34",))
+
+    assert outcome_of("http://hooks.example/T0PS3CRET").delivered_at == T0
+    assert places == [("93.184.216.34", 80), ("93.184.216.35", 80)]
 
 
 def test_operator_may_allow_private_addresses(hook: Hook, settings: Any) -> None:
