@@ -59,7 +59,9 @@ class ChannelInput(InputSerializer):
 class ChannelChange(InputSerializer):
     """What is changed of a channel."""
 
-    enabled = serializers.BooleanField(help_text="False: it is paused, and what waits for it is dropped.")
+    enabled = serializers.BooleanField(
+        help_text="False: nothing is sent to it, and what waits for it is dropped."
+    )
 
 
 class ChannelOutput(serializers.Serializer[Any]):
@@ -82,7 +84,7 @@ class ChannelOutput(serializers.Serializer[Any]):
     last_error = serializers.CharField(help_text="Why the last attempt failed; empty if it did not.")
 
     def get_target(self, row: Any) -> str:
-        """Write where notifications go."""
+        """Return where notifications go, without what may be a secret."""
         return target_shown(row)
 
 
@@ -93,7 +95,7 @@ class ChannelTestOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-def tenant_told(principal: Principal, data: dict[str, Any]) -> Tenant | None:
+def tenant_chosen(principal: Principal, data: dict[str, Any]) -> Tenant | None:
     """Return whose channel it is to be: without a name the operator's own, or the caller's.
 
     Raises BadValue.
@@ -128,7 +130,7 @@ class AlertChannelsView(PoolView):
     def post(self, request: Request) -> Response:
         """Add a channel."""
         data = checked(ChannelInput(data=request.data))
-        tenant = tenant_told(self.principal, data)
+        tenant = tenant_chosen(self.principal, data)
         row = channel_add(principal=self.principal, tenant=tenant, **data)
         return created(ChannelOutput(channel_visible(self.principal, row.uuid)).data)
 
@@ -147,7 +149,7 @@ class AlertChannelView(PoolView):
 
     @extend_schema(request=ChannelChange, responses=ChannelOutput)
     def patch(self, request: Request, uuid: str) -> Response:
-        """Pause it, or have it notified again."""
+        """Disable it, or enable it again."""
         data = checked(ChannelChange(data=request.data))
         row = channel_visible(self.principal, uuid)
         channel_set(principal=self.principal, channel=row, is_enabled=data["enabled"])

@@ -55,7 +55,7 @@ def _msgtype_text(text: str) -> dict[str, Any]:
 
 
 def _sign_dingtalk(request: ChatRequest, secret: str, at: datetime) -> ChatRequest:
-    """Return the request with milliseconds and their signature in its URL: the key signs both."""
+    """Return the request with the time and a signature in its URL: the key signs both."""
     stamp = str(int(at.timestamp() * 1000))
     sign = b64encode(hmac.digest(secret.encode(), f"{stamp}\n{secret}".encode(), "sha256")).decode()
     joint = "&" if urlsplit(request.url).query else "?"
@@ -63,7 +63,7 @@ def _sign_dingtalk(request: ChatRequest, secret: str, at: datetime) -> ChatReque
 
 
 def _sign_feishu(request: ChatRequest, secret: str, at: datetime) -> ChatRequest:
-    """Return the request with seconds and their signature in its body: both are the key of nothing."""
+    """Return the request with the time and a signature in its body: both sign an empty text."""
     stamp = str(int(at.timestamp()))
     sign = b64encode(hmac.digest(f"{stamp}\n{secret}".encode(), b"", "sha256")).decode()
     return ChatRequest(request.url, {"timestamp": stamp, "sign": sign, **request.body})

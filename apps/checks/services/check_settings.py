@@ -78,7 +78,7 @@ def check_severity_set(*, principal: Principal, name: str, severity: str) -> Non
 def check_mute_set(*, principal: Principal, name: str, hours: int, reason: str, now: datetime) -> None:
     """Mute a check for some hours: no channel of the operator is notified of it; pages show it all the same.
 
-    Tenants' channels are told: what the operator knows of, they may not.  A mute takes the place of another.
+    Tenants' channels are notified: they do not know the operator's reason.  A mute replaces an earlier one.
     Raises NotAllowed, NotFound, BadValue.
     """
     row = _locked(principal, name)
@@ -98,7 +98,7 @@ def check_mute_set(*, principal: Principal, name: str, hours: int, reason: str, 
 
 @transaction.atomic
 def check_mute_end(*, principal: Principal, name: str, now: datetime) -> None:
-    """End a mute before its time; what fails is told with the next evaluation.
+    """End a mute before its time; a check that fails is reported with the next evaluation.
 
     Raises NotAllowed, NotFound.
     """

@@ -1,4 +1,4 @@
-"""Alert channels of one tenant, on its page: a new one, test, pause, remove."""
+"""Alert channels of one tenant, on its page: add, test, disable, enable, remove."""
 
 from __future__ import annotations
 
