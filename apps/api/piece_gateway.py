@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import HttpResponse
 from django.utils.translation import gettext
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from apps.api.callers import request_source
@@ -87,6 +88,7 @@ class HeldChunks:
         self._chunks = iter(())
 
 
+@csrf_exempt  # nothing is changed: a POST is told which methods there are
 @require_safe
 def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     """Return the bytes of a piece, or one `Range` of them."""

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
+from apps.pieces.files import is_stored
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
@@ -99,7 +100,8 @@ def piece_retrievable(piece_cid: str) -> Piece:
     Raises PieceUnknown.
     """
     rows = Piece.objects.filter(piece_cid=piece_cid, state=PieceState.ACTIVE, has_data=True)
-    piece = rows.filter(miner__actor_id__in=settings.PIECE_RETRIEVAL_MINERS).order_by("pk").first()
+    rows = rows.filter(miner__actor_id__in=settings.PIECE_RETRIEVAL_MINERS).order_by("pk")
+    piece = next(filter(is_stored, rows), None)  # a file may be gone that a restored row speaks of
     if piece is None:
         raise PieceUnknown(piece_cid)
     return piece

@@ -218,7 +218,7 @@ class _Fetches:
             self.passed_over.discard(piece.pk)
 
     def _failed(self, piece: Piece, error: Exception, *, fetch: _Fetch | None = None) -> None:
-        """Have a download begin again later, or end it: the source refuses, or failed before and for long.
+        """Retry a download later, or end it: the source refuses, or failed before and for long.
 
         It goes on from where it was cut off if the source names its bytes; else from the start, and so it
         does where the disk is full: what came so far may be what fills it.

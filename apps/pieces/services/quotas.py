@@ -77,7 +77,7 @@ def piece_quota_set(tenant: Tenant, *, limit_bytes: int | None, by: Principal) -
     else:
         PieceQuota.objects.update_or_create(tenant=tenant, defaults={"limit_bytes": limit_bytes})
     after = storage_use(tenant.pk)
-    if before != after:
+    if (before.limit_bytes, before.is_default) != (after.limit_bytes, after.is_default):
         audit_record(
             principal=by,
             action="tenant.piece-quota",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.test import Client
 
 from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
 from apps.pieces.files import piece_path
@@ -14,7 +15,6 @@ from tests import factories
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 
@@ -78,8 +78,21 @@ def test_a_range_beyond_the_end_and_other_methods_are_refused(client: Client, pi
 
     assert (beyond.status_code, beyond["Content-Range"]) == (416, "bytes */100")
     assert (head.status_code, head["Content-Length"], head.content) == (200, "100", b"")
-    assert client.post(path_of(piece)).status_code == 405
+    assert Client(enforce_csrf_checks=True).post(path_of(piece)).status_code == 405
     assert client.get("/piece/nonsense").status_code == 400
+
+
+def test_a_copy_of_another_miner_is_retrieved_where_the_first_is_lost(
+    client: Client, piece: Piece, settings: Any
+) -> None:
+    settings.PIECE_RETRIEVAL_MINERS = [2001, 2002]
+    other = factories.piece(
+        factories.miner(2002), piece_cid=piece.piece_cid, state="ACTIVE", sector_number=0, offset=0
+    )
+    piece_path(other).write_bytes(DATA)
+    piece_path(piece).unlink()
+
+    assert body(client.get(path_of(piece))) == DATA
 
 
 @pytest.mark.parametrize("change", ["other miner", "ended", "sealed", "lost", "none"])
