@@ -153,7 +153,7 @@ class CheckView(PoolView):
     confirmed_methods = ("PATCH",)
     whole_methods = ("PATCH",)
 
-    @extend_schema(responses=CheckSettingOutput)
+    @extend_schema(operation_id="v1_checks_setting", responses=CheckSettingOutput)
     def get(self, request: Request, name: str) -> Response:  # noqa: ARG002  # DRF's form
         """Show its severity, and until when and why it is muted."""
         return Response(setting_body(check_find(name), at=clock.now()))
