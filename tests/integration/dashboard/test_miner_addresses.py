@@ -359,8 +359,8 @@ def test_a_change_of_an_operator_or_by_an_exported_method_is_shown(info: dict[st
     people.person("ann")
     page = text_of(signed_in("ann").get("/miners/f02001/addresses/"))
     operators = Message.objects.get(tenant__name="pool")
-    assert f"/messages/{operators.pk}" not in page, "which it does not see"
-    assert f"/messages/{Message.objects.get(push_id='p1').pk}" in page
+    assert f"/messages/{operators.pk}/" not in page, "which it does not see"
+    assert f"/messages/{Message.objects.get(push_id='p1').pk}/" in page
 
 
 @pytest.mark.parametrize("way", ["rest", "rpc"])
