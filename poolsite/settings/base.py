@@ -268,7 +268,7 @@ SPECTACULAR_SETTINGS = {
         "RoleState": "apps.miners.states.RoleState.values",
         "RunKind": "poolsite.wire.jobs.RUN_KINDS",
         "RunState": "poolsite.wire.pipeline.RUN_STATES",
-        "SectorState": "poolsite.wire.pipeline.SectorState",
+        "SectorState": "poolsite.wire.pipeline.SECTOR_STATES",
         "FindingKind": "apps.sectors.states.FindingKind.values",
         "FindingState": "apps.sectors.states.FindingState.values",
         # of scans, too, whose states are the same: the schema has one name for one set

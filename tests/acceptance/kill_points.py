@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES, SectorState
 from tests.acceptance.chain import whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S
 from tests.integration.pools import wait_until
@@ -38,8 +38,8 @@ class Leg:
     @property
     def here_or_later(self) -> list[str]:
         """The states from its beginning on."""
-        states = list(SectorState)
-        return [state for state in states[states.index(self.begin) :] if state != SectorState.ABORTED]
+        later = SECTOR_STATES[SECTOR_STATES.index(self.begin) :]
+        return [state for state in later if state != SectorState.ABORTED]
 
 
 SEALING: Final = Leg("sealing", SectorState.ALLOCATED, 3.0)

@@ -17,13 +17,13 @@ from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.runs.unsealing import unsealed_remove
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 
 
 class RetryInput(InputSerializer):
     """The state to continue from; by default the failed stage is retried."""
 
-    state = serializers.ChoiceField(choices=[str(state) for state in SectorState], required=False)
+    state = serializers.ChoiceField(choices=SECTOR_STATES, required=False)
 
 
 class AbortInput(InputSerializer):

@@ -21,7 +21,7 @@ from apps.sectors.selectors.failures import CHANGES, KINDS, failures_grouped
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.failures import failure_find, sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 
 if TYPE_CHECKING:
     from apps.sectors.selectors.failures import FailureGroup
@@ -83,7 +83,7 @@ class GroupRetryOutput(serializers.Serializer[Any]):
 class StateInput(InputSerializer):
     """The state, and why it is set manually."""
 
-    state = serializers.ChoiceField(choices=[str(state) for state in SectorState])
+    state = serializers.ChoiceField(choices=SECTOR_STATES)
     reason = serializers.CharField(max_length=500)
 
 

@@ -17,7 +17,7 @@ from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sectors import sector_get
-from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState
+from poolsite.wire.pipeline import SECTOR_STATES, STATE_OF_STAGE
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -91,7 +91,7 @@ class SectorsView(PoolView):
 
 def _states(states: list[str], stages: list[str]) -> tuple[str, ...]:
     for state in states:
-        if state not in list(SectorState):
+        if state not in SECTOR_STATES:
             raise BadValue(gettext("there is no such state"), field="state")
     for stage in stages:
         if stage not in STATE_OF_STAGE:

@@ -12,9 +12,9 @@ from apps.miners.models import Miner
 from apps.sectors.models.batches import Batch
 from apps.users.models import Tenant
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, SectorState, StageSpec
+from poolsite.wire.pipeline import NEXT_STAGE, SECTOR_STATES, TRANSITIONS, SectorState, StageSpec
 
-SECTOR_STATES = [(str(state), str(state)) for state in SectorState]
+STATE_CHOICES = [(state, state) for state in SECTOR_STATES]
 
 
 class Pledge(Named, Timestamped):
@@ -46,7 +46,7 @@ class Sector(Named, Timestamped):
     pledge = models.ForeignKey(Pledge, null=True, on_delete=models.PROTECT, related_name="sectors")
     without_pledge = models.BooleanField(default=False, db_default=False)
     """Adopted from the chain, or begun for pieces: no pledge of it can be lost."""
-    state = models.CharField(max_length=24, choices=SECTOR_STATES, default=SectorState.ALLOCATED)
+    state = models.CharField(max_length=24, choices=STATE_CHOICES, default=SectorState.ALLOCATED)
     stage_since = models.DateTimeField()
     """When the sector came into its state."""
     seal_proof = models.SmallIntegerField()

@@ -16,6 +16,8 @@ from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.sectors.models import Sector, Worker
 
 
@@ -31,7 +33,7 @@ class SectorWait:
 
 ERROR_MAX: Final = 200
 """Of an error in a wait's words; the sector has the whole."""
-WAIT_TEXTS: Final = {
+WAIT_TEXTS: Final[dict[str, StrOrPromise]] = {
     SectorState.TREE_D_BUILT: _("a ticket from the next head"),
     SectorState.PRECOMMIT_SENT: _("the pre-commit to land"),
     SectorState.COMMIT_SENT: _("the commit to land"),
@@ -54,17 +56,17 @@ def sector_wait(
             is_odd=True,
         )
     if sector.state in WAIT_TEXTS:
-        return SectorWait(str(WAIT_TEXTS[SectorState(sector.state)]))
+        return SectorWait(str(WAIT_TEXTS[sector.state]))
     if sector.state in (SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED) and not sector.is_interactive:
         return SectorWait(gettext("the next head"))
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
         policy = batch_policy(sector.miner)
-        waits = {
+        waits: dict[str, int] = {
             SectorState.PERSISTED: max(policy.precommit_wait_epochs, policy.precommit_backlog_epochs),
             SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),
         }
         since = height if sector.ready_height is None else sector.ready_height
-        return SectorWait(gettext("a batch"), since + waits[SectorState(sector.state)])
+        return SectorWait(gettext("a batch"), since + waits[sector.state])
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
         return SectorWait(gettext("the seed"), sector.precommit_epoch + challenge_delay + seed_confidence)
     if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:

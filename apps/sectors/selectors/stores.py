@@ -18,7 +18,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 from poolsite.wire.stores import READABLE, StoreCondition, shared_disk_space
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def store_sector_counts(store: Store) -> dict[str, int]:
     """Return how many sectors of each state name this store, counted up to one more than `COUNTED_MAX`."""
     rows = Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).order_by()
     first, *others = (
-        rows.filter(state=state).values_list("state", flat=True)[: COUNTED_MAX + 1] for state in SectorState
+        rows.filter(state=state).values_list("state", flat=True)[: COUNTED_MAX + 1] for state in SECTOR_STATES
     )
     return dict(Counter(first.union(*others, all=True)))
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
-from poolsite.wire.pipeline.sealing import NEXT_STAGE
-from poolsite.wire.pipeline.sealing_states import SectorState, Stage
-from poolsite.wire.pipeline.snapping import SNAP_NEXT, SnapState
+from poolsite.wire.pipeline.sealing import SEALING
+from poolsite.wire.pipeline.sealing_states import Stage
+from poolsite.wire.pipeline.snapping import SNAPPING, SnapStage
 from poolsite.wire.pipeline.specs import ChainClock, Owner, StageSpec, StoreUse, transitions_of
 
 
@@ -48,34 +48,35 @@ _ABORT: Final = {"ABORT": str(R.REBUILD_ABORTED)}
 _COMM_R: Final = {"COMM_R_DIFFERS": str(R.COMM_R_DIFFERS)}
 
 
-def _as_made(state: R, model: SectorState | SnapState, following: R, **changes: Any) -> StageSpec:
+def _as_made(state: R, stage: Stage | SnapStage, following: R, **changes: Any) -> StageSpec:
     """Return the row of a stage of sealing or of a snap-up between two states of a rebuild.
 
     The chain has the sector already: no delay costs it a ticket or a deposit.
     """
     own = {"others": _ABORT, "resume_at": (), "status": "", "clock": ChainClock.NONE} | changes
-    return replace((NEXT_STAGE | SNAP_NEXT)[model], state=state, next=following, **own)
+    spec = next(one for one in (*SEALING, *SNAPPING) if one.stage == stage)
+    return replace(spec, state=state, next=following, **own)
 
 
 REBUILDING: Final[tuple[StageSpec, ...]] = (
-    _as_made(R.LOST, SectorState.ALLOCATED, R.REBUILD_PIECE_ADDED),
-    _as_made(R.REBUILD_PIECE_ADDED, SectorState.PIECE_ADDED, R.REBUILD_TREE_D_BUILT, resume_at=(R.LOST,)),
-    _as_made(R.REBUILD_TREE_D_BUILT, SectorState.TICKET_ASSIGNED, R.REBUILD_PC1_DONE, resume_at=(R.LOST,)),
+    _as_made(R.LOST, Stage.ADD_PIECE, R.REBUILD_PIECE_ADDED),
+    _as_made(R.REBUILD_PIECE_ADDED, Stage.TREE_D, R.REBUILD_TREE_D_BUILT, resume_at=(R.LOST,)),
+    _as_made(R.REBUILD_TREE_D_BUILT, Stage.PC1, R.REBUILD_PC1_DONE, resume_at=(R.LOST,)),
     _as_made(
         R.REBUILD_PC1_DONE,
-        SectorState.PC1_DONE,
+        Stage.PC2,
         R.REBUILD_PC2_DONE,
         others=_ABORT | _COMM_R,
         resume_at=(R.REBUILD_TREE_D_BUILT, R.LOST),
     ),
     _as_made(
         R.REBUILD_PC2_DONE,
-        SnapState.PIECES_ASSIGNED,
+        SnapStage.SNAP_ENCODE,
         R.REBUILD_ENCODED,
         others=_ABORT | _COMM_R,
         resume_at=(R.LOST,),
     ),
-    _as_made(R.REBUILD_ENCODED, SectorState.PC2_DONE, R.REBUILD_STORED, resume_at=(R.LOST,)),
+    _as_made(R.REBUILD_ENCODED, Stage.PERSIST, R.REBUILD_STORED, resume_at=(R.LOST,)),
     StageSpec(
         state=R.REBUILD_STORED,
         stage=Stage.FINALIZE,

@@ -276,6 +276,9 @@ RECOVER_TO: Final = "RECOVER_TO_"
 NEXT_STAGE: Final[dict[str, StageSpec]] = {spec.state: spec for spec in SEALING}
 """From a state to the stage that comes next."""
 
+SECTOR_STATES: Final[tuple[str, ...]] = tuple(str(state) for state in NEXT_STAGE)
+"""All states, in order; `SectorState` names those that code outside the table names, too."""
+
 STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
 """From a stage to the state in which it is the next one."""
 

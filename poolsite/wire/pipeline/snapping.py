@@ -146,9 +146,6 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
 )
 """The way of data into a committed sector, in order."""
 
-SNAP_NEXT: Final[dict[str, StageSpec]] = {spec.state: spec for spec in SNAPPING}
-"""From a state to the stage that comes next."""
-
 UNSENT: Final = (
     SnapState.PIECES_ASSIGNED,
     SnapState.SNAP_ENCODED,

@@ -14,7 +14,7 @@ from apps.sectors.models import Sector, SectorProof
 from apps.sectors.services.sealing.steps import sector_retry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 from tests.integration.sealing.life import money
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
 
@@ -160,9 +160,8 @@ def precommits_and_commits(world: World, miner: Miner) -> tuple[int, int]:
 def test_a_reorganisation_on_the_way_costs_time_and_nothing_else(world: World, state: str) -> None:
     miner = world.miner_create()
     (sector,) = pledged(world, miner)
-    order = list(SectorState)
-    reached = order.index(SectorState(state))
-    world.until(lambda: order.index(SectorState(fresh(sector).state)) >= reached, epochs=40)
+    order = SECTOR_STATES.index
+    world.until(lambda: order(fresh(sector).state) >= order(state), epochs=40)
 
     reorg(world.node.devnet, 4)
     world.head_take()

@@ -19,7 +19,7 @@ from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.principals import SYSTEM
 from apps.wallets.selectors import wallets_visible
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -161,7 +161,7 @@ def miner_lines(miner: Miner) -> Iterator[str]:
         states[state] = states.get(state, 0) + 1
     yield "Sectors:"
     yield f"  Total: {sum(states.values())}"
-    for state in [str(one) for one in SectorState if str(one) in states]:
+    for state in [one for one in SECTOR_STATES if one in states]:
         yield f"  {state}: {states[state]}"
 
 

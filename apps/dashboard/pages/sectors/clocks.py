@@ -42,7 +42,7 @@ class Clock:
 
 def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     """Return ticket, seed and deposit: the time that is left where it runs, else what became of them."""
-    state = SectorState(sector.state)
+    state = sector.state
     clock, network = data.clock, data.network
     ticket, paid = sector.ticket_epoch, sector.precommit_epoch
     if clock is None or network is None:

@@ -21,7 +21,7 @@ from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.failures import sector_state_set
 from apps.sectors.states import ENDED_SECTORS
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 
 if TYPE_CHECKING:
     import uuid
@@ -65,7 +65,7 @@ def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRe
         section="sectors",
         data=data,
         sector=sector_detail(row, data),
-        states=[str(state) for state in SectorState if state not in (*ENDED_SECTORS, row.state)],
+        states=[state for state in SECTOR_STATES if state not in (*ENDED_SECTORS, row.state)],
     )
 
 

@@ -66,8 +66,8 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
 def batch_text(sector: Sector, data: PageData) -> str:
     """Return what a batch that this sector waits in waits for; empty for any other sector."""
     policy = batch_policy(sector.miner)
-    kinds = {rules.waits_in: rules.kind for rules in KINDS.values()}
-    if (kind := kinds.get(SectorState(sector.state))) is None:
+    kinds = {str(rules.waits_in): rules.kind for rules in KINDS.values()}
+    if (kind := kinds.get(sector.state)) is None:
         return ""
     most = getattr(policy, f"{kind}_batch_max")
     full = gettext("{sectors} of at most {most} waiting to share a message").format(

@@ -13,7 +13,7 @@ from apps.sectors.services.batches.requests import REQUESTED
 from apps.sectors.services.sealing.placements import sector_start_epochs_read
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import MAX_SECTORS
-from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
+from poolsite.wire.pipeline import FINAL_STATES, SECTOR_STATES, SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ STAGES_BEFORE: Final = {
     SectorState.C2_DONE: states_with(SectorEvent.RESEED)[:-1],
 }
 """Where the sectors are that come to a batch next, by the state in which it waits."""
-BEFORE_TICKET: Final = tuple(takewhile(lambda state: state != SectorState.TICKET_ASSIGNED, SectorState))
+BEFORE_TICKET: Final = tuple(takewhile(lambda state: state != SectorState.TICKET_ASSIGNED, SECTOR_STATES))
 """Where those are that may still come to a pre-commit, where a sector is sealed in a few epochs."""
 
 
@@ -126,8 +126,7 @@ def _backlog_fills(sector: Sector, *, oldest: int, kind: BatchRules, work: Seali
 
 def _has_others_coming(sector: Sector, *, kind: BatchRules) -> bool:
     """Return whether another sector of this miner is on its way to the same batch."""
-    order = list(SectorState)
-    before = order[: order.index(kind.waits_in) + 1]
+    before = SECTOR_STATES[: SECTOR_STATES.index(kind.waits_in) + 1]
     return (
         Sector.objects.filter(miner=sector.miner, state__in=before, paused_at=None)
         .exclude(pk=sector.pk)

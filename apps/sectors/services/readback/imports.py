@@ -18,7 +18,15 @@ from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_s
 from apps.sectors.states import CLIENTS_PRIORITY, JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import NEXT_STAGE, RECOVER_TO, Owner, SectorState, stage_rank, state_after
+from poolsite.wire.pipeline import (
+    NEXT_STAGE,
+    RECOVER_TO,
+    SECTOR_STATES,
+    Owner,
+    SectorState,
+    stage_rank,
+    state_after,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Worker
     from poolsite.wire.hosts import SectorOnHost
 
-ORDER: Final = {str(state): at for at, state in enumerate(SectorState)}
+ORDER: Final = {state: at for at, state in enumerate(SECTOR_STATES)}
 NOTE: Final = "read back after a restore"
 NO_FILES: Final = (
     "the restored database did not know this sector, and no sealing host has reported its files: start the "
@@ -43,7 +51,7 @@ class FoundSector:
     host: Worker
     job: str
     token: int
-    state: SectorState
+    state: str
     columns: dict[str, Any]
 
     @property
@@ -73,7 +81,7 @@ def host_sector_read(host: Worker, *, reported: SectorOnHost) -> FoundSector | N
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
         columns.setdefault("store", host.stores[0] if len(host.stores) == 1 else "")
-    return FoundSector(host, reported.job, reported.token, SectorState(state), columns)
+    return FoundSector(host, reported.job, reported.token, state, columns)
 
 
 def row_create(

@@ -23,7 +23,7 @@ from apps.sectors.services.runs.unsealing import unseal_retry
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.services.stores.moves import moves_begin
 from apps.sectors.states import ENDED_SECTORS
-from poolsite.wire.pipeline import RECOVER_TO, SectorState
+from poolsite.wire.pipeline import RECOVER_TO, SECTOR_STATES
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def sector_state_set(sector: Sector, *, state: str, reason: str, by: Principal, 
     """
     if not reason.strip():
         raise BadValue(gettext("give a reason: it is kept in the history"), field="reason")
-    if state not in list(SectorState) or state in ENDED_SECTORS:
+    if state not in SECTOR_STATES or state in ENDED_SECTORS:
         raise BadValue(gettext("unknown state, or one that cannot be set manually"), field="state")
     job, current = job_lock(sector.pk)
     if current.state in ENDED_SECTORS:

@@ -34,7 +34,7 @@ from apps.wallets.models import Wallet
 from poolsite.filecoin.pledge import daily_fee
 from poolsite.filecoin.power import quality_power
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, SECTOR_STATES, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,10 +51,9 @@ GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.
 `poolsite.filecoin.gas` has it, at a miner without sectors."""
 LEARN_BATCHES: Final = 20
 """Newest landed batches of a miner from which gas is learnt."""
-ORDER: Final = tuple(SectorState)
-BEFORE_PRECOMMIT: Final = ORDER[: ORDER.index(SectorState.PERSISTED) + 1]
+BEFORE_PRECOMMIT: Final = SECTOR_STATES[: SECTOR_STATES.index(SectorState.PERSISTED) + 1]
 """States in which both messages are still to be paid."""
-BEFORE_COMMIT: Final = ORDER[len(BEFORE_PRECOMMIT) : ORDER.index(SectorState.C2_DONE) + 1]
+BEFORE_COMMIT: Final = SECTOR_STATES[len(BEFORE_PRECOMMIT) : SECTOR_STATES.index(SectorState.C2_DONE) + 1]
 """States in which only the commit is."""
 
 

@@ -25,7 +25,7 @@ from apps.sectors.services.stores.events import CHANGED, event_write
 from apps.sectors.services.stores.moves import lost_moves_end, moves_lock
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.commands import Operation
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES, SectorState
 from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ STORE_FORGOTTEN: Final = "STORE_FORGOTTEN"
 """The same before that: its sealing folder still has the files, and finalizing stores them anew."""
 FILES_FOUND: Final = "FILES_FOUND"
 """The same when a host reads the store again."""
-UNDER_WAY: Final = sorted(str(one) for one in SectorState if one not in (*ENDED_SECTORS, SectorState.PROVING))
+UNDER_WAY: Final = sorted(one for one in SECTOR_STATES if one not in (*ENDED_SECTORS, SectorState.PROVING))
 MARK: Final = """
 INSERT INTO sectors_jobevent
     (job_id, event, from_state, to_state, stage, at, actor, note, is_error, digest)

@@ -20,7 +20,7 @@ from poolsite.wire.hosts import HeldJob
 from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from poolsite.wire.job_reports import Complete, Fail, Level, Progress, Release, StageOutputs
 from poolsite.wire.jobs import Assignment, JobKind
-from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, Owner, SectorState
+from poolsite.wire.pipeline import NEXT_STAGE, SECTOR_STATES, TRANSITIONS, Owner
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, OUTPUTS, claim, host, report
@@ -473,7 +473,7 @@ def test_a_whole_way_with_every_report_sent_twice() -> None:
     sector, job = begun()
     worker = host()
     seq = 0
-    for state in SectorState:
+    for state in SECTOR_STATES:
         step = NEXT_STAGE[state]
         if step.owner is not Owner.WORKER:
             follow = {

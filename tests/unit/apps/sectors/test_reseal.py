@@ -12,7 +12,7 @@ from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.reseal import missing_hosts_follow
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SECTOR_STATES
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
 
@@ -52,7 +52,7 @@ def state_of(row: Sector) -> str:
     return Sector.objects.get(pk=row.pk).state
 
 
-@pytest.mark.parametrize("state", list(SectorState))
+@pytest.mark.parametrize("state", SECTOR_STATES)
 def test_a_retired_hosts_sectors_go_on_elsewhere(state: str) -> None:
     row = bound(state, retired_at=now())
     name = Job.objects.get(sector=row).uuid
@@ -66,7 +66,7 @@ def test_a_retired_hosts_sectors_go_on_elsewhere(state: str) -> None:
     assert not WorkerCommand.objects.exists(), "nobody hears it"
 
 
-@pytest.mark.parametrize("state", list(SectorState))
+@pytest.mark.parametrize("state", SECTOR_STATES)
 def test_a_silent_hosts_sectors_wait_once_they_are_labelled(state: str) -> None:
     row = bound(state)
     name = Job.objects.get(sector=row).uuid
@@ -101,7 +101,7 @@ def drained(at: str, **of_job: Any) -> Sector:
     return row
 
 
-@pytest.mark.parametrize("state", list(SectorState))
+@pytest.mark.parametrize("state", SECTOR_STATES)
 def test_queue_of_a_drained_host_is_begun_by_another_one(state: str) -> None:
     row = drained(state)
     name = str(Job.objects.get(sector=row).uuid)
