@@ -113,7 +113,7 @@ def may_read_metrics(request: HttpRequest) -> bool:
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for an address that is none: JSON for machines, the page for people."""
     if request.path.startswith(MACHINE_PATHS):
-        return sorry(request, 404, gettext("not found"))
+        return plain_answer(request, 404, gettext("not found"))
     return page_not_found(request, exception)
 
 
@@ -121,14 +121,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a request that Django does not read, such as one to a name that is not ours."""
     if isinstance(exception, DisallowedHost):
         log.warning("host_refused", host=request.META.get("HTTP_HOST", "")[:200])
-        return sorry(request, 400, gettext("This host name is not in ALLOWED_HOSTS."))
-    return sorry(request, 400, gettext("The request could not be parsed."))
+        return plain_answer(request, 400, gettext("This host name is not in ALLOWED_HOSTS."))
+    return plain_answer(request, 400, gettext("The request could not be parsed."))
 
 
 def database_unavailable(request: HttpRequest, error: BaseException | None = None) -> HttpResponse:
     """Answer 503 with a time to come back: the database restarts, or takes no writes."""
     log.warning("database_away", path=request.path, reason=str(error or "").strip()[:200])
-    return sorry(request, 503, database_unavailable_text(error))
+    return plain_answer(request, 503, database_unavailable_text(error))
 
 
 def database_hanging(request: HttpRequest, *, is_started: bool) -> HttpResponse:
@@ -138,7 +138,7 @@ def database_hanging(request: HttpRequest, *, is_started: bool) -> HttpResponse:
     )
     if is_started and request.method not in ("GET", "HEAD"):
         reason += " Your request may still be carried out then: check before resubmitting."
-    return sorry(request, 503, reason)
+    return plain_answer(request, 503, reason)
 
 
 def database_unavailable_text(error: BaseException | None = None) -> str:
@@ -162,7 +162,7 @@ def failure(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if isinstance(error, OperationalError | InterfaceError):
         return database_unavailable(request, error)
-    return sorry(request, 500, gettext("Something went wrong; see the log for details."))
+    return plain_answer(request, 500, gettext("Something went wrong; see the log for details."))
 
 
 def wants_page(request: HttpRequest) -> bool:
@@ -170,7 +170,7 @@ def wants_page(request: HttpRequest) -> bool:
     return "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
 
 
-def sorry(request: HttpRequest, status: int, reason: str) -> HttpResponse:
+def plain_answer(request: HttpRequest, status: int, reason: str) -> HttpResponse:
     """Return a short answer that needs no database: JSON for machines, a page for browsers, else text."""
     response: HttpResponse
     if request.path.startswith(MACHINE_PATHS):

@@ -294,7 +294,9 @@ def _configured(config: SealerConfig, arguments: list[str], *, stop: threading.E
     return joined(sealer_config(arguments), stop=stop)
 
 
-def relearned(config: SealerConfig, arguments: list[str], *, stop: threading.Event) -> SealerConfig:
+def config_for_told_size(
+    config: SealerConfig, arguments: list[str], *, stop: threading.Event
+) -> SealerConfig:
     """Return the configuration for the sector size that the console tells; the last one where that fails.
 
     A size that this machine cannot serve must not end a host with sectors in progress.  Raises TokenRefused.
@@ -320,7 +322,7 @@ def main(argv: list[str] | None = None) -> int:
             config = configured(config, arguments, stop=stop)
             code = run(config, stop=stop, folder_require=folder_require)
             while not code and not stop.is_set():  # it told the sector size: once, before any work
-                config = relearned(config, arguments, stop=stop)
+                config = config_for_told_size(config, arguments, stop=stop)
                 code = run(config, stop=stop, folder_require=folder_require)
             return code
     except BadConfig as error:

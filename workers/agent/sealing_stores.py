@@ -101,7 +101,7 @@ class SealingStores:
             except (OSError, BadMark) as error:
                 away.append(str(error))
                 continue
-            if not _takes(room.mark, miner_id):
+            if not _accepts(room.mark, miner_id):
                 refused += 1
                 continue
             if room.is_read_only:
@@ -182,7 +182,7 @@ def _room(one: Attachment) -> Room:
     )
 
 
-def _takes(mark: StoreMark, miner_id: int) -> bool:
+def _accepts(mark: StoreMark, miner_id: int) -> bool:
     is_allowed = not mark.allow_miners or miner_id in mark.allow_miners
     return is_allowed and miner_id not in mark.deny_miners
 

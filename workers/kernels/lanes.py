@@ -40,7 +40,7 @@ def columns(builder: Any, nodes: Any, words: int) -> list[Any]:
     """
     rows = registers_load(builder, nodes, words)
     for _ in range(4):
-        rows = llvm.riffled(builder, rows)
+        rows = llvm.interleaved(builder, rows)
     return [llvm.byte_swap(builder, row) for row in rows]
 
 
@@ -63,5 +63,5 @@ def rows_store(builder: Any, digests: list[Any], nodes: Any) -> None:
     """
     rows = [llvm.byte_swap(builder, word) for word in digests]
     for _ in range(3):
-        rows = llvm.riffled(builder, rows)
+        rows = llvm.interleaved(builder, rows)
     registers_store(builder, rows, nodes)

@@ -92,7 +92,7 @@ def byte_swap(builder: Any, value: Any) -> Any:
     return builder.call(function(builder, f"llvm.bswap.{lanes}", type_, [type_]), [value])
 
 
-def riffled(builder: Any, vectors: list[Any]) -> list[Any]:
+def interleaved(builder: Any, vectors: list[Any]) -> list[Any]:
     """The lanes of the first and of the second half of the vectors, in turns.
 
     As often as the number of vectors can be halved, it turns rows into columns: lane c of vector r, of n,

@@ -57,7 +57,7 @@ def rows_load(builder, address, stride):
         address = builder.add(address, stride)
     pairs = [builder.shuffle_vector(*rows[at : at + 2], llvm.mask(_FIRST + _SECOND)) for at in (0, 2, 4, 6)]
     for _ in range(3):
-        pairs = llvm.riffled(builder, pairs)
+        pairs = llvm.interleaved(builder, pairs)
     return LANES.from_words(builder, pairs)
 
 
@@ -68,7 +68,7 @@ def rows_store(builder, value, address, stride):
     """
     words = LANES.to_words(builder, value, 4)
     for _ in range(2):
-        words = llvm.riffled(builder, words)
+        words = llvm.interleaved(builder, words)
     for pair in words:
         for half in (_FIRST, _SECOND):
             llvm.store(builder, builder.shuffle_vector(pair, pair, llvm.mask(half)), address, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workers.processors.parallel import parallel_for
-from workers.storage.checksums import Checksums, unheard
+from workers.storage.checksums import Checksums, part_ignore
 from workers.storage.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def damaged_of(cache: Path, paths: Sequence[Path], *, on_part: Callable[[], None] = unheard) -> list[Path]:
+def damaged_of(
+    cache: Path, paths: Sequence[Path], *, on_part: Callable[[], None] = part_ignore
+) -> list[Path]:
     """Return which of a sector's files have another content than its sums say.
 
     `on_part` is called from several threads while they are read.  Raises OSError.

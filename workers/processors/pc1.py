@@ -21,7 +21,7 @@ from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
-from workers.storage.checksums import unheard
+from workers.storage.checksums import part_ignore
 from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.mapped import file_write
 from workers.storage.sector import SectorFiles, StoreConfig
@@ -59,7 +59,9 @@ def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
     return pc1_output(files, comm_d)
 
 
-def sealed_begin(sector: LabelledSector, staged_file: str, *, on_part: Callable[[], None] = unheard) -> None:
+def sealed_begin(
+    sector: LabelledSector, staged_file: str, *, on_part: Callable[[], None] = part_ignore
+) -> None:
     """Put the staged data in the sealed file's place, if there is room for the labels that are missing.
 
     A sector that pc2 has encoded already, with these very labels, is left as it is.  Layers of an earlier run

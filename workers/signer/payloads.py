@@ -76,7 +76,7 @@ def _verify_address(address: Address, to_sign: bytes, extra: bytes, sign_bytes: 
     return SignRequest(VERIFY_ADDRESS, address, to_sign, raw=to_sign)
 
 
-def disguised(request: SignRequest) -> str:
+def meaning_of_unknown(request: SignRequest) -> str:
     """Return what bytes without meaning would be to a chain or a market; empty if nothing.
 
     A rule for such bytes must not undo those for messages: whoever has it would ask for the bytes alone.

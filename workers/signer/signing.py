@@ -17,7 +17,7 @@ from poolsite.filecoin.keys import key_sign
 from workers.signer.errors import AlreadySigned, Denied, KeyMissing, SignerError, Unrecorded
 from workers.signer.keystore import KeyStore
 from workers.signer.origins import ids_find, origin_check
-from workers.signer.payloads import disguised, payload_decode
+from workers.signer.payloads import meaning_of_unknown, payload_decode
 from workers.signer.policy_file import PolicyFile
 from workers.signer.records import RecordQuery, Records, Verdict
 from workers.signer.sign_request import MESSAGE, Amounts, SignRequest
@@ -196,7 +196,7 @@ def recordable() -> Iterator[None]:
 
 def barrier_check(request: SignRequest, records: Records) -> None:
     """Refuse what no policy can allow.  Raises Denied, AlreadySigned."""
-    if text := disguised(request):
+    if text := meaning_of_unknown(request):
         raise Denied(f"these are the bytes of {text}: request it by its type")
     if request.header is not None and (refusal := height_refusal(records.link, request.header)):
         raise AlreadySigned(refusal)

@@ -98,7 +98,7 @@ def height_claim(link: sqlite3.Connection, header: BlockHeader, *, at: str) -> N
     if refusal := height_refusal(link, header):
         raise AlreadySigned(refusal)
     miner, cid = str(header.miner), header_cid(header)
-    values = (miner, _era(link, miner), header.height, _parents(header), cid, at)
+    values = (miner, _era_begin(link, miner), header.height, _parents(header), cid, at)
     link.execute(
         "INSERT INTO signed_block SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS"
         " (SELECT 1 FROM signed_block WHERE miner = ?1 AND era = ?2 AND height = ?3 AND header = ?5)",
@@ -109,7 +109,7 @@ def height_claim(link: sqlite3.Connection, header: BlockHeader, *, at: str) -> N
 def height_refusal(link: sqlite3.Connection, header: BlockHeader) -> str:
     """Return why signing the header would be a fault, or who closed its height; empty if it may be signed."""
     miner, cid = str(header.miner), header_cid(header)
-    era = _era(link, miner)
+    era = _era_begin(link, miner)
     where = {"miner": miner, "era": era, "height": header.height, "parents": _parents(header)}
     rows = link.execute(
         "SELECT height, header, at FROM signed_block WHERE miner = :miner AND era = :era"
@@ -134,7 +134,7 @@ def height_refusal(link: sqlite3.Connection, header: BlockHeader) -> str:
     return f"{miner} must not sign blocks up to height {mark[0]}: closed by {mark[1]} at {mark[2][:19]}"
 
 
-def _era(link: sqlite3.Connection, miner: str) -> int:
+def _era_begin(link: sqlite3.Connection, miner: str) -> int:
     """Return the number of what began the miner's era; 0 before anything did."""
     row = link.execute(
         "SELECT MAX(seq) FROM height_mark WHERE miner = ? AND closed IS NULL", (miner,)

@@ -69,10 +69,10 @@ def _round(path: Path, rows: Words, count: int, bits: int) -> int:
     sums = bucket_sums(Room(path), rows, starts, lengths, order)
     used = np.nonzero(counts)[0]
     bad = used[_is_outside(path, sums[starts[used]])]
-    return _culprit(path, rows, order & ~NEGATE, places[bad], counts[bad])
+    return _point_outside(path, rows, order & ~NEGATE, places[bad], counts[bad])
 
 
-def _culprit(path: Path, rows: Words, order: Codes, starts: Integers, counts: Integers) -> int:
+def _point_outside(path: Path, rows: Words, order: Codes, starts: Integers, counts: Integers) -> int:
     """Return a bad point of one of the buckets; a sum that is outside has one."""
     for start, count in zip(starts, counts, strict=True):
         own = order[start : start + count]

@@ -15,7 +15,7 @@ from workers.storage.bucket import bucket_know
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.bucket_upload import unfinished_uploads, upload, upload_abort, uploads_of
-from workers.storage.checksums import READ_BYTES, copy_check, disk_parts, unheard
+from workers.storage.checksums import READ_BYTES, copy_check, disk_parts, part_ignore
 from workers.storage.files import (
     Space,
     file_put,
@@ -98,7 +98,7 @@ def _(path: BucketPath) -> Generator[bytes, None, None]:
 
 
 @copy_check.register(BucketPath)
-def _(copy: BucketPath, digest: str, *, on_part: Callable[[], None] = unheard) -> None:
+def _(copy: BucketPath, digest: str, *, on_part: Callable[[], None] = part_ignore) -> None:
     """Read nothing back: the server compared each part with its MD5 as it was put there."""
 
 

@@ -22,11 +22,11 @@ READ_BYTES = 1 << 22
 """How much of a file is read at a time."""
 
 
-def unheard() -> None:
+def part_ignore() -> None:
     """Do nothing after a part: nobody asked to be told."""
 
 
-def file_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
+def file_digest(path: Path, *, on_part: Callable[[], None] = part_ignore) -> str:
     """Return the SHA-256 of a file in hex; `on_part` is called after each part that is read."""
     digest = sha256()
     with path.open("rb") as file:
@@ -36,7 +36,7 @@ def file_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
     return digest.hexdigest()
 
 
-def disk_digest(path: Path, *, on_part: Callable[[], None] = unheard) -> str:
+def disk_digest(path: Path, *, on_part: Callable[[], None] = part_ignore) -> str:
     """Return the SHA-256 of what the disk has of a file, whatever memory has of it."""
     digest = sha256()
     for part in disk_parts(path):
@@ -60,7 +60,7 @@ def disk_parts(path: Path) -> Generator[bytes, None, None]:
 
 
 @singledispatch
-def copy_check(copy: Path, digest: str, *, on_part: Callable[[], None] = unheard) -> None:
+def copy_check(copy: Path, digest: str, *, on_part: Callable[[], None] = part_ignore) -> None:
     """Raise DamagedCopy, with the copy removed, if the disk has another content of it."""
     if disk_digest(copy, on_part=on_part) != digest:
         copy.unlink()
@@ -102,7 +102,7 @@ class Checksums:
     def _write(self, digests: Mapping[str, str]) -> None:
         write_file(self.path, json.dumps(digests, indent=1).encode())
 
-    def check(self, path: Path, *, on_part: Callable[[], None] = unheard) -> None:
+    def check(self, path: Path, *, on_part: Callable[[], None] = part_ignore) -> None:
         """Raise DamagedFile if the file's content is not the noted one."""
         known = self.known(path)
         if known is not None and file_digest(path, on_part=on_part) != known:

@@ -15,7 +15,7 @@ import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.attachment import NotAttached
-from workers.storage.checksums import disk_digest, file_digest, unheard
+from workers.storage.checksums import disk_digest, file_digest, part_ignore
 from workers.storage.files import DamagedFile, copy_file, unfinished_remove, write_file
 from workers.storage.links import apart_check
 from workers.storage.sector import sector_name
@@ -72,7 +72,7 @@ def moved_sector(args: Mapping[str, str]) -> MovedSector:
     )
 
 
-def sector_copy(stores: Stores, sector: MovedSector, *, beat: Callable[[], None] = unheard) -> None:
+def sector_copy(stores: Stores, sector: MovedSector, *, beat: Callable[[], None] = part_ignore) -> None:
     """Copy a sector's files and verify what the other disk has; `beat` is called as it goes on.
 
     Raises NotAttached, StoreAway, DamagedFile, NotEnoughSpace, OSError.
@@ -137,7 +137,7 @@ def _copy_undo(
     return "nothing from the copy is left"
 
 
-def sector_remove(stores: Stores, sector: MovedSector, *, beat: Callable[[], None] = unheard) -> None:
+def sector_remove(stores: Stores, sector: MovedSector, *, beat: Callable[[], None] = part_ignore) -> None:
     """Remove a sector from its old store, if the new one has every file with the same sum.
 
     Raises NotAttached, DamagedFile, OSError.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING, Final
 
-from workers.storage.checksums import Checksums, copy_check, file_digest, unheard
+from workers.storage.checksums import Checksums, copy_check, file_digest, part_ignore
 from workers.storage.files import copy_file, is_complete, names_in, unfinished_remove, write_new
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store_mark import StoreMark, mark_read
@@ -127,7 +127,7 @@ class Store:
             copy_file(file, copies[file], size_bytes=size, digest=digest, beat=beat)
             if file.stat().st_size != size:  # the copy is filled up with zeros
                 continue
-            on_part = beat or unheard
+            on_part = beat or part_ignore
             copy_check(copies[file], digest or file_digest(file, on_part=on_part), on_part=on_part)
             if digest:
                 recorded[names[file]] = FileSum(size, digest)

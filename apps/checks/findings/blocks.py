@@ -87,7 +87,7 @@ def foreign(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def unstarted(data: CheckData) -> Iterator[Finding]:
+def blocks_not_started(data: CheckData) -> Iterator[Finding]:
     """Miners that moved in and whose blocks nobody makes: each win is lost without a round that says so."""
     miners = sorted(data.blocks_unstarted, key=lambda miner: -miner.qa_power)
     for group in grouped(miners):
@@ -106,10 +106,10 @@ def unstarted(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def undrawn(data: CheckData) -> Iterator[Finding]:
+def rounds_not_run(data: CheckData) -> Iterator[Finding]:
     """Miners whose rounds could not be drawn: each may have been a win."""
     miners = {miner.pk: miner for miner in data.miners}
-    for group in grouped(data.undrawn):
+    for group in grouped(data.rounds_not_run):
         last, rounds = group[0].last, sum(one.rounds for one in group)
         names = [miner_name(miners[one.miner_id]) for one in group]
         outcome = RoundState(last.state).label.lower()
@@ -128,9 +128,9 @@ def undrawn(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def unbegun(data: CheckData) -> Iterator[Finding]:
+def rounds_not_begun(data: CheckData) -> Iterator[Finding]:
     """Miners whose rounds nobody draws: the block process is down, or has no node to draw them with."""
-    miners = sorted(data.unbegun, key=lambda miner: -miner.qa_power)
+    miners = sorted(data.miners_without_rounds, key=lambda miner: -miner.qa_power)
     for group in grouped(miners):
         per_day = sum(data.reward_per_day(miner) for miner in group)
         wins = per_day / data.reward_per_win if data.reward_per_win else 0.0
@@ -147,13 +147,13 @@ def unbegun(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def rare(data: CheckData) -> Iterator[Finding]:
+def wins_too_few(data: CheckData) -> Iterator[Finding]:
     """Miners with fewer wins than chance explains: by wrong power, a wrong key, or a chain of their own."""
     limit = RARE / max(sum(len(of_miner) for of_miner in data.lucks.values()), 1)
     found = [
         (miner, days, luck)
         for miner in data.miners
-        for days, luck in [_rarest(data.lucks.get(miner.pk, {}))]
+        for days, luck in [_least_probable(data.lucks.get(miner.pk, {}))]
         if luck is not None and luck.tail < limit
     ]
     for group in grouped(found):
@@ -177,12 +177,12 @@ def rare(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def _rarest(lucks: dict[int, Luck]) -> tuple[int, Luck | None]:
+def _least_probable(lucks: dict[int, Luck]) -> tuple[int, Luck | None]:
     """Return the span whose wins are the least probable."""
     return min(lucks.items(), key=lambda one: one[1].tail, default=(0, None))
 
 
-def unleased(data: CheckData) -> Iterator[Finding]:
+def f3_lease_lost(data: CheckData) -> Iterator[Finding]:
     """Miners that no node votes for in fast finality any more, though blocks are made for them."""
     late = data.at - F3_GRACE
     failing = [one for one in data.f3_leases if one.failing_since is not None and one.failing_since < late]

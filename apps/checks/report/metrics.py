@@ -151,7 +151,7 @@ def blocks_figures(data: CheckData) -> Iterator[Metric]:
     yield gauges("wins", "Wins of the last 24 hours, by outcome.", "outcome", wins)
     expected = sum(luck[1].expected for luck in data.lucks.values())
     yield gauge("wins_expected", "Wins expected in the last 24 hours.", expected)
-    undrawn = sum(one.rounds for one in data.undrawn)
+    undrawn = sum(one.rounds for one in data.rounds_not_run)
     yield gauge("rounds_undrawn", "Elections of the last 10 minutes that could not be run.", undrawn)
     margin = signing_margin_s(data.miners, since=since)
     if margin is not None:

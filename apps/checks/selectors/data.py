@@ -182,7 +182,7 @@ class CheckData:
         )
 
     @cached_property
-    def undrawn(self) -> list[Undrawn]:
+    def rounds_not_run(self) -> list[Undrawn]:
         """The miners of which rounds could not be drawn lately."""
         return rounds_undrawn(self.miners, since=self.at - UNDRAWN_SHOWN)
 
@@ -197,7 +197,7 @@ class CheckData:
         return f3_read()
 
     @cached_property
-    def unbegun(self) -> list[Miner]:
+    def miners_without_rounds(self) -> list[Miner]:
         """The miners that blocks are to be made for and whose rounds are not drawn."""
         if self.head is None or self.network is None:
             return []

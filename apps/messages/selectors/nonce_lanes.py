@@ -97,7 +97,7 @@ def lanes_of(
     Tenants may share a sender: of a stranger's message the viewer sees the nonce, not the message.
     """
     found: dict[tuple[str, int], Message] = {}
-    for row in _around(senders):
+    for row in _messages_near(senders):
         place = (row.from_addr, row.nonce or 0)
         # A nonce may have been given up, taken by a gap filler and landed: the one that holds it is shown.
         if place not in found or row.state in (MessageState.FILLED, MessageState.LANDED):
@@ -114,7 +114,7 @@ def lanes_of(
     }
 
 
-def _around(senders: Sequence[Sender]) -> Iterator[Message]:
+def _messages_near(senders: Sequence[Sender]) -> Iterator[Message]:
     """Return the messages whose nonces lie around what the chain wants next."""
     for at in range(0, len(senders), SENDERS_AT_ONCE):
         wanted = Q()

@@ -34,7 +34,7 @@ def senders_set(miner: Miner, *, named: Mapping[str, Sequence[str]], by: Princip
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     with transaction.atomic():
         row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
-        wanted = {_use(name): _lawful(row, name, addresses) for name, addresses in named.items()}
+        wanted = {_use(name): _sender_keys(row, name, addresses) for name, addresses in named.items()}
         before = senders_named(row)
         changed = {use: addresses for use, addresses in wanted.items() if addresses != before[use]}
         if not changed:
@@ -63,7 +63,7 @@ def _use(name: str) -> Use:
     return Use(name)
 
 
-def _lawful(miner: Miner, name: str, addresses: Sequence[str]) -> list[str]:
+def _sender_keys(miner: Miner, name: str, addresses: Sequence[str]) -> list[str]:
     """Return the keys of addresses that may send for a miner, each once.  Raises BadValue."""
     keys = _keys_of(miner)
     chosen: list[str] = []

@@ -47,7 +47,7 @@ def _keys_unknown() -> QuerySet[SignerKey]:
     return signer_keys(SYSTEM).exclude(address__in=Wallet.objects.values("address"))
 
 
-def _unsure(alive: Parameter, before: Parameter) -> QuerySet[Wallet]:
+def _wallets_not_noted(alive: Parameter, before: Parameter) -> QuerySet[Wallet]:
     """Return the wallets of connected signers' keys that were not noted as served for a while."""
     served_keys = SignerKey.objects.filter(
         removed_at=None, connection__closed_at=None, connection__seen_at__gt=alive
@@ -58,5 +58,5 @@ def _unsure(alive: Parameter, before: Parameter) -> QuerySet[Wallet]:
 
 UNKNOWN: Final[Compiled[SignerKey]] = Compiled("signer_keys_unknown", _keys_unknown)
 UNSURE: Final[Compiled[Wallet]] = Compiled(
-    "wallets_unsure", _unsure, alive="timestamptz", before="timestamptz"
+    "wallets_unsure", _wallets_not_noted, alive="timestamptz", before="timestamptz"
 )

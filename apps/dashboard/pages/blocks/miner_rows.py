@@ -119,7 +119,7 @@ def miners_blocks(data: PageData) -> list[MinerBlocks]:
                 miner,
                 is_on=miner.pk in is_on,
                 latest=next(iter(reversed(rows.get(miner.pk, ()))), None),
-                is_unbegun=miner in data.unbegun,
+                is_unbegun=miner in data.miners_without_rounds,
                 reward=data.reward,
                 epoch_s=30.0 if data.network is None else data.network.epoch_s,
                 height=data.head.height if data.head else None,

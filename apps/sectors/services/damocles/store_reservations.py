@@ -78,10 +78,10 @@ def _reserve(
     fit = []
     for store in stores_visible(principal, now=now).filter(tenant_id=principal.own_id):
         is_named = not candidates or store.name in candidates
-        if is_named and _takes(store, name, size=size, now=now):
+        if is_named and _accepts(store, name, size=size, now=now):
             fit.append(store)
     preferred = next((store for store in fit if store.name == (record.reserved_store or prefers)), None)
-    chosen = preferred or max(fit, key=_appeal, default=None)
+    chosen = preferred or max(fit, key=_preference, default=None)
     if chosen is not None:
         record.reserved_store, record.reserved_bytes = chosen.name, size
         record.save()
@@ -98,12 +98,12 @@ def damocles_release(principal: Principal, *, name: SectorName, now: datetime) -
         return had
 
 
-def _appeal(store: Store) -> tuple[int, str]:
+def _preference(store: Store) -> tuple[int, str]:
     weight = int(store.rules.get("weight") or 1)
     return weight * store.free_bytes, store.name
 
 
-def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
+def _accepts(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
     """Return whether a store has room for a sector, takes it by its rules, and can be proven."""
     if store_status(store, now=now).condition != StoreCondition.READY:
         return False

@@ -75,7 +75,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
             return None
         name = one.name
         if Store.objects.filter(tenant_id=worker.tenant_id, name=name).exists():
-            name = f"{name}{_apart(one.uid)}"
+            name = f"{name}{_name_suffix(one.uid)}"
         defaults = {"name": name[:110], "rules": _rules(one)}
         store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
     event_write(store, event=ATTACHED, actor=worker.name, note=one.path, now=now)
@@ -95,14 +95,14 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
     )
 
 
-def _apart(uid: str) -> str:
+def _name_suffix(uid: str) -> str:
     """Return what tells a store from another whose mark has the same name."""
     return f" {uid[:8]}"
 
 
 def mark_name_encode(name: str, *, uid: str) -> str:
     """Return the name that the mark of the store with this row's name has."""
-    return name.removesuffix(_apart(uid))
+    return name.removesuffix(_name_suffix(uid))
 
 
 def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:

@@ -187,7 +187,7 @@ def test_where_all_nodes_are_away_the_miner_is_a_finding() -> None:
         at = now + timedelta(minutes=minutes)
         participate_all([miner], node, now=at)
         data: Any = SimpleNamespace(at=at, f3_leases=[F3Lease.objects.select_related("miner").get()])
-        return [one.reason for one in blocks.unleased(data)]
+        return [one.reason for one in blocks.f3_lease_lost(data)]
 
     assert [found(0), found(4)] == [[], []]
     [detail] = found(6)

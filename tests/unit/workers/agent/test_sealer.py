@@ -11,7 +11,7 @@ import pytest
 
 from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from tests.unit.workers.agent.scripted_host import Host
-from workers.agent.sealer import proofs_follow, relearned
+from workers.agent.sealer import config_for_told_size, proofs_follow
 from workers.config import sealer_config
 from workers.console.join import size_learned
 from workers.host_folder import size_noted
@@ -74,7 +74,7 @@ def learn(folder: Path, words: list[str], size: int) -> Any:
     """The configuration after the console has told a sector size."""
     config = sealer_config(words)
     assert size_learned(config, size)
-    return relearned(config, words, stop=threading.Event())
+    return config_for_told_size(config, words, stop=threading.Event())
 
 
 def test_a_size_that_the_machine_cannot_serve_does_not_end_it(

@@ -12,7 +12,7 @@ from workers.processors import resident
 from workers.processors.errors import NotEnoughRoom
 from workers.processors.resident import resident_allocate
 from workers.storage import memory
-from workers.storage.checksums import unheard
+from workers.storage.checksums import part_ignore
 from workers.storage.mapped import resident_bytes
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def test_too_little_memory_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(memory, "available_bytes", lambda: 2 * MIB - 1)
 
     with pytest.raises(NotEnoughRoom, match=r"two pieces: 2\.0 MiB of memory needed"):
-        resident_allocate(2, size_bytes=MIB, purpose="two pieces", alive=unheard)
+        resident_allocate(2, size_bytes=MIB, purpose="two pieces", alive=part_ignore)
 
 
 def test_allocated_memory_is_missing_from_what_is_available() -> None:
     before = resident_now()
 
-    pieces = resident_allocate(2, size_bytes=32 * MIB, purpose="two pieces", alive=unheard)
+    pieces = resident_allocate(2, size_bytes=32 * MIB, purpose="two pieces", alive=part_ignore)
 
     assert resident_now() - before > 60 * MIB
     assert not any(piece.any() for piece in pieces)
@@ -49,7 +49,7 @@ def test_nobody_checks_while_another_allocates(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(resident, "memory_check", lambda needed, _: checked.append(needed))
     monkeypatch.setattr(resident, "resident_bytes", slow)
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(resident_allocate, 1, size_bytes=MIB, purpose="first", alive=unheard)
+        first = threads.submit(resident_allocate, 1, size_bytes=MIB, purpose="first", alive=part_ignore)
         assert allocating.wait(60)
         second = threads.submit(resident_allocate, 1, size_bytes=2 * MIB, purpose="second", alive=waited.set)
         assert waited.wait(60)
