@@ -77,10 +77,18 @@ MAKES: Final = frozenset(
 DOES: Final = frozenset(
     {
         *("alerts.channel.test", "devnet.reset_faults", "gateway.disconnect", "gateway.reverse", "log.level"),
-        *("login", "message.cancel", "message.clear", "message.mark-bad", "message.recover"),
+        *(
+            "sector.end-stage",
+            "login",
+            "message.cancel",
+            "message.clear",
+            "message.mark-bad",
+            "message.recover",
+        ),
         *("message.republish", "message.retry", "message.retry-now", "message.search", "miner.batches-send"),
         *("miner.pieces-seal", "miner.role-fail-over", "miner.role-give", "miner.role-remove"),
         *("miner.roles-combine", "miner.roles-separate", "person.password", "person.reset", "piece.deliver"),
+        "sector.end-stage",
         *("policy.refused", "proving.compact", "proving.dry_run", "proving.job-remove", "proving.job-reset"),
         *("proving.sector_test", "recovery.decide", "recovery.end", "recovery.moves", "recovery.pledges"),
         *("sector.adopt", "sector.adopt-cancel", "sector.change-cancel", "sector.finalize"),

@@ -84,6 +84,7 @@ EVENTS: Final[dict[str, str]] = {
     "REVERT_COMMIT": "Commit reverted by a reorg",
     "ABORT": "Aborted",
     "RETRY": "Retried",
+    "END_STAGE": "Its host ordered to end the stage",
     "LEASE_OVER": "The worker lost its lease",
     "FILES_LOST": "Files lost with their store",
     "FILES_MISSING": "Files not found by the host, twice",

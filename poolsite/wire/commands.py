@@ -32,6 +32,9 @@ class Operation(StrEnum):
     REMOVE = "remove"
     """Remove the files of a sector that is over, as {"job": uuid, "miner_id": "1000", "number": "7"}; with
     `keeps_store` those of its sealing folder alone."""
+    END_STAGE = "end_stage"
+    """End what computes the stage of a job under this lease or an earlier one, as {"job": uuid,
+    "token": "7"}."""
     ATTACH = "attach"
     """Attach a store, as {"path": "/mnt/a"}; with `init` a folder without a mark gets one."""
     DETACH = "detach"

@@ -302,6 +302,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-compose": page("message-compose", **SENT),
     "sector-retry": page("sector-retry", paused_key),
     "sector-pause": page("sector-pause", lambda w: w.sector.uuid),
+    "sector-end-stage": page("sector-end-stage", lambda w: w.sector.uuid, sure="yes"),
     "sector-abort": abort_by_page,
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
     "host-command": page("host-command", lambda w: w.worker.uuid, "drain"),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 WORK: Final = "work.json"
 LOCK: Final = "lock"
 REMOVED: Final = "removed"
+ENDED: Final = "ended"
 """Mark of a job whose sector was aborted."""
 PROGRESS: Final = "progress.json"
 LOCK_CHECK_S: Final = 0.02
@@ -154,6 +155,19 @@ class Journal:
     def is_removed(self, job_id: str) -> bool:
         """Return whether a job's sector was aborted: nothing of it is worked on any more."""
         return (self.folder(job_id) / REMOVED).exists()
+
+    def stage_end(self, job_id: str, *, token: int) -> None:
+        """Write down that a stage is to end that began under this lease, or an earlier one."""
+        folder = self.folder(job_id)
+        if folder.exists():
+            write_file(folder / ENDED, str(token).encode())
+
+    def is_ended(self, job_id: str, *, token: int) -> bool:
+        """Return whether a stage that began under this lease is to end."""
+        try:
+            return int((self.folder(job_id) / ENDED).read_text()) >= token
+        except (FileNotFoundError, ValueError):
+            return False
 
     def clear(self, job_id: str) -> None:
         """Delete the record of a job that was aborted, all but its mark."""

@@ -56,6 +56,17 @@ def aborted_sector(args: dict[str, str]) -> AbortedSector:
     )
 
 
+def stage_end(journal: Journal, command: Command) -> bool:
+    """Have what computes a job's stage end; return that the command is carried out."""
+    try:
+        job_id, token = str(uuid.UUID(command.args["job"])), int(command.args["token"])
+    except (KeyError, ValueError) as error:
+        log.error("end_stage_not_understood", args=command.args, reason=repr(error))
+    else:
+        journal.stage_end(job_id, token=token)
+    return True
+
+
 class Removals:
     """Removes aborted sectors' files in a thread of its own: half a TiB takes a while."""
 

@@ -26,7 +26,7 @@ from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal, journal_open
 from workers.agent.loop import Agent
 from workers.agent.places import SealingPlaces
-from workers.agent.removal import Removals
+from workers.agent.removal import Removals, stage_end
 from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.agent.sealing_stores import SealingStores
 from workers.agent.stage_deaths import StageDeaths
@@ -189,6 +189,7 @@ def _files_report(
     """Have heartbeats report the files that are here, and carry out orders to remove some."""
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
     removals = Removals(places=places, stores=stores, journal=journal)
+    leases.stage_end = partial(stage_end, journal)
     leases.files_remove, leases.report.removing_bytes = removals.remove, lambda: removals.bytes_left
     leftovers = SealingLeftovers(places=places, stores=stores, journal=journal)
     leases.leftovers, leases.leftover_remove = leftovers.reported, leftovers.order

@@ -139,7 +139,7 @@ class StageRunner:
                 task,
                 task_of(task, stage_inputs, paths),
                 progress=progress,
-                is_wanted=lambda: not self.journal.is_removed(job_id),
+                is_wanted=lambda: not self._is_over(job_id, work),
                 on_wait=waits.append,
             )
 
@@ -155,6 +155,10 @@ class StageRunner:
         if spec.stage == UnsealStage.UNSEAL:
             fetched_remove(paths.job)
         return self._conclude(job_id, work, paths, output)
+
+    def _is_over(self, job_id: str, work: Work) -> bool:
+        """Return whether a person ended the stage, or the sector."""
+        return self.journal.is_removed(job_id) or self.journal.is_ended(job_id, token=work.token)
 
     def _verify(
         self, inputs: SealInputs, paths: SealingPaths, call: Callable[[str, SealInputs], Any]

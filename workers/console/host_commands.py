@@ -32,6 +32,8 @@ class HostCommands:
         self.watch: StoreWatch | None = None
         self.files_remove: Callable[[Command], bool] = _nothing_here
         """Removes an aborted sector's files; gives whether they are gone."""
+        self.stage_end: Callable[[Command], bool] = _nothing_here
+        """Ends what computes a job's stage."""
         self.leftover_remove: Callable[[Command], str | None] = _no_sealing
         """Removes a leftover of sealing; gives None while it does, then why it could not, or nothing."""
         self.is_paused = self.is_draining = self.is_upgrading = False
@@ -52,6 +54,7 @@ class HostCommands:
             Operation.UPGRADE: self._upgrade,
             Operation.REMOVE: self.files_remove,
             Operation.REMOVE_SEALING: self._leftover_order,
+            Operation.END_STAGE: self.stage_end,
             **dict.fromkeys(STORE_OPERATIONS, self._store_order),
         }
         for command in commands:
@@ -121,5 +124,5 @@ def _no_sealing(_command: Command) -> str:
 
 
 def _nothing_here(_command: Command) -> bool:
-    """Return that a host which seals nothing has no files of an aborted sector."""
+    """Return that a host which seals nothing has neither files of an aborted sector nor a stage."""
     return True

@@ -20,7 +20,12 @@ BOOLEANS: Final = {"": False, "0": False, "false": False, "1": True, "true": Tru
 
 def is_dry_run(request: Request) -> bool:
     """Return whether only the price is asked for.  Raises BadValue for a word that is neither yes nor no."""
-    word = request.query_params.get("dry_run", "").lower()
+    return parameter_bool(request, "dry_run")
+
+
+def parameter_bool(request: Request, name: str) -> bool:
+    """Return what a parameter of the query says, false without it.  Raises BadValue for any other word."""
+    word = request.query_params.get(name, "").lower()
     if word not in BOOLEANS:
-        raise BadValue(gettext("must be true or false"), field="dry_run")
+        raise BadValue(gettext("must be true or false"), field=name)
     return BOOLEANS[word]

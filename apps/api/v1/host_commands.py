@@ -18,7 +18,12 @@ from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from poolsite.wire.commands import STORE_OPERATIONS, Operation
 
-NOT_PLAIN: Final = (Operation.REMOVE, Operation.REMOVE_SEALING, *STORE_OPERATIONS)
+NOT_PLAIN: Final = (
+    Operation.REMOVE,
+    Operation.REMOVE_SEALING,
+    Operation.END_STAGE,
+    *STORE_OPERATIONS,
+)
 """Operations that name files: their own requests look first whether these may go."""
 RETIRE: Final = "retire"
 """Drain, then retire: the host is told to drain, the rest is the console's."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import parameter_bool
 from apps.api.v1.sector_output import SectorDetail, detail_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
@@ -18,6 +19,10 @@ from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.runs.unsealing import unsealed_remove
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from poolsite.wire.pipeline import SECTOR_STATES
+
+END_STAGE: Final = OpenApiParameter(
+    "end_stage", bool, description="its host ends what it computes for the sector, too: it may hang"
+)
 
 
 class RetryInput(InputSerializer):
@@ -55,12 +60,18 @@ class SectorPauseView(PoolView):
     """`/sectors/{uuid}/pause`: stop a sector where it is."""
 
     bodiless_methods = ("POST",)
+    write_parameters = ("end_stage",)
 
-    @extend_schema(request=None, responses=SectorDetail)
-    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Pause a sector; its files and state are kept."""
-        sector = sector_get(self.principal, uuid)
-        sector_stop(sector, actor=self.principal.actor, now=clock.now(), by=self.principal)
+    @extend_schema(request=None, responses=SectorDetail, parameters=[END_STAGE])
+    def post(self, request: Request, uuid: str) -> Response:
+        """Pause a sector; its files and state are kept, and what its host computes unless `end_stage`."""
+        sector_stop(
+            sector_get(self.principal, uuid),
+            actor=self.principal.actor,
+            now=clock.now(),
+            ends_stage=parameter_bool(request, "end_stage"),
+            by=self.principal,
+        )
         return Response(detail_body(sector_get(self.principal, uuid)))
 
 

@@ -38,6 +38,7 @@ MINER: Final = "f02001"
 ACTS: Final[dict[str, str]] = {
     **dict.fromkeys(("sector-retry", "sector-back"), "POST sectors/<str:uuid>/retry"),
     "sector-pause": "POST sectors/<str:uuid>/pause",
+    "sector-end-stage": "POST sectors/<str:uuid>/pause",
     "sector-abort": "POST sectors/<str:uuid>/abort",
     "sector-state-set": "PUT sectors/<str:uuid>/state",
     "sector-restore": "POST sectors/<str:uuid>/restore",

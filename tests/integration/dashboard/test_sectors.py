@@ -12,7 +12,7 @@ from apps.core.clock import now
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.pages.sectors.rows import EXPIRED, sector_label
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector, WorkerCommand
 from apps.sectors.services.hosts.removals import removals_note
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.principals import SYSTEM
@@ -69,6 +69,22 @@ def test_a_paused_sector_is_not_said_to_have_failed(ann):
     assert "failed" not in shown[shown.index("<h1>") : shown.index("Timeline")]
     assert "paused in" in text_of(browser.get(reverse("sectors") + "?state=paused"))
     assert reverse("sector-retry", args=[pool.sealing.uuid]) in shown
+
+
+def test_stage_is_ended_once_that_is_confirmed(ann):
+    pool = busy_pool()
+    browser, page = signed_in(), reverse("sector", args=[pool.sealing.uuid])
+    ends = reverse("sector-end-stage", args=[pool.sealing.uuid])
+    assert ends in text_of(browser.get(page))
+
+    assert "and end its stage?" in text_of(browser.get(ends))
+    assert "and end its stage?" in text_of(browser.post(ends))
+    assert not WorkerCommand.objects.filter(op="end_stage").exists()
+    assert browser.post(ends, {"sure": "yes"}).headers["Location"] == page
+
+    assert WorkerCommand.objects.filter(op="end_stage").count() == 1
+    assert "Its host ordered to end the stage" in text_of(browser.get(page))
+    assert ends not in text_of(browser.get(page)).split("Timeline")[0]
 
 
 def test_a_refused_retry_says_why_in_the_list(ann):

@@ -60,7 +60,9 @@ SINGLE: dict[str, Callable[[Sector, dict[str, Any]], object]] = {
     "retry": lambda row, given: sector_retry(
         row, actor=SYSTEM.actor, now=clock.now(), state=given["state"], by=SYSTEM
     ),
-    "pause": lambda row, _given: sector_stop(row, actor=SYSTEM.actor, now=clock.now(), by=SYSTEM),
+    "pause": lambda row, given: sector_stop(
+        row, actor=SYSTEM.actor, now=clock.now(), ends_stage=given["end_stage"], by=SYSTEM
+    ),
     "abort": lambda row, given: sector_abort(
         row, actor=SYSTEM.actor, reason=given["reason"], now=clock.now(), by=SYSTEM
     ),
@@ -101,6 +103,9 @@ class Command(AnyOrderCommand):
         parser.add_argument("--reason", default="", help="recorded in the timeline and the audit log")
         parser.add_argument(
             "--force", action="store_true", help="for restore: without the clients' data that it had"
+        )
+        parser.add_argument(
+            "--end-stage", action="store_true", help="for pause: its host ends what it computes, too"
         )
         parser.add_argument("--dry-run", action="store_true", help="only show what it would do and cost")
         parser.add_argument("--yes", action="store_true", help="skip the confirmation")

@@ -27,6 +27,7 @@ COMMAND_TEXTS: Final[dict[str, str]] = {
     Operation.CHECK_SECTOR: "checks sector files",
     Operation.SCAN_STORE: "scans a store",
     Operation.REMOVE_LEFTOVER: "removes leftovers from a store",
+    Operation.END_STAGE: "ends a stage of a sector",
     Operation.REMOVE_SEALING: "removes leftovers from its sealing folder",
 }
 """Commands that ride on the answer to a heartbeat."""

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext
-from django.views.decorators.http import require_POST
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
@@ -75,6 +77,23 @@ def pause(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
     )
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def end_stage(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Pause a sector and end what its host computes for it, once that is confirmed."""
+    row = sector_get(viewer, str(key))
+    if not viewer.may("write"):
+        raise Http404
+    if not is_confirm_submitted(request):
+        return confirm_page_render(request, viewer, _end_stage_question(row))
+    return sector_acted(
+        request,
+        viewer,
+        key,
+        lambda row: sector_stop(row, actor=viewer.actor, now=now(), ends_stage=True, by=viewer),
+    )
+
+
 @require_POST
 @sign_in_required
 def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) -> HttpResponse:
@@ -84,6 +103,20 @@ def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) ->
         viewer,
         key,
         lambda row: sector_retry(row, actor=viewer.actor, now=now(), state=state, by=viewer),
+    )
+
+
+def _end_stage_question(row: Sector) -> ConfirmPage:
+    return ConfirmPage(
+        title=gettext("Pause sector {number} and end its stage?").format(number=row.number),
+        text=_(
+            "Its host ends the program that computes the stage, even one that hangs, and what that has "
+            "computed so far may be lost. The sector keeps its state and files; Retry starts the stage again."
+        ),
+        label=_("Pause and end the stage"),
+        back=reverse("sector", args=[row.uuid]),
+        page=gettext("Sector {number}").format(number=row.number),
+        section="sectors",
     )
 
 
@@ -128,6 +161,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
 urlpatterns: Final = [
     path("sectors/<uuid:key>/retry/", retry, name="sector-retry"),
     path("sectors/<uuid:key>/pause/", pause, name="sector-pause"),
+    path("sectors/<uuid:key>/end-stage/", end_stage, name="sector-end-stage"),
     path("sectors/<uuid:key>/back/<str:state>/", back, name="sector-back"),
     path("sectors/<uuid:key>/abort/", abort, name="sector-abort"),
 ]

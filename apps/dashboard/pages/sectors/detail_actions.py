@@ -37,7 +37,7 @@ def detail_actions(
         can_pause = sector.state not in FINAL_STATES
         page = reverse("sector-pause", args=[here])
         pause = Action("pause", _("Pause"), page, icon="pause", level="write")
-        return (pause,) if can_pause else ()
+        return (pause, *_end_stage_actions(sector)) if can_pause else ()
     return (
         Action(
             "retry",
@@ -67,6 +67,15 @@ def detail_actions(
             opens_page=True,
         ),
     )
+
+
+def _end_stage_actions(sector: Sector) -> tuple[Action, ...]:
+    """Return what ends a stage that a host computes, which may hang; nothing while no host does."""
+    if sector.job.worker_id is None:
+        return ()
+    page = reverse("sector-end-stage", args=[sector.uuid])
+    label = _("Pause and end the stage…")
+    return (Action("end-stage", label, page, icon="close", level="write", opens_page=True),)
 
 
 def restore_action(sector: Sector) -> Action:

@@ -15,18 +15,20 @@ from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.sectors.c1_files import c1_forget, c1_is_here
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
 from apps.sectors.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import files_remove
 from apps.sectors.states import PAUSED_BY, BatchState, JobState
+from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.sectors.models import Worker
     from apps.users.principals import Principal
 
 
@@ -203,15 +205,41 @@ def sector_retry(
 
 
 @transaction.atomic
-def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | None = None) -> Sector:
-    """Pause a sector on a person's wish."""
+def sector_stop(
+    sector: Sector, *, actor: str, now: datetime, ends_stage: bool = False, by: Principal | None = None
+) -> Sector:
+    """Pause a sector on a person's wish.
+
+    What its host computes goes on and is kept for a retry, unless it `ends_stage`: it may hang.
+    """
     job, current = job_lock(sector.pk)
+    host, before = job.worker or job.sticky_worker, copy(current)
     if current.paused_at is None:
-        before = copy(current)
         sector_pause(current, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
         current.refresh_from_db()
+    if ends_stage and host is not None:
+        _stage_end(current, job=job, host=host, actor=actor, now=now)
+        sector_audit(by, action="sector.end-stage", before=before, after=current, note=host.name)
+    elif before.paused_at is None:
         sector_audit(by, action="sector.pause", before=before, after=current)
     return current
+
+
+def _stage_end(sector: Sector, *, job: Job, host: Worker, actor: str, now: datetime) -> None:
+    """Order a host to end what it computes for a job, under the last lease or one before."""
+    args = {"job": str(job.uuid), "token": str(job.lease_token)}
+    WorkerCommand.objects.create(worker=host, op=Operation.END_STAGE, args=args, actor=actor)
+    JobEvent.objects.create(
+        job=job,
+        event=Operation.END_STAGE.name,
+        from_state=sector.state,
+        to_state=sector.state,
+        stage=sector.stage,
+        at=now,
+        actor=actor,
+        worker=host,
+    )
+    publish(Change("worker", host.pk, host.tenant_id))
 
 
 def _may_land(sector: Sector) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from apps.core.errors import WrongState
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.selectors.sectors import resume_choices
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
@@ -50,6 +50,33 @@ def test_a_paused_sector_goes_back_where_the_table_allows(state: str, back: str)
 
     assert (sector.state, sector.paused_at) == (back, None)
     assert JobEvent.objects.get().actor == "ann"
+
+
+def test_stage_that_hangs_is_ended_by_the_host_that_has_it() -> None:
+    made("ALLOCATED")
+    (job,) = claim(worker := host())
+
+    sector = sector_stop(Sector.objects.get(), actor="ann", now=NOON, ends_stage=True)
+
+    (order,) = WorkerCommand.objects.all()
+    assert sector.paused_at == NOON
+    assert (order.worker, order.op, order.args) == (
+        worker,
+        "end_stage",
+        {"job": job.id, "token": str(job.token)},
+    )
+    assert JobEvent.objects.filter(event="END_STAGE", actor="ann", worker=worker).count() == 1
+
+
+def test_stage_that_a_pause_left_running_is_ended_later() -> None:
+    made("ALLOCATED")
+    claim(worker := host())
+    sector = sector_stop(Sector.objects.get(), actor="ann", now=NOON)
+    assert not WorkerCommand.objects.exists(), "what it computes is kept"
+
+    sector_stop(sector, actor="bob", now=NOON, ends_stage=True)
+
+    assert [order.worker for order in WorkerCommand.objects.all()] == [worker]
 
 
 def test_it_goes_nowhere_else() -> None:

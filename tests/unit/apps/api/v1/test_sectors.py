@@ -85,3 +85,6 @@ def test_a_sector_is_named_by_miner_and_number_too(client: Client) -> None:
         assert client.get(f"/api/v1/sectors/{name}", headers=reader).json()["code"] == "sector_unknown"
     paused = client.post("/api/v1/sectors/f02001-7/pause", headers=bearer(token("write", of="alice")))
     assert paused.json()["paused"] is True
+    path = "/api/v1/sectors/f02001-7/pause?end_stage=perhaps"
+    refused = client.post(path, headers=bearer(token("write", of="alice")))
+    assert (refused.status_code, refused.json()["field"]) == (400, "end_stage")
