@@ -1,20 +1,25 @@
-"""What the OpenAPI document says beside the views: ways to authenticate, and the form of every refusal."""
+"""What the OpenAPI document says beside the views: ways to authenticate, and what fields and bodies hold."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.plumbing import force_instance
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.settings import APISettings
 
+from apps.api.v1.message_input import Base64Field
 from apps.api.v1.views import PoolView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from drf_spectacular.utils import Direction
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's hook
@@ -39,6 +44,32 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
+class InputScheme(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # as above
+    """A body that has what it may have, and nothing else."""
+
+    target_class = "apps.api.v1.serializers.InputSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Direction) -> dict[str, Any]:
+        """Return the schema of its fields."""
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        for name, field in force_instance(self.target).fields.items():  # type: ignore[no-untyped-call]  # as above
+            not_blank(field, schema["properties"].get(name, {}))
+        return {**schema, "additionalProperties": False}
+
+
+def not_blank(field: Any, schema: dict[str, Any]) -> None:
+    """Note where text may not be empty: the library notes it of answers, too, or of nothing."""
+    if isinstance(field, Base64Field):
+        schema |= schema.pop("oneOf")[0]  # no bytes are bytes, too
+    elif isinstance(field, serializers.ListField):
+        not_blank(field.child, schema["items"])
+    elif isinstance(field, serializers.DictField):
+        not_blank(field.child, schema["additionalProperties"])
+    elif isinstance(field, serializers.CharField) and not field.allow_blank and "pattern" not in schema:
+        schema.setdefault("minLength", 1)
+
+
 class FormatNegotiation(DefaultContentNegotiation):
     """Read `?format=`, which elsewhere is a parameter like any other, and refused as such."""
 
@@ -59,19 +90,3 @@ class SchemaView(SpectacularAPIView):
 
     content_negotiation_class = FormatNegotiation
     get_exception_handler = PoolView.get_exception_handler
-
-
-REFUSALS: Final = {
-    "4XX": "Refused: `code` is for programs, `message` for people, `field` names the offending input.",
-    "503": "A node, a signer or the database is unavailable: try again after `Retry-After` seconds.",
-}
-
-
-def refusals_add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Return every operation the answers that any of them may have."""
-    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            for status, text in REFUSALS.items():
-                operation["responses"].setdefault(status, {"description": text, "content": body})
-    return result

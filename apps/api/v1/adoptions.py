@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import LIMIT, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -105,9 +105,8 @@ class MinerAdoptionsView(PoolView):
     write_parameters = PARAMETERS
 
     @extend_schema(
-        operation_id="v1_miner_adoptions_list",
         responses=AdoptionList,
-        parameters=[OpenApiParameter("limit", int)],
+        parameters=[LIMIT],
     )
     def get(self, request: Request, address: str) -> Response:
         """List adoptions, newest first, with the number of sectors not in the database."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import Pages, number
+from apps.api.v1.pagination import CURSOR, LIMIT, Pages, number
 from apps.api.v1.serializers import QuerySerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
@@ -64,8 +64,7 @@ class AuditView(PoolView):
     """Who did what, newest first."""
 
     @extend_schema(
-        operation_id="v1_audit_list",
-        parameters=[AuditQuery, OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        parameters=[AuditQuery, CURSOR, LIMIT],
         responses=AuditLines,
     )
     def get(self, request: Request) -> Response:

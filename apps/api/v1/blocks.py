@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.block_output import BlockPage, RoundPage, block_body, round_body
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number, number_parameter
 from apps.api.v1.views import PoolView
 from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.selectors.rounds import blocks_of, rounds_of
@@ -26,12 +26,11 @@ class MinerRoundsView(PoolView):
     filters = ("from", "to", "cursor", "limit")
 
     @extend_schema(
-        operation_id="v1_miners_rounds",
         parameters=[
-            OpenApiParameter("from", int, description="first epoch"),
-            OpenApiParameter("to", int, description="last epoch"),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", int),
+            number_parameter("from", least=0, description="first epoch"),
+            number_parameter("to", least=0, description="last epoch"),
+            CURSOR,
+            LIMIT,
         ],
         responses=RoundPage,
     )
@@ -58,8 +57,7 @@ class MinerBlocksView(PoolView):
     filters = ("cursor", "limit")
 
     @extend_schema(
-        operation_id="v1_miners_blocks",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        parameters=[CURSOR, LIMIT],
         responses=BlockPage,
     )
     def get(self, request: Request, address: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.urls import path
@@ -56,12 +56,15 @@ class FindingOutput(serializers.Serializer[Any]):
     page = serializers.CharField(help_text="Page of the console where it can be fixed.")
 
 
+SEVERITIES: Final = ("critical", "warning")
+
+
 class CheckOutput(serializers.Serializer[Any]):
     """One check with its result."""
 
     name = serializers.CharField()
     title = serializers.CharField(help_text="What is true while the check passes.")
-    severity = serializers.ChoiceField(choices=["critical", "warning"])
+    severity = serializers.ChoiceField(choices=SEVERITIES)
     topics = serializers.ListField(child=serializers.CharField())
     muted_until = serializers.DateTimeField(
         allow_null=True, help_text="Until then the operator's channels are not told of it; null for others."
@@ -122,7 +125,7 @@ class CheckChange(InputSerializer):
     """What is set of a check; omitted fields stay unchanged."""
 
     severity = serializers.ChoiceField(
-        choices=["critical", "warning"],
+        choices=SEVERITIES,
         required=False,
         allow_null=True,
         help_text="null: as it is delivered.",
@@ -140,7 +143,7 @@ class CheckSettingOutput(serializers.Serializer[Any]):
     """What is set of a check."""
 
     name = serializers.CharField()
-    severity = serializers.ChoiceField(choices=["critical", "warning"])
+    severity = serializers.ChoiceField(choices=SEVERITIES)
     muted_until = serializers.DateTimeField(allow_null=True)
     mute_reason = serializers.CharField()
 
@@ -153,7 +156,7 @@ class CheckView(PoolView):
     confirmed_methods = ("PATCH",)
     whole_methods = ("PATCH",)
 
-    @extend_schema(operation_id="v1_checks_setting", responses=CheckSettingOutput)
+    @extend_schema(responses=CheckSettingOutput)
     def get(self, request: Request, name: str) -> Response:  # noqa: ARG002  # DRF's form
         """Show its severity, and until when and why it is muted."""
         return Response(setting_body(check_find(name), at=clock.now()))
@@ -193,7 +196,7 @@ class ChecksView(PoolView):
 
     filters = ()
 
-    @extend_schema(responses=ChecksOutput)
+    @extend_schema(operation_id="checks_list", responses=ChecksOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """Return every check with its findings among the caller's own objects."""
         report = report_now(CheckData(self.principal))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -86,9 +86,8 @@ class DeadlineCompactView(PoolView):
     asks_network = True
 
     @extend_schema(
-        operation_id="v1_miners_deadlines_compact",
         request=CompactInput,
-        parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[DRY_RUN],
         responses={201: CompactOutput, 200: CompactOutput},
     )
     def post(self, request: Request, address: str, index: str) -> Response:

@@ -59,7 +59,7 @@ class MinerDeclarationsView(PoolView):
 
     filters = ()
 
-    @extend_schema(operation_id="v1_miners_fault_declarations", responses=DeclarationList)
+    @extend_schema(responses=DeclarationList)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List the latest declarations, newest first."""
         miner = miner_get(self.principal, address)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import path
 from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import number, number_parameter
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -22,12 +25,72 @@ from apps.messages.selectors.spend import SUMMED_BY, spend_summed
 DAYS_MAX = 3660
 
 
+class BaseFeeSpan(serializers.Serializer[Any]):
+    """The base fee over a span of the day, in attoFIL."""
+
+    start = serializers.IntegerField(help_text="Unix time")
+    low = serializers.CharField()
+    mean = serializers.CharField()
+    high = serializers.CharField()
+
+
+class CheapWindow(serializers.Serializer[Any]):
+    """The two cheapest hours of the day."""
+
+    start = serializers.IntegerField(help_text="seconds after midnight, UTC")
+    end = serializers.IntegerField()
+    mean = serializers.CharField(help_text="attoFIL")
+
+
+class QueueCost(serializers.Serializer[Any]):
+    """What the waiting messages of one kind and method will cost, in attoFIL."""
+
+    kind = serializers.CharField()
+    method = serializers.IntegerField()
+    to = serializers.CharField(allow_null=True)
+    waiting = serializers.IntegerField()
+    in_flight = serializers.IntegerField()
+    gas = serializers.IntegerField()
+    is_guess = serializers.BooleanField(help_text="no message of it has landed yet")
+    cost_now = serializers.CharField()
+    cost_cheap = serializers.CharField(allow_null=True, help_text="in the cheap window")
+
+
+class GasOutput(serializers.Serializer[Any]):
+    """The base fee and what the queue will cost."""
+
+    base_fee = serializers.CharField(help_text="attoFIL")
+    history = BaseFeeSpan(many=True)
+    cheap_window = CheapWindow(allow_null=True)
+    queue = QueueCost(many=True)
+
+
+class SpendSumOutput(serializers.Serializer[Any]):
+    """What some messages cost; of what they have in common it has the fields by which they are summed."""
+
+    to = serializers.CharField(required=False)
+    method = serializers.IntegerField(required=False)
+    kind = serializers.CharField(required=False)
+    tenant = serializers.CharField(required=False, allow_null=True)
+    from_addr = serializers.CharField(required=False)
+    day = serializers.DateField(required=False)
+    messages = serializers.IntegerField()
+    gas_used = serializers.IntegerField()
+    cost = serializers.CharField(help_text="attoFIL")
+
+
+class SpendPage(serializers.Serializer[Any]):
+    """Spending, dearest first; days newest first."""
+
+    results = SpendSumOutput(many=True)
+
+
 class GasView(PoolView):
     """`/gas`: the base fee of the last day and what the queue will cost."""
 
     filters = ()
 
-    @extend_schema(responses=dict)
+    @extend_schema(responses=GasOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """Return the day's history, the cheapest two hours, and the forecast at both base fees."""
         head = head_current()
@@ -69,7 +132,13 @@ class SpendView(PoolView):
 
     filters = ("by", "days")
 
-    @extend_schema(parameters=[OpenApiParameter("by", str), OpenApiParameter("days", int)], responses=dict)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("by", str, enum=list(SUMMED_BY)),
+            number_parameter("days", least=1, description=f"7 by default, {DAYS_MAX} at most"),
+        ],
+        responses=SpendPage,
+    )
     def get(self, request: Request) -> Response:
         """Sum spending by method, tenant, sender or day."""
         by = request.query_params.get("by", "method")

@@ -27,12 +27,13 @@ NOT_PLAIN: Final = (
 """Operations that name files: their own requests look first whether these may go."""
 RETIRE: Final = "retire"
 """Drain, then retire: the host is told to drain, the rest is the console's."""
+OPERATIONS: Final = [*(str(op) for op in Operation if op not in NOT_PLAIN), RETIRE]
 
 
 class CommandInput(InputSerializer):
     """A command for a worker."""
 
-    op = serializers.ChoiceField(choices=[str(op) for op in Operation if op not in NOT_PLAIN] + [RETIRE])
+    op = serializers.ChoiceField(choices=OPERATIONS)
     args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
 
 

@@ -85,7 +85,7 @@ class HostLeftoversView(PoolView):
 
     filters = ()
 
-    @extend_schema(operation_id="v1_workers_leftovers_list", responses=LeftoverList)
+    @extend_schema(responses=LeftoverList)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List it."""
         found = sealing_leftovers_list(worker_get(self.principal, uuid))

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.api.v1.wire_schema import WireDocument
 from apps.core import clock
 from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.selectors.host_record import host_record
 from apps.sectors.selectors.hosts import host_report, worker_is_away
 from apps.sectors.services.hosts.settings import worker_settings_resolve
+from poolsite.wire.hardware import Hardware
 
 if TYPE_CHECKING:
     from apps.sectors.models import HostReport, Worker
+
+
+HARDWARE: Any = WireDocument(Hardware, is_part=True)
+
+
+@extend_schema_field(HARDWARE)
+class HardwareField(serializers.DictField):
+    """A host's hardware as it reported it."""
+
+
+class HeldJobOutput(serializers.Serializer[Any]):
+    """A job that the host holds."""
+
+    id = serializers.UUIDField()
+    kind = serializers.CharField()
+    stage = serializers.CharField()
+    miner = serializers.CharField()
+    sector = serializers.IntegerField(allow_null=True)
 
 
 class WorkerOutput(serializers.Serializer[Any]):
@@ -27,7 +48,7 @@ class WorkerOutput(serializers.Serializer[Any]):
     kinds = serializers.ListField(child=serializers.CharField())
     slots = serializers.DictField(child=serializers.IntegerField())
     stores = serializers.ListField(child=serializers.CharField())
-    hardware = serializers.DictField()
+    hardware = HardwareField()
     seen_at = serializers.DateTimeField()
     registered_at = serializers.DateTimeField()
     away = serializers.BooleanField()
@@ -37,7 +58,7 @@ class WorkerOutput(serializers.Serializer[Any]):
     group = serializers.CharField(allow_blank=True)
     restarts = serializers.IntegerField()
     last_error = serializers.CharField()
-    jobs = serializers.ListField(child=serializers.DictField())
+    jobs = HeldJobOutput(many=True)
 
 
 class SettingOutput(serializers.Serializer[Any]):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,7 +114,7 @@ class SharedSettingsView(PoolView):
     whole_methods = ("PUT",)
     filters = ()
 
-    @extend_schema(operation_id="v1_host_settings_list", responses=SharedList)
+    @extend_schema(responses=SharedList)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List shared settings; the pool's are visible to everybody, as they apply to every host."""
         return Response({"results": [shared_body(row) for row in shared_settings_visible(self.principal)]})
@@ -122,7 +122,6 @@ class SharedSettingsView(PoolView):
     @extend_schema(
         request=SharedInput,
         responses=SharedOutput,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def put(self, request: Request) -> Response:
         """Set some for a tenant's hosts, a group, or (operator, without a tenant) for all."""

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.host_output import WorkerDetail, WorkerOutput, detail_body, worker_body
-from apps.api.v1.pagination import cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -41,11 +41,10 @@ class WorkersView(PoolView):
     filters = ("limit", "cursor", "name", "state", "group")
 
     @extend_schema(
-        operation_id="v1_workers_list",
         responses=WorkerList,
         parameters=[
-            OpenApiParameter("limit", int),
-            OpenApiParameter("cursor", str),
+            LIMIT,
+            CURSOR,
             OpenApiParameter("name", str, description="Part of the name, or of the machine's name."),
             OpenApiParameter("state", str, enum=WORKER_STATES),
             OpenApiParameter("group", str),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.messages.models import Message
 
+BULK_ACTIONS: Final = list(BULK_STATES)
+
 
 class BulkInput(InputSerializer):
     """An action on messages: those named, or all that match the filter and are in a state for it."""
 
-    action = serializers.ChoiceField(choices=list(BULK_STATES))
+    action = serializers.ChoiceField(choices=BULK_ACTIONS)
     ids = serializers.ListField(
         child=serializers.CharField(max_length=256), required=False, max_length=BULK_MAX
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -19,6 +19,9 @@ from apps.messages.remedies import message_remedies
 from apps.messages.selectors.messages import message_get
 from apps.messages.services.fees import LEVELS, WHERE
 
+LIMIT_LEVELS: Final = list(LEVELS)
+LIMIT_SETTINGS: Final = [*SETTINGS, QUOTA, *GUARD_SETTINGS[1:]]
+
 
 class ClickOutput(serializers.Serializer[Any]):
     """What one of the actions would do; the cost is at most this much gas, in attoFIL."""
@@ -31,8 +34,8 @@ class ClickOutput(serializers.Serializer[Any]):
 class LimitOutput(serializers.Serializer[Any]):
     """One limit that applies to a message."""
 
-    level = serializers.ChoiceField(choices=list(LEVELS))
-    setting = serializers.ChoiceField(choices=[*SETTINGS, QUOTA, *GUARD_SETTINGS[1:]])
+    level = serializers.ChoiceField(choices=LIMIT_LEVELS)
+    setting = serializers.ChoiceField(choices=LIMIT_SETTINGS)
     value = serializers.CharField(help_text="attoFIL; for a quota, messages in flight")
     target = serializers.CharField(help_text="sender, code and method, or guard that it is set on")
     binds = serializers.BooleanField(help_text="no limit of another level takes precedence")

@@ -7,12 +7,14 @@ import binascii
 from typing import Any
 
 from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
 from apps.messages.services.push_items import Gas, PushItem, SendSpec
 
 
+@extend_schema_field({"type": "string", "format": "byte"})
 class Base64Field(serializers.CharField):
     """Bytes as base64 with padding; empty text is no bytes."""
 

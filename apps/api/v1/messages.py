@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
-from apps.api.v1.pagination import cursor_read, cursor_write, number
-from apps.api.v1.serializers import AddressField
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
+from apps.api.v1.serializers import address_value
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
@@ -42,13 +42,12 @@ class MessagesView(PoolView):
     asks_network = True
 
     @extend_schema(
-        operation_id="v1_messages_list",
         parameters=[
-            OpenApiParameter("state", str, many=True),
+            OpenApiParameter("state", str, many=True, enum=MessageState.values),
             OpenApiParameter("from", str, many=True),
             OpenApiParameter("kind", str),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", int),
+            CURSOR,
+            LIMIT,
         ],
         responses=MessagePage,
     )
@@ -62,7 +61,7 @@ class MessagesView(PoolView):
         rows = messages_page(
             self.principal,
             states=_states(query.getlist("state")),
-            senders=[AddressField().run_validation(one) for one in query.getlist("from")],
+            senders=[address_value(one, field="from") for one in query.getlist("from")],
             kind=query.get("kind", ""),
             before=cursor_read(query["cursor"]) if "cursor" in query else None,
             limit=limit + 1,

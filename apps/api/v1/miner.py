@@ -10,20 +10,19 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.miner_output import MinerOutput, miner_body
+from apps.api.v1.miner_output import CHALLENGE_RULES, MinerOutput, miner_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.selectors.network import network_current
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.porep import porep_set
-from poolsite.filecoin.porep.parameters import ChallengeRule
 
 
 class MinerChange(InputSerializer):
     """Changes to a miner that need no message."""
 
     porep = serializers.ChoiceField(
-        choices=[str(rule) for rule in ChallengeRule],
+        choices=CHALLENGE_RULES,
         help_text="how its new sectors are sealed; sectors with data are never sealed non-interactively",
     )
 

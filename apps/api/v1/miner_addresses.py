@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -119,7 +119,7 @@ class MinerAddressesView(PoolView):
     @extend_schema(
         request=AddressChangeInput,
         responses={200: AddressChangeOutput, 201: AddressChangeOutput},
-        parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[DRY_RUN],
     )
     def post(self, request: Request, address: str) -> Response:
         """Push the message of a change, or return what it would cost."""
@@ -145,11 +145,14 @@ class MinerAddressesView(PoolView):
         return created(sent_body(sent))
 
 
+REACH_STATES = [str(one) for one in ReachState]
+
+
 class ReachOutput(serializers.Serializer[Any]):
     """An announced address, and whether the console's machine could reach it."""
 
     address = serializers.CharField()
-    state = serializers.ChoiceField(choices=[str(one) for one in ReachState])
+    state = serializers.ChoiceField(choices=REACH_STATES)
     says = serializers.CharField()
 
 

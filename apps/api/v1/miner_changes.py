@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -83,10 +83,8 @@ class MinerTransferView(PoolView):
     confirmed_methods = ("POST",)
 
     @extend_schema(
-        operation_id="v1_miners_transfer",
         request=MinerTransferInput,
         responses={201: MinerTransferOutput},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
         """Transfer a miner with its sectors, deadlines and settings; safe to repeat."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 DIRECTIONS = [str(direction) for direction in Direction]
+STEP_STATES = [str(state) for state in StepState]
 
 
 class MinerMoveStepOutput(serializers.Serializer[Any]):
@@ -36,7 +37,7 @@ class MinerMoveStepOutput(serializers.Serializer[Any]):
 
     key = serializers.CharField()
     title = serializers.CharField()
-    state = serializers.ChoiceField(choices=[str(state) for state in StepState])
+    state = serializers.ChoiceField(choices=STEP_STATES)
     figure = serializers.CharField(help_text="what the state is based on")
     first = serializers.ListField(child=serializers.CharField(), help_text="steps that block it")
     risk = serializers.CharField(help_text="what is lost if it is done at the wrong time, or not at all")

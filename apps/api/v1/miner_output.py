@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.miners.states import Use
 
+CHALLENGE_RULES = [str(rule) for rule in ChallengeRule]
+
 
 class MinerOutput(serializers.Serializer[Any]):
     """One miner as last read from the chain; found by any of its addresses, or by `uuid` without one."""
@@ -33,9 +35,7 @@ class MinerOutput(serializers.Serializer[Any]):
     control = serializers.ListField(child=serializers.CharField())
     beneficiary = serializers.CharField(allow_null=True)
     seal_proof = serializers.IntegerField()
-    porep = serializers.ChoiceField(
-        choices=[str(rule) for rule in ChallengeRule], help_text="how its new sectors are sealed"
-    )
+    porep = serializers.ChoiceField(choices=CHALLENGE_RULES, help_text="how its new sectors are sealed")
     post_proof = serializers.IntegerField()
     sector_size = serializers.IntegerField()
     raw_power = serializers.CharField()

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import number, number_parameter
 from apps.api.v1.sector_output import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
@@ -104,7 +104,6 @@ class MinerSectorsView(PoolView):
     @extend_schema(
         request=PledgeInput,
         responses={201: PledgeOutput},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
         """Pledge sectors: numbers are allocated, and hosts start as soon as they have a free slot."""
@@ -128,7 +127,7 @@ class MinerSectorsView(PoolView):
 class MinerPledgePriceView(PoolView):
     """`/miners/{address}/pledge-price`: what new sectors would cost."""
 
-    @extend_schema(responses=PledgePriceOutput, parameters=[OpenApiParameter("count", int)])
+    @extend_schema(responses=PledgePriceOutput, parameters=[number_parameter("count", least=1)])
     def get(self, request: Request, address: str) -> Response:
         """Return deposit, pledge and fee of one sector from a node, and whether `count` can be paid."""
         most = sealing_policy().pledge_max

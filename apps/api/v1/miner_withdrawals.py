@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -104,7 +104,7 @@ class MinerWithdrawalsView(PoolView):
     @extend_schema(
         request=WithdrawalInput,
         responses={200: WithdrawalOutput, 201: WithdrawalOutput},
-        parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[DRY_RUN],
     )
     def post(self, request: Request, address: str) -> Response:
         """Push the message of a withdrawal, or return what it would do and cost."""

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from apps.api.idempotency import caller_key
 from apps.api.v1.miner_output import MinerOutput, miner_bodies, miner_body
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
@@ -74,10 +74,8 @@ class MinersView(PoolView):
     asks_network = True
 
     @extend_schema(
-        operation_id="v1_miners_add",
         request=MinerInput,
         responses={201: MinerOutput},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request) -> Response:
         """Create a miner, which exists once its message has landed, or import an existing one."""
@@ -87,11 +85,10 @@ class MinersView(PoolView):
         return created(miner_body(miner_added(self.principal, key=key, **body.validated_data)))
 
     @extend_schema(
-        operation_id="v1_miners_list",
         parameters=[
             OpenApiParameter("state", str, many=True, enum=MinerState.values),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", int),
+            CURSOR,
+            LIMIT,
         ],
         responses=MinerPage,
     )

@@ -92,13 +92,13 @@ class MinerMiningView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms
 
-    @extend_schema(operation_id="v1_miners_mining", responses=MiningOutput)
+    @extend_schema(responses=MiningOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show whether blocks are made."""
         miner = miner_get(self.principal, address)
         return Response(mining_body(miner))
 
-    @extend_schema(operation_id="v1_miners_mining_set", request=MiningInput, responses=MiningOutput)
+    @extend_schema(request=MiningInput, responses=MiningOutput)
     def put(self, request: Request, address: str) -> Response:
         """Start or stop making blocks for the miner."""
         body = MiningInput(data=request.data)
@@ -126,7 +126,7 @@ class MinerWarmUpView(PoolView):
     asks_network = True
     bodiless_methods = ("POST",)
 
-    @extend_schema(operation_id="v1_miners_warm_up", request=None, responses=WarmUpOutput)
+    @extend_schema(request=None, responses=WarmUpOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Rehearse a win with node, signer and prover; no block is created."""
         miner = miner_get(self.principal, address)

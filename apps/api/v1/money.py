@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import Pages, number, page_of
+from apps.api.v1.pagination import Pages, number, number_parameter, page_of
 from apps.api.v1.views import PoolView
 from apps.blocks.selectors.money import lines_sum, miners_with_money, money_by_miner, money_lines
 from apps.core import clock
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 DAYS_MAX: Final = 366
 DAYS_USUAL: Final = 30
-DAYS: Final = OpenApiParameter("days", int, description=f"today included; {DAYS_USUAL}, at most {DAYS_MAX}")
+DAYS: Final = number_parameter(
+    "days", least=1, description=f"today included; {DAYS_USUAL}, at most {DAYS_MAX}"
+)
 
 
 class MoneyOutput(serializers.Serializer[Any]):

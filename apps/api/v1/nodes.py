@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from apps.chain.models import Node
 
 WEIGHT_MAX = 1000
-ONCE = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class UpgradeOutput(serializers.Serializer[Any]):
@@ -131,7 +130,7 @@ class NodesView(OperatorView):
         """List the pool's nodes, including disabled ones, in the order of the settings."""
         return Response(bodies_of(nodes_pool()))
 
-    @extend_schema(request=NodeInput, responses={201: NodeOutput}, parameters=[ONCE])
+    @extend_schema(request=NodeInput, responses={201: NodeOutput})
     def post(self, request: Request) -> Response:
         """Check a node and add it to the pool; refused if it is unusable or on another network."""
         data = values_of(NodeInput, request)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.response import Response
 
@@ -15,11 +16,21 @@ from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+    from rest_framework.views import APIView
 
     from apps.api.v1.views import PoolView
 
 DIGITS: Final = 19
 """Of the largest number that a column holds."""
+CURSOR: Final = OpenApiParameter("cursor", str, description="`next` of the page before")
+
+
+def number_parameter(name: str, *, least: int, description: str = "") -> OpenApiParameter:
+    """Describe a parameter that `number` reads."""
+    return OpenApiParameter(name, {"type": "integer", "minimum": least}, description=description)
+
+
+LIMIT: Final = number_parameter("limit", least=1, description="rows of a page; a route's most if it is more")
 
 
 class Pages(LimitOffsetPagination):
@@ -35,6 +46,21 @@ class Pages(LimitOffsetPagination):
     def get_offset(self, request: Request) -> int:
         """Read `offset`.  Raises BadValue."""
         return number(request, "offset", least=0, default=0, most=10**9)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Describe both numbers."""
+        limit, offset = super().get_schema_operation_parameters(view)
+        return [_at_least(limit, 1), _at_least(offset, 0)]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Describe a page: it always has all four."""
+        link = {"type": "string", "format": "uri", "nullable": True}
+        properties = {"count": {"type": "integer"}, "next": link, "previous": link, "results": schema}
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _at_least(parameter: dict[str, Any], least: int) -> dict[str, Any]:
+    return {**parameter, "schema": {**parameter["schema"], "minimum": least}}
 
 
 def page_of(view: PoolView, request: Request, rows: Any, output: Any) -> Response:

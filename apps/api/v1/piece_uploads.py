@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.errors import WrongType, error_body
-from apps.api.v1.pagination import header_number
+from apps.api.v1.pagination import header_number, number_parameter
 from apps.api.v1.pieces import PieceOutput, piece_body
 from apps.api.v1.serializers import AddressField, ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView, created
@@ -94,9 +94,9 @@ class FetchInput(TermsInput):
 
 TERMS: Final = [
     OpenApiParameter("client", str),
-    OpenApiParameter("allocation", int),
-    OpenApiParameter("deal", int),
-    OpenApiParameter("start_epoch", int),
+    number_parameter("allocation", least=0),
+    number_parameter("deal", least=0),
+    number_parameter("start_epoch", least=0),
     OpenApiParameter("purpose", str, enum=PiecePurpose.values),
     OpenApiParameter("Piece-Cid", str, OpenApiParameter.HEADER),
     OpenApiParameter("Piece-Size", int, OpenApiParameter.HEADER, description="padded bytes"),
@@ -132,7 +132,6 @@ class MinerPiecesView(UploadView):
     """`/miners/{address}/pieces`: data for a miner's sectors."""
 
     @extend_schema(
-        operation_id="v1_miner_pieces_add",
         parameters=[*TERMS, OpenApiParameter("Upload-Length", int, OpenApiParameter.HEADER)],
         request={"application/octet-stream": OpenApiTypes.BINARY},
         responses={200: PieceOutput, 201: PieceOutput, 409: QuotaRefusedOutput},

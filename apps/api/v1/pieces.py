@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
 from apps.pieces.selectors import PieceFilter, piece_only, piece_status, pieces_page
@@ -84,13 +84,12 @@ class PiecesView(PoolView):
     filters = ("miner", "piece_cid", "state", "cursor", "limit")
 
     @extend_schema(
-        operation_id="v1_pieces_list",
         parameters=[
             OpenApiParameter("miner", str),
             OpenApiParameter("piece_cid", str, description=OF_CID),
             OpenApiParameter("state", str, enum=PieceState.values),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", int),
+            CURSOR,
+            LIMIT,
         ],
         responses=PiecePage,
     )

@@ -143,7 +143,6 @@ class PlannerView(PoolView):
     filters = ("miner", *KEYS)
 
     @extend_schema(
-        operation_id="v1_planner_read",
         parameters=[
             OpenApiParameter("miner", description="address; without it, sectors of 32 GiB and no costs"),
             *(OpenApiParameter(key, description="replaces the farm's current value") for key in KEYS),

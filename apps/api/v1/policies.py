@@ -41,7 +41,7 @@ JSON = "application/json"
 class TrialInput(InputSerializer):
     """A message to test against the policy."""
 
-    message = serializers.JSONField()
+    message = serializers.DictField()
     """As lotus writes it."""
     text = serializers.CharField(max_length=TEXT_MAX, allow_blank=True, default="", trim_whitespace=False)
     """Another policy to ask; empty: that in force."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
 from apps.miners.selectors.miners import miner_get
@@ -110,8 +110,7 @@ class MinerChecksView(PoolView):
     filters = ("cursor", "limit")
 
     @extend_schema(
-        operation_id="v1_miners_checks",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        parameters=[CURSOR, LIMIT],
         responses=CheckRunPage,
     )
     def get(self, request: Request, address: str) -> Response:
@@ -130,7 +129,7 @@ class DeadlineDryRunView(PoolView):
     asks_network = True
     bodiless_methods = ("POST",)
 
-    @extend_schema(operation_id="v1_miners_deadlines_dry_run", request=None, responses={201: CheckRunList})
+    @extend_schema(request=None, responses={201: CheckRunList})
     def post(self, request: Request, address: str, index: str) -> Response:  # noqa: ARG002
         """Start a dry run; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)
@@ -146,7 +145,7 @@ class SectorTestView(PoolView):
     asks_network = True
     bodiless_methods = ("POST",)
 
-    @extend_schema(operation_id="v1_miners_sectors_test", request=None, responses={201: CheckRunOutput})
+    @extend_schema(request=None, responses={201: CheckRunOutput})
     def post(self, request: Request, address: str, number: str) -> Response:  # noqa: ARG002
         """Start a check; its result is listed under `checks`."""
         miner = miner_get(self.principal, address)

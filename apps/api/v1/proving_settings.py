@@ -72,14 +72,12 @@ class ProvingSettingsView(PoolView):
     operator_methods = ("PATCH",)
     filters = ()
 
-    @extend_schema(operation_id="v1_proving_settings", responses=ProvingSettingsOutput)
+    @extend_schema(responses=ProvingSettingsOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """Show the values in effect."""
         return Response(settings_body(None))
 
-    @extend_schema(
-        operation_id="v1_proving_settings_set", request=ProvingSettingsInput, responses=ProvingSettingsOutput
-    )
+    @extend_schema(request=ProvingSettingsInput, responses=ProvingSettingsOutput)
     def patch(self, request: Request) -> Response:
         """Change the given fields; operator only."""
         body = ProvingSettingsInput(data=request.data)
@@ -94,14 +92,12 @@ class MinerProvingSettingsView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"PATCH": "sign"}
     filters = ()
 
-    @extend_schema(operation_id="v1_miners_proving", responses=ProvingSettingsOutput)
+    @extend_schema(responses=ProvingSettingsOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show the values in effect."""
         return Response(settings_body(miner_get(self.principal, address)))
 
-    @extend_schema(
-        operation_id="v1_miners_proving_set", request=ProvingSettingsInput, responses=ProvingSettingsOutput
-    )
+    @extend_schema(request=ProvingSettingsInput, responses=ProvingSettingsOutput)
     def patch(self, request: Request, address: str) -> Response:
         """Change the given fields."""
         body = ProvingSettingsInput(data=request.data)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.role_output import RoleGroupOutput, role_group_body
-from apps.api.v1.roles import KEY, RoleView
+from apps.api.v1.roles import RoleView
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import created
 from apps.core import clock
@@ -34,7 +34,7 @@ class RoleGroupGiveInput(RoleGroupInput):
 class RoleGroupsView(RoleView):
     """`/miners/{address}/role-groups`: a role for every host in a group."""
 
-    @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
+    @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput})
     def post(self, request: Request, address: str) -> Response:
         """Assign a role to a group: one of its hosts holds an exclusive role, the others stand by."""
         grant = GroupGrant(**self.body_read(request, RoleGroupGiveInput))
@@ -46,7 +46,7 @@ class RoleGroupsView(RoleView):
 class RoleGroupRemoveView(RoleView):
     """`/miners/{address}/role-groups:remove`: a role is taken from a group."""
 
-    @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput, parameters=[KEY])
+    @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput)
     def post(self, request: Request, address: str) -> Response:
         """Remove a group's role; hosts that have it themselves, or through another label, keep it."""
         data = self.body_read(request, RoleGroupInput)

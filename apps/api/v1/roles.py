@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,8 +31,6 @@ from apps.sectors.services.roles.assignments import (
 )
 from apps.sectors.services.roles.groups import group_roles_separate
 from apps.sectors.services.roles.trial import role_test
-
-KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class RoleGiveInput(InputSerializer):
@@ -91,7 +89,7 @@ class RolesView(RoleView):
         """List the roles."""
         return Response(roles_body(miner_get(self.principal, address)))
 
-    @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
+    @extend_schema(request=RoleGiveInput, responses={201: RoleOutput})
     def post(self, request: Request, address: str) -> Response:
         """Assign a role to a host: hosts without it no longer do this work for the miner."""
         data = self.body_read(request, RoleGiveInput)
@@ -103,7 +101,7 @@ class RolesView(RoleView):
 class RoleRemoveView(RoleView):
     """`/miners/{address}/roles:remove`: a role is taken from a host."""
 
-    @extend_schema(request=RoleInput, responses=RoleOutput, parameters=[KEY])
+    @extend_schema(request=RoleInput, responses=RoleOutput)
     def post(self, request: Request, address: str) -> Response:
         """Remove a host's role; a standby takes over an exclusive one."""
         data = self.body_read(request, RoleInput)
@@ -114,7 +112,7 @@ class RoleRemoveView(RoleView):
 class RoleFailOverView(RoleView):
     """`/miners/{address}/roles:fail-over`: an exclusive role goes to a standby."""
 
-    @extend_schema(request=FailOverInput, responses=RoleOutput, parameters=[KEY])
+    @extend_schema(request=FailOverInput, responses=RoleOutput)
     def post(self, request: Request, address: str) -> Response:
         """Fail over at once; further reports of the old holder are rejected."""
         data = self.body_read(request, FailOverInput)
@@ -128,7 +126,7 @@ class RoleFailOverView(RoleView):
 class RolesCombineView(RoleView):
     """`/miners/{address}/roles:combine`: one host does everything."""
 
-    @extend_schema(request=HostInput, responses=RoleList, parameters=[KEY])
+    @extend_schema(request=HostInput, responses=RoleList)
     def post(self, request: Request, address: str) -> Response:
         """Combine all roles on one host, provided that no other host has a task in progress."""
         data = self.body_read(request, HostInput)
@@ -142,7 +140,7 @@ class RolesSeparateView(RoleView):
 
     bodiless_methods = ("POST",)
 
-    @extend_schema(request=None, responses=RoleList, parameters=[KEY])
+    @extend_schema(request=None, responses=RoleList)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Undo a combination, provided that no task is in progress."""
         miner = miner_get(self.principal, address)
@@ -165,7 +163,7 @@ class RoleTestView(RoleView):
 
     asks_network = True
 
-    @extend_schema(request=HostInput, responses={201: SectorOutput}, parameters=[KEY])
+    @extend_schema(request=HostInput, responses={201: SectorOutput})
     def post(self, request: Request, address: str) -> Response:
         """Pledge one sector to be sealed by this host; its number must be the miner's highest."""
         data = self.body_read(request, HostInput)

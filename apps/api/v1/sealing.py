@@ -19,7 +19,6 @@ class SealingView(PoolView):
     filters = ("miner", "host", "hours")
 
     @extend_schema(
-        operation_id="v1_sealing_read",
         parameters=[
             OpenApiParameter("miner", description="address: only this miner's runs and sectors"),
             OpenApiParameter("host", description="uuid: only this host"),

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_changes import head_needed
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.sector_change_output import (
     ChangeOutput,
     ChangePriceOutput,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
-KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class TerminateInput(InputSerializer):
@@ -110,7 +109,7 @@ class SectorTerminateView(ChangingView):
 
     @extend_schema(
         request=TerminateInput,
-        parameters=[DRY_RUN, KEY],
+        parameters=[DRY_RUN],
         responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
@@ -126,7 +125,7 @@ class SectorExtendView(ChangingView):
 
     @extend_schema(
         request=ExtendInput,
-        parameters=[DRY_RUN, KEY],
+        parameters=[DRY_RUN],
         responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
@@ -150,11 +149,10 @@ class SectorChangesView(ChangingView):
     """`/sector-changes`: terminations and extensions of the caller's sectors."""
 
     @extend_schema(
-        operation_id="v1_sector_changes_list",
         parameters=[
-            OpenApiParameter("state", str, many=True),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", int),
+            OpenApiParameter("state", str, many=True, enum=[str(one) for one in ChangeState]),
+            CURSOR,
+            LIMIT,
         ],
         responses=ChangePage,
     )
@@ -175,9 +173,8 @@ class SectorChangesView(ChangingView):
         return Response({"results": [change_body(row) for row in rows[:limit]], "next": more})
 
     @extend_schema(
-        operation_id="v1_sector_changes_create",
         request=ChangesInput,
-        parameters=[DRY_RUN, KEY],
+        parameters=[DRY_RUN],
         responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request) -> Response:
@@ -199,7 +196,7 @@ class SectorChangeView(ChangingView):
     filters = ()
     confirmed_methods = ()
 
-    @extend_schema(operation_id="v1_sector_changes_retrieve", responses=ChangeOutput)
+    @extend_schema(responses=ChangeOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show one change."""
         return Response(change_body(change_get(self.principal, uuid)))

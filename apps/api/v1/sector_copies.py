@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -82,12 +82,11 @@ class StoreCopiesView(PoolView):
     filters = ("condition", "limit", "cursor")
 
     @extend_schema(
-        operation_id="v1_store_copies_list",
         responses=CopyPage,
         parameters=[
             OpenApiParameter("condition", str, enum=CopyCondition.values),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("cursor", str),
+            LIMIT,
+            CURSOR,
         ],
     )
     def get(self, request: Request, uuid: str) -> Response:
@@ -112,7 +111,7 @@ class StoreCopiesView(PoolView):
 class SectorCopiesView(PoolView):
     """`/sectors/{uuid}/copies`: a sector's files, by store."""
 
-    @extend_schema(responses=CopyList, operation_id="v1_sector_copies_list")
+    @extend_schema(responses=CopyList)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List the known copies of a sector's files."""
         sector = sector_get(self.principal, uuid)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number, number_parameter
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -121,9 +120,9 @@ class MinerExpiringView(PoolView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("cutoff", OpenApiTypes.INT, description="epochs from the head"),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", OpenApiTypes.INT),
+            number_parameter("cutoff", least=0, description="epochs from the head"),
+            CURSOR,
+            LIMIT,
         ],
         responses=ExpiringPage,
     )
@@ -160,7 +159,7 @@ class MinerPreCommitsView(PoolView):
     filters = ("cursor", "limit")
 
     @extend_schema(
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", OpenApiTypes.INT)],
+        parameters=[CURSOR, LIMIT],
         responses=PreCommitPage,
     )
     def get(self, request: Request, address: str) -> Response:

@@ -110,7 +110,7 @@ class SectorFailuresView(PoolView):
 
     filters = ()
 
-    @extend_schema(operation_id="v1_sector_failures_list", responses=FailuresOutput)
+    @extend_schema(responses=FailuresOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List the groups."""
         return Response({"results": [group_body(group) for group in failures_grouped(self.principal)]})

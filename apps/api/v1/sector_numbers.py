@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -130,7 +130,6 @@ class SectorNumbersAllocateView(PoolView):
     @extend_schema(
         request=LeaseInput,
         responses={201: LeaseOutput},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
         """Lease the next numbers; unused ones are never reused, even after the lease has expired."""
@@ -168,7 +167,6 @@ class SectorNumbersReserveView(PoolView):
     @extend_schema(
         request=ReserveInput,
         responses={201: ReservationOutput},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
         """Reserve numbers, as lotus-miner's `sectors numbers reserve` does."""

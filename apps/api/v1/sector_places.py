@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from apps.proving.sector_places import SectorPlace
 
 
+FILE_KINDS: Final = ("sealed", "update", "work", "piece")
+
+
 class SectorPlaceOutput(serializers.Serializer[Any]):
     """One place with files of a sector."""
 
-    what = serializers.ChoiceField(choices=["sealed", "update", "work", "piece"])
+    what = serializers.ChoiceField(choices=FILE_KINDS)
     store = serializers.CharField()
     host = serializers.CharField()
     path = serializers.CharField(help_text="on that host; for a piece, its commitment")

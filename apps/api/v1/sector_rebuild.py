@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.sector_runs import KEY, RunAbortView, RunOutput, RunRetryView, run_body
+from apps.api.v1.sector_runs import RunAbortView, RunOutput, RunRetryView, run_body
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
@@ -49,9 +49,7 @@ class SectorRebuildView(PoolView):
     write_parameters = PARAMETERS
     bodiless_methods = ("POST",)
 
-    @extend_schema(
-        request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN, KEY]
-    )
+    @extend_schema(request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN])
     def post(self, request: Request, uuid: str) -> Response:
         """Rebuild the replica from its ticket and data; `dry_run` only returns the host and sources."""
         sector = sector_get(self.principal, uuid)

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
@@ -68,7 +68,7 @@ class MinerSectorRecordsView(PoolView):
     filters = ("cursor", "limit")
 
     @extend_schema(
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", OpenApiTypes.INT)],
+        parameters=[CURSOR, LIMIT],
         responses=RecordPage,
     )
     def get(self, request: Request, address: str) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,7 +26,6 @@ from poolsite.wire.pipeline import RUN_STATES
 if TYPE_CHECKING:
     from apps.sectors.models import PipelineRun
 
-KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 PIECES_MAX = 1_000
 
 
@@ -135,7 +134,7 @@ class SectorSnapUpView(PoolView):
     asks_network = True
 
     @extend_schema(
-        request=SnapUpInput, responses={201: RunOutput, 200: SnapUpPriceOutput}, parameters=[DRY_RUN, KEY]
+        request=SnapUpInput, responses={201: RunOutput, 200: SnapUpPriceOutput}, parameters=[DRY_RUN]
     )
     def post(self, request: Request, uuid: str) -> Response:
         """Assign pieces to the sector and encode them into it; `dry_run` only returns the cost."""

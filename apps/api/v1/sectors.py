@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import CURSOR, LIMIT, number, number_parameter
 from apps.api.v1.sector_output import SectorDetail, SectorOutput, detail_body, sectors_body
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
@@ -34,20 +34,19 @@ class SectorsView(PoolView):
     """`/sectors`: the caller's sectors."""
 
     @extend_schema(
-        operation_id="v1_sectors_list",
         parameters=[
             OpenApiParameter("miner", str),
-            OpenApiParameter("number", int),
+            number_parameter("number", least=0),
             OpenApiParameter(
                 "host", str, description="name of the host that is sealing it, or sealed it last"
             ),
             OpenApiParameter("store", str, description="name of the store with its files"),
-            OpenApiParameter("state", str, many=True),
-            OpenApiParameter("stage", str, many=True),
+            OpenApiParameter("state", str, many=True, enum=list(SECTOR_STATES)),
+            OpenApiParameter("stage", str, many=True, enum=list(STATE_OF_STAGE)),
             OpenApiParameter("active", bool),
             OpenApiParameter("paused", bool),
-            OpenApiParameter("cursor", str),
-            OpenApiParameter("limit", int),
+            CURSOR,
+            LIMIT,
         ],
         responses=SectorPage,
     )

@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.sector_runs import KEY
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sectors_picked
@@ -73,7 +72,7 @@ class SectorsSnapUpView(PoolView):
     write_parameters = PARAMETERS
     asks_network = True
 
-    @extend_schema(request=SnapUpsInput, parameters=[DRY_RUN, KEY], responses=SnapUpsOutput)
+    @extend_schema(request=SnapUpsInput, parameters=[DRY_RUN], responses=SnapUpsOutput)
     def post(self, request: Request) -> Response:
         """Assign waiting pieces to the sectors; those that cannot take any are listed and left out."""
         body = SnapUpsInput(data=request.data)

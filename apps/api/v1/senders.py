@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import Pages
-from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
+from apps.api.v1.serializers import AmountField, InputSerializer, address_value
 from apps.api.v1.views import PoolView
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
@@ -44,11 +44,14 @@ class SenderChange(InputSerializer):
     gas_over_premium = serializers.FloatField(min_value=0, max_value=1000, required=False)
 
 
+PLACES: Final = ("landed", "replaced", "flight", "stuck", "gap", "next")
+
+
 class LaneNonceOutput(serializers.Serializer[Any]):
     """One nonce of a lane."""
 
     nonce = serializers.IntegerField()
-    place = serializers.ChoiceField(choices=["landed", "replaced", "flight", "stuck", "gap", "next"])
+    place = serializers.ChoiceField(choices=PLACES)
     message = serializers.CharField(allow_null=True)
 
 
@@ -134,7 +137,7 @@ class SenderView(PoolView):
     @extend_schema(responses=SenderOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's form
         """Return a sender with its lane."""
-        row = sender_get(self.principal, _address(address))
+        row = sender_get(self.principal, address_value(address, field="address"))
         return Response(sender_bodies(self.principal, [row])[0])
 
     @extend_schema(request=SenderChange, responses=SenderOutput)
@@ -149,16 +152,12 @@ class SenderView(PoolView):
             raise NotAllowed(gettext("this token is limited to certain miners"))
         row = sender_set(
             principal=self.principal,
-            address=sender_get(self.principal, _address(address)).address,
+            address=sender_get(self.principal, address_value(address, field="address")).address,
             fees={name: data[name] for name in FEE_FIELDS if name in data},
             quota=data.get("quota"),
             state=data.get("state"),
         )
         return Response(sender_bodies(self.principal, [row])[0])
-
-
-def _address(text: str) -> str:
-    return str(AddressField().run_validation(text))
 
 
 urlpatterns = [

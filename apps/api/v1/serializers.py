@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_parse
+
+ADDRESS_PATTERN: Final = "^[ft][0-4][0-9a-z]+$"
+"""What every address looks like; the rest is its checksum's."""
+AMOUNT_DIGITS: Final = 40
+"""Of the largest amount that is read: more than all FIL in attoFIL."""
 
 
 class InputSerializer(serializers.Serializer[Any]):
@@ -43,6 +50,7 @@ def checked(serializer: InputSerializer) -> dict[str, Any]:
     return data
 
 
+@extend_schema_field({"type": "string", "pattern": ADDRESS_PATTERN})
 class AddressField(serializers.CharField):
     """An address with either prefix; read as canonical text with `f`."""
 
@@ -54,13 +62,22 @@ class AddressField(serializers.CharField):
             raise serializers.ValidationError(str(error)) from None
 
 
+def address_value(text: str, *, field: str) -> str:
+    """Return an address of a query or path as canonical text.  Raises BadValue that names `field`."""
+    try:
+        return str(AddressField().run_validation(text))
+    except serializers.ValidationError as error:
+        raise BadValue(" ".join(map(str, error.detail)), field=field) from None
+
+
+@extend_schema_field({"type": "string", "pattern": rf"^[0-9]{{1,{AMOUNT_DIGITS}}}$"})
 class AmountField(serializers.CharField):
     """A whole number of attoFIL as decimal text, as JSON numbers end at 2^53."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Read it."""
         text = super().to_internal_value(data)
-        if not text.isascii() or not text.isdigit() or len(text) > 40:
+        if not text.isascii() or not text.isdigit() or len(text) > AMOUNT_DIGITS:
             raise serializers.ValidationError(gettext("must be a whole number of attoFIL, as text"))
         return int(text)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import LIMIT, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -91,9 +91,8 @@ class StoreChecksView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
 
     @extend_schema(
-        operation_id="v1_store_checks_list",
         responses=StoreCheckList,
-        parameters=[OpenApiParameter("limit", int)],
+        parameters=[LIMIT],
     )
     def get(self, request: Request, uuid: str) -> Response:
         """List them, newest first."""

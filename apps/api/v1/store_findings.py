@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.pagination import cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
@@ -123,12 +123,11 @@ class StoreFindingsView(PoolView):
     filters = ("kind", "limit", "cursor")
 
     @extend_schema(
-        operation_id="v1_store_findings_list",
         responses=StoreFindingPage,
         parameters=[
             OpenApiParameter("kind", str, enum=FindingKind.values),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("cursor", str),
+            LIMIT,
+            CURSOR,
         ],
     )
     def get(self, request: Request, uuid: str) -> Response:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import LIMIT, number
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.store_scans import scan_get, scans_of
@@ -64,9 +64,8 @@ class StoreScansView(PoolView):
     bodiless_methods = ("POST",)
 
     @extend_schema(
-        operation_id="v1_store_scans_list",
         responses=StoreScanList,
-        parameters=[OpenApiParameter("limit", int)],
+        parameters=[LIMIT],
     )
     def get(self, request: Request, uuid: str) -> Response:
         """List them, newest first."""

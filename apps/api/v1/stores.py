@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.host_commands import CommandOutput
-from apps.api.v1.pagination import cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.store_output import StoreDetail, StoreOutput, detail_body, store_body
 from apps.api.v1.views import PoolView, created
@@ -69,9 +69,8 @@ class StoresView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
 
     @extend_schema(
-        operation_id="v1_stores_list",
         responses=StoreList,
-        parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
+        parameters=[LIMIT, CURSOR],
     )
     def get(self, request: Request) -> Response:
         """List stores, newest first."""

@@ -129,7 +129,9 @@ class PoolView(APIView):
         return super().get_parsers() + (forms if method in self.bodiless_methods else [])
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse a large body before anybody reads it, paths that no row can have, misspelt filters."""
+        """Refuse what the route has no method for, a large body before anybody reads it, misspelt filters."""
+        if getattr(self, (request.method or "").lower(), None) is None:
+            self.http_method_not_allowed(request)
         super().initial(request, *args, **kwargs)
         if any("\0" in str(value) for value in kwargs.values()):
             raise NotFound(gettext("not found"))

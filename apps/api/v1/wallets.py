@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import Pages, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
@@ -122,8 +122,7 @@ class SignRecordsView(PoolView):
     filters = ("limit", "cursor")
 
     @extend_schema(
-        operation_id="v1_wallets_records_list",
-        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        parameters=[CURSOR, LIMIT],
         responses=SignRecordPage,
     )
     def get(self, request: Request) -> Response:

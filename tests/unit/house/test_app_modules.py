@@ -39,9 +39,17 @@ OWN = {
         *("task_threads", "transitions", "units"),
     },
     "api": {
-        *("access_table", "address_bodies", "address_tokens", "auth", "callers", "idempotency"),
+        *(
+            "access_table",
+            "address_bodies",
+            "address_tokens",
+            "auth",
+            "auto_schema",
+            "callers",
+            "idempotency",
+        ),
         *("job_wait", "market_storage", "metrics", "piece_gateway", "piece_store", "readiness", "routing"),
-        *("rpc", "schema", "sector_counter", "urls", "v1"),
+        *("rpc", "schema", "schema_hooks", "sector_counter", "urls", "v1"),
     },
     "dashboard": {
         *(

@@ -177,6 +177,8 @@ def test_a_request_that_does_not_suit_its_route_is_refused_by_name(client):
     plain = {"content_type": "text/plain"}
 
     assert refused(client.delete("/names", headers=token)) == (405, "method_not_allowed", "")
+    assert refused(client.generic("TRACE", "/names?x=1", headers=token)) == (405, "method_not_allowed", "")
+    assert refused(client.delete("/names", '{"x": 1}', headers=token)) == (405, "method_not_allowed", "")
     assert refused(client.post("/names", "a=1", **plain, headers=token)) == (
         415,
         "unsupported_media_type",

@@ -74,6 +74,66 @@ def test_every_operation_says_how_it_refuses(document: dict[str, Any]) -> None:
             assert "4XX" in operation["responses"], (method, path)
 
 
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, one) for path, methods in document["paths"].items() for method, one in methods.items()
+    ]
+
+
+def objects(part: Any) -> list[dict[str, Any]]:
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return [*([part] if isinstance(part, dict) else ()), *(one for row in inner for one in objects(row))]
+
+
+def test_operations_are_grouped_by_resource_and_named_for_every_language(document: dict[str, Any]) -> None:
+    rows = operations(document)
+    names = [one["operationId"] for _, _, one in rows]
+
+    assert [name for name in names if not re.fullmatch("[a-z][a-z0-9_]*[a-z]", name)] == []
+    assert len(names) == len(set(names))
+    assert all(one["tags"] == [re.split("[/:]", path)[3]] for path, _, one in rows)
+    assert all(one["summary"] for _, _, one in rows)
+
+
+def test_every_post_that_reads_its_body_whole_tells_of_idempotency_keys(document: dict[str, Any]) -> None:
+    lacking = [
+        path
+        for path, method, one in operations(document)
+        if method == "post" and "Idempotency-Key" not in {row["name"] for row in one["parameters"]}
+    ]
+
+    assert lacking == ["/api/v1/miners/{address}/pieces"]
+
+
+def test_bodies_are_schemas_with_names_and_take_nothing_else(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for path, method, one in operations(document):
+        content = one.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            shape = content["application/json"]["schema"]
+            assert set(shape) == {"$ref"}, (path, method)
+            assert schemas[shape["$ref"].rpartition("/")[2]]["additionalProperties"] is False, (path, method)
+    assert not [name for name in schemas if name.startswith("Patched")]
+    assert schemas["ChannelChange"]["required"] == ["enabled"]
+    assert schemas["TokenInput"]["properties"]["name"]["minLength"] == 1
+    assert "minLength" not in schemas["TokenOutput"]["properties"]["name"]
+
+
+def test_whole_numbers_say_whether_they_need_64_bits(document: dict[str, Any]) -> None:
+    whole = [one for one in objects(document) if one.get("type") == "integer"]
+
+    assert len(whole) > 300
+    assert all(one.get("format") == "int64" or one["maximum"] < 2**31 for one in whole)
+
+
+def test_a_filter_has_the_choices_of_the_field_that_it_filters(document: dict[str, Any]) -> None:
+    by_name = {row["name"]: row for row in document["paths"]["/api/v1/sectors"]["get"]["parameters"]}
+
+    assert by_name["state"]["schema"]["items"] == {"$ref": "#/components/schemas/SectorState"}
+    assert by_name["stage"]["schema"]["items"] == {"$ref": "#/components/schemas/SectorStage"}
+    assert by_name["limit"]["schema"]["minimum"] == 1
+
+
 OF_HOSTS = {"/api/v1/workers/{uuid}/work"}
 """A worker asks there about itself; for anybody else there is none."""
 

@@ -231,7 +231,7 @@ def test_filters_choose(pool: Pool, client: Client) -> None:
     ("query", "field"),
     [
         ("state=NOPE", "state"),
-        ("from=me", ""),
+        ("from=me", "from"),
         ("cursor=zzz", "cursor"),
         ("limit=x", "limit"),
         ("nope=1", "nope"),
