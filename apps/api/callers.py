@@ -25,9 +25,9 @@ def token_text(authorization: str, query_token: str = "") -> str:
     Raises TokenRefused for a header of another scheme.
     """
     if authorization:
-        if not authorization.startswith(BEARER):
+        if not authorization.lower().startswith(BEARER.lower()):
             raise TokenRefused("the Authorization header must start with 'Bearer '")
-        return authorization.removeprefix(BEARER).strip()
+        return authorization[len(BEARER) :].strip()
     return query_token.removeprefix(BEARER).strip()
 
 

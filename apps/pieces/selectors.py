@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import Case, CharField, Count, F, Func, Q, Sum, Value, When
 from django.utils.translation import gettext
 
+from apps.core.errors import BadValue
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.files import is_stored
@@ -52,11 +53,13 @@ class PieceFilter:
 
 
 def pieces_page(viewer: Principal, wanted: PieceFilter, *, limit: int) -> list[Piece]:
-    """Return up to `limit` pieces, newest first."""
+    """Return up to `limit` pieces, newest first.  Raises MinerUnknown, BadValue for what is no commitment."""
     rows = pieces_visible(viewer)
     if wanted.miner:
         rows = rows.filter(miner=miner_get(viewer, wanted.miner))
     if wanted.piece_cid:
+        if not _is_cid(wanted.piece_cid):
+            raise BadValue(gettext("is not a piece's commitment"), field="piece_cid")
         rows = rows.filter(piece_cid=wanted.piece_cid)
     if wanted.state:
         rows = rows.filter(state=wanted.state)

@@ -207,12 +207,13 @@ def record_read(body: Mapping[str, Any]) -> SectorRecord:
             new_comm_r=None if upgraded is None else cid_to_commr(cid_parse(upgraded["SealedCID"]["/"])),
             new_comm_d=None if upgraded is None else cid_to_commd(cid_parse(upgraded["UnsealedCID"]["/"])),
         )
-    except (KeyError, TypeError, IndexError) as error:
+    except KeyError as error:
         raise BadValue(
-            gettext("not a valid sector record: {kind} {error}").format(
-                kind=type(error).__name__, error=error
-            ),
-            field="records",
+            gettext("not a valid sector record: it has no {name}").format(name=error.args[0]), field="records"
+        ) from None
+    except (TypeError, IndexError):
+        raise BadValue(
+            gettext("not a valid sector record: a part of it has another form"), field="records"
         ) from None
     except (BadCid, BadAddress, BadBase64, ValueError) as error:
         raise BadValue(

@@ -63,6 +63,8 @@ class AuditState(serializers.Serializer[Any]):
 class AuditView(PoolView):
     """Who did what, newest first."""
 
+    filters = ("actor", "action", "target", "after", "before", "cursor", "limit")
+
     @extend_schema(
         parameters=[AuditQuery, CURSOR, LIMIT],
         responses=AuditLines,

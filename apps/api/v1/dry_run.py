@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="only return what it would do and cost")
 PARAMETERS: Final = ("dry_run",)
 """`write_parameters` of a view that has a dry run: a misspelt one is refused before it acts."""
-BOOLEANS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
+BOOLEANS: Final = {"0": False, "false": False, "1": True, "true": True}
 
 
 def is_dry_run(request: Request) -> bool:
@@ -25,7 +25,7 @@ def is_dry_run(request: Request) -> bool:
 
 def parameter_bool(request: Request, name: str) -> bool:
     """Return what a parameter of the query says, false without it.  Raises BadValue for any other word."""
-    word = request.query_params.get(name, "").lower()
+    word = request.query_params.get(name, "false").lower()
     if word not in BOOLEANS:
         raise BadValue(gettext("must be true or false"), field=name)
     return BOOLEANS[word]

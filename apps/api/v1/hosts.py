@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.host_output import WorkerDetail, WorkerOutput, detail_body, worker_body
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -32,7 +32,7 @@ class WorkerList(serializers.Serializer[Any]):
     """Workers, newest first."""
 
     results = WorkerOutput(many=True)
-    cursor = serializers.CharField(allow_null=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class WorkersView(PoolView):
@@ -61,13 +61,14 @@ class WorkersView(PoolView):
                 field="state",
             )
         filters = WorkerFilter(state=state, group=query.get("group", ""), name=query.get("name", ""))
-        before = cursor_read(query["cursor"]) if "cursor" in query else None
-        rows = workers_page(self.principal, filters, before=before, limit=limit + 1, now=clock.now())
+        rows = workers_page(
+            self.principal, filters, before=cursor_of(request), limit=limit + 1, now=clock.now()
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         return Response(
             {
                 "results": [worker_body(row) for row in rows[:limit]],
-                "cursor": None if last is None else cursor_write(last.created_at, last.pk),
+                "next": None if last is None else cursor_write(last.created_at, last.pk),
             }
         )
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
 from apps.api.v1.serializers import address_value
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -38,6 +38,8 @@ class MessagePage(serializers.Serializer[Any]):
 class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
+    filters = ("state", "from", "kind", "cursor", "limit")
+    repeatable = ("state", "from")
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True
 
@@ -55,15 +57,12 @@ class MessagesView(PoolView):
         """List messages, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        unknown = set(query) - {"state", "from", "kind", "cursor", "limit", "token"}
-        if unknown:
-            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         rows = messages_page(
             self.principal,
             states=_states(query.getlist("state")),
             senders=[address_value(one, field="from") for one in query.getlist("from")],
             kind=query.get("kind", ""),
-            before=cursor_read(query["cursor"]) if "cursor" in query else None,
+            before=cursor_of(request),
             limit=limit + 1,
         )
         height = head_height_or_zero()

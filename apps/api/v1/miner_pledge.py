@@ -127,6 +127,8 @@ class MinerSectorsView(PoolView):
 class MinerPledgePriceView(PoolView):
     """`/miners/{address}/pledge-price`: what new sectors would cost."""
 
+    filters = ("count",)
+
     @extend_schema(responses=PledgePriceOutput, parameters=[number_parameter("count", least=1)])
     def get(self, request: Request, address: str) -> Response:
         """Return deposit, pledge and fee of one sector from a node, and whether `count` can be paid."""

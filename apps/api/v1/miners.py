@@ -68,6 +68,8 @@ class MinerInput(InputSerializer):
 class MinersView(PoolView):
     """`/miners`: the caller's miners, and one more."""
 
+    filters = ("state", "cursor", "limit")
+    repeatable = ("state",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     whole_methods = ("POST",)
     confirmed_methods = ("POST",)
@@ -98,9 +100,6 @@ class MinersView(PoolView):
         A miner that is being created has no address yet: it is listed only if `state` asks for its state.
         """
         query = request.query_params
-        unknown = set(query) - {"state", "cursor", "limit", "token"}
-        if unknown:
-            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         after = number(request, "cursor", least=0, default=0, most=10**12)
         states = query.getlist("state")

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 DIGITS: Final = 19
 """Of the largest number that a column holds."""
+YEARS: Final = (1970, 9998)
+"""Years of rows, wherever on Earth their time is read."""
 CURSOR: Final = OpenApiParameter("cursor", str, description="`next` of the page before")
+
+
+class NotACursor(BadValue):
+    """A cursor that no page of the list has named."""
+
+    def __init__(self) -> None:
+        super().__init__(gettext("is not a cursor of this list"), field="cursor")
 
 
 def number_parameter(name: str, *, least: int, description: str = "") -> OpenApiParameter:
@@ -101,7 +110,23 @@ def cursor_read(text: str) -> tuple[datetime, str]:
         moment, _, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
         found = datetime.fromisoformat(moment)
     except (binascii.Error, ValueError):
-        raise BadValue(gettext("is not a cursor of this list"), field="cursor") from None
-    if found.tzinfo is None or "\0" in pk:
-        raise BadValue(gettext("is not a cursor of this list"), field="cursor")
+        raise NotACursor from None
+    if found.tzinfo is None or not YEARS[0] <= found.year <= YEARS[1] or "\0" in pk:
+        raise NotACursor
     return found, pk
+
+
+def cursor_of(request: Request) -> tuple[datetime, str] | None:
+    """Return the last row of the page before; None for the first page.  Raises BadValue."""
+    text = request.query_params.get("cursor", "")
+    return cursor_read(text) if text else None
+
+
+def cursor_number(request: Request, *, default: int = 0) -> int:
+    """Return the same of a list whose rows have numbers; `default` for the first page.  Raises BadValue."""
+    found = cursor_of(request)
+    if found is None:
+        return default
+    if not found[1].isascii() or not found[1].isdigit() or len(found[1]) >= DIGITS:
+        raise NotACursor
+    return int(found[1])

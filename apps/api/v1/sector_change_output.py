@@ -84,9 +84,9 @@ class ChangePriceOutput(serializers.Serializer[Any]):
 
 
 class ChangeRefusedOutput(ErrorSerializer):
-    """A refusal of all requested sectors, each with its own reason."""
+    """A refusal; with `refused` it is one of all requested sectors, each with its own reason."""
 
-    refused = RefusedSector(many=True)
+    refused = RefusedSector(many=True, required=False)
 
 
 def change_body(row: SectorChange) -> dict[str, Any]:

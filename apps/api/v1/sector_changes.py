@@ -148,6 +148,9 @@ def extension_of(data: dict[str, Any]) -> ChangeRequest:
 class SectorChangesView(ChangingView):
     """`/sector-changes`: terminations and extensions of the caller's sectors."""
 
+    filters = ("state", "cursor", "limit")
+    repeatable = ("state",)
+
     @extend_schema(
         parameters=[
             OpenApiParameter("state", str, many=True, enum=[str(one) for one in ChangeState]),
@@ -159,9 +162,6 @@ class SectorChangesView(ChangingView):
     def get(self, request: Request) -> Response:
         """List them, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
-        unknown = set(query) - {"state", "cursor", "limit", "token"}
-        if unknown:
-            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
         if any(state not in list(ChangeState) for state in query.getlist("state")):

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_number, cursor_write, number
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.core.errors import BadValue
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import copies_of, copies_page
 from apps.sectors.selectors.stores import store_get
@@ -60,7 +58,7 @@ class CopyPage(serializers.Serializer[Any]):
     """Copies in a store."""
 
     results = CopyOutput(many=True)
-    cursor = serializers.CharField(allow_null=True)
+    next = serializers.CharField(allow_null=True)
 
 
 def copy_body(copy: SectorCopy) -> dict[str, Any]:
@@ -93,19 +91,14 @@ class StoreCopiesView(PoolView):
         """List copies, most recently found first; `condition=BAD` for those with bad files."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
-        before = None
-        if (cursor := request.query_params.get("cursor")) is not None:
-            _, key = cursor_read(cursor)
-            if not key.isascii() or not key.isdigit() or len(key) > 18:
-                raise BadValue(gettext("is not a cursor of this list"), field="cursor")
-            before = int(key)
+        before = cursor_number(request) or None
         condition = request.query_params.get("condition", "")
         rows = copies_page(
             store, condition=condition, miners=self.principal.miners, before=before, limit=limit + 1
         )
         last = rows[limit - 1] if len(rows) > limit else None
         body = {"results": [copy_body(row) for row in rows[:limit]]}
-        return Response(body | {"cursor": None if last is None else cursor_write(last.found_at, last.pk)})
+        return Response(body | {"next": None if last is None else cursor_write(last.found_at, last.pk)})
 
 
 class SectorCopiesView(PoolView):

@@ -33,6 +33,9 @@ class SectorPage(serializers.Serializer[Any]):
 class SectorsView(PoolView):
     """`/sectors`: the caller's sectors."""
 
+    filters = ("miner", "number", "host", "store", "state", "stage", "active", "paused", "cursor", "limit")
+    repeatable = ("state", "stage")
+
     @extend_schema(
         parameters=[
             OpenApiParameter("miner", str),
@@ -53,22 +56,6 @@ class SectorsView(PoolView):
     def get(self, request: Request) -> Response:
         """List sectors, newest first; `cursor` is the `next` of the previous page."""
         query = request.query_params
-        known = {
-            "miner",
-            "number",
-            "host",
-            "store",
-            "state",
-            "stage",
-            "active",
-            "paused",
-            "cursor",
-            "limit",
-            "token",
-        }
-        unknown = set(query) - known
-        if unknown:
-            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
         filters = SectorFilter(

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_number, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.core.errors import BadValue
 from apps.sectors.selectors.store_scans import findings_page
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.batches.context import sealing_context_read
@@ -54,7 +52,7 @@ class StoreFindingPage(serializers.Serializer[Any]):
     """Findings of the last scan."""
 
     results = StoreFindingOutput(many=True)
-    cursor = serializers.CharField(allow_null=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class StorePlannedOutput(serializers.Serializer[Any]):
@@ -134,17 +132,13 @@ class StoreFindingsView(PoolView):
         """List them, at most 2,000 of each kind."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
-        after = 0
-        if (cursor := request.query_params.get("cursor")) is not None:
-            _, key = cursor_read(cursor)
-            if not key.isascii() or not key.isdigit() or len(key) > 18:
-                raise BadValue(gettext("is not a cursor of this list"), field="cursor")
-            after = int(key)
         kind = request.query_params.get("kind", "")
-        rows = findings_page(store, kind=kind, miners=self.principal.miners, after=after, limit=limit + 1)
+        rows = findings_page(
+            store, kind=kind, miners=self.principal.miners, after=cursor_number(request), limit=limit + 1
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         body = {"results": [finding_body(row) for row in rows[:limit]]}
-        return Response(body | {"cursor": None if last is None else cursor_write(last.created_at, last.pk)})
+        return Response(body | {"next": None if last is None else cursor_write(last.created_at, last.pk)})
 
 
 class StoreAdoptView(PoolView):

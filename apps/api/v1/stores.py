@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.host_commands import CommandOutput
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.store_output import StoreDetail, StoreOutput, detail_body, store_body
 from apps.api.v1.views import PoolView, created
@@ -28,7 +28,7 @@ class StoreList(serializers.Serializer[Any]):
     """Stores, newest first."""
 
     results = StoreOutput(many=True)
-    cursor = serializers.CharField(allow_null=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class AttachInput(InputSerializer):
@@ -75,15 +75,13 @@ class StoresView(PoolView):
     def get(self, request: Request) -> Response:
         """List stores, newest first."""
         limit = number(request, "limit", least=1, default=100, most=1000)
-        cursor = request.query_params.get("cursor")
-        before = None if cursor is None else cursor_read(cursor)
-        rows = stores_page(self.principal, before=before, limit=limit + 1, now=clock.now())
+        rows = stores_page(self.principal, before=cursor_of(request), limit=limit + 1, now=clock.now())
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
         return Response(
             {
                 "results": [store_body(row) for row in rows[:limit]],
-                "cursor": None if last is None else cursor_write(last.created_at, last.pk),
+                "next": None if last is None else cursor_write(last.created_at, last.pk),
             }
         )
 

@@ -54,7 +54,7 @@ class BodyParser(JSONParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:  # noqa: ARG002
         """Read the body.  Raises Malformed for what is no JSON, however deep it nests."""
         try:
-            return json_read(stream.read().decode())
+            return json_read(stream.read().decode(), is_unique=True)
         except (ValueError, RecursionError) as error:
             raise Malformed(gettext("the body is not JSON: {error}").format(error=error)) from None
 
@@ -96,8 +96,10 @@ class PoolView(APIView):
     """Methods for which a person must have proved lately who they are."""
     bodiless_methods: ClassVar[tuple[str, ...]] = ("DELETE",)
     """Methods that take no body: any field in one is refused, as a misspelt one is elsewhere."""
-    filters: ClassVar[tuple[str, ...] | None] = None
+    filters: ClassVar[tuple[str, ...] | None] = ()
     """Parameters that a GET may have besides the token; None where the view itself looks at them."""
+    repeatable: ClassVar[tuple[str, ...]] = ()
+    """Parameters that may be given several times; of any other the last would win unseen."""
     write_parameters: ClassVar[tuple[str, ...] | None] = ()
     """The same of a method that writes: without a refusal a misspelt `dry_run` would be the act itself."""
     asks_network: ClassVar[bool] = False
@@ -143,19 +145,27 @@ class PoolView(APIView):
             raise BodyTooLarge(
                 gettext("the body may have at most {most} bytes").format(most=self.body_max_bytes)
             )
-        reads = request.method in ("GET", "HEAD")
-        known = self.filters if reads else self.write_parameters
-        unknown = sorted(set(request.query_params) - {*known, "token"}) if known is not None else ()
-        if unknown:
-            what = "filter" if reads else "parameter"
-            raise BadValue(gettext("there is no such {what}").format(what=what), field=writable(unknown[0]))
+        self.query_check(request)
         if request.method in self.bodiless_methods and request.data:
             checked(InputSerializer(data=request.data))
 
+    def query_check(self, request: Request) -> None:
+        """Refuse parameters that nobody reads, or not all of.  Raises BadValue."""
+        reads = request.method in ("GET", "HEAD")
+        known = self.filters if reads else self.write_parameters
+        for name, texts in sorted(request.query_params.lists()):
+            if known is not None and name not in {*known, "token"}:
+                what = "filter" if reads else "parameter"
+                raise BadValue(gettext("there is no such {what}").format(what=what), field=writable(name))
+            if len(texts) > 1 and name not in self.repeatable:
+                raise BadValue(gettext("is given more than once"), field=writable(name))
+            if any("\0" in text for text in texts):
+                raise BadValue(gettext("null characters are not allowed"), field=writable(name))
+
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""
-        key = request.headers.get("Idempotency-Key", "")
-        if request.method == "POST" and key:
+        key = request.headers.get("Idempotency-Key")
+        if request.method == "POST" and key is not None:
             answer = self.answer_plain
             return answered_once(
                 lambda: answer(request, *args, **kwargs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_read, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_of, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
@@ -112,10 +112,6 @@ class WalletView(PoolView):
         return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
 
 
-PK_DIGITS_MAX: Final = 18
-"""Digits of a record's number in a cursor: longer ones are none of ours."""
-
-
 class SignRecordsView(PoolView):
     """What the signers were asked, newest first."""
 
@@ -129,10 +125,9 @@ class SignRecordsView(PoolView):
         """List records; `cursor` is the `next` of the previous page."""
         limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
         rows = sign_records(self.principal)
-        if "cursor" in request.query_params:
-            moment, pk = cursor_read(request.query_params["cursor"])
-            is_number = pk.isdecimal() and len(pk) <= PK_DIGITS_MAX
-            rows = sign_records_before(rows, moment, int(pk) if is_number else 0)
+        before = cursor_of(request)
+        if before is not None:
+            rows = sign_records_before(rows, before[0], cursor_number(request))
         found = list(rows[: limit + 1])
         last = found[limit - 1] if len(found) > limit else None
         return Response(

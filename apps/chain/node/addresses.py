@@ -45,7 +45,7 @@ class NodeAddress:
         return cls(http_url=url, ws_url=f"ws{url.removeprefix('http')}", token=token)
 
 
-def node_address(text: str, *, token: str = "") -> NodeAddress:
+def node_address(text: str, *, token: str = "", field: str = "CHAIN_URLS") -> NodeAddress:
     """Read an API string, or one whose token is known apart from it.  Raises BadNodeAddress."""
     found = _TOKEN.match(text.strip())
     own_token, place = (found[1], found[2]) if found else ("", text.strip())
@@ -53,16 +53,14 @@ def node_address(text: str, *, token: str = "") -> NodeAddress:
     if not _HEADER.fullmatch(token):
         raise BadNodeAddress(gettext("the token has characters that no HTTP header carries"), field="token")
     if place.startswith("/"):
-        place = _multiaddress_url(place)
+        place = _multiaddress_url(place, field=field)
     try:
         parts = urlsplit(place)
         is_address = parts.scheme in _SECURE and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port out of range or no number, a bracket without its other one
         is_address = False
     if not is_address:
-        raise BadNodeAddress(
-            gettext("{place!r} is not a node address").format(place=place), field="CHAIN_URLS"
-        )
+        raise BadNodeAddress(gettext("{place!r} is not a node address").format(place=place), field=field)
     scheme = _SECURE[parts.scheme]
     path = parts.path.rstrip("/") or _DEFAULT_PATH
     return NodeAddress(
@@ -72,13 +70,11 @@ def node_address(text: str, *, token: str = "") -> NodeAddress:
     )
 
 
-def _multiaddress_url(text: str) -> str:
+def _multiaddress_url(text: str, *, field: str) -> str:
     """Turn `/ip4/127.0.0.1/tcp/1234/http` into a URL; without a suffix it is a plain one."""
     parts = text.strip("/").split("/")
     if len(parts) < 4 or parts[0] not in {"ip4", "ip6", "dns", "dns4", "dns6"} or parts[2] != "tcp":
-        raise BadNodeAddress(
-            gettext("{text!r} is not a node multiaddress").format(text=text), field="CHAIN_URLS"
-        )
+        raise BadNodeAddress(gettext("{text!r} is not a node multiaddress").format(text=text), field=field)
     host = f"[{parts[1]}]" if parts[0] == "ip6" else parts[1]
     rest = parts[4:]
     scheme = rest[0] if rest and rest[0] in _SECURE else "http"

@@ -47,7 +47,7 @@ def node_test(text: str, *, now: datetime) -> Node:
 
     Raises BadNodeAddress, or NodeNotServing with the reason: away, garbage, another network.
     """
-    address = node_address(text)
+    address = node_address(text, field="url")
     node = Node(url=address.http_url, token=address.token, is_configured=False)
     finding = node_probe(node, now=now)
     probe_store(node, finding=finding, now=now)

@@ -90,9 +90,12 @@ def frame_read(data: str | bytes) -> Json:
         raise RpcError("Parse error", code=CODE_PARSE, status=500) from None
 
 
-def json_read(text: str) -> Json:
-    """Read JSON that can be written again: no NaN, no number beyond the largest float.  Raises ValueError."""
-    return _READER.decode(text)
+def json_read(text: str, *, is_unique: bool = False) -> Json:
+    """Read JSON that can be written again: no NaN, no number beyond the largest float.  Raises ValueError.
+
+    `is_unique` refuses an object with two fields of one name; Go's programs take the last.
+    """
+    return (_UNIQUE_READER if is_unique else _READER).decode(text)
 
 
 def _no_constant(word: str) -> Json:
@@ -106,8 +109,20 @@ def _finite(word: str) -> float:
     return value
 
 
+def _unique(pairs: list[tuple[str, Json]]) -> Json:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:100]!r} is given more than once")
+    return made
+
+
 # Made once: `json.loads` with a hook and `json.dumps` with separators make one per call.
 _READER: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+_UNIQUE_READER: Final = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique
+)
 _WRITER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 

@@ -232,9 +232,9 @@ def test_over_rest_stores_are_listed_by_cursor_changed_and_detached(client):
     ann, reader = bearer(token("sign")), bearer(token("write"))
 
     first = client.get("/api/v1/stores?limit=1", headers=ann).json()
-    second = client.get("/api/v1/stores", {"limit": 1, "cursor": first["cursor"]}, headers=ann).json()
+    second = client.get("/api/v1/stores", {"limit": 1, "cursor": first["next"]}, headers=ann).json()
     assert [one["name"] for one in (*first["results"], *second["results"])] == ["second", "disk"]
-    assert second["cursor"] is None
+    assert second["next"] is None
 
     where = f"/api/v1/stores/{store.uuid}"
     body = client.get(where, headers=reader).json()

@@ -37,5 +37,5 @@ def found(farm: Farm) -> dict[str, dict[str, Any]]:
     while params:
         page = farm.ask("GET", "findings", params=params).json()
         rows += page["results"]
-        params = {"limit": "1", "cursor": page["cursor"]} if page["cursor"] else {}
+        params = {"limit": "1", "cursor": page["next"]} if page["next"] else {}
     return {row["name"]: row for row in rows}

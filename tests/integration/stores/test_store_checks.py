@@ -78,8 +78,8 @@ def test_every_bad_file_is_named_wherever_somebody_looks(farm: Farm) -> None:
     newest = StoreCheck.objects.latest("pk")
     assert (newest.state, newest.done, newest.bad) == ("DONE", 2, 2)
     page = farm.ask("GET", "copies", params={"condition": "BAD", "limit": 1}).json()
-    rest = farm.ask("GET", "copies", params={"condition": "BAD", "limit": 1, "cursor": page["cursor"]}).json()
-    assert rest["cursor"] is None
+    rest = farm.ask("GET", "copies", params={"condition": "BAD", "limit": 1, "cursor": page["next"]}).json()
+    assert rest["next"] is None
     found = {
         row["number"]: {file["name"]: file["state"] for file in row["files"]}
         for row in page["results"] + rest["results"]

@@ -158,6 +158,13 @@ def test_a_bad_body_gets_status_field_and_reason_and_changes_nothing(client, bod
     assert rows() == before
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_a_token_may_be_written_in_any_case(client, scheme):
+    answer = client.get("/names", headers={"Authorization": f"{scheme} {people.token()}"})
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("status", [404, 409, 503])
 def test_domain_errors_have_their_status(client, status):
     answer = client.get(f"/errors/{status}", headers=people.bearer(people.token()))

@@ -88,6 +88,8 @@ def test_a_sector_comes_back_whole_from_its_record(client: Client, is_upgraded: 
         (lambda record: record["ID"].update(Number=999), "no such sector"),
         (lambda record: record["Ticket"].update(Ticket="AAAA"), "32 bytes"),
         (lambda record: record.pop("Pre"), "not a valid sector record"),
+        (lambda record: record.pop("ID"), "it has no ID"),
+        (lambda record: record.update(ID=1), "a part of it has another form"),
     ],
 )
 def test_a_record_that_does_not_fit_changes_nothing(client: Client, change: Any, words: str) -> None:

@@ -70,7 +70,7 @@ def test_a_node_is_tested_without_being_taken(send, url):
     ("body", "status", "field"),
     [
         ({"url": "http://127.0.0.1:9"}, 409, "url"),
-        ({"url": "nonsense"}, 400, "CHAIN_URLS"),
+        ({"url": "nonsense"}, 400, "url"),
         ({"url": "http://127.0.0.1:9", "role": "KING"}, 400, "role"),
         ({"url": "http://127.0.0.1:9", "weight": 5000}, 400, "weight"),
         ({}, 400, "url"),

@@ -57,5 +57,6 @@ def test_token_that_no_header_carries_is_refused(token: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(BadNodeAddress):
-        node_address(text)
+    with pytest.raises(BadNodeAddress) as refusal:
+        node_address(text, field="url")
+    assert refusal.value.field == "url"
