@@ -11,6 +11,36 @@ REFUSALS: Final = {
     "4XX": "Refused: `code` is for programs, `message` for people, `field` names the offending input.",
     "503": "A node, a signer or the database is unavailable: try again after `Retry-After` seconds.",
 }
+TAGS: Final = {
+    "alert-channels": "Where findings of the checks are sent.",
+    "approvals": "Accounts that a signer or prover may serve.",
+    "audit": "Who did what.",
+    "chain": "The pool's nodes and the newest head.",
+    "checks": "What needs attention.",
+    "gas": "Base fee, guards, automatic fee bumps and spending.",
+    "host-settings": "Settings that several hosts share.",
+    "jobs": "Leased work, as hosts claim and report it.",
+    "join-tokens": "Tokens by which a host joins.",
+    "messages": "Messages that the pool sends.",
+    "miners": "Miners with their addresses, roles, proofs, money and new sectors.",
+    "money": "What each miner earned and spent.",
+    "pieces": "Clients' data.",
+    "planner": "What the farm would seal with other numbers.",
+    "proving": "Settings of window proofs.",
+    "recovery": "The state after a restored backup.",
+    "sealing": "Throughput and what limits it.",
+    "sector-changes": "Terminations and extensions.",
+    "sector-failures": "Failed sectors, grouped by cause.",
+    "sector-records": "What sectors are made of, from other managers.",
+    "sectors": "Sectors and what can be done with one.",
+    "senders": "Addresses that send, with their queues and fees.",
+    "stores": "Where sector files are kept, checked and moved.",
+    "tenants": "Tenants and their quotas.",
+    "tokens": "Tokens for programs.",
+    "wallets": "Addresses held by signers, and their signing policies.",
+    "workers": "Hosts that seal and prove.",
+}
+"""What the operations of a resource are about."""
 INT32_MAX: Final = 2**31 - 1
 
 
@@ -38,6 +68,12 @@ def refusals_add(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for status, text in REFUSALS.items():
             operation["responses"].setdefault(status, {"description": text, "content": body})
     return result
+
+
+def tags_describe(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Describe each group of operations."""
+    used = {tag for _method, operation in operations_of(result) for tag in operation["tags"]}
+    return {**result, "tags": [{"name": tag, "description": TAGS[tag]} for tag in sorted(used)]}
 
 
 def integers_widen(result: dict[str, Any], **_: Any) -> dict[str, Any]:

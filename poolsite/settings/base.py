@@ -244,6 +244,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Poolsite",
+    "DESCRIPTION": "A Filecoin mining pool. Send a token as `Authorization: Bearer`. Amounts are attoFIL as "
+    "text, bytes are base64, times are UTC. Every refusal has `code`, `message` and `field`.",
+    "LICENSE": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVERS": [{"url": "/"}],
@@ -308,6 +311,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.api.schema_hooks.refusals_add",
+        "apps.api.schema_hooks.tags_describe",
         "apps.api.schema_hooks.integers_widen",
         "apps.api.schema_hooks.parameter_enums_name",
     ],

@@ -1,6 +1,7 @@
 """Requests that are nearly right: bodies after the OpenAPI schema, and recorded calls, with a value changed.
 
-Nonsense is refused at the door; these come further.  No 500, no traceback, nothing of another tenant.
+Nonsense is refused at the door; these come further.  No 500, no traceback, nothing of another tenant, and of
+REST no answer that the document does not describe.
 The same everywhere unless FUZZ_SEED changes it; FUZZ_SECONDS makes it long, and `make soak` runs it for ten
 minutes with a new, printed seed.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from drf_spectacular.generators import SchemaGenerator
+from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # it ships no types
 
 from tests import factories, people
 from tests.integration.fuzz import KEY, NOBODY, WORDS, value
@@ -145,30 +147,67 @@ def changed(body: Json, rng: random.Random) -> Json:
     return body
 
 
-def rest_request(rng: random.Random) -> tuple[str, str, str]:
-    """A call of a REST route."""
-    method, path, row = rng.choice(operations())
+def plain(shape: Json) -> Json:
+    """A part of the document as JSON schema: `nullable` is OpenAPI's own."""
+    if isinstance(shape, list):
+        return [plain(part) for part in shape]
+    if not isinstance(shape, dict):
+        return shape
+    made = {key: plain(value) for key, value in shape.items() if key != "nullable"}
+    return {"anyOf": [made, {"type": "null"}]} if shape.get("nullable") is True else made
+
+
+@cache
+def validator(method: str, path: str, status: str) -> Draft4Validator | None:
+    """What the body of an answer must be; None where there is none, or it is not JSON."""
+    content = schema()["paths"][path][method.lower()]["responses"][status].get("content", {})
+    told = content.get("application/json")
+    return Draft4Validator({**plain(told["schema"]), "components": parts()}) if told else None
+
+
+@cache
+def parts() -> Json:
+    return plain(schema()["components"])
+
+
+def undescribed(method: str, path: str, answer: Any) -> str:
+    """Say what of an answer is not in the document; empty if nothing."""
+    known = schema()["paths"][path][method.lower()]["responses"]
+    status = str(answer.status_code)
+    status = status if status in known else f"{status[0]}XX"
+    if status not in known:
+        return f"status {answer.status_code}"
+    check = validator(method, path, status)
+    if check is None or answer.streaming:
+        return ""
+    wrong = next(check.iter_errors(answer.json()), None)
+    return "" if wrong is None else f"{'.'.join(map(str, wrong.absolute_path))}: {wrong.message}"
+
+
+def rest_request(rng: random.Random) -> tuple[str, str, str, str]:
+    """A call of a REST route, with the path that the document has for it."""
+    method, route, row = rng.choice(operations())
     parts = {"address": ["f01000", "f02000", KEY], "uuid": [NOBODY], "height": ["1000", "0"]}
 
     def part(found: re.Match[str]) -> str:
         name = found[1]
         return str(rng.choice(parts.get(name, ["f01000", "alice", KEY, NOBODY, "1", "rest"])))
 
-    path = re.sub(r"{([^}]*)}", part, path)
+    path = re.sub(r"{([^}]*)}", part, route)
     content = row.get("requestBody", {}).get("content", {}).get("application/json")
     body = made(content["schema"], rng) if content else {}
     if method == "GET":
         names = [one for one in row.get("parameters", []) if one["in"] == "query"]
         asked = [f"{one['name']}={made(one['schema'], rng)}" for one in names if rng.random() < 0.5]
-        return method, f"{path}?{'&'.join(asked)}", ""
-    return method, path, json.dumps(changed(body, rng) if rng.random() < 0.8 else body)
+        return method, f"{path}?{'&'.join(asked)}", "", route
+    return method, path, json.dumps(changed(body, rng) if rng.random() < 0.8 else body), route
 
 
-def rpc_request(rng: random.Random) -> tuple[str, str, str]:
+def rpc_request(rng: random.Random) -> tuple[str, str, str, str]:
     """A recorded call with something changed."""
     method, params = rng.choice(recorded_calls())
     call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": changed(params, rng)}
-    return "POST", f"/rpc/{rng.choice(['v0', 'v1', 'v2'])}", json.dumps(call)
+    return "POST", f"/rpc/{rng.choice(['v0', 'v1', 'v2'])}", json.dumps(call), ""
 
 
 def is_bad(status: int, path: str, text: str) -> bool:
@@ -193,12 +232,14 @@ def fuzz(client: Any, *, seconds: float, seed: int) -> None:
     failures: dict[str, str] = {}
     until, count = time.monotonic() + seconds, 0
     while time.monotonic() < until or count < REQUESTS:
-        method, path, body = (rest_request if rng.random() < 0.6 else rpc_request)(rng)
+        method, path, body, route = (rest_request if rng.random() < 0.6 else rpc_request)(rng)
         headers = people.bearer(rng.choice(tokens))
         answer = client.generic(method, path, body, content_type="application/json", headers=headers)
         text = b"".join(answer).decode() if answer.streaming else answer.content.decode(errors="replace")
-        if is_bad(answer.status_code, path, text):
-            failures.setdefault(f"{method} {path}", f"{body[:500]} -> {answer.status_code} {text[:300]}")
+        wrong = undescribed(method, route, answer) if route else ""
+        if wrong or is_bad(answer.status_code, path, text):
+            said = f"{body[:500]} -> {answer.status_code} {wrong} {text[:300]}"
+            failures.setdefault(f"{method} {route or path}", said)
         count += 1
     assert not failures, f"seed {seed}, {count} requests: {json.dumps(failures, indent=1)[:6000]}"
 

@@ -70,7 +70,7 @@ class ChannelOutput(serializers.Serializer[Any]):
     uuid = serializers.UUIDField()
     tenant = serializers.CharField(source="tenant.name", default=None, allow_null=True)
     name = serializers.CharField()
-    kind = serializers.CharField()
+    kind = serializers.ChoiceField(choices=ChannelKind.values)
     target = serializers.SerializerMethodField(
         help_text="Shortened: the host of a URL, the domain of an address."
     )

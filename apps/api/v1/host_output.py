@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.api.v1.wire_schema import WireDocument
+from apps.api.v1.wire_schema import JOB_KINDS, WireDocument
 from apps.core import clock
 from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.selectors.host_record import host_record
@@ -31,7 +31,7 @@ class HeldJobOutput(serializers.Serializer[Any]):
     """A job that the host holds."""
 
     id = serializers.UUIDField()
-    kind = serializers.CharField()
+    kind = serializers.ChoiceField(choices=JOB_KINDS)
     stage = serializers.CharField()
     miner = serializers.CharField()
     sector = serializers.IntegerField(allow_null=True)
@@ -45,7 +45,7 @@ class WorkerOutput(serializers.Serializer[Any]):
     host = serializers.CharField()
     version = serializers.CharField()
     tenant = serializers.CharField()
-    kinds = serializers.ListField(child=serializers.CharField())
+    kinds = serializers.ListField(child=serializers.ChoiceField(choices=JOB_KINDS))
     slots = serializers.DictField(child=serializers.IntegerField())
     stores = serializers.ListField(child=serializers.CharField())
     hardware = HardwareField()

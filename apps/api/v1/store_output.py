@@ -14,6 +14,7 @@ from apps.sectors.selectors.stores import (
     store_sector_counts,
     store_status,
 )
+from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
     from apps.sectors.models import Store
@@ -28,7 +29,7 @@ class AttachmentOutput(serializers.Serializer[Any]):
     worker_id = serializers.UUIDField()
     host = serializers.CharField()
     path = serializers.CharField()
-    condition = serializers.CharField()
+    condition = serializers.ChoiceField(choices=list(StoreCondition))
     reason = serializers.CharField(allow_blank=True)
     since = serializers.DateTimeField()
 

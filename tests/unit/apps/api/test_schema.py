@@ -93,6 +93,10 @@ def test_operations_are_grouped_by_resource_and_named_for_every_language(documen
     assert len(names) == len(set(names))
     assert all(one["tags"] == [re.split("[/:]", path)[3]] for path, _, one in rows)
     assert all(one["summary"] for _, _, one in rows)
+    assert {row["name"] for row in document["tags"] if row["description"]} == {
+        tag for _, _, one in rows for tag in one["tags"]
+    }
+    assert document["info"]["license"]
 
 
 def test_every_post_that_reads_its_body_whole_tells_of_idempotency_keys(document: dict[str, Any]) -> None:
