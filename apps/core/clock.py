@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+YEARS: Final = (1970, 9998)
+"""First and last year of a time that somebody names: a day more, or another zone, must still be a date."""
 
 
 def now() -> datetime:

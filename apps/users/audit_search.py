@@ -29,8 +29,6 @@ STEP: Final = 2_000
 """Lines that one step checks: some ten milliseconds."""
 LINES_SEARCHED: Final = 20_000
 """Lines that one page of a search reads: some ten milliseconds, however long the log is."""
-YEARS: Final = (1970, 9998)
-"""First and last year that a search may name: a day more must still be a date."""
 SET_BACK: Final = timedelta(hours=1)
 """How far a clock may have been set back: lines are numbered in the order in which they were written."""
 

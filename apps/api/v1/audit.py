@@ -15,8 +15,9 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import CURSOR, LIMIT, Pages, number
 from apps.api.v1.serializers import QuerySerializer, checked
 from apps.api.v1.views import PoolView
+from apps.core import clock
 from apps.core.errors import BadValue
-from apps.users.audit_search import YEARS, AuditFilter, audit_page, chain_check_latest
+from apps.users.audit_search import AuditFilter, audit_page, chain_check_latest
 
 
 class AuditQuery(QuerySerializer):
@@ -90,9 +91,11 @@ class AuditView(PoolView):
 def audit_question(data: dict[str, Any]) -> AuditFilter:
     """Read a checked query.  Raises BadValue for a time before or after all that can have been written."""
     for name in ("after", "before"):
-        if name in data and not YEARS[0] <= data[name].year <= YEARS[1]:
+        if name in data and not clock.YEARS[0] <= data[name].year <= clock.YEARS[1]:
             raise BadValue(
-                gettext("must be between the years {first} and {last}").format(first=YEARS[0], last=YEARS[1]),
+                gettext("must be between the years {first} and {last}").format(
+                    first=clock.YEARS[0], last=clock.YEARS[1]
+                ),
                 field=name,
             )
     return AuditFilter(

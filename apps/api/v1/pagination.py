@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.response import Response
 
+from apps.core import clock
 from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 DIGITS: Final = 19
 """Of the largest number that a column holds."""
-YEARS: Final = (1970, 9998)
-"""Years of rows, wherever on Earth their time is read."""
 CURSOR: Final = OpenApiParameter("cursor", str, description="`next` of the page before")
 
 
@@ -111,7 +110,7 @@ def cursor_read(text: str) -> tuple[datetime, str]:
         found = datetime.fromisoformat(moment)
     except (binascii.Error, ValueError):
         raise NotACursor from None
-    if found.tzinfo is None or not YEARS[0] <= found.year <= YEARS[1] or "\0" in pk:
+    if found.tzinfo is None or not clock.YEARS[0] <= found.year <= clock.YEARS[1] or "\0" in pk:
         raise NotACursor
     return found, pk
 

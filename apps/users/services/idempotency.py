@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.users.encryption import text_encrypt
 from apps.users.models import IdempotentAnswer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 IN_PROGRESS_MAX: Final = timedelta(minutes=2)
 """A request that has not been answered for so long was killed with its process, if nobody holds its lock."""
+
+CLAIMS_MAX: Final = 10
+"""Times that a key is claimed while others free it in between."""
 
 LIFETIME: Final = timedelta(days=7)
 """Longer than an outage after which a client repeats its requests; later the same key is a new request.
@@ -26,11 +30,14 @@ What costs or creates something keeps the key itself for good, as `Pledge.key`: 
 def idempotent_answer_claim(*, caller: str, key: str, request: str) -> tuple[IdempotentAnswer, bool]:
     """Return the row of a caller's key, locked, and whether this request made it.
 
-    The caller's transaction holds the lock: a second request with the key waits until that ends.
+    The caller's transaction holds the lock: a second request with the key waits until that ends.  A row that
+    is there when this one is inserted may be freed before it is read: then the key is claimed anew.
     """
-    return IdempotentAnswer.objects.select_for_update().get_or_create(
-        caller=caller, key=key, defaults={"request": request}
-    )
+    rows = IdempotentAnswer.objects.select_for_update()
+    for _ in range(CLAIMS_MAX - 1):
+        with suppress(IntegrityError):
+            return rows.get_or_create(caller=caller, key=key, defaults={"request": request})
+    return rows.get_or_create(caller=caller, key=key, defaults={"request": request})
 
 
 def idempotent_answer_complete(row: IdempotentAnswer, *, status: int, body: str) -> None:

@@ -68,6 +68,13 @@ def test_a_list_can_be_taken_along(ann, path, rows):
     assert all(line["id"] for line in lines)
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_list_as_of_a_time_far_out_is_refused_and_not_cut_off(ann, moment):
+    answer = signed_in().get(f"/messages.csv?until={moment}")
+
+    assert (answer.status_code, answer.content) == (422, b"not a valid time")
+
+
 @pytest.mark.parametrize("path", ["/sectors.csv", "/messages.csv", "/gas.csv", "/senders.csv"])
 def test_download_reads_no_message_parameters(ann, path):
     busy_pool()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.core import clock
 from apps.dashboard.csv_export import CHUNK, CSV_READ
-from apps.users.audit_search import YEARS, AuditFilter, audit_find
+from apps.users.audit_search import AuditFilter, audit_find
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -22,7 +23,7 @@ def day_read(text: str) -> date | None:
         day = date.fromisoformat(text)
     except ValueError:
         return None
-    return day if YEARS[0] <= day.year <= YEARS[1] else None
+    return day if clock.YEARS[0] <= day.year <= clock.YEARS[1] else None
 
 
 def moment(day: date | None, *, later: int = 0) -> datetime | None:

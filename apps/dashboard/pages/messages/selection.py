@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
+from apps.core.clock import YEARS
 from apps.core.errors import BadValue
 from apps.dashboard.forms import PageForm
 from apps.dashboard.text_fields import MultiChoice, Text
@@ -108,6 +109,8 @@ class Moment(Text):
             raise ValidationError(_("not a valid time")) from None
         if moment.tzinfo is None:
             raise ValidationError(_("the time has no time zone"))
+        if not YEARS[0] <= moment.year <= YEARS[1]:
+            raise ValidationError(_("not a valid time"))
         return moment
 
 

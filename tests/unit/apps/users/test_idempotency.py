@@ -1,0 +1,48 @@
+"""The row of a request's key: claimed, answered, freed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from apps.users.models import IdempotentAnswer
+from apps.users.services.idempotency import idempotent_answer_claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.django_db
+
+
+def create_after(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have rows be there when they are inserted, and gone when they are read, so many times."""
+    plain: Callable[..., Any] = QuerySet.create
+    left = [True] * refusals
+
+    def create(self: Any, **values: Any) -> Any:
+        if left:
+            left.pop()
+            raise IntegrityError("duplicate key value violates unique constraint")
+        return plain(self, **values)
+
+    monkeypatch.setattr(QuerySet, "create", create)
+
+
+def test_key_that_is_freed_between_insert_and_read_is_claimed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_after(2, monkeypatch)
+
+    with transaction.atomic():
+        row, is_new = idempotent_answer_claim(caller="one", key="a", request="r")
+
+    assert is_new
+    assert IdempotentAnswer.objects.get().pk == row.pk
+
+
+def test_row_that_can_never_be_made_is_an_error_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_after(100, monkeypatch)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        idempotent_answer_claim(caller="one", key="a", request="r")
