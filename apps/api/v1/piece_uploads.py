@@ -143,10 +143,12 @@ class MinerPiecesView(UploadView):
         """
         miner = miner_get(self.principal, address)
         announced = header_number(request, "Upload-Length")
+        length = request.META.get("CONTENT_LENGTH")
         if announced is not None:
+            if length and int(length):
+                raise BadValue(gettext("goes without a body: send the bytes as parts"), field="Upload-Length")
             spec = self.spec(request, payload_size=announced)
             return created(piece_body(upload_begin(miner, spec=spec, by=self.principal, is_resumable=True)))
-        length = request.META.get("CONTENT_LENGTH")
         size = int(length) if length else None
         piece, is_new = piece_upload(
             miner, spec=self.spec(request, payload_size=size), source=request._request, by=self.principal
@@ -195,7 +197,7 @@ class PieceUploadView(UploadView):
     def patch(self, request: Request, uuid: str) -> Response:
         """Upload the next part, which starts at `Upload-Offset`, or where `Content-Range` says."""
         piece = upload_get(self.principal, uuid)
-        offset = part_offset(request)
+        offset = part_offset(request, size=piece.payload_size)
         piece, _ = part_upload(piece, source=request._request, offset=offset, by=self.principal)
         return Response(piece_body(piece))
 
@@ -220,15 +222,23 @@ class PiecePurposeView(PoolView):
         )
 
 
-def part_offset(request: Request) -> int:
-    """Return where a part begins.  Raises BadValue."""
-    offset = header_number(request, "Upload-Offset")
-    if offset is not None:
+def part_offset(request: Request, *, size: int | None) -> int:
+    """Return where a part of an upload of a `size` begins.  Raises BadValue if its headers do not fit."""
+    offset, text = header_number(request, "Upload-Offset"), request.headers.get("Content-Range")
+    if text is None:
+        if offset is None:
+            raise BadValue(gettext("specify where this part starts"), field="Upload-Offset")
         return offset
-    span = SPAN.fullmatch(request.headers.get("Content-Range", ""))
+    span = SPAN.fullmatch(text)
     if span is None:
-        raise BadValue(gettext("specify where this part starts"), field="Upload-Offset")
-    return int(span[1])
+        raise BadValue(gettext("must be 'bytes first-last/total'"), field="Content-Range")
+    first, last = int(span[1]), int(span[2])
+    length = request.META.get("CONTENT_LENGTH") or str(last - first + 1)
+    if last < first or length != str(last - first + 1) or span[3] not in ("*", str(size)):
+        raise BadValue(gettext("does not fit the body or the upload's size"), field="Content-Range")
+    if offset not in (None, first):
+        raise BadValue(gettext("starts elsewhere than Upload-Offset"), field="Content-Range")
+    return first
 
 
 urlpatterns = [

@@ -168,7 +168,7 @@ def test_a_larger_place_has_the_commitment_of_zeros_behind_the_bytes(client, min
         (b"x", {"Piece-Cid": "bafkqaaa"}, 400, "bad_value"),
         (b"x", {"Piece-Size": "4096"}, 400, "bad_value"),
         (b"x", {"Piece-Size": "100"}, 400, "bad_value"),
-        (b"x", {"Upload-Length": "9999"}, 413, "piece_too_large"),
+        (b"", {"Upload-Length": "9999"}, 413, "piece_too_large"),
     ],
 )
 def test_what_is_refused_leaves_nothing_behind(client, miner, folder, data, headers, status, code):
