@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.api.v1.serializers import AddressField, AmountField, InputSerializer
+from apps.api.v1.serializers import AddressField, AmountField, FactorField, InputSerializer
 from apps.messages.services.push_items import Gas, PushItem, SendSpec
 
 
@@ -52,8 +52,8 @@ class MessageInput(InputSerializer):
     gas_fee_cap = AmountField(default=zero_amount)
     gas_premium = AmountField(default=zero_amount)
     max_fee = AmountField(default=zero_amount)
-    gas_over_estimation = serializers.FloatField(min_value=0, default=0)
-    gas_over_premium = serializers.FloatField(min_value=0, default=0)
+    gas_over_estimation = FactorField(min_value=0, default=0)
+    gas_over_premium = FactorField(min_value=0, default=0)
     expire_epoch = serializers.IntegerField(min_value=0, default=0)
     hold_base_fee = AmountField(default=zero_amount)
     hold_until = serializers.IntegerField(min_value=0, default=0)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import Pages
-from apps.api.v1.serializers import AmountField, InputSerializer, address_value
+from apps.api.v1.serializers import AmountField, FactorField, InputSerializer, address_value
 from apps.api.v1.views import PoolView
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
@@ -40,8 +40,8 @@ class SenderChange(InputSerializer):
     max_fee = AmountField(required=False)
     gas_fee_cap = AmountField(required=False)
     base_fee = AmountField(required=False)
-    gas_over_estimation = serializers.FloatField(min_value=0, max_value=1000, required=False)
-    gas_over_premium = serializers.FloatField(min_value=0, max_value=1000, required=False)
+    gas_over_estimation = FactorField(min_value=0, max_value=1000, required=False)
+    gas_over_premium = FactorField(min_value=0, max_value=1000, required=False)
 
 
 PLACES: Final = ("landed", "replaced", "flight", "stuck", "gap", "next")

@@ -86,6 +86,16 @@ class AmountField(serializers.CharField):
         return str(value)
 
 
+class FactorField(serializers.FloatField):
+    """A number, which yes and no are not: Python would take them for 1 and 0."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """Read it."""
+        if isinstance(data, bool):
+            self.fail("invalid")
+        return float(super().to_internal_value(data))
+
+
 class ErrorSerializer(serializers.Serializer[Any]):
     """The body of every refusal."""
 

@@ -33,6 +33,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"gas_over_estimation": -1}, "gas_over_estimation"),
     ({"gas_over_estimation": 1e6}, "gas_over_estimation"),
     ({"gas_over_premium": "much"}, "gas_over_premium"),
+    ({"gas_over_premium": True}, "gas_over_premium"),
     ({"expire_epoch": -1}, "expire_epoch"),
     ({"expire_epoch": 1 << 70}, "expire_epoch"),
     ({"nonce": 5}, "nonce"),
