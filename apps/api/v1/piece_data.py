@@ -32,6 +32,11 @@ UNSEAL_AGAIN_S: Final = 5
 """After which a caller asks again for bytes that are unsealed."""
 RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
+RANGE_HEADERS: Final = [
+    OpenApiParameter(name, str, OpenApiParameter.HEADER) for name in ("Range", "If-Range")
+]
+BYTES: Final = {(status, "application/octet-stream"): OpenApiTypes.BINARY for status in (200, 206)}
+
 
 class PieceDataView(PoolView):
     """`/pieces/{piece_cid}/data`: the raw bytes."""
@@ -41,8 +46,8 @@ class PieceDataView(PoolView):
     renderer_classes = [JSONRenderer, RawRenderer]
 
     @extend_schema(
-        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 202: PieceOutput},
+        parameters=RANGE_HEADERS,
+        responses=BYTES | {(202, "application/json"): PieceOutput},
     )
     def get(self, request: Request, piece_cid: str) -> Any:
         """Return the bytes, or a `Range` of them; 202 while they are being unsealed: try again."""
@@ -64,8 +69,8 @@ class PieceKeptView(PoolView):
     renderer_classes = [JSONRenderer, RawRenderer]
 
     @extend_schema(
-        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        parameters=RANGE_HEADERS,
+        responses=BYTES,
     )
     def get(self, request: Request, piece_cid: str) -> Any:
         """Return the bytes, or a `Range` of them; 409 if they are only in a sealed sector."""

@@ -131,6 +131,13 @@ def test_whole_numbers_say_whether_they_need_64_bits(document: dict[str, Any]) -
     assert all(one.get("format") == "int64" or one["maximum"] < 2**31 for one in whole)
 
 
+def test_a_part_of_a_piece_is_described(document: dict[str, Any]) -> None:
+    answers = document["paths"]["/api/v1/pieces/{piece_cid}/data"]["get"]["responses"]
+
+    assert set(answers["206"]["content"]) == set(answers["200"]["content"]) == {"application/octet-stream"}
+    assert set(answers["202"]["content"]) == {"application/json"}
+
+
 def test_a_filter_has_the_choices_of_the_field_that_it_filters(document: dict[str, Any]) -> None:
     by_name = {row["name"]: row for row in document["paths"]["/api/v1/sectors"]["get"]["parameters"]}
 
