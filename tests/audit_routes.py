@@ -19,6 +19,7 @@ CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
 SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
+APPROVALS_TESTED: Final = "tests/unit/apps/api/v1/test_message_approvals.py"
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
@@ -29,6 +30,12 @@ ELSEWHERE: Final = {
     "PATCH checks/<str:name>": SETTINGS_TESTED,
     "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
     "POST workers:join": "tests/integration/dashboard/test_host_join.py",
+    "POST messages/<path:id>/approve": APPROVALS_TESTED,
+    "POST messages/<path:id>/refuse": APPROVALS_TESTED,
+    "POST approval-rules": APPROVALS_TESTED,
+    "DELETE approval-rules/<uuid:uuid>": APPROVALS_TESTED,
+    "POST approval-rules/<uuid:uuid>/removal": APPROVALS_TESTED,
+    "DELETE approval-rules/<uuid:uuid>/removal": APPROVALS_TESTED,
     "POST approvals": "tests/unit/apps/api/test_accounts.py",
     "POST miners": "tests/integration/dashboard/test_miner_additions.py",
     "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
@@ -108,6 +115,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
     "tests/integration/dashboard/test_withdrawal_page.py": r"miner-withdraw",
+    "tests/integration/dashboard/test_approvals.py": r"message-approve|approval-rule",
     "tests/integration/dashboard/test_gas.py": r"gas",
     "tests/integration/dashboard/test_gas_rules.py": r"gas",
     "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",

@@ -38,6 +38,7 @@ ENDS: Final = frozenset(
     {
         *(
             "alerts.channel.remove",
+            "approval.rule.remove",
             "chain.unbind",
             "check.unmute",
             "gas.guard.remove",
@@ -55,6 +56,7 @@ MAKES: Final = frozenset(
         *(
             "account.approve",
             "alerts.channel.add",
+            "approval.rule.add",
             "check.mute",
             "import",
             "message.push",
@@ -84,6 +86,12 @@ DOES: Final = frozenset(
             "message.clear",
             "message.mark-bad",
             "message.recover",
+        ),
+        *(
+            "approval.rule.removal-cancel",
+            "approval.rule.removal-request",
+            "message.approve",
+            "message.refuse",
         ),
         *("message.republish", "message.retry", "message.retry-now", "message.search", "miner.batches-send"),
         *("miner.pieces-seal", "miner.role-fail-over", "miner.role-give", "miner.role-remove"),

@@ -201,6 +201,7 @@ def _senders_and_gas(of: str, miner: Miner, wallet: Wallet, control: str) -> Non
         factories.spend(wallet.address, of=of, days_ago=day)
     factories.guard(of=of, daily_budget=10**18, hold_base_fee=50, hold_epochs=120)
     factories.auto_bump(of=of)
+    factories.approval_rule(of=of, actor="miner", method=23)
 
 
 def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
@@ -297,6 +298,7 @@ LISTS = (
     "roles",
     "chain",
     "gateway",
+    "approvals",
     "tenants",
     "people",
     "tokens",
@@ -365,6 +367,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "message-landed": reverse("message", args=[pool.landed.id]),
         "message-flying": reverse("message", args=[pool.flying.id]),
         "message-stuck": reverse("message", args=[pool.stuck.id]),
+        "message-approve": reverse("message-approve", args=[pool.stuck.id]),
         "message-mark-bad": reverse("message-mark-bad", args=[pool.stuck.id]),
         "message-cancel": reverse("message-cancel", args=[pool.flying.id]),
     }

@@ -12,7 +12,7 @@ from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeCondition
 from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
-from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Sender
+from apps.messages.models import ApprovalRule, AutoBumpRule, GasGuard, GasSpend, Message, Sender
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, MinerDay, Role
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleState
@@ -425,6 +425,12 @@ def spend(address: str, *, of: str = "alice", days_ago: int = 0, **overrides: An
         **overrides,
     }
     return GasSpend.objects.create(from_addr=address, tenant=tenant(of), **data)
+
+
+def approval_rule(*, of: str | None = None, **overrides: Any) -> ApprovalRule:
+    """A rule that makes messages wait for a second person; without a tenant it is for all."""
+    owner = None if of is None else tenant(of)
+    return ApprovalRule.objects.create(**{"tenant": owner, "created_by": "ann", **overrides})
 
 
 def guard(*, of: str | None = None, **overrides: Any) -> GasGuard:

@@ -24,7 +24,7 @@ may go from any state to any other (`RECOVER_TO_…`): those arrows are left out
 def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     """Return each table under the name of its rows, and where it stands."""
     from apps.blocks.states import TRANSITIONS as ROUNDS
-    from apps.messages.states import SENDER_TRANSITIONS
+    from apps.messages.states import APPROVAL_TRANSITIONS, SENDER_TRANSITIONS
     from apps.messages.states import TRANSITIONS as MESSAGES
     from apps.miners.states import ROLE_TRANSITIONS
     from apps.miners.states import TRANSITIONS as MINERS
@@ -64,6 +64,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Adoptions of sectors": ("apps/sectors/states.py", ADOPTION_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),
         "Messages": ("apps/messages/states.py", MESSAGES),
+        "Approvals of messages": ("apps/messages/states.py", APPROVAL_TRANSITIONS),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),
         "Miners": ("apps/miners/states.py", MINERS),
         "Roles of hosts": ("apps/miners/states.py", ROLE_TRANSITIONS),

@@ -51,6 +51,8 @@ MESSAGES: Final[dict[str, StateLabel]] = {
     "FAILED": StateLabel("bad", _("failed")),
     "REPLACED": StateLabel("warn", _("replaced")),
 }
+UNAPPROVED: Final = StateLabel("warn", _("needs approval"), "lock")
+"""Without a nonce until a second person has approved it."""
 STUCK: Final = StateLabel("bad", _("stuck"))
 """Open, and somebody has to look at it."""
 LANDED_BAD: Final = StateLabel("bad", _("landed, failed"))

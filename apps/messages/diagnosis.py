@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.messages.models import GasGuard, Message, Sender
+from apps.messages.selectors.approvals import approval_of, approvers_of
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.fees import shared_rules_load
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 BY_ITSELF: Final[dict[str, str]] = {
     Wait.NONE: "nothing more",
     Wait.NEXT_HEAD: "it will be selected on the next head",
+    Wait.APPROVAL: "nothing: it has no nonce and holds up no other message until another person decides",
     Wait.QUOTA: "it will be selected once an earlier message of the sender has landed",
     Wait.BASE_FEE_GATE: "it will be selected when the base fee falls to the limit",
     Wait.HELD: "it will be selected when the base fee falls, or when its hold period ends",
@@ -62,6 +64,7 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.HELD: ("fee-rules", "mark-bad"),
     Wait.GAS_CAP: ("fee-rules", "retry-now", "mark-bad"),
     Wait.DAILY_BUDGET: ("fee-rules", "mark-bad"),
+    Wait.APPROVAL: ("approve", "mark-bad"),
     Wait.QUOTA: ("quota", "mark-bad"),
     Wait.SIGNER_AWAY: ("mark-bad",),
     Wait.SIGNED_BEFORE: ("mark-bad",),
@@ -121,7 +124,7 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
 
 def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
     """Return the epoch at which something happens by itself."""
-    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED):
+    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED, Wait.APPROVAL):
         return None
     rest = message.retry_height if message.state == MessageState.UNFILLED else 0
     return max(rest, head.height + 1)
@@ -130,6 +133,8 @@ def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | N
 def _found(message: Message, *, head: Head | None) -> Diagnosis:
     sender = Sender.objects.filter(address=message.from_addr).first()
     if message.state == MessageState.UNFILLED:
+        if message.needs_approval:
+            return Diagnosis(Wait.APPROVAL, _approval_evidence(message))
         return _unfilled(message, sender, head=head)
     if message.state == MessageState.FILLED:
         return _filled(message, sender, head=head)
@@ -168,6 +173,16 @@ def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> 
     if reason in (Wait.HELD, Wait.DAILY_BUDGET) and head is not None:
         evidence |= _guard_evidence(message, reason, head=head)
     return Diagnosis(reason, evidence)
+
+
+def _approval_evidence(message: Message) -> dict[str, Any]:
+    """Return what made it wait, who pushed it, and who may decide."""
+    approval = approval_of(message)
+    return {
+        "rule": "" if approval is None else approval.rule,
+        "pushed_by": message.pushed_by,
+        "approvers": approvers_of(message),
+    }
 
 
 def _guard_evidence(message: Message, reason: Wait, *, head: Head) -> dict[str, Any]:

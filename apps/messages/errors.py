@@ -93,3 +93,21 @@ class SignerRefuses(Conflict):
     """No signature could be had."""
 
     code: ClassVar[str] = "signer_refuses"
+
+
+class PersonRequired(NotAllowed):
+    """A program asks for what only a person who is signed in may do."""
+
+    code: ClassVar[str] = "person_required"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("only a person who is signed in can decide this, not a token"))
+
+
+class SecondPersonRequired(NotAllowed):
+    """Somebody would decide alone what takes two people."""
+
+    code: ClassVar[str] = "second_person_required"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("another person must decide this: you or a token of yours asked for it"))

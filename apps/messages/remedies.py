@@ -30,6 +30,7 @@ class Remedy:
 
 
 DOES: Final[dict[str, str]] = {
+    "approve": "shows all that it does, for a person who did not ask for it to approve or refuse",
     "fund": "it will be selected on the first head that shows the new balance",
     "raise-fee": "its own fee limits override those of its sender and the pool; retries at once",
     "fee-rules": "looser rules or guards release it on the next head",

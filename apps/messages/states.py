@@ -64,6 +64,22 @@ WIRE_NAMES: Final[dict[str, str]] = {
 STATES_BY_CODE: Final[dict[int, str]] = {code: state for state, code in WIRE_CODES.items()}
 
 
+class ApprovalState(models.TextChoices):
+    """What a second person has decided about a message."""
+
+    PENDING = "PENDING", "waiting"
+    APPROVED = "APPROVED", "approved"
+    REFUSED = "REFUSED", "refused"
+
+
+APPROVAL_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    ApprovalState.PENDING: {"APPROVE": ApprovalState.APPROVED, "REFUSE": ApprovalState.REFUSED},
+    ApprovalState.APPROVED: {"ASK": ApprovalState.PENDING},
+    ApprovalState.REFUSED: {"ASK": ApprovalState.PENDING},
+}
+"""A message that was given up and is tried again is asked about again."""
+
+
 class SenderState(models.TextChoices):
     """Whether an address may send."""
 
@@ -114,6 +130,7 @@ class Wait(models.TextChoices):
 
     NONE = "", "nothing"
     NEXT_HEAD = "NEXT_HEAD", "waiting for the next head"
+    APPROVAL = "APPROVAL", "another person must approve it"
     QUOTA = "QUOTA", "the sender has as many messages in flight as it may"
     BASE_FEE_GATE = "BASE_FEE_GATE", "the base fee is above the sender's limit"
     HELD = "HELD", "held until the base fee falls"

@@ -24,6 +24,9 @@ class Principal:
     """Scopes of the machine interface that it is limited to; empty: no limit."""
     actor: str = ""
     """Who it is, for the audit log and for names on pages."""
+    people: tuple[str, ...] = ()
+    """Usernames of the people behind it: who is signed in, who created the token, or who had the pool act;
+    empty where nobody is known."""
     token_id: str = ""
     """The token's id where it is one, so that a revocation finds its connections."""
     source: str = ""

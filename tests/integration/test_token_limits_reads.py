@@ -19,7 +19,7 @@ from apps.api.rpc.services.registry import SERVICES, VERSIONS
 from apps.checks.models import AlertChannel
 from apps.checks.states import ChannelKind
 from apps.core.clock import now
-from apps.messages.models import AutoBumpRule, GasGuard
+from apps.messages.models import ApprovalRule, AutoBumpRule, GasGuard
 from apps.sectors.models import (
     HostReport,
     Job,
@@ -108,6 +108,7 @@ def world(of_operator: bool) -> World:
         alice, bob = people.tenant("alice"), people.tenant("bob")
         GasGuard.objects.filter(tenant=bob).delete()
         AutoBumpRule.objects.filter(tenant=bob).delete()
+        ApprovalRule.objects.filter(tenant=bob).delete()
         for store in bob.stores.all():
             Store.objects.filter(pk=store.pk).update(name=f"bob-{store.name}", uid=f"bob-{store.uid}")
         for model in apps.get_models():
@@ -146,6 +147,7 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "stores": pool.store.uuid,
         "pieces": pool.piece.uuid,
         "alert-channels": AlertChannel.objects.get(name__startswith=pool.miner.name).uuid,
+        "approval-rules": ApprovalRule.objects.order_by("pk").values_list("uuid", flat=True)[0],
         "tokens": Token.objects.order_by("created_at").values_list("pk", flat=True)[0],
     }
     values = {

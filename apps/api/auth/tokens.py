@@ -76,6 +76,7 @@ def generate(caller: Principal, data: dict[str, Any]) -> Json:
         perm=data["perm"],
         ext=data["extra"][:255],
         is_operator=data["perm"] == Perm.ADMIN,
+        by=caller,
     )
     return {"token": made}
 

@@ -117,6 +117,7 @@ class TokensView(PoolView):
             expires_at=data["expires_at"],
             is_operator=data["operator"],
             limits=limits_of(data),
+            by=self.principal,
         )
         row = token_by_text(text)
         shown: dict[str, Any] = {**TokenOutput(row).data}

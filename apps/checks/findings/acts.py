@@ -128,6 +128,14 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
     return (Act(Link(page, (key,), query), label, message_name(message, data), opens_page=opens_page),)
 
 
+def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:
+    """Show what these do, for a second person to approve or refuse."""
+    return tuple(
+        Act(Link("message-approve", (row.pk,)), "Review", message_name(row, data), opens_page=True)
+        for row in messages[:ACTS_MAX]
+    )
+
+
 def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
     """Ask for fees above the base fee, with what they cost, for all messages below it at once."""
     if len(messages) == 1:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.findings.acts import fees_raise, message_mend, message_name
+from apps.checks.findings.acts import fees_raise, message_mend, message_name, messages_review
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left
+from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.selectors.stuck import messages_priced_out
@@ -84,6 +85,27 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         at_risk=value + deposits,
         deposits=deposits,
         acts=message_mend(first, data),
+    )
+
+
+def unapproved(data: CheckData) -> Iterator[Finding]:
+    """Messages that wait for a second person."""
+    rows, has_more = data.unapproved_messages
+    if not rows:
+        return
+    first = rows[0]
+    names = ", ".join(approvers_of(first)) or gettext("nobody: invite a second person")
+    many = at_least(len(rows), "message", has_more=has_more)
+    yield Finding(
+        "unapproved",
+        gettext("{many} waiting for approval").format(many=many),
+        gettext("{message}, pushed by {pushed_by}; may be approved by: {names}").format(
+            message=_what(data, first), pushed_by=first.pushed_by or gettext("the pool"), names=names
+        ),
+        link=Link("message", (first.pk,)) if len(rows) == 1 else None,
+        count=len(rows),
+        has_more=has_more,
+        acts=messages_review(rows, data),
     )
 
 

@@ -114,12 +114,15 @@ def report_of_sender(data: CheckData, sender: Sender, *, stuck: int) -> Report:
 def report_of_message(data: CheckData, message: Message) -> Report:
     """Return what the checks find of one message, which says in `is_stuck` whether it is."""
     stuck = bool(getattr(message, "is_stuck", False))
+    waits = message.needs_approval and message.state == MessageState.UNFILLED
     own = narrowed(
         data,
         messages_waiting=Waiting(signed=0, queued=0, stuck=int(stuck)),
         stuck_messages=data.stuck_messages.filter(pk=message.pk),
         first_stuck=message if stuck else None,
+        unapproved_messages=([message] if waits else [], False),
         failed_messages=[message] if is_failed(message, now=data.at) else [],
     )
     is_open = message.state in (MessageState.UNFILLED, MessageState.FILLED)
-    return evaluate_some(("recovery", "messages_stuck") if is_open else ("messages_failed",), own)
+    open_checks = ("recovery", "messages_stuck", "messages_unapproved")
+    return evaluate_some(open_checks if is_open else ("messages_failed",), own)

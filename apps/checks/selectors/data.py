@@ -22,10 +22,11 @@ from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.selectors.alerts import alerts_last_run
 from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
-from apps.checks.selectors.rare import Rare, rare_read
+from apps.checks.selectors.rare import Rare, rare_read, rare_rows
 from apps.core.clock import now
 from apps.core.processes import processes_all
 from apps.gateway.selectors.connections import connections_failed
+from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
 from apps.messages.selectors.queue_costs import LEARN_DAYS
@@ -300,6 +301,13 @@ class CheckData:
     def first_stuck(self) -> Message | None:
         """The most urgent of them; read only if there is one."""
         return self.stuck_messages.first() if self.messages_waiting.stuck else None
+
+    @cached_property
+    def unapproved_messages(self) -> tuple[list[Message], bool]:
+        """The viewer's messages that wait for a second person, and whether there are more."""
+        if not self.rare.messages_unapproved:
+            return [], False
+        return rare_rows(messages_unapproved(self.viewer))
 
     @cached_property
     def failed_messages(self) -> list[Message]:

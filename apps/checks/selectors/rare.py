@@ -75,6 +75,8 @@ class Rare(NamedTuple):
     targets_paused: bool = True
     messages_open: bool = True
     """Neither landed nor given up."""
+    messages_unapproved: bool = True
+    """Waiting for a second person."""
     senders_odd: bool = True
     """With a nonce gap, paused, or used by another program lately."""
     messages_given_up: bool = True
@@ -114,6 +116,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "claims_ending": Exists(ClaimsEnding.objects.filter(count__gt=0)),
         "targets_paused": Exists(SealTarget.objects.exclude(held_by__in=[Hold.NONE, Hold.REACHED])),
         "messages_open": Exists(messages.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])),
+        "messages_unapproved": Exists(messages.filter(state=MessageState.UNFILLED, needs_approval=True)),
         "senders_odd": Exists(
             Sender.objects.filter(~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=day))
         ),

@@ -40,6 +40,15 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         "Doctor",
     ),
     Check(
+        "messages_unapproved",
+        "No message needs approval",
+        (Topic.MESSAGES,),
+        WARNING,
+        messages.unapproved,
+        Link("approvals"),
+        "Approvals",
+    ),
+    Check(
         "messages_failed",
         "No message failed in the last 24 h",
         (Topic.MESSAGES,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.messages.models.approvals import ApprovalRule, MessageApproval
 from apps.messages.models.gas import AutoBumpRule, GasGuard, GasSpend
 from apps.messages.models.messages import MESSAGE_ID_MAX, Message, MessageEvent, SignedVersion, Tracker
 from apps.messages.models.receivers import Receiver
@@ -11,12 +12,14 @@ from apps.messages.models.senders import ActorRules, ExtraNode, FeeRules, Sender
 __all__ = [
     "MESSAGE_ID_MAX",
     "ActorRules",
+    "ApprovalRule",
     "AutoBumpRule",
     "ExtraNode",
     "FeeRules",
     "GasGuard",
     "GasSpend",
     "Message",
+    "MessageApproval",
     "MessageEvent",
     "Receiver",
     "Recovery",

@@ -43,6 +43,10 @@ class Message(Timestamped):
     """Whose message it is; None for the pool's own, such as gap fillers of a shared sender."""
     pushed_by = models.CharField(max_length=200, blank=True, default="")
     """Name of the caller, as the messager's WalletName."""
+    people = models.TextField(blank=True, default="", db_default="")
+    """Usernames of the people behind it, a line each: none of them approves it."""
+    needs_approval = models.BooleanField(default=False, db_default=False)
+    """Waits for a second person: it gets neither nonce nor signature before."""
     kind = models.CharField(max_length=32, blank=True, default="")
     """What it is for, in the words of the app that pushed it; empty from outside."""
     state = models.CharField(max_length=16, choices=MessageState.choices, default=MessageState.UNFILLED)
@@ -116,6 +120,11 @@ class Message(Timestamped):
                 fields=["expire_epoch"],
                 name="message_expires",
                 condition=Q(state="UNFILLED", expire_epoch__gt=0),
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="message_unapproved",
+                condition=Q(state="UNFILLED", needs_approval=True),
             ),
             models.Index(fields=["from_addr", "nonce"], name="message_filled", condition=Q(state="FILLED")),
             # Counts read only what is unfilled or in flight: landed and failed rows cost nothing.
@@ -208,6 +217,11 @@ class Message(Timestamped):
             ),
             models.CheckConstraint(
                 condition=~Q(state="FILLED") | Q(nonce__isnull=False), name="message_filled_has_nonce"
+            ),
+            # Whatever forgets to ask for the approval signs nothing.
+            models.CheckConstraint(
+                condition=Q(needs_approval=False) | Q(state__in=["UNFILLED", "FAILED"]),
+                name="message_unapproved_has_no_nonce",
             ),
         ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.models import Follower, Head
 from apps.core.prepared_statements import Prepared
-from apps.messages.models import Receiver, Sender
+from apps.messages.models import ApprovalRule, Receiver, Sender
 from apps.users.models import SignerGrant
 from apps.wallets.models import Wallet
 
@@ -32,6 +32,8 @@ class PushFacts:
     """What senders have as far as that is known: at the newest head, else when last read."""
     receivers: dict[str, str]
     """Receivers whose kind of actor is stored."""
+    rules: list[ApprovalRule]
+    """What waits for a second person."""
 
     def is_granted(self, tenant_id: int | None, address: str) -> bool:
         """Return whether a tenant may send from an address; None is the pool itself: any that it knows."""
@@ -52,7 +54,9 @@ FACTS: Final = Prepared(
     f" UNION ALL SELECT 'wallet', 0, address, '', balance FROM {Wallet._meta.db_table}"
     " WHERE address = ANY($1)"
     f" UNION ALL SELECT 'receiver', 0, address, kind, NULL FROM {Receiver._meta.db_table}"
-    " WHERE address = ANY($2)",
+    " WHERE address = ANY($2)"
+    " UNION ALL SELECT 'rule', coalesce(tenant_id, 0), actor, coalesce(method::text, ''), above"
+    f" FROM {ApprovalRule._meta.db_table}",
     ("text[]", "text[]"),
 )
 """Columns: what it is about, height or tenant, address, text, balance.  Wallets come after senders: their
@@ -68,6 +72,20 @@ def push_facts(*, senders: Collection[str], receivers: Collection[str]) -> PushF
         grants={(number, address) for what, number, address, *_ in rows if what == "grant"},
         wallets={address for what, _, address, *_ in rows if what == "wallet"},
         senders={address: text for what, _, address, text, _ in rows if what == "sender"},
-        balances={address: int(balance) for *_, address, _, balance in rows if balance is not None},
+        balances={
+            address: int(balance)
+            for what, _, address, _, balance in rows
+            if balance is not None and what != "rule"
+        },
         receivers={address: text for what, _, address, text, _ in rows if what == "receiver"},
+        rules=[
+            ApprovalRule(
+                tenant_id=number or None,
+                actor=actor,
+                method=int(method) if method else None,
+                above=int(above or 0),
+            )
+            for what, number, actor, method, above in rows
+            if what == "rule"
+        ],
     )

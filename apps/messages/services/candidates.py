@@ -9,14 +9,20 @@ import structlog
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeUnavailable
-from apps.messages.models import GasGuard
+from apps.messages.models import ApprovalRule, GasGuard
+from apps.messages.selectors.approvals import contents_approved
 from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.approval_choice import (
+    approval_rule_describe,
+    approval_rule_find,
+    content_digest_compute,
+)
 from apps.messages.services.fees import FeeChoice, actor_rules_find, fee_choose
 from apps.messages.services.guard_choice import GuardChoice, guard_choose
 from apps.messages.states import PRESSING, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from django.db.models import QuerySet
 
@@ -97,10 +103,17 @@ def _gates_pass(
     """Return the messages that pass the gates: base fee, hold, and a budget that is not used up."""
     actors = actor_rules_find(rows, client=client, key=selection.head.key)
     guards = list(GasGuard.objects.order_by("pk"))
-    kinds = receiver_kinds({row.to for row in rows}) if any(guard.actor for guard in guards) else {}
+    # Read with the rows: a rule that was set after the push holds for all that has no nonce.
+    rules = list(ApprovalRule.objects.order_by("pk")) if rows and getattr(rows[0], "has_rules", True) else []
+    needs_kinds = rules or any(guard.actor for guard in guards)
+    kinds = receiver_kinds({row.to for row in rows}) if needs_kinds else {}
+    unapproved = _unapproved(rows, rules=rules, kinds=kinds) if rules else {}
+    selection.unapproved |= unapproved
     base_fee, height = int(selection.head.base_fee), selection.head.height
     found: list[Candidate] = []
     for row in rows:
+        if row.pk in unapproved:
+            continue
         fees = fee_choose(row, sender=selection.sender, actor=actors.get((row.to, row.method)), shared=shared)
         guard = guard_choose(row, guards=guards, receiver=kinds.get(row.to, ""))
         room = selection.budgets.room(guard.budgets)
@@ -117,3 +130,22 @@ def _gates_pass(
         else:
             found.append(Candidate(row, fees, guard))
     return found
+
+
+def _unapproved(
+    rows: Sequence[Message], *, rules: Sequence[ApprovalRule], kinds: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the messages that a rule fits and nobody has approved as they are, with what the rule says."""
+    fitting = {
+        row.pk: (row, rule)
+        for row in rows
+        if (rule := approval_rule_find(row, rules=rules, receiver=kinds.get(row.to, ""))) is not None
+    }
+    if not fitting:
+        return {}
+    approved = contents_approved(fitting)
+    return {
+        pk: approval_rule_describe(rule)
+        for pk, (row, rule) in fitting.items()
+        if approved.get(pk) != content_digest_compute(row)
+    }

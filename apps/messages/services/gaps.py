@@ -33,7 +33,7 @@ def _senders_with_flight(*, head: Head) -> list[str]:
     already another one would be too many.
     """
     waiting = Message.objects.filter(state=MessageState.UNFILLED)
-    due = waiting.filter(retry_height__lte=head.height).values("from_addr")
+    due = waiting.filter(needs_approval=False, retry_height__lte=head.height).values("from_addr")
     old = Sender.objects.filter(gap_height__lte=head.height - GAP_PATIENCE_EPOCHS).values("address")
     rows = Message.objects.filter(state=MessageState.FILLED)
     rows = rows.exclude(from_addr__in=waiting.filter(kind="gap").values("from_addr"))

@@ -18,6 +18,8 @@ INSERTED: Final[dict[str, str]] = {
     "push_id": "text",
     "tenant_id": "bigint",
     "pushed_by": "text",
+    "people": "text",
+    "needs_approval": "boolean",
     "kind": "text",
     "state": "text",
     "priority": "smallint",

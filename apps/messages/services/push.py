@@ -16,6 +16,8 @@ from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.push_facts import PushFacts, push_facts
+from apps.messages.services.approval_choice import approval_rule_describe, approval_rule_find
+from apps.messages.services.approvals import approvals_store
 from apps.messages.services.audit import pushes_audit
 from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.services.message_insert import messages_insert
@@ -28,7 +30,7 @@ from apps.messages.states import Wait
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from apps.users.principals import Principal
     from poolsite.filecoin.address import Address
@@ -121,18 +123,29 @@ def _store_accepted(
             answers[at] = error
     good = {at: row for at, row in rows.items() if at not in answers}
     # Whose sender it is comes first: a stranger's message is not read any further.
-    answers.update(_params_refused(good, facts))
+    receivers = {row.to for row in good.values() if row.method != METHOD_SEND}
+    kinds = receiver_kinds_resolve(receivers, known=facts.receivers)
+    answers.update(_params_refused(good, kinds))
     good = {at: row for at, row in good.items() if at not in answers}
     new = sorted({row.from_addr for row in good.values()} - facts.senders.keys())
     if new:
         Sender.objects.bulk_create([Sender(address=address) for address in new], ignore_conflicts=True)
-    return answers | _store(good, callers)
+    return answers | _store(good, callers, held=_held(good, kinds, facts=facts))
 
 
-def _params_refused(rows: dict[int, Message], facts: PushFacts) -> dict[int, DomainError]:
+def _held(rows: dict[int, Message], kinds: Mapping[str, str], *, facts: PushFacts) -> dict[str, str]:
+    """Mark the messages that wait for a second person; returns by id what makes them wait."""
+    held: dict[str, str] = {}
+    for row in rows.values() if facts.rules else ():
+        rule = approval_rule_find(row, rules=facts.rules, receiver=kinds.get(row.to, ""))
+        if rule is not None:
+            row.needs_approval, row.wait, row.error = True, Wait.APPROVAL, ""
+            held[row.pk] = approval_rule_describe(rule)
+    return held
+
+
+def _params_refused(rows: dict[int, Message], kinds: Mapping[str, str]) -> dict[int, DomainError]:
     """Read calls as their receivers would: what they are for, and which of them those cannot read."""
-    receivers = {row.to for row in rows.values() if row.method != METHOD_SEND}
-    kinds = receiver_kinds_resolve(receivers, known=facts.receivers)
     refused: dict[int, DomainError] = {}
     for at, row in rows.items():
         kind = kinds.get(row.to, "")
@@ -144,7 +157,9 @@ def _params_refused(rows: dict[int, Message], facts: PushFacts) -> dict[int, Dom
     return refused
 
 
-def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, Message | DomainError]:
+def _store(
+    rows: dict[int, Message], callers: Sequence[Principal], *, held: Mapping[str, str]
+) -> dict[int, Message | DomainError]:
     """Insert the rows; where an id is there already, give the stored row or MessageIdTaken."""
     if not rows:
         return {}
@@ -158,9 +173,11 @@ def _store(rows: dict[int, Message], callers: Sequence[Principal]) -> dict[int, 
     with transaction.atomic():
         new = messages_insert([first[name] for name in sorted(first)])
         fresh = [row for row in first.values() if row.pk in new]
+        if held:
+            approvals_store([row for row in fresh if row.needs_approval], rules=held, now=now)
         pushes_audit([(by[row.pk], row) for row in fresh if not row.kind])
     message_changes_publish([(row.pk, row.tenant_id) for row in fresh])
-    for address in {row.from_addr for row in fresh if row.time_sensitive}:
+    for address in {row.from_addr for row in fresh if row.time_sensitive and not row.needs_approval}:
         transaction.on_commit(partial(selection_enqueue, address))
     stored = _stored([row for row in first.values() if row.pk not in new])
     answers: dict[int, Message | DomainError] = {}

@@ -17,6 +17,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
+from apps.messages.services.approvals import approval_reset
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection import sender_chain_state_read
@@ -87,8 +88,11 @@ def retry_after_policy_change(*, account: str) -> int:
 @transaction.atomic
 def message_retry_now(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
     """Retry a waiting message at once, whatever its back-off.  Raises BadMessage if it does not wait."""
-    if not _retry_now(Message.objects.filter(pk=message.pk, state=MessageState.UNFILLED)):
+    waiting = Message.objects.filter(pk=message.pk, state=MessageState.UNFILLED, needs_approval=False)
+    if not _retry_now(waiting):
         message.refresh_from_db()
+        if message.state == MessageState.UNFILLED:
+            raise BadMessage(gettext("another person must approve the message first"), field="id")
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[message.state]}", field="id")
     event_record(message, event="tried by hand", text="", now=now)
     before = {"retry": gettext("at epoch {retry_height}").format(retry_height=message.retry_height)}
@@ -121,6 +125,7 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
     before = {"state": row.state}
     advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
     event_record(row, event="taken back", text="", now=now)
+    approval_reset(row, now=now)
     message_audit(by, action="message.retry", message=row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row

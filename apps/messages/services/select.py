@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import F, Window
+from django.db.models import Exists, F, Window
 from django.db.models.functions import RowNumber
 from django.utils.translation import gettext
 
@@ -20,7 +20,7 @@ from apps.chain.errors import NodeRefused
 from apps.core.live import Change, publish
 from apps.core.locks import try_lock
 from apps.gateway.errors import SignerAway
-from apps.messages.models import Message, Sender, SharedRules
+from apps.messages.models import ApprovalRule, Message, Sender, SharedRules
 from apps.messages.selectors.recovery import recovery_hold_reason, waiting_alike
 from apps.messages.services.budgets import Budgets
 from apps.messages.services.candidates import candidates_find
@@ -144,7 +144,9 @@ def _select(
 
 def due_senders_list(*, head: Head) -> list[str]:
     """Return the senders with a message to choose; costs nothing for those without."""
-    rows = Message.objects.filter(state=MessageState.UNFILLED, retry_height__lte=head.height)
+    rows = Message.objects.filter(
+        state=MessageState.UNFILLED, needs_approval=False, retry_height__lte=head.height
+    )
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
 
 
@@ -221,14 +223,17 @@ def _places(sender: Sender, chain_state: SenderChainState, *, shared: SharedRule
 def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
     """Return what waits in the order of choice: priority, deadline, fair across tenants, oldest first."""
     waiting = Message.objects.filter(
-        from_addr=sender.address, state=MessageState.UNFILLED, retry_height__lte=head.height
+        from_addr=sender.address,
+        state=MessageState.UNFILLED,
+        needs_approval=False,
+        retry_height__lte=head.height,
     )
     position = Window(
         RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()]
     )
     return (
         waiting.select_related("tenant")
-        .annotate(position=position)
+        .annotate(position=position, has_rules=Exists(ApprovalRule.objects.order_by()))
         .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "position", "created_at", "pk")
     )
 

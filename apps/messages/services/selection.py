@@ -75,6 +75,8 @@ class Selection:
     """Where the chain has those already."""
     dead: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Nonces that were signed for an id, and that other messages have used for good."""
+    unapproved: dict[str, str] = field(default_factory=dict)
+    """Ids of messages that a second person must approve, with what makes them wait."""
     failed: list[Message] = field(default_factory=list)
     """Those of them that are not tried again at once."""
     refused: dict[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.messages.models import Message, Sender
+from apps.messages.services.approvals import messages_require_approval
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance, waits_record
 from apps.messages.services.estimate_failures import refusals_fail
 from apps.messages.services.spend import ADDED, spend_record
@@ -95,6 +96,8 @@ def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object
 def selection_waits_store(selection: Selection, *, now: datetime) -> None:
     """Write why messages were left, and when failed ones are tried again."""
     waits_record(selection.waits, now=now)
+    if selection.unapproved:
+        messages_require_approval(selection.unapproved, now=now)
     height = selection.head.height
     Message.objects.filter(pk__in=selection.postponed, state=MessageState.UNFILLED).update(
         retry_height=height + POSTPONED_EPOCHS

@@ -47,6 +47,7 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         push_id=push_id,
         tenant_id=principal.tenant_id,
         pushed_by=principal.actor[:200],
+        people="\n".join(principal.people),
         kind=item.kind,
         priority=priority_choose(item.kind, method=item.method, is_urgent=item.time_sensitive),
         time_sensitive=item.time_sensitive,

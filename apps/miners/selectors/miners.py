@@ -88,12 +88,16 @@ def miners_active_now() -> list[Miner]:
 ACTIVE_NOW: Final[Compiled[Miner]] = Compiled("miners_active_now", miners_active)
 
 
-def miner_principal(miner: Miner) -> Principal:
-    """Return the principal that sends for this miner: its tenant, with permission to sign."""
+def miner_principal(miner: Miner, *, by: Principal | None = None) -> Principal:
+    """Return the principal that sends for this miner: its tenant, with permission to sign.
+
+    `by` asked for it, and is named as who pushed; without it the pool acts by itself.
+    """
     return Principal(
         tenant_id=miner.tenant_id,
         tenant_name=miner.tenant.name,
         is_operator=False,
         perm=Perm.SIGN,
-        actor=f"miner {miner}",
+        actor=f"miner {miner}" if by is None else by.actor,
+        people=() if by is None else by.people,
     )

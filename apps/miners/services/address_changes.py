@@ -171,7 +171,7 @@ def change_push(
         is_repeat = Message.objects.filter(tenant_id=miner.tenant_id, push_id=plan.item.id).exists()
         if not is_repeat:
             _none_on_its_way_require(miner, request.change)
-        message = planned_message_push(miner, item=plan.item)
+        message = planned_message_push(miner, item=plan.item, by=principal)
         if is_repeat:  # the same request came twice at once
             return SentChange(message, None)
         audit_record(

@@ -83,6 +83,7 @@ def miner_create(
             seal_proof=plan.proof,
             deposit=plan.deposit,
             message_id=message_id,
+            by=principal,
         )
         after = {
             "tenant": tenant.name,
@@ -124,7 +125,7 @@ def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bo
 
 
 @transaction.atomic
-def create_miner_push(
+def create_miner_push(  # noqa: PLR0913  # a miner has that many facts
     *,
     tenant: Tenant,
     name: str,
@@ -134,6 +135,7 @@ def create_miner_push(
     seal_proof: RegisteredSealProof,
     deposit: int,
     message_id: str,
+    by: Principal | None = None,
 ) -> Miner:
     """Push CreateMiner under `message_id` and give the miner's row; the same id gives the same row again.
 
@@ -168,7 +170,7 @@ def create_miner_push(
         multiaddrs=(),
     )
     message_push(
-        principal=miner_principal(miner),
+        principal=miner_principal(miner, by=by),
         id=message_id,
         to=POWER_ACTOR,
         from_=miner.owner,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.messages.services.push_items import PushItem
     from apps.miners.models import Miner
+    from apps.users.principals import Principal
 
 
 @contextmanager
@@ -38,10 +39,10 @@ def planned_push_lock(miner: Miner) -> Iterator[None]:
         yield
 
 
-def planned_message_push(miner: Miner, *, item: PushItem) -> Message:
-    """Push a planned message for the miner's tenant.  Raises what `message_push` raises."""
+def planned_message_push(miner: Miner, *, item: PushItem, by: Principal) -> Message:
+    """Push a planned message that `by` asked for, in the miner's tenant.  Raises as `message_push` does."""
     return message_push(
-        principal=miner_principal(miner),
+        principal=miner_principal(miner, by=by),
         id=item.id,
         to=item.to,
         from_=item.from_,

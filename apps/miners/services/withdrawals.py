@@ -281,7 +281,7 @@ def withdrawal_push(
                 gettext("another withdrawal was requested in the meantime: check the amount and try again"),
                 field="amount",
             )
-        message = planned_message_push(miner, item=item)
+        message = planned_message_push(miner, item=item, by=principal)
         audit_record(
             principal=principal,
             action="miner.withdraw",

@@ -144,7 +144,7 @@ def compaction_send(
     with planned_push_lock(miner):  # a second click waits for the first
         _none_open_require(miner, of_deadline)
         message = message_push(
-            principal=miner_principal(miner),
+            principal=miner_principal(miner, by=by),
             id=push_id,
             to=miner.address,
             from_=sender_choose(miner, Use.COMMIT).address,

@@ -46,6 +46,8 @@ class Token(models.Model):
     """SHA-256 of the whole text, hex."""
     hint = models.CharField(max_length=8)
     """The last characters of the text, to tell tokens apart on a page."""
+    created_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    """Username of the person who created it, or created the token that did; empty: not known."""
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -8,12 +8,14 @@ from django.contrib.sessions.models import Session
 from django.db.models import Count, Max, Q, QuerySet
 
 from apps.users.models import Passkey, TotpDevice, User
+from apps.users.states import ROLE_PERMS, Role, perms_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
     from apps.users.principals import Principal
+    from apps.users.states import Perm
 
 
 def people_visible(viewer: Principal) -> QuerySet[User]:
@@ -56,3 +58,17 @@ def sessions_decoded(keys: Collection[str], *, now: datetime) -> dict[str, dict[
 def users_active(pks: Collection[int]) -> QuerySet[User]:
     """Return those of these people who may still sign in."""
     return User.objects.select_related("tenant").filter(pk__in=pks, is_active=True)
+
+
+def people_allowed(perm: Perm, *, tenant_id: int | None) -> list[str]:
+    """Return the usernames of those who may sign in and have this level in a tenant, operators included.
+
+    None is the pool itself, for which operators act.
+    """
+    allowed = [role for role, held in ROLE_PERMS.items() if perm in perms_up_to(held)]
+    mine = Q(role=Role.OPERATOR)
+    if tenant_id is not None:
+        mine |= Q(tenant_id=tenant_id)
+    rows = User.objects.filter(mine, is_active=True, role__in=allowed)
+    open_ = Q(tenant=None) | Q(tenant__enabled=True, tenant__deleted_at=None)
+    return list(rows.filter(open_).order_by("username").values_list("username", flat=True))

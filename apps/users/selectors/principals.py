@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
 from apps.users.errors import TokenRefused
+from apps.users.models import Token
 from apps.users.principals import Principal
 from apps.users.states import ROLE_PERMS, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from apps.users.models import Token, User
+    from apps.users.models import User
+
+TOKEN_ACTOR: Final = "token "  # noqa: S105  # what its holder is called
+"""Begins the name of a token's holder; no username has a space."""
 
 
 def principal_of_token(row: Token, *, now: datetime, source: str = "") -> Principal:
@@ -30,13 +35,35 @@ def principal_of_token(row: Token, *, now: datetime, source: str = "") -> Princi
         is_operator=row.is_operator,
         perm=row.perm,
         scopes=tuple(row.scopes),
-        actor=f"token {row.tenant.name}/{row.name}",
+        actor=token_actor(row),
+        people=(row.created_by,) if row.created_by else (),
         token_id=str(row.uuid),
         source=source,
         methods=tuple(row.methods),
         miners=tuple(row.miners),
         signers=tuple(row.signers),
     )
+
+
+def token_actor(row: Token) -> str:
+    """Return what the holder of a token is called."""
+    return f"token {row.tenant.name}/{row.name}"
+
+
+def actors_people(actors: Iterable[str]) -> tuple[str, ...]:
+    """Return the people behind callers of whom only names were kept: themselves, or the tokens' creators.
+
+    Several tokens may have one name; whoever created any of them counts.
+    """
+    found: set[str] = set()
+    for actor in actors:
+        if not actor.startswith(TOKEN_ACTOR):
+            found.add(actor)
+            continue
+        tenant, _, name = actor.removeprefix(TOKEN_ACTOR).partition("/")
+        rows = Token.objects.filter(tenant__name=tenant, name=name).exclude(created_by="")
+        found |= set(rows.values_list("created_by", flat=True))
+    return tuple(sorted(found))
 
 
 def principal_of(user: User, *, source: str = "") -> Principal:
@@ -53,5 +80,6 @@ def principal_of(user: User, *, source: str = "") -> Principal:
         is_operator=is_operator,
         perm=ROLE_PERMS.get(user.role, ""),
         actor=user.get_username(),
+        people=(user.get_username(),),
         source=source,
     )

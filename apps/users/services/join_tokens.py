@@ -31,7 +31,7 @@ VALID_FOR: Final = timedelta(days=1)
 def join_token_issue(*, tenant: Tenant, part: str, by: Principal) -> str:
     """Create a join token for a part of `JOINS` and return its text."""
     name, expires_at = f"join a {part}", clock.now() + VALID_FOR
-    text = token_issue(tenant=tenant, name=name, perm=Perm.READ, scopes=[JOIN], expires_at=expires_at)
+    text = token_issue(tenant=tenant, name=name, perm=Perm.READ, scopes=[JOIN], expires_at=expires_at, by=by)
     Token.objects.filter(pk=_row(text).pk).update(joins=part)
     audit_record(principal=by, action="token.create", target=f"{tenant.name}/{name}", after={"joins": part})
     return text
@@ -51,7 +51,7 @@ def host_join(*, by: Principal, uid: str, name: str) -> str:
         raise JoinTokenUsed
     if row.joined_token is not None:
         token_revoke(row.joined_token)
-    text = token_issue(tenant=row.tenant, name=name, perm=PART_PERMS[row.joins], scopes=[row.joins])
+    text = token_issue(tenant=row.tenant, name=name, perm=PART_PERMS[row.joins], scopes=[row.joins], by=by)
     row.joined_uid, row.joined_token = uid, _row(text)
     row.save(update_fields=["joined_uid", "joined_token"])
     after = {"part": row.joins, "host": name, "uid": uid}

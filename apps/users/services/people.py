@@ -13,9 +13,10 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.locks import transaction_lock
-from apps.users.errors import InvitationExpired, PersonNameTaken
+from apps.users.errors import InvitationExpired, PersonNameTaken, TokenRefused
 from apps.users.models import Tenant, User
 from apps.users.selectors.people import people_visible
+from apps.users.selectors.principals import principal_of
 from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
@@ -90,6 +91,21 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     made = {"role": str(row.role), "tenant": row.tenant.name if row.tenant else ""}
     audit_record(principal=principal, action="person.invite", target=name, after=made)
     return row
+
+
+def person_principal_lock(username: str) -> Principal:
+    """Lock a person's account in a transaction and return what they may do now.
+
+    Raises NotAllowed if they may not sign in any more.
+    """
+    rows = User.objects.select_for_update(of=("self",), no_key=True).select_related("tenant")
+    row = rows.filter(username=username, is_active=True).first()
+    if row is None:
+        raise NotAllowed(gettext("this account may not sign in any more"))
+    try:
+        return principal_of(row)
+    except TokenRefused as refused:
+        raise NotAllowed(refused.reason) from None
 
 
 def tenant_resolve(principal: Principal, *, name: str) -> Tenant:

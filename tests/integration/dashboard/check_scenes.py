@@ -211,6 +211,10 @@ def messages_stuck(_: Any) -> None:
     factories.sender(factories.bls(1))
 
 
+def messages_unapproved(_: Any) -> None:
+    factories.message("unapproved", needs_approval=True, wait=Wait.APPROVAL)
+
+
 def messages_failed(_: Any) -> None:
     factories.message("bad", state=MessageState.FAILED, error="marked as failed")
 
@@ -352,6 +356,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         recovery,
         sector_recovery,
         messages_stuck,
+        messages_unapproved,
         messages_failed,
         base_fee_above_cap,
         nonce_gaps,

@@ -77,6 +77,9 @@ ACTS: Final[dict[str, str]] = {
     "message-replace": "POST messages/<path:id>/replace",
     "message-republish": "POST messages/<path:id>/republish",
     "message-cancel": "POST messages/<path:id>/cancel",
+    "message-approve": "POST messages/<path:id>/approve",
+    "approval-rule-new": "POST approval-rules",
+    "approval-rule-act": "POST approval-rules/<uuid:uuid>/removal",
     "message-mark-bad": "POST messages/<path:id>/mark-bad",
     **dict.fromkeys(("message-retry-now", "messages-bulk"), "POST messages:bulk"),
     "messages-csv": "GET messages",
@@ -153,6 +156,8 @@ def change(world: World) -> Any:
 
 ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "sector-back": lambda w: [w.sector.uuid, "ALLOCATED"],
+    "message-approve": lambda w: [w.uid("waiting")],
+    "approval-rule-act": lambda w: [factories.approval_rule(of="alice", method=23).uuid, "ask"],
     "sector-run-": lambda w: [w.sector.uuid, "REBUILD"],
     "sector-check-files": lambda w: [w.stored()],
     "sector-change-cancel": lambda w: [change(w)],

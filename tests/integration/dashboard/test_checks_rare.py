@@ -47,6 +47,7 @@ FIELDS = {
     "claims_ending": "claims_ending",
     "targets_paused": "targets_paused",
     "messages_stuck": "messages_open",
+    "messages_unapproved": "messages_unapproved",
     "base_fee_above_cap": "messages_open",
     "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",

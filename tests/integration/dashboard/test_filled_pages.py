@@ -40,6 +40,7 @@ OBJECTS = (
     "message-landed",
     "message-flying",
     "message-stuck",
+    "message-approve",
     "message-mark-bad",
     "message-cancel",
 )

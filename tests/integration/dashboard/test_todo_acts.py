@@ -46,6 +46,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "sectors_paused": ("Retry f0",),
     "runs_stopped": ("Retry f0",),
     "messages_stuck": ("Retry Send",),
+    "messages_unapproved": ("Review Send…",),
     "base_fee_above_cap": ("Raise fees of Send…",),
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),

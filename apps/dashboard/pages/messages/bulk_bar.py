@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apps.dashboard.pagination import Pager
     from apps.messages.models import Message
 
-OPEN_STATES: Final = ("open", "stuck", "priced-out")
+OPEN_STATES: Final = ("open", "approval", "stuck", "priced-out")
 """Filters that show messages on their way."""
 BULK_LABELS: Final = (
     ("replace", "Raise fees"),

@@ -131,6 +131,9 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
         )
     if message.state != MessageState.UNFILLED:
         return ()
+    if message.needs_approval:
+        review = reverse("message-approve", args=[message.id])
+        return (Action("approve", _("Review…"), review, kind="primary", opens_page=True), mark_failed)
     retry_now = Action("retry-now", _("Retry now"), reverse("message-retry-now", args=[message.id]))
     fee = Action("fees", _("Raise fee…"), reverse("message-replace", args=[message.id]), opens_page=True)
     return (retry_now, fee, mark_failed) if message.attempts else (fee, mark_failed)

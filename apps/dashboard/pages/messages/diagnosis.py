@@ -114,6 +114,8 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
         action, href = "Open the signing policy", reverse("policy", args=[message.from_addr])
     if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
         action, href = "Raise fee…", reverse("message-replace", args=[message.id])
+    if diagnosis.reason == Wait.APPROVAL and data.viewer.may("sign"):
+        action, href = "Review…", reverse("message-approve", args=[message.id])
     return Finding(
         tone=tone,
         title=f"{diagnosis.text[:1].upper()}{diagnosis.text[1:]}.",
@@ -126,6 +128,7 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
 
 
 CLICKS: Final[dict[str, str]] = {
+    "approve": "If you review it",
     "fund": "If you fund the sender",
     "raise-fee": "If you raise its fee",
     "fee-rules": "If you change fee rules or guards",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from apps.wallets.models import Wallet
 
 EVIDENCE: Final[dict[str, str]] = {
+    "rule": "approval rule",
+    "pushed_by": "pushed by",
+    "approvers": "may approve it",
     "attempts": "attempts",
     "text": "reason",
     "next_try_height": "next try at epoch",
@@ -96,6 +99,8 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
     for name, value in diagnosis.evidence.items():
         if name in EVIDENCE and value not in (None, ""):
             text = formatting.whole(value) if isinstance(value, int) else str(value)
+            if isinstance(value, list):
+                text = ", ".join(value) or "nobody: invite a second person"
             yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")
 
 

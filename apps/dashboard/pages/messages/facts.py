@@ -12,10 +12,12 @@ from apps.dashboard.cards import Fact
 from apps.messages.methods import receiver_kind
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
-from poolsite.filecoin.actors.decode import params_decode
+from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_decode, params_display
 from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,23 +47,46 @@ def chain_facts(message: Message) -> Iterable[Fact]:
         yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
 
 
-def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
-    """Yield the parameters as readable fields; raw bytes where they do not decode."""
+def kind_of(message: Message, *, miners: set[str]) -> str:
+    """Return the receiver's kind: as it is known, else of the only actor that can read the parameters."""
+    kind = receiver_kind(message.to, kind=message.kind, miners=miners)
+    kind = kind or receiver_kinds([message.to]).get(message.to, "")
+    return kind or kind_by_params(message.method, bytes(message.params))
+
+
+def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) -> Iterable[Fact]:
+    """Yield the parameters as readable fields of `most` characters; raw bytes where they do not decode."""
     encoded = bytes(message.params)
     if not encoded:
         yield Fact(_("Parameters"), "none")
         return
-    kind = receiver_kind(message.to, kind=message.kind, miners=miners)
-    kind = kind or receiver_kinds([message.to]).get(message.to, "")
     try:
-        fields = params_decode(kind, message.method, encoded)
+        fields = params_decode(kind_of(message, miners=miners), message.method, encoded)
     except (BadCbor, KeyError):
         fields = None
     if not isinstance(fields, dict):
-        yield Fact(_("Parameters"), _cut(encoded.hex()), mono=True)
+        yield Fact(_("Parameters"), _cut(encoded.hex(), most=most), mono=True)
         return
     for name, value in fields.items():
-        yield Fact(name, _cut(_text(value)) or "none", mono=not isinstance(value, int))
+        yield Fact(name, _cut(_text(value), most=most) or "none", mono=not isinstance(value, int))
+
+
+def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
+    """Yield what a multisig is asked to send, where a message asks for that."""
+    try:
+        inner = from_cbor(ProposeParams, bytes(message.params))
+    except (BadCbor, ValueError):
+        return
+    if message.method not in (Method.PROPOSE, Method.PROPOSE_EXPORTED):
+        return
+    to = str(inner.to)
+    kind = "miner" if to in miners else receiver_kinds([to]).get(to, "")
+    kind = kind or kind_by_params(int(inner.method), inner.params)
+    yield Fact(_("Proposed method"), method_name(kind, int(inner.method)))
+    yield Fact(_("Proposed receiver"), to, mono=True)
+    yield Fact(_("Proposed value"), fil_format(int(inner.value)))
+    shown = params_display(kind, int(inner.method), inner.params)
+    yield Fact(_("Proposed parameters"), _text(shown) or "none", mono=True)
 
 
 def _text(value: Any) -> str:
@@ -73,9 +98,9 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, *, most: int = PARAM_CUT) -> str:
     return (
         text
-        if len(text) <= PARAM_CUT
-        else gettext("{text}… ({length} characters)").format(text=text[:PARAM_CUT], length=len(text))
+        if len(text) <= most
+        else gettext("{text}… ({length} characters)").format(text=text[:most], length=len(text))
     )

@@ -73,6 +73,7 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 STATES: Final = (
     ("", "All", "", ""),
     ("open", "In progress", "run", "messages"),
+    ("approval", "Needs approval", "warn", "lock"),
     ("stuck", "Stuck", "bad", "bad"),
     ("priced-out", "Below base fee", "bad", "bad"),
     ("landed", "Landed", "ok", "ok"),

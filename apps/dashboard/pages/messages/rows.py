@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
-from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, StateLabel
+from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.messages.methods import method_text
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -48,6 +48,8 @@ def message_label(message: Message) -> StateLabel:
     """Return in words where a message is."""
     if message.state == MessageState.LANDED and message.exit_code != 0:
         return LANDED_BAD
+    if message.needs_approval and message.state == MessageState.UNFILLED:
+        return UNAPPROVED
     if getattr(message, "is_stuck", False):  # noted by `counts.stuck_marked`
         return STUCK
     return MESSAGES[message.state]

@@ -35,6 +35,8 @@ def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message
     """Apply the list's filters."""
     if state == "open":
         rows = rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    elif state == "approval":
+        rows = rows.filter(state=MessageState.UNFILLED, needs_approval=True)
     elif state == "stuck":
         found = is_stuck(head_current(), network_known())
         rows = rows.filter(found, state__in=[MessageState.UNFILLED, MessageState.FILLED])

@@ -127,6 +127,7 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
         scopes=[sent["part"]] if sent["part"] else [],
         expires_at=clock.now() + timedelta(days=sent["life"]) if sent["life"] else None,
         limits=TokenLimits(methods=sent["methods"], miners=sent["miners"], signers=sent["signers"]),
+        by=viewer,
     )
     shown = {name: value for name, value in form.typed.items() if value} | {"perm": sent["perm"]}
     audit_record(principal=viewer, action="token.create", target=f"{tenant.name}/{sent['name']}", after=shown)

@@ -248,6 +248,7 @@ class _Rows:
             "cid": one.cid,
             "unsigned_cid": str(one.message.cid),
             "filled_at": self.now,
+            "needs_approval": False,  # it was sent
             "wait": str(Wait.IN_POOL),
             "error": "",
         }

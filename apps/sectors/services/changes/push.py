@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,10 +18,12 @@ from apps.sectors.models import Batch
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_step
+from apps.users.selectors.principals import actors_people
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
 
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
+    from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +36,7 @@ def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
     """
     try:
         message_push(
-            principal=miner_principal(batch.miner),
+            principal=_requester(batch),
             id=batch.message_id,
             to=batch.miner.address,
             from_=batch.sender,
@@ -50,6 +53,12 @@ def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
             Batch.objects.filter(pk=batch.pk).update(error=error.reason)
         return
     batch_mark_sent(batch)
+
+
+def _requester(batch: Batch) -> Principal:
+    """Return the miner's principal, with the people who asked for the batch's changes behind it."""
+    actors = batch.changes.order_by("actor").values_list("actor", flat=True).distinct()
+    return replace(miner_principal(batch.miner), people=actors_people(actors))
 
 
 def change_batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:

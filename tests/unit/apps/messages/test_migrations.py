@@ -13,10 +13,11 @@ pytestmark = pytest.mark.django_db
 
 
 def test_fillers_of_a_pool_that_ran_the_first_0004_get_their_height() -> None:
-    MigrationExecutor(connection).migrate([("messages", "0006_kinds_of_rules")])
+    before = MigrationExecutor(connection).migrate([("messages", "0006_kinds_of_rules")])
+    old = before.apps.get_model("messages", "Message")
     rows = {"kind": "gap", "from_addr": "f01001", "to": "f01001", "method": 0}
-    Message.objects.create(id="gap:f01001:3:77", push_id="gap:f01001:3:77", **rows)
-    Message.objects.create(id="o", push_id="o", **rows)
+    old.objects.create(id="gap:f01001:3:77", push_id="gap:f01001:3:77", **rows)
+    old.objects.create(id="o", push_id="o", **rows)
 
     connection.check_constraints()  # in one transaction with what makes indexes
     MigrationExecutor(connection).migrate([("messages", "0007_gap_heights")])

@@ -1,0 +1,65 @@
+"""Reading what waits for a second person, who may decide, and the rules that make it wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from apps.core.errors import NotFound
+from apps.messages.models import ApprovalRule, MessageApproval
+from apps.messages.selectors.messages import messages_visible
+from apps.messages.states import ApprovalState, MessageState
+from apps.users.selectors.people import people_allowed
+from apps.users.states import Perm
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+
+def contents_approved(ids: Collection[str]) -> dict[str, str]:
+    """Return by message the digest of what a second person has approved; the others are left out."""
+    rows = MessageApproval.objects.filter(message__in=list(ids), state=ApprovalState.APPROVED)
+    return dict(rows.values_list("message_id", "content"))
+
+
+def messages_unapproved(viewer: Principal) -> QuerySet[Message]:
+    """Return the viewer's messages that wait for a second person, newest first."""
+    return messages_visible(viewer).filter(state=MessageState.UNFILLED, needs_approval=True)
+
+
+def approval_of(message: Message) -> MessageApproval | None:
+    """Return what a second person decided or is to decide about a message; None if it never waited."""
+    return MessageApproval.objects.filter(message=message).first()
+
+
+def approvers_of(message: Message) -> list[str]:
+    """Return the usernames of those who may approve or refuse a message."""
+    behind = {*str(message.people).split("\n"), message.pushed_by}
+    return [name for name in people_allowed(Perm.SIGN, tenant_id=message.tenant_id) if name not in behind]
+
+
+def approval_rules_visible(viewer: Principal) -> QuerySet[ApprovalRule]:
+    """Return the rules that hold for the viewer's messages: the pool's and its own; an operator sees all."""
+    rows = ApprovalRule.objects.select_related("tenant").order_by("pk")
+    return rows if viewer.sees_pool else rows.filter(Q(tenant=None) | Q(tenant=viewer.own_id))
+
+
+def approval_rule_get(viewer: Principal, uuid: UUID | str) -> ApprovalRule:
+    """Return one rule.  Raises NotFound for a stranger's too."""
+    row = approval_rules_visible(viewer).filter(uuid=uuid).first()
+    if row is None:
+        raise NotFound(gettext("there is no such rule"), field="uuid")
+    return row
+
+
+def removers_of(rule: ApprovalRule) -> list[str]:
+    """Return the usernames of those who may remove a rule; it takes two of them."""
+    return people_allowed(Perm.ADMIN, tenant_id=rule.tenant_id)

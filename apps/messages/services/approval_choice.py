@@ -1,0 +1,172 @@
+"""Which messages a rule makes wait for a second person."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from poolsite.filecoin.actors import market, miner, miner_control, multisig
+from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.cbor import BadCbor, encode
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.ethereum import is_self_transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.messages.models import ApprovalRule, Message
+
+AUTOMATIC_KINDS: Final = frozenset(
+    {"window_post", "recover", "declare_faults", "precommit", "commit", "snap_up", "extend", "compact"}
+)
+"""Purposes for which the pool sends by itself: only a rule that names the method makes these wait."""
+
+AUTOMATIC_METHODS: Final = frozenset(
+    {
+        *(miner.Method.SUBMIT_WINDOWED_POST, miner.Method.DECLARE_FAULTS),
+        *(miner.Method.DECLARE_FAULTS_RECOVERED, miner.Method.PRE_COMMIT_SECTOR_BATCH2),
+        *(miner.Method.PROVE_COMMIT_SECTORS3, miner.Method.PROVE_COMMIT_SECTORS_NI),
+        miner.Method.PROVE_REPLICA_UPDATES3,
+    }
+)
+"""Methods of a miner that programs call around the clock."""
+
+PROPOSE: Final = frozenset({multisig.Method.PROPOSE, multisig.Method.PROPOSE_EXPORTED})
+NESTED_MAX: Final = 4
+"""Proposals within proposals that are read; what is deeper counts by its outer ones."""
+EXPORTED: Final = "Exported"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a message, or a proposal in it, does."""
+
+    actor: str
+    """Kind of the receiver; empty where it is not known."""
+    method: int
+    moves: int
+    """attoFIL: what it carries, or asks to be paid out."""
+
+
+def approval_rule_find(
+    message: Message, *, rules: Sequence[ApprovalRule], receiver: str
+) -> ApprovalRule | None:
+    """Return the first rule that makes a message wait; None: none does.
+
+    `receiver` is the kind of actor that it goes to.  Where that is not known, a rule fits by the rest of it.
+    """
+    mine = [rule for rule in rules if rule.tenant_id in (None, message.tenant_id)]
+    if not mine or _moves_nothing(message):
+        return None
+    acts = list(_acts(message, receiver=receiver))
+    is_automatic = message.kind in AUTOMATIC_KINDS or (
+        receiver == "miner" and message.method in AUTOMATIC_METHODS
+    )
+    for rule in mine:
+        if rule.method is None and is_automatic:
+            continue
+        if any(_fits(rule, act) for act in acts):
+            return rule
+    return None
+
+
+def _moves_nothing(message: Message) -> bool:
+    """Return whether it closes a nonce gap or cancels: held, it would hold up all that is signed."""
+    return message.to == message.from_addr and not message.value and is_self_transfer(message.chain_message())
+
+
+def _fits(rule: ApprovalRule, act: Act) -> bool:
+    return (
+        rule.actor in ("", act.actor or rule.actor)
+        and (rule.method is None or act.method in _method_numbers(rule.actor, method=int(rule.method)))
+        and (not rule.above or act.moves > rule.above)
+    )
+
+
+def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
+    """Yield what the message does, and what each proposal in it would do."""
+    kind, method, value = receiver or _address_kind(message.to), int(message.method), int(message.value)
+    params: bytes | None = None
+    for _ in range(NESTED_MAX):
+        has_amount = kind in ("", "miner", "market") and method in _WITHDRAWALS
+        is_proposal = kind in ("", "multisig") and method in PROPOSE
+        if params is None and (has_amount or is_proposal):
+            params = bytes(message.params)
+        amount = _amount_requested(params or b"") if has_amount else 0
+        yield Act(kind, method, max(value, amount))
+        if not is_proposal:
+            return
+        try:
+            inner = from_cbor(multisig.ProposeParams, params or b"")
+        except (BadCbor, ValueError):
+            return
+        kind, method, value = _address_kind(str(inner.to)), int(inner.method), int(inner.value)
+        params = inner.params
+
+
+_WITHDRAWALS: Final = {
+    miner.Method.WITHDRAW_BALANCE,
+    miner.Method.WITHDRAW_BALANCE_EXPORTED,
+    market.Method.WITHDRAW_BALANCE,
+    market.Method.WITHDRAW_BALANCE_EXPORTED,
+}
+
+
+def _amount_requested(params: bytes) -> int:
+    """Return what a withdrawal asks for, in attoFIL; 0 for what is none."""
+    for form in (miner_control.WithdrawBalanceParams, market.WithdrawBalanceParams):
+        try:
+            read = from_cbor(form, params)
+        except (BadCbor, ValueError):
+            continue
+        return int(getattr(read, "amount_requested", 0) or getattr(read, "amount", 0))
+    return 0
+
+
+def _address_kind(address: str) -> str:
+    """Return the kind of actor that an address alone tells; empty for most that are no key's."""
+    return "account" if address[1:2] in ("1", "3") else actor_kind(address_parse(address))
+
+
+@cache
+def _method_numbers(actor: str, *, method: int) -> frozenset[int]:
+    """Return the numbers under which a method is called: its own, and the one that contracts use."""
+    found = {method}
+    for kind in (actor,) if actor else ACTOR_METHODS:
+        table = ACTOR_METHODS.get(kind, {})
+        if method in table:
+            name = table[method].name.removesuffix(EXPORTED)
+            found |= {number for number, spec in table.items() if spec.name.removesuffix(EXPORTED) == name}
+    return frozenset(found)
+
+
+def approval_rule_describe(rule: ApprovalRule) -> str:
+    """Return what a rule makes wait: `miner WithdrawBalance above 5 FIL`."""
+    parts = [rule.actor] if rule.actor else []
+    if rule.method is not None:
+        parts.append(method_name(rule.actor, rule.method))
+    elif rule.actor:
+        parts.append(gettext("any method"))
+    else:
+        parts.append(gettext("any message"))
+    if rule.above:
+        parts.append(gettext("above {amount}").format(amount=fil_format(int(rule.above))))
+    return " ".join(parts)
+
+
+def content_digest_compute(message: Message) -> str:
+    """Return the SHA-256 of what an approval is for: sender, receiver, value, method and parameters."""
+    content = [
+        str(message.from_addr),
+        str(message.to),
+        str(int(message.value)),
+        int(message.method),
+        bytes(message.params),
+    ]
+    return hashlib.sha256(encode(content)).hexdigest()

@@ -1,0 +1,159 @@
+"""Messages that wait for a second person: asking, approving, refusing."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.translation import gettext
+
+from apps.core.errors import NotAllowed
+from apps.core.live import Change, publish
+from apps.core.transitions import advance, advance_many
+from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
+from apps.messages.models import Message, MessageApproval, MessageEvent, Sender
+from apps.messages.services.approval_choice import content_digest_compute
+from apps.messages.services.audit import event_record, message_audit
+from apps.messages.services.bulk_transitions import message_changes_publish
+from apps.messages.services.selection_queue import selection_enqueue
+from apps.messages.states import WIRE_NAMES, ApprovalState, MessageState, Wait
+from apps.users.services.people import person_principal_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+WAITS_EVENT = "waits for approval"
+"""Event of a message's timeline."""
+
+
+def approvals_store(rows: Sequence[Message], *, rules: Mapping[str, str], now: datetime) -> None:
+    """Store that new messages wait for a second person; `rules` says by their ids what made them wait."""
+    MessageApproval.objects.bulk_create(
+        [MessageApproval(message=row, rule=rules[row.pk][:300], asked_at=now) for row in rows]
+    )
+    _asked_note([row.pk for row in rows], rules=rules, now=now)
+
+
+@transaction.atomic
+def messages_require_approval(rules: Mapping[str, str], *, now: datetime) -> list[str]:
+    """Have messages without a nonce wait for a second person; returns the ids of those that did not.
+
+    `rules` says by id which rule fits.  What a selection has signed of them meanwhile is thrown away.
+    """
+    waiting = Message.objects.filter(pk__in=list(rules), state=MessageState.UNFILLED, needs_approval=False)
+    senders = Sender.objects.filter(address__in=waiting.order_by().values("from_addr"))
+    locked = [row.pk for row in senders.select_for_update().order_by("pk")]
+    Sender.objects.filter(pk__in=locked).update(version=F("version") + 1)
+    tenants = dict(waiting.select_for_update().order_by("pk").values_list("pk", "tenant_id"))
+    Message.objects.filter(pk__in=list(tenants)).update(
+        needs_approval=True, wait=Wait.APPROVAL, error="", updated_at=now
+    )
+    MessageApproval.objects.bulk_create(
+        [MessageApproval(message_id=pk, rule=rules[pk][:300], asked_at=now) for pk in tenants],
+        ignore_conflicts=True,
+    )
+    _ask_again(list(tenants), now=now)
+    _asked_note(list(tenants), rules=rules, now=now)
+    message_changes_publish(tenants)
+    return list(tenants)
+
+
+def approval_reset(row: Message, *, now: datetime) -> None:
+    """Have a message that is reopened wait anew if it ever waited; the caller has its lock."""
+    if _ask_again([row.pk], now=now) or row.needs_approval:
+        Message.objects.filter(pk=row.pk).update(needs_approval=True, wait=Wait.APPROVAL)
+        row.refresh_from_db()
+
+
+def _ask_again(ids: Sequence[str], *, now: datetime) -> dict[Any, Any]:
+    """Take back what was decided about these, if anything was."""
+    decided = MessageApproval.objects.filter(message__in=ids).exclude(state=ApprovalState.PENDING)
+    data = {"asked_at": now, "content": "", "decided_by": "", "decided_at": None, "reason": ""}
+    return advance_many(
+        MessageApproval, "ASK", dict.fromkeys(decided.values_list("pk", flat=True), data), returning="message"
+    )
+
+
+def _asked_note(ids: Sequence[str], *, rules: Mapping[str, str], now: datetime) -> None:
+    MessageEvent.objects.bulk_create(
+        [MessageEvent(message_id=pk, at=now, event=WAITS_EVENT, text=rules[pk][:1000]) for pk in ids]
+    )
+
+
+@transaction.atomic
+def message_approve(*, message: Message, by: Principal, content: str, now: datetime) -> Message:
+    """Let a message go on that waits for a second person; `content` is the digest of what that one was shown.
+
+    Raises PersonRequired, SecondPersonRequired, NotAllowed, and BadMessage if it does not wait, or is another
+    message than was shown.
+    """
+    row, approval = _lock_decidable(message, by=by)
+    if content != content_digest_compute(row):
+        raise BadMessage(gettext("this is not the message that was shown: check it again"), field="content")
+    advance(approval, "APPROVE", content=content, decided_by=by.people[0], decided_at=now)
+    Message.objects.filter(pk=row.pk).update(
+        needs_approval=False, wait=Wait.NEXT_HEAD, error="", retry_height=0, attempts=0, updated_at=now
+    )
+    event_record(row, event="approved", text=by.people[0], now=now)
+    after = {"approval": str(ApprovalState.APPROVED), "pushed_by": row.pushed_by, "content": content}
+    before = {"approval": str(ApprovalState.PENDING), "rule": approval.rule}
+    message_audit(by, action="message.approve", message=row, before=before, after=after)
+    publish(Change("message", row.pk, row.tenant_id))
+    transaction.on_commit(partial(selection_enqueue, row.from_addr))
+    row.refresh_from_db()
+    return row
+
+
+@transaction.atomic
+def message_refuse(*, message: Message, by: Principal, reason: str, now: datetime) -> Message:
+    """Fail a message that waits for a second person.
+
+    Raises PersonRequired, SecondPersonRequired, NotAllowed, BadMessage if it does not wait.
+    """
+    row, approval = _lock_decidable(message, by=by)
+    name, reason = by.people[0], reason.strip()[:500]
+    text = gettext("not approved by {name}: {reason}") if reason else gettext("not approved by {name}")
+    text = text.format(name=name, reason=reason)
+    advance(approval, "REFUSE", decided_by=name, decided_at=now, reason=reason)
+    advance(row, "REFUSE", updated_at=now, wait=Wait.NONE, error=text)
+    event_record(row, event="not approved", text=text, now=now)
+    before = {"state": str(MessageState.UNFILLED), "approval": str(ApprovalState.PENDING)}
+    after = {"state": row.state, "approval": str(ApprovalState.REFUSED), "reason": reason}
+    message_audit(by, action="message.refuse", message=row, before=before, after=after)
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
+
+
+def _lock_decidable(message: Message, *, by: Principal) -> tuple[Message, MessageApproval]:
+    """Lock a message that waits for a second person and return it, if `by` may decide about it now."""
+    person = person_require(by)
+    row = Message.objects.select_for_update(of=("self",)).get(pk=message.pk)
+    if row.state != MessageState.UNFILLED:
+        raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
+    if not row.needs_approval:
+        raise BadMessage(gettext("the message does not wait for approval"), field="id")
+    if not person.may("sign") or not (person.is_operator or person.tenant_id == row.tenant_id):
+        raise NotAllowed(gettext("requires permission to sign for the message's tenant"))
+    if is_pusher(row, name=person.people[0]):
+        raise SecondPersonRequired
+    return row, MessageApproval.objects.select_for_update().get(message=row)
+
+
+def person_require(by: Principal) -> Principal:
+    """Lock the account of a person who is signed in, and return what they may do now.
+
+    Raises PersonRequired for a program, NotAllowed for an account that was closed this moment.
+    """
+    if by.token_id or len(by.people) != 1:
+        raise PersonRequired
+    return person_principal_lock(by.people[0])
+
+
+def is_pusher(row: Message, *, name: str) -> bool:
+    """Return whether this person pushed a message, asked for it, or created the token that did."""
+    return name in str(row.people).split("\n") or row.pushed_by == name
