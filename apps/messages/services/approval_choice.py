@@ -160,6 +160,11 @@ def approval_rule_describe(rule: ApprovalRule) -> str:
     return " ".join(parts)
 
 
+def amount_moved_compute(message: Message, *, receiver: str) -> int:
+    """Return attoFIL that a message moves, as rules count it: carried, asked to be paid out, or proposed."""
+    return max(act.moves for act in _acts(message, receiver=receiver))
+
+
 def content_digest_compute(message: Message) -> str:
     """Return the SHA-256 of what an approval is for: sender, receiver, value, method and parameters."""
     content = [

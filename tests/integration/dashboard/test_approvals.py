@@ -24,7 +24,7 @@ from tests.people import operator_person, person, tenant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WITHDRAW = to_cbor(WithdrawBalanceParams(AttoFil(5)))
+WITHDRAW = to_cbor(WithdrawBalanceParams(AttoFil(5 * 10**17)))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_second_person_sees_what_a_message_does_and_approves_it(pool: Pool) ->
 
     shown = bea.get(where)
     text = text_of(shown)
-    for part in ("WithdrawBalance", row.from_addr, "f01000", "ann", "> Approve <", "> Refuse <"):
+    for part in ("WithdrawBalance", row.from_addr, "f01000", "0.5 FIL", "ann", "> Approve <", "> Refuse <"):
         assert part in text, part
     answer = bea.post(where, {**_fields(shown), "decision": "approve"})
 

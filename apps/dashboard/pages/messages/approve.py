@@ -24,7 +24,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.approvals import approval_of, approvers_of
-from apps.messages.services.approval_choice import content_digest_compute
+from apps.messages.services.approval_choice import amount_moved_compute, content_digest_compute
 from apps.messages.services.approvals import message_approve, message_refuse
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import method_name
@@ -109,8 +109,11 @@ def decision_page(request: HttpRequest, viewer: Principal, row: Message, form: D
 def decision_facts(row: Message, data: PageData) -> Iterable[Fact]:
     """Yield what the message does, who asked for it, and what makes it wait."""
     names, approval = data.names, approval_of(row)
-    method = method_name(kind_of(row, miners=set(names.miners)), row.method)
+    kind = kind_of(row, miners=set(names.miners))
+    method, moved = method_name(kind, row.method), amount_moved_compute(row, receiver=kind)
     yield Fact(_("Value"), fil_format(int(row.value)))
+    if moved != row.value:
+        yield Fact(_("Moves at most"), fil_format(moved))
     yield Fact(_("From"), named(row.from_addr, names.wallets.get(row.from_addr)), mono=True)
     receiver = names.miners.get(row.to) or names.wallets.get(row.to)
     yield Fact(_("To"), named(row.to, receiver), mono=True)

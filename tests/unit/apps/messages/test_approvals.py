@@ -9,15 +9,20 @@ import pytest
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.diagnosis import message_diagnose
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
-from apps.messages.models import Message, MessageApproval
+from apps.messages.models import ApprovalRule, Message, MessageApproval
 from apps.messages.selectors.approvals import approvers_of, messages_unapproved
 from apps.messages.services.approval_choice import content_digest_compute
-from apps.messages.services.approval_rules import approval_rule_add
+from apps.messages.services.approval_rules import (
+    approval_rule_add,
+    approval_rule_removal_request,
+    approval_rule_remove,
+)
 from apps.messages.services.approvals import message_approve, message_refuse
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_cancel, message_mark_bad, messages_clear
 from apps.messages.services.push import messages_push
 from apps.messages.services.push_items import PushItem
+from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.replace import fee_limits_set, message_replace
 from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.retry import message_retry, message_retry_now, messages_recover
@@ -26,10 +31,12 @@ from apps.users.models import AuditEntry, User
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import person_set_active
 from apps.users.states import Role
-from tests.people import operator_person, person, principal, principal_by_token, tenant, token
+from tests.people import bearer, operator_person, person, principal, principal_by_token, tenant, token
+from tests.unit.apps.messages.recovery import Dump
 
 if TYPE_CHECKING:
-    from apps.messages.models import ApprovalRule
+    from django.test import Client
+
     from apps.users.principals import Principal
     from tests.messaging import Pool
 
@@ -301,3 +308,50 @@ def test_a_rule_that_one_person_alone_could_never_remove_is_refused(pool: Pool) 
 
     with pytest.raises(Conflict):
         rule(pool, above=5, principal=who("olga"))
+
+
+@pytest.mark.usefixtures("people")
+def test_what_waits_goes_on_waiting_when_its_rule_is_removed(pool: Pool) -> None:
+    row = held(pool)
+    approval_rule_removal_request(principal=who("ann"), rule=ApprovalRule.objects.get(), now=pool.now)
+    approval_rule_remove(principal=who("olga"), rule=ApprovalRule.objects.get())
+    pool.push("two", row.from_addr)
+
+    pool.step()
+
+    assert (pool.row("one").state, pool.row("one").wait) == (MessageState.UNFILLED, Wait.APPROVAL)
+    assert pool.row("two").nonce == 0
+
+
+@pytest.mark.usefixtures("people")
+def test_a_backup_from_before_the_approval_finds_what_was_sent(pool: Pool) -> None:
+    restore_check(now=pool.now)
+    row = held(pool)
+    other = held(pool, "two")
+    dump = Dump()
+    approve(pool, row)
+    pool.choose()
+    for _ in range(3):
+        pool.step()
+    assert pool.row("one").state == MessageState.LANDED
+
+    dump.restore()
+    for _ in range(4):
+        pool.step()
+
+    assert (pool.row("one").state, pool.row("one").needs_approval) == (MessageState.LANDED, False)
+    assert (pool.row("two").state, pool.row("two").wait) == (MessageState.UNFILLED, Wait.APPROVAL)
+    assert pool.nonces_on_chain(other.from_addr) == [0]
+
+
+@pytest.mark.usefixtures("people")
+def test_clients_of_the_messager_see_an_unfilled_message_that_waits(pool: Pool, client: Client) -> None:
+    row = held(pool)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "Message.GetMessageByUid", "params": [row.push_id]}
+
+    answer = client.post(
+        "/rpc/v0", call, content_type="application/json", headers=bearer(token("sign"))
+    ).json()
+
+    found = answer["result"]
+    assert (found["State"], found["Nonce"], found["ErrorMsg"]) == (1, 0, "")

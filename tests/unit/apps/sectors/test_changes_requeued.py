@@ -18,12 +18,13 @@ from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
-from tests import factories
+from tests import factories, people
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
+    from apps.users.principals import Principal
 
 pytestmark = pytest.mark.django_db
 NETWORK = network_by_name("localnet-poolsite-test")
@@ -69,8 +70,9 @@ class Changes:
         """Return the last epoch of a batch: ten after it was closed."""
         return batch.closed_height + 10
 
-    def push(self, *, id: str, kind: str, expire_epoch: int | None, **_: Any) -> None:
+    def push(self, *, principal: Principal, id: str, kind: str, expire_epoch: int | None, **_: Any) -> None:
         """Accept a message."""
+        self.people = principal.people
         factories.message(id, kind=kind, to=self.miner.address, expire_epoch=expire_epoch or 0)
 
     def ask(self, kind: str) -> None:
@@ -242,3 +244,13 @@ def test_what_a_kill_kept_from_the_messager_is_sent_anew(
     changes.step()
     assert changes.states == ["TERMINATE_SENT"] * 2
     assert Message.objects.count() == 1
+
+
+def test_who_asked_for_changes_is_behind_their_message(changes: Changes) -> None:
+    people.token("sign", by=people.principal(people=("bea",)))
+    changes.ask("TERMINATE")
+    SectorChange.objects.filter(sector=changes.sectors[1]).update(actor="token alice/alice-sign")
+
+    changes.step()
+
+    assert changes.people == ("ann", "bea")
