@@ -111,3 +111,14 @@ class SecondPersonRequired(NotAllowed):
 
     def __init__(self) -> None:
         super().__init__(gettext("another person must decide this: you or a token of yours asked for it"))
+
+
+class ApprovalRequired(NotAllowed):
+    """Somebody would have a message signed past the pool that an approval rule makes wait there."""
+
+    code: ClassVar[str] = "approval_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            gettext("an approval rule names this message: push it to the pool, where it waits for approval")
+        )

@@ -17,10 +17,11 @@ from apps.users.services.tokens import TokenLimits
 from apps.wallets.models import SignRecord
 from apps.wallets.services import sign
 from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.message import Message, message_to_cbor, message_to_json, signed_message_from_json
 from poolsite.filecoin.signature import signature_from_json, signature_verify
-from tests import people
+from tests import factories, people
 from tests.fake_node import FakeNode, served
 from tests.keys import fixed_key
 
@@ -269,3 +270,45 @@ def test_a_token_limited_to_miners_makes_no_block_of_another(client, alice, node
     assert "result" in call(client, "MinerCreateBlock", {"Miner": "f01000"}, token=token)
     refused = call(client, "MinerCreateBlock", {"Miner": "f01001"}, token=token)
     assert "may not use the miner" in refused["error"]["message"]
+
+
+@pytest.mark.parametrize("of", ["alice", None])
+@pytest.mark.parametrize("by", ["alice", "operator"])
+def test_no_program_has_signed_what_needs_approval(client, alice, hub, of, by):
+    factories.approval_rule(of=of, above=4)
+    one, small = message(), replace(message(), value=AttoFil(4))
+    caller = alice if by == "alice" else people.operator_token()
+
+    for text in (
+        call(client, "WalletSign", *asks_to_sign(one), token=caller),
+        call(client, "WalletSignMessage", SECP, message_to_json(one), token=caller),
+        call(client, "WalletSign", *asks_to_sign(small, meta={"Extra": ""}), token=caller),
+        call(client, "WalletSign", *asks_to_sign(one, meta={"Type": "unknown"}), token=caller),
+        call(client, "WalletSign", SECP, people.base64_text(one.cid.data), token=caller),
+        call(
+            client, "WalletSign", SECP, people.base64_text(one.cid.data), asks_to_sign(small)[2], token=caller
+        ),
+    ):
+        assert "an approval rule names this message" in text["error"]["message"], text
+    assert hub == []
+
+    assert "result" in call(client, "WalletSign", *asks_to_sign(small), token=caller)
+    assert "result" in call(client, "WalletSignMessage", SECP, message_to_json(small), token=caller)
+    assert "result" in call(client, "WalletSign", SECP, people.base64_text(b"a text"), token=caller)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_gateway_has_nothing_signed_that_needs_approval(client, alice):
+    factories.approval_rule(of="alice", above=4)
+    admin, one = people.token("admin", of="alice"), message()
+    sender, to_sign, meta = asks_to_sign(one)
+
+    answer = ask(client, "gateway", "WalletSign", sender, ["alice"], to_sign, meta, token=admin)
+
+    assert "an approval rule names this message" in answer["error"]["message"]
+
+
+def test_a_rule_of_another_tenant_holds_up_no_signature(client, alice, hub):
+    factories.approval_rule(of="bob", above=4)
+
+    assert "result" in call(client, "WalletSign", *asks_to_sign(message()), token=alice)

@@ -23,6 +23,7 @@ from apps.gateway.hub.routes import NOT_CONNECTED, wallet_route
 from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.providers.wallet import WalletProvider
 from apps.gateway.services.signatures import wallet_has
+from apps.messages.services.signature_checks import bytes_signature_check
 from apps.users.selectors.approvals import accounts_missing
 from apps.users.selectors.grants import signer_granted
 from apps.wallets.limits import bytes_check
@@ -143,6 +144,14 @@ async def sign(
     bytes_check(call.principal, address=str(signer), to_sign=to_sign, meta_type=meta_type, extra=extra)
     if not await is_granted(call, signer):
         raise NoProvider(NOT_CONNECTED)
+    await hub_database(
+        bytes_signature_check,
+        address=str(signer),
+        accounts=[*names, call.principal.tenant_name],
+        to_sign=to_sign,
+        meta_type=meta_type,
+        extra=extra,
+    )
     payload = {
         "Signer": str(signer),
         "ToSign": base64.b64encode(to_sign).decode(),

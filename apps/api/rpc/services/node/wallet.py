@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
+from apps.messages.services.signature_checks import bytes_signature_check, message_signature_check
 from apps.users.selectors.grants import miner_granted, sender_known, signers_of
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.limits import bytes_check, receiver_check, signer_check
@@ -38,6 +39,13 @@ def wallet_sign(call: Call, *params: Json) -> Json:
     address, to_sign, meta = params_decode("Filecoin.WalletSign", SIGN, padded)
     extra, meta_type = BYTES.decode(meta.get("extra")), str(meta.get("type", ""))
     bytes_check(call.principal, address=str(address), to_sign=to_sign, meta_type=meta_type, extra=extra)
+    bytes_signature_check(
+        address=str(address),
+        accounts=[call.principal.tenant_name],
+        to_sign=to_sign,
+        meta_type=meta_type,
+        extra=extra,
+    )
     if node_holds(call, address):
         return node_call(call, "WalletSign", list(params))
     signature = bytes_sign(
@@ -60,6 +68,7 @@ def wallet_sign_message(call: Call, *params: Json) -> Json:
     except (BadField, BadAddress) as error:
         raise RpcError(f"unmarshaling params for 'Filecoin.WalletSignMessage': {error}") from None
     receiver_check(call.principal, message)
+    message_signature_check(message, accounts=[call.principal.tenant_name])
     if node_holds(call, address):
         return node_call(call, "WalletSignMessage", list(params))
     if message.from_ != address:

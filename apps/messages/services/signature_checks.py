@@ -1,0 +1,73 @@
+"""Messages that a program has signed without pushing them: what a rule names is pushed, and waits there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.messages.errors import ApprovalRequired
+from apps.messages.models import ApprovalRule, Message
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.approval_choice import approval_rule_find
+from apps.users.models import SignerGrant
+from poolsite.filecoin.address import DELEGATED, address_parse
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.message import message_from_cbor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from poolsite.filecoin.message import Message as ChainMessage
+
+MESSAGE: Final = "message"
+CID_PREFIX: Final = bytes.fromhex("0171a0e40220")
+"""Begins the CID of a message, which is what a key signs of it."""
+
+
+def bytes_signature_check(
+    *, address: str, accounts: Collection[str], to_sign: bytes, meta_type: str, extra: bytes
+) -> None:
+    """Refuse bytes that are a message which must be approved, or that may hide one.  Raises ApprovalRequired.
+
+    Not every signer compares the bytes with the message in `extra`, so that is done here.
+    """
+    rules = _rules(address, accounts)
+    if not rules or (meta_type != MESSAGE and not to_sign.startswith(CID_PREFIX)):
+        return
+    try:
+        message = message_from_cbor(extra) if meta_type == MESSAGE else None
+    except BadCbor:
+        message = None
+    is_delegated = address_parse(address).protocol == DELEGATED  # it signs other bytes than the CID
+    if message is None or not (is_delegated or message.cid.data == to_sign):
+        raise ApprovalRequired
+    _message_check(message, rules)
+
+
+def message_signature_check(message: ChainMessage, *, accounts: Collection[str]) -> None:
+    """Refuse a message that must be approved.  Raises ApprovalRequired."""
+    _message_check(message, _rules(str(message.from_), accounts))
+
+
+def _rules(address: str, accounts: Collection[str]) -> list[ApprovalRule]:
+    """Return the rules of all, of these accounts, and of the tenants that send from the address."""
+    granted = SignerGrant.objects.filter(address=address, deleted_at=None).values("tenant")
+    mine = Q(tenant=None) | Q(tenant__name__in=list(accounts)) | Q(tenant__in=granted)
+    return list(ApprovalRule.objects.filter(mine).order_by("pk"))
+
+
+def _message_check(message: ChainMessage, rules: Collection[ApprovalRule]) -> None:
+    to = str(message.to)
+    kind = receiver_kinds([to]).get(to, "") if rules else ""
+    for rule in rules:
+        row = Message(
+            tenant_id=rule.tenant_id,
+            to=to,
+            from_addr=str(message.from_),
+            value=int(message.value),
+            method=int(message.method),
+            params=message.params,
+        )
+        if approval_rule_find(row, rules=[rule], receiver=kind) is not None:
+            raise ApprovalRequired
