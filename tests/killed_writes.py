@@ -1,8 +1,8 @@
-"""A process that is killed after so many writes to the database."""
+"""A process that is killed: at a function of its own, or after so many writes to the database."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from django.db import models
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 class Killed(KeyboardInterrupt):
     """As `kill -9`: nothing catches it."""
+
+
+def kill(*_: object, **__: object) -> NoReturn:
+    """End the process, in place of what a test sets it for."""
+    raise Killed
 
 
 def killed_writes(play: Callable[[], object], *, after: int) -> bool:

@@ -54,8 +54,9 @@ def second_step_verify(person: User, *, code: str, source: str, now: datetime) -
     Raises LoginThrottled without checking the code, WrongCode.
     """
     attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
-    factor = code_accept(person, code=code.replace("\0", ""), now=now)
-    login_record(person, attempt=attempt, factor=factor)
+    with transaction.atomic():  # a code is used up by the login that it let in, and by no other
+        factor = code_accept(person, code=code.replace("\0", ""), now=now)
+        login_record(person, attempt=attempt, factor=factor)
     return factor
 
 
@@ -77,12 +78,15 @@ def passkey_login(
     """
     username = person.get_username() if person is not None else ""
     attempt = login_attempt_begin(username=username, source=source, now=now)
-    key = passkey_accept(
-        answer=answer, challenge=challenge, place=place, now=now, user=person, asked_at=asked_at
-    )
-    if not key.user.is_active or not is_open(key.user):
+    with transaction.atomic():
+        key = passkey_accept(
+            answer=answer, challenge=challenge, place=place, now=now, user=person, asked_at=asked_at
+        )
+        is_let_in = key.user.is_active and is_open(key.user)
+        if is_let_in:
+            login_record(key.user, attempt=attempt, factor=Factor.PASSKEY)
+    if not is_let_in:
         raise LoginFailed
-    login_record(key.user, attempt=attempt, factor=Factor.PASSKEY)
     return key.user
 
 

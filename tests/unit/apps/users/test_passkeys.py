@@ -9,6 +9,7 @@ from apps.core import clock
 from apps.users.errors import LoginFailed, LoginThrottled, PasskeyRefused
 from apps.users.models import AuditEntry, Passkey, User
 from apps.users.principals import SYSTEM
+from apps.users.services import logins
 from apps.users.services.logins import passkey_login
 from apps.users.services.passkeys import (
     RelyingParty,
@@ -21,6 +22,7 @@ from apps.users.services.passkeys import (
 from apps.users.services.people import person_set_active
 from tests import people
 from tests.authenticator import Authenticator, base64url
+from tests.killed_writes import Killed, kill
 
 pytestmark = pytest.mark.django_db
 
@@ -178,6 +180,26 @@ def test_a_login_by_passkey_is_written_down(ann):
     assert login(held) == ann
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.target, entry.after) == ("login", "ann", {"factor": "PASSKEY"})
+
+
+def test_a_kill_uses_up_no_passkey_answer_without_its_login(ann, monkeypatch):
+    held = device()
+    added(ann, held)
+    challenge = assertion_options_generate(None, place=HERE).challenge
+    answer = held.sign(challenge)
+    asked: dict[str, Any] = {
+        "challenge": challenge,
+        "place": HERE,
+        "source": "10.0.0.1",
+        "now": NOW,
+        "asked_at": NOW,
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(logins, "login_record", kill)
+        with pytest.raises(Killed):
+            passkey_login(answer=answer, **asked)
+
+    assert passkey_login(answer=answer, **asked) == ann
 
 
 def test_a_closed_account_has_no_use_of_its_passkey(ann):

@@ -10,6 +10,8 @@ from apps.core import clock
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.errors import WrongCode
 from apps.users.models import RecoveryCode, TotpDevice, User
+from apps.users.services import logins
+from apps.users.services.logins import second_step_verify
 from apps.users.services.second_factor import (
     STEP_S,
     code_accept,
@@ -23,6 +25,7 @@ from apps.users.services.second_factor import (
     totp_uri_build,
 )
 from tests import people
+from tests.killed_writes import Killed, kill
 
 pytestmark = pytest.mark.django_db
 
@@ -153,3 +156,13 @@ def test_a_reset_leaves_nothing(ann):
 
     assert not has_second_factor(ann)
     assert not RecoveryCode.objects.exists()
+
+
+def test_a_kill_uses_up_no_code_without_its_login(ann, monkeypatch):
+    [code, *_] = recovery_codes_generate(ann)
+    with monkeypatch.context() as patch:
+        patch.setattr(logins, "login_record", kill)
+        with pytest.raises(Killed):
+            second_step_verify(ann, code=code, source="10.0.0.1", now=NOW)
+
+    assert second_step_verify(ann, code=code, source="10.0.0.1", now=NOW) == "RECOVERY"
