@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.db import transaction
 from django.db.models import F, Max, Q
 from django.utils.translation import gettext
 
@@ -290,6 +291,7 @@ def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: Sealing
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
+@transaction.atomic
 def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
     """Send a sector back to wait for another batch, after a pause that grows with its failures.
 

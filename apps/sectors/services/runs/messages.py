@@ -134,6 +134,7 @@ def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingCon
         _failed_back(run, error, work)
 
 
+@transaction.atomic
 def _failed_back(run: PipelineRun, error: str, work: SealingContext) -> None:
     """Send it again after a pause, or wait for somebody once its attempts are used up.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.messages.models import Message
 from apps.sectors.models import Batch, Sector
 from apps.sectors.policy import SealingPolicy
+from apps.sectors.services.batches import messages
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.messages import batch_fail, batches_watch
 from apps.sectors.services.batches.miner_funds import BALANCE_SHORT
@@ -19,6 +20,7 @@ from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_s
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
+from tests.killed_writes import Killed, kill
 from tests.query_plans import reads_of
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +105,21 @@ def test_messages_that_fail_are_sent_again_only_so_often() -> None:
 
     sector_retry(sector, actor="ann", now=NOON)
     assert sent_and_failed(sector) == 10, "a person has looked at it"
+
+
+def test_a_kill_leaves_no_failed_sector_without_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    sector = factories.sector(factories.miner(), state="PERSISTED", comm_r=bytes(32), ticket_epoch=90)
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "_failures_count", kill)
+        with pytest.raises(Killed):
+            sent_and_failed(sector)
+    sector.refresh_from_db()
+    assert (sector.state, sector.precommit_batch) == ("PRECOMMIT_SENT", Batch.objects.get())
+
+    batch_fail(Batch.objects.get(), error="the message ended with 16", exit_code=16, work=work())
+
+    sector.refresh_from_db()
+    assert sector.not_before == NOON + timedelta(seconds=10)
 
 
 def test_withdrawn_messages_do_not_count_and_are_followed_at_once() -> None:

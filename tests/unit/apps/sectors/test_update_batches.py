@@ -15,6 +15,7 @@ from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.runs import messages
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
@@ -24,6 +25,7 @@ from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
+from tests.killed_writes import Killed, kill
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 
@@ -297,3 +299,19 @@ def test_an_update_fails_as_often_as_its_miner_says() -> None:
     update_fail(run, error="refused", work=context(ends))
 
     assert PipelineRun.objects.get().paused_at is not None
+
+
+def test_a_kill_leaves_no_failed_update_without_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    of, runs, ends = waiting(1)
+    sent(of, runs, ends)
+    Message.objects.update(state="FAILED", error="refused")
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "update_fail", kill)
+        with pytest.raises(Killed):
+            runs_advance(context(ends))
+    assert PipelineRun.objects.get().state == "UPDATE_SENT"
+
+    runs_advance(context(ends))
+
+    [run] = PipelineRun.objects.all()
+    assert (run.state, run.attempts, run.not_before) == ("SNAP_STORED", 1, NOON + timedelta(seconds=10))
