@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import segno
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -66,12 +67,12 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
     error = ""
     if form.is_valid():
         try:
-            totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
+            with transaction.atomic():
+                totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
+                changed(viewer, "person.totp.add")
+                return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
         except WrongCode as refusal:
             error = gettext("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
-        else:
-            changed(viewer, "person.totp.add")
-            return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
     return own_page(
         request,
         viewer,
@@ -106,9 +107,10 @@ def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not is_confirm_submitted(request):
         text = "Its codes stop working. Without another second factor, your password alone signs you in."
         return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove")))
-    if totp_remove(person_before(request)):
-        changed(viewer, "person.totp.remove")
-    recovery_codes_remove_unneeded(person_before(request))
+    with transaction.atomic():
+        if totp_remove(person_before(request)):
+            changed(viewer, "person.totp.remove")
+        recovery_codes_remove_unneeded(person_before(request))
     return redirect("account")
 
 
@@ -131,8 +133,9 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return confirm_page_render(
                 request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))
             )
-        changed(viewer, "person.recovery.make")
-        return codes_new(request, person_before(request))
+        with transaction.atomic():
+            changed(viewer, "person.recovery.make")
+            return codes_new(request, person_before(request))
     try:
         codes = json.loads(text_decrypt(request.session.pop(CODES, "")))
     except DecryptionFailed:

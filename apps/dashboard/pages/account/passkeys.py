@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -59,17 +60,18 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         called = urlencode({"passkey": name[:60]})
         return redirect(f"{reverse('account')}?{called}#passkeys")
     try:
-        row = passkey_add(
-            person,
-            challenge=challenge_pop(request),
-            place=place_of(request),
-            name=name,
-            answer=answer,
-        )
+        with transaction.atomic():
+            row = passkey_add(
+                person,
+                challenge=challenge_pop(request),
+                place=place_of(request),
+                name=name,
+                answer=answer,
+            )
+            changed(viewer, "person.passkey.add", name=row.name)
+            return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
     except DomainError as refusal:
         return account_page(request, viewer, error=refusal.reason)
-    changed(viewer, "person.passkey.add", name=row.name)
-    return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
 
 
 @require_POST
@@ -85,11 +87,12 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
             viewer,
             account_ask(gettext("Remove the passkey {name}").format(name=row.name), text, _("Remove")),
         )
-    name = passkey_remove(person_before(request), pk=pk)
-    if not name:
-        raise Http404
-    changed(viewer, "person.passkey.remove", name=name)
-    recovery_codes_remove_unneeded(person_before(request))
+    with transaction.atomic():
+        name = passkey_remove(person_before(request), pk=pk)
+        if not name:
+            raise Http404
+        changed(viewer, "person.passkey.remove", name=name)
+        recovery_codes_remove_unneeded(person_before(request))
     return redirect("account")
 
 

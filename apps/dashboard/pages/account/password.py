@@ -8,6 +8,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -57,17 +58,18 @@ def password(request: HttpRequest) -> HttpResponse:
     user = person_before(request)
     form = PasswordForm(user, request.POST or None, source=client_ip(request))
     if request.method == "POST" and form.is_valid():
-        password_change(user=user, new_password=form.cleaned_data["new_password1"])
-        old = request.session.session_key or ""
-        update_session_auth_hash(request, user)
-        session_rekey(old=old, new=request.session.session_key or "")
-        sessions_end(user, but=request.session.session_key or "")
-        access_change_publish()  # closes the live sockets of the other sessions at once
-        audit_record(
-            principal=principal_of(user, source=client_ip(request)),
-            action="person.password",
-            target=user.get_username(),
-        )
+        with transaction.atomic():
+            password_change(user=user, new_password=form.cleaned_data["new_password1"])
+            old = request.session.session_key or ""
+            update_session_auth_hash(request, user)
+            session_rekey(old=old, new=request.session.session_key or "")
+            sessions_end(user, but=request.session.session_key or "")
+            access_change_publish()  # closes the live sockets of the other sessions at once
+            audit_record(
+                principal=principal_of(user, source=client_ip(request)),
+                action="person.password",
+                target=user.get_username(),
+            )
         notice_leave(request, _("Password changed. Your other browsers are signed out."))
         return redirect("today")
     status = 422 if form.errors else 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 @reauthenticated
 def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Sign one browser out."""
-    if not session_end(person_before(request), pk=pk):
-        raise Http404
-    changed(viewer, "person.session.end")
+    with transaction.atomic():
+        if not session_end(person_before(request), pk=pk):
+            raise Http404
+        changed(viewer, "person.session.end")
     return redirect("account")
 
 
@@ -37,8 +39,9 @@ def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
 @reauthenticated
 def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Sign all other browsers out."""
-    ended = sessions_end(person_before(request), but=request.session.session_key or "")
-    changed(viewer, "person.session.end", sessions=plural(ended, "session"))
+    with transaction.atomic():
+        ended = sessions_end(person_before(request), but=request.session.session_key or "")
+        changed(viewer, "person.session.end", sessions=plural(ended, "session"))
     notice_leave(request, gettext("Signed out: {browsers}.").format(browsers=plural(ended, "other browser")))
     return redirect("account")
 
