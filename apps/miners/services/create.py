@@ -61,20 +61,20 @@ def miner_create(
             "its address does not exist on chain yet: send it FIL first ({fund} is enough to create it)"
         ).format(fund=fund)
         raise BadValue(reason, field="worker")
-    if plan.worker_fund:
-        message_push(
-            principal=replace(principal, tenant_id=tenant.pk, tenant_name=tenant.name),
-            id=f"fund-worker:{tenant.uuid}:{spec.key}",
-            to=plan.worker,
-            from_=plan.owner,
-            value=WORKER_FUND,
-            method=METHOD_SEND,
-        )
     with transaction.atomic():
         # The chain may want another deposit by now: of two equal requests the second would be refused.
         transaction_lock(CREATION_LOCK, [message_id])
         if (earlier := _made_before(spec, message_id)) is not None:
             return earlier
+        if plan.worker_fund:
+            message_push(
+                principal=replace(principal, tenant_id=tenant.pk, tenant_name=tenant.name),
+                id=f"fund-worker:{tenant.uuid}:{spec.key}",
+                to=plan.worker,
+                from_=plan.owner,
+                value=WORKER_FUND,
+                method=METHOD_SEND,
+            )
         miner = create_miner_push(
             tenant=tenant,
             name=name_read(spec.name),

@@ -12,6 +12,7 @@ from apps.core.errors import Conflict, NotAllowed
 from apps.messages.models import Message
 from apps.messages.states import Wait
 from apps.miners.models import Miner
+from apps.miners.services import create
 from apps.miners.services.remove import miner_remove
 from apps.miners.states import MinerState
 from apps.proving.states import Forecast
@@ -21,6 +22,7 @@ from apps.users.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
+from tests.killed_writes import Killed, kill
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, principal, tenant
 
@@ -127,22 +129,27 @@ def test_review_shows_the_price_and_changes_nothing(ann, wallet):
     assert (Miner.objects.count(), Message.objects.count()) == (0, 0)
 
 
-def test_worker_that_the_chain_lacks_is_funded_first(ann, wallet):
+def test_worker_that_the_chain_lacks_is_funded_first(ann, wallet, monkeypatch):
     worker = factories.wallet(factories.bls(4242), label="hot")
     client = signed_in()
 
     review = text_of(client.post(reverse(PAGE), make_form(wallet, worker=worker.address, sure="")))
     unfunded = client.post(reverse(PAGE), make_form(wallet, worker=worker.address))
+    with monkeypatch.context() as patch:
+        patch.setattr(create, "create_miner_push", kill)
+        with pytest.raises(Killed):
+            client.post(reverse(PAGE), make_form(wallet, worker=worker.address, fund_worker="yes"))
+    assert not Message.objects.exists(), "no worker is funded for a miner that nobody creates"
     client.post(reverse(PAGE), make_form(wallet, worker=worker.address, fund_worker="yes"))
 
     assert "Transfer to the worker first" in review
     assert "would fail with exit code 16" in review
     assert unfunded.status_code == 422
     assert "does not exist on chain yet" in text_of(unfunded)
-    fund, create = Message.objects.order_by("created_at")
+    fund, creation = Message.objects.order_by("created_at")
     assert (fund.to, fund.method, fund.value) == (worker.address, 0, factories.FIL // 10)
-    assert (create.to, create.method) == ("f04", 2)
-    assert fund.tenant_id == create.tenant_id == wallet.tenant_id
+    assert (creation.to, creation.method) == ("f04", 2)
+    assert fund.tenant_id == creation.tenant_id == wallet.tenant_id
 
 
 def test_owner_that_the_chain_lacks_is_refused(ann, wallet, node):

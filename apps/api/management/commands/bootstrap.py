@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.selectors.network import network_current
@@ -133,23 +134,24 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
         return made
     deposit = creation_deposit_read(client)
     is_again = known.exists()
-    miner = create_miner_push(
-        tenant=tenant_by_name(POOL),
-        name="pool",
-        owner=addresses["owner"],
-        worker=addresses["worker"],
-        seal_proof=pool_seal_proof(),
-        deposit=deposit,
-        message_id=MINER_MESSAGE,
-    )
-    if not is_again:
-        after = {
-            "tenant": POOL,
-            "owner": miner.owner,
-            "worker": miner.worker,
-            "deposit": f"{deposit} attoFIL",
-        }
-        audit_record(principal=SYSTEM, action="miner.create", target=miner.name, after=after)
+    with transaction.atomic():
+        miner = create_miner_push(
+            tenant=tenant_by_name(POOL),
+            name="pool",
+            owner=addresses["owner"],
+            worker=addresses["worker"],
+            seal_proof=pool_seal_proof(),
+            deposit=deposit,
+            message_id=MINER_MESSAGE,
+        )
+        if not is_again:
+            after = {
+                "tenant": POOL,
+                "owner": miner.owner,
+                "worker": miner.worker,
+                "deposit": f"{deposit} attoFIL",
+            }
+            audit_record(principal=SYSTEM, action="miner.create", target=miner.name, after=after)
     return miner
 
 

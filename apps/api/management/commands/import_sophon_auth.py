@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from apps.core.errors import BadValue
 from apps.users.principals import SYSTEM
@@ -26,13 +27,13 @@ class Command(BaseCommand):
         """Import it and say what came over and what did not."""
         path: Path = options["file"]
         try:
-            with path.open() as lines:
+            with path.open() as lines, transaction.atomic():
                 imported = sophon_import(lines)
+                audit_record(principal=SYSTEM, action="import", target=path.name, after=dict(imported.made))
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from None
         except (BadValue, UnicodeDecodeError) as error:
             raise CommandError(f"{path}: {error}") from None
-        audit_record(principal=SYSTEM, action="import", target=path.name, after=dict(imported.made))
         for sentence in imported.skipped:
             self.stderr.write(f"skipped: {sentence}")
         made = ", ".join(f"{count} {name}" for name, count in sorted(imported.made.items()) if count)

@@ -200,6 +200,7 @@ def _sector_follow(
         sector_step(sector, event=step, job=job, now=now, actor="console", note=note)
 
 
+@transaction.atomic
 def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None:
     """Withdraw a change whose message was not sent yet.  Raises ChangeSent."""
     if change.state not in QUEUED or not change_step(

@@ -59,6 +59,7 @@ class Ping:
     """Where it answers itself, as it says."""
 
 
+@transaction.atomic
 def damocles_host_register(principal: Principal, *, name: str = "", now: datetime) -> Worker:
     """Return the row of a damocles-worker, which its first word makes.  Raises WorkerRetired."""
     source = principal.source[:100]

@@ -13,12 +13,13 @@ from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch, JobEvent, SectorChange
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
-from apps.sectors.services.changes import following, messages, push, sending
+from apps.sectors.services.changes import following, messages, push, sending, steps
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
+from tests.killed_writes import Killed, kill
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON
 
@@ -159,12 +160,21 @@ def test_an_extension_has_to_land_before_its_first_sector_ends(
     assert Message.objects.get().expire_epoch == last, "its gas is raised as this epoch comes near"
 
 
-def test_one_that_waits_for_the_next_message_can_be_cancelled(changes: Changes) -> None:
+def test_one_that_waits_for_the_next_message_can_be_cancelled(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changes.ask("TERMINATE")
     changes.step()
     Message.objects.update(state=MessageState.FAILED, **EXPIRED)
     changes.is_open = True
     changes.step(20)
+
+    change = SectorChange.objects.earliest("pk")
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "audit_record", kill)
+        with pytest.raises(Killed):
+            change_cancel(change, by=principal(), now=NOON)
+    assert changes.states == ["TERMINATE_QUEUED"] * 2, "none is cancelled without a line in the audit log"
 
     change_cancel(SectorChange.objects.earliest("pk"), by=principal(), now=NOON)
     assert changes.states == ["TERMINATE_CANCELLED", "TERMINATE_QUEUED"]

@@ -11,11 +11,13 @@ from apps.api.management.commands import bootstrap
 from apps.chain.errors import NodeUnavailable
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
+from apps.users.models import AuditEntry
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
+from tests.killed_writes import Killed, kill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +73,19 @@ def test_the_miner_is_asked_for_once_however_often_it_runs(node):
         ADDRESSES["worker"],
         "bootstrap-miner",
     )
+
+
+def test_a_kill_leaves_no_miner_without_a_line(node, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap, "audit_record", kill)
+        with pytest.raises(Killed):
+            run()
+    assert not Miner.objects.exists()
+
+    with pytest.raises(CommandError, match="its message has not landed"):
+        run()
+
+    assert AuditEntry.objects.filter(action="miner.create").count() == 1
 
 
 def test_it_holds_once_the_miner_exists_and_names_the_wallets(node):

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.api.management.commands import import_sophon_auth
 from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant, Token
 from apps.users.services.sophon_import import sophon_import
 from apps.users.services.sophon_records import tuples_read
 from poolsite.filecoin.jwt import Claims, token_sign
+from tests.killed_writes import Killed, kill
 from tests.people import principal_by_token
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +150,17 @@ def test_the_command_says_what_came_over(tmp_path):
     call_command("import_sophon_auth", str(path), stdout=out, stderr=io.StringIO())
 
     assert out.getvalue().strip() == "imported 1 limits, 1 miners, 1 signers, 2 tenants, 3 tokens"
+
+
+def test_a_kill_leaves_no_import_without_a_line(tmp_path, monkeypatch):
+    path = tmp_path / "export"
+    path.write_text("\n".join(badger()))
+    monkeypatch.setattr(import_sophon_auth, "audit_record", kill)
+
+    with pytest.raises(Killed):
+        call_command("import_sophon_auth", str(path))
+
+    assert not Tenant.objects.exists()
 
 
 def test_rows_of_values_are_told_apart():

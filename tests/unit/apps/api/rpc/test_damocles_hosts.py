@@ -17,12 +17,15 @@ from apps.pieces.models import Piece
 from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Worker, WorkerCommand
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
+from apps.sectors.services.damocles import hosts
 from apps.sectors.services.damocles.sectors import damocles_follow
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
+from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
 from tests import factories, people
+from tests.killed_writes import Killed, kill
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named
 from tests.unit.apps.sectors.sealing import claim, host
@@ -313,6 +316,18 @@ def test_a_restore_that_a_claim_notices_gives_nothing(
 
     assert line.call("AllocateSector", SPEC) is None
     assert Job.objects.get().lease_token == 0
+
+
+def test_a_kill_leaves_no_worker_without_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = people.principal()
+    with monkeypatch.context() as patch:
+        patch.setattr(hosts, "worker_audit", kill)
+        with pytest.raises(Killed):
+            hosts.damocles_host_register(asking, name="w1", now=clock.now())
+
+    hosts.damocles_host_register(asking, name="w1", now=clock.now())
+
+    assert AuditEntry.objects.get().action == "worker.register"
 
 
 def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Miner) -> None:
