@@ -61,6 +61,7 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
         offer_renew(job, failures=Counter, context=context)
 
 
+@transaction.atomic
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
     advance(run, "FAIL", error=reason[:2000], sectors=[], updated_at=context.now)
     job_strip(run.job)
@@ -82,7 +83,7 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
         if not error:
             results_store(run, bad=bad, numbers=numbers, context=context)
             SectorCheck.objects.filter(miner=run.miner, store=run.store, number__in=others).delete()
-    job_strip(job)
+        job_strip(job)
     _publish(run)
 
 

@@ -94,14 +94,15 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
     else:
-        attempt_fail(
-            post,
-            attempt=attempt,
-            context=context,
-            reason=gettext("no proof was made: {error}").format(error=attempt.work.error),
-        )
-        if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
-            _part_each(post, context)
+        with transaction.atomic():
+            attempt_fail(
+                post,
+                attempt=attempt,
+                context=context,
+                reason=gettext("no proof was made: {error}").format(error=attempt.work.error),
+            )
+            if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
+                _part_each(post, context)
 
 
 def _part_each(post: WindowPost, context: ProvingContext) -> None:

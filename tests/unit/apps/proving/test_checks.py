@@ -208,6 +208,21 @@ def test_a_check_that_fails_as_soon_as_it_has_begun_is_begun_anew(monkeypatch: p
     assert looked(host, height=AHEAD + 2) == {1, 2}
 
 
+def test_a_kill_leaves_no_failed_check_that_nobody_begins_anew() -> None:
+    waiting()
+    host = checker()
+
+    def play(kills: int) -> bool:
+        checks_begin(look(OneDeadline(), AHEAD))
+        Job.objects.update(state=JobState.FAILED, error="the store went away")
+        was_killed = killed_writes(lambda: checks_collect(look(OneDeadline(), AHEAD)), after=kills)
+        checks_collect(look(OneDeadline(), AHEAD))
+        assert looked(host, height=AHEAD + 2) == {1, 2}
+        return was_killed
+
+    assert killed_everywhere(play) >= 2
+
+
 def test_kill_anywhere_in_a_look_leaves_one_result() -> None:
     waiting()
     host = checker()

@@ -22,6 +22,7 @@ from apps.sectors.states import JobState
 from apps.wallets.models import Wallet
 from poolsite.filecoin.policy import MAINNET
 from tests import factories
+from tests.killed_writes import Killed, kill
 from tests.unit.apps.proving.attempts import attempts, job_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import CLOSE, NETWORK, OPEN, look, miner, post
@@ -152,6 +153,21 @@ def test_partitions_whose_common_proof_failed_are_proved_one_by_one() -> None:
     assert [one.partitions for one in rows] == [[0], [1], [2]]
     assert [asked(job_of(one)) for one in rows] == [{1}, {2}, {3}]
     assert "the child was killed" in words(rows[2])[0]
+
+
+def test_a_kill_leaves_no_failed_common_proof_undivided(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, chain = proving([0, 1]), OneDeadline(partitions=[[1], [2]])
+    posts_advance(look(chain))
+    row.refresh_from_db()
+    failed(job_of(row), error="the child was killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(proofs, "post_split", kill)
+        with pytest.raises(Killed):
+            posts_advance(look(chain))
+
+    posts_advance(look(chain))
+
+    assert list(WindowPost.objects.order_by("part").values_list("partitions", flat=True)) == [[0], [1]]
 
 
 # Sectors that are left out
