@@ -87,9 +87,9 @@ def rounds_left_settle(head: HeadRow, *, network: Network) -> int:
         except NodeRefused:
             continue  # it has not kept that tipset
         is_included = row.block.cid in tipset.cids
-        round_advance(row, event="INCLUDE" if is_included else "ORPHAN")
-        if is_included:
+        if is_included:  # before its step, after which nobody would book it
             old_reward_book(row, tipset=tipset, client=client)
+        round_advance(row, event="INCLUDE" if is_included else "ORPHAN")
         settled += 1
     return settled
 

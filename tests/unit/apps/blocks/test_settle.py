@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.blocks.models import Block, Round
+from apps.blocks.services import settle
 from apps.blocks.services.settle import rounds_left_settle, rounds_settle
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -18,6 +19,7 @@ from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
+from tests.killed_writes import Killed, kill
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -106,8 +108,13 @@ def test_block_of_a_long_outage_gets_its_reward_if_a_node_computes_it(
     row = submitted(factories.miner(1000), 99)
     monkeypatch.setattr("apps.blocks.services.settle.chain_client", lambda: Archive(computes=computes))
 
+    head = factories.head(1200)
     network: Any = SimpleNamespace(chain_finality=FINALITY)
-    assert rounds_left_settle(factories.head(1200), network=network) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(settle, "old_reward_book", kill)
+        with pytest.raises(Killed):
+            rounds_left_settle(head, network=network)
+    assert rounds_left_settle(head, network=network) == 1
 
     row.refresh_from_db()
     booked = (row.block.reward, row.block.penalty, row.block.vesting_offset)
