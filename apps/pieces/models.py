@@ -49,6 +49,8 @@ class Piece(Named, Timestamped):
     """Strong ETag of what came of a download; empty: it begins from the start after an interruption."""
     has_data = models.BooleanField(default=True)
     """Whether the raw bytes are kept here; else the sector is unsealed for them."""
+    removal_asked_at = models.DateTimeField(null=True)
+    """When somebody removed it: nobody sees it any more, and a head takes away what a kill has left of it."""
 
     client = models.BigIntegerField(null=True)
     """Actor id of the client whose allocation it claims."""

@@ -35,7 +35,7 @@ NAMED_MAX: Final = 10
 
 def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
     """Return the pieces that this caller may know of, newest first."""
-    pieces = Piece.objects.select_related("miner__tenant").order_by("-pk")
+    pieces = Piece.objects.filter(removal_asked_at=None).select_related("miner__tenant").order_by("-pk")
     if viewer.miners:
         pieces = pieces.filter(miner__actor_id__in=viewer.miners)
     return pieces if viewer.is_operator else pieces.filter(miner__tenant_id=viewer.own_id)
@@ -157,7 +157,8 @@ def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
     that has other terms.
     """
     rows = Piece.objects.filter(miner=piece.miner, piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
-    rows = rows.exclude(pk=piece.pk).select_related("miner__tenant").order_by("pk")
+    rows = rows.filter(removal_asked_at=None).exclude(pk=piece.pk)
+    rows = rows.select_related("miner__tenant").order_by("pk")
     alike = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
     live = alike if any(term is not None for term in piece.terms) else rows
     return live.exclude(state=PieceState.ENDED).first() or alike.first()
@@ -166,7 +167,7 @@ def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
 def fetch_same(piece: Piece) -> Piece | None:
     """Return the download in progress of what this one asks for: the same URL, commitment and terms."""
     rows = Piece.objects.filter(miner=piece.miner, state__in=[PieceState.FETCHING, PieceState.RECEIVED])
-    rows = rows.filter(source_url=piece.source_url, announced_cid=piece.announced_cid)
+    rows = rows.filter(source_url=piece.source_url, announced_cid=piece.announced_cid, removal_asked_at=None)
     rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
     return rows.filter(padded_size=piece.padded_size).select_related("miner__tenant").order_by("pk").first()
 
@@ -219,8 +220,15 @@ def deliveries_due(
 
 def pieces_unfinished(*, received_before: datetime) -> list[Piece]:
     """Return the pieces without a commitment since a moment."""
-    late = Piece.objects.filter(state=PieceState.RECEIVED, state_since__lt=received_before)
+    late = Piece.objects.filter(state=PieceState.RECEIVED, removal_asked_at=None)
+    late = late.filter(state_since__lt=received_before)
     return list(late.select_related("miner__tenant").order_by("pk"))
+
+
+def pieces_removed() -> list[Piece]:
+    """Return the pieces of whose removal a kill has left something."""
+    rows = Piece.objects.filter(removal_asked_at__isnull=False)
+    return list(rows.select_related("miner__tenant").order_by("pk"))
 
 
 def pieces_fetchable(
@@ -232,7 +240,7 @@ def pieces_fetchable(
 
     Left out are the rows `without`, and those whose source failed at that moment or later.
     """
-    rows = Piece.objects.filter(state=PieceState.FETCHING).exclude(pk__in=without)
+    rows = Piece.objects.filter(state=PieceState.FETCHING, removal_asked_at=None).exclude(pk__in=without)
     rows = rows.filter(Q(error="") | Q(updated_at__lt=failed_before))
     rows = rows.exclude(miner__tenant__in=tenants).select_related("miner__tenant")
     rows = rows.alias(failed_at=Case(When(error="", then=None), default=F("updated_at")))
@@ -242,7 +250,7 @@ def pieces_fetchable(
 
 def pieces_fetching(keys: Collection[int]) -> set[int]:
     """Return which of these rows are still to be downloaded."""
-    rows = Piece.objects.filter(pk__in=keys, state=PieceState.FETCHING)
+    rows = Piece.objects.filter(pk__in=keys, state=PieceState.FETCHING, removal_asked_at=None)
     return set(rows.values_list("pk", flat=True))
 
 

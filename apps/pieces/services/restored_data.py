@@ -79,7 +79,7 @@ def piece_data_lock(piece: Piece) -> None:
 
     Raises PieceBusy if it was removed this moment.
     """
-    row = Piece.objects.select_for_update().filter(pk=piece.pk).first()
+    row = Piece.objects.select_for_update().filter(pk=piece.pk, removal_asked_at=None).first()
     if row is None:
         raise PieceBusy
     piece.has_data = row.has_data

@@ -273,7 +273,7 @@ def piece_discard(piece: Piece) -> None:
 
 def _locked(piece: Piece) -> Piece:
     """Lock a piece.  Raises PieceUnknown if somebody removed it this moment."""
-    fresh = Piece.objects.select_for_update().filter(pk=piece.pk).first()
+    fresh = Piece.objects.select_for_update().filter(pk=piece.pk, removal_asked_at=None).first()
     if fresh is None:
         raise PieceUnknown(piece.uuid)
     return fresh
@@ -287,9 +287,10 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
             raise PieceInSector(
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
             )
-        # Before its bytes go: what a kill leaves then goes into no sector.
-        committed = Piece.objects.filter(pk=piece.pk).exclude(state__in=UNCOMMITTED)
-        committed.update(has_data=False, updated_at=clock.now())
+        # Before its bytes go: what a kill leaves then goes into no sector, and a head takes it away.
+        now, rows = clock.now(), Piece.objects.filter(pk=piece.pk)
+        rows.update(removal_asked_at=now, updated_at=now)
+        rows.exclude(state__in=UNCOMMITTED).update(has_data=False)
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
     piece_discard(piece)
 

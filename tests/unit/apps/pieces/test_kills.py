@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.pieces.errors import BadOffset, PieceBusy
+from apps.pieces.errors import BadOffset, PieceBusy, PieceUnknown
 from apps.pieces.files import piece_path
 from apps.pieces.models import Piece
+from apps.pieces.selectors import PieceFilter, pieces_fetching, pieces_page
 from apps.pieces.services import checks, uploads
 from apps.pieces.services.retention import UNCHECKED, piece_finish, pieces_tidy
 from tests import factories, people
@@ -110,7 +111,29 @@ def test_parts_go_on_where_the_bytes_really_end(miner: Miner) -> None:
     assert (piece.received, piece_path(piece).read_bytes()) == (3, b"abc")
 
 
-def test_a_removal_that_a_kill_cut_leaves_nothing_to_pack(
+@pytest.mark.parametrize("state", ["UPLOADING", "FETCHING", "RECEIVED", "READY", "FAILED"])
+def test_a_removal_that_a_kill_cut_is_completed(
+    miner: Miner, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piece = factories.piece(miner, state=state, payload_size=len(DATA))
+    piece_path(piece).write_bytes(DATA)
+    by = people.principal()
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "piece_unlink", kill)
+        with pytest.raises(Killed):
+            uploads.piece_remove(piece, by=by)
+
+    assert not pieces_page(by, PieceFilter(), limit=9)
+    assert pieces_fetching([piece.pk]) == set()
+    with pytest.raises(PieceUnknown):
+        uploads.piece_remove(piece, by=by)
+    pieces_tidy(now=clock.now())
+
+    assert not Piece.objects.exists()
+    assert not piece_path(piece).exists()
+
+
+def test_bytes_of_a_piece_that_is_being_removed_are_refused(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     piece = received(miner)
@@ -120,7 +143,7 @@ def test_a_removal_that_a_kill_cut_leaves_nothing_to_pack(
         with pytest.raises(Killed):
             uploads.piece_remove(piece, by=people.principal())
 
-    piece.refresh_from_db()
-    assert (piece.state, piece.has_data) == ("READY", False)
-    uploads.piece_remove(piece, by=people.principal())
-    assert not Piece.objects.exists()
+    with pytest.raises(PieceBusy):
+        checks.piece_check(received(miner), by=people.principal())
+
+    assert not Piece.objects.get(pk=piece.pk).has_data
