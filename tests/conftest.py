@@ -42,6 +42,7 @@ from tests.open_transactions import is_transaction_open
 from tests.quick import is_long
 from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
+from tests.service_units import WATCHED, ServiceUnits
 from tests.timing import is_timing
 from tests.two_at_once import besides
 
@@ -212,6 +213,26 @@ def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list
         monkeypatch.setattr(place_of, guarded(request))
     yield found
     assert not found, "a request to others inside a transaction:\n" + found[0]
+
+
+@pytest.fixture(scope="session")
+def service_units() -> ServiceUnits:
+    """What watches in how many units services write."""
+    return ServiceUnits()
+
+
+@pytest.fixture(autouse=True)
+def _services_write_in_one_unit(
+    request: pytest.FixtureRequest, service_units: ServiceUnits, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Fail a service that writes in several units without a reason in `service_units.txt`."""
+    if not request.path.relative_to(SITE).as_posix().startswith(WATCHED):
+        yield
+        return
+    service_units.install(monkeypatch)
+    yield
+    found = service_units.end()
+    assert not found, f"a kill leaves half of what these write: {found}"
 
 
 @pytest.fixture(autouse=True)
