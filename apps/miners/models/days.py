@@ -1,4 +1,4 @@
-"""A miner's money from day to day: what it held as a UTC day began, and what messages moved since."""
+"""A miner's days: what it held and which power it had as a UTC day began, and what messages moved since."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class MinerDay(models.Model):
     locked = AttoFilField()
     """Vesting rewards and the creation deposit."""
     fee_debt = AttoFilField()
+    qa_power = models.BigIntegerField(null=True)
+    """Bytes of quality-adjusted power; None of days that were written before it was."""
     received = AttoFilField(default=0)
     """attoFIL that the pool's messages brought since the row before."""
     withdrawn = AttoFilField(default=0)

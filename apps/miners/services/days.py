@@ -32,7 +32,7 @@ SETTLED_EPOCHS: Final = 20
 CLOCK_BEHIND_S: Final = 3600
 """A chain whose settled tipset is older than this is behind, or was: what is settled is minutes old."""
 
-HELD: Final = ("balance", "available", "pledge", "deposits", "locked", "fee_debt")
+HELD: Final = ("balance", "available", "pledge", "deposits", "locked", "fee_debt", "qa_power")
 """What a day has of what the chain says of a miner."""
 
 

@@ -42,7 +42,13 @@ class Funds:
         if address in self.refused:
             raise NodeRefused(1, "actor not found")
         return SimpleNamespace(
-            balance=9 * FIL, available=5 * FIL, pledge=FIL, deposits=FIL, locked=2 * FIL, fee_debt=0
+            balance=9 * FIL,
+            available=5 * FIL,
+            pledge=FIL,
+            deposits=FIL,
+            locked=2 * FIL,
+            fee_debt=0,
+            qa_power=10 << 40,
         )
 
 
@@ -90,6 +96,7 @@ def test_a_day_begins_with_its_first_tipset_once_that_is_settled(funds: Funds) -
     row = MinerDay.objects.get(day=date(2026, 11, 20))
     assert (row.height, row.began_at, row.balance, row.available) == (FIRST, MIDNIGHT, 9 * FIL, 5 * FIL)
     assert (row.pledge, row.deposits, row.locked, row.fee_debt) == (FIL, FIL, 2 * FIL, 0)
+    assert row.qa_power == 10 << 40
 
 
 def test_a_new_miner_begins_where_the_chain_is_settled(funds: Funds) -> None:
