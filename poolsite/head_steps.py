@@ -29,6 +29,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("sectors.adopt", "io", "apps.sectors.due.ADOPT"),
     HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
     HeadStep("proving.check", "io", "apps.proving.due.CHECKS"),
+    HeadStep("blocks.charges", "io", "apps.blocks.due.CHARGES"),
 )
 """In this order."""
 

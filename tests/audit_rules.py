@@ -15,6 +15,7 @@ CHANGES: Final = frozenset(
     {
         *(
             "alerts.channel.set",
+            "billing.terms",
             "check.severity",
             "devnet.set_faults",
             "gas.auto-bump.set",
@@ -32,7 +33,9 @@ CHANGES: Final = frozenset(
     }
 )
 """A value that was there is another one now: the line has both, under the same name."""
-NEW: Final = frozenset({"gas.auto-bump.set", "gas.guard.set", "miner.target", "node.extra", "rules.set"})
+NEW: Final = frozenset(
+    {"billing.terms", "gas.auto-bump.set", "gas.guard.set", "miner.target", "node.extra", "rules.set"}
+)
 """Of these the first time there was none."""
 ENDS: Final = frozenset(
     {
@@ -46,7 +49,8 @@ ENDS: Final = frozenset(
             "miner.target-remove",
         ),
         *("miner.ungrant", "node.extra.remove", "node.remove", "piece.remove", "ratelimit.drop"),
-        *("rules.remove", "sender.delete", "signer.ungrant", "store.forget", "store.check_cancel"),
+        *("rules.remove", "sender.delete", "signer.ungrant", "statement.unpay", "store.forget"),
+        "store.check_cancel",
         *("store.moves_cancel", "store.scan_cancel", "worker.retire"),
     }
 )
@@ -57,6 +61,7 @@ MAKES: Final = frozenset(
             "account.approve",
             "alerts.channel.add",
             "approval.rule.add",
+            "billing.correct",
             "check.mute",
             "import",
             "message.push",
@@ -72,7 +77,8 @@ MAKES: Final = frozenset(
             "piece.add",
             "piece.begin",
         ),
-        *("piece.repeat", "ratelimit.set", "sector.pledge", "signer.grant", "tenant.create", "token.create"),
+        *("piece.repeat", "ratelimit.set", "sector.pledge", "signer.grant", "statement.pay"),
+        *("tenant.create", "token.create"),
     }
 )
 """Something is new: the line says what it is."""

@@ -83,3 +83,12 @@ class WhyNot(models.TextChoices):
 
     NO_POWER = "no_power", "no power at the lookback, or no sector before finality"
     BARRED = "barred", "no power now, in debt, or barred by a consensus fault"
+
+
+class ChargeKind(models.TextChoices):
+    """What a tenant is charged for."""
+
+    REWARDS = "REWARDS", "Share of rewards"
+    POWER = "POWER", "QA power"
+    MONTHLY = "MONTHLY", "Monthly sum"
+    CORRECTION = "CORRECTION", "Correction"

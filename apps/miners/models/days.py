@@ -37,8 +37,15 @@ class MinerDay(models.Model):
     withdrawn = AttoFilField(default=0)
     """attoFIL that withdrawals by the pool's messages paid out since the row before."""
 
+    is_charged = models.BooleanField(default=False)
+    """Whether it is settled what the pool charges for the time from here to the row after."""
+
     class Meta:
         ordering = ["-day"]
+        indexes = [
+            models.Index(fields=["day"], name="miner_days_uncharged", condition=models.Q(is_charged=False)),
+            models.Index(fields=["day", "height"], name="miner_days_by_day"),
+        ]
         constraints = [models.UniqueConstraint(fields=["miner", "day"], name="one_row_per_miner_day")]
 
     def __str__(self) -> str:

@@ -1,17 +1,18 @@
-"""Reading what miners held as days began."""
+"""Reading what miners held as days began, whose they were, and which days are charged."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Subquery
 
-from apps.miners.models import Miner, MinerDay
+from apps.miners.models import Miner, MinerDay, MinerTransfer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
+    from collections.abc import Collection, Sequence
 
     from django.db.models import QuerySet
 
@@ -34,3 +35,70 @@ def miner_days_newest(miners: Sequence[Miner]) -> dict[int, MinerDay]:
 def with_days(miners: QuerySet[Miner], *, since: date) -> QuerySet[Miner]:
     """Return those of the miners that have a day from `since` on."""
     return miners.filter(Exists(MinerDay.objects.filter(miner=OuterRef("pk"), day__gte=since)))
+
+
+def day_newest_below(height: int) -> date | None:
+    """Return the newest day that any miner began below a height; None if there is none."""
+    rows = MinerDay.objects.filter(height__lt=height).order_by("-day")
+    return rows.values_list("day", flat=True).first()
+
+
+def day_after_charged() -> date | None:
+    """Return the day after the newest one for which any miner was charged; None before the first."""
+    day = MinerDay.objects.filter(is_charged=True).order_by("-day").values_list("day", flat=True).first()
+    return None if day is None else day + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaySpan:
+    """A miner's time from one recorded day to the next one."""
+
+    pk: int
+    """Of the day's row."""
+    miner_id: int
+    actor_id: int
+    day: date
+    next_day: date
+    """The next recorded one; with days between them that were not."""
+    begin: int
+    """Height."""
+    end: int
+    """Height of the next day's first tipset, which is no more in it."""
+    qa_power: int | None
+    """Bytes, as the day began; None: unknown."""
+
+
+def day_spans(days: QuerySet[MinerDay], *, final: int) -> list[DaySpan]:
+    """Return the spans of days whose next one began at a height or below it, the oldest first."""
+    after = MinerDay.objects.filter(miner=OuterRef("miner"), day__gt=OuterRef("day")).order_by("day")
+    rows = days.annotate(
+        next_day=Subquery(after.values("day")[:1]), end=Subquery(after.values("height")[:1])
+    ).filter(end__lte=final, miner__actor_id__isnull=False)
+    return [
+        DaySpan(
+            pk=row.pk,
+            miner_id=row.miner_id,
+            actor_id=row.miner.actor_id or 0,
+            day=row.day,
+            next_day=row.next_day,
+            begin=row.height,
+            end=row.end,
+            qa_power=row.qa_power,
+        )
+        for row in rows.select_related("miner").order_by("day", "miner")
+    ]
+
+
+def days_uncharged() -> QuerySet[MinerDay]:
+    """Return the days of which it is not settled what the pool charges for them."""
+    return MinerDay.objects.filter(is_charged=False)
+
+
+def tenants_on(miner_pks: Collection[int], day: date) -> dict[int, int]:
+    """Return by the miner's pk whose it was as a day began: later transfers are undone."""
+    found = dict(Miner.objects.filter(pk__in=miner_pks).values_list("pk", "tenant"))
+    later = MinerTransfer.objects.filter(
+        miner__in=miner_pks, at__gt=datetime.combine(day, time.min, UTC)
+    ).order_by("miner", "at", "pk")
+    found.update(later.distinct("miner").values_list("miner", "from_tenant"))
+    return found
