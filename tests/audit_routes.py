@@ -20,7 +20,12 @@ RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
 SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
 APPROVALS_TESTED: Final = "tests/unit/apps/api/v1/test_message_approvals.py"
+CHARGES_TESTED: Final = "tests/integration/dashboard/test_charges.py"
 ELSEWHERE: Final = {
+    "POST tenants/<str:name>/terms": CHARGES_TESTED,
+    "POST tenants/<str:name>/corrections": CHARGES_TESTED,
+    "PUT statements/<uuid:uuid>/payment": CHARGES_TESTED,
+    "DELETE statements/<uuid:uuid>/payment": CHARGES_TESTED,
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
     "POST alert-channels": CHANNELS_TESTED,
@@ -110,6 +115,7 @@ ELSEWHERE: Final = {
 
 PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
+    CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_host_join.py": r"host-join",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",

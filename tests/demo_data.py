@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 
+from apps.blocks.models import BillingTerms, Charge, Statement
+from apps.blocks.states import ChargeKind
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.clock import now
@@ -68,6 +71,7 @@ class Pool:
     piece: Piece
     store: Store
     mirror: Store
+    statement: Statement
 
 
 def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
@@ -139,9 +143,37 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         store=store,
         mirror=mirror,
         piece=piece,
+        statement=_charges(miner, month=date(2026, 1 + key % 10, 1)),
         **sectors,
         **named,
     )
+
+
+def _charges(miner: Miner, *, month: date) -> Statement:
+    """A closed month of its tenant, and what came after it."""
+    tenant, by = miner.tenant, {"miner": miner, "miner_address": miner.address}
+    terms = BillingTerms.objects.create(
+        tenant=tenant,
+        from_day=month,
+        reward_percent=Decimal("12.5"),
+        power_price=10**16,
+        monthly_sum=3 * 10**18,
+        actor="olga",
+        created_at=now(),
+    )
+    row = Statement.objects.create(tenant=tenant, month=month, total=351 * 10**16, closed_at=now())
+    lines: list[dict[str, Any]] = [
+        {"kind": ChargeKind.REWARDS, "basis": 4 * 10**18, "amount": 5 * 10**17, "unknown_blocks": 1, **by},
+        {"kind": ChargeKind.POWER, "basis": 1 << 40, "amount": 10**16, **by},
+        {"kind": ChargeKind.POWER, "day": month + timedelta(days=1), "amount": 0, **by},
+        {"kind": ChargeKind.MONTHLY, "basis": 31, "amount": 3 * 10**18},
+        {"kind": ChargeKind.CORRECTION, "terms": None, "amount": 0, "note": f"outage of {tenant.name}"},
+    ]
+    for line in lines:
+        Charge.objects.create(**{"tenant": tenant, "statement": row, "day": month, "terms": terms, **line})
+    later = {"kind": ChargeKind.POWER, "day": now().date(), "basis": 1 << 40, "amount": 10**16}
+    Charge.objects.create(tenant=tenant, terms=terms, **later, **by)
+    return row
 
 
 def _roles(miner: Miner) -> None:
@@ -292,6 +324,7 @@ LISTS = (
     "senders",
     "gas",
     "money",
+    "charges",
     "wallets",
     "hosts",
     "stores",
@@ -333,6 +366,9 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-money": reverse("miner-money", args=[pool.miner.address]),
+        "charges-tenant": reverse("charges-tenant", args=[pool.miner.tenant.uuid]),
+        "charges-unclosed": reverse("charges-unclosed", args=[pool.miner.tenant.uuid]),
+        "statement": reverse("statement", args=[pool.statement.uuid]),
         "miner-withdraw": reverse("miner-withdraw", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
         "miner-senders": reverse("miner-senders", args=[pool.miner.address]),

@@ -1,4 +1,4 @@
-"""Fields of the pages' forms that read amounts, counts, sizes and factors.
+"""Fields of the pages' forms that read amounts, counts, sizes, factors, percentages and days.
 
 Amounts are typed in FIL, fees per gas in nanoFIL; an empty field is 0, "not set".
 """
@@ -6,6 +6,7 @@ Amounts are typed in FIL, fees per gas in nanoFIL; an empty field is 0, "not set
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ SIZE_WRITTEN: Final = re.compile(
     rf"([0-9]{{1,19}}(?:\.[0-9]{{1,{SIZE_PLACES}}})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE
 )
 """`500 GiB`; `500 GB` is not taken, since it is another amount to some."""
+PERCENT_WRITTEN: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 
 class Amount(Text):
@@ -137,3 +139,37 @@ class Factor(Text):
     def prepare_value(self, value: Any) -> Any:
         """Write it; 0 is an empty field."""
         return value if isinstance(value, str) else f"{value:g}" if value else ""
+
+
+class Percent(Text):
+    """A percentage such as 12.5."""
+
+    def clean(self, value: Any) -> Decimal:
+        """Read it exactly; an empty field is 0.  Raises ValidationError."""
+        text = super().clean(value).removesuffix("%").strip() or "0"
+        if len(text) > DIGITS_MAX or PERCENT_WRITTEN.fullmatch(text) is None:
+            raise ValidationError(_("enter a percentage, such as 12.5"))
+        return Decimal(text)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it without zeros at its end; 0 is an empty field."""
+        if isinstance(value, str) or not value:
+            return value or ""
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class Day(Text):
+    """A day, as browsers send it."""
+
+    def clean(self, value: Any) -> date:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value)
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise ValidationError(_("enter a day, such as 2026-12-31")) from None
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it as it is read."""
+        return value.isoformat() if isinstance(value, date) else value or ""

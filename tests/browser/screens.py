@@ -152,6 +152,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "senders": "/senders/",
         "gas": "/gas/",
         "money": "/money/",
+        "charges": "/money/charges/",
         "gas-guard": "/gas/guards/add/",
         "gas-auto-bump": "/gas/auto-bump/",
         "gas-method": "/gas/methods/add/",

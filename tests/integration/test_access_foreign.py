@@ -59,6 +59,7 @@ def real(pool: Pool, noun: str) -> dict[str, str]:
         "jobs": str(Job.objects.values_list("uuid", flat=True)[0]),
         "gas": str(factories.guard(of="alice").uuid),
         "pieces": str(pool.piece.uuid),
+        "statements": str(pool.statement.uuid),
     }
     address = pool.miner.address if noun == "miners" else str(pool.wallet.address)
     known = {"id": pool.landed.pk, "address": address, "piece_cid": str(pool.piece.piece_cid)}

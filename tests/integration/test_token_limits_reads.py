@@ -146,6 +146,7 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "workers": pool.sealer.uuid,
         "stores": pool.store.uuid,
         "pieces": pool.piece.uuid,
+        "statements": pool.statement.uuid,
         "alert-channels": AlertChannel.objects.get(name__startswith=pool.miner.name).uuid,
         "approval-rules": ApprovalRule.objects.order_by("pk").values_list("uuid", flat=True)[0],
         "tokens": Token.objects.order_by("created_at").values_list("pk", flat=True)[0],
@@ -171,7 +172,7 @@ def strange(text: str, request: str, kind: str) -> list[str]:
     """What of the other miner and its signers an answer tells that the request did not name."""
     marks = [*OTHER_KEYS, "bob control", "bob-landed", "bob/flying", "bob-read"]
     if kind != "signers":
-        marks += [f"0{OTHER}", f'"miner_id":{OTHER}', f'"Miner":{OTHER}', "bob-main"]
+        marks += [f"0{OTHER}", f'"miner_id":{OTHER}', f'"Miner":{OTHER}', "bob-main", "outage of bob"]
     if Worker.objects.filter(tenant__name="bob").exists():
         marks.append('"bob')
     return [mark for mark in marks if mark in text and mark not in request]
@@ -204,6 +205,7 @@ def token_for(world: World, kind: str, is_operator: bool, scopes: Sequence[str] 
 
 SHOWN: Final = {
     "/api/v1/audit",
+    "/api/v1/charges",
     "/api/v1/gas",
     "/api/v1/gas/spend",
     "/api/v1/messages",

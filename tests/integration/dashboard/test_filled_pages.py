@@ -19,6 +19,9 @@ pytestmark = pytest.mark.django_db
 
 OBJECTS = (
     "wallet-name",
+    "charges-tenant",
+    "charges-unclosed",
+    "statement",
     "store",
     "store-change",
     "store-adopt",

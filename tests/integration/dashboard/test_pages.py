@@ -38,6 +38,9 @@ MOST_QUERIES = {
     "senders": 16,  # two of them for gas: the viewer's, and what each address pays in a day
     "gas": 20,
     "money": 16,
+    "charges": 11,
+    "charges-tenant": 14,
+    "statement": 13,
     "sender": 18,  # one of them for the wallets, of which each has its pace
     "wallets": 11,
     "hosts": 11,

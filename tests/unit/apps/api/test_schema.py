@@ -54,6 +54,7 @@ def values_of(pool: Pool) -> dict[str, dict[str, str]]:
         "sectors": {"uuid": str(pool.active.uuid)},
         "senders": {"address": pool.wallet.address},
         "wallets": {"address": pool.wallet.address},
+        "statements": {"uuid": str(pool.statement.uuid)},
         "workers": {"uuid": str(pool.sealer.uuid)},
     }
 
