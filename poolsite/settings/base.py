@@ -298,7 +298,7 @@ SPECTACULAR_SETTINGS = {
         "RunKind": "poolsite.wire.jobs.RUN_KINDS",
         "RunState": "poolsite.wire.pipeline.RUN_STATES",
         "SectorFileKind": "apps.api.v1.sector_places.FILE_KINDS",
-        "SectorStage": "poolsite.wire.pipeline.sealing_states.Stage",
+        "SectorStage": "poolsite.wire.pipeline.SECTOR_STAGES",
         "SectorState": "poolsite.wire.pipeline.SECTOR_STATES",
         "SenderState": "apps.messages.states.SenderState.values",
         # of scans, too, whose states are the same: the schema has one name for one set

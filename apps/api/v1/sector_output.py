@@ -16,7 +16,7 @@ from apps.sectors.selectors.sector_changes import changes_newest
 from apps.sectors.selectors.sector_messages import SectorMessage, sectors_messages
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.selectors.sectors import resume_choices, sector_events
-from poolsite.wire.pipeline import SECTOR_STATES, STATE_OF_STAGE
+from poolsite.wire.pipeline import SECTOR_STAGES, SECTOR_STATES
 
 if TYPE_CHECKING:
     from apps.sectors.models import JobEvent, Sector
@@ -47,7 +47,7 @@ class SectorOutput(serializers.Serializer[Any]):
     miner = serializers.CharField()
     number = serializers.IntegerField()
     state = serializers.ChoiceField(choices=SECTOR_STATES)
-    stage = serializers.ChoiceField(choices=list(STATE_OF_STAGE))
+    stage = serializers.ChoiceField(choices=SECTOR_STAGES)
     stage_since = serializers.DateTimeField()
     progress = serializers.FloatField(allow_null=True)
     active = serializers.BooleanField()

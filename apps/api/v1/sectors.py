@@ -17,7 +17,7 @@ from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sectors import sector_get
-from poolsite.wire.pipeline import SECTOR_STATES, STATE_OF_STAGE
+from poolsite.wire.pipeline import SECTOR_STAGES, SECTOR_STATES, STATE_OF_STAGE
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -45,7 +45,7 @@ class SectorsView(PoolView):
             ),
             OpenApiParameter("store", str, description="name of the store with its files"),
             OpenApiParameter("state", str, many=True, enum=list(SECTOR_STATES)),
-            OpenApiParameter("stage", str, many=True, enum=list(STATE_OF_STAGE)),
+            OpenApiParameter("stage", str, many=True, enum=SECTOR_STAGES),
             OpenApiParameter("active", bool),
             OpenApiParameter("paused", bool),
             CURSOR,

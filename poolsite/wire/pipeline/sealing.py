@@ -282,6 +282,9 @@ SECTOR_STATES: Final[tuple[str, ...]] = tuple(str(state) for state in NEXT_STAGE
 STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
 """From a stage to the state in which it is the next one."""
 
+SECTOR_STAGES: Final[tuple[str, ...]] = tuple(str(stage) for stage in STATE_OF_STAGE)
+"""All stages, in order; `Stage` names those that code outside the table names, too."""
+
 FINAL_STATES: Final[frozenset[str]] = frozenset({S.PROVING, S.ABORTED, S.TERMINATED})
 """States in which sealing has nothing left to do."""
 
