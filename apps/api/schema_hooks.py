@@ -13,9 +13,11 @@ REFUSALS: Final = {
 }
 TAGS: Final = {
     "alert-channels": "Where findings of the checks are sent.",
+    "approval-rules": "Which messages wait for a second person.",
     "approvals": "Accounts that a signer or prover may serve.",
     "audit": "Who did what.",
     "chain": "The pool's nodes and the newest head.",
+    "charges": "What the pool charges its tenants, by day.",
     "checks": "What needs attention.",
     "gas": "Base fee, guards, automatic fee bumps and spending.",
     "host-settings": "Settings that several hosts share.",
@@ -34,6 +36,7 @@ TAGS: Final = {
     "sector-records": "What sectors are made of, from other managers.",
     "sectors": "Sectors and what can be done with one.",
     "senders": "Addresses that send, with their queues and fees.",
+    "statements": "What a tenant is charged for a month.",
     "stores": "Where sector files are kept, checked and moved.",
     "tenants": "Tenants and their quotas.",
     "tokens": "Tokens for programs.",

@@ -388,6 +388,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing(monkeypatch):
         "store-redeclare",
         "store-scan",
         "store-forget",
+        "message-approve",
         "message-mark-bad",
         "message-replace",
         "message-cancel",

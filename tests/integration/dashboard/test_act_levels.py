@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from apps.api.access_table import endpoints
+from apps.blocks.models import Statement
 from apps.chain.models import Node
 from apps.checks.models import AlertChannel
 from apps.core.clock import now
@@ -121,6 +123,9 @@ ACTS: Final[dict[str, str]] = {
     "chain-node-new": "POST chain/nodes",
     "chain-node-act": "PATCH chain/nodes/<str:key>",
     "check-act": "PATCH checks/<str:name>",
+    "charges-terms": "POST tenants/<str:name>/terms",
+    "charges-correction": "POST tenants/<str:name>/corrections",
+    "statement-act": "PUT statements/<uuid:uuid>/payment",
     "tenant-new": "POST tenants",
     "tenant-act": "PATCH tenants/<str:name>",
     "tenant-channel-new": "POST alert-channels",
@@ -146,6 +151,12 @@ def approval() -> int:
 def alert_channel() -> Any:
     own = AlertChannel.objects.filter(tenant=people.tenant("alice"))
     return (own.first() or own.create(tenant=people.tenant("alice"), name="ops", kind="WEBHOOK")).uuid
+
+
+def statement() -> Any:
+    month, rows = date(2026, 10, 1), Statement.objects.filter(tenant=people.tenant("alice"))
+    facts = {"tenant": people.tenant("alice"), "month": month, "total": 0, "closed_at": now()}
+    return (rows.first() or rows.create(**facts)).uuid
 
 
 def change(world: World) -> Any:
@@ -191,6 +202,8 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "blocks-": lambda w: [w.miner.uuid],
     "piece-": lambda w: [factories.piece(w.miner).uuid],
     "chain-node-act": lambda _: [Node.objects.get().pk, "disable"],
+    "charges-": lambda _: [people.tenant("bob").uuid],
+    "statement-act": lambda _: [statement(), "pay"],
     "tenant-act": lambda _: [people.tenant("bob").uuid, "comment"],
     "tenant-channel-new": lambda _: [people.tenant("alice").uuid],
     "tenant-channel-act": lambda _: [people.tenant("alice").uuid, alert_channel(), "test"],

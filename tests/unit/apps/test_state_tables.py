@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from apps.blocks.states import RoundState
-from apps.messages.states import MessageState, SenderState
+from apps.messages.states import ApprovalState, MessageState, SenderState
 from apps.miners.states import MinerState, RoleState
 from apps.pieces.states import DeliveryState, PieceState
 from apps.proving.states import (
@@ -76,6 +76,7 @@ ROWS: Final[dict[str, tuple[type[TextChoices | StrEnum], Collection[str], Collec
         {ReservationState.USED, ReservationState.BURNED},
     ),
     "Messages": (MessageState, {MessageState.UNFILLED}, ()),
+    "Approvals of messages": (ApprovalState, {ApprovalState.PENDING}, ()),
     "Senders": (SenderState, {SenderState.ALIVE}, ()),
     "Miners": (MinerState, {MinerState.CREATING}, ()),
     "Roles of hosts": (RoleState, {RoleState.STANDBY}, ()),
