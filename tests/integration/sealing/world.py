@@ -94,6 +94,7 @@ class Node:
         self.devnet.validator.check = lambda *_args, **_more: None  # type: ignore[method-assign]
         self.link = socket.socket()
         self.link.bind(("127.0.0.1", 0))
+        self.link.listen()  # at once: the server's thread may begin later than the first question
         config = uvicorn.Config(Server(self.devnet), log_level="critical", lifespan="on")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.link]}, daemon=True)
