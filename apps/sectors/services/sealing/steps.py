@@ -217,7 +217,7 @@ def sector_stop(
     if current.paused_at is None:
         sector_pause(current, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
         current.refresh_from_db()
-    if ends_stage and host is not None:
+    if ends_stage and host is not None and NEXT_STAGE[current.state].owner is Owner.WORKER:
         _stage_end(current, job=job, host=host, actor=actor, now=now)
         sector_audit(by, action="sector.end-stage", before=before, after=current, note=host.name)
     elif before.paused_at is None:

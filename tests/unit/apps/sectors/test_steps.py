@@ -68,6 +68,15 @@ def test_stage_that_hangs_is_ended_by_the_host_that_has_it() -> None:
     assert JobEvent.objects.filter(event="END_STAGE", actor="ann", worker=worker).count() == 1
 
 
+def test_stage_of_the_console_is_ended_by_no_host() -> None:
+    sector = made("PRECOMMIT_LANDED")
+    Job.objects.update(sticky_worker=host())
+
+    assert sector_stop(sector, actor="ann", now=NOON, ends_stage=True).paused_at == NOON
+
+    assert not WorkerCommand.objects.exists()
+
+
 def test_stage_that_a_pause_left_running_is_ended_later() -> None:
     made("ALLOCATED")
     claim(worker := host())
