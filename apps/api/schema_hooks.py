@@ -80,7 +80,7 @@ def tags_describe(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def integers_widen(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Say that sizes and numbers need 64 bits: some generators take 32 for an integer without a format."""
+    """Return the document with a format for 64-bit integers: without one some generators take 32."""
     for schema in schemas_in(result):
         if schema.get("type") == "integer" and schema.get("maximum", INT32_MAX + 1) > INT32_MAX:
             schema.setdefault("format", "int64")
@@ -88,7 +88,7 @@ def integers_widen(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def parameter_enums_name(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Have the choices of a parameter be the schema of the field that it filters, where one has the same."""
+    """Return the document with parameters that name the choices of the field that they filter."""
     named = {
         tuple(sorted(schema["enum"])): name
         for name, schema in result["components"]["schemas"].items()

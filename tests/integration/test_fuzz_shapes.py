@@ -171,7 +171,7 @@ def parts() -> Json:
 
 
 def undescribed(method: str, path: str, answer: Any) -> str:
-    """Say what of an answer is not in the document; empty if nothing."""
+    """Return what of an answer is not in the document; empty if nothing."""
     known = schema()["paths"][path][method.lower()]["responses"]
     status = str(answer.status_code)
     status = status if status in known else f"{status[0]}XX"

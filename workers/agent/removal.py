@@ -57,7 +57,7 @@ def aborted_sector(args: dict[str, str]) -> AbortedSector:
 
 
 def stage_end(journal: Journal, command: Command) -> bool:
-    """Have what computes a job's stage end; return that the command is carried out."""
+    """End what computes a job's stage; return that the command is carried out."""
     try:
         job_id, token = str(uuid.UUID(command.args["job"])), int(command.args["token"])
     except (KeyError, ValueError) as error:

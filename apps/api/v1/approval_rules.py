@@ -128,7 +128,7 @@ class ApprovalRuleRemovalView(PoolView):
 
     @extend_schema(operation_id="v1_approval_rule_removal", request=None, responses=ApprovalRuleOutput)
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Ask for a rule's removal, which another person must agree to; for a person's session only."""
+        """Request a rule's removal, which another person must agree to; for a person's session only."""
         rule = approval_rule_get(self.principal, uuid)
         row = approval_rule_removal_request(principal=self.principal, rule=rule, now=clock.now())
         return Response(rule_body(row))

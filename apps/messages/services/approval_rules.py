@@ -43,8 +43,9 @@ def approval_rule_add(
     method: int | None = None,
     above: int = 0,
 ) -> ApprovalRule:
-    """Have messages wait for a second person; None for everybody's.  It holds for all that has no nonce yet.
+    """Add a rule by which messages wait for a second person; `tenant` None: those of all tenants.
 
+    It holds for every message that has no nonce yet.
     Raises NotAllowed, Conflict for a rule that is there or that only one person could ever remove, and
     BadMessage naming the field.
     """
@@ -74,7 +75,7 @@ def approval_rule_add(
 
 
 def waiting_messages_require_approval(rule: ApprovalRule, *, now: datetime) -> list[str]:
-    """Have the messages without a nonce that a rule fits wait for a second person."""
+    """Mark the messages without a nonce that a rule fits as waiting for a second person."""
     rows = Message.objects.filter(state=MessageState.UNFILLED, needs_approval=False).order_by("pk")
     if rule.tenant_id is not None:
         rows = rows.filter(tenant=rule.tenant_id)
@@ -104,7 +105,7 @@ def _rule_check(rule: ApprovalRule) -> None:
 
 @transaction.atomic
 def approval_rule_removal_request(*, principal: Principal, rule: ApprovalRule, now: datetime) -> ApprovalRule:
-    """Ask for a rule's removal; it holds until a second person agrees.
+    """Request a rule's removal; it holds until a second person agrees.
 
     Raises PersonRequired, NotAllowed, NotFound, Conflict if somebody has asked already.
     """
@@ -183,7 +184,7 @@ def _lock_removable(principal: Principal, rule: ApprovalRule) -> tuple[ApprovalR
 
 
 def _may_change_require(principal: Principal, *, tenant_id: int | None) -> None:
-    """Let an admin change the rules of its tenant, and the operator all.  Raises NotAllowed."""
+    """Check that an admin changes rules of its own tenant, or that it is the operator.  Raises NotAllowed."""
     if principal.is_partial or not principal.may("admin"):
         raise NotAllowed(gettext("only an admin of the tenant or the operator changes approval rules"))
     if not principal.is_operator and (tenant_id is None or tenant_id != principal.tenant_id):

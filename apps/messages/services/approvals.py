@@ -41,7 +41,7 @@ def approvals_store(rows: Sequence[Message], *, rules: Mapping[str, str], now: d
 
 @transaction.atomic
 def messages_require_approval(rules: Mapping[str, str], *, now: datetime) -> list[str]:
-    """Have messages without a nonce wait for a second person; returns the ids of those that did not.
+    """Mark messages without a nonce as waiting for a second person; return the ids of those newly marked.
 
     `rules` says by id which rule fits.  What a selection has signed of them meanwhile is thrown away.
     """
@@ -64,14 +64,14 @@ def messages_require_approval(rules: Mapping[str, str], *, now: datetime) -> lis
 
 
 def approval_reset(row: Message, *, now: datetime) -> None:
-    """Have a message that is reopened wait anew if it ever waited; the caller has its lock."""
+    """Mark a message that is reopened as waiting anew if it ever waited; the caller has its lock."""
     if _ask_again([row.pk], now=now) or row.needs_approval:
         Message.objects.filter(pk=row.pk).update(needs_approval=True, wait=Wait.APPROVAL)
         row.refresh_from_db()
 
 
 def _ask_again(ids: Sequence[str], *, now: datetime) -> dict[Any, Any]:
-    """Take back what was decided about these, if anything was."""
+    """Reset the decisions about these messages, where there are any."""
     decided = MessageApproval.objects.filter(message__in=ids).exclude(state=ApprovalState.PENDING)
     data = {"asked_at": now, "content": "", "decided_by": "", "decided_at": None, "reason": ""}
     return advance_many(
@@ -87,7 +87,7 @@ def _asked_note(ids: Sequence[str], *, rules: Mapping[str, str], now: datetime) 
 
 @transaction.atomic
 def message_approve(*, message: Message, by: Principal, content: str, now: datetime) -> Message:
-    """Let a message go on that waits for a second person; `content` is the digest of what that one was shown.
+    """Approve a message that waits for a second person; `content` is the digest of what that one was shown.
 
     Raises PersonRequired, SecondPersonRequired, NotAllowed, and BadMessage if it does not wait, or is another
     message than was shown.

@@ -43,7 +43,7 @@ def by(name: str) -> Any:
 
 
 def held(pool: Pool, *, name: str = "one", **data: Any) -> Message:
-    """Have a withdrawal wait that ann pushed."""
+    """Push a withdrawal as ann, which waits."""
     ApprovalRule.objects.get_or_create(tenant=tenant("alice"), created_by="ann", actor="", method=16)
     sent = {"method": 16, "params": WITHDRAW, "value": 0, **data}
     return pool.push(name, pool.address(), by=by("ann"), **sent)

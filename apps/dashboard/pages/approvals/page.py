@@ -199,7 +199,7 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_POST
 @sign_in_required
 def rule_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
-    """Ask for a rule's removal, agree to it, or turn it down."""
+    """Request a rule's removal, agree to it, or refuse it."""
     rule = approval_rule_get(viewer, key)
     if op not in RULE_ACTS or not may_change(viewer, rule.tenant_id):
         raise Http404

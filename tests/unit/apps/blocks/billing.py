@@ -77,7 +77,7 @@ def terms(from_day: date, *, of: str = "alice", now: datetime | None = None, **v
 
 
 def transferred(miner: Miner, *, to: str, at: datetime) -> None:
-    """Hand a miner over as `ownership_move` writes it."""
+    """Transfer a miner as `ownership_move` writes it."""
     to_tenant = people.tenant(to)
     MinerTransfer.objects.create(
         miner=miner, from_tenant=miner.tenant, to_tenant=to_tenant, actor="olga", at=at

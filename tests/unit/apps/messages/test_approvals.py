@@ -61,7 +61,7 @@ def rule(pool: Pool, **how: Any) -> ApprovalRule:
 
 
 def held(pool: Pool, name: str = "one", *, by: str = "ann", **data: Any) -> Message:
-    """Have a message wait."""
+    """Push a message that waits."""
     if not pool.node.balances:
         pool.address()
     rule_values = {"actor": "miner", "method": 16}

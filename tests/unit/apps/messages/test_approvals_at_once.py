@@ -44,7 +44,7 @@ def who(name: str) -> Principal:
 
 @pytest.fixture
 def waiting(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Message:
-    """Have one message wait for a second person."""
+    """Push one message that waits for a second person."""
     monkeypatch.setattr("apps.messages.services.approvals.selection_enqueue", lambda _address: None)
     person("ann", role=Role.TENANT_ADMIN)
     person("bea")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def create_after(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have rows be there when they are inserted, and gone when they are read, so many times."""
+    """Delete rows between their insertion and their reading, so many times."""
     plain: Callable[..., Any] = QuerySet.create
     left = [True] * refusals
 

@@ -34,7 +34,7 @@ def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
 
 
 def pushed(pool: Pool, client: Client) -> dict[str, Any]:
-    """Have a message wait that a token of alice pushed; returns what there is to decide."""
+    """Push a message by a token of alice, which waits; returns what there is to decide."""
     made = signed_in("ann").post(RULES, {"above": "5"}, content_type=JSON)
     assert made.status_code == 201, made.content
     assert made.json()["words"].startswith("any message above ")
