@@ -41,7 +41,7 @@ ELSEWHERE: Final = {
     "DELETE approval-rules/<uuid:uuid>": APPROVALS_TESTED,
     "POST approval-rules/<uuid:uuid>/removal": APPROVALS_TESTED,
     "DELETE approval-rules/<uuid:uuid>/removal": APPROVALS_TESTED,
-    "POST approvals": "tests/unit/apps/api/test_accounts.py",
+    "POST signer-approvals": "tests/unit/apps/api/test_accounts.py",
     "POST miners": "tests/integration/dashboard/test_miner_additions.py",
     "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
     "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",

@@ -14,7 +14,6 @@ REFUSALS: Final = {
 TAGS: Final = {
     "alert-channels": "Where findings of the checks are sent.",
     "approval-rules": "Which messages wait for a second person.",
-    "approvals": "Accounts that a signer or prover may serve.",
     "audit": "Who did what.",
     "chain": "The pool's nodes and the newest head.",
     "charges": "What the pool charges its tenants, by day.",
@@ -37,6 +36,7 @@ TAGS: Final = {
     "sectors": "Sectors and what can be done with one.",
     "senders": "Addresses that send, with their queues and fees.",
     "statements": "What a tenant is charged for a month.",
+    "signer-approvals": "Accounts that another tenant's signer may serve.",
     "stores": "Where sector files are kept, checked and moved.",
     "tenants": "Tenants and their quotas.",
     "tokens": "Tokens for programs.",

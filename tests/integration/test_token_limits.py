@@ -176,7 +176,7 @@ def test_a_token_for_a_part_of_its_tenant_changes_nothing_of_the_whole(limits):
     worker = factories.worker()
     asked: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("DELETE", f"/api/v1/tokens/{key}", {}),
-        ("POST", "/api/v1/approvals", {"signer": "bob", "approve": True}),
+        ("POST", "/api/v1/signer-approvals", {"signer": "bob", "approve": True}),
         ("POST", "/api/v1/gas/guards", {"max_fee": "1"}),
         ("POST", "/api/v1/alert-channels", {"name": "x", "kind": "WEBHOOK", "target": "https://x.example"}),
         ("PUT", "/api/v1/gas/auto-bump", {"enabled": True}),

@@ -9,7 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.join_tokens")),
     path("", include("apps.api.v1.tokens")),
     path("", include("apps.api.v1.approval_rules")),
-    path("", include("apps.api.v1.approvals")),
+    path("", include("apps.api.v1.signer_approvals")),
     path("", include("apps.api.v1.adoptions")),
     path("", include("apps.api.v1.alert_channels")),
     path("", include("apps.api.v1.audit")),

@@ -132,7 +132,7 @@ ACTS: Final[dict[str, str]] = {
     "tenant-channel-act": "PATCH alert-channels/<uuid:uuid>",
     "token-new": "POST tokens",
     "token-revoke": "DELETE tokens/<uuid:uuid>",
-    "gateway-approve": "POST approvals",
+    "gateway-approve": "POST signer-approvals",
     "audit-check": "GET audit/state",
 }
 """A page that takes a form, and the REST row of the same act."""

@@ -300,5 +300,5 @@ class TestRest:
         assert client.post("/api/v1/tenants", {"name": "carol"}, json_type).status_code == 403
         assert client.patch("/api/v1/tenants/alice", {"enabled": False}, json_type).status_code == 403
         body = {"signer": "bob", "account": "alice", "approve": True}
-        assert client.post("/api/v1/approvals", body, json_type).status_code == 403
+        assert client.post("/api/v1/signer-approvals", body, json_type).status_code == 403
         assert client.get("/api/v1/tokens").status_code == 200

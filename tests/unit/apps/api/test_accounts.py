@@ -146,11 +146,11 @@ def test_an_account_lets_another_tenants_signers_serve_it(client, admin):
     people.tenant("bob")
     asked = {"signer": "bob", "approve": True}
 
-    assert send(client, "POST", "approvals", admin, asked).json()["approved_at"] is not None
-    assert send(client, "POST", "approvals", admin, {**asked, "account": "bob"}).status_code == 404
-    assert len(send(client, "GET", "approvals", admin).json()["results"]) == 1
-    send(client, "POST", "approvals", admin, {**asked, "approve": False})
-    assert send(client, "GET", "approvals", admin).json()["results"] == []
+    assert send(client, "POST", "signer-approvals", admin, asked).json()["approved_at"] is not None
+    assert send(client, "POST", "signer-approvals", admin, {**asked, "account": "bob"}).status_code == 404
+    assert len(send(client, "GET", "signer-approvals", admin).json()["results"]) == 1
+    send(client, "POST", "signer-approvals", admin, {**asked, "approve": False})
+    assert send(client, "GET", "signer-approvals", admin).json()["results"] == []
 
 
 def test_what_is_done_is_in_the_audit_log(client, admin, operator):
@@ -290,6 +290,6 @@ def test_the_last_use_is_noted(client, admin):
 def test_a_token_of_a_part_reaches_no_account(client):
     sealer = people.token("admin", of="alice", scopes=["sealer"])
 
-    for path in ("tenants", "tokens", "approvals", "audit", "wallets"):
+    for path in ("tenants", "tokens", "signer-approvals", "audit", "wallets"):
         assert send(client, "GET", path, sealer).status_code == 403
     assert Tenant.objects.count() == 1

@@ -22,8 +22,13 @@ REST: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "tenant changed": ("tenants", "patch", "tenants/alice", {"enabled": False}),
     "token created": ("tokens", "post", "tokens", {"name": "new", "perm": "read", "tenant": "alice"}),
     "token revoked": ("tokens", "delete", "tokens/{token}", {}),
-    "approved": ("approvals", "post", "approvals", {"signer": "bob", "account": "alice", "approve": True}),
-    "approval revoked": ("approvals", "post", "approvals", {**APPROVAL, "approve": False}),
+    "approved": (
+        "signer_approvals",
+        "post",
+        "signer-approvals",
+        {"signer": "bob", "account": "alice", "approve": True},
+    ),
+    "approval revoked": ("signer_approvals", "post", "signer-approvals", {**APPROVAL, "approve": False}),
 }
 """Each with its module, method, path and body."""
 PAGES: dict[str, tuple[str, str, dict[str, Any]]] = {

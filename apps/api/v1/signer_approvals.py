@@ -23,7 +23,7 @@ from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approve
 
 
-class ApprovalOutput(serializers.Serializer[Any]):
+class SignerApprovalOutput(serializers.Serializer[Any]):
     """A signer's request to serve an account, granted or pending."""
 
     signer = serializers.CharField(source="signer_tenant.name")
@@ -32,7 +32,7 @@ class ApprovalOutput(serializers.Serializer[Any]):
     approved_at = serializers.DateTimeField(allow_null=True)
 
 
-class ApprovalInput(InputSerializer):
+class SignerApprovalInput(InputSerializer):
     """A decision on an approval request."""
 
     signer = serializers.CharField(max_length=50)
@@ -40,7 +40,7 @@ class ApprovalInput(InputSerializer):
     approve = serializers.BooleanField()
 
 
-class ApprovalsView(PoolView):
+class SignerApprovalsView(PoolView):
     """Which tenants' signers may serve which accounts."""
 
     pagination_class = Pages
@@ -50,16 +50,16 @@ class ApprovalsView(PoolView):
     confirmed_methods = ("POST",)
     whole_methods = ("POST",)
 
-    @extend_schema(responses=ApprovalOutput(many=True))
+    @extend_schema(responses=SignerApprovalOutput(many=True))
     def get(self, request: Request) -> Response:
         """List approval requests, pending and granted."""
-        return page_of(self, request, approvals_visible(self.principal), ApprovalOutput)
+        return page_of(self, request, approvals_visible(self.principal), SignerApprovalOutput)
 
-    @extend_schema(request=ApprovalInput, responses=ApprovalOutput)
+    @extend_schema(request=SignerApprovalInput, responses=SignerApprovalOutput)
     @transaction.atomic
     def post(self, request: Request) -> Response:
         """Approve that another tenant's signers serve this account, or revoke that."""
-        data = checked(ApprovalInput(data=request.data))
+        data = checked(SignerApprovalInput(data=request.data))
         name = data.get("account", self.principal.tenant_name)
         if not self.principal.is_operator and name != self.principal.tenant_name:
             raise NotFound(gettext("there is no account {name!r}").format(name=name), field="account")
@@ -69,9 +69,9 @@ class ApprovalsView(PoolView):
         else:
             account_approval_revoke_and_disconnect(**pair)
         audit_record(principal=self.principal, action="account.approve", target=name, after=data)
-        return Response(ApprovalOutput(approval_of(**pair)).data)
+        return Response(SignerApprovalOutput(approval_of(**pair)).data)
 
 
 urlpatterns = [
-    path("approvals", ApprovalsView.as_view(), name="api-approvals"),
+    path("signer-approvals", SignerApprovalsView.as_view(), name="api-signer-approvals"),
 ]
