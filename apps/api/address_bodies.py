@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from apps.messages.selectors.approvals import approval_rule_of
 from apps.messages.states import MessageState
 from apps.miners.address_messages import address_change_describe
 from apps.miners.deal_reach import addresses_reach
@@ -66,6 +67,7 @@ def price_body(run: DryRun) -> dict[str, Any]:
         "error": run.error,
         "cost_expected": str(run.cost_expected),
         "cost_max": str(run.cost_max),
+        "approval": run.approval,
     }
 
 
@@ -90,6 +92,7 @@ def spent_body(row: Message) -> dict[str, Any]:
         "error": row.error,
         "cost_expected": str(row.value + (row.gas_cost if row.state == MessageState.LANDED else 0)),
         "cost_max": str(row.value + row.gas_limit * row.gas_fee_cap),
+        "approval": approval_rule_of(row),
     }
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
@@ -36,6 +40,12 @@ class ConfirmPage:
     """Fields of the first click that the second brings again."""
     facts: tuple[tuple[str, str], ...] = ()
     """What is reviewed before it is done: name and value."""
+
+
+def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
+    """Yield that a message would wait for a second person, and by which rule; nothing if it would not."""
+    if rule:
+        yield gettext("Approval"), gettext("waits for a second person: {rule}").format(rule=rule)
 
 
 def is_confirm_submitted(request: HttpRequest) -> bool:

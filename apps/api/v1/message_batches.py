@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.api.errors import error_body
 from apps.api.v1.message_input import MessageInput, push_item
-from apps.api.v1.serializers import ErrorSerializer, InputSerializer
+from apps.api.v1.serializers import APPROVAL_HELP, ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -60,6 +60,7 @@ class DryRunOutput(serializers.Serializer[Any]):
     cost_max = serializers.CharField()
     balance = serializers.CharField()
     balance_after = serializers.CharField()
+    approval = serializers.CharField(help_text=APPROVAL_HELP)
 
 
 class BatchView(PoolView):
@@ -111,6 +112,7 @@ class DryRunView(PoolView):
                 "cost_max": str(found.cost_max),
                 "balance": str(found.balance),
                 "balance_after": str(found.balance_after),
+                "approval": found.approval,
             }
         )
 

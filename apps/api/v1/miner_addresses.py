@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.address_bodies import addresses_body, plan_body, reach_body, sent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import APPROVAL_HELP, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -97,6 +97,7 @@ class AddressChangeOutput(serializers.Serializer[Any]):
     error = serializers.CharField()
     cost_expected = serializers.CharField()
     cost_max = serializers.CharField()
+    approval = serializers.CharField(help_text=APPROVAL_HELP)
 
 
 class MinerAddressesView(PoolView):

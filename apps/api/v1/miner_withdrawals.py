@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.address_bodies import price_body, spent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.serializers import APPROVAL_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -60,6 +60,7 @@ class WithdrawalOutput(serializers.Serializer[Any]):
     error = serializers.CharField(allow_blank=True)
     cost_expected = serializers.CharField()
     cost_max = serializers.CharField()
+    approval = serializers.CharField(help_text=APPROVAL_HELP)
 
 
 def plan_body(plan: WithdrawalPlan) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.api.v1.serializers import ErrorSerializer, RefusedSector
+from apps.api.v1.serializers import APPROVAL_HELP, ErrorSerializer, RefusedSector
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class ChangePriceOutput(serializers.Serializer[Any]):
     signer = serializers.CharField(
         help_text="for a dry run: why a signer would not sign it; empty if it would"
     )
+    approval = serializers.CharField(help_text=APPROVAL_HELP)
     sectors = SectorPriceOutput(many=True)
     changes = ChangeOutput(many=True)
 
@@ -145,6 +146,7 @@ def plan_body(plan: ChangePlan, changes: Sequence[SectorChange] = ()) -> dict[st
         "sends_at": plan.sends_at,
         "error": plan.trial_error,
         "signer": "",
+        "approval": plan.approval,
         "sectors": [price_body(one) for one in plan.sectors],
         "changes": [change_body(row) for row in changes],
     }

@@ -15,6 +15,7 @@ ADDRESS_PATTERN: Final = "^[ft][0-4][0-9a-z]+$"
 """What every address looks like; the rest is its checksum's."""
 AMOUNT_DIGITS: Final = 40
 """Of the largest amount that is read: more than all FIL in attoFIL."""
+APPROVAL_HELP: Final = "the rule by which the message waits for a second person; empty if it does not"
 
 
 class InputSerializer(serializers.Serializer[Any]):

@@ -40,6 +40,12 @@ def approval_of(message: Message) -> MessageApproval | None:
     return MessageApproval.objects.filter(message=message).first()
 
 
+def approval_rule_of(message: Message) -> str:
+    """Return the rule by which a message waits for a second person; empty if it does not wait any more."""
+    approval = approval_of(message) if message.needs_approval else None
+    return "" if approval is None else approval.rule
+
+
 def approvers_of(message: Message) -> list[str]:
     """Return the usernames of those who may approve or refuse a message."""
     behind = {*str(message.people).split("\n"), message.pushed_by}

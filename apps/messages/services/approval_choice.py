@@ -146,6 +146,12 @@ def _method_numbers(actor: str, *, method: int) -> frozenset[int]:
     return frozenset(found)
 
 
+def approval_need_describe(message: Message, *, rules: Sequence[ApprovalRule], receiver: str) -> str:
+    """Return the rule that makes a message wait for a second person; empty if none does."""
+    rule = approval_rule_find(message, rules=rules, receiver=receiver)
+    return "" if rule is None else approval_rule_describe(rule)
+
+
 def approval_rule_describe(rule: ApprovalRule) -> str:
     """Return what a rule makes wait: `miner WithdrawBalance above 5 FIL`."""
     parts = [rule.actor] if rule.actor else []

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Sender
 from apps.messages.selectors.push_facts import push_facts
+from apps.messages.services.approval_choice import approval_need_describe
 from apps.messages.services.fees import actor_rules_find, fee_choose, shared_rules_load
+from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.spend import gas_cost_compute
 from apps.messages.services.validate import message_validate, use_check
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Receipt
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND, Receipt
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
+    from apps.messages.models import Message
+    from apps.messages.selectors.push_facts import PushFacts
     from apps.messages.services.push_items import PushItem
     from apps.users.principals import Principal
 
@@ -45,6 +49,8 @@ class DryRun:
     balance: int
     in_flight: int
     """attoFIL that messages in flight may still take."""
+    approval: str = ""
+    """The rule by which it would wait for a second person; empty: none."""
 
     @property
     def balance_after(self) -> int:
@@ -59,8 +65,9 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     NodeUnavailable if no node answers.
     """
     row = message_validate(item, principal=principal)
-    facts = push_facts(senders={row.from_addr}, receivers=())
+    facts = push_facts(senders={row.from_addr}, receivers=_receivers(row))
     use_check(row, facts=facts, principal=principal)
+    approval = _approval_need(row, facts=facts)
     chain_state = sender_chain_state_read(row.from_addr, client=client, key=head.key)
     sender = Sender.objects.filter(address=row.from_addr).first() or Sender(address=row.from_addr)
     rule = actor_rules_find([row], client=client, key=head.key).get((row.to, row.method))
@@ -86,7 +93,13 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     flight = sum(one.cost for one in chain_state.flight)
     if found is None:
         return DryRun(
-            exit_code, reason or estimate.error, gas_used, 0, 0, 0, 0, row.value, chain_state.balance, flight
+            exit_code,
+            reason or estimate.error,
+            gas_used,
+            *(0, 0, 0, 0, row.value),
+            balance=chain_state.balance,
+            in_flight=flight,
+            approval=approval,
         )
     landed = Receipt(exit_code=exit_code, return_=b"", gas_used=gas_used)
     return DryRun(
@@ -100,4 +113,26 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
         cost_max=found.gas_limit * found.gas_fee_cap + row.value,
         balance=chain_state.balance,
         in_flight=flight,
+        approval=approval,
     )
+
+
+def message_approval_read(item: PushItem, *, principal: Principal) -> str:
+    """Return the rule by which a message would wait for a second person; empty: it would not.
+
+    A node is asked what the receiver is, where that is not known.  Raises BadMessage as a push does.
+    """
+    row = message_validate(item, principal=principal)
+    return _approval_need(row, facts=push_facts(senders=(), receivers=_receivers(row)))
+
+
+def _receivers(row: Message) -> set[str]:
+    """Return the receiver whose kind decides; a transfer is one whoever receives it."""
+    return set() if row.method == METHOD_SEND else {row.to}
+
+
+def _approval_need(row: Message, *, facts: PushFacts) -> str:
+    if not facts.rules:
+        return ""
+    kinds = receiver_kinds_resolve(_receivers(row), known=facts.receivers)
+    return approval_need_describe(row, rules=facts.rules, receiver=kinds.get(row.to, ""))

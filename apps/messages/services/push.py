@@ -16,7 +16,7 @@ from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.push_facts import PushFacts, push_facts
-from apps.messages.services.approval_choice import approval_rule_describe, approval_rule_find
+from apps.messages.services.approval_choice import approval_need_describe
 from apps.messages.services.approvals import approvals_store
 from apps.messages.services.audit import pushes_audit
 from apps.messages.services.bulk_transitions import message_changes_publish
@@ -137,10 +137,10 @@ def _held(rows: dict[int, Message], kinds: Mapping[str, str], *, facts: PushFact
     """Mark the messages that wait for a second person; returns by id what makes them wait."""
     held: dict[str, str] = {}
     for row in rows.values() if facts.rules else ():
-        rule = approval_rule_find(row, rules=facts.rules, receiver=kinds.get(row.to, ""))
-        if rule is not None:
+        need = approval_need_describe(row, rules=facts.rules, receiver=kinds.get(row.to, ""))
+        if need:
             row.needs_approval, row.wait, row.error = True, Wait.APPROVAL, ""
-            held[row.pk] = approval_rule_describe(rule)
+            held[row.pk] = need
     return held
 
 

@@ -32,6 +32,22 @@ def test_sending_leads_to_the_message(ann):
     assert Message.objects.get().value == 15 * 10**17
 
 
+def test_the_review_says_that_a_transfer_will_wait_for_approval(ann):
+    wallet = factories.wallet()
+    rule = factories.approval_rule(of="alice", above=10**18)
+    form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1.5"}
+    browser = signed_in()
+
+    above, below = (
+        text_of(browser.post(reverse("message-compose"), {**form, "value": value})) for value in ("1.5", "1")
+    )
+    rule.delete()
+    without = text_of(browser.post(reverse("message-compose"), form))
+
+    assert "waits for a second person: any message above 1 FIL" in above
+    assert "second person" not in below + without
+
+
 def test_a_double_click_is_one_message(ann):
     wallet, client = factories.wallet(), signed_in()
     form = {"id": "m-1", "from": wallet.address, "to": "f01000", "value": "1", "sure": "yes"}

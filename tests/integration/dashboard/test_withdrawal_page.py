@@ -12,7 +12,7 @@ from apps.miners.models import Miner
 from apps.users.models import AuditEntry
 from apps.users.states import Role
 from poolsite.filecoin.amounts import FIL
-from tests import people
+from tests import factories, people
 from tests.integration.dashboard.miner_addresses import OWNER, info, pushed
 from tests.integration.dashboard.withdrawals import TERM, available, funds_set, requested, signer_says
 from tests.page_client import signed_in, text_of
@@ -56,6 +56,20 @@ def test_page_reviews_with_price_and_signer_then_sends_once(monkeypatch: pytest.
     assert requested(pushed()) == 5 * FIL
     assert "Can be withdrawn now" in text_of(browser.get(PAGE)), "5 FIL are in progress"
     assert AuditEntry.objects.filter(action="miner.withdraw").count() == 1
+
+
+def test_review_says_that_a_withdrawal_will_wait_for_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    people.person("ann")
+    factories.approval_rule(of="alice", actor="miner", method=16, above=4 * FIL)
+    signer_says(monkeypatch, "")
+    browser = signed_in("ann")
+
+    asked = [text_of(browser.post(PAGE, {"amount": amount, "key": "abc"})) for amount in ("5", "4")]
+
+    assert "waits for a second person: miner WithdrawBalance above 4 FIL" in asked[0]
+    assert "second person" not in asked[1]
+    browser.post(PAGE, {"amount": "5", "key": "abc", "sure": "yes"})
+    assert pushed().needs_approval
 
 
 @pytest.mark.parametrize("typed", ["", "All", " all "])

@@ -34,6 +34,7 @@ from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from poolsite.wire.pipeline.changes import ChangeKind
 from poolsite.wire.policy import MessageVerdict
+from tests.factories import approval_rule
 from tests.integration.sealing.changes import TERMINATE, ask, on_chain
 from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.life import money
@@ -303,8 +304,12 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     ids = [str(one.uuid) for one in sectors]
     page = reverse("sectors-change", args=["terminate"])
 
+    rule = approval_rule(of="alice", actor="miner", method=Method.TERMINATE_SECTORS)
+    assert "waits for a second person: miner TerminateSectors" in text_of(browser.post(page, {"id": ids}))
+    rule.delete()
     shown = text_of(browser.post(page, {"id": ids}))
     assert "Terminate 2 sectors" in shown
+    assert "second person" not in shown
     assert "Total burnt" in shown or "known once a deadline accepts changes" in shown
     sure = {"id": ids, "sure": "yes", "count": "2", "reason": "full"}
     wrong = browser.post(page, {**sure, "confirm": "terminate 1"})

@@ -17,13 +17,18 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import formatting
 from apps.core.errors import BadValue
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    approval_facts,
+    confirm_page_render,
+    is_confirm_submitted,
+)
 from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import chosen_label, picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import message_approval_read, message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.push_items import PushItem
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
@@ -113,6 +118,7 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
             ("To", receiver_text(viewer, form.cleaned_data["to"])),
             ("Value", fil_format(value)),
             *price_facts(viewer, item),
+            *approval_facts(message_approval_read(item, principal=viewer)),
         ),
     )
 

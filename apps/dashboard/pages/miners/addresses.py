@@ -16,7 +16,12 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import DomainError
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    approval_facts,
+    confirm_page_render,
+    is_confirm_submitted,
+)
 from apps.dashboard.forms import new_key
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -59,6 +64,7 @@ def price_facts(run: DryRun) -> Iterable[tuple[str, str]]:
     yield _("Expected cost"), f"{formatting.fil(run.cost_expected)} FIL"
     yield _("At most"), f"{formatting.fil(run.cost_max)} FIL"
     yield _("Sender's balance after"), f"{formatting.fil(run.balance_after)} FIL"
+    yield from approval_facts(run.approval)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

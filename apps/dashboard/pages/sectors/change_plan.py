@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.core import formatting
+from apps.dashboard.confirm_page import approval_facts
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
     size = " ".join(formatting.size(abs(change)))
     yield _("Power"), _("unchanged") if not change else f"{'+' if change > 0 else '-'}{size}"
     yield _("Messages"), formatting.whole(plan.messages)
+    yield from approval_facts(plan.approval)
     if plan.sends_at > plan.height:
         yield (
             _("Sent"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import message_approval_read, message_dry_run
 from apps.messages.services.push_items import PushItem
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
@@ -61,7 +61,19 @@ def change_run(
     miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice], client: ChainClient, head: Head
 ) -> DryRun:
     """Run the message that changes these sectors, without sending it."""
-    item = PushItem(
+    item = _price_item(miner, kind=kind, prices=prices)
+    return message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
+
+
+def change_approval_read(miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice]) -> str:
+    """Return the rule by which that message would wait for a second person; empty: it would not."""
+    item = _price_item(miner, kind=kind, prices=prices)
+    return message_approval_read(item, principal=miner_principal(miner))
+
+
+def _price_item(miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice]) -> PushItem:
+    """Return the message that changes these sectors, under an id of its own."""
+    return PushItem(
         id=f"{kind}-price:{uuid.uuid4()}",
         to=miner.address,
         from_=sender_choose(miner, USES[kind]).address,
@@ -69,4 +81,3 @@ def change_run(
         params=change_params_encode(kind, prices=prices),
         kind=MESSAGE_KINDS[kind],
     )
-    return message_dry_run(item, principal=miner_principal(miner), client=client, head=head)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import SectorChange
-from apps.sectors.services.changes.messages import change_run, changes_count_fit
+from apps.sectors.services.changes.messages import change_approval_read, change_run, changes_count_fit
 from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
@@ -45,6 +45,8 @@ class ChangePlan:
     gas_max: int | None = 0
     trial_error: str = ""
     """Why the node would refuse the message now."""
+    approval: str = ""
+    """The rule by which the messages would wait for a second person; empty: none."""
     debts: dict[str, int] = field(default_factory=dict)
     """attoFIL of the fee that remain as fee debt, by the address of the miner whose funds do not cover it."""
 
@@ -157,11 +159,13 @@ def _gas_add(
         return
     most = changes_count_fit(miner, kind=plan.request.kind, prices=prices)
     plan.messages += -(-len(prices) // most)
+    kind = plan.request.kind
+    plan.approval = plan.approval or change_approval_read(miner, kind=kind, prices=prices[:most])
     now = [one for one in prices if one.sends_at <= head.height][:most]
     if not now or plan.gas_expected is None or plan.gas_max is None:
         plan.gas_expected = plan.gas_max = None
         return
-    run = change_run(miner, kind=plan.request.kind, prices=now, client=client, head=head)
+    run = change_run(miner, kind=kind, prices=now, client=client, head=head)
     if run.exit_code:
         plan.trial_error = run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
         plan.gas_expected = plan.gas_max = None

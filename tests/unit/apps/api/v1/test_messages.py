@@ -17,6 +17,7 @@ from apps.users.models import IdempotentAnswer
 from apps.users.services.idempotency import IN_PROGRESS_MAX
 from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import signed_message_from_cbor
+from tests.factories import approval_rule
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
 from tests.unit.apps.api.v1.messages import WRONG
@@ -334,6 +335,18 @@ def test_a_batch_that_cannot_be_read_leaves_no_row(
 
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert not Message.objects.exists()
+
+
+def test_a_trial_says_by_which_rule_the_message_would_wait(pool: Pool, client: Client) -> None:
+    approval_rule(of="alice", actor="", method=16)
+    alice, address = token("sign"), pool.address(fil=1)
+
+    held, free = (
+        post(client, body(address, method=method), by=alice, route=f"{ROUTE}:dry-run").json()["approval"]
+        for method in (16, 0)
+    )
+
+    assert (held, free) == ("Method 16", "")
 
 
 @pytest.mark.parametrize("kind", ["secp256k1", "bls"])
