@@ -37,7 +37,8 @@ from poolsite.filecoin.address import (
 )
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid, cid_to_json
-from poolsite.filecoin.codec import from_cbor, from_json, to_cbor, to_json
+from poolsite.filecoin.codec import from_cbor, from_json, struct_of, to_cbor, to_json
+from poolsite.filecoin.kinds import AMOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,8 @@ _SINGLETONS: Final = MappingProxyType(
     }
 )
 """Kind of each actor of which there is one, by its address."""
+_PAID_IN_FIL: Final = frozenset({"market", "miner", "multisig", "paych", "reward"})
+"""Kinds whose big integers are attoFIL; those of others count data cap, power or a token's units."""
 _MANIFOLD: Final = ("miner", "multisig", "paych", "evm")
 """Kinds of which there are many actors, and which have methods with parameters of their own."""
 _BUNDLE_NAMES: Final = MappingProxyType(
@@ -144,6 +147,15 @@ def params_decode(kind: str, method: int, params: bytes) -> Any:
     if spec is None or spec.params is None:
         raise KeyError(f"the parameters of {kind} method {method} are unknown")
     return to_json(from_cbor(spec.params, params))
+
+
+def fil_fields(kind: str, method: int) -> frozenset[str]:
+    """Return the JSON names of a method's parameters that are attoFIL; parts of nested ones are not named."""
+    spec = method_spec(kind, method)
+    if kind not in _PAID_IN_FIL or spec is None or spec.params is None:
+        return frozenset()
+    fields = struct_of(spec.params).fields
+    return frozenset(field.json for field in fields if field.kind is AMOUNT and field.attr != "power")
 
 
 def params_display(kind: str, method: int, params: bytes) -> Any:

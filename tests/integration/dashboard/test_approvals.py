@@ -55,8 +55,10 @@ def test_a_second_person_sees_what_a_message_does_and_approves_it(pool: Pool) ->
 
     shown = bea.get(where)
     text = text_of(shown)
-    for part in ("WithdrawBalance", row.from_addr, "f01000", "0.5 FIL", "ann", "> Approve <", "> Refuse <"):
+    for part in ("WithdrawBalance", row.from_addr, "f01000", "ann", "> Approve <", "> Refuse <"):
         assert part in text, part
+    assert text.count("0.5 FIL") == 2, "the amount, and the parameter that says it"
+    assert str(5 * 10**17) not in text
     answer = bea.post(where, {**_fields(shown), "decision": "approve"})
 
     assert answer.status_code == 302
@@ -117,7 +119,7 @@ def test_a_multisig_proposal_is_shown_with_what_it_proposes(pool: Pool) -> None:
 
     text = text_of(signed_in("bea").get(reverse("message-approve", args=[row.pk])))
 
-    for part in ("Proposed receiver", "f01234", "WithdrawBalance", "7 FIL"):
+    for part in ("Proposed receiver", "f01234", "WithdrawBalance", "7 FIL", "AmountRequested 0.5 FIL"):
         assert part in text, part
 
 

@@ -12,7 +12,13 @@ from apps.dashboard.cards import Fact
 from apps.messages.methods import receiver_kind
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
-from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_decode, params_display
+from poolsite.filecoin.actors.decode import (
+    fil_fields,
+    kind_by_params,
+    method_name,
+    params_decode,
+    params_display,
+)
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.amounts import fil_format
@@ -60,8 +66,9 @@ def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) ->
     if not encoded:
         yield Fact(_("Parameters"), "none")
         return
+    kind = kind_of(message, miners=miners)
     try:
-        fields = params_decode(kind_of(message, miners=miners), message.method, encoded)
+        fields = fil_shown(kind, message.method, params_decode(kind, message.method, encoded))
     except (BadCbor, KeyError):
         fields = None
     if not isinstance(fields, dict):
@@ -85,8 +92,15 @@ def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
     yield Fact(_("Proposed method"), method_name(kind, int(inner.method)))
     yield Fact(_("Proposed receiver"), to, mono=True)
     yield Fact(_("Proposed value"), fil_format(int(inner.value)))
-    shown = params_display(kind, int(inner.method), inner.params)
+    method = int(inner.method)
+    shown = fil_shown(kind, method, params_display(kind, method, inner.params))
     yield Fact(_("Proposed parameters"), _text(shown) or "none", mono=True)
+
+
+def fil_shown(kind: str, method: int, fields: Any) -> Any:
+    """Return decoded parameters with their amounts in FIL."""
+    amounts = fil_fields(kind, method) if isinstance(fields, dict) else ()
+    return {**fields, **{name: fil_format(int(fields[name])) for name in amounts}} if amounts else fields
 
 
 def _text(value: Any) -> str:
