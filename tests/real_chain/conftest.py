@@ -21,6 +21,7 @@ from tests import factories, people
 from tests.acceptance.disturbances import SlowLine
 from tests.integration.pools import wait_until
 from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
+from tests.real_chain.people import Person
 from tests.real_chain.steps import pool_on
 
 if TYPE_CHECKING:
@@ -90,6 +91,15 @@ def keys(pool: RunningPool, node: RealNode) -> dict[str, str]:
         paid = node.send(address, fil=FUNDS_FIL)
         wait_until(lambda paid=paid: node.receipt(paid), within_s=STEP_S, what=f"FIL for {address}")
     return found
+
+
+@pytest.fixture
+def operators(pool: RunningPool) -> Iterator[tuple[Person, Person]]:
+    """The operator, and a second one whom the first has invited; both signed in."""
+    with Person(pool) as first, Person(pool) as second:
+        first.sign_in(pool.operator["username"], pool.operator["password"])
+        second.join(first.invite("second"), username="second")
+        yield first, second
 
 
 def miner_with_power(node: RealNode) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.acceptance.pool import RunningPool
     from tests.real_chain.conftest import NodeLine
     from tests.real_chain.node import RealNode
+    from tests.real_chain.people import Person
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 
@@ -22,6 +24,8 @@ MANY: Final = 200
 SOME: Final = 10
 AWAY_EPOCHS: Final = 6
 """So long the node is away while messages are pushed."""
+UNAPPROVED: Final = 1_000
+"""attoFIL that a transfer may move without a second person."""
 REORG_NULLS: Final = 6
 """Null rounds of the other chain: its first block is higher than the head that it replaces."""
 
@@ -155,6 +159,42 @@ def test_messages_that_a_killed_node_forgot_land_once(
 
 
 # How messages are pushed and read
+
+
+def test_a_transfer_waits_for_a_second_person_and_others_do_not(
+    pool: RunningPool, node: RealNode, keys: dict[str, str], operators: tuple[Person, Person]
+) -> None:
+    first, second = operators
+    answer = pool.ask("POST", "/api/v1/approval-rules", json={"above": str(UNAPPROVED)})
+    assert answer.status_code == 201, answer.text
+    receiver, moved = node.call("WalletNew", "secp256k1"), 5 * UNAPPROVED
+    form = {"id": "held", "from": keys["worker"], "to": receiver, "value": f"{moved / 10**18:.18f}"}
+    assert "waits for a second person" in first.post("/send/", **form).text
+
+    page = first.post("/send/", **form, sure="yes").url.path
+    ids = [f"free-{at}" for at in range(SOME)]
+    for one in ids:
+        push(pool, one, sender=keys["worker"], to=receiver)
+    wait_landed(pool, ids)
+
+    held = read(pool, "held")
+    assert (held["state"], held["nonce"], held["cid"]) == ("UNFILLED", None, None)
+    assert int(node.call("WalletBalance", receiver)) == SOME
+    review = f"/message/approve/{page.split('/')[2]}/"
+    content = re.search(r'name="content" value="(\w+)"', second.browser.get(review).text)
+    assert content is not None
+    own = first.post(review, content=content.group(1), decision="approve")
+    assert own.status_code in (403, 404, 409, 422), "nobody approves what they sent"
+    assert read(pool, "held")["state"] == "UNFILLED"
+    done = second.post(review, content=content.group(1), decision="approve")
+    assert done.status_code == 200, done.text[-2000:]
+    wait_landed(pool, ["held"])
+
+    assert int(node.call("WalletBalance", receiver)) == SOME + moved
+    rows = [row for row in node.executed() if row.to == node.identity(receiver)]
+    nonces = sorted(row.nonce for row in rows)
+    assert nonces == list(range(nonces[0], nonces[0] + SOME + 1))
+    assert {row.exit_code for row in rows} == {0}
 
 
 def body_of(one: str, sender: str, to: str, value: int) -> dict[str, Any]:
