@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick peers real-chain lint format bench bench-rust reset backup restore worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up params test quick peers real-chain lint format bench bench-rust texts reset backup restore worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -21,6 +21,7 @@ help:
 	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url] [LOTUS=folder]  run a pool on a real lotus node: messages, sectors, data, proofs, blocks, moving a cluster (docs/real-chain.md)"
 	@echo "make lint    check style, types, import contracts, words and kernels"
 	@echo "make format  format Python files and templates"
+	@echo "make texts   write the texts that are marked for translation into the catalogue, poolsite/locale/zh_Hans"
 	@echo "make bench   run the benchmarks against the peers' figures; fails if a limit is missed"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo) and compare it with our kernels"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; see Hosts, Join a host)"
@@ -62,6 +63,9 @@ format: test-environment
 # WORKERS side by side; four by default, as the tests of whole pools and browsers wait for half of their time.
 test: test-environment browser
 	@sh .ci/tests
+
+texts: test-environment
+	@$(VENV) manage.py makemessages
 
 # What needs no devnet, no kernel, no clock and no seconds; WORKERS as above.
 quick: test-environment

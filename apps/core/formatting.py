@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
+from django.utils.translation import ngettext
+
 NARROW: Final = "\u202f"
 """Narrow no-break space: between thousands, before a percent sign."""
 NOTHING: Final = "\u2013"
@@ -148,6 +150,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= 12 else f"{text[:ID_KEPT]}…{text[-ID_KEPT:]}"
 
 
+def plural_forms(noun: str, many: str = "") -> tuple[str, str]:
+    """Return one and several of these as they stand in the catalogue: `{count} sector`, `{count} sectors`."""
+    return f"{{count}} {noun}", f"{{count}} {many or noun + 's'}"
+
+
 def plural(count: int, noun: str, many: str = "") -> str:
-    """`1 sector`, `3 sectors`, `2 addresses`."""
-    return f"{whole(count)} {noun if count == 1 else many or noun + 's'}"
+    """`1 sector`, `3 sectors`, `2 addresses` in the page's language; a noun that is written is marked."""
+    return ngettext(*plural_forms(noun, many), count).format(count=whole(count))

@@ -14,13 +14,14 @@ from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from redis.exceptions import RedisError
 
 from apps.core.clock import now
 from apps.core.disk import disk_space
+from apps.core.languages import browser_language
 from apps.core.liveness import heartbeats
 from apps.core.postgresql.base import DatabaseReadOnly
 
@@ -132,13 +133,21 @@ def database_unavailable(request: HttpRequest, error: BaseException | None = Non
 
 
 def database_hanging(request: HttpRequest, *, is_started: bool) -> HttpResponse:
-    """Answer 503 while the database says nothing at all; what was begun may still be carried out."""
-    reason = gettext(
-        "The database is not responding; the pool continues automatically once it responds again."
-    )
-    if is_started and request.method not in ("GET", "HEAD"):
-        reason += " Your request may still be carried out then: check before resubmitting."
-    return plain_answer(request, 503, reason)
+    """Answer 503 while the database says nothing at all; what was begun may still be carried out.
+
+    No middleware has seen the request: a page is in the browser's language.
+    """
+    with override(browser_language(request) if wants_page(request) else settings.LANGUAGE_CODE):
+        if is_started and request.method not in ("GET", "HEAD"):
+            reason = gettext(
+                "The database is not responding; the pool continues automatically once it responds again. "
+                "Your request may still be carried out then: check before resubmitting."
+            )
+        else:
+            reason = gettext(
+                "The database is not responding; the pool continues automatically once it responds again."
+            )
+        return plain_answer(request, 503, reason)
 
 
 def database_unavailable_text(error: BaseException | None = None) -> str:

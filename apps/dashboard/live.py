@@ -13,11 +13,13 @@ from urllib.parse import parse_qs
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
+from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.core.database_threads import in_database
 from apps.core.event_loops import PerLoop
 from apps.core.live import EVERYONE, POOL, group_of
+from apps.dashboard.languages import is_language
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.live_gaps import PROBE_S, GapDetector, server_run
 from apps.dashboard.sessions import PageSession, viewer_of, viewers_of
@@ -61,6 +63,8 @@ class Audience:
     """What may be seen, without the person's name."""
     page: str
     """Which page is open, with its object: `today`, `sector:<uuid>`."""
+    language: str = settings.LANGUAGE_CODE
+    """In which the page was rendered."""
 
 
 class AudiencePages:
@@ -92,7 +96,11 @@ class AudiencePages:
             return RESYNC
         try:
             update = await in_database(
-                fragments_render, rows, viewer=self.audience.viewer, page=self.audience.page
+                fragments_render,
+                rows,
+                viewer=self.audience.viewer,
+                page=self.audience.page,
+                language=self.audience.language,
             )
             # The old tenant can no longer read a transferred row, so its page must reload to drop it.
             return update + RESYNC if any(kind == MOVED for kind, _ in rows) else update
@@ -239,7 +247,7 @@ class LiveUpdates:
             await asyncio.shield(changes.close())
 
     async def recheck_access(self) -> None:
-        """Close the pages of people who may no longer see what they see."""
+        """Close the pages of people who may no longer see what they see, or chose another language."""
         pages = [
             page
             for audience_pages in self.audiences.values()
@@ -249,7 +257,8 @@ class LiveUpdates:
         sessions = {page.session for page in pages}
         viewers = await in_database(viewers_of, sessions)
         for page in pages:
-            if viewers.get(page.session) != page.audience.viewer:
+            seen = viewers.get(page.session)
+            if seen is None or seen.principal != page.audience.viewer or seen.chosen != page.chosen:
                 await page.close(code=SIGNED_OUT)
 
 
@@ -269,6 +278,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     )
     audience: Audience
     session: PageSession
+    chosen = ""
+    """Language that the person had chosen when the page opened."""
     sending: asyncio.Task[None] | None = None
     missed_updates = False
     is_open = False
@@ -277,13 +288,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         user, session = self.scope["user"], self.scope["session"]
         self.session = PageSession(user_id=user.pk if user else None, session_key=session.session_key)
-        viewer = await in_database(viewer_of, self.session)
-        if viewer is None or not live_updates().has_capacity(self.session):
+        seen = await in_database(viewer_of, self.session)
+        if seen is None or not live_updates().has_capacity(self.session):
             await self.accept()  # refused before accept, the browser sees 1006 and reconnects for ever
-            await self.close(code=SIGNED_OUT if viewer is None else TOO_MANY)
+            await self.close(code=SIGNED_OUT if seen is None else TOO_MANY)
             return
-        page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
-        self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX].replace("\0", ""))
+        query = parse_qs(self.scope["query_string"].decode("latin-1"))
+        page, language = query.get("page", [""])[0], query.get("language", [""])[0]
+        self.chosen = seen.chosen
+        self.audience = Audience(
+            viewer=seen.principal,
+            page=page[:PAGE_KEY_MAX].replace("\0", ""),
+            language=language if is_language(language) else settings.LANGUAGE_CODE,
+        )
         live_updates().join(self)
         # A page fetches itself once its socket is open: whatever is committed after that must find it here.
         await live_updates().wait_subscribed(self)

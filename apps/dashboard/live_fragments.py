@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
+from django.utils.translation import override
+
 from apps.core.live import CHECKS
 from apps.dashboard.bell import bell
 from apps.dashboard.fragments import FragmentContext, FragmentRenderer, FragmentsByKind, LivePage, fragment
@@ -32,11 +35,18 @@ EVERYWHERE: Final[FragmentsByKind] = {
 """In the frame of every page."""
 
 
-def fragments_render(changes: set[tuple[str, str]], *, viewer: Principal, page: str) -> str:
+def fragments_render(
+    changes: set[tuple[str, str]], *, viewer: Principal, page: str, language: str = settings.LANGUAGE_CODE
+) -> str:
     """Render what these changed rows alter on this page: all table rows first, then everything else.
 
     The order matters: the browser's parser drops table parts that follow other content.
     """
+    with override(language):
+        return _fragments(changes, viewer=viewer, page=page)
+
+
+def _fragments(changes: set[tuple[str, str]], *, viewer: Principal, page: str) -> str:
     name, _, key = page.partition(":")
     live = live_pages().get(name, LivePage({}))
     kinds: dict[str, list[str]] = {}

@@ -132,12 +132,22 @@ class PageSession:
     session_key: str | None
 
 
-def viewer_of(page_session: PageSession) -> Principal | None:
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever a page is open for."""
+
+    principal: Principal
+    """What may be seen, without the person's name."""
+    chosen: str
+    """Language that the person chose; empty: the browser's."""
+
+
+def viewer_of(page_session: PageSession) -> Viewer | None:
     """Return what the session of a page may see; None if it is over."""
     return viewers_of({page_session}).get(page_session)
 
 
-def viewers_of(page_sessions: Collection[PageSession]) -> dict[PageSession, Principal]:
+def viewers_of(page_sessions: Collection[PageSession]) -> dict[PageSession, Viewer]:
     """Return what each of these may see now, without names, so that colleagues share what is rendered.
 
     Missing are those whose session ended, whose password was changed since, or who may not sign in any more.
@@ -157,10 +167,11 @@ def viewers_of(page_sessions: Collection[PageSession]) -> dict[PageSession, Prin
             full = principal_of(user)
         except TokenRefused:
             continue
-        found[page_session] = Principal(
+        principal = Principal(
             tenant_id=full.tenant_id,
             tenant_name=full.tenant_name,
             is_operator=full.is_operator,
             perm=full.perm,
         )
+        found[page_session] = Viewer(principal, user.language)
     return found

@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.dashboard.languages.LanguageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -196,7 +197,10 @@ PIECE_RETRIEVAL_MINERS = env_actors("PIECE_RETRIEVAL_MINERS")
 """Actor ids of the miners whose active pieces anybody may retrieve, as long as they are unsealed here."""
 
 LANGUAGE_CODE = "en"
-USE_I18N = False
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+"""Languages of the pages, each by its own name; machines are always answered in the first."""
+LOCALE_PATHS = [BASE_DIR / "poolsite" / "locale"]
+USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import get_language
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Act, Finding, Link
@@ -57,9 +58,9 @@ def publish_difference(report: Report, viewer: Principal) -> None:
 
 
 def audience_of(viewer: Principal) -> str:
-    """Return a name for everybody who may see the same."""
+    """Return a name for everybody who may see the same, in the same language."""
     seen = replace(viewer, actor="", token_id="", source="")
-    return sha256(repr(seen).encode()).hexdigest()[:32]
+    return sha256(f"{get_language()} {seen!r}".encode()).hexdigest()[:32]
 
 
 def report_write(report: Report) -> str:

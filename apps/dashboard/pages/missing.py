@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import health
+from apps.dashboard.languages import language_activate
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import client_ip
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404: with the frame for a signed-in person, with JSON for a program, else with a plain page."""
+    if request.path.startswith(health.MACHINE_PATHS):
+        return health.missing(request, exception)
+    language_activate(request)
     user = getattr(request, "user", None)
-    if request.path.startswith(health.MACHINE_PATHS) or user is None or not user.is_authenticated:
+    if user is None or not user.is_authenticated:
         return health.missing(request, exception)
     try:
         viewer = principal_of(user, source=client_ip(request))

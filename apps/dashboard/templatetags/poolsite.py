@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django import template
+from django.conf import settings
 from django.urls import reverse
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from apps.core import formatting
 from apps.dashboard.html_time import time_html
@@ -31,6 +32,12 @@ register.filter("duration", formatting.duration)
 register.filter("time_left", formatting.time_left)
 register.filter("shortened", formatting.shortened)
 register.filter("moment", time_html)
+
+
+@register.simple_tag
+def language() -> str:
+    """Return the code of the page's language."""
+    return get_language() or settings.LANGUAGE_CODE
 
 
 @register.filter

@@ -17,6 +17,8 @@ class User(AbstractUser):
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.TENANT)
     must_change_password = models.BooleanField(default=False)
     """True while the password is the one that the console made up."""
+    language = models.CharField(max_length=16, blank=True, default="", db_default="")
+    """Language of the pages, a code of `LANGUAGES`; empty: as the browser asks."""
 
 
 class TotpDevice(models.Model):

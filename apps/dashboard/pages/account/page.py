@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.core.errors import BadValue
+from apps.dashboard.languages import language_activate
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.entry.sign_in import next_page
 from apps.dashboard.passkeys import place_of, question_json
@@ -19,6 +24,7 @@ from apps.dashboard.reauthentication import credentials_check, is_submitted, rea
 from apps.dashboard.sessions import sign_in_required
 from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.audit import audit_record
+from apps.users.services.language import language_choose
 from apps.users.services.passkeys import assertion_options_generate
 from apps.users.services.second_factor import has_second_factor, recovery_codes_count
 from apps.users.services.sessions import sessions_list
@@ -83,7 +89,22 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         has_second=has_second_factor(person),
         tenant=viewer.tenant_name,
         called=request.GET.get("passkey", "")[:60],
+        languages=[("", _("As the browser asks")), *settings.LANGUAGES],
+        language=person.language,
     )
+
+
+@require_POST
+@sign_in_required
+def language(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Keep the language that the person chose, and go on in it."""
+    try:
+        language_choose(person_before(request), language=request.POST.get("language", ""))
+    except BadValue as refusal:
+        return account_page(request, viewer, error=refusal.reason)
+    language_activate(request)
+    notice_leave(request, gettext("Saved: the pages are in this language now."))
+    return redirect("account")
 
 
 @sensitive_post_parameters()
@@ -93,7 +114,7 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Confirm once more who it is, and go on to the page that is only shown then."""
     error = ""
     if request.method == "POST":
-        error = credentials_check(request) if is_submitted(request) else "Enter your password."
+        error = credentials_check(request) if is_submitted(request) else gettext("Enter your password.")
         if not error:
             return redirect(next_page(request))
     return reauthentication_page(request, viewer, error=error)
@@ -128,6 +149,7 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 urlpatterns: Final = [
     path("account/", account, name="account"),
+    path("account/language/", language, name="account-language"),
     path("account/confirm/", confirm, name="account-confirm"),
     path("account/confirm/passkey/", confirm_options, name="account-confirm-options"),
     path("theme/", theme, name="theme"),

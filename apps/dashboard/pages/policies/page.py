@@ -59,9 +59,7 @@ class MinersProposal:
     @property
     def command(self) -> str:
         """What the signer's owner runs on its host instead."""
-        return "python -m workers signer policy" + "".join(
-            gettext(" --miner {miner}").format(miner=miner) for miner in self.miners
-        )
+        return " --miner ".join(("python -m workers signer policy", *self.miners))
 
 
 @dataclass(frozen=True, slots=True)

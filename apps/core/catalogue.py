@@ -1,0 +1,63 @@
+"""The translations of the pages' texts: each process sees as it starts that what Python reads is of them."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from django.conf import settings
+from django.core.checks import Warning as Advice
+from django.core.checks import register
+from django.utils.translation import gettext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+CATALOGUE: Final[Path] = settings.LOCALE_PATHS[0] / "zh_Hans" / "LC_MESSAGES" / "django.po"
+"""What translators write: each marked text with its translation."""
+COMPILED: Final = CATALOGUE.with_suffix(".mo")
+STAMP: Final = CATALOGUE.with_suffix(".sha256")
+"""Digest of the catalogue that was compiled: times of files differ between copies of a checkout."""
+
+
+def digest() -> str:
+    """Return the catalogue's digest."""
+    return sha256(CATALOGUE.read_bytes()).hexdigest()
+
+
+def is_compiled() -> bool:
+    """Return whether what is compiled is this catalogue."""
+    return COMPILED.exists() and STAMP.exists() and STAMP.read_text() == digest()
+
+
+def catalogue_compile() -> None:
+    """Compile the catalogue if it has changed; whoever may not write here reads what is compiled already."""
+    if is_compiled():
+        return
+    made = digest()  # before it is read: one that changes meanwhile is compiled again
+    babel = import_module("apps.core.catalogue_files")  # by name: a process that need not compile loads none
+    try:
+        replace(COMPILED, babel.mo_of(babel.catalogue_read(CATALOGUE)))
+        replace(STAMP, made.encode())
+    except PermissionError:
+        pass  # `catalogue_check` says so
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file at once: other processes start at the same time."""
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    written.write_bytes(content)
+    written.replace(path)
+
+
+@register()
+def catalogue_check(**_: Any) -> list[Advice]:
+    """Say that the pages are not translated as the catalogue says."""
+    if is_compiled():
+        return []
+    hint = gettext("Let the owner of {folder} run `manage.py check` once.").format(folder=COMPILED.parent)
+    text = gettext("The translations of the pages are not compiled, or were compiled of others.")
+    return [Advice(text, hint=hint, id="core.W001")]

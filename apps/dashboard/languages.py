@@ -1,0 +1,63 @@
+"""The language of a page: its person's choice, else what the browser asks for.  All else is English."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+
+from apps.core.languages import browser_language
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponseBase
+
+FILES: Final = (".csv", ".json")
+"""End the addresses of files, which programs read: their words are the same for everybody."""
+
+
+def page_language(request: HttpRequest) -> str:
+    """Return the language of what this browser is shown."""
+    try:
+        chosen = getattr(getattr(request, "user", None), "language", "")
+    except (OperationalError, InterfaceError):  # the page that says so needs a language too
+        chosen = ""
+    return chosen if is_language(chosen) else browser_language(request)
+
+
+def is_language(code: str) -> bool:
+    """Return whether the pages have this language."""
+    return code in dict(settings.LANGUAGES)
+
+
+def language_activate(request: HttpRequest) -> None:
+    """Have the rest of this request's answer written in the language of its page."""
+    translation.activate(page_language(request))
+    request.has_page_language = True  # type: ignore[attr-defined]  # read below
+
+
+class LanguageMiddleware:
+    """Switches the language on for the views of the dashboard, and for no other; says which it was."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        translation.deactivate()
+        try:
+            response = self.get_response(request)
+            if getattr(request, "has_page_language", False):
+                response.headers["Content-Language"] = translation.get_language() or settings.LANGUAGE_CODE
+                patch_vary_headers(response, ("Accept-Language", "Cookie"))
+            return response
+        finally:
+            translation.deactivate()
+
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], *_: Any) -> None:
+        """Look at whose view it is; what the view raises is answered in the same language."""
+        if view.__module__.startswith("apps.dashboard.") and not request.path.endswith(FILES):
+            language_activate(request)

@@ -1,0 +1,103 @@
+"""Each text that is marked for translation has one, which takes the same values."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from apps.core.catalogue import CATALOGUE, COMPILED, catalogue_compile, is_compiled
+from apps.core.catalogue_files import catalogue_read, po_of
+from apps.core.management.commands.makemessages import marked_texts, python_texts, template_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>]*>|&[a-z]+;")
+"""Values, tags and entities: what a translation takes over as it stands."""
+
+
+@cache
+def translations() -> dict[tuple[str, str], str]:
+    """Return each translation by its context and text; of a plural by the text of several."""
+    return {
+        (
+            message.context or "",
+            message.id if isinstance(message.id, str) else message.id[1],
+        ): "".join(message.string or "")
+        for message in catalogue_read(CATALOGUE)
+        if message.id
+    }
+
+
+def marked() -> Iterator[tuple[str, str]]:
+    """Yield the texts of the code as `translations` names them."""
+    for context, text in marked_texts():
+        yield context, text if isinstance(text, str) else text[1]
+
+
+def test_catalogue_has_the_marked_texts_and_no_others() -> None:
+    assert set(translations()) == set(marked()), "run `make texts` and translate what is new"
+
+
+def test_every_marked_text_is_translated() -> None:
+    assert [text for (_, text), translation in translations().items() if not translation.strip()] == []
+
+
+def test_a_translation_takes_the_values_of_its_text() -> None:
+    wrong = {
+        text: translation
+        for (_, text), translation in translations().items()
+        if Counter(HOLES.findall(text)) != Counter(HOLES.findall(translation))
+        or [text[:1] == " ", text[-1:] == " "] != [translation[:1] == " ", translation[-1:] == " "]
+    }
+
+    assert wrong == {}
+
+
+def test_no_text_is_a_bare_value() -> None:
+    assert [text for _, text in translations() if not HOLES.sub("", text).strip()] == []
+
+
+def test_no_text_is_also_the_singular_of_a_plural() -> None:
+    """One key of the catalogue would have the other's translation."""
+    singulars = {(context, text[0]) for context, text in marked_texts() if not isinstance(text, str)}
+
+    assert singulars & set(marked_texts()) == set()
+
+
+def test_catalogue_is_written_the_same_way_each_time() -> None:
+    assert po_of(catalogue_read(CATALOGUE)) == CATALOGUE.read_bytes()
+
+
+def test_an_outdated_compilation_is_replaced_at_the_next_start() -> None:
+    COMPILED.write_bytes(b"")
+    COMPILED.with_suffix(".sha256").write_text("of another")
+    assert not is_compiled()
+
+    catalogue_compile()
+
+    assert is_compiled()
+    assert COMPILED.stat().st_size > 100_000
+
+
+def test_texts_are_found_under_each_mark() -> None:
+    source = (
+        "gettext('one'); _('two' ' and'); say('three'); ngettext('a', 'b', n); pgettext('c', 'd'); "
+        "plural(2, 'e')"
+    )
+    page = (
+        "{% translate 'x %' %}{% blocktranslate %}y {{ z }}{% endblocktranslate %}"
+        "{% include 'i' with w=_('v') %}"
+    )
+
+    assert list(python_texts(source)) == [
+        ("", "one"),
+        ("", "two and"),
+        ("", "three"),
+        ("", ("a", "b")),
+        ("c", "d"),
+        ("", ("{count} e", "{count} es")),
+    ]
+    assert list(template_texts(page)) == [("", "x %%"), ("", "y %(z)s"), ("", "v")]
