@@ -13,7 +13,10 @@ from apps.messages.services.approval_choice import approval_rule_find
 from apps.users.models import SignerGrant
 from poolsite.filecoin.address import DELEGATED, address_parse
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.ethereum import signing_bytes
+from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import message_from_cbor
+from poolsite.filecoin.policy import NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 MESSAGE: Final = "message"
 CID_PREFIX: Final = bytes.fromhex("0171a0e40220")
 """Begins the CID of a message, which is what a key signs of it."""
+TYPED_MAX: Final = 0x04
+LEGACY_FROM: Final = 0xC0
+"""An Ethereum transaction, which a delegated key signs, begins with its type, or is a list (EIP-2718)."""
 
 
 def bytes_signature_check(
@@ -33,16 +39,33 @@ def bytes_signature_check(
     Not every signer compares the bytes with the message in `extra`, so that is done here.
     """
     rules = _rules(address, accounts)
-    if not rules or (meta_type != MESSAGE and not to_sign.startswith(CID_PREFIX)):
+    is_delegated = address_parse(address).protocol == DELEGATED
+    if not rules or (meta_type != MESSAGE and not _may_be_message(to_sign, is_delegated=is_delegated)):
         return
     try:
         message = message_from_cbor(extra) if meta_type == MESSAGE else None
     except BadCbor:
         message = None
-    is_delegated = address_parse(address).protocol == DELEGATED  # it signs other bytes than the CID
-    if message is None or not (is_delegated or message.cid.data == to_sign):
+    if message is None or to_sign not in _payloads(message, is_delegated=is_delegated):
         raise ApprovalRequired
     _message_check(message, rules)
+
+
+def _may_be_message(to_sign: bytes, *, is_delegated: bool) -> bool:
+    """Return whether a signature over these bytes may be a message's."""
+    if not is_delegated:
+        return to_sign.startswith(CID_PREFIX)
+    return bool(to_sign) and (to_sign[0] <= TYPED_MAX or to_sign[0] >= LEGACY_FROM)
+
+
+def _payloads(message: ChainMessage, *, is_delegated: bool) -> Collection[bytes]:
+    """Return the bytes that a signature over a message covers, on every network."""
+    if not is_delegated:
+        return (message.cid.data,)
+    try:
+        return {signing_bytes(message, chain_id=network.eth_chain_id) for network in NETWORKS.values()}
+    except BadTransaction:
+        return ()
 
 
 def message_signature_check(message: ChainMessage, *, accounts: Collection[str]) -> None:
