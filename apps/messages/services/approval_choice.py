@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.users.selectors.grants import miners_owners
 from poolsite.filecoin.actors import market, miner, miner_control, multisig
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
-from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.address import ID, address_parse
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor, encode
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.ethereum import is_self_transfer
@@ -35,11 +36,11 @@ AUTOMATIC_METHODS: Final = frozenset(
         miner.Method.PROVE_REPLICA_UPDATES3,
     }
 )
-"""Methods of a miner that programs call around the clock."""
+"""Methods of a miner that programs call around the clock, and pay deposits with."""
 
 PROPOSE: Final = frozenset({multisig.Method.PROPOSE, multisig.Method.PROPOSE_EXPORTED})
 NESTED_MAX: Final = 4
-"""Proposals within proposals that are read; what is deeper counts by its outer ones."""
+"""Proposals within proposals that are read; what is deeper may be anything."""
 EXPORTED: Final = "Exported"
 
 
@@ -49,9 +50,14 @@ class Act:
 
     actor: str
     """Kind of the receiver; empty where it is not known."""
-    method: int
+    method: int | None
+    """None: it may be any."""
     moves: int
     """attoFIL: what it carries, or asks to be paid out."""
+
+
+ANYTHING: Final = Act("", None, TOTAL_FILECOIN)
+"""What a proposal may do that is not read: an actor may read what is no canonical CBOR."""
 
 
 def approval_rule_find(
@@ -65,15 +71,24 @@ def approval_rule_find(
     if not mine or _moves_nothing(message):
         return None
     acts = list(_acts(message, receiver=receiver))
-    is_automatic = message.kind in AUTOMATIC_KINDS or (
-        receiver == "miner" and message.method in AUTOMATIC_METHODS
-    )
     for rule in mine:
-        if rule.method is None and is_automatic:
-            continue
-        if any(_fits(rule, act) for act in acts):
+        fitting = any(_fits(rule, act) for act in acts)
+        if fitting and (rule.method is not None or not _is_automatic(message, receiver=receiver)):
             return rule
     return None
+
+
+def _is_automatic(message: Message, *, receiver: str) -> bool:
+    """Return whether it seals or proves; what pays something to a miner of others is a payment first."""
+    if message.kind in AUTOMATIC_KINDS:
+        return True
+    if receiver != "miner" or message.method not in AUTOMATIC_METHODS:
+        return False
+    if not message.value:
+        return True
+    to = address_parse(message.to)
+    owner = miners_owners([to.actor_id]).get(to.actor_id) if to.protocol == ID else None
+    return owner is not None and message.tenant_id in (None, owner)
 
 
 def _moves_nothing(message: Message) -> bool:
@@ -84,7 +99,11 @@ def _moves_nothing(message: Message) -> bool:
 def _fits(rule: ApprovalRule, act: Act) -> bool:
     return (
         rule.actor in ("", act.actor or rule.actor)
-        and (rule.method is None or act.method in _method_numbers(rule.actor, method=int(rule.method)))
+        and (
+            rule.method is None
+            or act.method is None
+            or act.method in _method_numbers(rule.actor, method=int(rule.method))
+        )
         and (not rule.above or act.moves > rule.above)
     )
 
@@ -105,9 +124,10 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
         try:
             inner = from_cbor(multisig.ProposeParams, params or b"")
         except (BadCbor, ValueError):
-            return
+            break
         kind, method, value = _address_kind(str(inner.to)), int(inner.method), int(inner.value)
         params = inner.params
+    yield ANYTHING
 
 
 _WITHDRAWALS: Final = {
@@ -119,14 +139,14 @@ _WITHDRAWALS: Final = {
 
 
 def _amount_requested(params: bytes) -> int:
-    """Return what a withdrawal asks for, in attoFIL; 0 for what is none."""
+    """Return what a withdrawal asks for, in attoFIL; all that there is where it cannot be read."""
     for form in (miner_control.WithdrawBalanceParams, market.WithdrawBalanceParams):
         try:
             read = from_cbor(form, params)
         except (BadCbor, ValueError):
             continue
         return int(getattr(read, "amount_requested", 0) or getattr(read, "amount", 0))
-    return 0
+    return TOTAL_FILECOIN
 
 
 def _address_kind(address: str) -> str:

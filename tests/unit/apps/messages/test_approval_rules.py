@@ -19,6 +19,7 @@ from apps.messages.services.approval_rules import (
 from apps.users.models import AuditEntry, User
 from apps.users.principals import SYSTEM
 from apps.users.selectors.principals import principal_of
+from apps.users.services.grants import miner_grant
 from apps.users.states import Role
 from poolsite.filecoin.actors import market, miner, multisig
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
@@ -96,12 +97,37 @@ def test_what_a_multisig_is_asked_to_call_waits_like_a_direct_call() -> None:
     assert not fits(rule, row(to="f02000", method=2, params=proposal(OTHER, method=0)), receiver="multisig")
 
 
-@pytest.mark.parametrize("broken", [b"", b"\x81", b"\xff", b"\x84\x42\x00\x01\x40\x02\x40"])
-def test_unreadable_proposals_wait_by_what_is_known_of_them(broken: bytes) -> None:
+@pytest.mark.parametrize("broken", [b"", b"\x81", b"\xff", b"\x84\x42\x00\x01\x40\x02"])
+@pytest.mark.parametrize("receiver", ["multisig", ""])
+def test_a_proposal_that_cannot_be_read_may_do_anything(broken: bytes, receiver: str) -> None:
     message = row(to="f02000", method=2, params=broken)
 
-    assert fits(ApprovalRule(actor="multisig"), message, receiver="multisig")
-    assert not fits(ApprovalRule(actor="miner", method=16), message, receiver="multisig")
+    for rule in (
+        ApprovalRule(actor="multisig"),
+        ApprovalRule(actor="miner", method=16),
+        ApprovalRule(above=5),
+    ):
+        assert fits(rule, message, receiver=receiver)
+    assert not fits(ApprovalRule(above=5), message, receiver="miner")
+
+
+def test_an_amount_that_cannot_be_read_is_above_any() -> None:
+    long_form = b"\x98\x01" + withdrawal(6)[1:]  # the same list, its length in a byte of its own
+
+    assert fits(ApprovalRule(above=5), row(method=WITHDRAW, params=long_form), receiver="miner")
+    inner = proposal("f01000", method=WITHDRAW, params=long_form)
+    assert fits(ApprovalRule(above=5), row(to="f02000", method=2, params=inner), receiver="multisig")
+    assert not fits(ApprovalRule(above=5), row(method=17, params=long_form), receiver="miner")
+
+
+def test_a_proposal_too_deep_to_be_read_may_do_anything() -> None:
+    params = proposal("f01000", method=WITHDRAW, params=withdrawal(6))
+    for _ in range(6):
+        params = proposal("f02001", method=2, params=params)
+    message = row(to="f02000", method=2, params=params)
+
+    assert fits(ApprovalRule(actor="miner", method=WITHDRAW), message, receiver="multisig")
+    assert fits(ApprovalRule(above=5), message, receiver="multisig")
 
 
 @pytest.mark.parametrize("kind", ["window_post", "recover", "precommit", "commit", "snap_up"])
@@ -113,12 +139,31 @@ def test_automatic_messages_wait_only_where_their_method_is_named(kind: str) -> 
     assert fits(ApprovalRule(actor="miner", method=28), message, receiver="miner")
 
 
-def test_programs_that_seal_elsewhere_are_as_automatic() -> None:
-    message = row(method=28, value=100)
+@pytest.mark.parametrize("method", [28, 5])
+def test_programs_that_seal_elsewhere_are_as_automatic(db: None, method: int) -> None:
+    mine = tenant()
+    miner_grant(tenant=mine, actor_id=1000)
+    message = row(method=method, value=100, tenant_id=mine.pk)
 
     assert not fits(ApprovalRule(above=5), message, receiver="miner")
     assert fits(ApprovalRule(above=5), message, receiver="")  # nobody knows that it is a miner
     assert fits(ApprovalRule(actor="miner"), row(method=9), receiver="miner")
+
+
+def test_what_sealing_pays_to_a_miner_of_others_is_a_payment(db: None) -> None:
+    """Whoever has the pool's address as a control address of a miner could have it paid for that one."""
+    mine = tenant()
+    miner_grant(tenant=tenant("bob"), actor_id=1001)
+
+    for to in ("f01001", "f01002", "f2aucqkbifaucqkbifaucqkbifaucqkbifd23kqqq"):
+        for method in (5, 28, 36):
+            paid = row(to=to, method=method, value=6, tenant_id=mine.pk)
+            assert fits(ApprovalRule(above=5), paid, receiver="miner")
+            assert not fits(ApprovalRule(above=6), paid, receiver="miner")
+            nothing = row(to=to, method=method, tenant_id=mine.pk)
+            assert not fits(ApprovalRule(actor="miner"), nothing, receiver="miner")
+    pools = row(to="f01001", method=28, value=6, tenant_id=None)
+    assert not fits(ApprovalRule(above=5), pools, receiver="miner")
 
 
 def test_a_transfer_of_nothing_to_oneself_never_waits() -> None:
