@@ -146,11 +146,14 @@ def request_read(frame: Json) -> Request:
     if not isinstance(params, list):
         message = f"unmarshaling params for '{frame['method']}': params must be an array"
         raise RpcError(message, code=CODE_PARSE, status=500)
-    return Request(id=id_read(frame.get("id")), method=frame["method"], params=params)
+    request_id = id_read(frame.get("id"))
+    if request_id is None and frame.get("id") is not None:
+        raise RpcError("failed to parse ID: an id is a number or a text", code=CODE_PARSE, status=500)
+    return Request(id=request_id, method=frame["method"], params=params)
 
 
 def id_read(value: Json) -> Json:
-    """Return a number or text; whole floats are the same id as the number, as in Go."""
+    """Return a number or text, else None; whole floats are the same id as the number, as in Go."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | None):
         return None
     if isinstance(value, float) and value.is_integer():

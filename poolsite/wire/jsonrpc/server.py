@@ -133,6 +133,7 @@ class Session:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_MAX))
+    is_closed: bool = False
 
     async def receive(self, data: str | bytes) -> asyncio.Task[None] | None:
         """Handle one frame; returns the call that it began.
@@ -152,8 +153,8 @@ class Session:
         if method == CANCEL:
             self.cancel(frame.get("params"))
             return None
-        if method in {CHANNEL_VALUE, CHANNEL_CLOSE} or (
-            not method and isinstance(frame, dict) and "id" in frame
+        if method in (CHANNEL_VALUE, CHANNEL_CLOSE) or (
+            method in (None, "") and isinstance(frame, dict) and "id" in frame
         ):
             return None  # an answer or a value for a call that we never made
         await self.slots.acquire()
@@ -166,11 +167,24 @@ class Session:
         return task
 
     def call_ended(self, request_id: Json, task: asyncio.Task[None]) -> None:
-        """Forget a call."""
+        """Forget a call; answer one that was cancelled: a Go client waits for its answer even then."""
         self.slots.release()
         self.tasks.discard(task)
+        self.forget(request_id, task)
+        if task.cancelled() and request_id is not None and not self.is_closed:
+            answer = asyncio.create_task(self.answer(reply_error(request_id, RpcError("context canceled"))))
+            self.tasks.add(answer)
+            answer.add_done_callback(self.tasks.discard)
+
+    def forget(self, request_id: Json, task: asyncio.Task[None] | None) -> None:
+        """Make a call one that cannot be cancelled."""
         if self.calls.get(request_id) is task:
-            del self.calls[request_id]
+            self.calls.pop(request_id, None)
+
+    async def answer(self, reply: dict[str, Json]) -> None:
+        """Send an answer to whoever is still there."""
+        with suppress(Closed):
+            await self.send(frame_write(reply))
 
     def cancel(self, params: Json) -> None:
         """End a call or the channel that it opened; unknown ids are no error."""
@@ -206,6 +220,7 @@ class Session:
         except Exception as error:  # noqa: BLE001  # the outermost loop of a call: it is logged, and the others go on
             reply = reply_error(request_id, self.dialect.panic(frame, error))
         if request_id is not None:
+            self.forget(request_id, asyncio.current_task())
             await self.send(frame_write(reply))
 
     async def feed(self, request_id: Json, values: AsyncIterator[Json]) -> None:
@@ -215,6 +230,8 @@ class Session:
         try:
             async for value in values:
                 await self.send(frame_write(notification(CHANNEL_VALUE, [number_, value])))
+        except asyncio.CancelledError:
+            return  # its call was answered with its number
         finally:
             close = getattr(values, "aclose", None)
             if close is not None:
@@ -224,6 +241,7 @@ class Session:
 
     async def close(self) -> None:
         """End every call and channel of a socket that is gone, and wait for their clean-up."""
+        self.is_closed = True
         tasks = tuple(self.tasks)
         for task in tasks:
             task.cancel()

@@ -21,7 +21,7 @@ from poolsite.wire.jsonrpc.parameters import (
     nullable,
     params_decode,
 )
-from poolsite.wire.jsonrpc.server import CALLS_MAX, Closed, Session
+from poolsite.wire.jsonrpc.server import CALLS_MAX, Closed, Session, body_handle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,6 +32,9 @@ class Peer:
 
     def __init__(self) -> None:
         self.is_gone = False
+        self.is_slow = False
+        self.writes = asyncio.Event()
+        """When a slow socket takes what is sent."""
         self.frames: list[Any] = []
         self.ended: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
@@ -40,6 +43,8 @@ class Peer:
     async def send(self, text: str) -> None:
         if self.is_gone:
             raise Closed
+        if self.is_slow:
+            await self.writes.wait()
         self.frames.append(json.loads(text))
 
     async def invoke(self, method: str, params: list[Any], *, on_socket: bool) -> tuple[Any, bool]:
@@ -147,6 +152,36 @@ async def test_cancelling_something_unknown_is_no_error(params):
     assert peer.frames == []
 
 
+async def test_a_cancelled_call_is_answered_once():
+    peer = Peer()
+    await peer.ask(id=1, method="T.Wait", params=["never"])
+    await peer.session.receive(json.dumps({"id": 2, "method": "T.Wait", "params": ["never"]}))
+
+    for number in (2, 1, 1):  # 2 had not begun
+        await peer.session.receive(json.dumps({"method": "xrpc.cancel", "params": [number]}))
+    await settle()
+
+    assert sorted(peer.frames, key=lambda frame: frame["id"]) == [
+        {"jsonrpc": "2.0", "id": number, "error": {"code": 1, "message": "context canceled"}}
+        for number in (1, 2)
+    ]
+    assert not peer.session.tasks
+
+
+async def test_an_answer_that_is_being_sent_is_not_cancelled():
+    peer = Peer()
+    await peer.ask(id=1, method="T.Wait", params=["a"])
+    peer.is_slow = True
+    peer.gate("a").set()
+    await settle()
+
+    await peer.ask(method="xrpc.cancel", params=[1])
+    peer.writes.set()
+    await settle()
+
+    assert [frame["result"] for frame in peer.frames] == ["a"]
+
+
 async def test_a_closed_socket_ends_calls_and_channels():
     peer = Peer()
     await peer.ask(id=1, method="T.Wait", params=["never"])
@@ -157,6 +192,7 @@ async def test_a_closed_socket_ends_calls_and_channels():
     assert peer.ended == ["ticks"]
     assert not peer.session.calls
     assert not peer.session.tasks
+    assert not any("error" in frame for frame in peer.frames)
 
 
 async def test_a_void_method_has_no_result_and_a_notification_no_answer():
@@ -180,7 +216,9 @@ async def test_an_unforeseen_error_is_answered_and_the_socket_goes_on():
 
 
 @pytest.mark.parametrize(
-    "data", ["", "{", "null", "3", '"x"', "[]", "[" * 100_000, b"\xff", '{"id": 1}', "NaN"]
+    "data",
+    ["", "{", "null", "3", '"x"', "[]", "[" * 100_000, b"\xff", '{"id": 1}', "NaN"]
+    + [f'{{"id": 1, "method": {method}}}' for method in ("7", "[]", '["T.Void"]', "{}", '{"a": 1}', "false")],
 )
 async def test_nonsense_does_not_end_the_socket(data):
     peer = Peer()
@@ -206,6 +244,19 @@ async def test_too_many_calls_wait_for_room():
     await settle()
 
     assert len(peer.frames) == CALLS_MAX + 1
+
+
+@pytest.mark.parametrize("number", [True, False, [1], [], {"a": 1}])
+async def test_a_call_under_an_id_of_another_type_is_not_carried_out(number):
+    peer = Peer()
+    frame = {"id": number, "method": "T.Count", "params": [0]}
+    refusal = {"code": -32700, "message": "failed to parse ID: an id is a number or a text"}
+
+    await peer.ask(**frame)
+    status, text = await body_handle(json.dumps(frame).encode(), peer.invoke)
+
+    assert peer.frames == [json.loads(text)] == [{"jsonrpc": "2.0", "id": None, "error": refusal}]
+    assert status == 500
 
 
 def read(param: Any, value: Any) -> Any:
