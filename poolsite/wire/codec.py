@@ -126,8 +126,10 @@ def document_decode(kind: type[T], data: object, *, ignores_unknown: bool = Fals
 def _without(data: Any, path: Sequence[str]) -> Any:
     """Return a copy of a JSON value that lacks the member at this path."""
     name, *rest = path
-    if isinstance(data, list):
+    if isinstance(data, list) and rest:
         return [_without(item, rest) if str(at) == name else item for at, item in enumerate(data)]
+    if not isinstance(data, dict):  # a member's name has a dot
+        return data
     if rest:
         return {key: _without(item, rest) if key == name else item for key, item in data.items()}
     return {key: item for key, item in data.items() if key != name}
@@ -153,7 +155,8 @@ def _refusal(kind: Any, data: Any, error: ValidationError) -> BadWire:
         field, reason = error.__cause__.field, error.__cause__.reason
     else:
         field, reason = _reason(_present(kind), data, message)
-    return BadWire(".".join([*names, field] if field else names), reason)
+    is_member = field or reason == UNKNOWN_FIELD  # whose name may be empty
+    return BadWire(".".join([*names, field] if is_member else names), reason)
 
 
 def _present(kind: Any) -> Any:

@@ -258,3 +258,12 @@ def test_bytes_must_be_base64_of_the_right_length(text: object) -> None:
 def test_an_assignment_carries_the_inputs_of_its_kind() -> None:
     with pytest.raises(BadWire, match="window_post: missing"):
         Assignment(id="j", kind=JobKind.WINDOW_POST, token=1, seq=0, lease_s=90)
+
+
+@pytest.mark.parametrize("name", ["", ".", "0.a", "a.b", "0", "`"])
+def test_an_unknown_member_of_any_name_is_refused(name):
+    document = {"v": 1, "token": 1, "bad": [{name: None, "0": 1}]}
+
+    for ignores_unknown in (False, True):
+        with pytest.raises(BadWire):
+            document_decode(Complete, document, ignores_unknown=ignores_unknown)
