@@ -20,6 +20,7 @@ from apps.blocks.selectors.billing import charges_visible, month_after, statemen
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core import clock
 from apps.core.errors import BadValue
+from poolsite.filecoin.address import BadAddress, address_parse
 
 TENANT: Final = OpenApiParameter("tenant", str, description="name")
 MONTH: Final = OpenApiParameter("month", str, description="`2026-11`, in UTC")
@@ -36,9 +37,19 @@ class PaymentInput(InputSerializer):
 def month_read(text: str) -> date:
     """Read `2026-11` as its first day.  Raises BadValue."""
     try:
-        return date.fromisoformat(f"{text}-01")
-    except ValueError:
+        month = date.fromisoformat(f"{text}-01")
+        month_after(month)
+    except (ValueError, OverflowError):  # after the last month that there is comes no other
         raise BadValue(gettext("must be a month such as 2026-11"), field="month") from None
+    return month
+
+
+def address_read(text: str) -> str:
+    """Read a miner's address.  Raises BadValue."""
+    try:
+        return str(address_parse(text))
+    except BadAddress as error:
+        raise BadValue(str(error), field="miner") from None
 
 
 class ChargesView(PoolView):
@@ -54,7 +65,7 @@ class ChargesView(PoolView):
         if query.get("tenant"):
             rows = rows.filter(tenant__name=query["tenant"])
         if query.get("miner"):
-            rows = rows.filter(miner_address=f"f{query['miner'][1:]}")
+            rows = rows.filter(miner_address=address_read(query["miner"]))
         if query.get("month"):
             month = month_read(query["month"])
             rows = rows.filter(day__gte=month, day__lt=month_after(month))

@@ -188,6 +188,13 @@ def test_rest_has_charges_and_statements(pool: Pool) -> None:
         assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
+@pytest.mark.parametrize("query", ["month=9999-12", "month=2026", "miner=zzz", "miner=f", "miner=%00"])
+def test_rest_refuses_a_filter_of_charges_that_cannot_be_read(db: None, query: str) -> None:
+    answer = rest("get", f"charges?{query}")
+
+    assert (answer.status_code, answer.json()["field"]) == (400, query.partition("=")[0])
+
+
 def test_rest_sets_terms_once_for_a_key(pool: Pool) -> None:
     token, day = people.operator_token(), now().date().isoformat()
     body = {"from_day": day, "reward_percent": 12.25, "power_price": "7"}
