@@ -16,11 +16,11 @@ from apps.api.v1.billing_output import ChargeOutput, charge_body
 from apps.api.v1.pagination import Pages
 from apps.api.v1.serializers import AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
-from apps.blocks.selectors.billing import percent_number, terms_visible
+from apps.blocks.selectors.billing import percent_number, tenants_billed, terms_visible
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.core import clock
 from apps.core.errors import NotFound
-from apps.users.selectors.tenants import tenant_by_name, tenants_visible
+from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
     from apps.blocks.models import BillingTerms
@@ -79,7 +79,7 @@ class TermsView(PoolView):
     @extend_schema(responses=TermsOutput(many=True))
     def get(self, request: Request, name: str) -> Response:
         """List a tenant's terms; none: it is charged nothing."""
-        if not tenants_visible(self.principal).filter(name=name).exists():
+        if not tenants_billed(self.principal).filter(name=name).exists():
             raise NotFound(gettext("there is no such tenant"))
         pages = Pages()
         rows: Any = pages.paginate_queryset(

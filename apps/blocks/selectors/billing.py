@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import BillingTerms, Charge, Statement
@@ -21,6 +21,8 @@ from apps.core.errors import NotFound
 from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.selectors.days import day_after_charged, day_newest_below
+from apps.users.models import Tenant
+from apps.users.selectors.tenants import tenants_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from uuid import UUID
 
-    from apps.users.models import Tenant
     from apps.users.principals import Principal
 
 
@@ -78,6 +79,22 @@ def terms_now(tenants: Sequence[Tenant], *, day: date) -> dict[int, BillingTerms
     """Return the terms that hold on a day by the tenant's pk."""
     rows = BillingTerms.objects.filter(tenant__in=tenants, from_day__lte=day)
     return {row.tenant_id: row for row in rows.order_by("tenant", "-from_day", "-pk").distinct("tenant")}
+
+
+def tenants_billed(viewer: Principal) -> QuerySet[Tenant]:
+    """Return the tenants whose charges this caller may see; of those that were deleted, which have some."""
+    if not viewer.sees_pool:
+        return tenants_visible(viewer)
+    has_charges = Exists(Charge.objects.filter(tenant=OuterRef("pk")).order_by())
+    return Tenant.objects.filter(Q(deleted_at=None) | has_charges).order_by("name")
+
+
+def tenant_billed(viewer: Principal, *, key: UUID) -> Tenant:
+    """Find one of these.  Raises NotFound."""
+    row = tenants_billed(viewer).filter(uuid=key).first()
+    if row is None:
+        raise NotFound(gettext("there is no such tenant"))
+    return row
 
 
 def terms_visible(viewer: Principal) -> QuerySet[BillingTerms]:

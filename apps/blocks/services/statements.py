@@ -18,6 +18,7 @@ from apps.blocks.services.charges import WAITED_DAYS
 from apps.blocks.states import ChargeKind
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, Conflict
+from apps.messages.selectors.spend import today_of
 from apps.miners.selectors.days import days_uncharged
 from apps.users.models import Tenant
 from apps.users.services.audit import audit_record
@@ -37,7 +38,7 @@ def statements_close(*, now: datetime) -> None:
     if until is None:
         return
     terms: defaultdict[int, list[BillingTerms]] = defaultdict(list)
-    for row in BillingTerms.objects.order_by("from_day", "pk"):
+    for row in BillingTerms.objects.select_related("tenant").order_by("from_day", "pk"):
         terms[row.tenant_id].append(row)
     unclosed = Charge.objects.filter(statement=None).order_by()
     charged = dict(unclosed.values_list("tenant").annotate(Min("day")))
@@ -81,7 +82,7 @@ def statement_close(tenant_id: int, *, month: date, now: datetime) -> Statement 
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
     if Statement.objects.filter(tenant=tenant_id, month__gte=month).exists():
         return None
-    terms = list(BillingTerms.objects.filter(tenant=tenant_id))
+    terms = list(BillingTerms.objects.select_related("tenant").filter(tenant=tenant_id))
     monthly = list(_monthly_charges(tenant_id, month=month, terms=terms))
     charges = Charge.objects.filter(tenant=tenant_id, statement=None, day__lt=month_after(month))
     if not monthly and not charges.exists():
@@ -95,9 +96,14 @@ def statement_close(tenant_id: int, *, month: date, now: datetime) -> Statement 
 
 
 def _monthly_charges(tenant_id: int, *, month: date, terms: list[BillingTerms]) -> Iterator[Charge]:
-    """Yield a monthly sum for each of the terms that held in a month, for the days on which they did."""
+    """Yield a monthly sum for each of the terms that held in a month, for the days on which they did.
+
+    The day on which a tenant was deleted is its last one.
+    """
     of = monthrange(month.year, month.month)[1]
-    days = [month + timedelta(days=number) for number in range(of)]
+    ends = [today_of(at) for row in terms if (at := row.tenant.deleted_at) is not None]
+    last = min([*ends, month + timedelta(days=of - 1)])
+    days = [month + timedelta(days=number) for number in range((last - month).days + 1)]
     held = [(terms_on(terms, day), day) for day in days]
     for by in sorted(terms, key=lambda row: (row.from_day, row.pk)):
         its_days = [day for row, day in held if row is by]

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from apps.blocks.models import BillingTerms, Charge, Statement
 from apps.core.clock import now
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, Tenant
 from poolsite.filecoin.amounts import FIL
 from tests import people
 from tests.audit_rules import CheckedLines
@@ -72,6 +72,24 @@ def test_the_operator_sees_what_each_tenant_owes(pool: Pool) -> None:
         reverse("charges-tenant", args=[pool.miner.tenant.uuid])
         in signed_in("olga").get(reverse("charges")).content.decode()
     )
+
+
+def test_what_a_deleted_tenant_owes_stays_on_the_page(pool: Pool) -> None:
+    alice = pool.statement.tenant
+    Tenant.objects.filter(pk=alice.pk).update(deleted_at=now(), name="alice~1")
+    people.tenant("carol")
+    Tenant.objects.filter(name="carol").update(deleted_at=now())
+    olga, here = signed_in("olga"), reverse("charges-tenant", args=[alice.uuid])
+
+    listed = text_of(olga.get(reverse("charges")))
+
+    assert "alice~1" in listed
+    assert "carol" not in listed
+    assert "2026-02" in text_of(olga.get(here))
+    assert olga.get(reverse("charges-unclosed", args=[alice.uuid])).status_code == 200
+    assert olga.get(f"{reverse('charges-csv')}?tenant={alice.uuid}").status_code == 200
+    assert signed_in("bill").get(here).status_code == 404
+    assert rest("get", "tenants/alice~1/terms").json()["count"] == 1
 
 
 def test_a_tenant_without_terms_is_told_that_it_is_charged_nothing(pool: Pool) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.blocks.selectors.billing import day_unsettled, terms_now
+from apps.blocks.selectors.billing import day_unsettled, tenant_billed, terms_now
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.core import clock
 from apps.dashboard.forms import PageForm, form_render
@@ -19,7 +19,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Day, Percent
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.services.tenant_management import can_manage_tenants, visible_tenant_find
+from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -53,7 +53,7 @@ def managed_tenant_find(viewer: Principal, key: UUID) -> Tenant:
     """Return a tenant whose charges the viewer sets.  Raises Http404."""
     if not can_manage_tenants(viewer):
         raise Http404
-    return visible_tenant_find(viewer, key=str(key))
+    return tenant_billed(viewer, key=key)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

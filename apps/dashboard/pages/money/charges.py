@@ -17,6 +17,8 @@ from apps.blocks.selectors.billing import (
     charges_unclosed,
     dues_by_tenant,
     statements_visible,
+    tenant_billed,
+    tenants_billed,
     terms_now,
     terms_visible,
 )
@@ -30,7 +32,7 @@ from apps.dashboard.pages.money.charge_rows import charge_rows, terms_text
 from apps.dashboard.pagination import ROWS, cursor_read, page_counted, page_of
 from apps.dashboard.sessions import sign_in_required
 from apps.users.selectors.tenants import tenants_visible
-from apps.users.services.tenant_management import can_manage_tenants, visible_tenant_find
+from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -64,7 +66,7 @@ def charges(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return tenant_charges(request, viewer, own)
     data, after = PageData(viewer), cursor_read(request.GET.get("after", ""))
     rows, pager = page_of(
-        list(tenants_visible(viewer).filter(name__gt=after)[: ROWS + 1]),
+        list(tenants_billed(viewer).filter(name__gt=after)[: ROWS + 1]),
         cursor_of=lambda row: row.name,
         query={},
         is_first=not after,
@@ -110,7 +112,7 @@ def _month_read(text: str) -> date | None:
 @sign_in_required
 def charges_of_tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Return one tenant's terms and statements."""
-    return tenant_charges(request, viewer, visible_tenant_find(viewer, key=str(key)))
+    return tenant_charges(request, viewer, tenant_billed(viewer, key=key))
 
 
 def tenant_charges(request: HttpRequest, viewer: Principal, tenant: Tenant) -> HttpResponse:
@@ -152,7 +154,7 @@ def tenant_charges(request: HttpRequest, viewer: Principal, tenant: Tenant) -> H
 @sign_in_required
 def charges_not_closed(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Return what a tenant was charged in months that are not closed."""
-    tenant = visible_tenant_find(viewer, key=str(key))
+    tenant = tenant_billed(viewer, key=key)
     lines = charge_lines(charges_unclosed(tenant))
     shown, pager = page_counted(lines, request.GET.get("after", ""))
     return page_render(

@@ -11,7 +11,13 @@ from django.urls import path
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.blocks.selectors.billing import charge_lines, charges_visible, percent_number, statement_get
+from apps.blocks.selectors.billing import (
+    charge_lines,
+    charges_visible,
+    percent_number,
+    statement_get,
+    tenant_billed,
+)
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.blocks.states import ChargeKind
 from apps.core import clock
@@ -22,7 +28,7 @@ from apps.dashboard.pages.money.charges import charges_csv_url, statement_label
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.services.tenant_management import can_manage_tenants, visible_tenant_find
+from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +124,7 @@ def charges_csv(request: HttpRequest, viewer: Principal) -> Download:
         row = statement_get(viewer, _key_read(key))
         rows, name = rows.filter(statement=row), f"charges-{row.tenant.name}-{row.month:%Y-%m}.csv"
     elif key := request.GET.get("tenant"):
-        rows = rows.filter(tenant=visible_tenant_find(viewer, key=str(_key_read(key))))
+        rows = rows.filter(tenant=tenant_billed(viewer, key=_key_read(key)))
     found = rows[:CSV_READ].iterator(chunk_size=CHUNK)
     return csv_answer(name, COLUMNS, (cells_of(row) for row in found))
 

@@ -16,7 +16,7 @@ from apps.blocks.selectors.billing import charge_lines
 from apps.blocks.services.billing_terms import correction_add
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core.errors import BadValue, Conflict, NotAllowed
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, Tenant
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
@@ -122,6 +122,19 @@ def test_each_missed_month_is_closed_after_a_long_stop(miner: Miner) -> None:
     unknown = Charge.objects.filter(statement__month=NOVEMBER, kind="POWER")
     assert set(unknown.values_list("basis", "amount")) == {(None, 0)}
     assert unknown.count() == 30
+
+
+def test_a_deleted_tenant_pays_no_month_after_its_last_day(miner: Miner) -> None:
+    terms(OCTOBER, monthly_sum=31 * FIL)
+    bob = people.tenant("bob")
+    terms(OCTOBER, of="bob", monthly_sum=31 * FIL)
+    Tenant.objects.filter(pk=bob.pk).update(deleted_at=midnight(date(2026, 10, 10)), name="bob~1")
+    days(miner, OCTOBER, date(2027, 1, 1))
+
+    settle(date(2027, 1, 1))
+
+    assert months("bob~1") == {"2026-10": 10 * FIL}
+    assert list(months()) == ["2026-10", "2026-11", "2026-12"]
 
 
 def test_a_transferred_miner_is_on_the_statements_of_both(miner: Miner) -> None:
