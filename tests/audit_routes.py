@@ -17,6 +17,7 @@ MOVES_TESTED: Final = "tests/integration/dashboard/test_moves.py"
 RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
+ALERTS_TESTED: Final = "tests/unit/apps/api/v1/test_alerts.py"
 CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
 SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
 APPROVALS_TESTED: Final = "tests/unit/apps/api/v1/test_message_approvals.py"
@@ -28,6 +29,9 @@ ELSEWHERE: Final = {
     "DELETE statements/<uuid:uuid>/payment": CHARGES_TESTED,
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
+    "PUT alerts/<uuid:uuid>/acknowledgement": ALERTS_TESTED,
+    "DELETE alerts/<uuid:uuid>/acknowledgement": ALERTS_TESTED,
+    "POST alerts/<uuid:uuid>/comments": ALERTS_TESTED,
     "POST alert-channels": CHANNELS_TESTED,
     "PATCH alert-channels/<uuid:uuid>": CHANNELS_TESTED,
     "DELETE alert-channels/<uuid:uuid>": CHANNELS_TESTED,

@@ -40,6 +40,7 @@ NEW: Final = frozenset(
 ENDS: Final = frozenset(
     {
         *(
+            "alert.unacknowledge",
             "alerts.channel.remove",
             "approval.rule.remove",
             "chain.unbind",
@@ -59,6 +60,8 @@ MAKES: Final = frozenset(
     {
         *(
             "account.approve",
+            "alert.acknowledge",
+            "alert.comment",
             "alerts.channel.add",
             "approval.rule.add",
             "billing.correct",

@@ -304,7 +304,7 @@ def alerts() -> None:
     target = text_encrypt("https://chat.example/hooks/operators")
     channel = AlertChannel.objects.create(name="operators", kind=ChannelKind.WEBHOOK, target=target)
     found = {"title": "Every host sends heartbeats", "severity": "warning", "say": "alice-old offline"}
-    alert = Alert.objects.create(check_name="hosts_away", count=1, since=at, **found)
+    alert = Alert.objects.create(check_name="hosts_away", count=1, began_at=at, since=at, **found)
     told = {"channel": channel, "alert": alert, "event": AlertEvent.STARTED, "text": found["say"]}
     Notification.objects.create(**told, body={}, created_at=at, next_try_at=at, attempts=3, error="no answer")
 
@@ -335,6 +335,7 @@ LISTS = (
     "tenants",
     "people",
     "tokens",
+    "alerts",
     "audit",
 )
 FORMS = (

@@ -13,6 +13,7 @@ REFUSALS: Final = {
 }
 TAGS: Final = {
     "alert-channels": "Where findings of the checks are sent.",
+    "alerts": "Checks that fail or failed, and who works on them.",
     "approval-rules": "Which messages wait for a second person.",
     "audit": "Who did what.",
     "chain": "The pool's nodes and the newest head.",

@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.db import models
 from django.db.models import Q
 
-from apps.checks.states import AlertEvent, ChannelKind
+from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind
 from apps.users.models import Tenant
 
 if TYPE_CHECKING:
@@ -50,8 +50,12 @@ class AlertChannel(models.Model):
 
 
 class Alert(models.Model):
-    """A check that failed from one evaluation to another, of the whole pool or of what a tenant has."""
+    """A check that failed from one evaluation to another, of the whole pool or of what a tenant has.
 
+    One that fails again soon after it passed is the same alert.
+    """
+
+    uuid = models.UUIDField(default=uuid4, unique=True)
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="alerts")
     """In whose part of the pool; None: in all of it."""
     check_name = models.CharField(max_length=64)
@@ -61,8 +65,25 @@ class Alert(models.Model):
     say = models.TextField()
     """What was found last."""
     count = models.PositiveIntegerField()
+    keys = models.JSONField(default=list)
+    """Keys of the findings of that; empty if it was written before they were."""
+    began_at = models.DateTimeField()
+    """When the check failed first."""
     since = models.DateTimeField()
+    """When it began to fail last, after it passed for a short time; else as `began_at`."""
+    times = models.PositiveIntegerField(default=1)
+    """How often it began to fail."""
     ended_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    """When somebody took it on; None: nobody has it."""
+    acknowledged_by = models.CharField(max_length=200, blank=True)
+    """Who has it, as `Principal.actor` says."""
+    acknowledged_until = models.DateTimeField(null=True)
+    """When that runs out; None: it lasts until the check passes."""
+    acknowledged_severity = models.CharField(max_length=16, blank=True)
+    """How bad it was then: what is worse ends the acknowledgement."""
+    acknowledged_count = models.PositiveIntegerField(default=0)
+    acknowledged_keys = models.JSONField(default=list)
 
     class Meta:
         """One open alert for each check of the pool, and of each tenant."""
@@ -83,6 +104,37 @@ class Alert(models.Model):
     def __str__(self) -> str:
         """Return the check's name."""
         return self.check_name
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether somebody has it."""
+        return self.acknowledged_at is not None
+
+
+class AlertEntry(models.Model):
+    """One line of an alert's history; none is changed."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="entries")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=16, choices=AlertEntryKind.choices)
+    actor = models.CharField(max_length=200, blank=True)
+    """Who did it, as `Principal.actor` says; empty: the pool."""
+    text = models.TextField(blank=True)
+    """A comment, or what was found."""
+    severity = models.CharField(max_length=16)
+    count = models.PositiveIntegerField()
+    """How many objects failed then."""
+    until = models.DateTimeField(null=True)
+    """Of an acknowledgement, when it runs out."""
+
+    class Meta:
+        """Read in order."""
+
+        ordering: ClassVar = ["pk"]
+
+    def __str__(self) -> str:
+        """Return its kind."""
+        return self.kind
 
 
 class CheckSetting(models.Model):

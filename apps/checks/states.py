@@ -1,4 +1,4 @@
-"""Words of alerts: kinds of channels, events that notifications tell of."""
+"""Words of alerts: kinds of channels, events that notifications tell of, lines of histories."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ class AlertEvent(models.TextChoices):
     REPEATED = "REPEATED", "still failing"
     ENDED = "ENDED", "passes again"
     TEST = "TEST", "test"
+
+
+class AlertEntryKind(models.TextChoices):
+    """What a line of an alert's history tells of."""
+
+    STARTED = "STARTED", "started failing"
+    CHANGED = "CHANGED", "changed"
+    ENDED = "ENDED", "passes again"
+    ACKNOWLEDGED = "ACKNOWLEDGED", "acknowledged"
+    WITHDRAWN = "WITHDRAWN", "acknowledgement ended"
+    WORSENED = "WORSENED", "became worse"
+    EXPIRED = "EXPIRED", "acknowledgement ran out"
+    COMMENTED = "COMMENTED", "comment"
 
 
 FAILING: Final = (AlertEvent.STARTED, AlertEvent.REPEATED)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from apps.checks.report.cache import report_now
+from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.checks.findings.results import Topic
+    from apps.checks.models import Alert
     from apps.checks.report.report import Report
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
@@ -86,6 +88,11 @@ class PageData(CheckData):
     def report_of(self, *topics: Topic) -> Report:
         """Return the checks of these topics."""
         return self.report.of(*topics)
+
+    @cached_property
+    def alerts(self) -> dict[str, Alert]:
+        """Open alerts of the viewer by check; read only where something was found."""
+        return alerts_open(self.viewer) if self.report.found else {}
 
     @cached_property
     def addresses_away(self) -> set[str]:

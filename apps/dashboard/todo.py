@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from django.urls import reverse
 from django.utils.translation import gettext
 
+from apps.checks.services.acknowledgements import can_acknowledge
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.checks.findings.results import Act
+    from apps.checks.models import Alert
     from apps.checks.report.report import Found, Report
     from apps.dashboard.page_data import PageData
 
@@ -38,6 +41,11 @@ class Todo:
     until_label: str = ""
     acts: tuple[Act, ...] = ()
     """What mends it with one click, as far as the viewer may."""
+    alert_href: str = ""
+    """Page of the check's alert; empty if there is none yet."""
+    holder: str = ""
+    """Who has it, and since when; empty if nobody has."""
+    can_acknowledge: bool = False
 
     @property
     def title(self) -> str:
@@ -85,8 +93,30 @@ def todo_of(found: Found, data: PageData) -> Todo:
 
 
 def todos(data: PageData) -> list[Todo]:
-    """Return what needs somebody, in the order of the report."""
-    return [todo_of(found, data) for found in data.report.found]
+    """Return what needs somebody, in the order of the report, with who has it."""
+    return [todo_with_alert(todo_of(found, data), found, data) for found in data.report.found]
+
+
+def todo_with_alert(todo: Todo, found: Found, data: PageData) -> Todo:
+    """Add who works on what was found."""
+    alert = data.alerts.get(found.check.name)
+    if alert is None:
+        return todo
+    return replace(
+        todo,
+        alert_href=reverse("alert", args=[alert.uuid]),
+        holder=holder_text(alert),
+        can_acknowledge=can_acknowledge(data.viewer, tenant_id=alert.tenant_id),
+    )
+
+
+def holder_text(alert: Alert) -> str:
+    """`li has it since 28 Nov 10:05 UTC`; empty if nobody has."""
+    if alert.acknowledged_at is None:
+        return ""
+    return gettext("{actor} has it since {at:%d %b %H:%M} UTC").format(
+        actor=alert.acknowledged_by, at=alert.acknowledged_at
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,8 @@ SPECTACULAR_SETTINGS = {
         "AddressChange": "apps.miners.states.AddressChange.values",
         "AdoptionState": "apps.sectors.states.AdoptionState.values",
         "AlertChannelKind": "apps.checks.states.ChannelKind.values",
+        "AlertEntryKind": "apps.checks.states.AlertEntryKind.values",
+        "AlertState": "apps.checks.selectors.alert_history.STATES",
         "BottleneckKind": "apps.sectors.selectors.bottleneck.KINDS",
         "BulkAction": "apps.api.v1.message_changes.BULK_ACTIONS",
         "ChallengeRule": "apps.api.v1.miner_output.CHALLENGE_RULES",

@@ -16,7 +16,7 @@ from apps.api.access_table import Endpoint, endpoints
 from apps.api.rpc.services.damocles.forms import COUNT, SECTOR
 from apps.api.rpc.services.messager.parameters import QUERY
 from apps.api.rpc.services.registry import SERVICES, VERSIONS
-from apps.checks.models import AlertChannel
+from apps.checks.models import Alert, AlertChannel
 from apps.checks.states import ChannelKind
 from apps.core.clock import now
 from apps.messages.models import ApprovalRule, AutoBumpRule, GasGuard
@@ -104,6 +104,12 @@ def world(of_operator: bool) -> World:
         name, target = f"{pool.miner.name} alerts", text_encrypt("ops@example.com")
         tenant = pool.miner.tenant
         AlertChannel.objects.create(tenant=tenant, name=name, kind=ChannelKind.EMAIL, target=target)
+        facts = {
+            "check_name": f"of_{tenant}",
+            "severity": "warning",
+            "say": f"f0{pool.miner.actor_id} is late",
+        }
+        Alert.objects.create(tenant=tenant, count=1, began_at=now(), since=now(), **facts)
     if not of_operator:
         alice, bob = people.tenant("alice"), people.tenant("bob")
         GasGuard.objects.filter(tenant=bob).delete()
@@ -147,6 +153,7 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "stores": pool.store.uuid,
         "pieces": pool.piece.uuid,
         "statements": pool.statement.uuid,
+        "alerts": Alert.objects.get(say__contains=f"f0{pool.miner.actor_id} ").uuid,
         "alert-channels": AlertChannel.objects.get(name__startswith=pool.miner.name).uuid,
         "approval-rules": ApprovalRule.objects.order_by("pk").values_list("uuid", flat=True)[0],
         "tokens": Token.objects.order_by("created_at").values_list("pk", flat=True)[0],

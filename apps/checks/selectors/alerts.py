@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
-from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
 from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
 from apps.core.redis_clients import redis_client
@@ -115,11 +115,47 @@ def tenants_notified() -> list[Tenant]:
     return list(Tenant.objects.filter(pk__in=having, enabled=True, deleted_at=None).order_by("pk"))
 
 
-def alerts_recent(limit: int) -> list[Alert]:
-    """Return the newest alerts of the whole pool, open ones first."""
-    of_pool = Alert.objects.filter(tenant=None)
-    open_ones = list(of_pool.filter(ended_at=None).order_by("-since")[:limit])
-    ended = of_pool.exclude(ended_at=None).order_by("-ended_at")
+def alerts_visible(viewer: Principal) -> QuerySet[Alert]:
+    """Return the alerts that this caller may know of, newest first.
+
+    The operator sees the whole pool's and every tenant's, a tenant its own; a token for some of a tenant's
+    miners or signers none.
+    """
+    rows = Alert.objects.select_related("tenant").order_by("-pk")
+    if viewer.sees_pool:
+        return rows
+    return rows.none() if viewer.is_partial else rows.filter(tenant_id=viewer.own_id)
+
+
+def alert_visible(viewer: Principal, uuid: UUID | str) -> Alert:
+    """Return one of these.  Raises NotFound."""
+    row = alerts_visible(viewer).filter(uuid=uuid).first()
+    if row is None:
+        raise NotFound(gettext("there is no such alert"))
+    return row
+
+
+def alert_entries(alert: Alert) -> QuerySet[AlertEntry]:
+    """Return the lines of an alert's history, oldest first."""
+    return alert.entries.order_by("pk")
+
+
+def alerts_own(viewer: Principal) -> QuerySet[Alert]:
+    """Return the alerts that the caller works on: the operator the whole pool's, a tenant its own."""
+    rows = alerts_visible(viewer)
+    return rows.filter(tenant=None) if viewer.sees_pool else rows
+
+
+def alerts_open(viewer: Principal) -> dict[str, Alert]:
+    """Return those of these that are open, by check."""
+    return {row.check_name: row for row in alerts_own(viewer).filter(ended_at=None)}
+
+
+def alerts_recent(viewer: Principal, limit: int) -> list[Alert]:
+    """Return the caller's newest alerts, open ones first."""
+    own = alerts_own(viewer)
+    open_ones = list(own.filter(ended_at=None).order_by("-since")[:limit])
+    ended = own.exclude(ended_at=None).order_by("-ended_at")
     return open_ones + list(ended[: limit - len(open_ones)])
 
 

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Subquery
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.check_settings import mutes_active
+from apps.checks.services.acknowledgements import acknowledgement_check
+from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
-from apps.checks.states import FAILING, AlertEvent
+from apps.checks.states import FAILING, AlertEntryKind, AlertEvent
 from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from apps.checks.findings.results import Finding
@@ -29,7 +32,11 @@ if TYPE_CHECKING:
 
 MINER_PAGE: Final = "miner"
 RETENTION: Final = timedelta(days=30)
-"""Alerts that ended and notifications that were sent are kept so long."""
+"""Notifications that were sent are kept so long."""
+ALERT_RETENTION: Final = timedelta(days=365)
+"""Alerts that ended are kept so long, with their comments."""
+FLAP_WITHIN: Final = timedelta(minutes=10)
+"""A check that fails again so soon after it passed has the same alert; nobody has it acknowledged then."""
 SAY_MAX: Final = 1000
 WORSE: Final = 1.25
 """A critical check is notified early once its count is this many times that of the last notification."""
@@ -47,24 +54,25 @@ def alerts_update(
 ) -> list[Notification]:
     """Open and end alerts by an evaluation of all checks, and write each channel's notifications.
 
-    Of a tenant it is what the checks find of what is its own, and its channels are told.
+    Of a tenant it is what the checks find of what is its own, and its channels are told.  A check that fails
+    again soon after it passed has the same alert.
     Run twice with the same report it writes nothing more.  `pool` names the network in notifications.
     """
     alerts = Alert.objects.select_for_update().filter(ended_at=None, tenant=tenant)
     open_ones = {row.check_name: row for row in alerts}
-    failing = [
-        _alert_record(result, open_ones.pop(result.check.name, None), tenant=tenant, now=now)
-        for result in report.results
-        if not result.passed
-    ]
-    Alert.objects.filter(pk__in=[row.pk for row in open_ones.values()]).update(ended_at=now)
+    failed = [result for result in report.results if not result.passed]
+    lately = _ended_lately([one.check.name for one in failed], tenant=tenant, now=now)
+    known = lately | open_ones
+    failing = [_alert_record(one, known.get(one.check.name), tenant=tenant, now=now) for one in failed]
+    worse = {row.pk for row in failing if acknowledgement_check(row, now=now)}
+    still = {row.pk for row in failing}
+    alerts_end([row for row in open_ones.values() if row.pk not in still], at=now)
     results = {result.check.name: result for result in report.results}
     rows: list[Notification] = []
     muted = mutes_active(now) if tenant is None else {}
     unmuted = [alert for alert in failing if alert.check_name not in muted]
-    keys = {name: [finding.key for finding in result.findings] for name, result in results.items()}
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant):
-        for alert, event in _events(channel, failing=failing, unmuted=unmuted, keys=keys, now=now):
+        for alert, event in _events(channel, failing=failing, unmuted=unmuted, worse=worse, now=now):
             rows.append(
                 _notification(
                     channel,
@@ -83,26 +91,41 @@ def alerts_update(
 def alerts_delete_old(*, now: datetime) -> None:
     """Delete what ended, or was sent, longer ago than it is kept."""
     Notification.objects.filter(next_try_at=None, created_at__lt=now - RETENTION).delete()
-    Alert.objects.filter(ended_at__lt=now - RETENTION).delete()
+    Alert.objects.filter(ended_at__lt=now - ALERT_RETENTION).delete()
+
+
+def _ended_lately(names: Sequence[str], *, tenant: Tenant | None, now: datetime) -> dict[str, Alert]:
+    """Return by check the alerts that ended so lately that one that fails now is the same."""
+    rows = Alert.objects.select_for_update().filter(tenant=tenant, check_name__in=names)
+    return {row.check_name: row for row in rows.filter(ended_at__gt=now - FLAP_WITHIN).order_by("pk")}
 
 
 def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, now: datetime) -> Alert:
     """Return the open alert of a check that fails, with what was found now."""
-    say = "; ".join(map(_finding_text, result.findings))[:SAY_MAX]
+    found: dict[str, Any] = {
+        "say": "; ".join(map(_finding_text, result.findings))[:SAY_MAX],
+        "count": result.count,
+        "severity": str(result.check.severity),
+        "keys": [finding.key for finding in result.findings],
+    }
     if row is None:
-        return Alert.objects.create(
-            tenant=tenant,
-            check_name=result.check.name,
-            title=result.check.title,
-            severity=str(result.check.severity),
-            say=say,
-            count=result.count,
-            since=now,
+        name, title = result.check.name, result.check.title
+        row = Alert.objects.create(
+            tenant=tenant, check_name=name, title=title, began_at=now, since=now, **found
         )
-    found = (say, result.count, str(result.check.severity))
-    if (row.say, row.count, row.severity) != found:
-        row.say, row.count, row.severity = found
-        row.save(update_fields=["say", "count", "severity"])
+        entry_add(row, kind=AlertEntryKind.STARTED, at=now, text=row.say)
+        return row
+    has_ended = row.ended_at is not None
+    if has_ended:
+        found |= {"ended_at": None, "since": now, "times": row.times + 1}
+    if any(getattr(row, name) != value for name, value in found.items()):
+        for name, value in found.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(found))
+        if has_ended:
+            entry_add(row, kind=AlertEntryKind.STARTED, at=now, text=row.say)
+        else:
+            change_note(row, at=now)
     return row
 
 
@@ -118,13 +141,15 @@ def _events(
     *,
     failing: list[Alert],
     unmuted: list[Alert],
-    keys: Mapping[str, Sequence[str]],
+    worse: Collection[int],
     now: datetime,
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
     A critical one that fails anew after it passed, or has become worse, or fails for something else, waits at
-    most the shortest interval.  `unmuted` are those of `failing` that are not muted.
+    most the shortest interval.  One that somebody has acknowledged is not repeated; `worse` are the alerts
+    whose acknowledgement ended with this evaluation as they are worse, which are told of at once.  `unmuted`
+    are those of `failing` that are not muted.
     """
     names = {row.check_name for row in failing}
     for alert in _ended_untold(channel, failing=names):
@@ -138,15 +163,17 @@ def _events(
         if channel.critical_only and alert.severity != Severity.CRITICAL:
             continue
         before = last.get(alert.check_name)
-        is_new = before is None or before.alert_id != alert.pk
+        is_new = before is None or before.alert_id != alert.pk or before.created_at < alert.since
+        if alert.is_acknowledged and not is_new:
+            continue
         reported = known.get(alert.check_name)
-        is_other = reported is not None and not reported.issuperset(keys[alert.check_name])
+        is_other = reported is not None and not reported.issuperset(alert.keys)
         is_worse = is_other or (before is not None and alert.count >= WORSE * before.count)
         # With a long interval the last notification would stay "passes again", or a far lower count, for up
         # to a day while power or FIL is being lost.
         is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
-        if before is None or now - before.created_at >= timedelta(seconds=wait_s):
+        if before is None or alert.pk in worse or now - before.created_at >= timedelta(seconds=wait_s):
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
 
 
@@ -172,8 +199,10 @@ def _ended_untold(channel: AlertChannel, *, failing: Collection[str]) -> list[Al
     notified = Notification.objects.filter(channel=channel)
     known = notified.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None)
     rows = Alert.objects.exclude(ended_at=None).exclude(check_name__in=failing)
-    rows = rows.filter(Exists(known.filter(alert=OuterRef("pk"))))
-    rows = rows.exclude(Exists(notified.filter(alert=OuterRef("pk"), event=AlertEvent.ENDED)))
+    last = known.filter(alert=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+    rows = rows.filter(Exists(known.filter(alert=OuterRef("pk")))).annotate(last_failing=Subquery(last))
+    reported = notified.filter(alert=OuterRef("pk"), event=AlertEvent.ENDED, pk__gt=OuterRef("last_failing"))
+    rows = rows.exclude(Exists(reported))
     later = known.filter(alert__check_name=OuterRef("check_name"), alert__gt=OuterRef("pk"))
     return list(rows.exclude(Exists(later)).order_by("ended_at", "pk"))
 
@@ -184,9 +213,14 @@ def _notification(
     """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
     head = "Passes again" if event == AlertEvent.ENDED else alert.severity.capitalize()
     about = alert.title if event == AlertEvent.ENDED else alert.say
+    who = {"acknowledged_by": alert.acknowledged_by} if alert.is_acknowledged else {}
     row = Notification(channel=channel, alert=alert, event=event, created_at=now, next_try_at=now)
     row.keys = [one.key for one in result.findings] if result is not None else []
     row.text = f"[{pool}] {head}: {about}"
+    if who:
+        row.text = gettext("{text} (acknowledged by {actor})").format(
+            text=row.text, actor=alert.acknowledged_by
+        )
     row.body = {
         "id": str(row.uuid),
         "event": event.lower(),
@@ -197,6 +231,7 @@ def _notification(
         "severity": alert.severity,
         "since": alert.since.isoformat(),
         "at": now.isoformat(),
+        **who,
         **(_found(result) if result is not None and event != AlertEvent.ENDED else {}),
     }
     return row

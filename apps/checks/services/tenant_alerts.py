@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 
 from apps.checks.models import Alert
 from apps.checks.report.cache import report_now
 from apps.checks.selectors.alerts import tenants_notified
 from apps.checks.selectors.data import CheckData
+from apps.checks.services.alert_entries import alerts_end
 from apps.checks.services.alerts import alerts_update
 from apps.users.principals import Principal
 from apps.users.states import Perm
@@ -32,8 +33,7 @@ def tenants_alerts_update(*, pool: str, now: datetime) -> list[Notification]:
     One tenant's evaluation that breaks stops no other's.
     """
     tenants = tenants_notified()
-    unwatched = Alert.objects.filter(ended_at=None).exclude(tenant=None).exclude(tenant__in=tenants)
-    unwatched.update(ended_at=now)
+    alerts_end_unwatched(watched=tenants, now=now)
     rows: list[Notification] = []
     for tenant in tenants:
         try:
@@ -43,6 +43,13 @@ def tenants_alerts_update(*, pool: str, now: datetime) -> list[Notification]:
         except Exception:  # what nobody has foreseen of one tenant
             log.exception("tenant_alerts_failed", tenant=tenant.name)
     return rows
+
+
+@transaction.atomic
+def alerts_end_unwatched(*, watched: list[Tenant], now: datetime) -> None:
+    """End the alerts of tenants whose checks are evaluated no more."""
+    rows = Alert.objects.select_for_update().filter(ended_at=None).exclude(tenant=None)
+    alerts_end(rows.exclude(tenant__in=watched), at=now)
 
 
 def tenant_report_read(tenant: Tenant) -> Report:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.api.access_table import endpoints
 from apps.blocks.models import Statement
 from apps.chain.models import Node
-from apps.checks.models import AlertChannel
+from apps.checks.models import Alert, AlertChannel
 from apps.core.clock import now
 from apps.sectors.models import Sector, SectorChange
 from apps.users.models import AccountApproval, Token
@@ -128,6 +128,7 @@ ACTS: Final[dict[str, str]] = {
     "statement-act": "PUT statements/<uuid:uuid>/payment",
     "tenant-new": "POST tenants",
     "tenant-act": "PATCH tenants/<str:name>",
+    "alert-act": "PUT alerts/<uuid:uuid>/acknowledgement",
     "tenant-channel-new": "POST alert-channels",
     "tenant-channel-act": "PATCH alert-channels/<uuid:uuid>",
     "token-new": "POST tokens",
@@ -151,6 +152,12 @@ def approval() -> int:
 def alert_channel() -> Any:
     own = AlertChannel.objects.filter(tenant=people.tenant("alice"))
     return (own.first() or own.create(tenant=people.tenant("alice"), name="ops", kind="WEBHOOK")).uuid
+
+
+def alert() -> Any:
+    own = Alert.objects.filter(tenant=people.tenant("alice"))
+    facts = {"tenant": people.tenant("alice"), "check_name": "hosts_away", "severity": "warning", "count": 1}
+    return (own.first() or own.create(**facts, began_at=now(), since=now())).uuid
 
 
 def statement() -> Any:
@@ -206,6 +213,7 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "statement-act": lambda _: [statement(), "pay"],
     "tenant-act": lambda _: [people.tenant("bob").uuid, "comment"],
     "tenant-channel-new": lambda _: [people.tenant("alice").uuid],
+    "alert-act": lambda _: [alert(), "end"],
     "tenant-channel-act": lambda _: [people.tenant("alice").uuid, alert_channel(), "test"],
     "check-act": lambda _: ["fee_debt", "severity"],
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],

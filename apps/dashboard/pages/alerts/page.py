@@ -1,11 +1,10 @@
-"""Alerts: the checks that fail since when, and what was sent to which channel."""
+"""Alerts: the checks that fail since when, who works on them, and what was sent to which channel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -29,11 +28,12 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import checked_text
+from apps.dashboard.todo import checked_text, holder_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import Alert, AlertChannel, Notification
@@ -60,6 +60,18 @@ class ChannelRow:
     """Why the last attempt failed, or when one was last delivered; empty before the first."""
     word: StateLabel
     actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert in the table."""
+
+    alert: Alert
+    label: StateLabel
+    lasted: float
+    """Seconds since it began, until it ended."""
+    holder: str
+    """Who has it; empty if nobody has."""
 
 
 def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]) -> ChannelRow:
@@ -142,48 +154,59 @@ def alerts_verdict(data: PageData, channels: Sequence[AlertChannel]) -> Verdict:
         recipients = gettext("Notifications go to {channels}.").format(channels=plural(notified, "channel"))
     elif channels:
         recipients = gettext("Nobody is notified: every channel is off.")
+    elif not data.viewer.is_operator:
+        recipients = gettext("Alerts are recorded once the tenant has a channel.")
     else:
         recipients = gettext("Nobody is notified: add a channel.")
     return Verdict(say, recipients, checked_text(report))
 
 
 def alerts_context(data: PageData) -> dict[str, Any]:
-    """Everything on the page."""
-    failing = {row.pk for row in channels_undelivered(data.at)}
-    may_act = can_manage_channels(data.viewer, tenant_id=None)
-    channels = list(channels_visible(data.viewer).filter(tenant=None))
+    """Everything on the page; the operator's channels are no tenant's."""
+    is_operator = data.viewer.is_operator
+    channels = list(channels_visible(data.viewer))
+    if is_operator:
+        channels = [row for row in channels if row.tenant_id is None]
+    sent = notifications_recent(NOTIFICATIONS_SHOWN) if is_operator else []
     return {
         "verdict": alerts_verdict(data, channels),
-        "channels": [
-            channel_row(row, is_failing=row.pk in failing, hrefs=hrefs_of(row) if may_act else {})
-            for row in channels
-        ],
+        "channels": channel_rows(data, channels) if is_operator else [],
         "alerts": [
-            (row, alert_label(row), ((row.ended_at or data.at) - row.since).total_seconds())
-            for row in alerts_recent(ALERTS_SHOWN)
+            AlertRow(
+                row,
+                alert_label(row),
+                ((row.ended_at or data.at) - row.began_at).total_seconds(),
+                holder_text(row),
+            )
+            for row in alerts_recent(data.viewer, ALERTS_SHOWN)
         ],
-        "notifications": [
-            (row, notification_label(row)) for row in notifications_recent(NOTIFICATIONS_SHOWN)
-        ],
+        "notifications": [(row, notification_label(row)) for row in sent],
     }
+
+
+def channel_rows(data: PageData, channels: Sequence[AlertChannel]) -> list[ChannelRow]:
+    """Lay out the operator's channels."""
+    failing = {row.pk for row in channels_undelivered(data.at)}
+    may_act = can_manage_channels(data.viewer, tenant_id=None)
+    return [
+        channel_row(row, is_failing=row.pk in failing, hrefs=hrefs_of(row) if may_act else {})
+        for row in channels
+    ]
 
 
 def alerts_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield the verdict and the tables; buttons of channels stay, they change by a click alone."""
-    if not context.viewer.is_operator:
-        return
     shown = alerts_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
     yield fragment("alerts/_alerts.html", alerts=shown["alerts"])
-    yield fragment("alerts/_notifications.html", notifications=shown["notifications"])
+    if context.viewer.is_operator:
+        yield fragment("alerts/_notifications.html", notifications=shown["notifications"])
 
 
 @require_safe
 @sign_in_required
 def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Channels, alerts and notifications; the operator's alone."""
-    if not viewer.is_operator:
-        raise Http404
+    """Alerts; for the operator also channels and notifications, for which tenants have their own page."""
     data = PageData(viewer)
     return page_render(
         request,
@@ -193,14 +216,17 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         page_key="alerts",
         data=data,
         may_create=can_manage_channels(viewer, tenant_id=None),
+        is_operator=viewer.is_operator,
         **alerts_context(data),
     )
 
 
-NAV: Final = NavItem(
-    "alerts", _("Alerts"), "alerts", place=(2, 1), shown=lambda data: data.viewer.is_operator
-)
+NAV: Final = NavItem("alerts", _("Alerts"), "alerts", place=(2, 1))
 urlpatterns: Final = [
     path("alerts/", alerts, name="alerts"),
 ]
-LIVE: Final = {"alerts": LivePage({"notification": (alerts_fragment,)}, findings=alerts_fragment)}
+LIVE: Final = {
+    "alerts": LivePage(
+        {"notification": (alerts_fragment,), "alert": (alerts_fragment,)}, findings=alerts_fragment
+    )
+}

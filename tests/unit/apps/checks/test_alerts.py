@@ -409,10 +409,18 @@ def test_page_adds_tests_switches_and_removes_a_channel(hook: Hook) -> None:
     assert not [line for line in actions if hook.url in str(line.after) + str(line.before)]
 
 
-def test_alerts_are_hidden_from_tenants() -> None:
-    person()
+def test_operators_alerts_are_hidden_from_tenants() -> None:
+    channel()
+    told(T0, "fee_debt")
+    alert = Alert.objects.get()
+    person(role="TENANT_ADMIN")
     page = signed_in()
 
-    assert page.get(reverse("alerts")).status_code == 404
+    text = text_of(page.get(reverse("alerts")))
+    assert not [word for word in ("fee_debt is wrong", "ops", "Alert channels") if word in text]
+    assert "Alerts are recorded once the tenant has a channel." in text
+    assert page.get(reverse("alert", args=[alert.uuid])).status_code == 404
+    assert (
+        page.post(reverse("alert-act", args=[alert.uuid, "acknowledge"]), {"hours": "1"}).status_code == 404
+    )
     assert page.get(reverse("alert-channel-new")).status_code == 404
-    assert reverse("alerts") not in text_of(page.get("/"))

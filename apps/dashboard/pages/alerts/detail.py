@@ -1,0 +1,205 @@
+"""One alert: what was found, who has it, what was done and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.checks.selectors.alerts import alert_entries, alert_visible
+from apps.checks.services.acknowledgements import (
+    COMMENT_MAX,
+    HOURS,
+    alert_acknowledge,
+    alert_acknowledgement_end,
+    alert_comment,
+    can_acknowledge,
+)
+from apps.checks.table.checks import CHECKS_BY_NAME
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.core.formatting import plural, time_left
+from apps.dashboard.forms import PageForm
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.alerts.entry_rows import HistoryRow, entry_row
+from apps.dashboard.pages.alerts.page import alert_label
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
+from apps.dashboard.todo import holder_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from apps.checks.models import Alert
+    from apps.dashboard.labels import StateLabel
+    from apps.users.principals import Principal
+
+OPS: Final = ("acknowledge", "end", "comment")
+HEADING_MAX: Final = 120
+
+
+class AlertForm(PageForm):
+    """What is done with an alert, one thing at a time."""
+
+    blamed = "text"
+    hours = Text(initial="4")
+    by = Text()
+    text = Text()
+
+    def clean_hours(self) -> int:
+        """Read hours; what is no number is none of those offered."""
+        typed = self.cleaned_data["hours"]
+        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 5 else -1
+
+
+@dataclass(frozen=True, slots=True)
+class AlertHead:
+    """What stands above an alert's history."""
+
+    alert: Alert
+    heading: str
+    label: StateLabel
+    story: str
+    """Which check fails since when, and how often."""
+    holder: str
+    """Who has it, and since when; empty if nobody has."""
+    until: str
+    may_act: bool
+    """Whether the viewer may acknowledge it, or end that."""
+    mend_href: str
+    """Page on which it is mended; empty once it passes."""
+    mend: str
+    hours: tuple[tuple[str, str], ...]
+    """For how long it can be acknowledged: value and label."""
+
+
+def head_of(viewer: Principal, alert: Alert) -> AlertHead:
+    """Lay out an alert."""
+    check, is_open = CHECKS_BY_NAME.get(alert.check_name), alert.ended_at is None
+    return AlertHead(
+        alert=alert,
+        heading=Truncator(alert.say or alert.title).chars(HEADING_MAX),
+        label=alert_label(alert),
+        story=story_text(alert),
+        holder=holder_text(alert),
+        until=until_text(alert),
+        may_act=is_open and can_acknowledge(viewer, tenant_id=alert.tenant_id),
+        mend_href=check.link.address if check is not None and is_open else "",
+        mend=check.button if check is not None else "",
+        hours=(*((str(hours), plural(hours, "hour")) for hours in HOURS), ("0", gettext("until it passes"))),
+    )
+
+
+def story_text(alert: Alert) -> str:
+    """Return which check fails since when, or failed until when, and how often."""
+    ended_at = alert.ended_at or clock.now()
+    facts = {
+        "title": alert.title,
+        "began": f"{alert.began_at:%d %b %H:%M}",
+        "ended": f"{ended_at:%d %b %H:%M}",
+        "lasted": time_left((ended_at - alert.began_at).total_seconds()),
+        "times": alert.times,
+    }
+    text = (
+        gettext("Check: {title}. Failing since {began} UTC ({lasted}).")
+        if alert.ended_at is None
+        else gettext("Check: {title}. Failed from {began} to {ended} UTC ({lasted}).")
+    )
+    if alert.times > 1:
+        text += " " + gettext("It failed {times} times, less than 10 minutes apart.")
+    return text.format(**facts)
+
+
+def until_text(alert: Alert) -> str:
+    """Return how long whoever has an alert has it."""
+    if alert.acknowledged_until is None:
+        return gettext("until it passes; channels are not reminded unless it becomes worse.")
+    return gettext(
+        "until {until:%d %b %H:%M} UTC; channels are not reminded unless it becomes worse."
+    ).format(until=alert.acknowledged_until)
+
+
+def alert_rows(alert: Alert) -> list[HistoryRow]:
+    """Lay out an alert's history."""
+    return [entry_row(entry) for entry in alert_entries(alert)]
+
+
+def alert_fragment(context: FragmentContext) -> Iterable[str]:
+    """Yield the head and the history."""
+    if not context.has_changed("alert", context.key):
+        return
+    alert = alert_visible(context.viewer, context.key)
+    yield fragment("alerts/_head.html", head=head_of(context.viewer, alert))
+    yield fragment("alerts/_rows.html", rows=alert_rows(alert))
+
+
+@require_safe
+@sign_in_required
+def alert_page(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show one alert."""
+    return alert_render(request, viewer, alert_visible(viewer, key), AlertForm.of(request))
+
+
+def alert_render(
+    request: HttpRequest, viewer: Principal, alert: Alert, form: AlertForm, refusal: str = ""
+) -> HttpResponse:
+    """Show it, with what was typed where something could not be taken."""
+    return page_render(
+        request,
+        "alerts/detail.html",
+        title=_("Alert"),
+        section="alerts",
+        page_key=f"alert:{alert.uuid}",
+        page_href=reverse("alert", args=[alert.uuid]),
+        data=PageData(viewer),
+        act_error=refusal,
+        form=form,
+        longest=COMMENT_MAX,
+        head=head_of(viewer, alert),
+        rows=alert_rows(alert),
+        may_comment=can_acknowledge(viewer, tenant_id=alert.tenant_id),
+    )
+
+
+@require_POST
+@sign_in_required
+def alert_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Acknowledge an alert, end that, or comment on it."""
+    alert = alert_visible(viewer, key)
+    if op not in OPS or not can_acknowledge(viewer, tenant_id=alert.tenant_id):
+        raise Http404
+    form = AlertForm.of(request)
+    form.is_valid()
+    try:
+        alert_do(viewer, alert, op, form)
+    except DomainError as error:
+        return alert_render(request, viewer, alert_visible(viewer, key), form, error.reason)
+    return redirect("alert", alert.uuid)
+
+
+def alert_do(viewer: Principal, alert: Alert, op: str, form: AlertForm) -> None:
+    """Do one of `OPS`.  Raises DomainError."""
+    data, now = form.cleaned_data, clock.now()
+    if op == "acknowledge":
+        alert_acknowledge(principal=viewer, uuid=alert.uuid, hours=data["hours"], now=now)
+    elif op == "end":
+        alert_acknowledgement_end(principal=viewer, uuid=alert.uuid, now=now, by=data["by"] or None)
+    else:
+        alert_comment(principal=viewer, uuid=alert.uuid, text=data["text"], now=now)
+
+
+urlpatterns: Final = [
+    path("alerts/<uuid:key>/", alert_page, name="alert"),
+    path("alerts/<uuid:key>/<str:op>/", alert_act, name="alert-act"),
+]
+LIVE: Final = {"alert": LivePage({"alert": (alert_fragment,)})}

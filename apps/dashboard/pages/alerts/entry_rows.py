@@ -1,0 +1,72 @@
+"""The lines of an alert's history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.checks.findings.results import Severity
+from apps.checks.states import AlertEntryKind
+from apps.core.formatting import plural
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.checks.models import AlertEntry
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One line of an alert's history."""
+
+    at: datetime
+    tone: str
+    icon: str
+    say: str
+    text: str = ""
+    """What was found, written or refused, as it is."""
+
+
+def entry_row(entry: AlertEntry) -> HistoryRow:
+    """Lay out one entry."""
+    tone, icon = tone_of(entry)
+    return HistoryRow(entry.at, tone, icon, entry_text(entry), entry.text)
+
+
+def tone_of(entry: AlertEntry) -> tuple[str, str]:
+    """Return tone and icon of an entry."""
+    failing = "bad" if entry.severity == Severity.CRITICAL else "warn"
+    return {
+        AlertEntryKind.STARTED: (failing, failing),
+        AlertEntryKind.CHANGED: (failing, failing),
+        AlertEntryKind.WORSENED: (failing, failing),
+        AlertEntryKind.ENDED: ("ok", "ok"),
+        AlertEntryKind.EXPIRED: ("warn", "wait"),
+        AlertEntryKind.ACKNOWLEDGED: ("run", "people"),
+        AlertEntryKind.WITHDRAWN: ("idle", "people"),
+        AlertEntryKind.COMMENTED: ("idle", "messages"),
+    }[AlertEntryKind(entry.kind)]
+
+
+def entry_text(entry: AlertEntry) -> str:
+    """Return what an entry tells of, in words."""
+    objects = plural(entry.count, "object")
+    if entry.kind == AlertEntryKind.ACKNOWLEDGED:
+        if entry.until is None:
+            return gettext("{actor} acknowledged it until it passes").format(actor=entry.actor)
+        return gettext("{actor} acknowledged it until {until:%d %b %H:%M} UTC").format(
+            actor=entry.actor, until=entry.until
+        )
+    texts = {
+        AlertEntryKind.STARTED: gettext("Started failing: {severity}, {objects}"),
+        AlertEntryKind.CHANGED: gettext("Changed: {severity}, {objects}"),
+        AlertEntryKind.WORSENED: gettext("Became worse: {objects}. The acknowledgement of {actor} ended"),
+        AlertEntryKind.ENDED: gettext("Passes again"),
+        AlertEntryKind.EXPIRED: gettext("The acknowledgement of {actor} ran out"),
+        AlertEntryKind.WITHDRAWN: gettext("{actor} ended the acknowledgement"),
+        AlertEntryKind.COMMENTED: gettext("{actor} commented"),
+    }
+    text = texts[AlertEntryKind(entry.kind)]
+    return text.format(severity=entry.severity, objects=objects, actor=entry.actor)
