@@ -17,13 +17,14 @@ from apps.blocks.models import BillingTerms, Charge
 from apps.blocks.selectors.billing import final_height, settled_until, terms_on
 from apps.blocks.selectors.rewards import rewards_by_span
 from apps.blocks.states import ChargeKind
+from apps.chain.errors import NetworkUnknown
 from apps.chain.node.isolation import for_each_isolated
-from apps.miners.models import MinerDay
-from apps.miners.selectors.days import day_spans, days_uncharged, tenants_on
+from apps.miners.models import MinerDay, RemovedMinerDay
+from apps.miners.selectors.days import day_spans, days_uncharged, removed_days, removed_span, tenants_on
 from apps.users.models import Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
     from apps.blocks.selectors.rewards import SpanRewards
@@ -46,6 +47,7 @@ class DayOfTenant:
 
 def charges_book() -> None:
     """Charge every day whose blocks are final, the oldest first."""
+    removed_days_book()
     until = settled_until()
     if until is None:
         return
@@ -60,6 +62,45 @@ def charges_book() -> None:
             by_tenant[owners[span.miner_id]].append(span)
         groups += [DayOfTenant(tenant_id, day, its) for tenant_id, its in by_tenant.items()]
     for_each_isolated(groups, lambda group: _day_charge(group, until=until), event="day_not_charged")
+
+
+def removed_days_book() -> None:
+    """Charge what is left of the days of removed miners, though with the last one no day is recorded more."""
+    try:
+        final = final_height()
+    except NetworkUnknown:
+        return
+    for_each_isolated(removed_days(final=final), _removed_day_charge, event="removed_day_not_charged")
+
+
+@transaction.atomic
+def _removed_day_charge(row: RemovedMinerDay) -> None:
+    Tenant.objects.select_for_update(no_key=True).get(pk=row.tenant_id)
+    if not RemovedMinerDay.objects.filter(pk=row.pk).exists():
+        return
+    terms, span = list(BillingTerms.objects.filter(tenant=row.tenant_id)), removed_span(row)
+    rewards = rewards_by_span([span])[span.pk]
+    _charges_store(_charges_of(span, rewards, tenant_id=row.tenant_id, terms=terms))
+    row.delete()
+
+
+def _charges_store(charges: Iterable[Charge]) -> None:
+    """Store charges.
+
+    A miner that was removed and imported again has a second row of the day on which that was: its power is
+    charged by the first that comes, and the rewards of the other are a correction.
+    """
+    rows = list(charges)
+    days, miners = {row.day for row in rows}, {row.miner_address for row in rows}
+    known = set(
+        Charge.objects.filter(day__in=days, miner_address__in=miners)
+        .exclude(kind=ChargeKind.CORRECTION)
+        .values_list("miner_address", "day", "kind")
+    )
+    for row in rows:
+        if row.kind == ChargeKind.REWARDS and (row.miner_address, row.day, row.kind) in known:
+            row.kind = ChargeKind.CORRECTION
+    Charge.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 @transaction.atomic
@@ -85,8 +126,7 @@ def _day_charge(group: DayOfTenant, *, until: date) -> None:
         for span in settled
         for charge in _charges_of(span, rewards[span.pk], tenant_id=tenant_id, terms=terms)
     ]
-    # A miner that was removed and imported again has a second row of the day on which that was.
-    Charge.objects.bulk_create(charges, ignore_conflicts=True)
+    _charges_store(charges)
     MinerDay.objects.filter(pk__in=[span.pk for span in settled]).update(is_charged=True)
 
 
@@ -100,7 +140,7 @@ def _charges_of(
             tenant_id=tenant_id,
             kind=kind,
             day=day,
-            miner_id=span.miner_id,
+            miner_id=span.miner_id or None,
             miner_address=f"f0{span.actor_id}",
             terms=by,
             basis=basis,

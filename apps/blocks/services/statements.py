@@ -19,6 +19,7 @@ from apps.blocks.states import ChargeKind
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, Conflict
 from apps.messages.selectors.spend import today_of
+from apps.miners.models import RemovedMinerDay
 from apps.miners.selectors.days import days_uncharged
 from apps.users.models import Tenant
 from apps.users.services.audit import audit_record
@@ -65,12 +66,10 @@ def _has_monthly_sum(terms: list[BillingTerms], month: date) -> bool:
 
 def _is_waited_for(tenant_id: int, *, before: date, until: date) -> bool:
     """Return whether a day before another one is still to be charged to a tenant, and not given up."""
-    rows = days_uncharged().filter(
-        Q(miner__tenant=tenant_id) | Q(miner__transfers__from_tenant=tenant_id),
-        day__lt=before,
-        day__gte=until - timedelta(days=WAITED_DAYS),
-    )
-    return rows.exists()
+    waited_for = {"day__lt": before, "day__gte": until - timedelta(days=WAITED_DAYS)}
+    its = Q(miner__tenant=tenant_id) | Q(miner__transfers__from_tenant=tenant_id)
+    removed = RemovedMinerDay.objects.filter(tenant=tenant_id, **waited_for)
+    return days_uncharged().filter(its, **waited_for).exists() or removed.exists()
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.miners.models.chain_state import ChainRoots, RewardEstimate
-from apps.miners.models.days import MinerDay
+from apps.miners.models.days import MinerDay, RemovedMinerDay
 from apps.miners.models.miners import Miner, MinerAddress
 from apps.miners.models.roles import Role, RoleGroup
 from apps.miners.models.transfers import MinerTransfer
@@ -14,6 +14,7 @@ __all__ = [
     "MinerAddress",
     "MinerDay",
     "MinerTransfer",
+    "RemovedMinerDay",
     "RewardEstimate",
     "Role",
     "RoleGroup",

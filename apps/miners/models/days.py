@@ -6,6 +6,7 @@ from django.db import models
 
 from apps.core.fields import AttoFilField
 from apps.miners.models.miners import Miner
+from apps.users.models import Tenant
 
 
 class MinerDay(models.Model):
@@ -50,3 +51,27 @@ class MinerDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.miner} on {self.day}"
+
+
+class RemovedMinerDay(models.Model):
+    """What is left of a miner's day that was not charged when the miner was removed; gone once it is."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    """Whose the miner was as the day began."""
+    actor_id = models.BigIntegerField()
+    day = models.DateField()
+    """In UTC."""
+    next_day = models.DateField()
+    """The next recorded day, or the one after this."""
+    begin = models.BigIntegerField()
+    """Height of the day's tipset."""
+    end = models.BigIntegerField()
+    """Height from which on blocks are no more in it: of the next day, or the first after the removal."""
+    qa_power = models.BigIntegerField(null=True)
+    """Bytes, as the day began."""
+
+    class Meta:
+        ordering = ["day", "pk"]
+
+    def __str__(self) -> str:
+        return f"f0{self.actor_id} on {self.day}"

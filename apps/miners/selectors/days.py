@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Subquery
 
-from apps.miners.models import Miner, MinerDay, MinerTransfer
+from apps.miners.models import Miner, MinerDay, MinerTransfer, RemovedMinerDay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -54,8 +54,9 @@ class DaySpan:
     """A miner's time from one recorded day to the next one."""
 
     pk: int
-    """Of the day's row."""
+    """Of the day's row, or of what is left of it."""
     miner_id: int
+    """0: it was removed."""
     actor_id: int
     day: date
     next_day: date
@@ -87,6 +88,25 @@ def day_spans(days: QuerySet[MinerDay], *, final: int) -> list[DaySpan]:
         )
         for row in rows.select_related("miner").order_by("day", "miner")
     ]
+
+
+def removed_days(*, final: int) -> list[RemovedMinerDay]:
+    """Return what is left of removed miners' days that were over at a height, the oldest first."""
+    return list(RemovedMinerDay.objects.filter(end__lte=final).order_by("day", "pk"))
+
+
+def removed_span(row: RemovedMinerDay) -> DaySpan:
+    """Return the time of a removed miner's day."""
+    return DaySpan(
+        pk=row.pk,
+        miner_id=0,
+        actor_id=row.actor_id,
+        day=row.day,
+        next_day=row.next_day,
+        begin=row.begin,
+        end=row.end,
+        qa_power=row.qa_power,
+    )
 
 
 def days_uncharged() -> QuerySet[MinerDay]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -9,7 +11,9 @@ from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
-from apps.miners.models import Miner
+from apps.messages.selectors.tracking import tracked_height
+from apps.miners.models import Miner, RemovedMinerDay
+from apps.miners.selectors.days import tenants_on
 from apps.miners.services.creation_plan import may_create
 from apps.miners.states import MinerState
 from apps.users.services.audit import audit_record
@@ -71,8 +75,30 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
     miner.jobs.all().delete()
     if (numbers := getattr(miner, "numbers", None)) is not None:
         numbers.delete()  # imported again, its counter begins as given away
+    _days_keep(miner)
     miner.delete()
     audit_record(
         principal=principal, action="miner.remove", target=target, before={"tenant": miner.tenant.name}
     )
     publish(Change("miner", target, tenant_id))
+
+
+def _days_keep(miner: Miner) -> None:
+    """Keep of the days that are not charged yet what they are charged by; their rows go with the miner."""
+    rows = list(miner.days.order_by("day"))
+    left = []
+    for row, after in zip_longest(rows, rows[1:]):
+        if row.is_charged or miner.actor_id is None:
+            continue
+        left.append(
+            RemovedMinerDay(
+                tenant_id=tenants_on([miner.pk], row.day)[miner.pk],
+                actor_id=miner.actor_id,
+                day=row.day,
+                next_day=row.day + timedelta(days=1) if after is None else after.day,
+                begin=row.height,
+                end=max(tracked_height() + 1, row.height) if after is None else after.height,
+                qa_power=row.qa_power,
+            )
+        )
+    RemovedMinerDay.objects.bulk_create(left)
