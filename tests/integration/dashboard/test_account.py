@@ -378,7 +378,6 @@ def test_an_auditor_reads_every_page_and_changes_nothing(monkeypatch):
         "sector-abort",
         "sector-restore",
         "sector-state-set",
-        "sectors-remove-files",
         "sectors-snap-up",
         "store-change",
         "store-adopt",

@@ -8,8 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from django.template.engine import Engine
 from django.test import Client
+from django.urls import resolve
 
+from apps.checks.table.checks import CHECKS
 from apps.core.middleware import CONTENT_POLICY
+from apps.users.states import Role
 from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
@@ -89,12 +92,16 @@ class Shape(HTMLParser):
         self.ids: list[str] = []
         self.styled: list[str] = []
         self.scripts: list[str] = []
+        self.links: set[str] = set()
+        """What the page leads to, itself and its icons included."""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         if values.get("id"):
             self.ids.append(str(values["id"]))
+        if tag in ("a", "use") and values.get("href"):
+            self.links.add(str(values["href"]))
         if "style" in values or tag == "style":
             self.styled.append(self.get_starttag_text() or tag)
         if tag == "script" and "src" not in values:
@@ -117,6 +124,7 @@ def test_a_filled_page_is_well_formed(pages, page, name):
     assert answer.status_code == 200
     shape = Shape(text_of(answer))
     assert len(shape.ids) == len(set(shape.ids)), "an id stands twice"
+    assert {link[1:] for link in shape.links if link.startswith("#")} <= set(shape.ids)
     assert shape.styled == []
     assert shape.scripts == []
     assert answer.headers["Content-Security-Policy"] == CONTENT_POLICY
@@ -140,6 +148,20 @@ def test_lists_of_a_stranger_hold_nothing_of_others(pool, page):
 
     for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer"):
         assert secret not in text.replace("Sealed", "").replace("sealer appears", "")
+
+
+def test_no_link_leads_an_auditor_nowhere(pages, monkeypatch):
+    person("anna", role=Role.AUDITOR)
+    anna = signed_in("anna")
+    answers = [anna.get(pages[page]) for page in (*LISTS, *OBJECTS)]
+    links = {link for page in answers for link in Shape(text_of(page)).links if link.startswith("/")}
+    links |= {check.link.address for check in CHECKS if not check.operator_only}
+
+    by_route = {resolve(link.partition("?")[0].partition("#")[0]).view_name: link for link in links}
+    lost = {link for link in by_route.values() if anna.get(link).status_code == 404}
+
+    assert len(by_route) > 50
+    assert lost == set()
 
 
 NOT_GIVEN = "/not-given/%s;"

@@ -49,7 +49,7 @@ class RemoveForm(PageForm):
 @sign_in_required
 def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show what gets free; tell the hosts after the second click."""
-    if not viewer.may("sign"):
+    if request.method == "POST" and not viewer.may("sign"):
         raise Http404
     form, data = RemoveForm(request.POST or request.GET), PageData(viewer)
     if not form.is_valid():
@@ -119,6 +119,7 @@ def review(
         else "Remove files",
         wrong=wrong,
         accepted=len(accepted),
+        may_remove=data.viewer.may("sign"),
         refused=len(plan) - len(accepted),
         bytes=" ".join(formatting.size(sum(one.size for one in plan))),
         rows=rows,
