@@ -336,6 +336,7 @@ LISTS = (
     "people",
     "tokens",
     "alerts",
+    "alerts-history",
     "audit",
 )
 FORMS = (

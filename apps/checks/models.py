@@ -67,6 +67,8 @@ class Alert(models.Model):
     count = models.PositiveIntegerField()
     keys = models.JSONField(default=list)
     """Keys of the findings of that; empty if it was written before they were."""
+    object_names = models.JSONField(default=list)
+    """Names of what it was about so far, as links and the audit log have them: addresses, ids, hosts."""
     began_at = models.DateTimeField()
     """When the check failed first."""
     since = models.DateTimeField()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import F, Func, Q, TextField, Value
 from redis.exceptions import RedisError
 
 from apps.core import clock
@@ -29,6 +30,8 @@ STEP: Final = 2_000
 """Lines that one step checks: some ten milliseconds."""
 LINES_SEARCHED: Final = 20_000
 """Lines that one page of a search reads: some ten milliseconds, however long the log is."""
+SPLIT: Final = Func(F("target"), Value(" "), Value(1), function="split_part", output_field=TextField())
+"""The first word of an object's name: of `f03001 / 7` the miner."""
 SET_BACK: Final = timedelta(hours=1)
 """How far a clock may have been set back: lines are numbered in the order in which they were written."""
 
@@ -48,11 +51,13 @@ class AuditFilter:
     """The first moment that is no longer shown."""
     is_exact: bool = False
     """`what` and `target` are whole names, not parts of them."""
+    targets: frozenset[str] = frozenset()
+    """Names of objects, with one of which the object's name begins, or is it."""
 
     @property
     def is_narrow(self) -> bool:
         """Whether lines are passed over, of which there may be any number."""
-        return bool(self.who or self.what or self.target or self.since or self.until)
+        return bool(self.who or self.what or self.target or self.targets or self.since or self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,10 @@ def _fitting(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditE
         rows = rows.filter(**{"action" if wanted.is_exact else "action__startswith": wanted.what})
     if wanted.target:
         rows = rows.filter(**{"target" if wanted.is_exact else "target__icontains": wanted.target})
+    if wanted.targets:
+        rows = rows.annotate(first_word=SPLIT).filter(
+            Q(target__in=wanted.targets) | Q(first_word__in=wanted.targets)
+        )
     if wanted.since is not None:
         rows = rows.filter(at__gte=wanted.since)
     if wanted.until is not None:

@@ -147,6 +147,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "failures": "/sectors/failures/",
         "status": "/status/",
         "alerts": "/alerts/",
+        "alerts-history": "/alerts/history/",
         "alert-channel-add": "/alerts/channels/add/",
         "messages": "/messages/",
         "senders": "/senders/",

@@ -38,6 +38,8 @@ ALERT_RETENTION: Final = timedelta(days=365)
 FLAP_WITHIN: Final = timedelta(minutes=10)
 """A check that fails again so soon after it passed has the same alert; nobody has it acknowledged then."""
 SAY_MAX: Final = 1000
+NAMES_MAX: Final = 100
+"""Objects of one alert whose names are kept."""
 WORSE: Final = 1.25
 """A critical check is notified early once its count is this many times that of the last notification."""
 
@@ -107,6 +109,7 @@ def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, n
         "count": result.count,
         "severity": str(result.check.severity),
         "keys": [finding.key for finding in result.findings],
+        "object_names": _object_names(result, [] if row is None else row.object_names),
     }
     if row is None:
         name, title = result.check.name, result.check.title
@@ -127,6 +130,14 @@ def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, n
         else:
             change_note(row, at=now)
     return row
+
+
+def _object_names(result: Result, before: list[str]) -> list[str]:
+    """Return the names of what the findings are about, after those that were known before."""
+    links = [one.link for one in result.findings if one.link is not None]
+    acts = [act for one in result.findings for act in one.acts]
+    names = [arg for link in (*links, *(act.link for act in acts)) for arg in link.args]
+    return list(dict.fromkeys((*before, *names, *(act.of for act in acts))))[:NAMES_MAX]
 
 
 def _finding_text(finding: Finding) -> str:

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.urls import reverse
 
-from apps.checks.models import Alert, AlertChannel
+from apps.checks.findings.results import Finding, Link
+from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
+from apps.checks.report.report import Report, Result
+from apps.checks.selectors.alert_history import check_times
 from apps.checks.services.alerts import alerts_update
+from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.tenant_alerts import tenants_alerts_update
+from apps.checks.table.checks import CHECKS
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.pagination import ROWS
 from apps.users.selectors.principals import principal_of
+from apps.users.services.audit import audit_record
 from tests import factories
-from tests.alerts import report_of
+from tests.alerts import HOUR, Hook, channel, report_of
 from tests.page_client import signed_in, text_of
-from tests.people import operator_person, person, tenant
+from tests.people import operator_person, person, principal, tenant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django.test import Client
 
 pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    found = Hook()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
 
 
 @pytest.fixture
@@ -131,3 +151,108 @@ def test_act_on_an_unknown_alert_is_not_found(op: str) -> None:
 
     address = reverse("alert-act", args=["00000000-0000-4000-8000-000000000000", op])
     assert page.post(address).status_code == 404
+
+
+def past(number: int = 0, **values: Any) -> Alert:
+    """An alert of a day ago, that lasted an hour."""
+    at = now() - timedelta(days=1, minutes=number)
+    given = {"check_name": "hosts_away", "title": "t", "severity": "warning", "say": f"host-{number} offline"}
+    return Alert.objects.create(
+        **{**given, "count": 1, "began_at": at, "since": at, "ended_at": at + HOUR, **values}
+    )
+
+
+def test_history_tells_what_was_sent_and_done_to_the_same_objects(hook: Hook) -> None:
+    olga = operator_person()
+    channel("ops", target=hook.url)
+    by = principal_of(olga)
+    audit_record(principal=by, action="worker.pause", target="sealer-9 (7f0c)", after={})
+    audit_record(principal=by, action="worker.pause", target="sealer-8", after={})
+    found = Finding("away", "sealer-9 is offline", link=Link("miner", ("f03001",)))
+    results = [Result(check, (found,) if check.name == "hosts_away" else ()) for check in CHECKS]
+    alerts_update(report=Report(now(), tuple(results)), pool="testnet", now=now())
+    audit_record(principal=by, action="miner.proving", target="f03001 / 7", after={})
+    hook.status = 503
+    notifications_deliver(now=now)
+    row = Alert.objects.get()
+    act(signed_in("olga"), row, "comment", text="looking")
+
+    shown = text_of(signed_in("olga").get(reverse("alert", args=[row.uuid])))
+    shown = shown.split("f-alert-rows")[1].split("h-comment")[0]
+    words = ["olga: worker.pause", "sealer-9 (7f0c)", "Started failing", "Notified ops: started failing"]
+    words += ["HTTP status 503", "olga: miner.proving", "f03001 / 7", "olga commented", "looking"]
+    at = [shown.index(word) for word in words]
+    assert at == sorted(at)
+    assert "sealer-8" not in shown
+    assert "alert.comment" not in shown, "that is the line above"
+
+
+def test_history_of_a_tenant_tells_nothing_of_others(owing: None) -> None:
+    person("ann")
+    operator = principal_of(operator_person())
+    own = AlertChannel.objects.create(tenant=tenant("alice"), name="own", kind="WEBHOOK", target="x")
+    tenants_alerts_update(pool="testnet", now=now())
+    audit_record(principal=operator, action="miner.proving", target="f03001", after={})
+    audit_record(principal=principal("alice", actor="ann"), action="miner.batches", target="f03001", after={})
+    row = Alert.objects.get(check_name="fee_debt", tenant=tenant("alice"))
+    foreign = channel("of the pool")
+    Notification.objects.create(channel=foreign, alert=row, event="STARTED", body={}, created_at=now())
+
+    shown = text_of(signed_in("ann").get(reverse("alert", args=[row.uuid])))
+
+    assert f"Notified {own.name}" in shown
+    assert "ann: miner.batches" in shown
+    assert not [word for word in ("of the pool", "miner.proving") if word in shown]
+
+
+def test_past_alerts_are_filtered_paged_and_downloaded() -> None:
+    operator_person()
+    person("bill", of="bob")
+    for number in range(ROWS + 5):
+        past(number)
+    past(500, check_name="fee_debt", severity="critical", say="=cmd in debt", times=3)
+    past(501, tenant=tenant("bob"), say="bobs host")
+    page, here = signed_in("olga"), reverse("alerts-history")
+
+    first = text_of(page.get(here))
+    assert ("Bobs host" in first, "=cmd in debt" in first) == (False, True)
+    older = re.search(r'rel="next" href="([^"]+)"', first)
+    assert older is not None
+    second = text_of(page.get(here + older[1].replace("&amp;", "&")))
+    assert ("Host-0 offline" in second, "=cmd in debt" in second) == (True, False)
+    for query in ("severity=critical", "check=fee_debt", "state=ended&check=fee_debt"):
+        text = text_of(page.get(f"{here}?{query}"))
+        assert ("in debt" in text, "Host-3 offline" in text) == (True, False), query
+    tomorrow = f"{now() + timedelta(days=1):%Y-%m-%d}"
+    for query in ("state=open", "check=gone", "until=2024-01-01", f"since={tomorrow}"):
+        assert "Nothing found" in text_of(page.get(f"{here}?{query}")), query
+    assert "Bobs host" in text_of(page.get(f"{here}?tenant=bob"))
+    assert "Nothing found" not in text_of(page.get(f"{here}?state=x&since=y&until=2026-13-01&after=z"))
+
+    lines = text_of(page.get(f"{reverse('alerts-csv')}?check=fee_debt")).splitlines()
+    assert lines[0].startswith("uuid,tenant,check,")
+    assert [line.split(",")[6] for line in lines[1:]] == ["'=cmd in debt"]
+    theirs = text_of(signed_in("bill").get(f"{reverse('alerts-csv')}?tenant="))
+    assert ("bobs host" in theirs, "in debt" in theirs) == (True, False)
+    theirs = text_of(signed_in("bill").get(f"{here}?tenant=alice"))
+    assert ("Bobs host" in theirs, "in debt" in theirs) == (True, False)
+
+
+def test_times_to_acknowledge_and_to_end_are_medians_of_a_month() -> None:
+    operator = principal_of(operator_person())
+    for number, minutes in enumerate((5, 10, 600)):
+        row = past(number, ended_at=None if number else now(), check_name=f"check_{number}")
+        Alert.objects.filter(pk=row.pk).update(
+            check_name="hosts_away", ended_at=row.began_at + minutes * MINUTE
+        )
+        for later in range(2):
+            AlertEntry.objects.create(
+                alert=row, at=row.began_at + (number + later) * MINUTE, kind="ACKNOWLEDGED", count=1
+            )
+    past(3, began_at=now() - timedelta(days=31))
+    past(4, tenant=tenant("bob"))
+
+    [found] = check_times(operator, now=now())
+
+    assert (found.alerts, found.acknowledged) == (3, 3)
+    assert (found.to_acknowledge, found.to_end) == (MINUTE, 10 * MINUTE)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.checks.selectors.alerts import alert_entries, alert_visible
+from apps.checks.selectors.alerts import alert_visible
 from apps.checks.services.acknowledgements import (
     COMMENT_MAX,
     HOURS,
@@ -30,7 +30,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.alerts.entry_rows import HistoryRow, entry_row
+from apps.dashboard.pages.alerts.entry_rows import history_rows
 from apps.dashboard.pages.alerts.page import alert_label
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -129,18 +129,13 @@ def until_text(alert: Alert) -> str:
     ).format(until=alert.acknowledged_until)
 
 
-def alert_rows(alert: Alert) -> list[HistoryRow]:
-    """Lay out an alert's history."""
-    return [entry_row(entry) for entry in alert_entries(alert)]
-
-
 def alert_fragment(context: FragmentContext) -> Iterable[str]:
-    """Yield the head and the history."""
-    if not context.has_changed("alert", context.key):
+    """Yield the head and the history of the alert that changed, or that somebody was notified of."""
+    if "notification" not in context.changed and not context.has_changed("alert", context.key):
         return
     alert = alert_visible(context.viewer, context.key)
     yield fragment("alerts/_head.html", head=head_of(context.viewer, alert))
-    yield fragment("alerts/_rows.html", rows=alert_rows(alert))
+    yield fragment("alerts/_rows.html", rows=history_rows(context.viewer, alert, now=clock.now()))
 
 
 @require_safe
@@ -166,7 +161,7 @@ def alert_render(
         form=form,
         longest=COMMENT_MAX,
         head=head_of(viewer, alert),
-        rows=alert_rows(alert),
+        rows=history_rows(viewer, alert, now=clock.now()),
         may_comment=can_acknowledge(viewer, tenant_id=alert.tenant_id),
     )
 
@@ -202,4 +197,4 @@ urlpatterns: Final = [
     path("alerts/<uuid:key>/", alert_page, name="alert"),
     path("alerts/<uuid:key>/<str:op>/", alert_act, name="alert-act"),
 ]
-LIVE: Final = {"alert": LivePage({"alert": (alert_fragment,)})}
+LIVE: Final = {"alert": LivePage({"alert": (alert_fragment,), "notification": (alert_fragment,)})}

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Severity
+from apps.checks.selectors.alert_history import alert_acts, alert_notifications
+from apps.checks.selectors.alerts import alert_entries
 from apps.checks.states import AlertEntryKind
 from apps.core.formatting import plural
+from apps.dashboard.pages.alerts.page import notification_label
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.checks.models import AlertEntry
+    from apps.checks.models import Alert, AlertEntry, Notification
+    from apps.users.models import AuditEntry
+    from apps.users.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,29 @@ class HistoryRow:
     say: str
     text: str = ""
     """What was found, written or refused, as it is."""
+
+
+def history_rows(viewer: Principal, alert: Alert, *, now: datetime) -> list[HistoryRow]:
+    """Return what was found, sent, done and written, oldest first, as far as the viewer may see it."""
+    rows = [entry_row(entry) for entry in alert_entries(alert)]
+    rows += [notification_row(row) for row in alert_notifications(viewer, alert)]
+    rows += [act_row(row) for row in alert_acts(viewer, alert, now=now)]
+    return sorted(rows, key=lambda row: row.at)
+
+
+def notification_row(row: Notification) -> HistoryRow:
+    """Lay out a notification with what became of it."""
+    label = notification_label(row)
+    say = gettext("Notified {channel}: {event} ({state})").format(
+        channel=row.channel.name, event=row.get_event_display(), state=label.word
+    )
+    return HistoryRow(row.created_at, label.tone, "alerts", say, row.error)
+
+
+def act_row(row: AuditEntry) -> HistoryRow:
+    """Lay out a line of the audit log."""
+    say = gettext("{actor}: {action}").format(actor=row.actor or "–", action=row.action)
+    return HistoryRow(row.at, "idle", "audit", say, row.target)
 
 
 def entry_row(entry: AlertEntry) -> HistoryRow:

@@ -32,6 +32,7 @@ from apps.dashboard.todo import checked_text, holder_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
@@ -72,6 +73,12 @@ class AlertRow:
     """Seconds since it began, until it ended."""
     holder: str
     """Who has it; empty if nobody has."""
+
+
+def alert_row(row: Alert, *, at: datetime) -> AlertRow:
+    """Lay out an alert."""
+    lasted = ((row.ended_at or at) - row.began_at).total_seconds()
+    return AlertRow(row, alert_label(row), lasted, holder_text(row))
 
 
 def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]) -> ChannelRow:
@@ -171,15 +178,7 @@ def alerts_context(data: PageData) -> dict[str, Any]:
     return {
         "verdict": alerts_verdict(data, channels),
         "channels": channel_rows(data, channels) if is_operator else [],
-        "alerts": [
-            AlertRow(
-                row,
-                alert_label(row),
-                ((row.ended_at or data.at) - row.began_at).total_seconds(),
-                holder_text(row),
-            )
-            for row in alerts_recent(data.viewer, ALERTS_SHOWN)
-        ],
+        "alerts": [alert_row(row, at=data.at) for row in alerts_recent(data.viewer, ALERTS_SHOWN)],
         "notifications": [(row, notification_label(row)) for row in sent],
     }
 
