@@ -1,4 +1,4 @@
-"""Alerts: where notifications go, which checks fail since when, and what was sent."""
+"""Alerts and the status page: who is told of failing checks, how the pool's components are and were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from uuid import uuid4
 from django.db import models
 from django.db.models import Q
 
-from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind
+from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
+from apps.core.models import Named
 from apps.users.models import Tenant
 
 if TYPE_CHECKING:
@@ -191,3 +192,98 @@ class Notification(models.Model):
     def __str__(self) -> str:
         """Return what it says."""
         return self.text
+
+
+class ComponentStatus(models.Model):
+    """How a component is now, and up to when its days are counted."""
+
+    component = models.CharField(max_length=16, choices=Component.choices, unique=True)
+    condition = models.CharField(max_length=16, choices=Condition.choices)
+    """What the last evaluation found; no state that is advanced."""
+    since = models.DateTimeField()
+    evaluated_at = models.DateTimeField()
+    """The last evaluation, in whole seconds."""
+    counted_until = models.DateTimeField()
+    """As a rule the same; after a clock was set back what it had been at, so that no second counts twice."""
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.component
+
+
+class ComponentDay(models.Model):
+    """How long a component was in each condition on one UTC day; what is missing was before the pool."""
+
+    component = models.CharField(max_length=16, choices=Component.choices)
+    day = models.DateField(db_index=True)
+    up_s = models.PositiveIntegerField(default=0)
+    degraded_s = models.PositiveIntegerField(default=0)
+    down_s = models.PositiveIntegerField(default=0)
+    unknown_s = models.PositiveIntegerField(default=0)
+    announced_s = models.PositiveIntegerField(default=0)
+    """Seconds of all but `up_s` for which maintenance had been announced."""
+
+    class Meta:
+        """One row for each component and day."""
+
+        constraints: ClassVar = [models.UniqueConstraint("component", "day", name="component_day_once")]
+
+    def __str__(self) -> str:
+        """Return its name and day."""
+        return f"{self.component} {self.day}"
+
+
+class ComponentIncident(Named):
+    """A time in which a component was degraded or down."""
+
+    component = models.CharField(max_length=16, choices=Component.choices)
+    condition = models.CharField(max_length=16, choices=Condition.choices)
+    """The worst that it was."""
+    effect = models.CharField(max_length=64)
+    """Names the row of `table/components.py` that says what it meant to tenants then."""
+    since = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=1000, blank=True)
+    """What the operator says of it to everybody who sees the status page."""
+    noted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        """One open incident for each component."""
+
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "component", condition=Q(ended_at=None), name="component_incident_open_once"
+            )
+        ]
+        indexes: ClassVar = [models.Index("ended_at", name="component_incident_ended")]
+
+    def __str__(self) -> str:
+        """Return its component and when it began."""
+        return f"{self.component} since {self.since}"
+
+
+class Maintenance(Named):
+    """Work that the operator announces, with the components that it may take away meanwhile."""
+
+    text = models.CharField(max_length=1000)
+    components = models.JSONField()
+    """Names of `Component`."""
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(db_index=True)
+    """Earlier than announced once it was ended or withdrawn before its time."""
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        """Return what is announced."""
+        return self.text
+
+
+class StatusSettings(models.Model):
+    """Who sees the status page; a single row, without one as it is delivered."""
+
+    is_public = models.BooleanField(default=False)
+    """Whether everybody does; else only people who signed in."""
+
+    def __str__(self) -> str:
+        """Return what it is."""
+        return "status settings"

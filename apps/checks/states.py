@@ -1,10 +1,11 @@
-"""Words of alerts: kinds of channels, events that notifications tell of, lines of histories."""
+"""Words of alerts and the status page: channels, events, lines of histories, components, their condition."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class ChannelKind(models.TextChoices):
@@ -38,3 +39,32 @@ class AlertEntryKind(models.TextChoices):
 
 FAILING: Final = (AlertEvent.STARTED, AlertEvent.REPEATED)
 """Events that tell of a check that fails."""
+
+
+class Component(models.TextChoices):
+    """A part of the service that the pool gives its tenants, as the status page names it."""
+
+    CHAIN = "CHAIN", _("Chain nodes")
+    MESSAGES = "MESSAGES", _("Messages")
+    PROVING = "PROVING", _("Proving (WindowPoSt)")
+    BLOCKS = "BLOCKS", _("Blocks")
+    SEALING = "SEALING", _("Sealing")
+    CONSOLE = "CONSOLE", _("Console, API and gateway")
+    """One set of processes serves all three."""
+
+
+class Condition(models.TextChoices):
+    """How a component is, by what the checks found; no state that is advanced, but what was measured."""
+
+    UP = "UP", _("Up")
+    DEGRADED = "DEGRADED", _("Degraded")
+    """It works, with limits that tenants notice."""
+    UNKNOWN = "UNKNOWN", _("Unknown")
+    """Nothing evaluated the checks, or they had nothing to go by."""
+    DOWN = "DOWN", _("Down")
+
+
+WORST_LAST: Final = tuple(Condition)
+"""Of several findings the last of these counts: what may be down is worse than what is known to limp."""
+IMPAIRED: Final = (Condition.DEGRADED, Condition.DOWN)
+"""Conditions that make an incident."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.chain.node.isolation import for_each_isolated
 from apps.checks.report.cache import report_now
+from apps.checks.report.components import components_found
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_delete_old, alerts_run_note, alerts_update
+from apps.checks.services.components import components_record
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.ping import ping_enqueue, ping_send
 from apps.checks.services.tenant_alerts import tenants_alerts_update
@@ -18,11 +21,18 @@ from apps.users.principals import SYSTEM
 @shared_task(name="alerts.run")
 @single_flight
 def alerts_run() -> None:
-    """Evaluate the checks, open and end alerts, and send the notifications that are due."""
+    """Evaluate the checks, count the components' time, open and end alerts, and send notifications."""
     data = CheckData(SYSTEM)
     data.__dict__["alerts_last_run"] = data.at  # they are evaluated now, however long the pool was stopped
     network = data.network.name if data.network is not None else "no chain"
-    alerts_update(report=report_now(data), pool=network, now=clock.now())
+    report = report_now(data)
+    # First, as slow channels would look like time in which nothing was evaluated.
+    for_each_isolated(
+        [report],
+        lambda one: components_record(components_found(one, data), now=clock.now()),
+        event="components_not_recorded",
+    )
+    alerts_update(report=report, pool=network, now=clock.now())
     notifications_deliver(now=clock.now)
     if tenants_alerts_update(pool=network, now=clock.now()):
         notifications_deliver(now=clock.now)

@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding, Link, Severity
-from apps.checks.report.report import Report, Result
+from apps.checks.report.report import Report, Result, broken_key
 from apps.checks.table.checks import CHECKS
 
 if TYPE_CHECKING:
@@ -63,4 +63,4 @@ def _findings(check: Check, data: CheckData) -> tuple[Finding, ...]:
         log.exception("check_broken", check=check.name)
         say = gettext("the check “{title}” could not be run").format(title=check.title)
         why = gettext("whether it passes is unknown; the log has the error (check_broken): report it")
-        return (Finding(f"broken-{check.name}", say, why, link=Link("status"), button="Status"),)
+        return (Finding(broken_key(check.name), say, why, link=Link("status"), button="Status"),)

@@ -15,6 +15,11 @@ RANKED_S: Final = 7 * DAY_S
 """Findings are ranked by what is lost within a week."""
 
 
+def broken_key(name: str) -> str:
+    """Return the key of the finding that a check could not be run."""
+    return f"broken-{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one check found."""
@@ -26,6 +31,11 @@ class Result:
     def passed(self) -> bool:
         """Return whether nothing was found."""
         return not self.findings
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether it could not be run: nobody knows whether it passes."""
+        return any(finding.key == broken_key(self.check.name) for finding in self.findings)
 
     @property
     def count(self) -> int:
