@@ -19,6 +19,7 @@ CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 ALERTS_TESTED: Final = "tests/unit/apps/api/v1/test_alerts.py"
 CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
+STATUS_TESTED: Final = "tests/unit/apps/api/v1/test_status.py"
 SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
 APPROVALS_TESTED: Final = "tests/unit/apps/api/v1/test_message_approvals.py"
 CHARGES_TESTED: Final = "tests/integration/dashboard/test_charges.py"
@@ -37,6 +38,10 @@ ELSEWHERE: Final = {
     "DELETE alert-channels/<uuid:uuid>": CHANNELS_TESTED,
     "POST alert-channels/<uuid:uuid>/test": CHANNELS_TESTED,
     "PATCH checks/<str:name>": SETTINGS_TESTED,
+    "PATCH status": STATUS_TESTED,
+    "POST status/maintenance": STATUS_TESTED,
+    "DELETE status/maintenance/<uuid:uuid>": STATUS_TESTED,
+    "PATCH status/incidents/<uuid:uuid>": STATUS_TESTED,
     "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
     "POST workers:join": "tests/integration/dashboard/test_host_join.py",
     "POST messages/<path:id>/approve": APPROVALS_TESTED,
@@ -137,6 +142,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
     "tests/unit/apps/checks/test_alerts.py": r"alert",
     SETTINGS_TESTED: r"check-act",
+    "tests/unit/apps/checks/test_status_page.py": r"status|maintenance|incident-note",
     FAILURES_TESTED: r"sectors-failures|sector-state-set",
     FILES_TESTED: r"sectors-remove-files",
     LEFTOVERS_TESTED: r"store-leftovers",

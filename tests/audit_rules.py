@@ -21,6 +21,8 @@ CHANGES: Final = frozenset(
             "gas.auto-bump.set",
             "gas.guard.set",
             "message.replace",
+            "status.note",
+            "status.visibility",
         ),
         *("miner.address-change", "miner.batches", "miner.porep", "miner.proving", "miner.senders"),
         *("miner.move-cancel", "miner.move-in", "miner.move-out"),
@@ -51,6 +53,7 @@ ENDS: Final = frozenset(
         ),
         *("miner.ungrant", "node.extra.remove", "node.remove", "piece.remove", "ratelimit.drop"),
         *("rules.remove", "sender.delete", "signer.ungrant", "statement.unpay", "store.forget"),
+        "status.maintenance.end",
         "store.check_cancel",
         *("store.moves_cancel", "store.scan_cancel", "worker.retire"),
     }
@@ -74,6 +77,7 @@ MAKES: Final = frozenset(
         *(
             "miner.import",
             "miner.withdraw",
+            "status.maintenance",
             "node.add",
             "person.create",
             "person.invite",

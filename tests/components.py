@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from apps.checks.models import ComponentDay
+from apps.checks.models import ComponentDay, ComponentIncident, Maintenance
 from apps.checks.report.components import ComponentFound
 from apps.checks.services.components import components_record
 from apps.checks.states import Component, Condition
 from apps.checks.table.components import EFFECTS
+from apps.core.clock import now
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -39,3 +40,24 @@ def counted(component: str, day: date) -> tuple[int, int, int, int]:
     """Seconds up, degraded, down and unknown."""
     row = ComponentDay.objects.get(component=component, day=day)
     return (row.up_s, row.degraded_s, row.down_s, row.unknown_s)
+
+
+def announced(**overrides: Any) -> Maintenance:
+    """Maintenance that begins in an hour."""
+    at = now()
+    facts = {
+        "text": "new disks",
+        "components": ["CHAIN"],
+        "starts_at": at + timedelta(hours=1),
+        "ends_at": at + timedelta(hours=2),
+        "created_at": at,
+    }
+    return Maintenance.objects.create(**facts | overrides)
+
+
+def incident(**overrides: Any) -> ComponentIncident:
+    """An incident that was over long ago."""
+    at = now() - timedelta(days=1)
+    facts = {"component": "CHAIN", "condition": "DOWN", "effect": "chain_stalled"}
+    times = {"since": at, "ended_at": at}
+    return ComponentIncident.objects.create(**facts | times | overrides)

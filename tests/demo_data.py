@@ -338,6 +338,7 @@ LISTS = (
     "alerts",
     "alerts-history",
     "audit",
+    "status",
 )
 FORMS = (
     "search",

@@ -38,6 +38,7 @@ TAGS: Final = {
     "senders": "Addresses that send, with their queues and fees.",
     "statements": "What a tenant is charged for a month.",
     "signer-approvals": "Accounts that another tenant's signer may serve.",
+    "status": "How the pool's components are and were, and what is announced.",
     "stores": "Where sector files are kept, checked and moved.",
     "tenants": "Tenants and their quotas.",
     "tokens": "Tokens for programs.",

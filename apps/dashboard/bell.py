@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LISTED: Final = 8
-"""Findings that the bell's list has room for; the status page has all."""
+"""Findings that the bell's list has room for; the page Checks has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Bell:
 
 
 def bell_of(data: PageData) -> Bell:
-    """Return the bell of a viewer: the same findings as on the page Status."""
+    """Return the bell of a viewer: the same findings as on the page Checks."""
     found = todos(data)
     rest = len(found) - LISTED
     return Bell(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.shortcuts import render
 
 from apps.dashboard.bell import bell_of
-from apps.dashboard.notices import Notice, notice_pop
+from apps.dashboard.notices import Notice, banner_notes, notice_pop
 from apps.dashboard.registry import NavItem, navigation
 from apps.dashboard.sessions import person_of
 from poolsite.wire.hosts import VERSION
@@ -65,6 +65,7 @@ def page_render(
         "theme": theme,
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
         "notice": Notice("bad", act_error) if act_error else _notice_left(request),
+        "banners": banner_notes(data.at),
         "now_ms": int(data.at.timestamp() * 1000),
     }
     if clash := layout.keys() & context.keys():

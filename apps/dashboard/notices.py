@@ -1,13 +1,21 @@
-"""What the next page says of what was just done: once, and only in the browser that did it."""
+"""What stands at the top of a page: what was just done, once, and what the operator has to say to all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from apps.checks.report.status_page import component_names
+from apps.checks.selectors.status_banners import status_banners
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django_stubs_ext import StrOrPromise
+
+    from apps.checks.selectors.status_banners import StatusBanner
 
 NOTICE: Final = "notice"
 
@@ -29,3 +37,23 @@ def notice_pop(request: HttpRequest) -> Notice | None:
     """Return the sentence and forget it; None where nothing was left."""
     left = request.session.pop(NOTICE, None)
     return None if left is None else Notice(*left)
+
+
+def banner_notes(now: datetime) -> list[Notice]:
+    """Return notes to open incidents, and maintenance that lasts or begins within a day."""
+    return [_notice(one, now=now) for one in status_banners(now)]
+
+
+def _notice(one: StatusBanner, *, now: datetime) -> Notice:
+    names = ", ".join(map(str, component_names(list(one.components))))
+    if one.starts_at is None or one.ends_at is None:
+        return Notice("warn", gettext("{components}: {text}").format(components=names, text=one.text))
+    starts, ends = (datetime.fromtimestamp(at, UTC) for at in (one.starts_at, one.ends_at))
+    say = (
+        gettext("Maintenance until {ends} UTC ({components}): {text}")
+        if starts <= now
+        else gettext("Maintenance from {starts} to {ends} UTC ({components}): {text}")
+    )
+    form = "%d %b %H:%M"
+    times = {"starts": starts.strftime(form), "ends": ends.strftime(form)}
+    return Notice("run", say.format(components=names, text=one.text, **times))

@@ -269,6 +269,8 @@ SPECTACULAR_SETTINGS = {
         "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",
         "CheckKind": "apps.proving.states.CheckKind.values",
         "CheckRunState": "apps.proving.states.CheckState.values",
+        "ComponentCondition": "apps.api.v1.status.CONDITIONS",
+        "ComponentName": "apps.api.v1.status.COMPONENTS",
         "CopyCondition": "apps.sectors.states.CopyCondition.values",
         "CheckSeverity": "apps.api.v1.checks.SEVERITIES",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",

@@ -145,6 +145,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "roles": "/roles/",
         "expirations": "/sectors/expirations/",
         "failures": "/sectors/failures/",
+        "checks": "/status/checks/",
         "status": "/status/",
         "alerts": "/alerts/",
         "alerts-history": "/alerts/history/",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visit
 
 EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
-OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "status")
+OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "checks", "maintenance-announce")
 """Not there for a tenant, or without rows of their own."""
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 

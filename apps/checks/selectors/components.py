@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.checks.models import (
     ComponentDay,
@@ -16,9 +17,11 @@ from apps.checks.models import (
     StatusSettings,
 )
 from apps.checks.states import Component, Condition
+from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
 GAP: Final = timedelta(seconds=60)
 """Four evaluations in a row are missing: longer than slow alert channels hold one up."""
@@ -26,8 +29,6 @@ DAYS_SHOWN: Final = 90
 INCIDENTS_SHOWN: Final = timedelta(days=14)
 INCIDENTS_MAX: Final = 50
 MAINTENANCES_MAX: Final = 20
-BANNER_AHEAD: Final = timedelta(days=1)
-"""So long before it begins, people who signed in are told of maintenance on every page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,22 @@ def maintenances_recent(now: datetime) -> list[Maintenance]:
     """Return what is announced and what was announced lately, the latest first."""
     rows = Maintenance.objects.filter(ends_at__gt=now - INCIDENTS_SHOWN)
     return list(rows.order_by("-starts_at", "-pk")[:MAINTENANCES_MAX])
+
+
+def incident_get(key: UUID | str) -> ComponentIncident:
+    """Return an incident.  Raises NotFound."""
+    row = ComponentIncident.objects.filter(uuid=key).first()
+    if row is None:
+        raise NotFound(gettext("there is no such incident"))
+    return row
+
+
+def maintenance_get(key: UUID | str) -> Maintenance:
+    """Return an announcement.  Raises NotFound."""
+    row = Maintenance.objects.filter(uuid=key).first()
+    if row is None:
+        raise NotFound(gettext("there is no such announcement"))
+    return row
 
 
 def status_is_public() -> bool:

@@ -1,4 +1,4 @@
-"""The one list of checks, from which verdicts, to-dos, tiles, the status page and metrics are computed."""
+"""The one list of checks, from which verdicts, to-dos, tiles, the page Checks and metrics are computed."""
 
 from __future__ import annotations
 
@@ -99,6 +99,6 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Remove files",
     ),
 )
-"""In the order in which the status page shows them."""
+"""In the order in which the page Checks shows them."""
 
 CHECKS_BY_NAME: Final = {check.name: check for check in CHECKS}

@@ -21,6 +21,7 @@ from apps.users.services.grants import miner_grant
 from apps.users.states import PERMS, ROLE_PERMS, Role
 from tests import factories, people
 from tests.audit_world import World
+from tests.components import announced, incident
 from tests.messaging import pool_world
 from tests.page_client import form_pages, signed_in, text_of
 
@@ -123,6 +124,10 @@ ACTS: Final[dict[str, str]] = {
     "chain-node-new": "POST chain/nodes",
     "chain-node-act": "PATCH chain/nodes/<str:key>",
     "check-act": "PATCH checks/<str:name>",
+    "status-visibility": "PATCH status",
+    "maintenance-announce": "POST status/maintenance",
+    "maintenance-end": "DELETE status/maintenance/<uuid:uuid>",
+    "incident-note": "PATCH status/incidents/<uuid:uuid>",
     "charges-terms": "POST tenants/<str:name>/terms",
     "charges-correction": "POST tenants/<str:name>/corrections",
     "statement-act": "PUT statements/<uuid:uuid>/payment",
@@ -216,6 +221,8 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "alert-act": lambda _: [alert(), "end"],
     "tenant-channel-act": lambda _: [people.tenant("alice").uuid, alert_channel(), "test"],
     "check-act": lambda _: ["fee_debt", "severity"],
+    "maintenance-end": lambda _: [announced().uuid],
+    "incident-note": lambda _: [incident().uuid],
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],
     "gateway-approve": lambda _: [approval(), "refuse"],
 }

@@ -48,7 +48,7 @@ def test_bell_lists_the_same_findings_on_every_page(quiet):
     factories.worker("idle", is_paused=True)
     client = signed_in("olga")
 
-    for page in [item.key for group in navigation() for item in group] + ["status", "account", "search"]:
+    for page in [item.key for group in navigation() for item in group] + ["checks", "account", "search"]:
         text = text_of(client.get(reverse(page)))
         assert 'aria-label="2 issues"' in text, page
         found = bell_on(text)

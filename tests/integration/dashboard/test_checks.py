@@ -151,7 +151,7 @@ def test_check_fails_and_no_page_contradicts_it(quiet, monkeypatch, name):
         for finding in result.findings:
             assert plain(finding.say) in plain(verdict), page
         assert not any(word in verdict for word in WELL), page
-    text = text_of(client.get(reverse("status")))
+    text = text_of(client.get(reverse("checks")))
     row = text[text.index(f'id="check-{name}"') :].partition("</tr>")[0]
     assert "failed" in row
     assert all(plain(finding.say) in plain(row) for finding in result.findings)
@@ -380,7 +380,7 @@ def test_a_tenant_sees_only_its_own_findings(quiet):
 
     assert "gone offline" in text_of(signed_in("bill").get("/"))
     assert "All is well" in text_of(signed_in("ann").get("/"))
-    assert "check-processes_down" not in text_of(signed_in("ann").get(reverse("status")))
+    assert "check-processes_down" not in text_of(signed_in("ann").get(reverse("checks")))
 
 
 def test_senders_and_messages_count_the_same_stuck_messages(quiet):

@@ -51,6 +51,7 @@ MOST_QUERIES = {
     "people": 8,
     "tokens": 8,  # one of them counts the valid ones
     "audit": 8,
+    "status": 11,  # four of them for components, their days, incidents and maintenance
     "account": 12,
     "miner": 27,  # ten of them for its own checks
     "sector-active": 23,  # seven of them for its terminations, extensions, runs, moves and files
@@ -99,6 +100,7 @@ def test_processes_are_the_operators_business():
 def test_a_page_asks_the_database_a_fixed_number_of_times(pool_redis, monkeypatch):
     monkeypatch.setattr("apps.checks.report.cache.SHARED_S", 600)
     monkeypatch.setattr("apps.checks.report.cache.changes_number", lambda: "1")
+    monkeypatch.setattr("apps.checks.selectors.status_banners.SHARED_S", 600)
     # On a slow machine what is in flight would count as stuck, and signers as gone, before the test ends.
     monkeypatch.setattr("apps.messages.selectors.stuck.LATE_EPOCHS", 10_000)
     monkeypatch.setattr("apps.gateway.selectors.connections.ALIVE_S", timedelta(hours=1))

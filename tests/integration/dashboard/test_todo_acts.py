@@ -125,7 +125,7 @@ def test_every_check_has_the_acts_that_mend_it(quiet, monkeypatch, name):
         assert act.opens_page is (name not in DONE and name not in SHOWS), "it is clicked below"
 
 
-@pytest.mark.parametrize("page", ["today", "status"])
+@pytest.mark.parametrize("page", ["today", "checks"])
 @pytest.mark.parametrize("name", DONE)
 def test_the_click_does_it_by_the_existing_route(quiet, monkeypatch, name, page):
     SCENES[name](monkeypatch)

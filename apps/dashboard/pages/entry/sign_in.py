@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from apps.chain.selectors.status import network_known
+from apps.checks.selectors.components import status_is_public
 from apps.core import clock
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import THEME_COOKIE
@@ -52,6 +53,7 @@ def gate(request: HttpRequest, template: str, *, status: int = 200, **context: A
     around = {
         "network": network.name if network is not None else "",
         "has_first_password": settings.EMBEDDED and operator_has_password(settings.VAR / "operator.json"),
+        "shows_status": status_is_public(),
         "theme": request.COOKIES.get(THEME_COOKIE, ""),
         "next": next_page(request),
     }

@@ -245,7 +245,7 @@ def test_rest_refusal_names_the_field_and_changes_nothing(client: Client, body: 
 def test_page_sets_severity_mutes_and_ends_a_mute(debt: None) -> None:
     people.operator_person()
     page, settings = signed_in("olga"), reverse("check-settings", args=["fee_debt"])
-    assert settings in text_of(page.get(reverse("status")))
+    assert settings in text_of(page.get(reverse("checks")))
 
     def act(op: str, **form: str) -> Any:
         return page.post(reverse("check-act", args=["fee_debt", op]), form)
@@ -254,12 +254,12 @@ def test_page_sets_severity_mutes_and_ends_a_mute(debt: None) -> None:
     assert act("mute", mute_hours="4").status_code == 422
     assert act("mute", mute_hours="x", mute_reason="known").status_code == 422
     assert act("mute", mute_hours="4", mute_reason="owner pays tomorrow")["Location"] == settings
-    text = text_of(page.get(reverse("status")))
+    text = text_of(page.get(reverse("checks")))
     assert "critical by default" in text
     assert "owner pays tomorrow" in text
     assert "Muted until" in text_of(page.get(settings))
     assert act("unmute")["Location"] == settings
-    assert "owner pays tomorrow" not in text_of(page.get(reverse("status")))
+    assert "owner pays tomorrow" not in text_of(page.get(reverse("checks")))
     assert act("severity", severity="")["Location"] == settings
     assert [line[0] for line in lines()] == ["check.severity", "check.mute", "check.unmute", "check.severity"]
 
@@ -269,9 +269,9 @@ def test_tenants_see_neither_mutes_nor_settings(debt: None) -> None:
     mute(reason="owner is late", now=clock.now())
     page = signed_in()
 
-    text = text_of(page.get(reverse("status")))
+    text = text_of(page.get(reverse("checks")))
     assert "owner is late" not in text
-    assert "/status/checks/" not in text
+    assert "/status/checks/fee_debt/" not in text
     assert page.get(reverse("check-settings", args=["fee_debt"])).status_code == 404
     assert page.post(reverse("check-act", args=["fee_debt", "mute"])).status_code == 404
 

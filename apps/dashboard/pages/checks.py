@@ -1,4 +1,4 @@
-"""Status: every check with its result."""
+"""Checks: every check with its result."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def check_row(result: Result, data: PageData, mute: CheckSetting | None) -> Chec
     )
 
 
-def status_verdict(data: PageData) -> Verdict:
+def checks_verdict(data: PageData) -> Verdict:
     """Return how many checks passed."""
     report = data.report
     failed = len(report.results) - report.passed
@@ -87,36 +87,36 @@ def status_verdict(data: PageData) -> Verdict:
     )
 
 
-def status_context(data: PageData) -> dict[str, Any]:
+def checks_context(data: PageData) -> dict[str, Any]:
     """Everything on the page; failed checks first."""
     mutes = mutes_active(data.at) if data.viewer.sees_pool else {}
     rows = [check_row(result, data, mutes.get(result.check.name)) for result in data.report.results]
     return {
-        "verdict": status_verdict(data),
+        "verdict": checks_verdict(data),
         "rows": sorted(rows, key=lambda row: (row.word.tone == "ok", row.severity)),
     }
 
 
 def checks_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield the whole page anew."""
-    shown = status_context(context.data)
+    shown = checks_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
-    yield fragment("dashboard/_status.html", rows=shown["rows"])
+    yield fragment("dashboard/_checks.html", rows=shown["rows"])
 
 
 @require_safe
 @sign_in_required
-def status(request: HttpRequest, viewer: Principal) -> HttpResponse:
+def checks(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Every check with its result."""
     data = PageData(viewer)
     return page_render(
         request,
-        "dashboard/status.html",
-        title=_("Status"),
+        "dashboard/checks.html",
+        title=_("Checks"),
         section="today",
-        page_key="status",
+        page_key="checks",
         data=data,
-        **status_context(data),
+        **checks_context(data),
     )
 
 
@@ -138,6 +138,6 @@ KINDS: Final = (
 )
 """Changes that checks depend on."""
 urlpatterns: Final = [
-    path("status/", status, name="status"),
+    path("status/checks/", checks, name="checks"),
 ]
-LIVE: Final = {"status": LivePage(dict.fromkeys(KINDS, (checks_fragment,)), findings=checks_fragment)}
+LIVE: Final = {"checks": LivePage(dict.fromkeys(KINDS, (checks_fragment,)), findings=checks_fragment)}
