@@ -309,6 +309,37 @@ def alerts() -> None:
     Notification.objects.create(**told, body={}, created_at=at, next_try_at=at, attempts=3, error="no answer")
 
 
+OBJECTS = (
+    "wallet-name",
+    "charges-tenant",
+    "charges-unclosed",
+    "statement",
+    "store",
+    "store-change",
+    "store-adopt",
+    "store-check",
+    "store-leftovers",
+    "host-leftovers",
+    "store-redeclare",
+    "store-scan",
+    "store-forget",
+    "miner",
+    "miner-roles",
+    "proving-deadline",
+    "proving-partition",
+    "sector-active",
+    "sector-sealing",
+    "sector-paused",
+    "sector-abort",
+    "sender",
+    "message-landed",
+    "message-flying",
+    "message-stuck",
+    "message-approve",
+    "message-mark-bad",
+    "message-cancel",
+)
+
 LISTS = (
     "today",
     "blocks",

@@ -5,33 +5,34 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class RoundState(models.TextChoices):
     """The outcome of one miner's round at one epoch."""
 
-    NOT_ELIGIBLE = "NOT_ELIGIBLE", "Not eligible"
-    NO_WIN = "NO_WIN", "No win"
-    WON = "WON", "Won"
+    NOT_ELIGIBLE = "NOT_ELIGIBLE", _("Not eligible")
+    NO_WIN = "NO_WIN", _("No win")
+    WON = "WON", _("Won")
     """Drawn; ticket, proof, block and signature are being made."""
-    SUBMITTED = "SUBMITTED", "Submitted"
+    SUBMITTED = "SUBMITTED", _("Submitted")
     """A node took the block."""
-    INCLUDED = "INCLUDED", "Included"
-    ORPHANED = "ORPHANED", "Orphaned"
+    INCLUDED = "INCLUDED", _("Included")
+    ORPHANED = "ORPHANED", _("Orphaned")
     """The chain went on without the block."""
-    LATE = "LATE", "Late"
+    LATE = "LATE", _("Late")
     """The epoch's time was over before the block was signed."""
-    PROOF_TIMEOUT = "PROOF_TIMEOUT", "No proof in time"
-    PROOF_REFUSED = "PROOF_REFUSED", "Proof refused"
-    SIGNER_AWAY = "SIGNER_AWAY", "Signer offline"
-    SIGNER_REFUSED = "SIGNER_REFUSED", "Signer refused"
-    BASE_CHANGED = "BASE_CHANGED", "Base changed"
+    PROOF_TIMEOUT = "PROOF_TIMEOUT", _("No proof in time")
+    PROOF_REFUSED = "PROOF_REFUSED", _("Proof refused")
+    SIGNER_AWAY = "SIGNER_AWAY", _("Signer offline")
+    SIGNER_REFUSED = "SIGNER_REFUSED", _("Signer refused")
+    BASE_CHANGED = "BASE_CHANGED", _("Base changed")
     """The chain left the tipset that the round was drawn on, and the miner has no election on the new one."""
-    NODE_AWAY = "NODE_AWAY", "Node unavailable"
-    NODE_REFUSED = "NODE_REFUSED", "Node refused"
-    SLASH_GUARD = "SLASH_GUARD", "Slash guard"
+    NODE_AWAY = "NODE_AWAY", _("Node unavailable")
+    NODE_REFUSED = "NODE_REFUSED", _("Node refused")
+    SLASH_GUARD = "SLASH_GUARD", _("Slash guard")
     """The block would have been a consensus fault."""
-    INTERRUPTED = "INTERRUPTED", "Interrupted"
+    INTERRUPTED = "INTERRUPTED", _("Interrupted")
     """The service ended on the way and came back too late."""
 
 
@@ -68,27 +69,27 @@ service before or beside the one that noted the loss had submitted it.
 class NotDrawn(models.TextChoices):
     """Why no round of a miner is drawn now, or why its draw can be no win."""
 
-    NOT_ACTIVE = "not_active", "it is not on chain yet, or not active"
-    ELSEWHERE = "elsewhere", "another program makes its blocks at this height"
-    MINING_OFF = "mining_off", "block production is turned off for it"
-    NO_POWER = "no_power", "it has no power: its first sector is not proven yet"
-    POWER_TOO_NEW = "power_too_new", "its power is too new: it can win once the lookback has passed"
-    BELOW_MINIMUM = "below_minimum", "its power is below the network's minimum for mining"
-    BARRED = "barred", "it is in debt, or barred by a consensus fault"
-    NOT_BEGUN = "not_begun", "no recent round: check that the blocks process runs and a node is in sync"
+    NOT_ACTIVE = "not_active", _("it is not on chain yet, or not active")
+    ELSEWHERE = "elsewhere", _("another program makes its blocks at this height")
+    MINING_OFF = "mining_off", _("block production is turned off for it")
+    NO_POWER = "no_power", _("it has no power: its first sector is not proven yet")
+    POWER_TOO_NEW = "power_too_new", _("its power is too new: it can win once the lookback has passed")
+    BELOW_MINIMUM = "below_minimum", _("its power is below the network's minimum for mining")
+    BARRED = "barred", _("it is in debt, or barred by a consensus fault")
+    NOT_BEGUN = "not_begun", _("no recent round: check that the blocks process runs and a node is in sync")
 
 
 class WhyNot(models.TextChoices):
     """Why a miner may not mine at an epoch."""
 
-    NO_POWER = "no_power", "no power at the lookback, or no sector before finality"
-    BARRED = "barred", "no power now, in debt, or barred by a consensus fault"
+    NO_POWER = "no_power", _("no power at the lookback, or no sector before finality")
+    BARRED = "barred", _("no power now, in debt, or barred by a consensus fault")
 
 
 class ChargeKind(models.TextChoices):
     """What a tenant is charged for."""
 
-    REWARDS = "REWARDS", "Share of rewards"
+    REWARDS = "REWARDS", _("Share of rewards")
     POWER = "POWER", "QA power"
-    MONTHLY = "MONTHLY", "Monthly sum"
-    CORRECTION = "CORRECTION", "Correction"
+    MONTHLY = "MONTHLY", _("Monthly sum")
+    CORRECTION = "CORRECTION", _("Correction")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class NodeCondition(models.TextChoices):
     """What the last probe of a node found."""
 
-    UNKNOWN = "UNKNOWN", "not probed yet"
+    UNKNOWN = "UNKNOWN", _("not probed yet")
     HEALTHY = "HEALTHY", "healthy"
     LAGGING = "LAGGING", "behind"
-    FORKED = "FORKED", "on another branch"
-    WRONG_NETWORK = "WRONG_NETWORK", "on another network"
-    RULES_MISSING = "RULES_MISSING", "network parameters unknown"
-    AWAY = "AWAY", "not responding"
+    FORKED = "FORKED", _("on another branch")
+    WRONG_NETWORK = "WRONG_NETWORK", _("on another network")
+    RULES_MISSING = "RULES_MISSING", _("network parameters unknown")
+    AWAY = "AWAY", _("not responding")
 
 
 class NodeRole(models.TextChoices):
@@ -23,7 +24,7 @@ class NodeRole(models.TextChoices):
     MAIN = "MAIN", "main"
     BACKUP = "BACKUP", "backup"
     WINNING = "WINNING", "winning"
-    PUSH_ONLY = "PUSH_ONLY", "push only"
+    PUSH_ONLY = "PUSH_ONLY", _("push only")
 
 
 READ_RANKS = {NodeRole.MAIN: 0, NodeRole.BACKUP: 1, NodeRole.WINNING: 2}

@@ -11,16 +11,16 @@ from django.utils.translation import gettext_lazy as _
 class ChannelKind(models.TextChoices):
     """How notifications are delivered."""
 
-    WEBHOOK = "WEBHOOK", "Webhook"
+    WEBHOOK = "WEBHOOK", _("Webhook")
     EMAIL = "EMAIL", "E-mail"
 
 
 class AlertEvent(models.TextChoices):
     """What a notification tells of."""
 
-    STARTED = "STARTED", "started failing"
-    REPEATED = "REPEATED", "still failing"
-    ENDED = "ENDED", "passes again"
+    STARTED = "STARTED", _("started failing")
+    REPEATED = "REPEATED", _("still failing")
+    ENDED = "ENDED", _("passes again")
     TEST = "TEST", "test"
 
 

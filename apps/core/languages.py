@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 if TYPE_CHECKING:
@@ -24,3 +25,8 @@ def browser_language(request: HttpRequest) -> str:
             if code.partition("-")[0] == base:
                 return code
     return settings.LANGUAGE_CODE
+
+
+def stored_text(text: str) -> str:
+    """Return an English text of a row in the page's language, where it is one of the catalogue's."""
+    return gettext(text) if text else ""

@@ -36,7 +36,7 @@ class Bell:
     @property
     def label(self) -> str:
         """Name of the button."""
-        return plural(self.count, "issue") if self.count else "No issues"
+        return plural(self.count, "issue") if self.count else gettext("No issues")
 
 
 def bell_of(data: PageData) -> Bell:

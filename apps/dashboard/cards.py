@@ -49,7 +49,7 @@ class Event:
     at: str
     tone: str
     icon: str
-    say: str
+    say: StrOrPromise
     sub: str = ""
     took: str = ""
     href: str = ""
@@ -68,7 +68,7 @@ class Fact:
 class Check:
     """One line of a diagnosis."""
 
-    what: str
+    what: StrOrPromise
     value: str
     tone: str
     word: str

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.dashboard.area_charts import Tick
 
 STRIP_HEIGHT_PX: Final = 25.0
@@ -140,7 +142,7 @@ def gantt_bar(start: float, end: float, *, tone: str) -> Bar:
 class GanttRow:
     """One stage or step on a time axis."""
 
-    stage: str
+    stage: StrOrPromise
     took: str
     text: str
     """What a reader hears."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from poolsite.wire.pipeline import PIPELINES, REBUILDING, SEALING, SNAPPING, Stage
 from poolsite.wire.pipeline.changes import EXTENDING, TERMINATING
@@ -29,14 +30,14 @@ class StateLabel:
         return self.icon or ("wait" if self.tone == "idle" else self.tone)
 
 
-STAGES: Final[dict[str, str]] = {
-    spec.stage: spec.label for table in reversed(PIPELINES.values()) for spec in table
+STAGES: Final[dict[str, StrOrPromise]] = {
+    spec.stage: pgettext_lazy("stage", spec.label) for table in reversed(PIPELINES.values()) for spec in table
 }
 """Stages as column heads and Gantt rows."""
 ON_CHAIN: Final = (Stage.PRECOMMIT_WAIT, Stage.COMMIT_WAIT)
 """Stages in which a message is waited for."""
 WAITING: Final[dict[str, StateLabel]] = {
-    spec.stage: StateLabel("run", spec.status, "messages" if spec.stage in ON_CHAIN else "wait")
+    spec.stage: StateLabel("run", _(spec.status), "messages" if spec.stage in ON_CHAIN else "wait")
     for spec in SEALING
     if spec.status
 } | {
@@ -57,66 +58,68 @@ STUCK: Final = StateLabel("bad", _("stuck"))
 """Open, and somebody has to look at it."""
 LANDED_BAD: Final = StateLabel("bad", _("landed, failed"))
 """On the chain with an exit code other than 0."""
-JOBS: Final[dict[str, str]] = {
-    "SEAL": "sealing",
-    "UNSEAL": "unsealing",
-    "SNAP_UP": "snap-up",
-    "REBUILD": "rebuild",
+JOBS: Final[dict[str, StrOrPromise]] = {
+    "SEAL": _("sealing"),
+    "UNSEAL": _("unsealing"),
+    "SNAP_UP": _("snap-up"),
+    "REBUILD": _("rebuild"),
     "WINDOW_POST": "WindowPoSt",
-    "SECTOR_CHECK": "sector check",
-    "AGGREGATE": "aggregate",
+    "SECTOR_CHECK": _("sector check"),
+    "AGGREGATE": _("aggregate"),
     "WINNING_POST": "WinningPoSt",
 }
 """Kinds of work that a worker does; one that is not listed is shown by its own name."""
-RUNS: Final[dict[str, str]] = {"snap_up": "Snap-up", "rebuild": "Rebuild"}
+RUNS: Final[dict[str, StrOrPromise]] = {"snap_up": _("Snap-up"), "rebuild": _("Rebuild")}
 """What is done over a proven sector, by the kind of its job."""
-EVENTS: Final[dict[str, str]] = {
-    spec.event: spec.done for spec in (*REBUILDING, *SNAPPING, *SEALING) if spec.done
-} | {
-    "FAIL_UPDATE": "Update failed",
-    "REVERT_UPDATE": "Update reverted by a reorg",
-    "COMM_R_DIFFERS": "CommR differs from the chain's",
-    "FAIL_PRECOMMIT": "Pre-commit failed",
-    "FAIL_COMMIT": "Commit failed",
-    "SKIP_PRECOMMIT": "Pre-commit and seed skipped: non-interactive PoRep",
-    "RETICKET": "Ticket expired: labels are computed again",
-    "TICKET_RENEWED": "Ticket drawn again: no labels were begun",
-    "RESEED": "New seed required",
-    "REVERT_PRECOMMIT": "Pre-commit reverted by a reorg",
-    "REVERT_COMMIT": "Commit reverted by a reorg",
-    "ABORT": "Aborted",
-    "RETRY": "Retried",
-    "END_STAGE": "Its host ordered to end the stage",
-    "LEASE_OVER": "The worker lost its lease",
-    "FILES_LOST": "Files lost with their store",
-    "FILES_MISSING": "Files not found by the host, twice",
-    "STORE_FORGOTTEN": "Store forgotten: finalizing stores the sector again",
-    "FILES_FOUND": "Its store is readable again",
-    "REMOVE_FILES": "Hosts ordered to remove the files",
-    "FILES_REMOVED": "Files removed by the host",
-    "TERMINATE": "Terminated",
-    "REVERT_TERMINATE": "Termination reverted by a reorg",
-    "RESEAL": "Host lost: another host makes the same replica again",
-    "HOST_GONE": "Host lost: another host starts the sector over",
-    "RESTORE": "Restored: sealing starts over",
-    "RESTORE_PROVEN": "Restored: proven on chain",
+EVENTS: Final[dict[str, StrOrPromise]] = {
+    **{spec.event: _(spec.done) for spec in (*REBUILDING, *SNAPPING, *SEALING) if spec.done},
+    "FAIL_UPDATE": _("Update failed"),
+    "REVERT_UPDATE": _("Update reverted by a reorg"),
+    "COMM_R_DIFFERS": _("CommR differs from the chain's"),
+    "FAIL_PRECOMMIT": _("Pre-commit failed"),
+    "FAIL_COMMIT": _("Commit failed"),
+    "SKIP_PRECOMMIT": _("Pre-commit and seed skipped: non-interactive PoRep"),
+    "RETICKET": _("Ticket expired: labels are computed again"),
+    "TICKET_RENEWED": _("Ticket drawn again: no labels were begun"),
+    "RESEED": _("New seed required"),
+    "REVERT_PRECOMMIT": _("Pre-commit reverted by a reorg"),
+    "REVERT_COMMIT": _("Commit reverted by a reorg"),
+    "ABORT": _("Aborted"),
+    "RETRY": _("Retried"),
+    "END_STAGE": _("Its host ordered to end the stage"),
+    "LEASE_OVER": _("The worker lost its lease"),
+    "FILES_LOST": _("Files lost with their store"),
+    "FILES_MISSING": _("Files not found by the host, twice"),
+    "STORE_FORGOTTEN": _("Store forgotten: finalizing stores the sector again"),
+    "FILES_FOUND": _("Its store is readable again"),
+    "REMOVE_FILES": _("Hosts ordered to remove the files"),
+    "FILES_REMOVED": _("Files removed by the host"),
+    "TERMINATE": _("Terminated"),
+    "REVERT_TERMINATE": _("Termination reverted by a reorg"),
+    "RESEAL": _("Host lost: another host makes the same replica again"),
+    "HOST_GONE": _("Host lost: another host starts the sector over"),
+    "RESTORE": _("Restored: sealing starts over"),
+    "RESTORE_PROVEN": _("Restored: proven on chain"),
 }
 """Steps of a sector in its timeline."""
-CHANGE_EVENTS: Final[dict[str, str]] = {
-    f"{kind}_{event}": f"{word} {done}"
-    for kind, word in (("TERMINATE", "Termination"), ("EXTEND", "Extension"))
-    for event, done in (
-        ("REQUEST", "requested"),
-        ("SEND", "sent"),
-        ("LAND", "landed"),
-        ("FAIL", "failed"),
-        ("REQUEUE", "requeued for the next message"),
-        ("CANCEL", "cancelled"),
-        ("REVERT", "reverted by a reorg"),
-    )
+CHANGE_EVENTS: Final[dict[str, StrOrPromise]] = {
+    "TERMINATE_REQUEST": _("Termination requested"),
+    "TERMINATE_SEND": _("Termination sent"),
+    "TERMINATE_LAND": _("Termination landed"),
+    "TERMINATE_FAIL": _("Termination failed"),
+    "TERMINATE_REQUEUE": _("Termination requeued for the next message"),
+    "TERMINATE_CANCEL": _("Termination cancelled"),
+    "TERMINATE_REVERT": _("Termination reverted by a reorg"),
+    "EXTEND_REQUEST": _("Extension requested"),
+    "EXTEND_SEND": _("Extension sent"),
+    "EXTEND_LAND": _("Extension landed"),
+    "EXTEND_FAIL": _("Extension failed"),
+    "EXTEND_REQUEUE": _("Extension requeued for the next message"),
+    "EXTEND_CANCEL": _("Extension cancelled"),
+    "EXTEND_REVERT": _("Extension reverted by a reorg"),
 }
 """Steps of its termination or extension there."""
-CHANGES: Final[dict[str, str]] = {
-    spec.state: spec.status or spec.label.lower() for spec in (*TERMINATING, *EXTENDING)
+CHANGES: Final[dict[str, StrOrPromise]] = {
+    spec.state: _(spec.status or spec.label.lower()) for spec in (*TERMINATING, *EXTENDING)
 }
 """Where a termination or extension is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.bell import bell_of
 from apps.dashboard.notices import Notice, banner_notes, notice_pop
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
     from apps.dashboard.page_data import PageData
 
-THEMES: Final = (("", "System"), ("light", "Light"), ("dark", "Dark"), ("contrast", "High contrast"))
+THEMES: Final = (
+    ("", _("System")),
+    ("light", _("Light")),
+    ("dark", _("Dark")),
+    ("contrast", _("High contrast")),
+)
 THEME_COOKIE: Final = "theme"
 
 

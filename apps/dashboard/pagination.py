@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
+    from django_stubs_ext import StrOrPromise
+
     Row = TypeVar("Row")
 
 ROWS: Final = 50
@@ -40,7 +42,7 @@ class Facet:
     """A filter that can be switched on: its address is the saved view."""
 
     key: str
-    label: str
+    label: StrOrPromise
     href: str
     on: bool
     count: str | None = None
@@ -49,7 +51,7 @@ class Facet:
 
 
 def facets_of(
-    here: str, states: Iterable[tuple[str, str, str, str]], *, state: str, q: str, **others: str
+    here: str, states: Iterable[tuple[str, StrOrPromise, str, str]], *, state: str, q: str, **others: str
 ) -> list[Facet]:
     """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along."""
     found = []

@@ -14,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
@@ -114,9 +115,9 @@ def credentials_check(request: HttpRequest) -> str:
         elif request.POST.get(PASSWORD):
             password = request.POST[PASSWORD]
             if not password_reauthenticate(person, password=password, source=source, now=now):
-                wrong = "Wrong password."
+                wrong = gettext("Wrong password.")
         elif not code_reauthenticate(person, code=request.POST[CODE][:64], source=source, now=now):
-            wrong = "That code is wrong or has already been used."
+            wrong = gettext("That code is wrong or has already been used.")
     except DomainError as refusal:
         return refusal.reason
     if not wrong:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Purpose(models.TextChoices):
     """What a miner's channel is asked for."""
 
-    PROOF = "proof", "Proofs"
-    MARKET = "market", "Unsealed pieces"
+    PROOF = "proof", _("Proofs")
+    MARKET = "market", _("Unsealed pieces")

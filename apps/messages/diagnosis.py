@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.messages.models import GasGuard, Message, Sender
@@ -22,35 +23,39 @@ from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.models import Head
 
-BY_ITSELF: Final[dict[str, str]] = {
-    Wait.NONE: "nothing more",
-    Wait.NEXT_HEAD: "it will be selected on the next head",
-    Wait.APPROVAL: "nothing: it has no nonce and holds up no other message until another person decides",
-    Wait.QUOTA: "it will be selected once an earlier message of the sender has landed",
-    Wait.BASE_FEE_GATE: "it will be selected when the base fee falls to the limit",
-    Wait.HELD: "it will be selected when the base fee falls, or when its hold period ends",
-    Wait.GAS_CAP: "retries automatically with back-off; sent when fees drop below the cap",
-    Wait.DAILY_BUDGET: "it will be selected when the budget resets at midnight UTC or is raised",
-    Wait.FUNDS: "retries automatically with back-off, and as soon as the balance rises",
-    Wait.NO_ACTOR: "it will be selected on the first head after the address is funded",
+BY_ITSELF: Final[dict[str, StrOrPromise]] = {
+    Wait.NONE: _("nothing more"),
+    Wait.NEXT_HEAD: _("it will be selected on the next head"),
+    Wait.APPROVAL: _("nothing: it has no nonce and holds up no other message until another person decides"),
+    Wait.QUOTA: _("it will be selected once an earlier message of the sender has landed"),
+    Wait.BASE_FEE_GATE: _("it will be selected when the base fee falls to the limit"),
+    Wait.HELD: _("it will be selected when the base fee falls, or when its hold period ends"),
+    Wait.GAS_CAP: _("retries automatically with back-off; sent when fees drop below the cap"),
+    Wait.DAILY_BUDGET: _("it will be selected when the budget resets at midnight UTC or is raised"),
+    Wait.FUNDS: _("retries automatically with back-off, and as soon as the balance rises"),
+    Wait.NO_ACTOR: _("it will be selected on the first head after the address is funded"),
     Wait.ESTIMATE: (
-        "retries automatically with back-off, at most 60 epochs apart; after eight refusals by an actor "
-        "it fails and is never signed"
+        _(
+            "retries automatically with back-off, at most 60 epochs apart; after eight refusals by an actor "
+            "it fails and is never signed"
+        )
     ),
-    Wait.FEE_LIMIT: "retries automatically with back-off; sent when the base fee drops below its cap",
-    Wait.SIGNER_AWAY: "it will be signed on the first head after the signer reconnects",
-    Wait.SIGNED_BEFORE: "it continues once the chain shows what happened to the nonce it was signed with",
-    Wait.RECOVERY: "it will be selected once the pool has read back what was sent since the backup",
-    Wait.POLICY: "retries automatically with back-off; it keeps failing until its cause is fixed",
-    Wait.STOPPED: "nothing until the sender is started again",
-    Wait.EARLIER_NONCE: "it can land once the earlier message has landed",
-    Wait.FEE_CAP: "it lands when the base fee falls below its fee cap",
-    Wait.IN_POOL: "a block will include it, usually the next one",
-    Wait.NODE_REFUSES: "it is resubmitted to every node on each head",
-    Wait.NODE_AWAY: "it is resubmitted on the first head after the nodes are back",
-    Wait.EXPIRED: "nothing: it failed",
+    Wait.FEE_LIMIT: _("retries automatically with back-off; sent when the base fee drops below its cap"),
+    Wait.SIGNER_AWAY: _("it will be signed on the first head after the signer reconnects"),
+    Wait.SIGNED_BEFORE: _("it continues once the chain shows what happened to the nonce it was signed with"),
+    Wait.RECOVERY: _("it will be selected once the pool has read back what was sent since the backup"),
+    Wait.POLICY: _("retries automatically with back-off; it keeps failing until its cause is fixed"),
+    Wait.STOPPED: _("nothing until the sender is started again"),
+    Wait.EARLIER_NONCE: _("it can land once the earlier message has landed"),
+    Wait.FEE_CAP: _("it lands when the base fee falls below its fee cap"),
+    Wait.IN_POOL: _("a block will include it, usually the next one"),
+    Wait.NODE_REFUSES: _("it is resubmitted to every node on each head"),
+    Wait.NODE_AWAY: _("it is resubmitted on the first head after the nodes are back"),
+    Wait.EXPIRED: _("nothing: it failed"),
 }
 """What happens next without any action."""
 
@@ -108,7 +113,7 @@ class Diagnosis:
         """What happens next."""
         if "exit_code" in self.evidence:
             return gettext("nothing: its nonce and gas are spent; push a new message to try again")
-        return BY_ITSELF[self.reason]
+        return str(BY_ITSELF[self.reason])
 
     @property
     def actions(self) -> tuple[str, ...]:

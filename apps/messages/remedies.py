@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.messages.selectors.queue_costs import PREMIUM_USUAL
 from apps.messages.services.replacement_fees import premium_floor_compute
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.models import Head
     from apps.messages.diagnosis import Diagnosis
     from apps.messages.models import Message
@@ -29,16 +32,16 @@ class Remedy:
     """attoFIL of gas that it may cost at most at the present base fee; None where it signs nothing."""
 
 
-DOES: Final[dict[str, str]] = {
-    "approve": "shows all that it does, for a person who did not ask for it to approve or refuse",
-    "fund": "it will be selected on the first head that shows the new balance",
-    "raise-fee": "its own fee limits override those of its sender and the pool; retries at once",
-    "fee-rules": "looser rules or guards release it on the next head",
+DOES: Final[dict[str, StrOrPromise]] = {
+    "approve": _("shows all that it does, for a person who did not ask for it to approve or refuse"),
+    "fund": _("it will be selected on the first head that shows the new balance"),
+    "raise-fee": _("its own fee limits override those of its sender and the pool; retries at once"),
+    "fee-rules": _("looser rules or guards release it on the next head"),
     "quota": "a larger quota releases it on the next head",
-    "start-sender": "the sender's messages are selected again from the next head on",
-    "republish": "resubmits it to every node",
-    "retry-now": "retries at once; if it fails, the back-off starts over",
-    "replace-earlier": "the message that blocks it lands sooner",
+    "start-sender": _("the sender's messages are selected again from the next head on"),
+    "republish": _("resubmits it to every node"),
+    "retry-now": _("retries at once; if it fails, the back-off starts over"),
+    "replace-earlier": _("the message that blocks it lands sooner"),
 }
 """Actions whose effect is the same for every message."""
 
@@ -64,9 +67,9 @@ def _remedy(action: str, message: Message, *, base_fee: int) -> Remedy:
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + premium))
     if action == "mark-bad":
         if message.nonce is None:
-            return Remedy(action, "marks the message failed; it will never be signed")
+            return Remedy(action, gettext("marks the message failed; it will never be signed"))
         does = gettext(
             "marks the message failed; if no node has it, a gap filler takes nonce {nonce}"
         ).format(nonce=message.nonce)
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + PREMIUM_USUAL))
-    return Remedy(action, DOES[action])
+    return Remedy(action, str(DOES[action]))

@@ -8,20 +8,21 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class MessageState(models.TextChoices):
     """Where a message is on its way."""
 
-    UNFILLED = "UNFILLED", "pending"
+    UNFILLED = "UNFILLED", _("pending")
     """Accepted; has no nonce yet."""
-    FILLED = "FILLED", "in flight"
+    FILLED = "FILLED", _("in flight")
     """Has its nonce and signature; not yet on chain."""
-    LANDED = "LANDED", "landed"
+    LANDED = "LANDED", _("landed")
     """On chain, with a receipt; its exit code may be an error all the same."""
-    FAILED = "FAILED", "failed"
+    FAILED = "FAILED", _("failed")
     """Marked bad by a person, or expired or refused by an actor too often before it got a nonce."""
-    REPLACED = "REPLACED", "replaced"
+    REPLACED = "REPLACED", _("replaced")
     """Another message of the sender landed with its nonce."""
 
 
@@ -84,7 +85,7 @@ class SenderState(models.TextChoices):
     """Whether an address may send."""
 
     ALIVE = "ALIVE", "sending"
-    FORBIDDEN = "FORBIDDEN", "stopped"
+    FORBIDDEN = "FORBIDDEN", _("stopped")
     """No push and no selection; what is in flight is still tracked."""
 
 
@@ -128,26 +129,26 @@ STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "c
 class Wait(models.TextChoices):
     """Why a message has not moved: the closed list of diagnoses."""
 
-    NONE = "", "nothing"
-    NEXT_HEAD = "NEXT_HEAD", "waiting for the next head"
-    APPROVAL = "APPROVAL", "another person must approve it"
-    QUOTA = "QUOTA", "the sender has as many messages in flight as it may"
-    BASE_FEE_GATE = "BASE_FEE_GATE", "the base fee is above the sender's limit"
-    HELD = "HELD", "held until the base fee falls"
-    GAS_CAP = "GAS_CAP", "the gas guard's cap is below the base fee"
-    DAILY_BUDGET = "DAILY_BUDGET", "today's gas budget does not cover the message"
-    FUNDS = "FUNDS", "the sender's balance does not cover gas and value"
-    NO_ACTOR = "NO_ACTOR", "the sender does not exist on chain: it was never funded"
-    ESTIMATE = "ESTIMATE", "the node expects the message to fail"
-    FEE_LIMIT = "FEE_LIMIT", "the max fee gives a fee cap below the base fee"
-    SIGNER_AWAY = "SIGNER_AWAY", "no connected signer has this key"
-    SIGNED_BEFORE = "SIGNED_BEFORE", "the signer signed it earlier with a nonce that another message has"
-    RECOVERY = "RECOVERY", "the pool was restored from a backup and is reading what was sent since"
-    POLICY = "POLICY", "the signer or a grant refuses the message"
-    STOPPED = "STOPPED", "the sender was stopped"
-    EARLIER_NONCE = "EARLIER_NONCE", "an earlier message of the sender must land first"
-    FEE_CAP = "FEE_CAP", "its fee cap is below the base fee"
-    IN_POOL = "IN_POOL", "published, waiting for a block"
-    NODE_REFUSES = "NODE_REFUSES", "the node rejects the message"
-    NODE_AWAY = "NODE_AWAY", "no node responds"
-    EXPIRED = "EXPIRED", "its last valid epoch has passed"
+    NONE = "", _("nothing")
+    NEXT_HEAD = "NEXT_HEAD", _("waiting for the next head")
+    APPROVAL = "APPROVAL", _("another person must approve it")
+    QUOTA = "QUOTA", _("the sender has as many messages in flight as it may")
+    BASE_FEE_GATE = "BASE_FEE_GATE", _("the base fee is above the sender's limit")
+    HELD = "HELD", _("held until the base fee falls")
+    GAS_CAP = "GAS_CAP", _("the gas guard's cap is below the base fee")
+    DAILY_BUDGET = "DAILY_BUDGET", _("today's gas budget does not cover the message")
+    FUNDS = "FUNDS", _("the sender's balance does not cover gas and value")
+    NO_ACTOR = "NO_ACTOR", _("the sender does not exist on chain: it was never funded")
+    ESTIMATE = "ESTIMATE", _("the node expects the message to fail")
+    FEE_LIMIT = "FEE_LIMIT", _("the max fee gives a fee cap below the base fee")
+    SIGNER_AWAY = "SIGNER_AWAY", _("no connected signer has this key")
+    SIGNED_BEFORE = "SIGNED_BEFORE", _("the signer signed it earlier with a nonce that another message has")
+    RECOVERY = "RECOVERY", _("the pool was restored from a backup and is reading what was sent since")
+    POLICY = "POLICY", _("the signer or a grant refuses the message")
+    STOPPED = "STOPPED", _("the sender was stopped")
+    EARLIER_NONCE = "EARLIER_NONCE", _("an earlier message of the sender must land first")
+    FEE_CAP = "FEE_CAP", _("its fee cap is below the base fee")
+    IN_POOL = "IN_POOL", _("published, waiting for a block")
+    NODE_REFUSES = "NODE_REFUSES", _("the node rejects the message")
+    NODE_AWAY = "NODE_AWAY", _("no node responds")
+    EXPIRED = "EXPIRED", _("its last valid epoch has passed")

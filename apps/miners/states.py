@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class MinerState(models.TextChoices):
     """Whether the actor exists."""
 
-    CREATING = "CREATING", "Creating"
+    CREATING = "CREATING", _("Creating")
     """Its CreateMiner message is on the way."""
-    ACTIVE = "ACTIVE", "Active"
-    FAILED = "FAILED", "Failed"
+    ACTIVE = "ACTIVE", _("Active")
+    FAILED = "FAILED", _("Failed")
     """The message was refused; nothing was made."""
 
 
@@ -28,8 +29,8 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class ProvenBy(models.TextChoices):
     """Who works for a miner when it is imported."""
 
-    POOL = "pool", "The pool, from now on"
-    OTHER = "other", "Another program, until a height is set"
+    POOL = "pool", _("The pool, from now on")
+    OTHER = "other", _("Another program, until a height is set")
 
 
 class Use(models.TextChoices):
@@ -38,36 +39,36 @@ class Use(models.TextChoices):
     Source: lotus node/config/types.go MinerAddressConfig, which has no word of its own for extensions.
     """
 
-    PRE_COMMIT = "precommit", "Pre-commit"
-    COMMIT = "commit", "Commit"
-    POST = "post", "Proofs"
-    TERMINATE = "terminate", "Terminations"
-    EXTEND = "extend", "Extensions"
+    PRE_COMMIT = "precommit", _("Pre-commit")
+    COMMIT = "commit", _("Commit")
+    POST = "post", _("Proofs")
+    TERMINATE = "terminate", _("Terminations")
+    EXTEND = "extend", _("Extensions")
 
 
 class AddressChange(models.TextChoices):
     """What can be changed about a miner's addresses, step by step."""
 
-    CONTROL = "control", "Control addresses"
-    WORKER = "worker", "Worker"
-    WORKER_CONFIRM = "worker-confirm", "Confirm worker"
-    OWNER = "owner", "Owner"
-    OWNER_CONFIRM = "owner-confirm", "Confirm owner"
-    BENEFICIARY = "beneficiary", "Beneficiary"
-    BENEFICIARY_CONFIRM = "beneficiary-confirm", "Approve beneficiary"
-    MULTIADDRS = "multiaddrs", "Multiaddresses for deals"
-    PEER_ID = "peer-id", "Peer id"
+    CONTROL = "control", _("Control addresses")
+    WORKER = "worker", _("Worker")
+    WORKER_CONFIRM = "worker-confirm", _("Confirm worker")
+    OWNER = "owner", _("Owner")
+    OWNER_CONFIRM = "owner-confirm", _("Confirm owner")
+    BENEFICIARY = "beneficiary", _("Beneficiary")
+    BENEFICIARY_CONFIRM = "beneficiary-confirm", _("Approve beneficiary")
+    MULTIADDRS = "multiaddrs", _("Multiaddresses for deals")
+    PEER_ID = "peer-id", _("Peer id")
 
 
 class RoleKind(models.TextChoices):
     """What a host does for a miner.  Source: filguard's distributed lotus-miner, `run --window-post …`."""
 
-    SEAL = "seal", "Seal"
-    DEAL = "deal", "Deal"
+    SEAL = "seal", _("Seal")
+    DEAL = "deal", _("Deal")
     WINDOW = "window", "WindowPoSt"
     WINNING = "winning", "WinningPoSt"
-    ALLOCATOR = "allocator", "Sector numbers"
-    BACKUP = "backup", "Backup prover"
+    ALLOCATOR = "allocator", _("Sector numbers")
+    BACKUP = "backup", _("Backup prover")
 
 
 EXCLUSIVE_ROLES: Final = (RoleKind.DEAL, RoleKind.WINDOW, RoleKind.WINNING, RoleKind.ALLOCATOR)
@@ -79,12 +80,12 @@ ROLE_LEASE_S: Final = 30
 class RoleState(models.TextChoices):
     """Where a host's role is."""
 
-    STANDBY = "STANDBY", "Standby"
+    STANDBY = "STANDBY", _("Standby")
     """It takes over once the holder's lease runs out, or when a person fails it over."""
-    HELD = "HELD", "Held"
-    PARKED = "PARKED", "Parked"
+    HELD = "HELD", _("Held")
+    PARKED = "PARKED", _("Parked")
     """Set aside while all roles of the miner are combined on one host."""
-    REMOVED = "REMOVED", "Removed"
+    REMOVED = "REMOVED", _("Removed")
     """The row stays: the tokens of later leases are counted on from its own."""
 
 

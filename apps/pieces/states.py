@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class DeliveryState(models.TextChoices):
     """Where bytes are that a market asked for."""
 
-    WAITING = "WAITING", "Waiting"
+    WAITING = "WAITING", _("Waiting")
     """For a sealing host that unseals them, or for their turn."""
-    DELIVERED = "DELIVERED", "Delivered"
-    FAILED = "FAILED", "Failed"
+    DELIVERED = "DELIVERED", _("Delivered")
+    FAILED = "FAILED", _("Failed")
 
 
 DELIVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
@@ -27,28 +28,28 @@ DELIVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class PiecePurpose(models.TextChoices):
     """Into which sectors a piece goes."""
 
-    ANY = "any", "New or committed sectors"
+    ANY = "any", _("New or committed sectors")
     """A new sector is started when it is due; where the miner's settings say so, a committed one first."""
-    SNAP_UP = "snap-up", "Committed sectors only"
+    SNAP_UP = "snap-up", _("Committed sectors only")
     """It waits for a snap-up, and no new sector is started for it."""
 
 
 class PieceState(models.TextChoices):
     """Where a piece is between its upload and the chain."""
 
-    UPLOADING = "UPLOADING", "Uploading"
-    FETCHING = "FETCHING", "Fetching"
+    UPLOADING = "UPLOADING", _("Uploading")
+    FETCHING = "FETCHING", _("Fetching")
     """The console downloads it from a URL."""
-    RECEIVED = "RECEIVED", "Computing commitment"
+    RECEIVED = "RECEIVED", _("Computing commitment")
     """All bytes are here."""
-    READY = "READY", "Waiting for a sector"
-    PACKED = "PACKED", "In a sector"
+    READY = "READY", _("Waiting for a sector")
+    PACKED = "PACKED", _("In a sector")
     """The sector is being sealed."""
-    ACTIVE = "ACTIVE", "Active"
+    ACTIVE = "ACTIVE", _("Active")
     """The chain has its sector as active."""
-    ENDED = "ENDED", "Sector ended"
+    ENDED = "ENDED", _("Sector ended")
     """Its sector was terminated or has expired; the same bytes sent once more wait for another one."""
-    FAILED = "FAILED", "Failed"
+    FAILED = "FAILED", _("Failed")
     """Not fetched, not what was announced, or refused by the chain; its bytes are gone."""
 
 

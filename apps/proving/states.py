@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class PostState(models.TextChoices):
     """Where the proof of some partitions for one window is."""
 
-    PROVING = "PROVING", "Proving"
+    PROVING = "PROVING", _("Proving")
     """A job is out, or will be once a prover is there."""
-    PROVED = "PROVED", "Proved"
+    PROVED = "PROVED", _("Proved")
     """Verified here; waits for the window to open."""
-    SENT = "SENT", "Sent"
-    LANDED = "LANDED", "Landed"
-    MISSED = "MISSED", "Missed"
+    SENT = "SENT", _("Sent")
+    LANDED = "LANDED", _("Landed")
+    MISSED = "MISSED", _("Missed")
     """The window closed without it."""
-    NOTHING = "NOTHING", "No sector can be proven"
+    NOTHING = "NOTHING", _("No sector can be proven")
     """No sector of these partitions can be proved now."""
 
 
@@ -58,30 +59,30 @@ proof already, sent by whomever."""
 class AttemptKind(models.TextChoices):
     """What an attempt is for."""
 
-    FIRST = "FIRST", "First try"
+    FIRST = "FIRST", _("First try")
     """The proof itself.  When it comes to nothing while a backup runs, that one takes its place."""
-    BACKUP = "BACKUP", "Backup prover"
+    BACKUP = "BACKUP", _("Backup prover")
     """The same proof asked of another host, while the first one makes no progress."""
-    RECHECK = "RECHECK", "Re-check"
+    RECHECK = "RECHECK", _("Re-check")
     """Reads the sectors again that the proof in hand leaves out."""
-    FALLBACK = "FALLBACK", "Fallback"
+    FALLBACK = "FALLBACK", _("Fallback")
     """The proof in hand, kept while one is made that leaves out fewer sectors."""
 
 
 class AttemptState(models.TextChoices):
     """Where an attempt is."""
 
-    RUNNING = "RUNNING", "Running"
+    RUNNING = "RUNNING", _("Running")
     """Its job is out, claimed or not."""
-    STALLED = "STALLED", "Stalled"
+    STALLED = "STALLED", _("Stalled")
     """Its host makes no progress, and is no longer waited for alone."""
-    AVAILABLE = "AVAILABLE", "Available"
+    AVAILABLE = "AVAILABLE", _("Available")
     """A fallback that may still be sent."""
-    USED = "USED", "Used"
+    USED = "USED", _("Used")
     """What it brought is used."""
-    FAILED = "FAILED", "Failed"
+    FAILED = "FAILED", _("Failed")
     """It brought nothing that can be used."""
-    CANCELLED = "CANCELLED", "Cancelled"
+    CANCELLED = "CANCELLED", _("Cancelled")
     """Not needed any more."""
 
 
@@ -114,13 +115,13 @@ OPEN_ATTEMPTS: Final = (AttemptState.RUNNING, AttemptState.STALLED, AttemptState
 class RecoveryState(models.TextChoices):
     """Where the return of faulty sectors is."""
 
-    CHECKING = "CHECKING", "Checking the files"
-    GOOD = "GOOD", "Files proved good"
-    SENT = "SENT", "Declared"
-    LANDED = "LANDED", "Declaration landed"
-    RECOVERED = "RECOVERED", "Recovered"
+    CHECKING = "CHECKING", _("Checking the files")
+    GOOD = "GOOD", _("Files proved good")
+    SENT = "SENT", _("Declared")
+    LANDED = "LANDED", _("Declaration landed")
+    RECOVERED = "RECOVERED", _("Recovered")
     """Proved again in the window."""
-    FAILED = "FAILED", "Failed"
+    FAILED = "FAILED", _("Failed")
     """The files are not good, or the cut-off came first."""
 
 
@@ -146,12 +147,12 @@ RECOVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class DeclarationState(models.TextChoices):
     """Where the declaration of sectors as faulty is."""
 
-    DECIDED = "DECIDED", "To be declared"
-    SENT = "SENT", "Sent"
-    LANDED = "LANDED", "Landed"
-    DONE = "DONE", "Declared"
+    DECIDED = "DECIDED", _("To be declared")
+    SENT = "SENT", _("Sent")
+    LANDED = "LANDED", _("Landed")
+    DONE = "DONE", _("Declared")
     """The window that goes without these sectors is over."""
-    FAILED = "FAILED", "Failed"
+    FAILED = "FAILED", _("Failed")
     """The cut-off came first: the proof leaves the sectors out."""
 
 
@@ -175,22 +176,22 @@ OPEN_DECLARATIONS: Final = (DeclarationState.DECIDED, DeclarationState.SENT, Dec
 class CheckKind(models.TextChoices):
     """Why sectors' files are checked."""
 
-    AHEAD = "AHEAD", "Ahead of the window"
+    AHEAD = "AHEAD", _("Ahead of the window")
     """Every sector of a deadline, two deadlines before its faults must be declared."""
-    AGAIN = "AGAIN", "Second look"
+    AGAIN = "AGAIN", _("Second look")
     """Those that were bad, shortly before the cut-off."""
-    TEST = "TEST", "Test of a sector"
+    TEST = "TEST", _("Test of a sector")
     """Requested by a person: one challenged leaf of one sector."""
-    DRY_RUN = "DRY_RUN", "Dry run"
+    DRY_RUN = "DRY_RUN", _("Dry run")
     """Requested by a person: the complete proof of a deadline, which is not sent."""
 
 
 class CheckState(models.TextChoices):
     """Where a check of sectors is."""
 
-    RUNNING = "RUNNING", "Running"
-    DONE = "DONE", "Done"
-    FAILED = "FAILED", "Failed"
+    RUNNING = "RUNNING", _("Running")
+    DONE = "DONE", _("Done")
+    FAILED = "FAILED", _("Failed")
     """Nothing was learnt about the files."""
 
 
@@ -205,10 +206,10 @@ CHECK_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class Forecast(models.TextChoices):
     """What will become of a deadline in its next or present window."""
 
-    NOTHING = "nothing", "Nothing to prove"
-    LATER = "later", "Not challenged yet"
-    ELSEWHERE = "elsewhere", "Proven by another program"
-    WILL_LAND = "will_land", "Will land"
-    AT_RISK = "at_risk", "At risk"
-    LANDED = "landed", "Landed"
-    MISSED = "missed", "Missed"
+    NOTHING = "nothing", _("Nothing to prove")
+    LATER = "later", _("Not challenged yet")
+    ELSEWHERE = "elsewhere", _("Proven by another program")
+    WILL_LAND = "will_land", _("Will land")
+    AT_RISK = "at_risk", _("At risk")
+    LANDED = "landed", _("Landed")
+    MISSED = "missed", _("Missed")

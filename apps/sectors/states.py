@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from poolsite.wire.pipeline import SectorState
 
@@ -15,14 +16,14 @@ ENDED_SECTORS: Final = (SectorState.ABORTED, SectorState.TERMINATED)
 class JobState(models.TextChoices):
     """Where a job is."""
 
-    READY = "READY", "Ready"
+    READY = "READY", _("Ready")
     """Any worker that can do its next stage may claim it."""
-    LEASED = "LEASED", "Leased"
-    WAITING = "WAITING", "Waiting for the chain"
-    PAUSED = "PAUSED", "Paused"
+    LEASED = "LEASED", _("Leased")
+    WAITING = "WAITING", _("Waiting for the chain")
+    PAUSED = "PAUSED", _("Paused")
     """Until somebody decides how to go on."""
-    DONE = "DONE", "Done"
-    FAILED = "FAILED", "Failed"
+    DONE = "DONE", _("Done")
+    FAILED = "FAILED", _("Failed")
     """Of no more use, or given up."""
 
 
@@ -72,10 +73,10 @@ an aborted sector is restored."""
 class ReservationState(models.TextChoices):
     """Where reserved sector numbers are."""
 
-    RESERVED = "RESERVED", "Reserved"
-    USED = "USED", "Used"
+    RESERVED = "RESERVED", _("Reserved")
+    USED = "USED", _("Used")
     """Whoever asked for them has made sectors of them."""
-    BURNED = "BURNED", "Never given again"
+    BURNED = "BURNED", _("Never given again")
     """Released, or the lease ran out: whoever had them may have used them all the same."""
 
 
@@ -98,20 +99,20 @@ PAUSED_BY: Final = "paused by "
 class BatchKind(models.TextChoices):
     """What a batch sends."""
 
-    PRE_COMMIT = "precommit", "Pre-commit"
-    COMMIT = "commit", "Commit"
-    TERMINATE = "terminate", "Termination"
-    EXTEND = "extend", "Extension"
+    PRE_COMMIT = "precommit", _("Pre-commit")
+    COMMIT = "commit", _("Commit")
+    TERMINATE = "terminate", _("Termination")
+    EXTEND = "extend", _("Extension")
 
 
 class BatchState(models.TextChoices):
     """Where a batch is."""
 
-    CLOSED = "CLOSED", "Closed"
+    CLOSED = "CLOSED", _("Closed")
     """Its sectors are chosen; the message may not have been pushed yet."""
-    SENT = "SENT", "Sent"
-    LANDED = "LANDED", "Landed"
-    FAILED = "FAILED", "Failed"
+    SENT = "SENT", _("Sent")
+    LANDED = "LANDED", _("Landed")
+    FAILED = "FAILED", _("Failed")
 
 
 READ_BACK: Final = "recovered"
@@ -129,30 +130,30 @@ BATCH_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class Hold(models.TextChoices):
     """What keeps a target from pledging sectors."""
 
-    NONE = "", "Nothing"
-    REACHED = "REACHED", "Reached"
+    NONE = "", _("Nothing")
+    REACHED = "REACHED", _("Reached")
     """Its date has come, or its power."""
-    PRICE = "PRICE", "Base fee"
-    BALANCE = "BALANCE", "Balance"
-    DISK = "DISK", "Hosts"
+    PRICE = "PRICE", _("Base fee")
+    BALANCE = "BALANCE", _("Balance")
+    DISK = "DISK", _("Hosts")
     """No host begins a sector: none is there, or their disks are full."""
-    REFUSED = "REFUSED", "Refused"
+    REFUSED = "REFUSED", _("Refused")
     """A pledge would be refused, or was."""
 
 
 class MoveState(models.TextChoices):
     """Where a sector is on its way to another store."""
 
-    QUEUED = "QUEUED", "Queued"
+    QUEUED = "QUEUED", _("Queued")
     """It was not ordered yet, or waits for room that is promised to others: then it has an error."""
-    COPYING = "COPYING", "Copying"
-    COPIED = "COPIED", "Copied"
+    COPYING = "COPYING", _("Copying")
+    COPIED = "COPIED", _("Copied")
     """The row of the sector names the new store; the old copy waits for proofs that may read it."""
-    CLEARING = "CLEARING", "Removing the old copy"
-    MOVED = "MOVED", "Moved"
-    FAILED = "FAILED", "Failed"
+    CLEARING = "CLEARING", _("Removing the old copy")
+    MOVED = "MOVED", _("Moved")
+    FAILED = "FAILED", _("Failed")
     """The sector lies where it was."""
-    CANCELLED = "CANCELLED", "Cancelled"
+    CANCELLED = "CANCELLED", _("Cancelled")
 
 
 MOVE_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
@@ -174,10 +175,10 @@ OPEN_MOVES: Final = sorted(
 class StoreCheckState(models.TextChoices):
     """Where a check of sectors' files in a store is."""
 
-    RUNNING = "RUNNING", "Running"
-    DONE = "DONE", "Done"
-    CANCELLED = "CANCELLED", "Cancelled"
-    FAILED = "FAILED", "Failed"
+    RUNNING = "RUNNING", _("Running")
+    DONE = "DONE", _("Done")
+    CANCELLED = "CANCELLED", _("Cancelled")
+    FAILED = "FAILED", _("Failed")
     """Its host is gone, or no longer has the store."""
 
 
@@ -197,22 +198,22 @@ STORE_CHECK_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class CopyCondition(models.TextChoices):
     """What is known of a sector's files in a store."""
 
-    NOTED = "NOTED", "Checksums recorded"
+    NOTED = "NOTED", _("Checksums recorded")
     """Every file was read; some for the first time."""
-    GOOD = "GOOD", "Good"
+    GOOD = "GOOD", _("Good")
     """Every file has the sum that was recorded."""
-    BAD = "BAD", "Damaged"
-    UNREAD = "UNREAD", "Not read"
+    BAD = "BAD", _("Damaged")
+    UNREAD = "UNREAD", _("Not read")
     """The host could not look at its files."""
 
 
 class ScanState(models.TextChoices):
     """Where a scan of a store is."""
 
-    RUNNING = "RUNNING", "Running"
-    DONE = "DONE", "Done"
-    CANCELLED = "CANCELLED", "Cancelled"
-    FAILED = "FAILED", "Failed"
+    RUNNING = "RUNNING", _("Running")
+    DONE = "DONE", _("Done")
+    CANCELLED = "CANCELLED", _("Cancelled")
+    FAILED = "FAILED", _("Failed")
 
 
 SCAN_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
@@ -231,11 +232,11 @@ SCAN_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 class AdoptionState(models.TextChoices):
     """Where an adoption of sectors that the chain has, and the pool no row for, is."""
 
-    ROWS = "ROWS", "Writing rows"
-    FILES = "FILES", "Finding files"
+    ROWS = "ROWS", _("Writing rows")
+    FILES = "FILES", _("Finding files")
     """Every row is written; the stores are scanned for their files."""
-    DONE = "DONE", "Done"
-    CANCELLED = "CANCELLED", "Cancelled"
+    DONE = "DONE", _("Done")
+    CANCELLED = "CANCELLED", _("Cancelled")
 
 
 ADOPTION_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
@@ -251,29 +252,29 @@ OPEN_ADOPTIONS: Final = (str(AdoptionState.ROWS), str(AdoptionState.FILES))
 class FindingKind(models.TextChoices):
     """What a scan found."""
 
-    ELSEWHERE = "ELSEWHERE", "Known sector, not recorded in this store"
+    ELSEWHERE = "ELSEWHERE", _("Known sector, not recorded in this store")
     """Whole files of a proving sector whose row names another store, or none."""
-    MISSING = "MISSING", "Missing"
+    MISSING = "MISSING", _("Missing")
     """A row names this store, and no whole files are there."""
-    UNKNOWN = "UNKNOWN", "Unknown or ended sector"
+    UNKNOWN = "UNKNOWN", _("Unknown or ended sector")
     """Whole files of a sector that the pool has no row for, or whose row has ended."""
-    HALF = "HALF", "Incomplete sector"
+    HALF = "HALF", _("Incomplete sector")
     """A part of a sector whose row does not name this store."""
-    OTHER = "OTHER", "Not a sector"
+    OTHER = "OTHER", _("Not a sector")
 
 
 class FindingState(models.TextChoices):
     """What became of a finding."""
 
-    FOUND = "FOUND", "Found"
-    CHECKING = "CHECKING", "Being checked"
+    FOUND = "FOUND", _("Found")
+    CHECKING = "CHECKING", _("Being checked")
     """Its comm_r and sizes are looked at before it is adopted, or dropped."""
-    ADOPTED = "ADOPTED", "Adopted"
-    REFUSED = "REFUSED", "Not adopted"
-    DROPPED = "DROPPED", "Dropped"
+    ADOPTED = "ADOPTED", _("Adopted")
+    REFUSED = "REFUSED", _("Not adopted")
+    DROPPED = "DROPPED", _("Dropped")
     """A host has looked once more and it is missing: its row names no store any more."""
-    REMOVING = "REMOVING", "Being removed"
-    REMOVED = "REMOVED", "Removed"
+    REMOVING = "REMOVING", _("Being removed")
+    REMOVED = "REMOVED", _("Removed")
 
 
 FINDING_TRANSITIONS: Final[dict[str, dict[str, str]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Perm(models.TextChoices):
@@ -29,19 +30,19 @@ JOINS: Final = ("sealer", "prover")
 class Role(models.TextChoices):
     """What a person is to the pool."""
 
-    OPERATOR = "OPERATOR", "Operator"
-    TENANT_ADMIN = "TENANT_ADMIN", "Tenant admin"
-    TENANT = "TENANT", "Tenant operator"
-    AUDITOR = "AUDITOR", "Auditor"
+    OPERATOR = "OPERATOR", _("Operator")
+    TENANT_ADMIN = "TENANT_ADMIN", _("Tenant admin")
+    TENANT = "TENANT", _("Tenant operator")
+    AUDITOR = "AUDITOR", _("Auditor")
 
 
 class Factor(models.TextChoices):
     """How a person proved who they are."""
 
-    PASSWORD = "PASSWORD", "Password"
-    TOTP = "TOTP", "Password and authenticator app"
-    RECOVERY = "RECOVERY", "Password and recovery code"
-    PASSKEY = "PASSKEY", "Passkey"
+    PASSWORD = "PASSWORD", _("Password")
+    TOTP = "TOTP", _("Password and authenticator app")
+    RECOVERY = "RECOVERY", _("Password and recovery code")
+    PASSKEY = "PASSKEY", _("Passkey")
 
 
 ROLE_PERMS: Final[dict[str, str]] = {

@@ -137,11 +137,11 @@
     if (over && Date.now() - asked > 10000) { asked = Date.now(); resync(); }
   };
 
-  // Nothing is pushed when no head comes: the bar finds out by itself, in the words of chain/selectors/status.py.
+  // Nothing is pushed when no head comes: the bar finds out by itself, in the words that stand there.
   const pulse = () => {
     const say = document.querySelector("#f-head .say[data-late]");
     if (!say || now() < say.dataset.late) return;
-    const [tone, word] = now() < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stalled"];
+    const { gone, lateWord, goneWord } = say.dataset, [tone, word] = now() < gone ? ["warn", lateWord] : ["bad", goneWord];
     if (say.dataset.tone === tone || say.dataset.tone === "bad") return;
     say.dataset.tone = tone;
     say.querySelector("use").setAttribute("href", `#i-${tone}`);

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.blocks.selectors.mining_miners import miners_mining
 from apps.blocks.selectors.nodes import block_links, f3_links
@@ -44,9 +44,9 @@ def leases_renew() -> bool:
     if head is not None:
         miners = [one for one in miners if one.works_at(head.height + 1)]
     reason = (
-        gettext("no blocks are made for this miner")
+        gettext_noop("no blocks are made for this miner")
         if settings.BLOCK_F3
-        else gettext("BLOCK_F3 is 0: another program manages its F3 lease")
+        else gettext_noop("BLOCK_F3 is 0: another program manages its F3 lease")
     )
     f3_stop(miners, links=f3_links, reason=reason, now=clock.now())
     return bool(miners) and f3_participate(miners, links=f3_links(), now=clock.now())

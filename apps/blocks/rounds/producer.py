@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.blocks.rounds.chores import chores_do, leases_renew, mining_read
 from apps.blocks.rounds.context import AWAY_S, RoundContext, blocks_database, blocks_database_retry
@@ -280,7 +280,7 @@ class BlockProducer:
         if time.monotonic() - self._beaten_at > HEARTBEAT_EVERY_S:
             self._beaten_at = time.monotonic()
             heartbeat_send(
-                detail=gettext("{detail}, {count} miners").format(detail=detail, count=len(self.miners))
+                detail=gettext_noop("{detail}, {count} miners").format(detail=detail, count=len(self.miners))
                 if self.miners
                 else detail
             )

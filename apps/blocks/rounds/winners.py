@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.blocks.rounds.draws import election_draw
 from apps.blocks.rounds.mining_base import base_from_json, base_info_from_json
@@ -81,7 +81,7 @@ def winners_count(miner: Miner, *, first: int, last: int) -> Winner:
         else:
             drawn.append((epoch + 1, info))
     if drawn and not worker_granted(tenant_id=miner.tenant_id, worker=str(drawn[-1][1].worker)):
-        found.reason = gettext("{tenant} has no grant for the worker {worker}").format(
+        found.reason = gettext_noop("{tenant} has no grant for the worker {worker}").format(
             tenant=miner.tenant.name, worker=drawn[-1][1].worker
         )
         return found

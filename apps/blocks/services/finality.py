@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.blocks.models import F3Lease
 from apps.blocks.services.finality_nodes import F3Node, f3_nodes_find, instance_read, voters_read
@@ -154,7 +154,7 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             reason = refusal.reason
             if refusal_code_read(refusal) == ISSUER_MISMATCH:
                 bound = lease.reserved_until + 1
-                reason = gettext(
+                reason = gettext_noop(
                     "the node that votes for it is unavailable: another may vote from instance {instance} on"
                 ).format(instance=bound)
                 reasons = [one for one in reasons if one != unanswered]

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.core.cache import cache
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from redis.exceptions import RedisError
 
 from apps.blocks.selectors.finality import F3_STATUS_KEY, F3Participation
@@ -55,7 +55,9 @@ def f3_status_read(link: NodeLink, *, height: int | None = None) -> F3Participat
     except NodeUnavailable as error:
         return F3Participation(is_running=False, reason=error.reason[:200])
     except (AssertionError, KeyError, TypeError, ValueError):
-        return F3Participation(is_running=False, reason=gettext("the node's response could not be parsed"))
+        return F3Participation(
+            is_running=False, reason=gettext_noop("the node's response could not be parsed")
+        )
 
 
 def _finalized(link: NodeLink) -> int | None:

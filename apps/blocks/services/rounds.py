@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
@@ -111,7 +111,9 @@ def rounds_interrupt(*, before: int) -> int:
         round_advance(
             row,
             event=RoundState.INTERRUPTED,
-            reason=gettext("the blocks process or its database stopped before a submission was recorded"),
+            reason=gettext_noop(
+                "the blocks process or its database stopped before a submission was recorded"
+            ),
         )
     return len(rows)
 

@@ -75,7 +75,7 @@ class ChainClient(FailoverCalls):
                     ) from error
             except NodeUnavailable as error:
                 failure = error
-        raise failure or NodeUnavailable(NO_NODE)
+        raise failure or NodeUnavailable(gettext(NO_NODE))
 
     def chain_get_tipset(self, key: str) -> TipsetFacts:
         """Return the tipset with this key.  Raises NodeRefused if the node does not have it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import call_timeouts, requests_split
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)
 """What reading an answer of another form raises."""
-NO_NODE: Final = "the pool has no readable node: set CHAIN_URLS or add one"
+NO_NODE: Final = gettext_noop("the pool has no readable node: set CHAIN_URLS or add one")
 
 
 class FailoverCalls:
@@ -77,7 +77,7 @@ class FailoverCalls:
                         method=method, error=error
                     )[:300]
                 )
-        raise refused or failure or NodeUnavailable(NO_NODE)
+        raise refused or failure or NodeUnavailable(gettext(NO_NODE))
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Send many calls in as few requests as their methods allow; a refused one stands as its NodeRefused.
@@ -111,7 +111,7 @@ class FailoverCalls:
             if not unsettled:
                 break
         if not answers:
-            raise failure or NodeUnavailable(NO_NODE)
+            raise failure or NodeUnavailable(gettext(NO_NODE))
         return [answers[at] for at in range(len(calls))]
 
     def nodes(self) -> list[Self]:

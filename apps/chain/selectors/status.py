@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
@@ -21,12 +24,12 @@ if TYPE_CHECKING:
 LATE_EPOCHS: Final = 4
 """So many epochs without a head and the status asks for a look: as many nulls in a row are rare."""
 GONE_EPOCHS: Final = 10
-LATE_WORD: Final = "no new head"
-GONE_WORD: Final = "chain stalled"
-"""`live.js` says both, too."""
-BEHIND_WORD: Final = "behind the chain"
-AWAY_WORD: Final = "no node answers"
-FOREIGN_WORD: Final = "node on another network"
+LATE_WORD: Final = _("no new head")
+GONE_WORD: Final = _("chain stalled")
+"""`_chain_status.html` says both, too."""
+BEHIND_WORD: Final = _("behind the chain")
+AWAY_WORD: Final = _("no node answers")
+FOREIGN_WORD: Final = _("node on another network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def unreadable_text(nodes: Sequence[Node]) -> str:
     """Return why none of the pool's nodes can be read; empty if one can."""
     if not nodes or nodes_serve(nodes):
         return ""
-    return AWAY_WORD if all(node.condition == NodeCondition.AWAY for node in nodes) else FOREIGN_WORD
+    return str(AWAY_WORD if all(node.condition == NodeCondition.AWAY for node in nodes) else FOREIGN_WORD)
 
 
 def chain_status_of(
@@ -65,12 +68,12 @@ def chain_status_of(
     age_s = (at - head.arrived_at).total_seconds()
     # An accelerated chain stands still with its machine, so there the age is that of the head's arrival.
     old_s = age_s if network.is_devnet else max(at.timestamp() - head.timestamp, age_s)
-    tone, word = "ok", "in sync"
+    tone, word = "ok", gettext("in sync")
     if old_s >= LATE_EPOCHS * network.epoch_s:
         is_stalled = old_s >= GONE_EPOCHS * network.epoch_s
         is_coming = age_s < LATE_EPOCHS * network.epoch_s  # a node that catches up has old heads come quickly
         tone = "bad" if is_stalled else "warn"
-        word = BEHIND_WORD if is_coming else GONE_WORD if is_stalled else LATE_WORD
+        word = str(BEHIND_WORD if is_coming else GONE_WORD if is_stalled else LATE_WORD)
     if unread := unreadable_text(nodes):
         tone, word = "bad", unread
     arrived_s = round(head.arrived_at.timestamp())

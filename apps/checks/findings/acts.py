@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from apps.chain.states import CONDITIONS_FOREIGN
 from apps.checks.findings.results import Act, Link
 from apps.core.formatting import shortened
@@ -18,6 +21,8 @@ from poolsite.filecoin.amounts import fil_format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.models import Node
     from apps.checks.models import AlertChannel
     from apps.checks.selectors.data import CheckData
@@ -30,11 +35,11 @@ ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""
 PRICED_OUT: Final = "state=priced-out"
 """The filter of the list of messages for those below the base fee."""
-MESSAGE_ACTS: Final[dict[str, tuple[str, str, bool]]] = {
-    "retry-now": ("message-retry-now", "Retry", False),
-    "republish": ("message-republish", "Republish", False),
-    "replace": ("message-replace", "Raise fees of", False),
-    "raise-fee": ("message-replace", "Raise fee of", True),
+MESSAGE_ACTS: Final[dict[str, tuple[str, StrOrPromise, bool]]] = {
+    "retry-now": ("message-retry-now", _("Retry"), False),
+    "republish": ("message-republish", _("Republish"), False),
+    "replace": ("message-replace", _("Raise fees of"), False),
+    "raise-fee": ("message-replace", _("Raise fee of"), True),
 }
 """Of the doctor's actions those with a route of their own: its name, the label, whether it asks first."""
 
@@ -42,7 +47,7 @@ MESSAGE_ACTS: Final[dict[str, tuple[str, str, bool]]] = {
 def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
     """Have these hosts claim work again."""
     return tuple(
-        Act(Link("host-act", (str(worker.uuid), "resume")), "Resume", worker.name)
+        Act(Link("host-act", (str(worker.uuid), "resume")), gettext("Resume"), worker.name)
         for worker in workers[:ACTS_MAX]
     )
 
@@ -50,7 +55,7 @@ def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
 def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...]:
     """Return the acts that resume these senders; one that tenants share is the operator's."""
     return tuple(
-        Act(Link("sender-act", (str(row.address), "resume")), "Resume", shortened(row.address))
+        Act(Link("sender-act", (str(row.address), "resume")), gettext("Resume"), shortened(row.address))
         for row in senders[:ACTS_MAX]
         if sender_may_set(data.viewer, row.address)
     )
@@ -59,7 +64,7 @@ def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...
 def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
     """Try the failed stage of these sectors again; one that is not paused needs nobody."""
     return tuple(
-        Act(Link("sector-retry", (str(row.uuid),)), "Retry", f"{row.miner.address} / {row.number}")
+        Act(Link("sector-retry", (str(row.uuid),)), gettext("Retry"), f"{row.miner.address} / {row.number}")
         for row in sectors
         if row.paused_at is not None
     )[:ACTS_MAX]
@@ -70,7 +75,7 @@ def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
     return tuple(
         Act(
             Link("sector-rebuild", (str(row.uuid),)),
-            "Rebuild",
+            gettext("Rebuild"),
             f"{row.miner.address} / {row.number}",
             opens_page=True,
         )
@@ -83,7 +88,7 @@ def deadlines_dry_run(miner: Miner, deadlines: Sequence[Deadline]) -> tuple[Act,
     return tuple(
         Act(
             Link("proving-dry-run", (miner.address, str(row.index))),
-            "Dry run",
+            gettext("Dry run"),
             f"{miner.address} / {row.index}",
             perm=Perm.WRITE,
         )
@@ -97,17 +102,18 @@ def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
     return tuple(
         Act(
             Link("sector-run-retry", (str(row.sector.uuid), row.kind)),
-            "Retry",
+            gettext("Retry"),
             f"{row.sector.miner.address} / {row.sector.number}",
         )
         for row in runs[:ACTS_MAX]
     )
 
 
-def funds_send(to: str, name: str, *, label: str = "Send FIL to", value: int = 0) -> Act:
+def funds_send(to: str, name: str, *, label: str = "", value: int = 0) -> Act:
     """Fill in a transfer to this address; the page asks which wallet pays, and shows the price."""
     filled = {"to": to, **({"value": fil_format(value, unit="")} if value else {})}
-    return Act(Link("message-compose", query=urlencode(filled)), label, name, opens_page=True)
+    link = Link("message-compose", query=urlencode(filled))
+    return Act(link, label or gettext("Send FIL to"), name, opens_page=True)
 
 
 def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
@@ -125,13 +131,13 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
     page, label, opens_page = MESSAGE_ACTS[action]
     # Its fees are raised once, however often that is clicked.
     query = urlencode({"cid": message.cid}) if action == "replace" and key == message.pk else ""
-    return (Act(Link(page, (key,), query), label, message_name(message, data), opens_page=opens_page),)
+    return (Act(Link(page, (key,), query), str(label), message_name(message, data), opens_page=opens_page),)
 
 
 def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:
     """Show what these do, for a second person to approve or refuse."""
     return tuple(
-        Act(Link("message-approve", (row.pk,)), "Review", message_name(row, data), opens_page=True)
+        Act(Link("message-approve", (row.pk,)), gettext("Review"), message_name(row, data), opens_page=True)
         for row in messages[:ACTS_MAX]
     )
 
@@ -142,7 +148,7 @@ def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple
         link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
     else:
         link, of = Link("messages-bulk", ("replace",), query=f"all=1&{PRICED_OUT}"), many
-    return (Act(link, "Raise fees of", of, opens_page=True),)
+    return (Act(link, gettext("Raise fees of"), of, opens_page=True),)
 
 
 def message_name(message: Message, data: CheckData) -> str:
@@ -154,28 +160,34 @@ def message_name(message: Message, data: CheckData) -> str:
 def miner_warm_up(miner: Miner) -> Act:
     """Go the way of a win with a throw-away challenge, which shows the step that fails."""
     link = Link("blocks-warm-up", (str(miner.uuid),))
-    return Act(link, "Warm up", str(miner.name or miner), perm=Perm.WRITE)
+    return Act(link, gettext("Warm up"), str(miner.name or miner), perm=Perm.WRITE)
 
 
 def blocks_unwanted(miner: Miner) -> Act:
     """Return the act that stops a miner's blocks: a request without a body does so at its route."""
     link = Link("blocks-mining", (str(miner.uuid),))
-    return Act(link, "Make no blocks for", str(miner.name or miner), perm=Perm.WRITE)
+    return Act(link, gettext("Make no blocks for"), str(miner.name or miner), perm=Perm.WRITE)
 
 
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
     """Leave a node of another chain: disable it, or unbind a pool that was bound by mistake."""
     if any(one.condition not in CONDITIONS_FOREIGN for one in nodes):
-        act = Act(Link("chain-node-act", (str(node.pk), "disable")), "Disable", str(node), perm=Perm.ADMIN)
+        act = Act(
+            Link("chain-node-act", (str(node.pk), "disable")), gettext("Disable"), str(node), perm=Perm.ADMIN
+        )
         return (act,)
     if network_may_unbind():
-        return (Act(Link("chain-unbind"), "Unbind", "the pool", perm=Perm.ADMIN, opens_page=True),)
+        return (
+            Act(
+                Link("chain-unbind"), gettext("Unbind"), gettext("the pool"), perm=Perm.ADMIN, opens_page=True
+            ),
+        )
     return ()
 
 
 def channels_test(channels: Sequence[AlertChannel]) -> tuple[Act, ...]:
     """Send a test to these channels; what waits for one that takes it follows at once."""
     return tuple(
-        Act(Link("alert-channel-act", (str(row.uuid), "test")), "Test", row.name, perm=Perm.ADMIN)
+        Act(Link("alert-channel-act", (str(row.uuid), "test")), gettext("Test"), row.name, perm=Perm.ADMIN)
         for row in channels[:ACTS_MAX]
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.selectors.luck import luck_since
 from apps.blocks.states import RoundState
@@ -27,7 +29,7 @@ RARE: Final = 0.001
 """Probability at which a lack of wins is no chance any more, shared among all miners and spans."""
 F3_GRACE: Final = timedelta(minutes=5)
 """How long a miner may be without a lease of F3: about two of them."""
-ORPHANED_TEXT: Final = "the chain continued without it"
+ORPHANED_TEXT: Final = _("the chain continued without it")
 
 
 def lost(data: CheckData) -> Iterator[Finding]:
@@ -46,7 +48,7 @@ def lost(data: CheckData) -> Iterator[Finding]:
             ),
             _lost_reason(last, missing),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
-            button="Round" if len(group) == 1 else "",
+            button=gettext("Round") if len(group) == 1 else "",
             count=len(rows),
             per_day=missing,
             acts=_acts([of[0].miner for of in group], last),
@@ -81,7 +83,7 @@ def foreign(data: CheckData) -> Iterator[Finding]:
                 "make a block of one epoch, the miner is slashed"
             ).format(epoch=data.blocks_foreign[group[0].pk]),
             link=Link("miner", (group[0].address,)) if len(group) == 1 else None,
-            button="Miner" if len(group) == 1 else "",
+            button=gettext("Miner") if len(group) == 1 else "",
             count=len(group),
             per_day=sum(data.reward_per_day(miner) for miner in group),
         )
@@ -99,7 +101,7 @@ def blocks_not_started(data: CheckData) -> Iterator[Finding]:
                 "program is stopped for good"
             ).format(height=group[0].works_from),
             link=Link("miner-move-in", (group[0].address,)) if len(group) == 1 else None,
-            button="Move in" if len(group) == 1 else "",
+            button=gettext("Move in") if len(group) == 1 else "",
             acts=tuple(blocks_unwanted(miner) for miner in group[:ACTS_MAX]),
             count=len(group),
             per_day=sum(data.reward_per_day(miner) for miner in group),
@@ -122,7 +124,7 @@ def rounds_not_run(data: CheckData) -> Iterator[Finding]:
                 epoch=last.epoch, outcome=outcome, reason=last.reason
             ),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
-            button="Round" if len(group) == 1 else "",
+            button=gettext("Round") if len(group) == 1 else "",
             count=rounds,
             acts=(miner_warm_up(miners[group[0].miner_id]),) if len(group) == 1 else (),
         )
@@ -171,7 +173,7 @@ def wins_too_few(data: CheckData) -> Iterator[Finding]:
                 odds=1 / max(luck.tail, 1e-12),
             ),
             link=Link("miner", (miner.address,)) if len(group) == 1 else None,
-            button="Miner" if len(group) == 1 else "",
+            button=gettext("Miner") if len(group) == 1 else "",
             count=len(group),
             acts=(miner_warm_up(miner),) if len(group) == 1 else (),
         )

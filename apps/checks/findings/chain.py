@@ -31,14 +31,14 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
     if chain_status is None or chain_status.tone != "bad":
         return
     per_day = fees_per_day(data, data.miners)
-    if chain_status.word == GONE_WORD:
+    if chain_status.word == str(GONE_WORD):
         yield Finding(
             "chain",
             gettext("the chain has not advanced for {age_s}").format(age_s=time_left(chain_status.age_s)),
             _stalled_text(data),
             per_day=per_day,
         )
-    if chain_status.word == BEHIND_WORD:
+    if chain_status.word == str(BEHIND_WORD):
         yield Finding(
             "chain",
             gettext("the newest head is {old_s} old").format(old_s=time_left(chain_status.old_s)),
@@ -72,7 +72,7 @@ def head_late(data: CheckData) -> Iterator[Finding]:
     chain_status = data.chain_status
     if chain_status is None or chain_status.tone != "warn" or chain_status.old_s < LATE_LEAST_S:
         return
-    if chain_status.word == LATE_WORD:
+    if chain_status.word == str(LATE_WORD):
         say = gettext("no new head for {age_s}").format(age_s=time_left(chain_status.age_s))
         yield Finding("head-late", say, gettext("four epochs in a row without a block are rare"))
     else:
@@ -112,10 +112,10 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     if unreadable_text(data.nodes) and not is_named:
         away = data.nodes[0]
         cause = away.error if str(away) in away.error else f"{away}: {away.error}"
-        why = f"; {cause}" if data.viewer.sees_pool else "; the operator has to fix this"
+        why = f"; {cause}" if data.viewer.sees_pool else gettext("; the operator has to fix this")
         yield Finding(
             "nodes",
-            "no node can be read",
+            gettext("no node can be read"),
             gettext("nothing is sent or proven until one answers{why}").format(why=why),
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
         )
@@ -168,11 +168,11 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"upgrade-{number}",
             say,
-            "it would fall off the chain at the upgrade: install a newer release",
+            gettext("it would fall off the chain at the upgrade: install a newer release"),
             count=len(group),
             per_day=fees_per_day(data, data.miners) if is_last and not number else 0,
             due_s=data.clock.starts_at(ready.upgrade.height) if data.clock is not None else None,
-            due_label="until the upgrade",
+            due_label=gettext("until the upgrade"),
         )
 
 

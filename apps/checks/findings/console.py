@@ -124,7 +124,11 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
                 if hours is not None
                 else ""
             )
-            say = "the console's disk is full" if is_full else "the console's disk is nearly full"
+            say = (
+                gettext("the console's disk is full")
+                if is_full
+                else gettext("the console's disk is nearly full")
+            )
             yield Finding("console-disk", say, f"{space.advice}{left}")
 
 

@@ -89,7 +89,7 @@ def _bound_text(count: int, paid: int, *, lone: Sequence[str]) -> str:
         proofs = gettext("no window is proven without {lone}: restart it").format(lone=named(lone))
         return f"{proofs}; {_bound_text(count, paid, lone=())}" if count else proofs
     if not count:
-        return "no sector depends on it; its other jobs go to other hosts"
+        return gettext("no sector depends on it; its other jobs go to other hosts")
     at_stake = gettext(", {paid} with a deposit on chain").format(paid=paid) if paid else ""
     return gettext(
         "{sectors} in progress{at_stake}; no other host has the files: restart it, or retire it so that "

@@ -47,17 +47,17 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     if row is None or row.since is None:
         return
     count = unmatched_open().count() if data.viewer.sees_pool else 0
-    left = "the chain is being read from the backup's height on; signing resumes automatically"
+    left = gettext("the chain is being read from the backup's height on; signing resumes automatically")
     if count:
         left = gettext("{messages} on chain not in the database: identify each one").format(
             messages=plural(count, "message")
         )
     yield Finding(
         "recovery",
-        "no message is signed: the pool is recovering from a restored backup",
+        gettext("no message is signed: the pool is recovering from a restored backup"),
         f"{left}; {row.reason}" if data.viewer.sees_pool else left,
         link=Link("recovery") if data.viewer.sees_pool else None,
-        button="Recovery" if data.viewer.sees_pool else "",
+        button=gettext("Recovery") if data.viewer.sees_pool else "",
         per_day=fees_per_day(data, data.miners),  # proofs are messages
         due_s=(closes := first_close(data, data.miners)),
         due_label="" if closes is None else gettext("until a window closes"),
@@ -116,9 +116,9 @@ def failed(data: CheckData) -> Iterator[Finding]:
         return
     first = rows[0]
     code = gettext("exit {exit_code}: {meaning}").format(
-        exit_code=first.exit_code, meaning=exit_code_text(first.exit_code)
+        exit_code=first.exit_code, meaning=gettext(exit_code_text(first.exit_code))
     )
-    why = first.error or (code if first.exit_code > 0 else "marked as failed")
+    why = first.error or (code if first.exit_code > 0 else gettext("marked as failed"))
     many = at_least(len(rows), "message", has_more=has_more)
     deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.chain.selectors.heads import head_arrived_by
 from apps.checks.findings.acts import funds_send
@@ -88,7 +88,7 @@ def worker_change_pending(data: CheckData) -> Iterator[Finding]:
                 "proofs and blocks, and blocks for another {lookback} epochs: leave it in the signer"
             ).format(
                 new_worker=first.new_worker,
-                when="now, since" if is_due else "from",
+                when=gettext("now, since") if is_due else gettext("from"),
                 at=at,
                 lookback=whole(lookback),
             ),
@@ -104,12 +104,10 @@ def fee_debts(data: CheckData) -> Iterator[Finding]:
         debt = sum(int(miner.fee_debt) for miner in group)
         yield Finding(
             f"debt-{group[0].address or group[0].pk}",
-            gettext("{group} {word} {debt} FIL in fees").format(
-                group=miners_named(group),
-                word="owes" if len(group) == 1 else "owe",
-                debt=fil(debt),
+            ngettext("{group} owes {debt} FIL in fees", "{group} owe {debt} FIL in fees", len(group)).format(
+                group=miners_named(group), debt=fil(debt)
             ),
-            "a miner in debt cannot pre-commit, recover faults or withdraw: send it funds",
+            gettext("a miner in debt cannot pre-commit, recover faults or withdraw: send it funds"),
             link=miner_link(group),
             count=len(group),
             at_risk=debt,
@@ -123,4 +121,4 @@ def _debt_acts(miners: Sequence[Miner]) -> tuple[Act, ...]:
         return ()
     [miner] = miners
     name = miner_name(miner)
-    return (funds_send(miner.address, name, label="Pay debt of", value=int(miner.fee_debt)),)
+    return (funds_send(miner.address, name, label=gettext("Pay debt of"), value=int(miner.fee_debt)),)

@@ -44,7 +44,7 @@ def faults(data: CheckData) -> Iterator[Finding]:
             count=count,
             per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
             due_s=cutoff,
-            due_label="to declare recovery" if cutoff is not None else "",
+            due_label=gettext("to declare recovery") if cutoff is not None else "",
         )
 
 
@@ -105,7 +105,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
             count=sum(counts.values()),
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
             due_s=_cutoff_first(rows, data),
-            due_label="until they are declared faulty",
+            due_label=gettext("until they are declared faulty"),
         )
 
 
@@ -165,7 +165,7 @@ def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     texts = [
         gettext("{declared} declared recovered").format(declared=declared)
         if declared
-        else "files are checked before recovery is declared"
+        else gettext("files are checked before recovery is declared")
     ]
     seen = [row.faulty_since for row in rows if row.faulty_since is not None]
     if seen and data.clock is not None and data.network is not None:

@@ -14,6 +14,8 @@ from apps.users.states import Perm
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.checks.selectors.data import CheckData
 
 FINDINGS_MAX: Final = 5
@@ -142,13 +144,13 @@ class Check:
 
     name: str
     """Stable: metrics, API and links use it."""
-    title: str
+    title: StrOrPromise
     """What is true while the check passes."""
     topics: tuple[Topic, ...]
     severity: Severity
     find: Callable[[CheckData], Iterable[Finding]]
     link: Link
-    button: str
+    button: StrOrPromise
     operator_only: bool = False
     is_pool_wide: bool = False
     """Whether it is about no miner: channels of tenants are not told of it, though their pages show it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.checks.findings.results import Finding, Link
@@ -36,7 +37,7 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
             count=len(group),
             per_day=sum(_per_day(miner, data) for miner in group),
             due_s=due,
-            due_label="until a window closes" if due is not None else "",
+            due_label=gettext("until a window closes") if due is not None else "",
         )
 
 
@@ -53,7 +54,7 @@ def moves_restored(data: CheckData) -> Iterator[Finding]:
                 "their move heights come from the backup; if one was set since, windows are missed or proven "
                 "twice: set it again under Move in… or Move out…, then confirm on the Recovery page"
             ),
-            button="Recovery",
+            button=gettext("Recovery"),
             count=len(miners),
         )
 

@@ -54,18 +54,18 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
         if count:
             yield Finding(
                 "pledges-held",
-                "pledges with an idempotency key are refused after a restore",
+                gettext("pledges with an idempotency key are refused after a restore"),
                 gettext(
                     "{sectors} created since the backup by lost pledges: confirm that none is repeated"
                 ).format(sectors=plural(count, "sector")),
                 link=Link("recovery"),
-                button="Recovery",
+                button=gettext("Recovery"),
                 count=count,
             )
         return
     names = list(hosts_unreported(row).values_list("name", flat=True))
     if miners_unread(row).exists():
-        left = "sectors are being read back from chain and hosts; sealing resumes automatically"
+        left = gettext("sectors are being read back from chain and hosts; sealing resumes automatically")
     elif names:
         hosts = named(names) if may_see else plural(len(names), "host")
         left = gettext("start or retire {hosts}: work it may have begun is not given to another host").format(
@@ -75,10 +75,10 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
         return
     yield Finding(
         "sector-recovery",
-        "sectors are on hold: the pool is recovering from a restored backup",
+        gettext("sectors are on hold: the pool is recovering from a restored backup"),
         left,
         link=Link("recovery") if may_see else None,
-        button="Recovery" if may_see else "",
+        button=gettext("Recovery") if may_see else "",
     )
 
 

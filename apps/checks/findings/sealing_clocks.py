@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.checks.findings.acts import sectors_retry
 from apps.checks.findings.results import Finding, Link
@@ -34,7 +35,7 @@ TICKET_PART: Final = 10
 """A ticket is named when this part of its life is left, or less than what is to be done takes here."""
 SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
-SEED_TEXT: Final = "the console has not read it: check its nodes and task processes"
+SEED_TEXT: Final = _("the console has not read it: check its nodes and task processes")
 NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
@@ -73,7 +74,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
         at_risk=deposits,
         deposits=deposits,
         due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
-        due_label="until the deposit is lost",
+        due_label=gettext("until the deposit is lost"),
         acts=sectors_retry(late),
     )
 
@@ -114,7 +115,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
             count=len(late),
             has_more=has_more,
             due_s=data.clock.starts_at(ends[first.pk]),
-            due_label="until the ticket expires",
+            due_label=gettext("until the ticket expires"),
             acts=sectors_retry(late),
         )
 
@@ -163,5 +164,5 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
             at_risk=deposits,
             deposits=deposits,
             due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),
-            due_label="until the deposit is lost",
+            due_label=gettext("until the deposit is lost"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import at_least
@@ -47,15 +47,15 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
         count = len(found)
         yield Finding(
             "expiring",
-            gettext("{many} {word} within 30 d").format(
-                many=at_least(count, "sector", has_more=has_more), word="expires" if count == 1 else "expire"
+            ngettext("{many} expires within 30 d", "{many} expire within 30 d", count).format(
+                many=at_least(count, "sector", has_more=has_more)
             ),
-            "extend them, or let them expire to release their pledge",
+            gettext("extend them, or let them expire to release their pledge"),
             count=count,
             has_more=has_more,
             per_day=data.rewards_of(found),
             due_s=data.clock.starts_at(found[0].expiration or 0),
-            due_label="until it expires" if count == 1 else "until the first expires",
+            due_label=gettext("until it expires") if count == 1 else gettext("until the first expires"),
         )
 
 
@@ -68,8 +68,8 @@ def claims_end(data: CheckData) -> Iterator[Finding]:
     size_earning = sum(row.size for row in rows if row.miner.has_min_power)
     yield Finding(
         "claims",
-        gettext("{claims} {word} within 30 d").format(
-            claims=plural(count, "verified claim"), word="ends" if count == 1 else "end"
+        ngettext("{claims} ends within 30 d", "{claims} end within 30 d", count).format(
+            claims=plural(count, "verified claim")
         ),
         gettext(
             "{miner} / {sector_number}: claim {claim} lasts until epoch {end_epoch}; extend the "
@@ -83,7 +83,7 @@ def claims_end(data: CheckData) -> Iterator[Finding]:
         count=count,
         per_day=data.reward_of_power(quality_power_max(size_earning) - size_earning),
         due_s=data.clock.starts_at(first.end_epoch or 0),
-        due_label="until it ends" if count == 1 else "until the first ends",
+        due_label=gettext("until it ends") if count == 1 else gettext("until the first ends"),
     )
 
 

@@ -51,23 +51,23 @@ def nonce_gaps(data: CheckData) -> Iterator[Finding]:
         )
         for row in rows
     ]
-    why = "; an empty message fills it within a few heads"
-    yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, texts=texts)
+    why = gettext("; an empty message fills it within a few heads")
+    yield from _senders(rows, "nonce-gaps", what=gettext("with a nonce gap"), why=why, texts=texts)
 
 
 def senders_paused(data: CheckData) -> Iterator[Finding]:
     """Senders that somebody paused: nothing of theirs is pushed or signed."""
     rows = [row for row in data.odd_senders if row.state == SenderState.FORBIDDEN]
-    why = ": nothing is pushed or signed until resumed"
+    why = gettext(": nothing is pushed or signed until resumed")
     acts = senders_resume(rows, data)
-    yield from _senders(rows, "senders-paused", what="paused", why=why, acts=acts)
+    yield from _senders(rows, "senders-paused", what=gettext("paused"), why=why, acts=acts)
 
 
 def foreign_senders(data: CheckData) -> Iterator[Finding]:
     """Addresses of ours from which another program sends, too."""
     rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
-    why = ": another program sends from the same address, so nonces collide"
-    yield from _senders(rows, "foreign", what="used by another program", why=why)
+    why = gettext(": another program sends from the same address, so nonces collide")
+    yield from _senders(rows, "foreign", what=gettext("used by another program"), why=why)
 
 
 def runway_short(data: CheckData) -> Iterator[Finding]:

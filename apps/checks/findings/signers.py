@@ -51,7 +51,7 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
             count=len(away),
             per_day=fees_per_day(data, needed.provers) + rewards_per_day(data, needed.addresses),
             due_s=due,
-            due_label="until a window closes" if due is not None else "",
+            due_label=gettext("until a window closes") if due is not None else "",
         )
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
@@ -53,7 +53,7 @@ def slots_missing(data: CheckData) -> Iterator[Finding]:
         return
     for stage, stuck in _stuck_by_stage(data).items():
         deposits = deposits_of(data, stuck.paid)
-        label = WORKER_STAGES[stage].label
+        label = pgettext("stage", WORKER_STAGES[stage].label)
         yield Finding(
             f"slots-{stage}",
             gettext("{sectors} waiting for {stage}, for which no host has a slot").format(

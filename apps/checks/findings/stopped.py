@@ -110,7 +110,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
             has_more=has_more,
             per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
             due_s=data.clock.starts_at(ends) if ends is not None and data.clock is not None else None,
-            due_label="until it expires" if len(failed) == 1 else "until the first expires",
+            due_label=gettext("until it expires") if len(failed) == 1 else gettext("until the first expires"),
         )
 
 
@@ -166,7 +166,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
-            due_label="until the first must be active",
+            due_label=gettext("until the first must be active"),
         )
 
 
@@ -192,7 +192,7 @@ def pieces_stopped(data: CheckData) -> Iterator[Finding]:
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due),
-            due_label="until the first must be active",
+            due_label=gettext("until the first must be active"),
         )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.checks.findings.acts import sectors_rebuild
@@ -111,7 +112,7 @@ def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: S
                 silent=named(silent)
             )
         )
-    return "; ".join(reported) or "reattach them to a host"
+    return "; ".join(reported) or gettext("reattach them to a host")
 
 
 def sealing_stores_away(data: CheckData) -> Iterator[Finding]:

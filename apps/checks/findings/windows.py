@@ -33,7 +33,7 @@ def windows_missed_check(data: CheckData) -> Iterator[Finding]:
     }
     for key, error in windows_missed(list(miners), since_epoch=since).items():
         missed[key] = error or missed.get(key, "")
-    yield from _deadlines_findings(missed, miners, data, key="missed", say="missed")
+    yield from _deadlines_findings(missed, miners, data, key="missed", say=gettext("missed"))
 
 
 def windows_at_risk(data: CheckData) -> Iterator[Finding]:
@@ -44,7 +44,7 @@ def windows_at_risk(data: CheckData) -> Iterator[Finding]:
         for key, row in data.deadlines.items()
         if row.forecast == Forecast.AT_RISK and row.live
     }
-    yield from _deadlines_findings(risky, miners, data, key="at_risk", say="at risk")
+    yield from _deadlines_findings(risky, miners, data, key="at_risk", say=gettext("at risk"))
 
 
 def _deadlines_findings(
@@ -74,7 +74,7 @@ def _deadlines_findings(
             per_day=sum(_window_cost(row, miners, data) for row in rows),
             is_part=not any(map(sectors_expected, rows)),  # of what `sectors_faulty` names
             due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
-            due_label="until it closes" if is_ahead else "",
+            due_label=gettext("until it closes") if is_ahead else "",
         )
 
 

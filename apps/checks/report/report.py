@@ -73,7 +73,7 @@ class Found:
     @property
     def button(self) -> str:
         """Name of that link."""
-        return self.finding.button or self.check.button
+        return str(self.finding.button or self.check.button)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, n
         "object_names": _object_names(result, [] if row is None else row.object_names),
     }
     if row is None:
-        name, title = result.check.name, result.check.title
+        name, title = result.check.name, str(result.check.title)
         row = Alert.objects.create(
             tenant=tenant, check_name=name, title=title, began_at=now, since=now, **found
         )

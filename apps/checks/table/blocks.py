@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.checks.findings import blocks, signers
 from apps.checks.findings.results import Check, Link, Severity, Topic
 
@@ -12,57 +14,57 @@ CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
 BLOCK_CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "wins_lost",
-        "Every win of the last 24 h became a block on chain",
+        _("Every win of the last 24 h became a block on chain"),
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.lost,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "blocks_foreign",
-        "Only the pool makes its miners' blocks",
+        _("Only the pool makes its miners' blocks"),
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.foreign,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "blocks_unstarted",
-        "Blocks are made for every miner that moved in",
+        _("Blocks are made for every miner that moved in"),
         (Topic.BLOCKS, Topic.MINERS),
         WARNING,
         blocks.blocks_not_started,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "rounds_unbegun",
-        "Rounds run for every miner that should make blocks",
+        _("Rounds run for every miner that should make blocks"),
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.rounds_not_begun,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "rounds_undrawn",
-        "Every round of the last 10 min could be run",
+        _("Every round of the last 10 min could be run"),
         (Topic.BLOCKS, Topic.MINERS),
         CRITICAL,
         blocks.rounds_not_run,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "wins_rare",
-        "No miner wins improbably rarely",
+        _("No miner wins improbably rarely"),
         (Topic.BLOCKS, Topic.MINERS),
         WARNING,
         blocks.wins_too_few,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "f3_unleased",
@@ -71,15 +73,15 @@ BLOCK_CHECKS: Final[tuple[Check, ...]] = (
         WARNING,
         blocks.f3_lease_lost,
         Link("blocks"),
-        "Blocks",
+        _("Blocks"),
     ),
     Check(
         "winning_proofs_failed",
-        "No winning proof failed in the last 24 h",
+        _("No winning proof failed in the last 24 h"),
         (Topic.MINERS, Topic.GATEWAY),
         CRITICAL,
         signers.winning_proofs_failed,
         Link("gateway"),
-        "Gateway",
+        _("Gateway"),
     ),
 )

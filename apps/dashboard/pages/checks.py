@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import CheckSetting
     from apps.checks.report.report import Result
@@ -39,7 +40,7 @@ class CheckRow:
     """One check in the table."""
 
     name: str
-    title: str
+    title: StrOrPromise
     word: StateLabel
     severity: str
     own_severity: str
@@ -49,7 +50,7 @@ class CheckRow:
     settings_href: str
     """Where the operator sets both; empty for others."""
     href: str
-    label: str
+    label: StrOrPromise
     todos: tuple[Todo, ...]
 
 

@@ -36,5 +36,5 @@ def browser(agent: str) -> str:
     browser = next((f"{name} {found[1]}" for name, sign in BROWSERS if (found := sign.search(agent))), "")
     system = next((name for sign, name in SYSTEMS if sign in agent), "")
     if not browser:
-        return formatting.shortened(agent) if agent else "unknown browser"
+        return formatting.shortened(agent) if agent else gettext("unknown browser")
     return gettext("{browser} on {system}").format(browser=browser, system=system) if system else browser

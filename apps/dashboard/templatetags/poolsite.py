@@ -11,6 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.html_time import time_html
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ register.filter("duration", formatting.duration)
 register.filter("time_left", formatting.time_left)
 register.filter("shortened", formatting.shortened)
 register.filter("moment", time_html)
+register.filter("stored", stored_text)
 
 
 @register.simple_tag

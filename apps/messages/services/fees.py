@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.chain.errors import NodeRefused
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
@@ -14,6 +16,8 @@ from apps.messages.services.guard_choice import guard_choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from django_stubs_ext import StrOrPromise
 
     from apps.chain.node.client import ChainClient
     from apps.messages.models import FeeRules, Message
@@ -25,25 +29,27 @@ MESSAGE, SENDER, METHOD, POOL, TENANT, GUARD = "message", "sender", "method", "p
 NODE = "node"
 """Of the max fee alone: a node has its own where no rule sets one, lotus 0.07 FIL (Fees.DefaultMaxFee)."""
 
-LEVELS: Final[dict[str, str]] = {
-    MESSAGE: "The message's own",
-    SENDER: "Sender's",
-    METHOD: "The method's",
-    POOL: "The pool's",
-    TENANT: "The tenant's gas guard's",
-    GUARD: "The gas guard's",
-    NODE: "The node's own",
+LEVELS: Final[dict[str, StrOrPromise]] = {
+    MESSAGE: _("The message's own"),
+    SENDER: _("Sender's"),
+    METHOD: _("The method's"),
+    POOL: _("The pool's"),
+    TENANT: _("The tenant's gas guard's"),
+    GUARD: _("The gas guard's"),
+    NODE: _("The node's own"),
 }
 """Levels of fee limits, as the first words of a sentence."""
 
-WHERE: Final[dict[str, str]] = {
-    MESSAGE: "Raise its fee.",
-    SENDER: "Change it in Sender → Fees.",
-    METHOD: "Set the sender's own in Sender → Fees; the operator changes the method's in Gas → Method rules.",
-    POOL: "Set the sender's own in Sender → Fees; the operator changes the pool's in Gas → Fee rules.",
-    TENANT: "Change it in Gas → Guards.",
-    GUARD: "The operator changes it in Gas → Guards.",
-    NODE: "Set the sender's own in Sender → Fees; the operator sets the pool's in Gas → Fee rules.",
+WHERE: Final[dict[str, StrOrPromise]] = {
+    MESSAGE: _("Raise its fee."),
+    SENDER: _("Change it in Sender → Fees."),
+    METHOD: _(
+        "Set the sender's own in Sender → Fees; the operator changes the method's in Gas → Method rules."
+    ),
+    POOL: _("Set the sender's own in Sender → Fees; the operator changes the pool's in Gas → Fee rules."),
+    TENANT: _("Change it in Gas → Guards."),
+    GUARD: _("The operator changes it in Gas → Guards."),
+    NODE: _("Set the sender's own in Sender → Fees; the operator sets the pool's in Gas → Fee rules."),
 }
 """Where a limit of each level is changed, for tenants too: what only the operator changes is named so."""
 
@@ -125,10 +131,10 @@ def actor_rules_find(
     pairs = {(message.to, message.method) for message in messages if message.method in rules.methods}
     if not pairs:
         return {}
-    kinds = receiver_kinds({to for to, _ in pairs})
+    kinds = receiver_kinds({pair[0] for pair in pairs})
     found: dict[tuple[str, int], ActorRules] = {}
     codes: dict[str, str] = {}
-    for to in {to for to, _ in pairs}:
+    for to in {pair[0] for pair in pairs}:
         try:
             codes[to] = str(client.state_get_actor(to, key).code)
         except NodeRefused:  # a receiver that does not exist yet has no code and so no rule

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.chain.errors import BadNodeAddress, NodeRefused, NodeUnavailable
 from apps.chain.node.addresses import node_address
@@ -237,7 +237,7 @@ def _result_store(
     )
     waits_record([(pk, Wait.IN_POOL, "") for pk in recovered.values_list("pk", flat=True)], now=now)
     if len(result.away) == nodes:
-        reason = gettext("no node answers: {away}").format(away=", ".join(result.away))
+        reason = gettext_noop("no node answers: {away}").format(away=", ".join(result.away))
         lost = Message.objects.filter(Q(pk__in=[item.id for item in outgoing]), state=MessageState.FILLED)
         waits_record([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
     if result.refused or result.away:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
@@ -123,7 +124,7 @@ def _answers(signed: Sequence[Message | SignedVersion], *, client: ChainClient, 
         for at, answer in zip(unsettled, found, strict=True):
             answers[at] = answer
     if not has_answer:
-        raise failure or NodeUnavailable(NO_NODE)
+        raise failure or NodeUnavailable(gettext(NO_NODE))
     return answers
 
 

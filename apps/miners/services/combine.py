@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.transitions import advance
 from apps.miners.errors import NoStandby, RolesNotCombined
@@ -64,7 +64,9 @@ def roles_combine(
     before = {row.pk: row.state for row in rows}
     for row in rows:
         if row.host != host and row.state in (RoleState.HELD, RoleState.STANDBY):
-            role_release(row, now=now, note=gettext("combined on {host}").format(host=host), event="PARK")
+            role_release(
+                row, now=now, note=gettext_noop("combined on {host}").format(host=host), event="PARK"
+            )
             Role.objects.filter(pk=row.pk).update(before_combine=before[row.pk])
     for kind in COMBINED:
         current = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.miners.errors import NoStandby
@@ -43,13 +43,13 @@ def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime)
     target = _standby_choose(rows, kind, to_host, now=now)
     holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
     if holder is not None:
-        role_release(holder, now=now, note=gettext("failed over to {host}").format(host=target.host))
+        role_release(holder, now=now, note=gettext_noop("failed over to {host}").format(host=target.host))
     role_acquire(
         target,
         now=now,
-        note=gettext("failed over from {host}").format(host=holder.host)
+        note=gettext_noop("failed over from {host}").format(host=holder.host)
         if holder
-        else gettext("failed over"),
+        else gettext_noop("failed over"),
     )
     roles_publish(miner)
     return holder, target

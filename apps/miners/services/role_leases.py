@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import restore_check
@@ -68,11 +68,11 @@ def _lapsed_acquire(row: Role, rows: list[Role], *, now: datetime) -> list[Role]
         return []
     if role_successor_choose(same, kind=row.kind, now=now) is not row:
         return []
-    note = gettext("it had no holder")
+    note = gettext_noop("it had no holder")
     if holder is not None:
-        note = gettext("the lease of {host} expired").format(host=holder.host)
+        note = gettext_noop("the lease of {host} expired").format(host=holder.host)
         role_release(
-            holder, now=now, note=gettext("its lease expired: {host} took over").format(host=row.host)
+            holder, now=now, note=gettext_noop("its lease expired: {host} took over").format(host=row.host)
         )
     role_acquire(row, now=now, note=note)
     roles_publish(row.miner)
@@ -105,7 +105,7 @@ def _fenced_text(rows: Iterable[Role], row: Role, token: int) -> str:
     holder = next((one for one in rows if one.state == RoleState.HELD), None)
     if holder is None:
         return gettext("{host} does not hold {kind}: {note}").format(
-            host=row.host, kind=row.kind, note=row.note or gettext("no host does")
+            host=row.host, kind=row.kind, note=row.note or gettext_noop("no host does")
         )
     since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC"
     return (

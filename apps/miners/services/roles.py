@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Max
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
@@ -73,7 +73,7 @@ def restored_holds_release(
     restored = [row for row in rows if role_is_restored(row, restored_at)]
     for row in restored:
         role_release(
-            row, now=now, note=gettext("the database was restored: another host may have held it since")
+            row, now=now, note=gettext_noop("the database was restored: another host may have held it since")
         )
     return restored
 
@@ -104,7 +104,7 @@ def role_assign(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, no
     Role.objects.filter(pk=row.pk).update(priority=grant.priority, heard_at=heard_at or row.heard_at)
     row.refresh_from_db()
     if row.state == RoleState.STANDBY and (not row.is_exclusive or role_is_heard(row, now=now)):
-        role_acquire(row, now=now, note="assigned")
+        role_acquire(row, now=now, note=gettext_noop("assigned"))
     roles_publish(miner)
     return row
 
@@ -142,7 +142,7 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     was_held = row.state == RoleState.HELD
     role_release(row, now=now, note="removed", event="REMOVE")
     if was_held and row.is_exclusive:
-        _successor_acquire(rows, row, now=now, note=gettext("removed from {host}").format(host=host))
+        _successor_acquire(rows, row, now=now, note=gettext_noop("removed from {host}").format(host=host))
     roles_publish(miner)
     return row
 

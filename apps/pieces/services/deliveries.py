@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from django.db import Error, IntegrityError, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
@@ -187,7 +187,7 @@ class _Sendings:
         if len(self.in_progress) >= AT_ONCE:
             return
         if row.until <= now:
-            delivery_fail(row, reason=gettext("it was not unsealed in time"))
+            delivery_fail(row, reason=gettext_noop("it was not unsealed in time"))
             return
         market = urlsplit(row.shown).netloc
         if market in self._markets_full():
@@ -260,7 +260,7 @@ def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) ->
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
     elif isinstance(error, ValueError):  # the error's text names the token
-        delivery_fail(row, reason=gettext("its address or token is malformed"))
+        delivery_fail(row, reason=gettext_noop("its address or token is malformed"))
     else:
         raise error
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.core import clock
@@ -99,7 +99,9 @@ def expired_allocations_remove(
 
 def _allocation_drop(piece: Piece, *, name: str, client: NodeCaller, key: str) -> bool:
     """Keep a piece without its allocation; False if its miner has the same bytes without one already."""
-    error = gettext("{name} expired before the sector was committed: stored without it").format(name=name)
+    error = gettext_noop("{name} expired before the sector was committed: stored without it").format(
+        name=name
+    )
     piece.client = piece.allocation = None
     without = ("client", "allocation", "term_min", "term_max", "terms_epoch")
     columns = dict.fromkeys(without) | terms_read(client, piece, key=key)

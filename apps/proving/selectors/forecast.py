@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.proving.due import WAITS_TO_OPEN
 from apps.proving.states import AttemptKind, AttemptState, Forecast, PostState
@@ -18,7 +19,7 @@ LATE_EPOCHS: Final = 2
 """Epochs after a challenge counts within which its proof must have been begun."""
 AMBER: Final = 0.05
 """From this probability of a miss on a deadline is at risk."""
-NO_PROVER: Final = "no prover whose proofs the network accepts is connected"
+NO_PROVER: Final = _("no prover whose proofs the network accepts is connected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class ForecastContext:
 def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastContext) -> tuple[str, str]:
     """Judge a deadline's present or next window: the forecast and why."""
     if deadline.live == 0:
-        return Forecast.NOTHING, "no sectors"
+        return Forecast.NOTHING, gettext("no sectors")
     if not posts:
         return _forecast_unproved(deadline, context)
     states = {post.state for post in posts}
@@ -46,9 +47,9 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
         left_out = _left_out(posts)
         return Forecast.LANDED, f"proved, {left_out}" if left_out else "proved"
     if PostState.MISSED in states:
-        return Forecast.MISSED, "the window closed without a proof"
+        return Forecast.MISSED, gettext("the window closed without a proof")
     if states <= {PostState.LANDED, PostState.NOTHING}:
-        return Forecast.AT_RISK, "no sector can be proved: files are missing or damaged"
+        return Forecast.AT_RISK, gettext("no sector can be proved: files are missing or damaged")
     for post in posts:
         risk = _risk_of(post, deadline, context) or _forecast_risk(deadline)
         if risk:
@@ -59,8 +60,8 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
 def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[str, str]:
     is_challenged = context.height >= deadline.challenge_epoch
     if is_challenged and deadline.faulty - deadline.recovering >= deadline.live:
-        return Forecast.NOTHING, "all its sectors are faulty"
-    risk = _forecast_risk(deadline) if context.provers else NO_PROVER
+        return Forecast.NOTHING, gettext("all its sectors are faulty")
+    risk = _forecast_risk(deadline) if context.provers else str(NO_PROVER)
     if risk:
         return Forecast.AT_RISK, risk
     if context.height > deadline.challenge_epoch + context.confidence + LATE_EPOCHS:
@@ -68,7 +69,7 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
             epoch=deadline.challenge_epoch
         )
     if is_challenged:
-        return Forecast.WILL_LAND, "about to be proved"
+        return Forecast.WILL_LAND, gettext("about to be proved")
     return Forecast.LATER, gettext("challenged at epoch {challenge_epoch}").format(
         challenge_epoch=deadline.challenge_epoch
     )
@@ -88,7 +89,7 @@ def _forecast_risk(deadline: Deadline) -> str:
 def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> str:
     left = deadline.close_epoch - context.height
     if post.state == PostState.PROVING and context.provers == 0:
-        return NO_PROVER
+        return str(NO_PROVER)
     first = post.attempt(AttemptKind.FIRST) if post.state == PostState.PROVING else None
     if first is not None and first.work.error:
         return gettext("proving failed: {error}").format(error=first.work.error)[:200]
@@ -126,7 +127,7 @@ def _left_out(posts: list[WindowPost]) -> str:
 
 def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastContext) -> str:
     if any(post.state == PostState.PROVING for post in posts):
-        return "being proved"
+        return gettext("being proved")
     if context.height < deadline.open_epoch:
         return WAITS_TO_OPEN
-    return "sent, waiting for a block"
+    return gettext("sent, waiting for a block")

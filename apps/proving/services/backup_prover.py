@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -155,7 +155,7 @@ def _unclaimed_monitor(
     stall, others = _stall(first.work, post, context), _backup_hosts(post, context=context)
     if stall is None or not others:
         why = (
-            gettext("{first} is making progress again").format(first=_host(first))
+            gettext_noop("{first} is making progress again").format(first=_host(first))
             if stall is None
             else "no other prover can take it over"
         )
@@ -223,7 +223,7 @@ def _stalled_cancel(
             failed_try_record(
                 post,
                 context=context,
-                reason=gettext("{reason}: cancelled and offered again").format(reason=stall.text),
+                reason=gettext_noop("{reason}: cancelled and offered again").format(reason=stall.text),
             )
         else:
             note_record(post, context=context, text=gettext("{reason}: cancelled").format(reason=stall.text))

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -115,7 +115,9 @@ def _counted(run: CheckRun, bad: list[dict[str, Any]]) -> tuple[list[dict[str, A
         if run.store and at != run.store:
             others.add(int(one["number"]))
         elif name:
-            reason = gettext("{reason}; {name} has a good copy").format(reason=one["reason"][:180], name=name)
+            reason = gettext_noop("{reason}; {name} has a good copy").format(
+                reason=one["reason"][:180], name=name
+            )
             counted.append(one | {"reason": reason, "good_in": name})
         else:
             counted.append(one)

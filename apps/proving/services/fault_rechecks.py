@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -73,7 +73,9 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
         ).format(sectors=_numbers(away))
         attempt_fail(post, attempt=attempt, context=context, reason=job.error or reason)
         return
-    reason = gettext("{sectors} can be read again: proving again with them").format(sectors=_numbers(back))
+    reason = gettext_noop("{sectors} can be read again: proving again with them").format(
+        sectors=_numbers(back)
+    )
     proof_columns = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
@@ -172,4 +174,4 @@ def _numbers(sectors: set[int] | list[int]) -> str:
     numbers = sorted(sectors)
     text = ", ".join(map(str, numbers[:10]))
     more = gettext(" and {count} more").format(count=len(numbers) - 10) if len(numbers) > 10 else ""
-    return f"{'sector' if len(numbers) == 1 else 'sectors'} {text}{more}"
+    return ngettext("sector {numbers}", "sectors {numbers}", len(numbers)).format(numbers=f"{text}{more}")

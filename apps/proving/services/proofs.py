@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -99,7 +99,7 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
                 post,
                 attempt=attempt,
                 context=context,
-                reason=gettext("no proof was made: {error}").format(error=attempt.work.error),
+                reason=gettext_noop("no proof was made: {error}").format(error=attempt.work.error),
             )
             if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
                 _part_each(post, context)
@@ -193,7 +193,7 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
             post,
             attempt=attempt,
             context=context,
-            reason=gettext("invalid proof from {host}: {bad}").format(host=host, bad=bad),
+            reason=gettext_noop("invalid proof from {host}: {bad}").format(host=host, bad=bad),
         )
         return
     _proof_store(post, attempt, context)
@@ -217,7 +217,7 @@ def _faults_collect(
             post,
             attempt=attempt,
             context=context,
-            reason=gettext("{host} cannot read any of the sectors").format(host=host),
+            reason=gettext_noop("{host} cannot read any of the sectors").format(host=host),
         )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
@@ -227,10 +227,10 @@ def _faults_collect(
             post,
             attempt=attempt,
             context=context,
-            reason=gettext("{host} reports sectors outside this proof").format(host=host),
+            reason=gettext_noop("{host} reports sectors outside this proof").format(host=host),
         )
         return
-    reason = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
+    reason = gettext_noop("files of sectors {faults} cannot be read").format(faults=sorted(faults))
     with transaction.atomic():
         # This counts as progress, not as a failed try: the next proof, without them, goes out at once.
         note_record(post, context=context, text=reason)
@@ -249,7 +249,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     with transaction.atomic():
         proof_results_store(post, job=job, numbers=_is_requested(job), context=context)
         if len(running_attempts_list(post)) == 2:
-            reason = gettext("using the proof from {host}").format(host=_prover_name(job))
+            reason = gettext_noop("using the proof from {host}").format(host=_prover_name(job))
             note_record(post, context=context, text=reason, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -164,7 +164,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     try:
         proof_check(job)
     except BadProof as bad:
-        _step(row, "FAIL", context, error=gettext("the files are damaged: {bad}").format(bad=bad)[:2000])
+        _step(row, "FAIL", context, error=gettext_noop("the files are damaged: {bad}").format(bad=bad)[:2000])
     else:
         _step(row, "PROVE", context, error="")
     job_strip(job)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
@@ -108,7 +108,7 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
             advance(post, "LAND", updated_at=context.now, **landed)
             attempts_cancel(post, context=context)
     else:
-        reason = gettext("the chain already has a proof of partitions {done}").format(done=sorted(done))
+        reason = gettext_noop("the chain already has a proof of partitions {done}").format(done=sorted(done))
         rest = [index for index in post.partitions if index not in done]
         note_record(post, context=context, text=reason)
         data = {"partitions": rest, "error": reason, "updated_at": context.now, **NO_PROOF}
@@ -199,7 +199,7 @@ def message_follow(post: WindowPost, *, message: Message, context: ProvingContex
     elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(
         message, context
     ):
-        reason = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        reason = message.error or gettext_noop("the message was {state}").format(state=message.state.lower())
         note_record(post, context=context, text=gettext("resending: {reason}").format(reason=reason))
         advance(post, "RESEND", error=reason[:2000], updated_at=context.now)
         post_publish(post)
@@ -207,7 +207,7 @@ def message_follow(post: WindowPost, *, message: Message, context: ProvingContex
 
 def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """See what the chain has now; unless it explains the failure, all is read and proved again."""
-    reason = gettext("the message ended with {exit_code}").format(
+    reason = gettext_noop("the message ended with {exit_code}").format(
         exit_code=exit_code_text(message.exit_code, actor="miner")
     )
     data: dict[str, Any] = {"exit_code": message.exit_code, "error": reason, "updated_at": context.now}

@@ -69,7 +69,7 @@ class ExitCode(enum.IntEnum):
 FIRST_ACTOR_CODE: Final = 32
 """Codes from here on have a meaning of each actor's own."""
 
-_MEANINGS: Final = {
+MEANINGS: Final = {
     0: "success",
     1: "the sender is not an account",
     2: "the sender cannot send this: wrong nonce, or its balance does not cover the gas",
@@ -93,7 +93,7 @@ _MEANINGS: Final = {
     26: "the method does not accept funds",
 }
 """What a code means, as text for a page; the system's and the common ones."""
-_ACTOR_CODES: Final = {
+ACTOR_CODES: Final = {
     ("miner", 1000): "the balance invariants are broken",
     ("miner", 1001): "an actor could not be notified of a piece",
     ("miner", 1002): "an actor that was notified of a piece failed",
@@ -127,5 +127,5 @@ def exit_code_name(code: int) -> str:
 def exit_code_text(code: int, *, actor: str = "") -> str:
     """Return what a code means, as text for a page; `actor` is the kind of the receiver."""
     if code >= FIRST_ACTOR_CODE:
-        return _ACTOR_CODES.get((actor, code), f"the actor failed with its own code {code}")
-    return _MEANINGS.get(code, f"unknown code {code}")
+        return ACTOR_CODES.get((actor, code), f"the actor failed with its own code {code}")
+    return MEANINGS.get(code, f"unknown code {code}")

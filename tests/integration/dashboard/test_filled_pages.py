@@ -13,43 +13,12 @@ from django.urls import resolve
 from apps.checks.table.checks import CHECKS
 from apps.core.middleware import CONTENT_POLICY
 from apps.users.states import Role
-from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
+from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
 from tests.shared_reports import REPORT_NOW, SharedReports
 
 pytestmark = pytest.mark.django_db
-
-OBJECTS = (
-    "wallet-name",
-    "charges-tenant",
-    "charges-unclosed",
-    "statement",
-    "store",
-    "store-change",
-    "store-adopt",
-    "store-check",
-    "store-leftovers",
-    "host-leftovers",
-    "store-redeclare",
-    "store-scan",
-    "store-forget",
-    "miner",
-    "miner-roles",
-    "proving-deadline",
-    "proving-partition",
-    "sector-active",
-    "sector-sealing",
-    "sector-paused",
-    "sector-abort",
-    "sender",
-    "message-landed",
-    "message-flying",
-    "message-stuck",
-    "message-approve",
-    "message-mark-bad",
-    "message-cancel",
-)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,9 @@ from django.utils.translation.template import templatize
 from apps.core.catalogue import CATALOGUE, catalogue_compile
 from apps.core.catalogue_files import LOCALE, catalogue_read, po_of
 from apps.core.formatting import plural_forms
+from poolsite.filecoin.actors.exitcodes import ACTOR_CODES, MEANINGS
+from poolsite.wire.pipeline import PIPELINES
+from poolsite.wire.pipeline.changes import EXTENDING, TERMINATING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +73,17 @@ def texts_of(path: Path) -> Iterator[Marked]:
     return (template_texts if path.suffix == ".html" else python_texts)(path.read_text())
 
 
+def table_texts() -> Iterator[Marked]:
+    """Yield the texts of tables that cannot mark them, as they are no Django's: stages and exit codes."""
+    changes = (*TERMINATING, *EXTENDING)
+    for spec in (*(spec for table in PIPELINES.values() for spec in table), *changes):
+        yield "stage", spec.label
+        for text in (spec.done, spec.status or (spec.label.lower() if spec in changes else "")):
+            if text:
+                yield "", text
+    yield from (("", text) for text in (*MEANINGS.values(), *ACTOR_CODES.values()))
+
+
 def marked_texts() -> dict[Marked, list[str]]:
     """Return all texts that are marked, each with the files that have it."""
     site = settings.BASE_DIR
@@ -78,6 +92,8 @@ def marked_texts() -> dict[Marked, list[str]]:
     for path in sorted(file for file in files if "migrations" not in file.parts):
         for marked in dict.fromkeys(texts_of(path)):
             found.setdefault(marked, []).append(str(path.relative_to(site)))
+    for marked in dict.fromkeys(table_texts()):
+        found.setdefault(marked, []).append("poolsite")
     return found
 
 

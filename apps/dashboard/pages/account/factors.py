@@ -105,7 +105,9 @@ def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
 def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Forget the app."""
     if not is_confirm_submitted(request):
-        text = "Its codes stop working. Without another second factor, your password alone signs you in."
+        text = gettext(
+            "Its codes stop working. Without another second factor, your password alone signs you in."
+        )
         return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove")))
     with transaction.atomic():
         if totp_remove(person_before(request)):
@@ -129,7 +131,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if not has_second_factor(person_before(request)):
             return redirect("account")
         if recovery_codes_count(person_before(request)) and not is_confirm_submitted(request):
-            text = "Your current recovery codes stop working."
+            text = gettext("Your current recovery codes stop working.")
             return confirm_page_render(
                 request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))
             )

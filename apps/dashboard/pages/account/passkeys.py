@@ -81,7 +81,7 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
     """Forget one passkey."""
     row = passkeys_of(person_before(request)).filter(pk=pk).first()
     if row is not None and not is_confirm_submitted(request):
-        text = "You can no longer sign in with it, even if your device keeps a copy."
+        text = gettext("You can no longer sign in with it, even if your device keeps a copy.")
         return confirm_page_render(
             request,
             viewer,

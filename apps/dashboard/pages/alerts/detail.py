@@ -26,6 +26,7 @@ from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural, time_left
+from apps.core.languages import stored_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -88,7 +89,7 @@ def head_of(viewer: Principal, alert: Alert) -> AlertHead:
     check, is_open = CHECKS_BY_NAME.get(alert.check_name), alert.ended_at is None
     return AlertHead(
         alert=alert,
-        heading=Truncator(alert.say or alert.title).chars(HEADING_MAX),
+        heading=Truncator(stored_text(alert.say or alert.title)).chars(HEADING_MAX),
         label=alert_label(alert),
         story=story_text(alert),
         holder=holder_text(alert),
@@ -104,7 +105,7 @@ def story_text(alert: Alert) -> str:
     """Return which check fails since when, or failed until when, and how often."""
     ended_at = alert.ended_at or clock.now()
     facts = {
-        "title": alert.title,
+        "title": stored_text(alert.title),
         "began": f"{alert.began_at:%d %b %H:%M}",
         "ended": f"{ended_at:%d %b %H:%M}",
         "lasted": time_left((ended_at - alert.began_at).total_seconds()),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -112,7 +112,7 @@ def delivery_text(row: AlertChannel) -> str:
 
 def channel_what(row: AlertChannel) -> str:
     """Return which notifications a channel gets, and how often."""
-    level = "critical checks" if row.critical_only else "all checks"
+    level = gettext("critical checks") if row.critical_only else gettext("all checks")
     every = every_text(row.repeat_s)
     what = gettext("{level}, each at most once every {every} while it fails").format(level=level, every=every)
     if row.repeat_s > REPEATS_S[0]:
@@ -156,7 +156,11 @@ def alerts_verdict(data: PageData, channels: Sequence[AlertChannel]) -> Verdict:
     """Return one sentence: how many checks fail, and how many channels are notified."""
     report = data.report
     failed = len(report.results) - report.passed
-    say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."
+    say = (
+        ngettext("{count} check fails.", "{count} checks fail.", failed).format(count=failed)
+        if failed
+        else gettext("All checks pass.")
+    )
     if notified := sum(row.is_enabled for row in channels):
         recipients = gettext("Notifications go to {channels}.").format(channels=plural(notified, "channel"))
     elif channels:

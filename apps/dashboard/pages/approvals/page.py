@@ -46,21 +46,23 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.messages.models import ApprovalRule
     from apps.users.principals import Principal
 
 SHOWN_MAX: Final = 100
 """Messages that the page shows; the list of messages has a filter for all."""
-ACTS: Final[tuple[tuple[str, str], ...]] = (
-    ("miner.WithdrawBalance", "miner: withdraw"),
-    ("miner.ChangeOwnerAddress", "miner: change the owner"),
-    ("miner.ChangeBeneficiary", "miner: change the beneficiary"),
-    ("miner.ChangeWorkerAddress", "miner: change worker or control addresses"),
-    ("miner.TerminateSectors", "miner: terminate sectors"),
-    ("market.WithdrawBalance", "market: withdraw from escrow"),
-    ("multisig.", "multisig: any method"),
-    ("multisig.Approve", "multisig: approve a proposal"),
-    (".", "any message that moves more than the amount"),
+ACTS: Final[tuple[tuple[str, StrOrPromise], ...]] = (
+    ("miner.WithdrawBalance", _("miner: withdraw")),
+    ("miner.ChangeOwnerAddress", _("miner: change the owner")),
+    ("miner.ChangeBeneficiary", _("miner: change the beneficiary")),
+    ("miner.ChangeWorkerAddress", _("miner: change worker or control addresses")),
+    ("miner.TerminateSectors", _("miner: terminate sectors")),
+    ("market.WithdrawBalance", _("market: withdraw from escrow")),
+    ("multisig.", _("multisig: any method")),
+    ("multisig.Approve", _("multisig: approve a proposal")),
+    (".", _("any message that moves more than the amount")),
 )
 """What rules are mostly for: kind of actor and method."""
 
@@ -214,15 +216,15 @@ def rule_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Htt
     return redirect("approvals")
 
 
-RULE_ACTS: Final[dict[str, tuple[Callable[[Principal, ApprovalRule], object], str]]] = {
+RULE_ACTS: Final[dict[str, tuple[Callable[[Principal, ApprovalRule], object], StrOrPromise]]] = {
     "ask": (
         lambda viewer, rule: approval_rule_removal_request(principal=viewer, rule=rule, now=clock.now()),
-        "Removal requested. The rule holds until another person agrees.",
+        _("Removal requested. The rule holds until another person agrees."),
     ),
-    "agree": (lambda viewer, rule: approval_rule_remove(principal=viewer, rule=rule), "Rule removed."),
+    "agree": (lambda viewer, rule: approval_rule_remove(principal=viewer, rule=rule), _("Rule removed.")),
     "keep": (
         lambda viewer, rule: approval_rule_removal_cancel(principal=viewer, rule=rule),
-        "The rule stays.",
+        _("The rule stays."),
     ),
 }
 """What can be done about a rule's removal, and what the next page says of it."""

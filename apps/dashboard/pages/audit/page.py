@@ -42,7 +42,7 @@ def verdict_of(check: ChainCheck) -> Verdict:
         )
     if not check.to:
         return Verdict("", _("No entries yet."))
-    rest = "it is the latest." if check.is_complete else "reload to check newer entries."
+    rest = gettext("it is the latest.") if check.is_complete else gettext("reload to check newer entries.")
     return Verdict(gettext("Hash chain verified through entry {to}:").format(to=check.to), rest)
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from apps.blocks.selectors.finality import f3_read
 from apps.checks.findings.text import miner_name
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX
 
@@ -37,7 +38,7 @@ def finality_facts(data: PageData) -> list[Fact]:
 def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
     """Return one miner's lease in F3 in words; `runs`: some node is in F3 already."""
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
-    why = lease.reason
+    why = stored_text(lease.reason)
     if lease.runs_at(now):
         later = gettext("; renewal failed: {reason}").format(reason=why) if why else ""
         if why and lease.failing_since is None:

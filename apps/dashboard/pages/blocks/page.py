@@ -56,7 +56,11 @@ def day_verdict(data: PageData) -> Verdict:
         rest = gettext("No win in the last 24 hours.") if mining else gettext("No miner has power yet.")
         return Verdict("", rest)
     rewards = rewards_since(data.miners, since=since)
-    lost = gettext("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
+    lost = (
+        gettext("{wins} lost").format(wins=plural(counts.lost, "win"))
+        if counts.lost
+        else gettext("none lost")
+    )
     parts = []
     if rewards.known or not rewards.unknown:
         text = gettext("{brought} earned in 24 hours; {vests} of it vests over {span}.").format(

@@ -13,6 +13,7 @@ from apps.blocks.rounds.warm_up import WarmUp, warm_up
 from apps.blocks.selectors.rounds import round_get
 from apps.core import formatting
 from apps.core.errors import NotFound
+from apps.core.languages import stored_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.cards import Fact
 from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
@@ -74,7 +75,7 @@ def facts_of(row: Round) -> list[Fact]:
         Fact(gettext("Sector"), formatting.whole(row.sector)),
     ]
     if row.reason:
-        facts.append(Fact(gettext("Reason"), row.reason))
+        facts.append(Fact(gettext("Reason"), stored_text(row.reason)))
     if block is not None:
         facts += [
             Fact(gettext("Block"), block.cid or formatting.NOTHING),

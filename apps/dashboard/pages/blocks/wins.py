@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.blocks.selectors.rounds import rounds_won
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.pages.blocks.states import STATES
 
@@ -46,7 +47,7 @@ def win_row(row: Round) -> WinRow:
         miner=row.miner.name or row.miner.address,
         tone=label.tone,
         word=label.word,
-        reason=row.reason,
+        reason=stored_text(row.reason),
         reward=formatting.amount_text(None if block is None else block.reward),
         took=f"{made_ms(row):,} ms",
         at=str(time_html(row.at)),

@@ -138,7 +138,7 @@ def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Ve
     rest += (
         gettext("; {messages} cannot pay it.").format(messages=plural(low, "message"))
         if low
-        else "; all of them can pay it."
+        else gettext("; all of them can pay it.")
     )
     if not pending:
         return Verdict(

@@ -12,6 +12,7 @@ from apps.chain.selectors.nodes import nodes_pool
 from apps.chain.selectors.upgrades import readiness, upgrade_next
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
 
@@ -60,7 +61,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
     """Lay out a node; `upgrade`: the next one of the network."""
     ready = None if upgrade is None or not node.is_enabled else readiness(node, upgrade)
     condition = NodeCondition(node.condition)
-    word = str(condition.label) if node.is_enabled else "disabled"
+    word = str(condition.label) if node.is_enabled else gettext("disabled")
     p95 = node.latency_quantile(0.95)
     times = [value for value in node.probes if value is not None]
     behind = f"{node.lag_epochs} ep" + (f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else "")
@@ -70,7 +71,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         url=node.url,
         tone=TONES[condition] if node.is_enabled else "idle",
         word=word,
-        error=node.error if node.is_enabled else "",
+        error=stored_text(node.error) if node.is_enabled else "",
         role=gettext("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
         head=formatting.whole(node.head_height),
         behind=behind if node.head_height is not None else formatting.NOTHING,
@@ -87,7 +88,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
 
 def upgrade_text(ready: Readiness) -> str:
     """Return how a node stands to the next upgrade."""
-    texts = {True: "ready", False: "not ready", None: "unknown"}
+    texts = {True: "ready", False: gettext("not ready"), None: "unknown"}
     return f"{ready.upgrade.short}: {texts[ready.is_ready]}"
 
 
@@ -98,9 +99,9 @@ def node_actions(node: Node) -> tuple[Action, ...]:
         return Action(f"{op}-{node.pk}", label, reverse("chain-node-act", args=[node.pk, op]), icon)
 
     if not node.is_enabled:
-        remove = () if node.is_configured else (action("remove", "Remove", "close"),)
-        return (action("enable", "Enable", "run"), *remove)
-    return (action("promote", "Promote", "up"), action("disable", "Disable", "off"))
+        remove = () if node.is_configured else (action("remove", gettext("Remove"), "close"),)
+        return (action("enable", gettext("Enable"), "run"), *remove)
+    return (action("promote", gettext("Promote"), "up"), action("disable", gettext("Disable"), "off"))
 
 
 def node_rows(viewer: Principal) -> list[NodeRow]:

@@ -57,7 +57,7 @@ def verdict_of(context: FragmentContext) -> Verdict:
     at = (
         gettext("The newest tipset is {height}.").format(height=formatting.whole(head.height))
         if head is not None
-        else "No tipset yet."
+        else gettext("No tipset yet.")
     )
     return verdict_by(
         report,
@@ -101,7 +101,7 @@ def network_facts(context: FragmentContext) -> list[Fact]:
     if coming and context.viewer.is_operator:
         facts += ready_facts(head.height)
     if not coming:
-        facts.append(Fact(_("Next upgrade"), "none announced by the nodes"))
+        facts.append(Fact(_("Next upgrade"), gettext("none announced by the nodes")))
     return facts
 
 
@@ -110,11 +110,14 @@ def ready_facts(height: int) -> Iterable[Fact]:
     nodes = nodes_readiness(height)
     ready = sum(one.is_ready is True for _, one in nodes)
     yield Fact(
-        "Nodes ready", gettext("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node"))
+        gettext("Nodes ready"),
+        gettext("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node")),
     )
     for node, one in nodes:
         if not one.is_ready:
-            yield Fact("Not ready" if one.is_ready is False else "Unknown", f"{node}: {one.reason}")
+            yield Fact(
+                gettext("Not ready") if one.is_ready is False else gettext("Unknown"), f"{node}: {one.reason}"
+            )
 
 
 def network(context: FragmentContext) -> Iterable[str]:
@@ -132,7 +135,7 @@ def heads(context: FragmentContext) -> Iterable[str]:  # noqa: ARG001  # the sig
 
 
 HEIGHT_DIGITS: Final = 16
-UNBIND_TEXT: Final = (
+UNBIND_TEXT: Final = _(
     "All stored tipsets are deleted, and the pool binds to the network of the next node that responds. "
     "Remove or disable the nodes of the current network first."
 )
@@ -196,7 +199,7 @@ def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
         back=reverse("chain"),
         page=_("Chain"),
         section="chain",
-        facts=(("Network", state.name or "none"),),
+        facts=((gettext("Network"), state.name or gettext("none")),),
     )
     return confirm_page_render(request, viewer, ask, status=422 if refusal else 200)
 

@@ -63,10 +63,10 @@ def message_row(
     except BadAddress:
         kind = ""
     kind = kind or kind_by_params(message.method, message.params)
-    tone, result = "idle", "not executed yet"
+    tone, result = "idle", gettext("not executed yet")
     if receipt is not None:
         tone = "ok" if receipt.exit_code == 0 else "bad"
-        result = "ok" if receipt.exit_code == 0 else exit_code_text(receipt.exit_code, actor=kind)
+        result = "ok" if receipt.exit_code == 0 else gettext(exit_code_text(receipt.exit_code, actor=kind))
     used = None if receipt is None else receipt.gas_used
     return ChainMessage(
         cid=cid,
@@ -135,7 +135,7 @@ def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], st
     """Fetch a tipset's messages from a node, and what came of them once the tipset above is there."""
     above = head_above(head)
     if above is None:
-        return [], "The messages are shown once the next tipset has executed them."
+        return [], gettext("The messages are shown once the next tipset has executed them.")
     client = chain_client()
     try:
         found = client.chain_get_parent_messages(above.cids[0])

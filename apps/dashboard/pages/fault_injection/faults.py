@@ -20,6 +20,8 @@ from apps.dashboard.pages.fault_injection.fault_names import (
 from apps.dashboard.text_fields import Text
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.node.devnet import DevnetState, FaultValue
 
 
@@ -100,7 +102,7 @@ class FaultForm(PageForm):
         return str(self.fields["value"].prepare_value(value))
 
 
-def fault_groups(state: DevnetState, held: PageForm | None) -> list[tuple[str, list[FaultForm]]]:
+def fault_groups(state: DevnetState, held: PageForm | None) -> list[tuple[StrOrPromise, list[FaultForm]]]:
     """Return all faults by part of the page; `held` is a form that was refused."""
     return [
         (
@@ -121,7 +123,8 @@ class Count(Text):
 
     def __init__(self, number: Number) -> None:
         super().__init__(initial=number.least)
-        self.label, self.least, self.most = NUMBER_LABELS[number.name], number.least, number.most
+        self.label = NUMBER_LABELS[number.name]
+        self.least, self.most = number.least, number.most
 
     def clean(self, value: Any) -> int:
         """Read it.  Raises ValidationError."""

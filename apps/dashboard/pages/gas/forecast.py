@@ -152,27 +152,34 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
     return [
         Stat(
             "base-fee",
-            "Base fee",
+            gettext("Base fee"),
             fee,
-            "at the newest head",
+            gettext("at the newest head"),
             f"{here}#h-base-fee",
             unit=unit,
         ),
         Stat(
             "cheap",
-            "Cheapest two hours",
+            gettext("Cheapest two hours"),
             formatting.NOTHING if window is None else clock_text(window.start_s),
-            "needs six hours of history"
+            gettext("needs six hours of history")
             if window is None
             else gettext("{mean}, day average {day_mean}").format(
                 mean=formatting.fee_text(window.mean), day_mean=formatting.fee_text(window.day_mean)
             ),
             f"{here}#h-base-fee",
         ),
-        Stat("spent", "Gas spent today", formatting.fil(spent), "UTC day", f"{here}#h-spend", unit="FIL"),
+        Stat(
+            "spent",
+            gettext("Gas spent today"),
+            formatting.fil(spent),
+            gettext("UTC day"),
+            f"{here}#h-spend",
+            unit="FIL",
+        ),
         Stat(
             "queue",
-            "Estimated queue cost",
+            gettext("Estimated queue cost"),
             formatting.fil(forecast.cost_now),
             gettext("{messages} at the current base fee").format(messages=plural(many, "message")),
             f"{here}#h-queue",

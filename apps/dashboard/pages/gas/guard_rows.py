@@ -55,8 +55,8 @@ def guard_row(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardRow:
     pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
     return GuardRow(
         key=str(guard.uuid),
-        whose=guard.tenant.name if guard.tenant else "all tenants",
-        what=", ".join(part for part in parts if part) or "all messages",
+        whose=guard.tenant.name if guard.tenant else gettext("all tenants"),
+        what=", ".join(part for part in parts if part) or gettext("all messages"),
         cap=f"{formatting.fil(int(guard.max_fee))} FIL" if guard.max_fee else formatting.NOTHING,
         budget=f"{formatting.fil(int(guard.daily_budget))} FIL" if guard.daily_budget else formatting.NOTHING,
         spent=formatting.fil(spent) if guard.daily_budget and spent is not None else "",

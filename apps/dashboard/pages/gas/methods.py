@@ -70,7 +70,7 @@ def rule_text(row: ActorRules) -> str:
         ),
         (row.gas_over_premium, f"premium × {row.gas_over_premium:g}"),
     ]
-    return ", ".join(say for value, say in parts if value) or "nothing set"
+    return ", ".join(say for value, say in parts if value) or gettext("nothing set")
 
 
 def method_rule_rows() -> list[MethodRuleRow]:

@@ -17,7 +17,7 @@ from apps.dashboard.pages.gas.forecast import live_context, live_fragment
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.pages.gas.guards import guards_fragment
 from apps.dashboard.pages.gas.methods import method_rule_rows
-from apps.dashboard.pages.gas.spending import DAYS, GROUPS, days_of, spend_rows
+from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, days_of, spend_rows
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -55,6 +55,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         may_change_methods=viewer.is_operator and viewer.may("sign"),
         spend=spend_rows(sums, by=by, data=data),
         by=dict(GROUPS)[by],
+        by_head=HEADS[by],
         groups=[
             Facet(key=key, label=label, href=part(by=key), on=key == by)
             for key, label in GROUPS

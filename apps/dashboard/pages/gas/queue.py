@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.messages.methods import method_text
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def what_text(to: str, method: int, *, kind: str, data: PageData) -> str:
     """Name a method; a transfer has no receiver here."""
-    return method_text(to, method, kind=kind, miners=data.names.miners) if to else "Send"
+    return method_text(to, method, kind=kind, miners=data.names.miners) if to else gettext("Send")
 
 
 def queue_rows(
@@ -26,7 +28,7 @@ def queue_rows(
     return [
         {
             "what": what_text(cost.to, cost.method, kind=cost.kind, data=data),
-            "sub": "rough gas estimate: none landed recently"
+            "sub": gettext("rough gas estimate: none landed recently")
             if cost.is_guess
             else cost.kind.replace("_", " "),
             "cost": cost,

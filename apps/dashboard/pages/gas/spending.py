@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
@@ -25,13 +27,22 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-GROUPS: Final = (("method", "By method"), ("tenant", "By tenant"), ("sender", "By sender"), ("day", "By day"))
+GROUPS: Final = (
+    ("method", _("By method")),
+    ("tenant", _("By tenant")),
+    ("sender", _("By sender")),
+    ("day", _("By day")),
+)
+
+
+HEADS: Final = {"method": _("Method"), "tenant": _("Tenant"), "sender": _("Sender"), "day": _("Day")}
+"""Of the first column, by group."""
 
 
 def spend_name(key: tuple[Any, ...], *, by: str, data: PageData) -> tuple[str, str]:
     """Name a part of the spending, with a smaller line below."""
     if by == "tenant":
-        return key[0] or "the pool itself", ""
+        return key[0] or gettext("the pool itself"), ""
     if by == "sender":
         short = formatting.shortened(key[0])
         return data.names.wallets.get(key[0]) or short, short

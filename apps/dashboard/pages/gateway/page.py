@@ -43,7 +43,7 @@ def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageD
     rest = (
         gettext("{requests} failed since they connected.").format(requests=plural(failures, "request"))
         if failures
-        else "No requests have failed."
+        else gettext("No requests have failed.")
     )
     say = gettext("{signers} and {provers} connected.").format(
         signers=plural(signers, "signer"), provers=plural(provers, "prover")

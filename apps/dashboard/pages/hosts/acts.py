@@ -145,9 +145,9 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             facts=(
                 (gettext("Sectors in progress"), formatting.whole(unfinished_jobs_count(worker))),
                 (
-                    "Sealed sectors in stores attached only here",
+                    gettext("Sealed sectors in stores attached only here"),
                     formatting.whole(alone)
-                    + (": move them first, or their proofs will be missed" * bool(alone)),
+                    + (gettext(": move them first, or their proofs will be missed") * bool(alone)),
                 ),
             ),
         ),

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -122,9 +123,11 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
     if worker.retire_asked_at is not None:
         left = unfinished_jobs_count(worker)
         parts.append(
-            gettext("retires once {sectors} in progress {word} done").format(
-                sectors=plural(left, "sector"), word="is" if left == 1 else "are"
-            )
+            ngettext(
+                "retires once {count} sector in progress is done",
+                "retires once {count} sectors in progress are done",
+                left,
+            ).format(count=left)
         )
     if (remedy := versions_compare(worker.version)) not in row.does:
         parts.append(remedy)
@@ -173,7 +176,7 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
             "bad",
             "bad",
             gettext("{name}: {stage} failed").format(name=name, stage=stage),
-            event.note,
+            stored_text(event.note),
             href=reverse("sector", args=[sector.uuid]) if sector else "",
         )
 

@@ -46,4 +46,4 @@ def slots_text(slots: dict[str, int]) -> str:
 
 def kind_text(kind: str) -> str:
     """Return a kind of work in words."""
-    return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
+    return str(JOBS.get(kind.upper()) or kind.replace("_", " ").lower())

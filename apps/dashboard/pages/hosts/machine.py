@@ -82,7 +82,7 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     yield Fact(
         _("Processor"),
         gettext("{model}, {cores} cores").format(
-            model=hardware.get("cpu_model") or "unknown", cores=hardware.get("cpus", 0)
+            model=hardware.get("cpu_model") or gettext("unknown"), cores=hardware.get("cpus", 0)
         ),
     )
     if nodes := hardware.get("numa_nodes"):

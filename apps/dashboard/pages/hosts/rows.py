@@ -86,7 +86,9 @@ def host_actions(worker: Worker, command: str) -> tuple[Action, ...]:
     is_paused = (
         command == Operation.PAUSE if command in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
     )
-    key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
+    key, label, icon = (
+        ("resume", gettext("Resume"), "run") if is_paused else ("pause", gettext("Pause"), "pause")
+    )
     return (Action(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
 
 

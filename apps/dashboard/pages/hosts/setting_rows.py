@@ -84,7 +84,7 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
                 setting_label(key),
                 setting_value(key, setting["value"]),
                 origin_text(setting),
-                "removed with its next heartbeat" if is_stale else pending,
+                gettext("removed with its next heartbeat") if is_stale else pending,
             )
         )
     for key, (_level, value) in wanted.items():
@@ -114,8 +114,8 @@ def setting_label(key: str) -> str:
         )
         return thread if number else rule
     return {
-        "sectors_max": "Max sectors at a time",
-        "sector_room_bytes": "Disk space per new sector",
+        "sectors_max": gettext("Max sectors at a time"),
+        "sector_room_bytes": gettext("Disk space per new sector"),
     }.get(key, key)
 
 
@@ -126,7 +126,7 @@ def setting_value(key: str, value: str) -> str:
     if key.startswith((SEALING, THREADS)):
         texts = {"true": gettext("yes"), "false": gettext("no"), ALL: gettext("all")}
         return str(texts.get(value, value))
-    return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
+    return gettext("as many as the disk has room for") if (key, value) == ("sectors_max", "0") else value
 
 
 def known_keys(worker: Worker) -> Iterable[str]:

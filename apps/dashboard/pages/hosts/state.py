@@ -71,10 +71,10 @@ def idle_text(worker: Worker, *, now: datetime) -> str:
             time=formatting.time_left((now - worker.seen_at).total_seconds())
         )
     if worker.is_paused:
-        return "paused by operator"
+        return gettext("paused by operator")
     done, total = kernels_ready(worker)
     if done < total:
         return gettext("compiling kernels: {done} of {total} ready").format(done=done, total=total)
     if worker.is_draining and not parameters_error(worker.hardware):
-        return "accepts no new sectors"
-    return parameters_text(worker) or "waiting for jobs"
+        return gettext("accepts no new sectors")
+    return parameters_text(worker) or gettext("waiting for jobs")

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.node.client import chain_client
@@ -33,21 +34,21 @@ if TYPE_CHECKING:
 REFUSED_SHOWN: Final = 20
 BULK_TEXTS: Final = {
     "replace": (
-        "Raise fees",
-        "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
+        _("Raise fees"),
+        _("Each keeps its nonce and gets a premium of at least 1.25 times the old one."),
     ),
-    "republish": ("Publish again", "Sends them to every node again; nothing new is signed."),
+    "republish": (_("Publish again"), _("Sends them to every node again; nothing new is signed.")),
     "retry-now": (
-        "Retry",
-        "Retries failed attempts at this head; messages that fail again restart their back-off.",
+        _("Retry"),
+        _("Retries failed attempts at this head; messages that fail again restart their back-off."),
     ),
     "cancel": (
-        "Cancel",
+        _("Cancel"),
         "A zero-value transfer replaces each at its nonce for a higher premium, unless it lands first.",
     ),
     "mark-bad": (
-        "Mark as failed",
-        "Signed messages may still land; gap fillers take the nonces of those that no node has.",
+        _("Mark as failed"),
+        _("Signed messages may still land; gap fillers take the nonces of those that no node has."),
     ),
 }
 """Title and effect of what can be done to a whole queue."""
@@ -138,7 +139,7 @@ def price_text(action: str, rows: list[Message]) -> str:
     except DomainError as refusal:
         return gettext("Cost unknown: {reason}.").format(reason=refusal.reason)
     if price is None:
-        return "This costs nothing." if rows else ""
+        return gettext("This costs nothing.") if rows else ""
     return gettext(
         "At the current base fee, gas costs {now} FIL instead of {before} FIL, at most {most} FIL."
     ).format(

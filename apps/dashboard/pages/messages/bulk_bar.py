@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.clock import now
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 OPEN_STATES: Final = ("open", "approval", "stuck", "priced-out")
 """Filters that show messages on their way."""
 BULK_LABELS: Final = (
-    ("replace", "Raise fees"),
-    ("republish", "Publish again"),
-    ("retry-now", "Retry"),
-    ("cancel", "Cancel"),
-    ("mark-bad", "Mark as failed"),
+    ("replace", _("Raise fees")),
+    ("republish", _("Publish again")),
+    ("retry-now", _("Retry")),
+    ("cancel", _("Cancel")),
+    ("mark-bad", _("Mark as failed")),
 )
 """What can be done to a whole queue."""
 

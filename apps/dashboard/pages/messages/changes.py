@@ -70,7 +70,7 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
     signer_only(viewer)
     error = ""
     if row.state != MessageState.FILLED:
-        error = "only a message in flight can be published again"
+        error = gettext("only a message in flight can be published again")
     else:
         published = message_republish(message=row, now=now(), by=viewer)
         error = "" if row.pk in published.accepted else published.refused.get(row.pk, "no node answers")

@@ -114,9 +114,12 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
         section="messages",
         hidden_fields=tuple(form.typed.items()),
         facts=(
-            ("From", f"{wallet.label} {wallet.address}, {formatting.fil(wallet.balance)} FIL".strip()),
-            ("To", receiver_text(viewer, form.cleaned_data["to"])),
-            ("Value", fil_format(value)),
+            (
+                gettext("From"),
+                f"{wallet.label} {wallet.address}, {formatting.fil(wallet.balance)} FIL".strip(),
+            ),
+            (gettext("To"), receiver_text(viewer, form.cleaned_data["to"])),
+            (gettext("Value"), fil_format(value)),
             *price_facts(viewer, item),
             *approval_facts(message_approval_read(item, principal=viewer)),
         ),
@@ -136,11 +139,11 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
     """
     head = head_current()
     if head is None:
-        return (("Gas", "unknown: no node has answered yet"),)
+        return ((gettext("Gas"), gettext("unknown: no node has answered yet")),)
     try:
         run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
     except (NodeUnavailable, NodeRefused) as refusal:
-        return (("Gas", gettext("unknown: {reason}").format(reason=refusal.reason)),)
+        return ((gettext("Gas"), gettext("unknown: {reason}").format(reason=refusal.reason)),)
     if run.balance_after < 0 and not run.gas_limit:
         raise BadValue(
             gettext("the sender has {balance}, less than this transfer needs").format(
@@ -151,7 +154,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
     if not run.gas_limit:
         return (
             (
-                "Gas",
+                gettext("Gas"),
                 gettext("unknown, the dry run failed: {error}").format(
                     error=run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
                 ),
@@ -159,15 +162,15 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
         )
     return (
         (
-            "Gas",
+            gettext("Gas"),
             gettext("{cost_expected} expected, {cost_max} at most").format(
                 cost_expected=fil_format(run.cost_expected - item.value),
                 cost_max=fil_format(run.cost_max - item.value),
             ),
         ),
-        ("Sender pays", gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
+        (gettext("Sender pays"), gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
         (
-            "Balance after this and all in flight",
+            gettext("Balance after this and all in flight"),
             gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
         ),
     )

@@ -92,7 +92,7 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
         icon=word.sign,
         tags=tuple(tag for tag in tags if tag),
         say=gettext("From {sender} to {receiver}, pushed by {pushed_by}.").format(
-            sender=sender, receiver=receiver, pushed_by=message.pushed_by or "the pool"
+            sender=sender, receiver=receiver, pushed_by=message.pushed_by or gettext("the pool")
         ),
         found=found_of(report_of_message(data, message), data),
         why=why,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.dashboard.cards import Check
@@ -19,6 +20,8 @@ from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.dashboard.page_data import PageData
     from apps.messages.diagnosis import Diagnosis
     from apps.messages.models import Message
@@ -69,14 +72,16 @@ def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Find
     return Finding(
         tone="warn",
         title=held,
-        text="Blocks may be full of messages with a higher premium, or the nodes do not propagate it."
-        " Raise its fees, publish it again, and check the nodes (page Chain).",
+        text=gettext(
+            "Blocks may be full of messages with a higher premium, or the nodes do not propagate it."
+            " Raise its fees, publish it again, and check the nodes (page Chain)."
+        ),
     )
 
 
 def refusal_of(message: Message) -> Finding:
     """Return why the chain refused a message that landed."""
-    text = exit_code_text(message.exit_code)
+    text = gettext(exit_code_text(message.exit_code))
     return Finding(
         tone="bad",
         title=gettext("It failed on chain with exit code {exit_code}.").format(exit_code=message.exit_code),
@@ -109,13 +114,13 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     elif diagnosis.reason not in USUAL_WAITS:
         tone = "warn"
     earlier = str(diagnosis.evidence.get("earlier_id", ""))
-    action, href = ("Open that message", reverse("message", args=[earlier])) if earlier else ("", "")
+    action, href = (gettext("Open that message"), reverse("message", args=[earlier])) if earlier else ("", "")
     if diagnosis.reason == Wait.POLICY and any(row.address == message.from_addr for row in data.wallets):
-        action, href = "Open the signing policy", reverse("policy", args=[message.from_addr])
+        action, href = gettext("Open the signing policy"), reverse("policy", args=[message.from_addr])
     if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
-        action, href = "Raise fee…", reverse("message-replace", args=[message.id])
+        action, href = gettext("Raise fee…"), reverse("message-replace", args=[message.id])
     if diagnosis.reason == Wait.APPROVAL and data.viewer.may("sign"):
-        action, href = "Review…", reverse("message-approve", args=[message.id])
+        action, href = gettext("Review…"), reverse("message-approve", args=[message.id])
     return Finding(
         tone=tone,
         title=f"{diagnosis.text[:1].upper()}{diagnosis.text[1:]}.",
@@ -127,19 +132,19 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     )
 
 
-CLICKS: Final[dict[str, str]] = {
-    "approve": "If you review it",
-    "fund": "If you fund the sender",
-    "raise-fee": "If you raise its fee",
-    "fee-rules": "If you change fee rules or guards",
-    "quota": "If you raise the sender's quota",
-    "start-sender": "If you resume the sender",
-    "republish": "If you publish it again",
-    "replace": "If you raise its fees",
-    "replace-earlier": "If you replace the earlier one",
-    "cancel": "If you cancel it",
-    "retry-now": "Retry now",
-    "mark-bad": "If you mark it as failed",
+CLICKS: Final[dict[str, StrOrPromise]] = {
+    "approve": _("If you review it"),
+    "fund": _("If you fund the sender"),
+    "raise-fee": _("If you raise its fee"),
+    "fee-rules": _("If you change fee rules or guards"),
+    "quota": _("If you raise the sender's quota"),
+    "start-sender": _("If you resume the sender"),
+    "republish": _("If you publish it again"),
+    "replace": _("If you raise its fees"),
+    "replace-earlier": _("If you replace the earlier one"),
+    "cancel": _("If you cancel it"),
+    "retry-now": _("Retry now"),
+    "mark-bad": _("If you mark it as failed"),
 }
 """Actions as the first words of a sentence."""
 

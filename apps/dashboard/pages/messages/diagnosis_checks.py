@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -18,39 +19,41 @@ from poolsite.filecoin.amounts import fil_format
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.dashboard.page_data import PageData
     from apps.messages.diagnosis import Diagnosis
     from apps.messages.limits import Limit
     from apps.messages.models import Message
     from apps.wallets.models import Wallet
 
-EVIDENCE: Final[dict[str, str]] = {
-    "rule": "approval rule",
-    "pushed_by": "pushed by",
-    "approvers": "may approve it",
-    "attempts": "attempts",
-    "text": "reason",
-    "next_try_height": "next try at epoch",
-    "balance": "balance",
-    "in_flight": "in flight",
-    "quota": "sender's quota",
-    "gap": "missing nonce",
-    "earlier_nonce": "earlier nonce",
-    "held_above": "held while the base fee is above (attoFIL)",
-    "held_until": "held at most until epoch",
-    "budget": "daily budget",
-    "spent_today": "spent today, including in flight",
-    "expire_epoch": "had to be sent by epoch",
-    "address": "address",
+EVIDENCE: Final[dict[str, StrOrPromise]] = {
+    "rule": _("approval rule"),
+    "pushed_by": _("pushed by"),
+    "approvers": _("may approve it"),
+    "attempts": _("attempts"),
+    "text": _("reason"),
+    "next_try_height": _("next try at epoch"),
+    "balance": _("balance"),
+    "in_flight": _("in flight"),
+    "quota": _("sender's quota"),
+    "gap": _("missing nonce"),
+    "earlier_nonce": _("earlier nonce"),
+    "held_above": _("held while the base fee is above (attoFIL)"),
+    "held_until": _("held at most until epoch"),
+    "budget": _("daily budget"),
+    "spent_today": _("spent today, including in flight"),
+    "expire_epoch": _("had to be sent by epoch"),
+    "address": _("address"),
 }
 """Figures of a diagnosis in words; those that the checks show anyway are left out."""
-LIMITS: Final[dict[str, str]] = {
-    "max_fee": "max fee",
-    "gas_fee_cap": "fee cap",
-    "base_fee": "base fee limit",
-    QUOTA: "quota in flight",
-    "daily_budget": "daily budget",
-    "hold_base_fee": "hold above base fee",
+LIMITS: Final[dict[str, StrOrPromise]] = {
+    "max_fee": _("max fee"),
+    "gas_fee_cap": _("fee cap"),
+    "base_fee": _("base fee limit"),
+    QUOTA: _("quota in flight"),
+    "daily_budget": _("daily budget"),
+    "hold_base_fee": _("hold above base fee"),
 }
 OPERATORS: Final[dict[str, tuple[str, str]]] = {
     METHOD: ("gas", "#h-methods"),
@@ -66,7 +69,7 @@ def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iter
     """Lay out every limit that is set for a message, which one holds, and where it is changed."""
     for limit in message_limits(message, reason=diagnosis.reason, head=data.head):
         value = limit_text(limit)
-        tone, word = ("ok", "in force") if limit.binds else ("idle", "not used")
+        tone, word = ("ok", gettext("in force")) if limit.binds else ("idle", gettext("not used"))
         if limit.blocks:
             tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
         what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
@@ -100,7 +103,7 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
         if name in EVIDENCE and value not in (None, ""):
             text = formatting.whole(value) if isinstance(value, int) else str(value)
             if isinstance(value, list):
-                text = ", ".join(value) or "nobody: invite a second person"
+                text = ", ".join(value) or gettext("nobody: invite a second person")
             yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")
 
 
@@ -108,14 +111,16 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
     """Look at what could hold a message up, in the order in which the chain would refuse."""
     wallet = next((w for w in data.wallets if w.address == message.from_addr), None)
     if wallet is None or not wallet.is_served(data.at):
-        yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
+        yield Check(
+            gettext("Signer is connected"), gettext("no connected signer holds the key"), "bad", gettext("no")
+        )
     elif message.wait == Wait.SIGNER_AWAY and message.tenant is not None:
         say = gettext("{account} is, but it does not serve {tenant} (page Gateway)").format(
             account=wallet.account, tenant=message.tenant.name
         )
-        yield Check("Signer is connected", say, "bad", "no")
+        yield Check(gettext("Signer is connected"), say, "bad", gettext("no"))
     else:
-        yield Check("Signer is connected", wallet.account, "ok", "yes")
+        yield Check(gettext("Signer is connected"), wallet.account, "ok", gettext("yes"))
     if wallet is not None and wallet.balance is not None:
         yield funds_check(message, wallet)
     yield nonce_check(message, wallet)
@@ -126,16 +131,19 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
             gas_fee_cap=formatting.fee_text(message.gas_fee_cap), base_fee=formatting.fee_text(base_fee)
         )
         yield Check(
-            "Fee cap is above the base fee", say, "ok" if enough else "bad", "yes" if enough else "no"
+            gettext("Fee cap is above the base fee"),
+            say,
+            "ok" if enough else "bad",
+            gettext("yes") if enough else gettext("no"),
         )
     if message.expire_epoch:
         yield Check(
-            "Not expired",
+            gettext("Not expired"),
             gettext("to be sent by epoch {expire_epoch}").format(
                 expire_epoch=formatting.whole(message.expire_epoch)
             ),
             "ok",
-            "yes",
+            gettext("yes"),
         )
 
 
@@ -146,24 +154,35 @@ def funds_check(message: Message, wallet: Wallet) -> Check:
     say = gettext("{balance} FIL available, at most {need} FIL needed").format(
         balance=formatting.fil(wallet.balance), need=formatting.fil(need)
     )
-    what = "Balance covers the maximum cost" if message.gas_fee_cap else "Balance covers its value"
-    return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
+    what = (
+        gettext("Balance covers the maximum cost")
+        if message.gas_fee_cap
+        else gettext("Balance covers its value")
+    )
+    return Check(what, say, "ok" if enough else "bad", gettext("yes") if enough else gettext("no"))
 
 
 def nonce_check(message: Message, wallet: Wallet | None) -> Check:
     """Whether the chain wants this nonce next."""
     if message.nonce is None:
-        return Check("Nonce is the next one", "assigned when it is signed", "idle", "not yet")
+        return Check(
+            gettext("Nonce is the next one"),
+            gettext("assigned when it is signed"),
+            "idle",
+            gettext("not yet"),
+        )
     if wallet is None or wallet.nonce is None:
-        return Check("Nonce is the next one", formatting.whole(message.nonce), "idle", "unknown")
+        return Check(
+            gettext("Nonce is the next one"), formatting.whole(message.nonce), "idle", gettext("unknown")
+        )
     ahead = message.nonce - wallet.nonce
     say = gettext("{nonce}; next on chain is {next}").format(
         nonce=formatting.whole(message.nonce), next=formatting.whole(wallet.nonce)
     )
     if ahead <= 0:
-        return Check("Nonce is the next one", say, "ok", "yes")
+        return Check(gettext("Nonce is the next one"), say, "ok", gettext("yes"))
     return Check(
-        "Nonce is the next one",
+        gettext("Nonce is the next one"),
         say,
         "idle",
         gettext("{ahead} earlier").format(ahead=formatting.whole(ahead)),

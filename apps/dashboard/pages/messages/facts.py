@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Fact
 from apps.messages.methods import receiver_kind
 from apps.messages.selectors.receivers import receiver_kinds
@@ -46,11 +47,11 @@ def chain_facts(message: Message) -> Iterable[Fact]:
     yield Fact(_("Fee cap, premium"), fees if message.gas_fee_cap else formatting.NOTHING)
     if message.state == MessageState.LANDED:
         yield Fact(_("Epoch"), formatting.whole(message.height))
-        yield Fact(_("Exit code"), f"{message.exit_code}, {exit_code_text(message.exit_code)}")
+        yield Fact(_("Exit code"), f"{message.exit_code}, {gettext(exit_code_text(message.exit_code))}")
         if message.error:
-            yield Fact(_("Actor error"), message.error)
+            yield Fact(_("Actor error"), stored_text(message.error))
         yield Fact(_("Gas used"), formatting.whole(message.gas_used))
-        yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
+        yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or gettext("nothing"), mono=True)
 
 
 def kind_of(message: Message, *, miners: set[str]) -> str:
@@ -64,7 +65,7 @@ def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) ->
     """Yield the parameters as readable fields of `most` characters; raw bytes where they do not decode."""
     encoded = bytes(message.params)
     if not encoded:
-        yield Fact(_("Parameters"), "none")
+        yield Fact(_("Parameters"), gettext("none"))
         return
     kind = kind_of(message, miners=miners)
     try:
@@ -75,7 +76,7 @@ def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) ->
         yield Fact(_("Parameters"), _cut(encoded.hex(), most=most), mono=True)
         return
     for name, value in fields.items():
-        yield Fact(name, _cut(_text(value), most=most) or "none", mono=not isinstance(value, int))
+        yield Fact(name, _cut(_text(value), most=most) or gettext("none"), mono=not isinstance(value, int))
 
 
 def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
@@ -94,7 +95,7 @@ def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
     yield Fact(_("Proposed value"), fil_format(int(inner.value)))
     method = int(inner.method)
     shown = fil_shown(kind, method, params_display(kind, method, inner.params))
-    yield Fact(_("Proposed parameters"), _text(shown) or "none", mono=True)
+    yield Fact(_("Proposed parameters"), _text(shown) or gettext("none"), mono=True)
 
 
 def fil_shown(kind: str, method: int, fields: Any) -> Any:

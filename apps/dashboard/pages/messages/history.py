@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -27,8 +27,8 @@ def history_of(message: Message) -> Iterable[Event]:
             message.created_at,
             "idle",
             "plus",
-            "Pushed",
-            gettext("by {pushed_by}").format(pushed_by=message.pushed_by or "the pool"),
+            pgettext("event", "Pushed"),
+            gettext("by {pushed_by}").format(pushed_by=message.pushed_by or gettext("the pool")),
         ),
     ]
     if message.filled_at is not None:
@@ -36,9 +36,9 @@ def history_of(message: Message) -> Iterable[Event]:
         sub = gettext("nonce {nonce}, fee cap {gas_fee_cap}").format(
             nonce=formatting.whole(message.nonce), gas_fee_cap=formatting.fee_text(first.gas_fee_cap)
         )
-        rows.append(_row(message.filled_at, "run", "access", "Nonce assigned, signed", sub))
+        rows.append(_row(message.filled_at, "run", "access", gettext("Nonce assigned, signed"), sub))
     if message.published_at is not None:
-        rows.append(_row(message.published_at, "run", "messages", "Accepted by node"))
+        rows.append(_row(message.published_at, "run", "messages", gettext("Accepted by node")))
     if message.landed_at is not None and message.state == MessageState.LANDED:
         tone = "bad" if message.exit_code else "ok"
         sub = gettext("exit code {exit_code}, gas {gas_used}").format(

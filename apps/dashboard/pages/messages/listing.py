@@ -42,7 +42,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence what is on its way."""
     waiting, report = data.messages_waiting, data.report_of(Topic.MESSAGES)
     if not waiting.signed and not waiting.queued:
-        landed = "" if report.found else "All pushed messages have landed or failed."
+        landed = "" if report.found else gettext("All pushed messages have landed or failed.")
         return verdict_by(report, Verdict(_("No messages pending."), landed))
     facts = Verdict(
         gettext("{messages} in progress:").format(
@@ -71,15 +71,15 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 
 
 STATES: Final = (
-    ("", "All", "", ""),
-    ("open", "In progress", "run", "messages"),
-    ("approval", "Needs approval", "warn", "lock"),
-    ("stuck", "Stuck", "bad", "bad"),
-    ("priced-out", "Below base fee", "bad", "bad"),
-    ("landed", "Landed", "ok", "ok"),
-    ("refused", "Landed, failed", "bad", "bad"),
-    ("failed", "Failed", "bad", "bad"),
-    ("replaced", "Replaced", "warn", "warn"),
+    ("", _("All"), "", ""),
+    ("open", _("In progress"), "run", "messages"),
+    ("approval", _("Needs approval"), "warn", "lock"),
+    ("stuck", _("Stuck"), "bad", "bad"),
+    ("priced-out", _("Below base fee"), "bad", "bad"),
+    ("landed", _("Landed"), "ok", "ok"),
+    ("refused", _("Landed, failed"), "bad", "bad"),
+    ("failed", _("Failed"), "bad", "bad"),
+    ("replaced", _("Replaced"), "warn", "warn"),
 )
 """Filters of the list: key, label, tone, icon."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.messages.methods import method_text
 from apps.messages.states import MessageState, Wait
@@ -60,15 +61,15 @@ def message_why(message: Message) -> tuple[str, str]:
     if message.state == MessageState.LANDED:
         if message.exit_code:
             return gettext("exit {exit_code}: {meaning}").format(
-                exit_code=message.exit_code, meaning=exit_code_text(message.exit_code)
+                exit_code=message.exit_code, meaning=gettext(exit_code_text(message.exit_code))
             ), "bad"
         return gettext("in epoch {height}").format(height=formatting.whole(message.height)), ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         if message.state == MessageState.FAILED:
-            return message.error or str(message.get_state_display()), "bad"
-        return message.error or "another message landed with its nonce", "warn"
+            return stored_text(message.error) or str(message.get_state_display()), "bad"
+        return stored_text(message.error) or gettext("another message landed with its nonce"), "warn"
     wait = Wait(message.wait)
-    text = f"{wait.label}: {message.error}" if message.error else str(wait.label)
+    text = f"{wait.label}: {stored_text(message.error)}" if message.error else str(wait.label)
     if wait in USUAL_WAITS:
         return text, ""
     return text, "bad" if wait in URGENT_WAITS else "warn"

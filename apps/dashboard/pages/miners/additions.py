@@ -94,13 +94,13 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     data = PageData(viewer)
     held = {row.address: row for row in data.wallets}
     facts = [
-        ("Name", spec.name),
-        ("Tenant", tenant.name),
-        ("Owner", held_text(plan.owner, held)),
-        ("Worker", held_text(plan.worker, held)),
-        ("Sector size", " ".join(formatting.size(spec.sector_size))),
+        (gettext("Name"), spec.name),
+        (gettext("Tenant"), tenant.name),
+        (gettext("Owner"), held_text(plan.owner, held)),
+        (gettext("Worker"), held_text(plan.worker, held)),
+        (gettext("Sector size"), " ".join(formatting.size(spec.sector_size))),
         (
-            "Deposit from the owner",
+            gettext("Deposit from the owner"),
             gettext("{deposit}, vests to the miner over {span}").format(
                 deposit=fil_format(plan.deposit), span=data.vesting_text
             ),
@@ -111,11 +111,14 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
             worker_fund=fil_format(plan.worker_fund)
         )
         facts.append(
-            ("Transfer to the worker first", gettext("{fund} would fail with exit code 16").format(fund=fund))
+            (
+                gettext("Transfer to the worker first"),
+                gettext("{fund} would fail with exit code 16").format(fund=fund),
+            )
         )
     facts.append(
         (
-            "Owner pays",
+            gettext("Owner pays"),
             gettext("{total} and the gas of {messages}").format(
                 total=fil_format(plan.total), messages=plural(2 if plan.worker_fund else 1, "message")
             ),
@@ -123,8 +126,8 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     )
     facts.append(
         (
-            "Signer's policy",
-            "its owner adds the new miner once it exists; the miner's page proposes the change",
+            gettext("Signer's policy"),
+            gettext("its owner adds the new miner once it exists; the miner's page proposes the change"),
         )
     )
     ask = ConfirmPage(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from apps.core import formatting
@@ -118,7 +119,7 @@ def pending_rows(now: MinerAddresses, *, height: int, lookback: int) -> Iterable
                 worker=now.worker,
                 lookback=formatting.whole(lookback),
                 new_worker=now.new_worker,
-                word="since" if is_due else "from",
+                word=gettext("since") if is_due else gettext("from"),
                 at=at,
                 when=""
                 if is_due
@@ -142,6 +143,6 @@ def pending_rows(now: MinerAddresses, *, height: int, lookback: int) -> Iterable
             if not has
         ]
         says = _("{change} is proposed; {missing} must approve").format(
-            change=change.address, missing=" and ".join(missing)
+            change=change.address, missing=gettext(" and ").join(missing)
         )
         yield PendingRow(_("Beneficiary"), says, AddressChange.BENEFICIARY_CONFIRM, _("Approve…"))

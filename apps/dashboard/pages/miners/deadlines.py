@@ -66,7 +66,7 @@ class NextDeadline:
     def say(self) -> str:
         """The words before the time that is left."""
         return gettext("deadline {index} {word} in").format(
-            index=self.index, word="closes" if self.is_open else "opens"
+            index=self.index, word=gettext("closes") if self.is_open else gettext("opens")
         )
 
     @property
@@ -137,14 +137,14 @@ def deadline_row(
         tone=word.tone,
         word=word.word,
         icon=word.sign,
-        opens="open"
+        opens=gettext("open")
         if to_close
         else gettext("epoch {open_epoch}").format(open_epoch=formatting.whole(deadline.open_epoch)),
         opens_until=clock.starts_at(deadline.open_epoch) if clock is not None and to_open else None,
         opens_left=formatting.time_left(clock.left_s(deadline.open_epoch))
         if clock is not None and to_open
         else "",
-        closes="closed"
+        closes=gettext("closed")
         if clock is not None
         else gettext("epoch {close_epoch}").format(close_epoch=formatting.whole(deadline.close_epoch)),
         closes_until=clock.starts_at(deadline.close_epoch) if clock is not None and to_close else None,
@@ -164,7 +164,7 @@ def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
     if not posts:
         return "", "", 0.0
     if any(post.state != PostState.LANDED for post in posts):
-        return "bad", "missed", 0.0
+        return "bad", gettext("missed"), 0.0
     spare = min(post.close_epoch - (post.landed_height or post.close_epoch) for post in posts)
     window = max(posts[0].close_epoch - posts[0].open_epoch, 1)
     return (

@@ -112,7 +112,7 @@ def creation_text(miner: Miner) -> str:
     if not is_unmade(miner) or miner.state != MinerState.CREATING:
         return ""
     message = messages_by_ids([miner.create_message_id or ""]).get(miner.create_message_id or "")
-    why = message_why(message)[0] if message is not None else "it is not pushed yet"
+    why = message_why(message)[0] if message is not None else gettext("it is not pushed yet")
     return gettext("It exists once its CreateMiner message has landed: {why}.").format(why=why)
 
 
@@ -122,7 +122,7 @@ def period_text(start: int | None, *, height: int | None) -> str:
         return ""
     is_to_come = height is not None and start > height
     return gettext("{word} at epoch {start}").format(
-        word="starts" if is_to_come else "started", start=formatting.whole(start)
+        word=gettext("starts") if is_to_come else gettext("started"), start=formatting.whole(start)
     )
 
 
@@ -207,12 +207,12 @@ def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
     """Owner, worker and control addresses with what they hold."""
     balances = {wallet.address: wallet.balance for wallet in data.wallets}
     roles = [
-        ("Owner", miner.owner),
-        ("Worker", miner.worker),
-        *(("Control", address) for address in miner.control),
+        (gettext("Owner"), miner.owner),
+        (gettext("Worker"), miner.worker),
+        *((gettext("Control"), address) for address in miner.control),
     ]
     if miner.beneficiary and miner.beneficiary not in (miner.owner, f"f0{miner.owner_id}"):
-        roles.append(("Beneficiary", miner.beneficiary))
+        roles.append((gettext("Beneficiary"), miner.beneficiary))
     for role, address in roles:
         yield RoleAddress(role, address, formatting.shortened(address), formatting.fil(balances.get(address)))
 

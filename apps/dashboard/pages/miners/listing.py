@@ -53,7 +53,7 @@ class MinerRow:
 
     @property
     def name(self) -> str:
-        return f"{self.row.name} {self.row.address}".strip() or "new miner"
+        return f"{self.row.name} {self.row.address}".strip() or gettext("new miner")
 
     @property
     def key(self) -> object:
@@ -119,7 +119,7 @@ def list_verdict_of(data: PageData) -> Verdict:
         return verdict_by(report, Verdict("", _("No miners yet.")))
     power = " ".join(formatting.size(sum(miner.qa_power for miner in data.miners)))
     faulty = sum(miner.faulty_sectors for miner in data.miners)
-    rest = "" if report.found or faulty else "No faults."
+    rest = "" if report.found or faulty else gettext("No faults.")
     return verdict_by(report, Verdict(f"{plural(len(data.miners), 'miner')}, {power}.", rest))
 
 

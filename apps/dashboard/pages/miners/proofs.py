@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -37,8 +37,8 @@ POST_STATES: Final[dict[str, StateLabel]] = {
     PostState.NOTHING: StateLabel("bad", _("unreadable")),
 }
 WAITING_TEXTS: Final = {
-    AttemptKind.FIRST: "waiting for a prover",
-    AttemptKind.BACKUP: "waiting for a backup prover",
+    AttemptKind.FIRST: _("waiting for a prover"),
+    AttemptKind.BACKUP: _("waiting for a backup prover"),
 }
 """What is said of an attempt that no host has claimed."""
 
@@ -99,7 +99,9 @@ def _attempts_text(post: WindowPost) -> str:
         if attempt is not None:
             job = attempt.work
             far = progress_text(job)
-            parts.append(f"{job.worker.name}: {far or 'in progress'}" if job.worker else waiting_text)
+            parts.append(
+                f"{job.worker.name}: {far or gettext('in progress')}" if job.worker else str(waiting_text)
+            )
     return "; ".join(parts)
 
 
@@ -114,15 +116,15 @@ def _next_try(
             return _attempts_text(post), None
         last = last_try_epoch_compute(post, network=network)
         if clock.epoch > last:
-            return "too late to retry", None
+            return gettext("too late to retry"), None
         then = post.try_epoch or 0
         until = clock.starts_at(then) if then > clock.epoch else None
         return gettext("retried until epoch {last}").format(last=formatting.whole(last)), until
     if post.state == PostState.PROVED:
         sends = partial_proof_epoch_compute(post, network=network) if post.skipped else post.open_epoch
-        wait = "sent with the sectors readable by then" if post.skipped else "sent"
+        wait = gettext("sent with the sectors readable by then") if post.skipped else "sent"
         return wait, clock.starts_at(sends) if sends > clock.epoch else None
-    return ("waiting for a block", None) if post.state == PostState.SENT else ("", None)
+    return (gettext("waiting for a block"), None) if post.state == PostState.SENT else ("", None)
 
 
 def note_rows(notes: Sequence[PostNote]) -> list[Event]:
@@ -133,9 +135,12 @@ def note_rows(notes: Sequence[PostNote]) -> list[Event]:
             tone="bad" if row.is_error else "ok",
             icon="bad" if row.is_error else "ok",
             say=row.words,
-            sub=gettext("deadline {deadline_index}, {word} {partitions}").format(
+            sub=ngettext(
+                "deadline {deadline_index}, partition {partitions}",
+                "deadline {deadline_index}, partitions {partitions}",
+                len(row.post.partitions),
+            ).format(
                 deadline_index=row.post.deadline_index,
-                word="partition" if len(row.post.partitions) == 1 else "partitions",
                 partitions=", ".join(map(str, row.post.partitions)),
             ),
             took=gettext("epoch {epoch}").format(epoch=formatting.whole(row.epoch)),

@@ -21,8 +21,10 @@ from apps.miners.states import MinerState
 if TYPE_CHECKING:
     from apps.users.principals import Principal
 
-IMPORTED: Final = "The pool no longer shows or proves it. Nothing changes on chain; it can be imported again."
-NEVER_MADE: Final = (
+IMPORTED: Final = _(
+    "The pool no longer shows or proves it. Nothing changes on chain; it can be imported again."
+)
+NEVER_MADE: Final = _(
     "It was never created. Its message and its cost stay on record. If the chain has the miner "
     "after all, import it by its address."
 )
@@ -45,7 +47,7 @@ def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
         label=_("Remove"),
         back=reverse("miner", args=[row.address or row.uuid]),
-        page=row.name or row.address or "new miner",
+        page=row.name or row.address or gettext("new miner"),
         section="miners",
     )
     return confirm_page_render(request, viewer, ask)

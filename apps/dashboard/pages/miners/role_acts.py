@@ -37,41 +37,47 @@ from apps.sectors.services.roles.groups import (
 from apps.sectors.services.roles.trial import role_test
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
-CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
+CONFIRMED: Final[dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]] = {
     "remove": (
-        "Remove the role {kind} from {host}",
-        "A host on standby takes over if there is one. The host that loses the role keeps the sectors it has"
-        " started. If one of its groups also has the role, it keeps the role through that group.",
-        "Remove role",
+        _("Remove the role {kind} from {host}"),
+        _(
+            "A host on standby takes over if there is one. The host that loses the role keeps the sectors it "
+            "has started. If one of its groups also has the role, it keeps the role through that group."
+        ),
+        _("Remove role"),
     ),
     "remove-group": (
-        "Remove the role {kind} from the group {group}",
-        "Its hosts lose the role unless they have it through another group; a host of another group or with a"
-        " role of its own may take over.",
-        "Remove role",
+        _("Remove the role {kind} from the group {group}"),
+        _(
+            "Its hosts lose the role unless they have it through another group; a host of another group or "
+            "with a role of its own may take over."
+        ),
+        _("Remove role"),
     ),
     "fail-over": (
-        "Fail {kind} over{to}",
-        "The current holder's jobs for this role end; results it still reports are refused.",
-        "Fail over",
+        _("Fail {kind} over{to}"),
+        _("The current holder's jobs for this role end; results it still reports are refused."),
+        _("Fail over"),
     ),
     "combine": (
-        "Combine all roles on {host}",
-        "The roles of other hosts are parked until you separate them. They must have no task in progress.",
-        "Combine",
+        _("Combine all roles on {host}"),
+        _("The roles of other hosts are parked until you separate them. They must have no task in progress."),
+        _("Combine"),
     ),
     "separate": (
-        "Separate the roles",
-        "Each host gets back the roles it had before they were combined.",
-        "Separate",
+        _("Separate the roles"),
+        _("Each host gets back the roles it had before they were combined."),
+        _("Separate"),
     ),
     "test": (
-        "Pledge one sector for {host}",
-        "It costs a sector's deposit, pledge and gas. Its number must be the miner's highest.",
-        "Pledge one sector",
+        _("Pledge one sector for {host}"),
+        _("It costs a sector's deposit, pledge and gas. Its number must be the miner's highest."),
+        _("Pledge one sector"),
     ),
 }
 """By act: title, what it means, and the button that does it."""
@@ -127,7 +133,7 @@ def role_act_do(act: str, miner: Miner, viewer: Principal, values: dict[str, Any
     """Do one act.  Raises DomainError."""
     host, kind, now = values["host"], values["kind"], clock.now()
     if act in UNCONFIRMED and kind not in RoleKind.values:
-        raise BadValue("choose a role", field="kind")
+        raise BadValue(gettext("choose a role"), field="kind")
     if act == "give":
         grant = RoleGrant(host=host, kind=kind, priority=values["priority"])
         host_role_assign(miner, grant=grant, principal=viewer, now=now)

@@ -55,15 +55,19 @@ class RoleRow:
 def role_label(role: Role, *, now: datetime, restored_at: datetime | None) -> StateLabel:
     """Return in words how a role stands."""
     if role.state == RoleState.PARKED:
-        return StateLabel("idle", "parked", "pause")
+        return StateLabel("idle", gettext("parked"), "pause")
     if role.state == RoleState.STANDBY:
         is_there = role_is_heard(role, now=now)
-        return StateLabel("idle", "standby") if is_there else StateLabel("warn", "standby, offline")
+        return (
+            StateLabel("idle", gettext("standby"))
+            if is_there
+            else StateLabel("warn", gettext("standby, offline"))
+        )
     if role_is_restored(role, restored_at):
-        return StateLabel("bad", "from a backup")
+        return StateLabel("bad", gettext("from a backup"))
     if not role_is_in_force(role, now=now, restored_at=restored_at):
-        return StateLabel("bad", "lease expired")
-    return StateLabel("ok", "holder" if role.is_exclusive else "shared")
+        return StateLabel("bad", gettext("lease expired"))
+    return StateLabel("ok", gettext("holder") if role.is_exclusive else gettext("shared"))
 
 
 def role_row(
@@ -123,8 +127,8 @@ def test_text(test: RoleTest) -> str:
             "{number} is below {highest}: another program assigns numbers, import its sectorid file"
         ).format(number=number, highest=test.highest)
     progress = (
-        "sealing has started"
+        gettext("sealing has started")
         if test.has_started
-        else gettext("{host} has not started it yet").format(host=test.host or "the host")
+        else gettext("{host} has not started it yet").format(host=test.host or gettext("the host"))
     )
     return gettext("{number} is the highest, {begun}").format(number=number, begun=progress)

@@ -73,7 +73,7 @@ class RolesPage:
 def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | None) -> str:
     """Return in a sentence what the roles mean."""
     if not rows:
-        return "No roles: every host of its tenant seals and proves for it."
+        return gettext("No roles: every host of its tenant seals and proves for it.")
     in_force = {row.kind for row in rows if role_is_in_force(row, now=now, restored_at=restored_at)}
     assigned = {row.kind for row in rows}
     missing = [

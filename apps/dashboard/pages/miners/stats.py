@@ -23,7 +23,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     withdraw = reverse("miner-withdraw", args=[miner.address]) if miner.address else here
     yield Stat(
         "m-power",
-        "Power",
+        gettext("Power"),
         power,
         gettext("raw {raw_power}").format(raw_power=" ".join(formatting.size(miner.raw_power))),
         here,
@@ -31,7 +31,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     )
     yield Stat(
         "m-active",
-        "Active sectors",
+        gettext("Active sectors"),
         formatting.whole(miner.active_sectors),
         live_text(miner),
         reverse("sectors"),
@@ -39,7 +39,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     faulty = miner.faulty_sectors
     yield Stat(
         "m-faults",
-        "Faults",
+        gettext("Faults"),
         formatting.whole(faulty),
         gettext("fee debt {fee_debt} FIL").format(fee_debt=formatting.fil(miner.fee_debt)),
         here,
@@ -47,7 +47,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     )
     yield Stat(
         "m-available",
-        "Available",
+        gettext("Available"),
         formatting.fil_short(miner.available),
         gettext("of {balance} FIL").format(balance=formatting.fil(miner.balance)),
         withdraw,
@@ -55,10 +55,12 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         tone="bad" if miner.available < 0 else "",
     )
     pledge, unit = formatting.amount_short(int(miner.pledge))
-    yield Stat("m-pledge", "Pledge", pledge, "locked while sectors are live", here, unit=unit)
+    yield Stat(
+        "m-pledge", gettext("Pledge"), pledge, gettext("locked while sectors are live"), here, unit=unit
+    )
     yield Stat(
         "m-locked",
-        "Vesting",
+        gettext("Vesting"),
         formatting.fil_short(miner.locked),
         gettext("deposits {deposits} FIL").format(deposits=formatting.fil(miner.deposits)),
         here,

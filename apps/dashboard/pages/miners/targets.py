@@ -81,13 +81,13 @@ def target_of(miner: Miner) -> SealTarget | None:
 def target_text(row: SealTarget | None) -> tuple[str, str]:
     """Return how a target stands: the tone and the sentence."""
     if row is None:
-        return "idle", "No target: the pool pledges no sectors by itself, except for pieces."
+        return "idle", gettext("No target: the pool pledges no sectors by itself, except for pieces.")
     if row.held_by == Hold.REACHED:
         return "ok", gettext("Reached: {reason}.").format(reason=row.reason)
     if row.held_by:
         return "warn", gettext("Paused: {reason}.").format(reason=row.reason)
     more = missing(row, now=now())
-    return "ok", gettext("{more} more will be pledged.").format(more=more) if more else "On target."
+    return "ok", gettext("{more} more will be pledged.").format(more=more) if more else gettext("On target.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -62,11 +62,11 @@ def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tup
             else ("", "")
         )
     if field == "gateway":
-        return "Gateway", reverse("gateway")
+        return gettext("Gateway"), reverse("gateway")
     if field == "sectors":
-        return "Sectors", f"{reverse('sectors')}?miner={miner.address}"
+        return gettext("Sectors"), f"{reverse('sectors')}?miner={miner.address}"
     if field in ("window", "prover"):
-        return "Hosts", reverse("hosts")
+        return gettext("Hosts"), reverse("hosts")
     return "", ""
 
 

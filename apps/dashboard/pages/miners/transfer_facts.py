@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -45,13 +45,15 @@ def _facts(transfer_request: TransferRequest, plan: TransferPlan) -> Iterable[Fa
         ),
     )
     if plan.messages:
-        waiting = plural(plan.messages, "message")
-        which = "which lands as" if plan.messages == 1 else "which land as"
         yield Fact(
             _("In progress"),
-            gettext("{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then").format(
-                waiting=waiting, which=which, from_tenant=from_tenant
-            ),
+            ngettext(
+                "{count} message to it, which lands as {from_tenant}'s: leave its signer connected "
+                "until then",
+                "{count} messages to it, which land as {from_tenant}'s: leave its signer connected "
+                "until then",
+                plan.messages,
+            ).format(count=plan.messages, from_tenant=from_tenant),
         )
     yield Fact(
         _("From now on"),

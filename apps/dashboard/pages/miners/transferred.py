@@ -20,17 +20,17 @@ def miner_transferred(context: FragmentContext) -> Iterable[str]:
     try:
         miner_get(context.viewer, context.key)
     except MinerUnknown:
-        yield transferred_fragment("miners", "Miner")
+        yield transferred_fragment("miners", gettext("Miner of another tenant"), gettext("All miners"))
 
 
-def transferred_fragment(noun: str, word: str) -> str:
+def transferred_fragment(noun: str, title: str, action: str) -> str:
     """Return what stands where an object of these pages was that went to another tenant."""
     return fragment(
         "core/_gone.html",
         icon=noun,
-        title=gettext("{word} of another tenant").format(word=word),
-        what="It was transferred",
-        text="Messages that you pushed for it and the audit log stay with you.",
-        action=gettext("All {noun}").format(noun=noun),
+        title=title,
+        what=gettext("It was transferred"),
+        text=gettext("Messages that you pushed for it and the audit log stay with you."),
+        action=action,
         href=reverse(noun),
     )

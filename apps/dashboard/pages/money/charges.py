@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -49,7 +49,11 @@ TERMS_SHOWN: Final = 10
 
 def statement_label(row: Statement) -> StateLabel:
     """Return in words whether a statement is paid."""
-    return StateLabel("idle", _("open")) if row.paid_at is None else StateLabel("ok", _("paid"))
+    return (
+        StateLabel("idle", pgettext_lazy("statement", "open"))
+        if row.paid_at is None
+        else StateLabel("ok", _("paid"))
+    )
 
 
 def charges_csv_url(**wanted: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -56,29 +56,29 @@ def person_label(person: User) -> StateLabel:
 def factor_text(person: User) -> str:
     """`app, 2 passkeys`; the counts were read along."""
     if not person.has_usable_password():
-        return "invitation pending"
-    parts = ["app"] if getattr(person, "apps_count", 0) else []
+        return gettext("invitation pending")
+    parts = [gettext("app")] if getattr(person, "apps_count", 0) else []
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:
-        parts.append(
-            gettext("{passkeys} passkey{word}").format(passkeys=passkeys, word="s" if passkeys > 1 else "")
-        )
-    return ", ".join(parts) or "password only"
+        parts.append(plural(passkeys, "passkey"))
+    return ", ".join(parts) or gettext("password only")
 
 
 TRIES_SHOWN: Final = 20
 OPS: Final = ("close", "open", "reset", "role")
 QUESTIONS: Final = {
     "close": (
-        "Deactivate the account of",
-        "Their sessions end at once and they cannot sign in until the account is activated again.",
-        "Deactivate",
+        _("Deactivate the account of"),
+        _("Their sessions end at once and they cannot sign in until the account is activated again."),
+        _("Deactivate"),
     ),
     "reset": (
-        "Reset the account of",
-        "Their password, app, passkeys and recovery codes are deleted, and their sessions end at once. "
-        "You get a new link to send them.",
-        "Reset",
+        _("Reset the account of"),
+        _(
+            "Their password, app, passkeys and recovery codes are deleted, and their sessions end at once. "
+            "You get a new link to send them."
+        ),
+        _("Reset"),
     ),
 }
 """What is asked first: title, what it means, button."""
@@ -100,6 +100,7 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
             "person": row,
             "name": row.get_username(),
             "label": person_label(row),
+            "is_invited": not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
             "factor": factor_text(row),
             "may_act": may and row.role in roles and row.get_username() != viewer.actor,
         }
@@ -130,8 +131,8 @@ def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
         return Verdict(f"{plural(len(here), 'active account')}.", all_have)
     return Verdict(
         f"{plural(len(here), 'active account')}.",
-        gettext("{weak} {word} no second factor.").format(
-            weak=len(weak), word="has" if len(weak) == 1 else "have"
+        ngettext("{count} has no second factor.", "{count} have no second factor.", len(weak)).format(
+            count=len(weak)
         ),
     )
 

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 FILTERS: Final = (
-    ("", "All", ""),
-    (PieceState.UPLOADING, "Uploading", "run"),
-    (PieceState.FETCHING, "Downloading", "run"),
-    (PieceState.READY, "Waiting", "wait"),
-    (PieceState.PACKED, "In a sector", "run"),
-    (PieceState.ACTIVE, "Active", "ok"),
-    (PieceState.ENDED, "Sector ended", "idle"),
-    (PieceState.FAILED, "Failed", "bad"),
+    ("", _("All"), ""),
+    (PieceState.UPLOADING, _("Uploading"), "run"),
+    (PieceState.FETCHING, _("Downloading"), "run"),
+    (PieceState.READY, _("Waiting"), "wait"),
+    (PieceState.PACKED, _("In a sector"), "run"),
+    (PieceState.ACTIVE, _("Active"), "ok"),
+    (PieceState.ENDED, _("Sector ended"), "idle"),
+    (PieceState.FAILED, _("Failed"), "bad"),
 )
 """Filters of the list: state, label, tone."""
 ARRIVING: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED)
@@ -56,7 +56,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     waiting = counts.get(PieceState.READY, 0)
     sealing = counts.get(PieceState.PACKED, 0)
     active = plural(counts.get(PieceState.ACTIVE, 0), "piece")
-    calm = Verdict("Nothing is in progress:", gettext("{active} active.").format(active=active))
+    calm = Verdict(gettext("Nothing is in progress:"), gettext("{active} active.").format(active=active))
     coming = sum(counts.get(state, 0) for state in ARRIVING)
     if waiting or sealing or coming:
         calm = Verdict(

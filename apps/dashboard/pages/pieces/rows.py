@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
@@ -31,14 +32,14 @@ FILE_SHOWN: Final = 40
 """Characters of a file's name, the last: CAR files of one client begin alike."""
 
 LABELS: Final[dict[str, StateLabel]] = {
-    PieceState.UPLOADING: StateLabel("run", "uploading", "up"),
-    PieceState.FETCHING: StateLabel("run", "downloading", "download"),
-    PieceState.RECEIVED: StateLabel("run", "computing commitment"),
-    PieceState.READY: StateLabel("idle", "waiting for a sector"),
-    PieceState.PACKED: StateLabel("run", "being sealed"),
-    PieceState.ACTIVE: StateLabel("ok", "active"),
-    PieceState.ENDED: StateLabel("idle", "sector ended"),
-    PieceState.FAILED: StateLabel("bad", "failed"),
+    PieceState.UPLOADING: StateLabel("run", _("uploading"), "up"),
+    PieceState.FETCHING: StateLabel("run", _("downloading"), "download"),
+    PieceState.RECEIVED: StateLabel("run", _("computing commitment")),
+    PieceState.READY: StateLabel("idle", _("waiting for a sector")),
+    PieceState.PACKED: StateLabel("run", _("being sealed")),
+    PieceState.ACTIVE: StateLabel("ok", _("active")),
+    PieceState.ENDED: StateLabel("idle", _("sector ended")),
+    PieceState.FAILED: StateLabel("bad", _("failed")),
 }
 NOT_ACTIVE: Final = StateLabel("warn", _("sealed, not active"))
 """Of a piece in a sector that waits for its first proof, or is faulty."""
@@ -98,7 +99,7 @@ def terms_text(piece: Piece) -> str:
             gettext("active by epoch {start_epoch}").format(start_epoch=formatting.whole(piece.last_epoch))
         )
     if piece.purpose == PiecePurpose.SNAP_UP and piece.state in UNPLACED:
-        parts.append("for a snap-up")
+        parts.append(gettext("for a snap-up"))
     return "; ".join(parts)
 
 
@@ -107,7 +108,7 @@ def say_text(piece: Piece) -> str:
     parts = [] if piece.piece_cid or not piece.source_url else [source_text(piece.source_url)]
     if piece.error:
         again = [gettext("tried again each minute")] if piece.state == PieceState.FETCHING else []
-        return "; ".join([*parts, piece.error, *again])
+        return "; ".join([*parts, stored_text(piece.error), *again])
     if piece.state == PieceState.FETCHING and piece.received:
         received = " ".join(formatting.size(piece.received)).strip()
         parts.append(gettext("{size} received").format(size=received))
@@ -144,7 +145,7 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
     return PieceRow(
         key=str(piece.uuid),
         cid=piece.piece_cid or piece.announced_cid,
-        short=formatting.shortened(piece.piece_cid or piece.announced_cid) or "not computed yet",
+        short=formatting.shortened(piece.piece_cid or piece.announced_cid) or gettext("not computed yet"),
         miner=str(piece.miner),
         state=piece.state,
         tone=label.tone,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -55,9 +56,9 @@ def miner_chosen(viewer: Principal, data: PageData, address: str) -> Miner | Non
 def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[PlanCosts | None, str]:
     """Return the money, or why it is not known."""
     if miner is None:
-        return None, "choose a miner"
+        return None, gettext("choose a miner")
     if data.head is None or data.network is None:
-        return None, "no node has answered yet"
+        return None, gettext("no node has answered yet")
     try:
         costs = plan_costs_estimate(
             miner, per_day=outcome.per_day, client=chain_client(), head=data.head, network=data.network

@@ -105,7 +105,11 @@ def policy_page(
     request: HttpRequest, viewer: Principal, wallet: Wallet, *, name: str, status: int = 200, **more: Any
 ) -> HttpResponse:
     """Render one of the pages below a wallet's policy."""
-    titles = {"policy": "Signing policy", "policy_rule": "Rule", "policy_text": "Policy as text"}
+    titles = {
+        "policy": gettext("Signing policy"),
+        "policy_rule": gettext("Rule"),
+        "policy_text": gettext("Policy as text"),
+    }
     return page_render(
         request,
         f"wallets/{name}.html",

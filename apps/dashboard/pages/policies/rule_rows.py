@@ -49,8 +49,8 @@ def allows_text(rule: RuleForm) -> str:
     """Return what a rule allows."""
     others = tuple(kind for kind in rule.types if kind != "message")
     if "message" not in rule.types:
-        return values_text(others, any_text="nothing")
-    methods = values_text(rule.methods, any_text="every message")
+        return values_text(others, any_text=gettext("nothing"))
+    methods = values_text(rule.methods, any_text=gettext("every message"))
     return f"{methods}; {', '.join(others)}" if others else methods
 
 
@@ -67,7 +67,7 @@ def where_text(rule: RuleForm) -> str:
         else []
     )
     parts += [f"{rule.hours} UTC"] if rule.hours else []
-    return "; ".join(parts) or "any key, any recipient"
+    return "; ".join(parts) or gettext("any key, any recipient")
 
 
 def limits_text(rule: RuleForm) -> str:

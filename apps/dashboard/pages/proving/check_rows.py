@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.proving.partition_rows import SECTOR_TEXTS
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
     from apps.proving.models import CheckRun, SectorCheck
 
 CHECKS: Final[dict[str, StateLabel]] = {
-    CheckState.RUNNING: StateLabel("run", "running"),
-    CheckState.DONE: StateLabel("ok", "good"),
-    CheckState.FAILED: StateLabel("warn", "not completed"),
+    CheckState.RUNNING: StateLabel("run", _("running")),
+    CheckState.DONE: StateLabel("ok", _("good")),
+    CheckState.FAILED: StateLabel("warn", _("not completed")),
 }
-BAD: Final = StateLabel("bad", "bad files")
+BAD: Final = StateLabel("bad", _("bad files"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def bad_row(row: SectorCheck, miner: Miner, data: PageData) -> BadRow:
         host=row.host or formatting.NOTHING,
         store=row.store or formatting.NOTHING,
         path=row.path or formatting.NOTHING,
-        reason=row.reason,
+        reason=stored_text(row.reason),
         since=gettext("epoch {bad_since}").format(bad_since=formatting.whole(row.bad_since)),
         at=time_html(row.checked_at),
         test_href=reverse("proving-test", args=[address, row.number]),
@@ -114,7 +116,7 @@ def _check_row(run: CheckRun, name: str) -> CheckRow:
             numbers=numbers, more=more, reason=run.bad[0]["reason"]
         )
         if run.bad
-        else run.error
+        else stored_text(run.error)
     )
     return CheckRow(
         kind=run.get_kind_display(),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.miners.deadlines import FORECASTS
 from apps.dashboard.pages.miners.proofs import POST_STATES
@@ -19,20 +21,20 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 PRECONDITIONS: Final = {
-    "host": "Prover connected",
-    "store": "Stores reachable",
-    "signer": "Signer connected",
-    "sender": "Sender not stopped",
-    "balance": "Balance covers gas",
-    "head": "Chain head up to date",
-    "nonce": "No nonce gap",
+    "host": _("Prover connected"),
+    "store": _("Stores reachable"),
+    "signer": _("Signer connected"),
+    "sender": _("Sender not stopped"),
+    "balance": _("Balance covers gas"),
+    "head": _("Chain head up to date"),
+    "nonce": _("No nonce gap"),
 }
 
 
 def precondition_facts(row: Deadline) -> list[Fact]:
     """List what the next proof needs, and what of it is not there."""
     return [
-        Fact(gettext(label), row.unmet_preconditions.get(name, gettext("yes")))
+        Fact(label, row.unmet_preconditions.get(name, gettext("yes")))
         for name, label in PRECONDITIONS.items()
     ]
 
@@ -48,7 +50,7 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
         )
 
     return [
-        Fact(gettext("Forecast"), f"{FORECASTS[row.forecast].word}: {row.reason}"),
+        Fact(gettext("Forecast"), f"{FORECASTS[row.forecast].word}: {stored_text(row.reason)}"),
         Fact(gettext("Miss probability"), risk_text(row.miss)),
         Fact(gettext("Fault cutoff"), epoch(row.cutoff_epoch)),
         Fact(gettext("Challenge"), epoch(row.challenge_epoch)),

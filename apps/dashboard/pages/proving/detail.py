@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import NotFound
+from apps.core.languages import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -72,7 +73,7 @@ def deadline_render(
         address=miner.address,
         index=index,
         forecast=FORECASTS[row.forecast],
-        reason=row.reason,
+        reason=stored_text(row.reason),
         facts=deadline_facts(row, data),
         preconditions=precondition_facts(row),
         partitions=partition_rows(row, miner.address),
@@ -100,10 +101,14 @@ def partition(request: HttpRequest, viewer: Principal, address: str, index: int,
 
     def word(number: int) -> StateLabel:
         if number in recovering:
-            return StateLabel("warn", "recovering")
+            return StateLabel("warn", gettext("recovering"))
         if number in faulty:
-            return StateLabel("bad", "faulty")
-        return StateLabel("ok", "active") if number in active else StateLabel("idle", "not proved yet")
+            return StateLabel("bad", gettext("faulty"))
+        return (
+            StateLabel("ok", gettext("active"))
+            if number in active
+            else StateLabel("idle", gettext("not proved yet"))
+        )
 
     return page_render(
         request,

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.proving.sector_places import sector_places
 from apps.sectors.selectors.sectors import sectors_numbered
 
@@ -50,4 +51,4 @@ def _where(place: SectorPlace) -> str:
         if place.host
         else gettext("in store {store}, attached to no host").format(store=place.store)
     )
-    return f"{where} ({place.reason})" if place.reason else where
+    return f"{where} ({stored_text(place.reason)})" if place.reason else where

@@ -14,6 +14,7 @@ from apps.checks.findings.results import Topic
 from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -109,7 +110,7 @@ def _next_row(row: Deadline, miner: Miner, data: PageData, hosts: dict[tuple[int
         sectors=formatting.whole(row.live),
         host=hosts.get((row.miner_id, row.index, row.open_epoch), formatting.NOTHING),
         risk=risk_text(row.miss),
-        why=row.reason,
+        why=stored_text(row.reason),
     )
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 
@@ -17,9 +20,9 @@ if TYPE_CHECKING:
     from apps.proving.models import Deadline, SectorCheck
 
 SECTOR_TEXTS: Final = {
-    None: StateLabel("warn", "not faulty yet"),
-    False: StateLabel("bad", "faulty"),
-    True: StateLabel("warn", "recovering"),
+    None: StateLabel("warn", _("not faulty yet")),
+    False: StateLabel("bad", _("faulty")),
+    True: StateLabel("warn", _("recovering")),
 }
 """Of a sector with bad files, by whether it is declared recovered; None: it is not faulty."""
 
@@ -71,7 +74,13 @@ class SectorRow:
 def sector_row(number: int, *, word: StateLabel, checks: list[SectorCheck], address: str) -> SectorRow:
     """Lay out one sector with what was last found of its files."""
     found = next((row for row in checks if not row.is_good), checks[0] if checks else None)
-    files = "not checked" if found is None else "good" if found.is_good else found.reason
+    files = (
+        gettext("not checked")
+        if found is None
+        else gettext("good")
+        if found.is_good
+        else stored_text(found.reason)
+    )
     return SectorRow(
         number=number,
         tone=word.tone,

@@ -63,14 +63,14 @@ def _fault_row(row: Deadline, name: str, data: PageData) -> FaultRow:
         ends = (
             gettext("in {left_s}").format(left_s=formatting.time_left(clock.left_s(last)))
             if last > clock.epoch
-            else "now"
+            else gettext("now")
         )
     if row.recovering >= row.faulty:
-        recovery = "declared"
+        recovery = gettext("declared")
     elif clock is not None and row.cutoff_epoch > clock.epoch:
-        recovery, until = "cutoff in", clock.starts_at(row.cutoff_epoch)
+        recovery, until = gettext("cutoff in"), clock.starts_at(row.cutoff_epoch)
     else:
-        recovery = "next period"
+        recovery = gettext("next period")
     return FaultRow(
         miner=name,
         index=row.index,
@@ -107,7 +107,7 @@ def dispute_rows(disputes: Iterable[Dispute], data: PageData) -> list[DisputeRow
             index=row.deadline_index,
             href=reverse("proving-deadline", args=[row.miner.address, row.deadline_index]),
             tone="bad" if row.exit_code == 0 else "ok",
-            word="upheld" if row.exit_code == 0 else "rejected by the chain",
+            word=gettext("upheld") if row.exit_code == 0 else gettext("rejected by the chain"),
             height=formatting.whole(row.height),
             sender=formatting.shortened(str(row.from_addr)),
         )

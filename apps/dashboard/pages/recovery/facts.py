@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import plural, shortened
@@ -27,7 +27,10 @@ def facts_of(row: Recovery) -> list[Fact]:
     if row.restored_at is None:
         return []
     started = time_html(row.restored_at)
-    facts = [Fact(_("Started"), started), Fact(_("Reason"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
+    facts = [
+        Fact(pgettext_lazy("recovery", "Started"), started),
+        Fact(_("Reason"), f"{row.reason[:1].upper()}{row.reason[1:]}."),
+    ]
     matched = gettext("{messages} found and matched").format(messages=plural(row.matched, "message"))
     if row.since is not None:
         facts.append(
@@ -39,7 +42,10 @@ def facts_of(row: Recovery) -> list[Fact]:
             )
         )
         facts += _left(
-            "Senders still to read", senders_unread(row), "address", "the signer must be connected"
+            gettext("Senders still to read"),
+            senders_unread(row),
+            "address",
+            gettext("the signer must be connected"),
         )
     else:
         facts += [
@@ -50,15 +56,22 @@ def facts_of(row: Recovery) -> list[Fact]:
         sectors=plural(row.sectors_recovered, "sector")
     )
     facts.append(Fact(_("Sectors"), sectors))
-    consequence = "until you allow it below, pledges with an idempotency key are refused for their miners"
-    facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", consequence)
+    consequence = gettext(
+        "until you allow it below, pledges with an idempotency key are refused for their miners"
+    )
+    facts += _left(
+        gettext("Sectors of lost pledges"), sectors_unpledged(row).select_related("miner"), "", consequence
+    )
     if row.sectors_since is None:
         return facts
     facts += _left(
-        "Miners still to read", miners_unread(row), "actor_id", "after the messages of their senders"
+        gettext("Miners still to read"),
+        miners_unread(row),
+        "actor_id",
+        gettext("after the messages of their senders"),
     )
-    consequence = "new sectors wait for them: start them, or retire them on page Hosts"
-    return [*facts, *_left("Hosts to report", hosts_unreported(row), "name", consequence)]
+    consequence = gettext("new sectors wait for them: start them, or retire them on page Hosts")
+    return [*facts, *_left(gettext("Hosts to report"), hosts_unreported(row), "name", consequence)]
 
 
 def _left(title: str, rows: QuerySet[Any], field: str, consequence: str) -> list[Fact]:

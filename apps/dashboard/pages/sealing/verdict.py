@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -24,14 +24,14 @@ NAMED: Final = 3
 
 def stage_name(stage: str) -> str:
     """Return a stage in words."""
-    return STAGES.get(stage, stage)
+    return str(STAGES.get(stage, stage))
 
 
 def verdict_of(report: SealingReport) -> Verdict:
     """Name what limits the farm, with what that rests on."""
     limits, row = report.bottleneck, report.bottleneck.figures
     hours = round((report.at - report.since).total_seconds() / 3600)
-    window = "hour" if hours == 1 else plural(hours, "hour")
+    window = gettext("hour") if hours == 1 else plural(hours, "hour")
     made = gettext("{per_day:.1f} sectors a day in the last {window}.").format(
         per_day=report.per_day, window=window
     )
@@ -75,25 +75,27 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     waiting = gettext("{waiting} for a slot").format(waiting=waiting_text(row.waiting))
     left = report.hosts_left_out
     rest = (
-        gettext("; {left} more {word} not shown here").format(
-            left=left, word="host is" if left == 1 else "hosts are"
-        )
+        ngettext(
+            "; {count} more host is not shown here", "; {count} more hosts are not shown here", left
+        ).format(count=left)
         if left
         else ""
     )
     if absent:
         named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
-        which = "Every host shown" if left else "Every host"
-        word = "host" if len(absent) == 1 else "hosts"
-        unavailable = gettext("{word} with slots: {named}").format(word=word, named=named)
-        return Verdict(
-            gettext("{which} with slots for {stage} is paused or offline.").format(which=which, stage=stage),
-            f"{waiting}; {unavailable}{rest}.",
+        which = (
+            gettext("Every host shown with slots for {stage} is paused or offline.")
+            if left
+            else gettext("Every host with slots for {stage} is paused or offline.")
         )
-    shown = "No host shown has" if rest else "No host has"
-    return Verdict(
-        gettext("{shown} a slot for {stage}.").format(shown=shown, stage=stage), f"{waiting}{rest}."
+        unavailable = ngettext("host with slots: {named}", "hosts with slots: {named}", len(absent))
+        return Verdict(which.format(stage=stage), f"{waiting}; {unavailable.format(named=named)}{rest}.")
+    shown = (
+        gettext("No host shown has a slot for {stage}.")
+        if rest
+        else gettext("No host has a slot for {stage}.")
     )
+    return Verdict(shown.format(stage=stage), f"{waiting}{rest}.")
 
 
 def waiting_text(count: int) -> str:

@@ -99,14 +99,18 @@ def _miner_find(miner: Miner) -> SearchResult:
     name = f"{miner.name} {miner.address}".strip()
     href = reverse("miner", args=[miner.address or miner.uuid])
     return SearchResult(
-        "Miner", "miners", name, gettext("tenant {tenant}").format(tenant=miner.tenant.name), href
+        gettext("Miner"), "miners", name, gettext("tenant {tenant}").format(tenant=miner.tenant.name), href
     )
 
 
 def _sender_find(data: PageData, address: str) -> SearchResult:
     name = data.names.wallets.get(address) or formatting.shortened(address)
     return SearchResult(
-        "Sender", "pipeline", name, "nonces, messages and fees", reverse("sender", args=[address])
+        gettext("Sender"),
+        "pipeline",
+        name,
+        gettext("nonces, messages and fees"),
+        reverse("sender", args=[address]),
     )
 
 
@@ -117,7 +121,7 @@ def _wallet_finds(data: PageData, known: Q) -> Iterator[SearchResult]:
         name, here = wallet.label or formatting.shortened(wallet.address), f"#f-wallet-{wallet.pk}"
         if senders_visible(data.viewer).filter(address=wallet.address).exists():
             yield _sender_find(data, wallet.address)
-        yield SearchResult("Wallet", "wallets", name, balance, reverse("wallets") + here)
+        yield SearchResult(gettext("Wallet"), "wallets", name, balance, reverse("wallets") + here)
 
 
 def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
@@ -135,7 +139,11 @@ def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
     for row in rows[:MOST]:
         name = f"{row.miner.address or row.miner} / {row.number}"
         yield SearchResult(
-            "Sector", "sectors", name, sector_label(row, data).word, reverse("sector", args=[row.uuid])
+            gettext("Sector"),
+            "sectors",
+            name,
+            sector_label(row, data).word,
+            reverse("sector", args=[row.uuid]),
         )
 
 
@@ -149,7 +157,7 @@ def messages(data: PageData, text: str) -> Iterator[SearchResult]:
     for row in rows.filter(fits)[:MOST]:
         shown = message_row(row, data.names)
         yield SearchResult(
-            "Message",
+            gettext("Message"),
             "messages",
             shown.method,
             f"{shown.about}, {shown.label.word}",
@@ -175,7 +183,7 @@ def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
             cids=len(head.cids), base_fee=formatting.fee_text(int(head.base_fee))
         )
         name = gettext("Epoch {height}").format(height=formatting.whole(head.height))
-        yield SearchResult("Tipset", "chain", name, sub, reverse("chain-tipset", args=[head.height]))
+        yield SearchResult(gettext("Tipset"), "chain", name, sub, reverse("chain-tipset", args=[head.height]))
 
 
 def miners(data: PageData, text: str) -> Iterator[SearchResult]:
@@ -193,7 +201,7 @@ def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
     """Hosts by their names."""
     for worker in workers_visible(data.viewer).filter(name__icontains=text)[:MOST]:
         yield SearchResult(
-            "Host",
+            gettext("Host"),
             "hosts",
             worker.name,
             gettext("tenant {tenant}").format(tenant=worker.tenant.name),
@@ -205,4 +213,4 @@ def pages(data: PageData, text: str) -> Iterator[SearchResult]:
     """Pages by their names."""
     for item in chain.from_iterable(nav_of(data)):
         if str(item.label).lower().startswith(text.lower()):
-            yield SearchResult("Page", item.icon, str(item.label), "", item.href)
+            yield SearchResult(gettext("Page"), item.icon, str(item.label), "", item.href)

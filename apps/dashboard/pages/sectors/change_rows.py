@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Action, Event
 from apps.dashboard.labels import CHANGE_EVENTS, CHANGES
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeKind, change_state
@@ -33,12 +34,12 @@ def change_text(change: SectorChange | None) -> str:
             if change.expiration is None
             else gettext(", to epoch {expiration}").format(expiration=formatting.whole(change.expiration))
         )
-        why = f": {change.error.rstrip('.')}" if change.error else ""
+        why = f": {stored_text(change.error).rstrip('.')}" if change.error else ""
         return f"{word[:1].upper()}{word[1:]}{end}{why}."
     code = (
         "" if not change.exit_code else gettext(" (exit code {exit_code})").format(exit_code=change.exit_code)
     )
-    return f"{word[:1].upper()}{word[1:]}{code}: {change.error.rstrip('.')}."
+    return f"{word[:1].upper()}{word[1:]}{code}: {stored_text(change.error).rstrip('.')}."
 
 
 def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action, ...]:
@@ -46,9 +47,10 @@ def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action,
     if change is not None and change.state in OPEN_CHANGES:
         if change.state not in QUEUED:
             return ()
-        word = "termination" if change.kind == ChangeKind.TERMINATE else "extension"
+        is_end = change.kind == ChangeKind.TERMINATE
+        label = gettext("Cancel termination") if is_end else gettext("Cancel extension")
         href = reverse("sector-change-cancel", args=[change.uuid])
-        return (Action("change-cancel", gettext("Cancel {word}").format(word=word), href, icon="close"),)
+        return (Action("change-cancel", label, href, icon="close"),)
     query = f"?id={sector.uuid}"
     extend = reverse("sectors-change", args=["extend"]) + query
     end = reverse("sectors-change", args=["terminate"]) + query
@@ -61,5 +63,5 @@ def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action,
 def change_event(event: JobEvent, at: str) -> Event:
     """One step of it in the timeline."""
     tone = "bad" if event.is_error else "warn" if event.event.endswith(("_REVERT", "_REQUEUE")) else "ok"
-    sub = " · ".join(part for part in (event.note, event.actor) if part)
+    sub = " · ".join(part for part in (stored_text(event.note), event.actor) if part)
     return Event(at, tone, tone, CHANGE_EVENTS[event.event], sub)

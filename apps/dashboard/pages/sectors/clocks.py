@@ -51,7 +51,7 @@ def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     if ticket is not None and state in BEFORE_PRECOMMIT:
         life = ticket_lifetime_read(sector, network=network)
         amber = ticket_needed(data, network, proof=sector.seal_proof, state=state, life=life)
-        yield _expiring("ticket", "Ticket expires in", ticket, life, amber=amber, clock=clock)
+        yield _expiring("ticket", gettext("Ticket expires in"), ticket, life, amber=amber, clock=clock)
     else:
         yield _ticket(sector)
     if paid is not None and state == SectorState.PRECOMMIT_LANDED and sector.is_interactive:
@@ -61,7 +61,7 @@ def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     if paid is not None and state in BEFORE_COMMIT and sector.is_interactive:
         life = network.max_prove_commit_duration
         amber = min(DEPOSIT_S // network.epoch_s, life // 10)
-        yield _expiring("deposit", "Deposit lost in", paid, life, amber=amber, clock=clock)
+        yield _expiring("deposit", gettext("Deposit lost in"), paid, life, amber=amber, clock=clock)
     else:
         yield _deposit(sector)
 
@@ -74,7 +74,7 @@ def _expiring(key: str, label: str, since: int, life: int, *, amber: int, clock:
     return Clock(
         key,
         label,
-        formatting.time_left(clock.left_s(end)) if left > 0 else "expired",
+        formatting.time_left(clock.left_s(end)) if left > 0 else gettext("expired"),
         gettext("at epoch {end}, counted from {since}").format(
             end=formatting.whole(end), since=formatting.whole(since)
         ),
@@ -88,10 +88,10 @@ def _seed_coming(paid: int, network: Network, clock: EpochClock) -> Clock:
     read = epoch + network.confidences.seed
     if read <= clock.epoch:
         foot = gettext("drawn at epoch {epoch}, about to be read").format(epoch=formatting.whole(epoch))
-        return Clock("seed", "Seed", formatting.whole(epoch), foot)
+        return Clock("seed", gettext("Seed"), formatting.whole(epoch), foot)
     return Clock(
         "seed",
-        "Seed available in",
+        gettext("Seed available in"),
         formatting.time_left(clock.left_s(read)),
         gettext("drawn at epoch {epoch}").format(epoch=formatting.whole(epoch)),
         until=clock.starts_at(read),
@@ -104,28 +104,36 @@ def _still(sector: Sector) -> Iterable[Clock]:
 
 
 def _ticket(sector: Sector) -> Clock:
-    foot = "epoch it was drawn" if sector.ticket_epoch is not None else "drawn before PC1"
-    return Clock("ticket", "Ticket", formatting.whole(sector.ticket_epoch), foot)
+    foot = gettext("epoch it was drawn") if sector.ticket_epoch is not None else gettext("drawn before PC1")
+    return Clock("ticket", gettext("Ticket"), formatting.whole(sector.ticket_epoch), foot)
 
 
 def _seed(sector: Sector) -> Clock:
     if not sector.is_interactive:
-        return Clock("seed", "Seed", formatting.NOTHING, "none: sealed non-interactively")
-    foot = "epoch of the challenge" if sector.seed_epoch is not None else "follows the pre-commit"
-    return Clock("seed", "Seed", formatting.whole(sector.seed_epoch), foot)
+        return Clock("seed", gettext("Seed"), formatting.NOTHING, gettext("none: sealed non-interactively"))
+    foot = (
+        gettext("epoch of the challenge")
+        if sector.seed_epoch is not None
+        else gettext("follows the pre-commit")
+    )
+    return Clock("seed", gettext("Seed"), formatting.whole(sector.seed_epoch), foot)
 
 
 def _deposit(sector: Sector) -> Clock:
     if not sector.is_interactive:
-        foot = "none without a pre-commit"
+        foot = gettext("none without a pre-commit")
     elif sector.precommit_epoch is None:
-        foot = "none was locked" if sector.state == SectorState.ABORTED else "locked by the pre-commit"
+        foot = (
+            gettext("none was locked")
+            if sector.state == SectorState.ABORTED
+            else gettext("locked by the pre-commit")
+        )
     elif sector.state == SectorState.ABORTED:
-        foot = "lost, unless its commit landed"
+        foot = gettext("lost, unless its commit landed")
     elif sector.state in DEPOSIT_OVER:
-        foot = "returned when the commit landed"
+        foot = gettext("returned when the commit landed")
     else:
         foot = gettext("locked since epoch {precommit_epoch}").format(
             precommit_epoch=formatting.whole(sector.precommit_epoch)
         )
-    return Clock("deposit", "Deposit", formatting.NOTHING, foot)
+    return Clock("deposit", gettext("Deposit"), formatting.NOTHING, foot)

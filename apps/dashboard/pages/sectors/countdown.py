@@ -15,6 +15,8 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, SectorState, Stage
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.selectors.status import EpochClock
     from apps.dashboard.page_data import PageData
     from apps.proving.models import Deadline
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class Countdown:
     """What a sector waits for, with the moment at which it goes on where that is known."""
 
-    say: str
+    say: StrOrPromise
     until: int | None = None
     """Seconds since 1970."""
     left: str = ""
@@ -121,4 +123,4 @@ def expires_in(sector: Sector, data: PageData) -> str:
     if sector.expiration is None or data.clock is None or sector.stage != Stage.PROVING:
         return formatting.NOTHING
     left = data.clock.left_s(sector.expiration)
-    return formatting.time_left(left) if left > 0 else "expired"
+    return formatting.time_left(left) if left > 0 else gettext("expired")

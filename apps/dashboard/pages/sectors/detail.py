@@ -144,7 +144,7 @@ def sector_transferred(context: FragmentContext) -> Iterable[str]:
     try:
         sector_get(context.viewer, context.key)
     except SectorUnknown:
-        yield transferred_fragment("sectors", "Sector")
+        yield transferred_fragment("sectors", gettext("Sector of another tenant"), gettext("All sectors"))
 
 
 def detail_fragment(context: FragmentContext) -> Iterable[str]:

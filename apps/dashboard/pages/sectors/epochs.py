@@ -31,7 +31,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     deadline = data.deadlines.get(key) if key is not None else None
     is_over = sector.state == SectorState.TERMINATED or has_expired(sector, data)
     if is_over:
-        yield Clock("deadline", "Deadline", formatting.NOTHING, "no longer proven")
+        yield Clock("deadline", gettext("Deadline"), formatting.NOTHING, gettext("no longer proven"))
     elif deadline is not None and data.clock is not None:
         is_ahead = deadline.open_epoch > data.clock.epoch
         epoch = deadline.open_epoch if is_ahead else deadline.close_epoch
@@ -40,20 +40,22 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
             gettext("Deadline {index}").format(index=deadline.index),
             formatting.time_left(data.clock.left_s(epoch)),
             gettext("until it {word} at epoch {epoch}").format(
-                word="opens" if is_ahead else "closes", epoch=formatting.whole(epoch)
+                word=gettext("opens") if is_ahead else gettext("closes"), epoch=formatting.whole(epoch)
             ),
             until=data.clock.starts_at(epoch),
         )
     else:
-        yield Clock("deadline", "Deadline", formatting.NOTHING, "known once the commit has landed")
+        yield Clock(
+            "deadline", gettext("Deadline"), formatting.NOTHING, gettext("known once the commit has landed")
+        )
     if sector.initial_pledge:
         locked, unit = formatting.amount_short(int(sector.initial_pledge))
-        foot = "released" if is_over else "locked for its lifetime"
-        yield Clock("pledge", "Pledge", locked, foot, unit=unit)
+        foot = gettext("released") if is_over else gettext("locked for its lifetime")
+        yield Clock("pledge", gettext("Pledge"), locked, foot, unit=unit)
     else:
-        yield Clock("pledge", "Pledge", formatting.NOTHING, "locked when the commit lands")
-    end = "set by the pre-commit" if sector.expiration is None else expiry_text(sector)
-    yield Clock("expires", "Expires in", expires_in(sector, data), end)
+        yield Clock("pledge", gettext("Pledge"), formatting.NOTHING, gettext("locked when the commit lands"))
+    end = gettext("set by the pre-commit") if sector.expiration is None else expiry_text(sector)
+    yield Clock("expires", gettext("Expires in"), expires_in(sector, data), end)
 
 
 def expiry_text(sector: Sector) -> str:

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 STATES: Final = (
-    ("", "All", "", ""),
-    ("work", "In progress", "run", "run"),
-    ("paused", "Failed", "bad", "bad"),
-    ("active", "Active", "ok", "ok"),
-    ("sealed", "Not active", "warn", "warn"),
-    ("expiring", "Expires within 30 d", "warn", "warn"),
-    ("changing", "Terminating or extending", "run", "run"),
-    ("terminated", "Terminated", "", ""),
-    ("aborted", "Aborted", "", ""),
+    ("", _("All"), "", ""),
+    ("work", _("In progress"), "run", "run"),
+    ("paused", _("Failed"), "bad", "bad"),
+    ("active", _("Active"), "ok", "ok"),
+    ("sealed", _("Not active"), "warn", "warn"),
+    ("expiring", _("Expires within 30 d"), "warn", "warn"),
+    ("changing", _("Terminating or extending"), "run", "run"),
+    ("terminated", _("Terminated"), "", ""),
+    ("aborted", _("Aborted"), "", ""),
 )
 """Filters of the list: key, label, tone, icon."""
 PLACES: Final = (("miner", _("Miner")), ("host", _("Host")), ("store", _("Store")))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.dashboard.area_charts import Tick
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.sectors.models import JobEvent, Sector
 
 
-FIRST_PROOF: Final = "First proof"
+FIRST_PROOF: Final = _("First proof")
 """The last row: from the sealed sector to the proof that makes it active."""
 TICKS: Final = 4
 """Parts of the axis."""
@@ -32,7 +35,7 @@ DETOURS: Final = ("RETICKET", "RESEED", "LEASE_OVER")
 class Span:
     """A stretch of time that a stage took."""
 
-    row: str
+    row: StrOrPromise
     start: datetime
     end: datetime
     tone: str
@@ -53,7 +56,7 @@ def sector_gantt(sector: Sector, events: Sequence[JobEvent], *, at: datetime) ->
     whole = max((end - start).total_seconds(), 1.0)
     bars: dict[str, list[Span]] = {}
     for span in spans:
-        bars.setdefault(span.row, []).append(span)
+        bars.setdefault(str(span.row), []).append(span)
     rows = tuple(_row(name, group, start=start, whole=whole) for name, group in bars.items())
     return Gantt(rows=rows, ticks=_ticks(start, end), now=None if _is_over(sector) else 100.0)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import CHANGE_EVENTS, EVENTS, STAGES
@@ -20,6 +22,8 @@ from poolsite.wire.pipeline import (
 )
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.sectors.models import JobEvent, Sector
 
 
@@ -31,7 +35,7 @@ def pledged_row(sector: Sector) -> Event:
         at,
         "idle",
         "plus",
-        "Pledged",
+        gettext("Pledged"),
         gettext("{by}sector number {number} allocated").format(by=by, number=sector.number),
     )
 
@@ -44,14 +48,19 @@ def event_row(event: JobEvent) -> Event:
         return change_event(event, at)
     if event.is_error:
         return Event(
-            at, "bad", "bad", gettext("{stage} failed").format(stage=stage), event.note, _took(event)
+            at,
+            "bad",
+            "bad",
+            gettext("{stage} failed").format(stage=stage),
+            stored_text(event.note),
+            _took(event),
         )
-    sub = " · ".join(part for part in (event.note, event.actor) if part)
+    sub = " · ".join(part for part in (stored_text(event.note), event.actor) if part)
     if event.event.startswith(BACK_TO):
         stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
         return Event(at, "idle", "left", gettext("Set back to {stage}").format(stage=stage), sub)
     if event.event == "BEGIN":
-        return Event(at, "idle", "plus", STARTED.get(event.to_state, "Started"), sub)
+        return Event(at, "idle", "plus", STARTED.get(event.to_state) or gettext("Started"), sub)
     say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
     tone = "ok" if event.event in STEP_EVENTS else "warn"
     if event.event == "RETRY":
@@ -59,9 +68,9 @@ def event_row(event: JobEvent) -> Event:
     return Event(at, tone, tone, say, sub, _took(event))
 
 
-STARTED: Final[dict[str, str]] = {
-    SnapState.PIECES_ASSIGNED: "Snap-up started",
-    RebuildState.LOST: "Rebuild started",
+STARTED: Final[dict[str, StrOrPromise]] = {
+    SnapState.PIECES_ASSIGNED: _("Snap-up started"),
+    RebuildState.LOST: _("Rebuild started"),
 }
 
 

@@ -87,11 +87,11 @@ def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
     acts: list[tuple[str, str]] = []
     if state in ("", "active", "sealed", "expiring"):
         acts += [
-            ("Extend…", reverse("sectors-change", args=["extend"])),
-            ("Terminate…", reverse("sectors-change", args=["terminate"])),
+            (gettext("Extend…"), reverse("sectors-change", args=["extend"])),
+            (gettext("Terminate…"), reverse("sectors-change", args=["terminate"])),
         ]
     if state in ("", "active", "expiring"):
-        acts.insert(1, ("Snap up…", reverse("sectors-snap-up")))
+        acts.insert(1, (gettext("Snap up…"), reverse("sectors-snap-up")))
     return tuple(acts)
 
 

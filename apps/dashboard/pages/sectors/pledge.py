@@ -100,9 +100,9 @@ def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
     """Return the chain's price of `count` sectors of one of the viewer's miners, or say why not."""
     count = min(max(count, 1), sealing_policy().pledge_max)
     if data.head is None or data.network is None:
-        return PriceCard(error="no node has answered yet")
+        return PriceCard(error=gettext("no node has answered yet"))
     if not address:
-        return PriceCard(error="choose a miner")
+        return PriceCard(error=gettext("choose a miner"))
     try:
         miner = miner_get(data.viewer, address)
         price = pledge_price(miner, client=chain_client(), head=data.head, network=data.network)
@@ -152,7 +152,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         section="sectors",
         hidden_fields=tuple(form.typed.items()),
         facts=(
-            ("Miner", miner_label(miner)),
+            (gettext("Miner"), miner_label(miner)),
             *hostless_facts(miner, data),
             *((row.what, f"{row.all}, {row.sub}") for row in price.rows),
             *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),

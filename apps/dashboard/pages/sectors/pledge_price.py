@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
 
 GUESSED: Final = "a guess: no batches of this miner have landed yet"
-LEARNT: Final = "based on its latest batches, at the current base fee"
+LEARNT: Final = _("based on its latest batches, at the current base fee")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +75,18 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
         each, whole = formatting.amounts_text(atto, atto * count)
         return PriceRow(what, sub, each, whole, is_sum)
 
-    yield row("Deposit", "with the pre-commit; counts towards the pledge", price.deposit)
-    topup = "with the commit, margin included" if price.topup else "the deposit covers it"
-    yield row("Remaining pledge", topup, price.topup)
+    yield row(gettext("Deposit"), gettext("with the pre-commit; counts towards the pledge"), price.deposit)
+    topup = gettext("with the commit, margin included") if price.topup else gettext("the deposit covers it")
+    yield row(gettext("Remaining pledge"), topup, price.topup)
     yield row(
-        "Gas",
+        gettext("Gas"),
         gettext("two messages, burnt; {guessed}").format(guessed=GUESSED if price.is_guess else LEARNT),
         price.gas,
     )
-    yield row("Total", "locked plus burnt", price.locked + price.gas, is_sum=True)
-    yield row("Daily fee, at most", "charged to the miner in each proving period", price.daily_fee)
+    yield row(gettext("Total"), gettext("locked plus burnt"), price.locked + price.gas, is_sum=True)
+    yield row(
+        gettext("Daily fee, at most"), gettext("charged to the miner in each proving period"), price.daily_fee
+    )
 
 
 def payer_rows(
@@ -110,7 +113,7 @@ def _balance_row(funds: Funds, *, free: int, miner: Miner) -> PayerRow:
     )
     if not free:
         say = gettext("has nothing to spare: the messages carry {sent}").format(sent=sent)
-    tone, word = ("ok", "pays first") if funds.from_balance else ("idle", "pays nothing")
+    tone, word = ("ok", gettext("pays first")) if funds.from_balance else ("idle", gettext("pays nothing"))
     return PayerRow(miner.name or miner.address, miner.address, tone, word, say)
 
 
@@ -119,12 +122,12 @@ def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
         say = gettext("{has}, {amount} short: the messages would wait for funds").format(
             has=has, amount=formatting.amount_text(-left)
         )
-        return PayerRow(name, short, "bad", "cannot pay", say)
+        return PayerRow(name, short, "bad", gettext("cannot pay"), say)
     return PayerRow(
         name,
         short,
         "ok",
-        "can pay",
+        gettext("can pay"),
         gettext("{has}, {left} remaining").format(has=has, left=formatting.amount_text(left)),
     )
 
@@ -133,7 +136,7 @@ def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> s
     """Return at which head it holds, and for how long the sectors would live."""
     life = formatting.time_left(price.life_epochs * epoch_s)
     whose = (
-        "The sector would expire after"
+        gettext("The sector would expire after")
         if count == 1
         else gettext("The {sectors} would expire after").format(sectors=plural(count, "sector"))
     )

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
 from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, has_expired, sector_countdown
@@ -58,7 +59,7 @@ class SectorRow:
     @property
     def say(self) -> str:
         """Why it stands still; empty for one that goes on."""
-        return self.row.error if self.row.paused_at is not None else ""
+        return stored_text(self.row.error) if self.row.paused_at is not None else ""
 
     @property
     def attempt(self) -> int:

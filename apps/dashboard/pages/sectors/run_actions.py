@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import RUNS, STAGES
 from apps.sectors.params import has_data
@@ -24,10 +25,14 @@ def run_text(run: PipelineRun | None) -> str:
     stage = STAGES[run.step.stage]
     if run.paused_at is not None:
         return gettext("{runs} stopped at {stage}: {rstrip}.").format(
-            runs=RUNS[run.kind], stage=stage, rstrip=run.error.rstrip(".")
+            runs=RUNS[run.kind], stage=stage, rstrip=stored_text(run.error).rstrip(".")
         )
-    doing = run.step.status or stage
-    failed = gettext(" Last failure: {rstrip}.").format(rstrip=run.error.rstrip(".")) if run.error else ""
+    doing = gettext(run.step.status) if run.step.status else stage
+    failed = (
+        gettext(" Last failure: {rstrip}.").format(rstrip=stored_text(run.error).rstrip("."))
+        if run.error
+        else ""
+    )
     return f"{RUNS[run.kind]}: {doing}.{failed}"
 
 

@@ -72,13 +72,16 @@ def snap_up_question(row: Sector) -> ConfirmPage:
         ),
         label=_("Snap up"),
         facts=(
-            ("Pieces", ", ".join(str(piece.piece_cid) for piece in pieces)),
-            ("Data", f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}"),
-            ("Verified", " ".join(formatting.size(price.verified)) if price.verified else "none"),
-            ("Additional pledge", formatting.amount_text(price.pledge)),
-            ("From the miner's balance", formatting.amount_text(price.funds.from_balance)),
-            ("Sent with the message", formatting.amount_text(price.funds.sent)),
-            ("Gas, estimated", formatting.amount_text(price.gas)),
+            (gettext("Pieces"), ", ".join(str(piece.piece_cid) for piece in pieces)),
+            (
+                gettext("Data"),
+                f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}",
+            ),
+            (gettext("Verified"), " ".join(formatting.size(price.verified)) if price.verified else "none"),
+            (gettext("Additional pledge"), formatting.amount_text(price.pledge)),
+            (gettext("From the miner's balance"), formatting.amount_text(price.funds.from_balance)),
+            (gettext("Sent with the message"), formatting.amount_text(price.funds.sent)),
+            (gettext("Gas, estimated"), formatting.amount_text(price.gas)),
         ),
         **_page(row),
     )
@@ -99,7 +102,7 @@ def snap_up(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
 def rebuild_question(row: Sector) -> ConfirmPage:
     """Return what a rebuild does.  Raises DomainError."""
     plan = rebuild_plan(row)
-    made = "its ticket and zeros" if not plan.payload else "its ticket and the client data"
+    made = gettext("its ticket and zeros") if not plan.payload else gettext("its ticket and the client data")
     return ConfirmPage(
         title=gettext("Rebuild sector {number}").format(number=row.number),
         text=_(
@@ -108,10 +111,10 @@ def rebuild_question(row: Sector) -> ConfirmPage:
         ),
         label=_("Rebuild"),
         facts=(
-            ("Made from", made),
-            ("Hosts", ", ".join(plan.hosts)),
-            ("Store", row.store),
-            ("Gas", f"{formatting.fil(plan.gas)} FIL"),
+            (gettext("Made from"), made),
+            (gettext("Hosts"), ", ".join(plan.hosts)),
+            (gettext("Store"), row.store),
+            (gettext("Gas"), f"{formatting.fil(plan.gas)} FIL"),
         ),
         **_page(row),
     )

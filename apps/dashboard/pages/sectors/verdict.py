@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.sectors.policy import BASE_FEES
@@ -29,37 +30,41 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
     """Return the sentence below a sector's name."""
     if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
         return (
-            "Paused.",
+            gettext("Paused."),
             gettext("{capitalize}; retry it to continue in {stages}.").format(
                 capitalize=sector.error.capitalize(), stages=STAGES[sector.stage]
             ),
         )
     if sector.paused_at is not None:
-        return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), f"{sector.error.rstrip('.')}."
+        return gettext("{stages} failed:").format(
+            stages=STAGES[sector.stage]
+        ), f"{stored_text(sector.error).rstrip('.')}."
     files = (
-        "its files stay on disk"
+        gettext("its files stay on disk")
         if sector.removal_asked_at is None
-        else "its hosts were told to remove its files"
+        else gettext("its hosts were told to remove its files")
     )
     if sector.state == SectorState.TERMINATED:
-        return "Terminated.", gettext("Its pledge is released and its power lost; {files}.").format(
+        return gettext("Terminated."), gettext("Its pledge is released and its power lost; {files}.").format(
             files=files
         )
     if has_expired(sector, data):
-        return "Expired.", gettext("It has ended on chain; {files}.").format(files=files)
+        return gettext("Expired."), gettext("It has ended on chain; {files}.").format(files=files)
     if sector.stage == Stage.PROVING and sector.active:
-        return "Active.", "It is proven in every proving period."
+        return gettext("Active."), gettext("It is proven in every proving period.")
     if sector.stage == Stage.PROVING:
         is_recovering = data.faults.get((sector.miner_id, sector.number))
         if is_recovering is None:
-            return "Sealed.", "Its first proof makes it active."
+            return gettext("Sealed."), gettext("Its first proof makes it active.")
         if is_recovering:
-            return "Recovering.", "Its next proof makes it active again."
-        return "Faulty.", "It regains its power once its recovery is declared and proven."
-    odd = row.countdown.say if row.countdown.tone == "warn" else ""
+            return gettext("Recovering."), gettext("Its next proof makes it active again.")
+        return gettext("Faulty."), gettext("It regains its power once its recovery is declared and proven.")
+    odd = str(row.countdown.say) if row.countdown.tone == "warn" else ""
     rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.")
     if sector.error and sector.error[:ERROR_MAX] not in odd:
-        rest = gettext("{rest} Last failure: {error}").format(rest=rest, error=sector.error).strip()
+        rest = (
+            gettext("{rest} Last failure: {error}").format(rest=rest, error=stored_text(sector.error)).strip()
+        )
     return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
 
 

@@ -87,7 +87,7 @@ def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
     if sender.gap_nonce is not None:
         yield Fact(_("Missing nonce"), formatting.whole(sender.gap_nonce))
     if sender.foreign_at is not None:
-        yield Fact(_("Used elsewhere"), sender.foreign_cid or "seen in a node mempool", mono=True)
+        yield Fact(_("Used elsewhere"), sender.foreign_cid or gettext("seen in a node mempool"), mono=True)
 
 
 def detail_fragment(context: FragmentContext) -> Iterable[str]:

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.messages.selectors.nonce_lanes import Lane, LaneNonce
 
 
-PLACES: Final[dict[str, tuple[str, str, str]]] = {
-    "landed": ("ok", "landed", ""),
-    "replaced": ("warn", "replaced", ""),
-    "flight": ("run", "in flight", ""),
-    "stuck": ("warn", "stuck", "!"),
-    "gap": ("bad", "missing", "\u00d7"),
-    "next": ("none", "next", ""),
+PLACES: Final[dict[str, tuple[str, StrOrPromise, str]]] = {
+    "landed": ("ok", _("landed"), ""),
+    "replaced": ("warn", _("replaced"), ""),
+    "flight": ("run", _("in flight"), ""),
+    "stuck": ("warn", _("stuck"), "!"),
+    "gap": ("bad", _("missing"), "\u00d7"),
+    "next": ("none", _("next"), ""),
 }
 """Place of a nonce: tone, word, mark."""
 
@@ -87,7 +90,7 @@ def _cell(one: LaneNonce, *, at: float, place: float) -> LaneCell:
         tone=tone,
         mark=mark,
         nonce=formatting.whole(one.nonce),
-        word=word,
+        word=str(word),
         href=reverse("message", args=[one.message]) if one.message else "",
         quiet=one.place == "landed",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -40,7 +41,7 @@ def list_verdict_of(count: int, data: PageData) -> Verdict:
     report = data.report_of(Topic.SENDERS)
     if not count:
         return verdict_by(report, Verdict("", _("No messages pushed yet.")))
-    rest = "" if report.found else "no nonce gaps, nothing stuck."
+    rest = "" if report.found else gettext("no nonce gaps, nothing stuck.")
     return verdict_by(report, Verdict(f"{plural(count, 'sender')}{',' if rest else '.'}", rest))
 
 

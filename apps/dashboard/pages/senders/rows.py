@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.messages.selectors.foreign import is_used_elsewhere
@@ -74,19 +75,19 @@ def sender_label(sender: Sender, lane: Lane | OpenCount, *, stuck: int, at: date
 def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     """Return what holds the sender up, in one sentence; empty if nothing does."""
     if sender.state == SenderState.FORBIDDEN:
-        return "paused: nothing is pushed or signed until it is resumed"
+        return gettext("paused: nothing is pushed or signed until it is resumed")
     if sender.wait:
-        return sender.error or str(Wait(sender.wait).label)
+        return stored_text(sender.error) or str(Wait(sender.wait).label)
     if sender.gap_nonce is not None:
-        return "an empty message will fill the gap within a few heads"
+        return gettext("an empty message will fill the gap within a few heads")
     if lane.stuck:
         return "a fee cap is below the base fee, or no node accepts the message"
     if stuck:
-        return "see each stuck message for the reason"
+        return gettext("see each stuck message for the reason")
     if is_used_elsewhere(sender, now=at):
-        return "another program also sends from this address"
+        return gettext("another program also sends from this address")
     if lane.held and lane.held == lane.waiting and not lane.in_flight:
-        return "see each waiting message for the reason"
+        return gettext("see each waiting message for the reason")
     return ""
 
 
@@ -96,7 +97,7 @@ def runway(balance: int | None, pace: tuple[int, int] | None) -> tuple[str, str]
         return formatting.NOTHING, ""
     days = balance * pace[1] // pace[0]
     if days > RUNWAY_SHOWN_DAYS:
-        return "over 10 years", ""
+        return gettext("over 10 years"), ""
     return f"{formatting.whole(days)} d", "bad" if days < 1 else "warn" if days < RUNWAY_SHORT_DAYS else ""
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.sectors.selectors.store_checks import (
@@ -70,14 +71,14 @@ def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
     if check.unread:
         parts.append(gettext("{unread} not read").format(unread=formatting.whole(check.unread)))
     return {
-        "name": "all sectors" if of is None else f"{of.miner} / {of.number}",
+        "name": gettext("all sectors") if of is None else f"{of.miner} / {of.number}",
         "label": check_label(check, wait),
         "wait": wait,
         "read": ", ".join(parts),
         "host": gettext("{worker}, at most {bytes_s} a second").format(
             worker=check.worker.name, bytes_s=bytes_text(check.bytes_s)
         ),
-        "error": check.error,
+        "error": stored_text(check.error),
         "at": check.updated_at,
         "is_bad": bool(check.bad),
         "cancel": reverse("store-check-cancel", args=[check.store.uuid, check.uuid])

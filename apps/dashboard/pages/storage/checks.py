@@ -84,7 +84,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
             section="stores",
             facts=(
                 (
-                    "Read",
+                    gettext("Read"),
                     gettext("{done} of {sectors}").format(
                         done=formatting.whole(row.done), sectors=formatting.plural(row.total, "sector")
                     ),
@@ -120,7 +120,7 @@ def sector_check(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResp
             back=back,
             page=str(sector.number),
             section="sectors",
-            facts=(("Stores", str(names)),),
+            facts=((gettext("Stores"), str(names)),),
         ),
     )
 

@@ -56,7 +56,7 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
             back=back,
             page=row.name,
             section="stores",
-            facts=(("Path", attachment.path), ("Sectors", formatting.whole(row.sectors))),
+            facts=((gettext("Path"), attachment.path), (gettext("Sectors"), formatting.whole(row.sectors))),
         ),
     )
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.clock import now
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -84,7 +85,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
         facts=tuple(store_facts(store)),
         attachments=attachment_rows(store),
         sectors=tuple(
-            (state.replace("_", " ").lower(), count_text(count), here)
+            (stored_text(state.replace("_", " ").lower()), count_text(count), here)
             for state, count in sorted(counts.items(), key=lambda one: -one[1])
         ),
         events=tuple(event_rows(store)),
@@ -111,9 +112,11 @@ def store_facts(store: Store) -> Iterable[Fact]:
     """Return what its mark says, and what hosts measured."""
     rules = store.rules
     yield Fact(_("Weight"), str(rules.get("weight", 1)))
-    yield Fact(_("For finished sectors"), "yes" if rules.get("can_store", True) else "no")
-    yield Fact(_("For sealing"), "yes" if rules.get("can_seal") else "no")
-    yield Fact(_("Read-only"), "yes, set in the store" if rules.get("is_read_only") else "no")
+    yield Fact(_("For finished sectors"), gettext("yes") if rules.get("can_store", True) else gettext("no"))
+    yield Fact(_("For sealing"), gettext("yes") if rules.get("can_seal") else gettext("no"))
+    yield Fact(
+        _("Read-only"), gettext("yes, set in the store") if rules.get("is_read_only") else gettext("no")
+    )
     yield Fact(_("Kept free"), bytes_text(rules.get("reserve_bytes", 0)))
     most = rules.get("max_bytes", 0)
     yield Fact(
@@ -139,7 +142,7 @@ def event_rows(store: Store) -> Iterable[Event]:
     for event in store.events.all()[:EVENTS_SHOWN]:
         tone, text = event_text(event)
         icon = {"idle": "info"}.get(tone, tone)
-        yield Event(str(time_html(event.at)), tone, icon, text, event.note)
+        yield Event(str(time_html(event.at)), tone, icon, text, stored_text(event.note))
 
 
 def detail_fragments(context: FragmentContext) -> Iterable[str]:

@@ -158,8 +158,8 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
 def rate_text(rate: float | None) -> str:
     """`+1.20 TiB a day`; empty while nothing was measured, or nothing comes."""
     if rate is None:
-        return "fill rate not measured yet"
-    return f"+{bytes_text(int(rate))} a day" if rate > 0 else "not filling"
+        return gettext("fill rate not measured yet")
+    return f"+{bytes_text(int(rate))} a day" if rate > 0 else gettext("not filling")
 
 
 def is_shown(row: StoreRow, chosen: str) -> bool:

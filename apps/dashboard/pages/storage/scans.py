@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.notices import notice_leave
@@ -84,7 +85,7 @@ def scan_card(store: Store) -> dict[str, object]:
     return {
         "label": None if scan is None else SCANS[ScanState(scan.state)],
         "text": "" if scan is None else scan_text(scan),
-        "error": "" if scan is None else scan.error,
+        "error": "" if scan is None else stored_text(scan.error),
         "at": None if scan is None else scan.updated_at,
         "cancel": reverse("store-scan-cancel", args=[store.uuid, scan.uuid]) if scan and runs else "",
         "rows": tuple(finding_row(one) for one in found[:FOUND_SHOWN]),
@@ -157,7 +158,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, scan: UUID) -> Ht
             back=reverse("store", args=[key]),
             page=store.name,
             section="stores",
-            facts=(("Host", row.worker.name),),
+            facts=((gettext("Host"), row.worker.name),),
         ),
     )
 

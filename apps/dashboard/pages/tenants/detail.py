@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.services.channels import can_manage_channels
@@ -62,17 +63,25 @@ OPS: Final = (
     "quota",
 )
 TEXTS: Final = {
-    "close": ("Disable {name}", "Its people and tokens are refused everywhere within a second.", "Disable"),
-    "miner": ("Grant {miner} to {name}", "It belongs to {owner}, which loses access to it.", "Grant"),
+    "close": (
+        _("Disable {name}"),
+        _("Its people and tokens are refused everywhere within a second."),
+        _("Disable"),
+    ),
+    "miner": (
+        _("Grant {miner} to {name}"),
+        _("It belongs to {owner}, which loses access to it."),
+        _("Grant"),
+    ),
     "miner-take": (
-        "Revoke {miner} from {name}",
-        "This tenant's provers get no more requests for it and are refused.",
-        "Revoke",
+        _("Revoke {miner} from {name}"),
+        _("This tenant's provers get no more requests for it and are refused."),
+        _("Revoke"),
     ),
     "signer-take": (
-        "Revoke this address from {name}",
-        "This tenant's messages are no longer signed with {address}.",
-        "Revoke",
+        _("Revoke this address from {name}"),
+        _("This tenant's messages are no longer signed with {address}."),
+        _("Revoke"),
     ),
 }
 """What is asked first: title, what it means, button."""

@@ -62,7 +62,13 @@ def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def verdict_of(viewer: Principal) -> Verdict:
     """Return in one sentence who is there and who is shut out."""
     count, shut = tenants_count(viewer)
-    rest = gettext("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if count else ""
+    rest = (
+        gettext("{shut} of them disabled.").format(shut=shut)
+        if shut
+        else gettext("All enabled.")
+        if count
+        else ""
+    )
     return Verdict(f"{plural(count, 'tenant')}.", rest)
 
 

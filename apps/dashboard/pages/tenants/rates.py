@@ -44,7 +44,7 @@ def rate_row(used: RateUsed) -> RateRow:
     return RateRow(
         key=str(row.uuid),
         what=named or "everything",
-        rate=rate if row.capacity else "no limit",
+        rate=rate if row.capacity else gettext("no limit"),
         left=gettext("{left} left").format(left=formatting.whole(usage.left))
         if usage is not None
         else formatting.NOTHING,

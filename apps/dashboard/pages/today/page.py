@@ -81,7 +81,7 @@ def sectors_context(data: PageData) -> dict[str, Any]:
     can_pledge = data.viewer.may("write") and any(miner.address for miner in data.miners)
     return {
         "sectors": rows,
-        "pledge_label": "Pledge…" if can_pledge else "",
+        "pledge_label": gettext("Pledge…") if can_pledge else "",
     }
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 
 from apps.blocks.selectors.rounds import wins_count
 from apps.checks.findings.results import Topic
@@ -71,15 +71,15 @@ def head_stat(data: PageData) -> Stat:
     if chain_status is None:
         return Stat(
             "head",
-            "Head",
+            gettext("Head"),
             formatting.NOTHING,
-            "no node has answered yet",
+            gettext("no node has answered yet"),
             href=here,
             tone="idle",
         )
     return Stat(
         "head",
-        "Head",
+        gettext("Head"),
         formatting.whole(chain_status.epoch),
         gettext("base fee {base_fee}").format(base_fee=formatting.fee_text(chain_status.base_fee)),
         href=here,
@@ -94,16 +94,16 @@ def deadline_stat(data: PageData) -> Stat:
     if soon is None:
         return Stat(
             "post",
-            "Next deadline",
+            gettext("Next deadline"),
             formatting.NOTHING,
-            "no sectors to prove yet",
+            gettext("no sectors to prove yet"),
             href=reverse("miners"),
             tone="idle" if tone == "ok" else tone,
         )
     missed = data.report.result("windows_missed")
     return Stat(
         "post",
-        "Next deadline",
+        gettext("Next deadline"),
         soon.left,
         gettext("{count} missed, {foot}").format(count=missed.count, foot=soon.foot)
         if missed is not None and missed.count
@@ -120,7 +120,9 @@ def power_stat(data: PageData) -> Stat:
     foot = f"{plural(active, 'active sector')}, {plural(len(data.miners), 'miner')}"
     if active:
         foot += f", {blocks_text(data)}"
-    return Stat("power", "Power", power, foot, href=reverse("blocks" if active else "miners"), unit=unit)
+    return Stat(
+        "power", gettext("Power"), power, foot, href=reverse("blocks" if active else "miners"), unit=unit
+    )
 
 
 def blocks_text(data: PageData) -> str:
@@ -137,10 +139,12 @@ def blocks_text(data: PageData) -> str:
 def faults_stat(data: PageData) -> Stat:
     faulty = sum(miner.faulty_sectors for miner in data.miners)
     debt = sum(miner.fee_debt for miner in data.miners)
-    foot = gettext("fee debt {debt} FIL").format(debt=formatting.fil(debt)) if debt else "no fee debt"
+    foot = (
+        gettext("fee debt {debt} FIL").format(debt=formatting.fil(debt)) if debt else gettext("no fee debt")
+    )
     return Stat(
         "faults",
-        "Faults",
+        gettext("Faults"),
         formatting.whole(faulty),
         foot,
         href=reverse("miners"),
@@ -154,14 +158,16 @@ def sealing_stat(data: PageData) -> Stat:
     under_way = sum(counts.values())
     busiest = max(counts, key=lambda stage: counts[stage], default="")
     foot = (
-        gettext("most in {stages}").format(stages=STAGES[busiest]) if under_way else "nothing is being sealed"
+        gettext("most in {stages}").format(stages=STAGES[busiest])
+        if under_way
+        else gettext("nothing is being sealed")
     )
     if paused:
         foot = gettext("{sectors} paused").format(sectors=plural(paused, "sector"))
     href = reverse("sectors") + ("?state=paused" if paused else "?state=work")
     return Stat(
         "sealing",
-        "In progress",
+        gettext("In progress"),
         formatting.whole(under_way + paused),
         foot,
         href=href,
@@ -173,7 +179,7 @@ def messages_stat(data: PageData) -> Stat:
     waiting = data.messages_waiting
     return Stat(
         "messages",
-        "Messages",
+        gettext("Messages"),
         formatting.whole(waiting.signed + waiting.queued),
         messages_foot(data),
         href=reverse("messages") + "?state=open",
@@ -186,7 +192,7 @@ def messages_foot(data: PageData) -> str:
     waiting, failed = data.messages_waiting, data.report.result("messages_failed")
     parts = [gettext("{stuck} stuck").format(stuck=waiting.stuck)] if waiting.stuck else []
     if failed is not None and failed.count:
-        text = gettext("{count}+ failed") if failed.has_more else gettext("{count} failed")
+        text = gettext("{count}+ failed") if failed.has_more else pgettext("messages", "{count} failed")
         parts.append(text.format(count=failed.count))
     return ", ".join(parts) or gettext("{signed} signed, {queued} waiting").format(
         signed=waiting.signed, queued=waiting.queued
@@ -198,16 +204,16 @@ def wallet_stat(data: PageData) -> Stat:
     if lowest is None:
         return Stat(
             "wallets",
-            "Lowest wallet",
+            gettext("Lowest wallet"),
             formatting.NOTHING,
-            "no signer has connected yet",
+            gettext("no signer has connected yet"),
             href=reverse("wallets"),
             tone="idle",
         )
     foot = lowest.label or formatting.shortened(lowest.address)
     return Stat(
         "wallets",
-        "Lowest wallet",
+        gettext("Lowest wallet"),
         formatting.fil_short(lowest.balance),
         foot,
         href=reverse("wallets"),
@@ -224,7 +230,7 @@ def hosts_stat(data: PageData) -> Stat:
     foot = gettext("{jobs} in progress").format(jobs=plural(held, "job"))
     return Stat(
         "hosts",
-        "Workers",
+        gettext("Workers"),
         str(len(here)),
         foot,
         href=reverse("hosts"),

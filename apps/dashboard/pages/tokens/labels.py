@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -24,7 +24,7 @@ def token_label(token: Token, *, at: datetime) -> StateLabel:
     if token.joined_uid:
         return StateLabel("idle", _("used"), "off")
     if token.expires_at is not None and token.expires_at <= at:
-        return StateLabel("idle", _("expired"), "off")
+        return StateLabel("idle", pgettext_lazy("token", "expired"), "off")
     return (
         StateLabel("ok", _("valid"))
         if token.tenant.is_open
@@ -49,4 +49,6 @@ def limits_text(token: Token) -> str:
         ("signers", [formatting.shortened(address) for address in token.signers]),
     ]
     limits = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
-    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in limits)]) or "no limit"
+    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in limits)]) or gettext(
+        "no limit"
+    )

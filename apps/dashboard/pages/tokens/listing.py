@@ -76,7 +76,7 @@ def verdict_of(viewer: Principal, *, at: datetime) -> Verdict:
     rest = (
         gettext("{idle} of them never used.").format(idle=unused)
         if unused
-        else "All have been used."
+        else gettext("All have been used.")
         if valid
         else ""
     )

@@ -35,19 +35,25 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 PARTS: Final = (
-    ("", "All components"),
-    ("signer", "Signer"),
-    ("sealer", "Sealing host"),
-    ("prover", "Prover"),
+    ("", _("All components")),
+    ("signer", _("Signer")),
+    ("sealer", _("Sealing host")),
+    ("prover", _("Prover")),
 )
 LEVELS: Final = (
-    ("", "Minimum for this component"),
-    (Perm.READ, "read: view everything of the tenant"),
-    (Perm.WRITE, "write: pledge, seal and prove, push messages over JSON-RPC"),
-    (Perm.SIGN, "sign: send and change messages, sign with the tenant's keys, create miners"),
-    (Perm.ADMIN, "admin: manage people, tokens and rules of the tenant"),
+    ("", _("Minimum for this component")),
+    (Perm.READ, _("read: view everything of the tenant")),
+    (Perm.WRITE, _("write: pledge, seal and prove, push messages over JSON-RPC")),
+    (Perm.SIGN, _("sign: send and change messages, sign with the tenant's keys, create miners")),
+    (Perm.ADMIN, _("admin: manage people, tokens and rules of the tenant")),
 )
-LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
+LIVES: Final = (
+    (0, _("never")),
+    (1, _("in a day")),
+    (30, _("in 30 days")),
+    (90, _("in 90 days")),
+    (365, _("in a year")),
+)
 """Days until a token expires."""
 MADE: Final = "token_made"
 """Where a session keeps a new token, sealed, until it was shown."""

@@ -54,7 +54,7 @@ def uses_of(address: str, data: PageData) -> str:
         if roles:
             uses.append(
                 gettext("{roles} of {miner}").format(
-                    roles=", ".join(roles), miner=miner.address or "new miner"
+                    roles=", ".join(roles), miner=miner.address or gettext("new miner")
                 )
             )
     return "; ".join(uses) or formatting.NOTHING
@@ -63,7 +63,9 @@ def uses_of(address: str, data: PageData) -> str:
 def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) -> WalletRow:
     """Lay out one wallet of `wallets_visible`."""
     own = data.viewer.is_operator or wallet.tenant_id == data.viewer.own_id
-    tone, word = ("ok", "signer online") if wallet.is_served(data.at) else ("idle", "signer offline")
+    tone, word = (
+        ("ok", gettext("signer online")) if wallet.is_served(data.at) else ("idle", gettext("signer offline"))
+    )
     if wallet.address in data.addresses_away:
         tone = "bad"
     return WalletRow(

@@ -146,7 +146,7 @@ def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
         return gettext("the database was restored or moved: its {names} changed").format(
-            names=" and ".join(names)
+            names=gettext(" and ").join(names)
         )
     if not marker:
         return ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -71,7 +71,7 @@ def aggregates_collect(miner: Miner, *, due: Sequence[Sector]) -> dict[int, tupl
             found[waiting[0].seal_proof] = waiting, row.reason
         else:
             aggregate_end(
-                miner, seal_proof=row.seal_proof, why=gettext("one of its sectors is no longer waiting")
+                miner, seal_proof=row.seal_proof, why=gettext_noop("one of its sectors is no longer waiting")
             )
     return found
 
@@ -93,20 +93,24 @@ def aggregate_make(
     seal_proof = sectors[0].seal_proof
     hosts = _hosts(miner, proofs, work, is_needed=is_needed)
     if not hosts:
-        aggregate_end(miner, seal_proof=seal_proof, why=gettext("these sectors are sent with single proofs"))
+        aggregate_end(
+            miner, seal_proof=seal_proof, why=gettext_noop("these sectors are sent with single proofs")
+        )
         return Aggregated()
     digest = _digest(sectors, proofs)
     rows = CommitAggregate.objects.filter(miner=miner, seal_proof=seal_proof, is_over=False)
     row = rows.select_related("job").first()
     if row is None or row.digest != digest:
-        aggregate_end(miner, seal_proof=seal_proof, why=gettext("a different set of sectors is sent now"))
+        aggregate_end(
+            miner, seal_proof=seal_proof, why=gettext_noop("a different set of sectors is sent now")
+        )
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work)
         return Aggregated(waits=True)
     job = row.job
     is_open = job.state in (JobState.READY, JobState.LEASED)
     if is_open and is_needed and (again := _hosts_again(row, hosts, work)) is not None:
         aggregate_end(
-            miner, seal_proof=seal_proof, why=gettext("it is late: requesting it from another host")
+            miner, seal_proof=seal_proof, why=gettext_noop("it is late: requesting it from another host")
         )
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work, offered_to=again)
         return Aggregated(waits=True)
@@ -114,7 +118,7 @@ def aggregate_make(
         return Aggregated(waits=True)
     proof = _checked(job, sectors) if job.state == JobState.DONE else b""
     if is_needed and not proof:
-        aggregate_end(miner, seal_proof=seal_proof, why=gettext("it failed: requesting it again"))
+        aggregate_end(miner, seal_proof=seal_proof, why=gettext_noop("it failed: requesting it again"))
     return Aggregated(proof=proof, error=job.error)
 
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
@@ -132,11 +132,11 @@ def _complete_select(sectors: Sequence[Sector], *, kind: BatchRules, work: Seali
     """
     if kind is PRE_COMMIT:
         complete = {one.pk for one in sectors if None not in (one.comm_r, one.comm_d, one.ticket_epoch)}
-        error = gettext("its comm_r, comm_d or ticket is not known here: go back to an earlier state")
+        error = gettext_noop("its comm_r, comm_d or ticket is not known here: go back to an earlier state")
     else:
         rows = SectorProof.objects.filter(sector__in=[one.pk for one in sectors])
         complete = set(rows.values_list("sector_id", flat=True))
-        error = gettext("its proof is not here: go back to an earlier state")
+        error = gettext_noop("its proof is not here: go back to an earlier state")
     for sector in sectors:
         if sector.pk not in complete:
             sector_console_fail(sector, error=error, level=Level.PERMANENT, now=work.now)
@@ -172,7 +172,7 @@ def _close(
         parts = make(miner, sectors, work)
     except NodeRefused as refusal:
         sectors_requeue(
-            sectors, error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
+            sectors, error=gettext_noop("the node refuses: {reason}").format(reason=refusal.reason), work=work
         )
         return False
     sender = batch_sender_choose(miner, kind=kind, parts=parts, work=work)
@@ -268,7 +268,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
                 sector,
                 event=SectorEvent.RESEED,
                 now=work.now,
-                note=gettext("the proof is for a different seed"),
+                note=gettext_noop("the proof is for a different seed"),
             )
             continue
         proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
@@ -322,7 +322,9 @@ def _write(miner: Miner, form: BatchForm, *, kind: BatchRules, reason: str, work
             gas_saved=form.gas_saved,
         )
         if kind is not PRE_COMMIT:
-            aggregate_end(miner, seal_proof=chosen[0].sector.seal_proof, why=gettext("its batch was created"))
+            aggregate_end(
+                miner, seal_proof=chosen[0].sector.seal_proof, why=gettext_noop("its batch was created")
+            )
         reference: dict[str, Any] = {kind.column: batch}
         note = "; ".join(filter(None, (form.text, funds_describe(value=needed - own, from_balance=own))))
         for (_, sector), job in zip(unchanged, locked, strict=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.client import chain_client
@@ -149,7 +149,7 @@ def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingConte
 
 def sector_refuse(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: SealingContext) -> None:
     """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
-    error = gettext("the chain would refuse the {message}: {error}").format(
+    error = gettext_noop("the chain would refuse the {message}: {error}").format(
         message=kind.kind.label.lower(), error=trial.error
     )
     if trial.exit_code in RETRYABLE_EXITS:

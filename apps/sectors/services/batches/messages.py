@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models import F, Max, Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
@@ -166,7 +166,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_mark_sent(batch)
     elif batch_last_epoch_compute(batch, network=work.network) < work.head.height:
-        batch_fail(batch, error=gettext("expired before it was sent"), exit_code=None, work=work)
+        batch_fail(batch, error=gettext_noop("expired before it was sent"), exit_code=None, work=work)
     else:
         batch_push(batch, work=work)
 
@@ -268,7 +268,7 @@ def _sectors_land(batch: Batch, *, kind: BatchRules, work: SealingContext) -> li
 
 
 def _absent_fail(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> None:
-    error = gettext("the message landed, but the sector is not on chain")
+    error = gettext_noop("the message landed, but the sector is not on chain")
     for sector in sectors:
         _sector_failed(sector, error=error, kind=kind, work=work)
 
@@ -332,7 +332,7 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
                 sector,
                 event=event,
                 now=work.now,
-                note=gettext("the message left the chain in a reorganisation"),
+                note=gettext_noop("the message left the chain in a reorganisation"),
             )
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.lifetimes import expiration_choose
@@ -107,7 +107,7 @@ def _parts(
                 sector,
                 event=SectorEvent.RESEED,
                 now=work.now,
-                note=gettext("the proof is for a different ticket"),
+                note=gettext_noop("the proof is for a different ticket"),
             )
             continue
         proof = bytes(sector.final_proof.proof)

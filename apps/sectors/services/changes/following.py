@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
@@ -65,7 +65,9 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_mark_sent(batch)
     elif last is not None and last < work.head.height:
-        _requeue(batch, error=gettext("its deadline stopped accepting changes before it was sent"), work=work)
+        _requeue(
+            batch, error=gettext_noop("its deadline stopped accepting changes before it was sent"), work=work
+        )
     else:
         change_batch_push(batch, work=work)
 
@@ -119,7 +121,7 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
         if onchain is None if change.kind == ChangeKind.TERMINATE else is_extended:
             change_step(change, event=ChangeEvent.LAND, now=work.now, error="", exit_code=0)
         else:
-            error = gettext("the message landed, but the sector is unchanged on chain")
+            error = gettext_noop("the message landed, but the sector is unchanged on chain")
             change_step(change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
@@ -142,7 +144,7 @@ def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
     """Undo a landing that left the chain, or failed on another branch: the sectors are as before."""
-    note = gettext("the message left the chain in a reorganisation")
+    note = gettext_noop("the message left the chain in a reorganisation")
     for change in batch.changes.order_by("sector_id"):
         change_step(change, event=ChangeEvent.REVERT, now=work.now, note=note)
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)

@@ -142,8 +142,9 @@ def _state_refusal(sector: Sector, under_way: str | None) -> str:
     if under_way == JobKind.SNAP_UP:
         return gettext("clients' data are on their way into it: abort its snap-up first")
     if under_way is not None:
-        word = "termination" if under_way == ChangeKind.TERMINATE else "extension"
-        return gettext("its {word} is already in progress").format(word=word)
+        if under_way == ChangeKind.TERMINATE:
+            return gettext("its termination is already in progress")
+        return gettext("its extension is already in progress")
     if sector.state == SectorState.TERMINATED:
         return gettext("it is already terminated")
     if sector.state == SectorState.ABORTED:

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.messages.models import Message
@@ -163,7 +163,7 @@ def _accepted(
         elif code in RETRYABLE_EXITS:  # sender or node failed: the next head tries again
             SectorChange.objects.filter(pk=one[0].pk).update(error=error, updated_at=work.now)
         else:
-            note = gettext("the chain would refuse it: {error}").format(error=error)
+            note = gettext_noop("the chain would refuse it: {error}").format(error=error)
             change_step(one[0], event=ChangeEvent.FAIL, now=work.now, note=note, error=error, exit_code=code)
     return good
 

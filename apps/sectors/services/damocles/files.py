@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import LostRace
 from apps.core.transitions import advance
@@ -80,7 +80,12 @@ def files_check_end(check: Job | None, *, now: datetime) -> None:
         return
     with suppress(LostRace):  # the check was ended this moment, which is as good
         advance(
-            check, "FAIL", worker=None, lease_until=None, error=gettext("no longer needed"), updated_at=now
+            check,
+            "FAIL",
+            worker=None,
+            lease_until=None,
+            error=gettext_noop("no longer needed"),
+            updated_at=now,
         )
 
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -189,7 +189,7 @@ class LockedJob:
 
     def give_up(self, reason: str) -> None:
         """Release a job whose files its thread removes: the run waits, paused, for a retry on any host."""
-        error = gettext("{worker} gave it up: {reason}").format(worker=self.record.worker, reason=reason)
+        error = gettext_noop("{worker} gave it up: {reason}").format(worker=self.record.worker, reason=reason)
         error = error[:TEXT_MAX]
         if self.run is None:
             self.fail(error, is_paused=True)

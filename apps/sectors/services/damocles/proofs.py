@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
@@ -231,7 +231,7 @@ def proof_reset(principal: Principal, *, name: str, now: datetime) -> None:
             at=now,
             actor=principal.actor,
             worker=job.worker,
-            note=gettext("reset by {actor}").format(actor=principal.actor),
+            note=gettext_noop("reset by {actor}").format(actor=principal.actor),
         )
         renewed = {"lease_token": lease_token_next(), "updated_at": now}
         if job.state == JobState.LEASED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 from msgspec import to_builtins
 
 from apps.core.live import Change, publish
@@ -62,7 +62,7 @@ def worker_register(
     before = None if is_new else {"boot": worker.boot_id, "version": worker.version, "host": worker.host}
     is_started = is_new or worker.boot_id != register.boot_id
     if is_started and not is_new:
-        leases_end(worker, now=now, reason=gettext("the worker was restarted"))
+        leases_end(worker, now=now, reason=gettext_noop("the worker was restarted"))
         worker.restarts += 1
         worker.registered_at = now
         upgrades_end(worker, now=now)
@@ -129,7 +129,7 @@ def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> No
     may be the ones that are given out next.
     """
     if must_register(worker):
-        leases_end(worker, now=now, reason=gettext("the database was restored from a backup"))
+        leases_end(worker, now=now, reason=gettext_noop("the database was restored from a backup"))
         publish(RECOVERY_CHANGE)
     HostInventory.objects.update_or_create(
         worker=worker,

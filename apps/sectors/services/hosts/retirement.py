@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Job, Worker, WorkerCommand
@@ -37,7 +37,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     roles = worker_labels_sync(worker, group="", by=by, now=now)
     # No lock on its key: reports hold a job while its new event refers to this row.
     row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
-    ended = leases_end(row, now=now, reason=gettext("the worker was retired"))
+    ended = leases_end(row, now=now, reason=gettext_noop("the worker was retired"))
     moves_end(row, now=now)
     checks_end(row, now=now)
     findings_end(row, now=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Worker
@@ -53,7 +53,7 @@ def unknown_field_note(body: object, *, field: str, uuid: str, tenant_id: int, n
         "this host is newer than the console ({console}): upgrade the console first"
     ).format(console=VERSION)
     if worker is not None:
-        error = gettext("{text}; until then its requests are refused, as {field} is unknown").format(
+        error = gettext_noop("{text}; until then its requests are refused, as {field} is unknown").format(
             text=text, field=field[:NAME_MAX]
         )
         if rows.exclude(last_error=error).update(last_error=error, updated_at=now):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.miners.partition_facts import live_field
@@ -173,7 +173,7 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
             to_state=row.state,
             at=work.now,
             actor="console",
-            note=gettext("{note}: its files are in {store}, not in {before}").format(
+            note=gettext_noop("{note}: its files are in {store}, not in {before}").format(
                 note=NOTE, store=store, before=row.store
             ),
         )

@@ -173,7 +173,7 @@ def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
 
 def _tasks_text(tasks: dict[str, int]) -> str:
     nouns = {RoleKind.WINDOW.value: "proof", RoleKind.SEAL.value: "sector"}
-    return " and ".join(plural(count, nouns[kind]) for kind, count in tasks.items())
+    return gettext(" and ").join(plural(count, nouns[kind]) for kind, count in tasks.items())
 
 
 def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -49,7 +49,7 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
             stage=job.stage,
             at=now,
             actor=role.host,
-            note=gettext("role {kind} of {miner}: {note}").format(
+            note=gettext_noop("role {kind} of {miner}: {note}").format(
                 kind=role.kind, miner=role.miner, note=role.note
             ),
         )

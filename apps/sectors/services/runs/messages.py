@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models import Sum
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict
@@ -193,7 +193,7 @@ def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContex
 
 def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
     """Note once that nobody clears the old replica, and look for a host again and again."""
-    error = gettext("the data is in, but the old replica is not cleared: {reason}").format(reason=reason)
+    error = gettext_noop("the data is in, but the old replica is not cleared: {reason}").format(reason=reason)
     again = work.now + CLEAR_AGAIN
     if run.error == error:
         PipelineRun.objects.filter(pk=run.pk).update(not_before=again)
@@ -216,7 +216,7 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
         updated_at=work.now,
     )
     copies_forget(current.sector_id)
-    note = gettext("the message left the chain in a reorganisation")
+    note = gettext_noop("the message left the chain in a reorganisation")
     run_move(
         current, event="REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None
     )

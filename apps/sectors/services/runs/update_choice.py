@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun
@@ -64,11 +64,13 @@ def unlanded_updates_select(
     for run in runs:
         onchain = found[run.sector.number]
         if onchain is None:
-            run_console_fail(run, error=gettext("the sector is no longer on chain"), now=work.now)
+            run_console_fail(run, error=gettext_noop("the sector is no longer on chain"), now=work.now)
         elif is_updated(run, onchain=onchain):  # by a message that was given up and landed all the same
-            run_console_step(run, event="SEND_UPDATE", now=work.now, note=gettext("it is already on chain"))
+            run_console_step(
+                run, event="SEND_UPDATE", now=work.now, note=gettext_noop("it is already on chain")
+            )
         elif onchain.expiration <= work.head.height:
-            run_console_fail(run, error=gettext("it has expired"), now=work.now)
+            run_console_fail(run, error=gettext_noop("it has expired"), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
             if run.error != FAULTY:
                 PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector
@@ -48,7 +48,7 @@ def precommits_check(
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
             if onchain is None:
-                note = gettext("the pre-commit is no longer on chain")
+                note = gettext_noop("the pre-commit is no longer on chain")
                 count += sector_console_step(sector, event=SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
             elif onchain.epoch != sector.precommit_epoch:
                 count += _precommit_moved(sector, epoch=onchain.epoch, now=now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.sectors.models import Sector
 from apps.sectors.selectors.restored import miners_unrecovered
@@ -82,14 +82,16 @@ def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, 
             here = [sector for sector in sectors if sector.state == state]
             if here:
                 for absent in land(here, miner=miner, client=client, key=key, now=now):
-                    sector_console_step(absent, event=event, now=now, note=gettext("its batch has failed"))
+                    sector_console_step(
+                        absent, event=event, now=now, note=gettext_noop("its batch has failed")
+                    )
 
 
 def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: datetime) -> None:
     """Pause sectors whose pre-commit the chain has thrown away for its age: no message brings it back."""
     for sector in sectors:
         if sector.precommit_epoch is not None and height > sector.precommit_epoch + life:
-            error = gettext(
+            error = gettext_noop(
                 "the chain accepted its proof only until epoch {precommit_epoch}: abort it"
             ).format(precommit_epoch=sector.precommit_epoch + life)
             sector_console_fail(sector, error=error, level=Level.PERMANENT, now=now)

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.miners.models import Role
@@ -125,7 +125,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
         return False
     host = stranded.sticky_worker
     if current.state == SectorState.COMMIT_LANDED:
-        note = gettext("{host} was retired: its files of the sector stay there").format(host=host)
+        note = gettext_noop("{host} was retired: its files of the sector stay there").format(host=host)
         sector_step(current, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
         return True
     _release(current, job, host=host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Job, JobEvent, Sector
@@ -120,7 +120,7 @@ def tickets_check(
             if sector.pk in unchanged:
                 continue
             life = ticket_lifetime_read(sector, network=network)
-            note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)
+            note = gettext_noop("the ticket is older than {epochs} epochs").format(epochs=life)
             count += sector_console_step(
                 sector, event=SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
@@ -89,7 +89,7 @@ def check_begin(
     if not total:
         raise StoreRefused(gettext("no sectors are recorded in {store}").format(store=locked.name))
     if same is not None:
-        _end(same, "FAIL", error=gettext("{host} is offline").format(host=same.worker.name), now=now)
+        _end(same, "FAIL", error=gettext_noop("{host} is offline").format(host=same.worker.name), now=now)
     check = StoreCheck.objects.create(
         store=locked,
         worker=host,
@@ -147,13 +147,13 @@ def checks_end(worker: Worker, *, now: datetime) -> None:
         worker=worker, state=StoreCheckState.RUNNING
     )
     for row in rows.select_related("store").order_by("pk"):
-        _end(row, "FAIL", error=gettext("its host was retired"), now=now)
+        _end(row, "FAIL", error=gettext_noop("its host was retired"), now=now)
 
 
 def _end(check: StoreCheck, event: str, *, now: datetime, error: str = "") -> None:
     advance(check, event, error=error or check.error, queue=[], updated_at=now)
     _orders(check).delete()
-    note = gettext("{done} of {total} sectors checked, {bad} with bad files").format(
+    note = gettext_noop("{done} of {total} sectors checked, {bad} with bad files").format(
         done=check.done, total=check.total, bad=check.bad
     )
     note += gettext(", {unread} could not be read").format(unread=check.unread) if check.unread else ""
@@ -190,7 +190,7 @@ def checks_continue(worker: Worker, *, now: datetime) -> None:
             _end(
                 check,
                 "FAIL",
-                error=gettext("{host} no longer has the store").format(host=worker.name),
+                error=gettext_noop("{host} no longer has the store").format(host=worker.name),
                 now=now,
             )
         elif check.store.name not in worker.stores or _is_held(check, now=now):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
@@ -100,9 +100,9 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
     copies_forget(sector.pk, store_name=name)
     copies_forget(sector.pk, store_name=before)
     note = (
-        gettext("its files are in {store}, not in {before}").format(store=name, before=before)
+        gettext_noop("its files are in {store}, not in {before}").format(store=name, before=before)
         if before
-        else gettext("its files are in {store}").format(store=name)
+        else gettext_noop("its files are in {store}").format(store=name)
     )
     JobEvent.objects.create(
         job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
@@ -111,7 +111,7 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
         finding.store,
         event=ADOPTED,
         actor=order.actor,
-        note=gettext("sector {sector}").format(sector=finding.name),
+        note=gettext_noop("sector {sector}").format(sector=finding.name),
         now=now,
     )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
@@ -123,7 +123,7 @@ def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime
     if not error:
         if finding.sector is not None:
             copies_forget(finding.sector.pk, store_name=finding.store.name)
-        note = gettext("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
+        note = gettext_noop("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
         event_write(finding.store, event=LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
     publish(Change("store", str(finding.store.uuid), worker.tenant_id))
 
@@ -136,5 +136,5 @@ def findings_end(worker: Worker, *, now: datetime) -> None:
     for finding in findings_lock(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
         if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
             event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
-            advance(finding, event, error=gettext("its host was retired"), updated_at=now)
+            advance(finding, event, error=gettext_noop("its host was retired"), updated_at=now)
     orders.delete()

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -236,7 +236,7 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
     for finding in copies:
         if finding.sector is None or not (fault := own.fault(finding.sector)):
             continue
-        advance(finding, "FAIL", error=gettext("withdrawn: {fault}").format(fault=fault), updated_at=now)
+        advance(finding, "FAIL", error=gettext_noop("withdrawn: {fault}").format(fault=fault), updated_at=now)
         withdrawn.add(by_finding[str(finding.uuid)].pk)
         publish(Change("store", str(finding.store.uuid), finding.store.tenant_id))
     WorkerCommand.objects.filter(pk__in=withdrawn).delete()

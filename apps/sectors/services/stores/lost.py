@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
@@ -145,7 +145,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     lying = sectors_lying_in(locked).select_for_update().order_by("pk")
     rows = dict(lying.values_list("pk", "state"))
     proving = [pk for pk, state in rows.items() if state == SectorState.PROVING]
-    note = gettext("its store {store} was lost").format(store=locked.name)
+    note = gettext_noop("its store {store} was lost").format(store=locked.name)
     _timelines_write(proving, FILES_LOST, note=note, actor=by.actor, now=now)
     _timelines_write([*rows.keys() - proving], STORE_FORGOTTEN, note=note, actor=by.actor, now=now)
     Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
@@ -200,12 +200,12 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
         return
     live = [pk for pk, _, state in known if state not in ENDED_SECTORS]
     _timelines_write(
-        live, FILES_FOUND, note=gettext("in {store}").format(store=store.name), actor=actor, now=now
+        live, FILES_FOUND, note=gettext_noop("in {store}").format(store=store.name), actor=actor, now=now
     )
     Sector.objects.filter(pk__in=[pk for pk, _, _ in known]).update(
         store=store.name, files_lost_at=None, lost_uid="", updated_at=now
     )
-    note = gettext("it was forgotten and can be read again, with {sectors}").format(
+    note = gettext_noop("it was forgotten and can be read again, with {sectors}").format(
         sectors=plural(len(live), "sector")
     )
     event_write(store, event=CHANGED, actor=actor, note=note, now=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
@@ -70,7 +70,7 @@ def missing_store_remove(
     # `lost_uid` stays empty: the store is attached, and its next scan would name it again.
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, store_name=finding.store.name)
-    note = gettext("missing in {store}").format(store=finding.store.name)
+    note = gettext_noop("missing in {store}").format(store=finding.store.name)
     JobEvent.objects.create(
         job=job, event=FILES_MISSING, from_state="", to_state="", at=now, actor=order.actor, note=note
     )
@@ -78,7 +78,7 @@ def missing_store_remove(
         finding.store,
         event=FILES_MISSING,
         actor=order.actor,
-        note=gettext("sector {sector}").format(sector=finding.name),
+        note=gettext_noop("sector {sector}").format(sector=finding.name),
         now=now,
     )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -114,8 +114,8 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
     if move is None:
         return
     if command.op == Operation.DROP_COPY:
-        note = gettext("sector {number}: {error}").format(
-            number=move.sector.number, error=error or gettext("its partial copy was removed")
+        note = gettext_noop("sector {number}: {error}").format(
+            number=move.sector.number, error=error or gettext_noop("its partial copy was removed")
         )
         event = FAILED if error else CHANGED
         event_write(move.to_store, event=event, actor=command.worker.name, note=note, now=now)
@@ -128,7 +128,7 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
         error = error or _switch(move)
         until = _room_until(move, now=now) if SPACE_RESERVED in error else now
         if until > now:
-            error = gettext(
+            error = gettext_noop(
                 "waiting for room; retries every minute and gives up at {until} UTC: {error}"
             ).format(until=f"{until:%Y-%m-%d %H:%M}", error=error)
             advance(move, "WAIT", error=error, updated_at=now)
@@ -137,9 +137,9 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
     if move.state in (MoveState.MOVED, MoveState.FAILED):
         number, name = move.sector.number, move.to_store.name
         note = (
-            gettext("sector {number} to {store}: {error}").format(number=number, store=name, error=error)
+            gettext_noop("sector {number} to {store}: {error}").format(number=number, store=name, error=error)
             if error
-            else gettext("sector {number} to {store}").format(number=number, store=name)
+            else gettext_noop("sector {number} to {store}").format(number=number, store=name)
         )
         event_write(move.from_store, event=move.state, actor=command.worker.name, note=note, now=now)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
@@ -157,7 +157,7 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
     ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
     for row in ended:
-        _end(row, why=gettext("its host is offline"), now=now)
+        _end(row, why=gettext_noop("its host is offline"), now=now)
     if ended:
         store_audit(
             by, action="store.moves_cancel", target=source.name, before={"open": plural(len(ended), "move")}
@@ -175,7 +175,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
     """End all moves of a host that is retired."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
     for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
-        _end(row, why=gettext("its host was retired"), now=now, comes_back=False)
+        _end(row, why=gettext_noop("its host was retired"), now=now, comes_back=False)
 
 
 def moves_lock(store: Store) -> list[StoreMove]:
@@ -198,7 +198,7 @@ def lost_moves_end(moves: Collection[StoreMove], *, lost: Store, now: datetime) 
             publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
         _end(
             row,
-            why=gettext("the store {store} was lost").format(store=lost.name),
+            why=gettext_noop("the store {store} was lost").format(store=lost.name),
             now=now,
             noted_in=remaining,
         )
@@ -217,20 +217,22 @@ def _end(
         advance(move, "CANCEL", updated_at=now)
         return
     if move.state == MoveState.COPYING:
-        error = gettext("{why}: the copy was not finished, its partial files are left in {store}").format(
-            why=why, store=move.to_store.name
-        )
+        error = gettext_noop(
+            "{why}: the copy was not finished, its partial files are left in {store}"
+        ).format(why=why, store=move.to_store.name)
         if comes_back:
             error += " until that host is back"
         advance(move, "FAIL", error=error, updated_at=now)
     else:
-        error = gettext("{why}: the old copy is left in {store}").format(why=why, store=move.from_store.name)
+        error = gettext_noop("{why}: the old copy is left in {store}").format(
+            why=why, store=move.from_store.name
+        )
         advance(move, "END", error=error, updated_at=now)
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
     if move.state == MoveState.FAILED and comes_back:
         move_order(move, op=Operation.DROP_COPY)
-    note = gettext("sector {number} to {store}: {error}").format(
+    note = gettext_noop("sector {number} to {store}: {error}").format(
         number=move.sector.number, store=move.to_store.name, error=error
     )
     event_write(noted_in or move.from_store, event=move.state, actor=move.worker.name, note=note, now=now)

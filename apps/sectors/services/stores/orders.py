@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
@@ -135,7 +135,7 @@ def store_change(
                 store,
                 event=CHANGED,
                 actor=by.actor,
-                note=gettext("labels: {labels}").format(labels=", ".join(labels) or "none"),
+                note=gettext_noop("labels: {labels}").format(labels=", ".join(labels) or "none"),
                 now=now,
             )
             store_audit(by, action="store.labels", target=store.name, before=before, after={"labels": labels})

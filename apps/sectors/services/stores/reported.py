@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 from msgspec.structs import asdict
 
 from apps.core.live import Change, publish
@@ -121,7 +121,7 @@ def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
         store,
         event=CHANGED,
         actor=worker.name,
-        note=gettext("renamed from {store}").format(store=store.name),
+        note=gettext_noop("renamed from {store}").format(store=store.name),
         now=now,
     )
     store.name = name
@@ -195,5 +195,7 @@ def orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, s
             WorkerCommand.objects.filter(pk=command.pk).update(error=error)
         store = Store.objects.filter(tenant_id=worker.tenant_id, uid=command.args.get("uid", "")).first()
         if store is not None and (error or command.op == Operation.SET_STORE):
-            note = f"{command.op}: {error}" if error else gettext("by {actor}").format(actor=command.actor)
+            note = (
+                f"{command.op}: {error}" if error else gettext_noop("by {actor}").format(actor=command.actor)
+            )
             event_write(store, event=FAILED if error else CHANGED, actor=worker.name, note=note, now=now)

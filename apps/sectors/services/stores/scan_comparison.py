@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.formatting import plural
@@ -65,7 +65,7 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     if sector_count > SECTORS_MAX:
         scan_fail(
             scan,
-            error=gettext("the host reported {count} sectors; at most {limit} are read").format(
+            error=gettext_noop("the host reported {count} sectors; at most {limit} are read").format(
                 count=sector_count, limit=SECTORS_MAX
             ),
             now=now,
@@ -89,7 +89,7 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
     note = ", ".join(
         [
-            gettext("{sectors} as recorded").format(sectors=plural(scan.known, "sector")),
+            gettext_noop("{sectors} as recorded").format(sectors=plural(scan.known, "sector")),
             *counts_text(scan.counts),
         ]
     )

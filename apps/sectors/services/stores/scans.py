@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -45,7 +45,7 @@ def scan_begin(
         return same
     host = reader_choose(locked, now=now)
     if same is not None:
-        scan_fail(same, error=gettext("{host} is offline").format(host=same.worker.name), now=now)
+        scan_fail(same, error=gettext_noop("{host} is offline").format(host=same.worker.name), now=now)
     requested = {"redeclares": redeclares, "drops_missing": drops_missing}
     scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **requested)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
