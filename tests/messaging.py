@@ -23,6 +23,7 @@ from apps.chain.states import NodeCondition
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.services.signatures import signature_read
 from apps.messages.models import Message
+from apps.messages.services.approvals import approvals_expire
 from apps.messages.services.expire import messages_expire
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import messages_publish, messages_republish
@@ -156,6 +157,7 @@ class Follows:
     def choose(self) -> None:
         """The selection's part."""
         messages_expire(head=self.head, now=self.now)
+        approvals_expire(now=self.now)
         messages_republish(now=self.now)
         gaps_fill(client=self.client, head=self.head)
         for address in due_senders_list(head=self.head):

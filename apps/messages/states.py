@@ -5,6 +5,7 @@ Source: filecoin-project/venus venus-shared/types/messager/message.go (MessageSt
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from django.db import models
@@ -79,6 +80,9 @@ APPROVAL_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     ApprovalState.REFUSED: {"ASK": ApprovalState.PENDING},
 }
 """A message that was given up and is tried again is asked about again."""
+
+APPROVAL_WITHIN: Final = timedelta(hours=24)
+"""What nobody has approved by then fails: no withdrawal of last month is approved in passing."""
 
 
 class SenderState(models.TextChoices):

@@ -18,6 +18,7 @@ from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
+from apps.messages.services.approvals import approvals_expire
 from apps.messages.services.expire import messages_expire
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.gaps import gaps_fill
@@ -89,6 +90,7 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     if not has_work:
         return  # all that follows is about messages that wait or are in flight
     messages_expire(head=head, now=now)
+    approvals_expire(now=now)
     funded_messages_retry(head=head)
     # First, whatever happens below: slow or failing work on what is in flight delays no selection.
     enqueued = _selections_enqueue(head, besides=set())

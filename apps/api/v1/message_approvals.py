@@ -14,7 +14,7 @@ from apps.api.v1.message_output import MessageOutput, head_height_or_zero, messa
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.messages.selectors.approvals import approval_of, approvers_of
+from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
 from apps.messages.selectors.messages import message_get
 from apps.messages.services.approval_choice import content_digest_compute
 from apps.messages.services.approvals import message_approve, message_refuse
@@ -51,6 +51,9 @@ class MessageApprovalOutput(serializers.Serializer[Any]):
     )
     pushed_by = serializers.CharField()
     asked_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="when it fails unless somebody has approved it; null: it does not wait"
+    )
     approvers = serializers.ListField(
         child=serializers.CharField(), help_text="usernames of those who may approve or refuse it now"
     )
@@ -70,6 +73,7 @@ def approval_body(row: Message) -> dict[str, Any]:
         "content": content_digest_compute(row),
         "pushed_by": row.pushed_by,
         "asked_at": None if found is None else found.asked_at,
+        "expires_at": approval_until(row),
         "approvers": approvers_of(row) if waits else [],
         "decided_by": "" if found is None else found.decided_by,
         "decided_at": None if found is None else found.decided_at,

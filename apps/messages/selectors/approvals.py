@@ -10,12 +10,13 @@ from django.utils.translation import gettext
 from apps.core.errors import NotFound
 from apps.messages.models import ApprovalRule, MessageApproval
 from apps.messages.selectors.messages import messages_visible
-from apps.messages.states import ApprovalState, MessageState
+from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState
 from apps.users.selectors.people import people_allowed
 from apps.users.states import Perm
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -38,6 +39,12 @@ def messages_unapproved(viewer: Principal) -> QuerySet[Message]:
 def approval_of(message: Message) -> MessageApproval | None:
     """Return what a second person decided or is to decide about a message; None if it never waited."""
     return MessageApproval.objects.filter(message=message).first()
+
+
+def approval_until(message: Message) -> datetime | None:
+    """Return when a message fails unless a second person has approved it; None if it does not wait."""
+    approval = approval_of(message) if message.needs_approval and not message.is_final else None
+    return None if approval is None else approval.asked_at + APPROVAL_WITHIN
 
 
 def approval_rule_of(message: Message) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,9 @@ from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequire
 from apps.messages.models import Message, MessageApproval, MessageEvent, Sender
 from apps.messages.services.approval_choice import content_digest_compute
 from apps.messages.services.audit import event_record, message_audit
-from apps.messages.services.bulk_transitions import message_changes_publish
+from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.states import WIRE_NAMES, ApprovalState, MessageState, Wait
+from apps.messages.states import APPROVAL_WITHIN, WIRE_NAMES, ApprovalState, MessageState, Wait
 from apps.users.services.people import person_principal_lock
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 WAITS_EVENT = "waits for approval"
-"""Event of a message's timeline."""
+REFUSED_EVENT = "not approved"
+"""Events of a message's timeline."""
 
 
 def approvals_store(rows: Sequence[Message], *, rules: Mapping[str, str], now: datetime) -> None:
@@ -65,6 +67,7 @@ def messages_require_approval(rules: Mapping[str, str], *, now: datetime) -> lis
 
 def approval_reset(row: Message, *, now: datetime) -> None:
     """Mark a message that is reopened as waiting anew if it ever waited; the caller has its lock."""
+    MessageApproval.objects.filter(message=row, state=ApprovalState.PENDING).update(asked_at=now)
     if _ask_again([row.pk], now=now) or row.needs_approval:
         Message.objects.filter(pk=row.pk).update(needs_approval=True, wait=Wait.APPROVAL)
         row.refresh_from_db()
@@ -121,12 +124,42 @@ def message_refuse(*, message: Message, by: Principal, reason: str, now: datetim
     text = text.format(name=name, reason=reason)
     advance(approval, "REFUSE", decided_by=name, decided_at=now, reason=reason)
     advance(row, "REFUSE", updated_at=now, wait=Wait.NONE, error=text)
-    event_record(row, event="not approved", text=text, now=now)
+    event_record(row, event=REFUSED_EVENT, text=text, now=now)
     before = {"state": str(MessageState.UNFILLED), "approval": str(ApprovalState.PENDING)}
     after = {"state": row.state, "approval": str(ApprovalState.REFUSED), "reason": reason}
     message_audit(by, action="message.refuse", message=row, before=before, after=after)
     publish(Change("message", row.pk, row.tenant_id))
     return row
+
+
+def approvals_expire(*, now: datetime) -> list[str]:
+    """Fail the messages that nobody has approved in time; return their ids."""
+    late = Message.objects.filter(
+        state=MessageState.UNFILLED,
+        needs_approval=True,
+        approval__state=ApprovalState.PENDING,
+        approval__asked_at__lt=now - APPROVAL_WITHIN,
+    ).order_by()
+    if not late.exists():  # the usual case, without a transaction
+        return []
+    hours = APPROVAL_WITHIN // timedelta(hours=1)
+    text = gettext("nobody approved it within {hours} hours").format(hours=hours)
+    with transaction.atomic():
+        rows = list(late.select_for_update(of=("self",), skip_locked=True).only("pk"))
+        data = {row.pk: {"wait": Wait.NONE, "error": text} for row in rows}
+        moved = messages_advance("REFUSE", rows=data, now=now)
+        decided = MessageApproval.objects.filter(message__in=moved).values_list("pk", flat=True)
+        advance_many(
+            MessageApproval,
+            "REFUSE",
+            {pk: {"decided_at": now, "reason": text} for pk in decided},
+            returning="message",
+        )
+        MessageEvent.objects.bulk_create(
+            [MessageEvent(message_id=pk, at=now, event=REFUSED_EVENT, text=text) for pk in moved]
+        )
+        message_changes_publish(moved)
+    return list(moved)
 
 
 def _lock_decidable(message: Message, *, by: Principal) -> tuple[Message, MessageApproval]:

@@ -23,7 +23,7 @@ from apps.dashboard.pages.messages.facts import kind_of, param_facts, proposal_f
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.messages.selectors.approvals import approval_of, approvers_of
+from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
 from apps.messages.services.approval_choice import amount_moved_compute, content_digest_compute
 from apps.messages.services.approvals import message_approve, message_refuse
 from apps.messages.states import MessageState
@@ -94,6 +94,7 @@ def decision_page(request: HttpRequest, viewer: Principal, row: Message, form: D
         data=data,
         message=detail,
         pushed_at=row.created_at,
+        until=approval_until(row),
         waits=row.needs_approval and row.state == MessageState.UNFILLED,
         may_decide=viewer.actor in approvers,
         approvers=", ".join(approvers),
