@@ -32,13 +32,19 @@ LEGACY_FROM: Final = 0xC0
 
 
 def bytes_signature_check(
-    *, address: str, accounts: Collection[str], to_sign: bytes, meta_type: str, extra: bytes
+    *,
+    address: str,
+    accounts: Collection[str],
+    is_operator: bool,
+    to_sign: bytes,
+    meta_type: str,
+    extra: bytes,
 ) -> None:
     """Refuse bytes that are a message which must be approved, or that may hide one.  Raises ApprovalRequired.
 
     Not every signer compares the bytes with the message in `extra`, so that is done here.
     """
-    rules = _rules(address, accounts)
+    rules = _rules(address, accounts, is_operator=is_operator)
     is_delegated = address_parse(address).protocol == DELEGATED
     if not rules or (meta_type != MESSAGE and not _may_be_message(to_sign, is_delegated=is_delegated)):
         return
@@ -68,15 +74,19 @@ def _payloads(message: ChainMessage, *, is_delegated: bool) -> Collection[bytes]
         return ()
 
 
-def message_signature_check(message: ChainMessage, *, accounts: Collection[str]) -> None:
+def message_signature_check(message: ChainMessage, *, accounts: Collection[str], is_operator: bool) -> None:
     """Refuse a message that must be approved.  Raises ApprovalRequired."""
-    _message_check(message, _rules(str(message.from_), accounts))
+    _message_check(message, _rules(str(message.from_), accounts, is_operator=is_operator))
 
 
-def _rules(address: str, accounts: Collection[str]) -> list[ApprovalRule]:
-    """Return the rules of all, of these accounts, and of the tenants that send from the address."""
-    granted = SignerGrant.objects.filter(address=address, deleted_at=None).values("tenant")
-    mine = Q(tenant=None) | Q(tenant__name__in=list(accounts)) | Q(tenant__in=granted)
+def _rules(address: str, accounts: Collection[str], *, is_operator: bool) -> list[ApprovalRule]:
+    """Return the rules of all and of these accounts; for an operator those of whoever has the address too.
+
+    A tenant's rule holds up no other tenant that has the address as well, as with what is pushed.
+    """
+    mine = Q(tenant=None) | Q(tenant__name__in=list(accounts))
+    if is_operator:
+        mine |= Q(tenant__in=SignerGrant.objects.filter(address=address, deleted_at=None).values("tenant"))
     return list(ApprovalRule.objects.filter(mine).order_by("pk"))
 
 

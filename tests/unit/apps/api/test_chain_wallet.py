@@ -310,5 +310,9 @@ def test_the_gateway_has_nothing_signed_that_needs_approval(client, alice):
 
 def test_a_rule_of_another_tenant_holds_up_no_signature(client, alice, hub):
     factories.approval_rule(of="bob", above=4)
+    signer_grant(tenant=people.tenant("bob"), address=SECP)  # they share the address
 
     assert "result" in call(client, "WalletSign", *asks_to_sign(message()), token=alice)
+    assert "result" in call(client, "WalletSignMessage", SECP, message_to_json(message()), token=alice)
+    text = call(client, "WalletSign", *asks_to_sign(message()), token=people.operator_token())
+    assert "an approval rule names this message" in text["error"]["message"]

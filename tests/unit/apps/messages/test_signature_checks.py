@@ -42,7 +42,12 @@ def sign() -> Callable[..., None]:
 
     def check(to_sign: bytes, meta_type: str, extra: bytes = b"") -> None:
         bytes_signature_check(
-            address=SENDER, accounts=["alice"], to_sign=to_sign, meta_type=meta_type, extra=extra
+            address=SENDER,
+            accounts=["alice"],
+            is_operator=False,
+            to_sign=to_sign,
+            meta_type=meta_type,
+            extra=extra,
         )
 
     return check

@@ -148,6 +148,7 @@ async def sign(
         bytes_signature_check,
         address=str(signer),
         accounts=[*names, call.principal.tenant_name],
+        is_operator=call.principal.is_operator,
         to_sign=to_sign,
         meta_type=meta_type,
         extra=extra,

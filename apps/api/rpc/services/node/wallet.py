@@ -42,6 +42,7 @@ def wallet_sign(call: Call, *params: Json) -> Json:
     bytes_signature_check(
         address=str(address),
         accounts=[call.principal.tenant_name],
+        is_operator=call.principal.is_operator,
         to_sign=to_sign,
         meta_type=meta_type,
         extra=extra,
@@ -68,7 +69,8 @@ def wallet_sign_message(call: Call, *params: Json) -> Json:
     except (BadField, BadAddress) as error:
         raise RpcError(f"unmarshaling params for 'Filecoin.WalletSignMessage': {error}") from None
     receiver_check(call.principal, message)
-    message_signature_check(message, accounts=[call.principal.tenant_name])
+    principal = call.principal
+    message_signature_check(message, accounts=[principal.tenant_name], is_operator=principal.is_operator)
     if node_holds(call, address):
         return node_call(call, "WalletSignMessage", list(params))
     if message.from_ != address:
