@@ -62,10 +62,10 @@ def facets_of(
     return found
 
 
-def cursor_read(text: str) -> str:
-    """Return what an earlier page put into its cursor; empty if there is none or it was changed."""
+def cursor_read(text: str, *, of: str) -> str:
+    """Return what an earlier page put into a list's cursor; empty if it is none of this list, or changed."""
     try:
-        return str(signing.loads(text, salt="cursor")) if text else ""
+        return str(signing.loads(text, salt=f"cursor of {of}")) if text else ""
     except signing.BadSignature:
         return ""
 
@@ -73,6 +73,7 @@ def cursor_read(text: str) -> str:
 def page_of(
     rows: Sequence[Row],
     *,
+    of: str,
     cursor_of: Callable[[Row], str],
     query: Mapping[str, str],
     is_first: bool,
@@ -80,20 +81,24 @@ def page_of(
 ) -> tuple[list[Row], Pager]:
     """Cut one page from up to ROWS + 1 rows and say where the neighbours are.
 
-    `stopped_at` is the cursor of a search that stopped before it had the page full.
+    `of` names the list: its cursors are no other list's.  `stopped_at` is the cursor of a search that stopped
+    before it had the page full.
     """
     shown, more = list(rows[:ROWS]), len(rows) > ROWS
     params = {key: value for key, value in query.items() if value and key != "after"}
     first = "?" + urlencode(params)
     cursor = cursor_of(shown[-1]) if more else stopped_at
-    older = "?" + urlencode({**params, "after": signing.dumps(cursor, salt="cursor")}) if cursor else ""
+    after = signing.dumps(cursor, salt=f"cursor of {of}")
+    older = "?" + urlencode({**params, "after": after}) if cursor else ""
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)
 
 
 def page_counted(rows: Sequence[Row], after: str) -> tuple[list[Row], Pager]:
     """Cut one page from all rows of a list whose order changes by itself: the cursor `after` counts rows."""
-    cursor = cursor_read(after)
+    cursor = cursor_read(after, of="counted")
     at = int(cursor) if cursor.isdigit() else 0
     numbered = list(enumerate(rows[at : at + ROWS + 1], start=at + 1))
-    shown, pager = page_of(numbered, cursor_of=lambda row: str(row[0]), query={}, is_first=at == 0)
+    shown, pager = page_of(
+        numbered, of="counted", cursor_of=lambda row: str(row[0]), query={}, is_first=at == 0
+    )
     return [row for _, row in shown], pager

@@ -20,7 +20,7 @@ from apps.blocks.selectors.billing import charges_visible, month_after, statemen
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core import clock
 from apps.core.errors import BadValue
-from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.address import BadAddress, address_format, address_parse
 
 TENANT: Final = OpenApiParameter("tenant", str, description="name")
 MONTH: Final = OpenApiParameter("month", str, description="`2026-11`, in UTC")
@@ -38,18 +38,20 @@ def month_read(text: str) -> date:
     """Read `2026-11` as its first day.  Raises BadValue."""
     try:
         month = date.fromisoformat(f"{text}-01")
-        month_after(month)
-    except (ValueError, OverflowError):  # after the last month that there is comes no other
-        raise BadValue(gettext("must be a month such as 2026-11"), field="month") from None
+    except ValueError:
+        month = date.min
+    if not clock.YEARS[0] <= month.year <= clock.YEARS[1]:
+        raise BadValue(gettext("must be a month such as 2026-11"), field="month")
     return month
 
 
-def address_read(text: str) -> str:
-    """Read a miner's address.  Raises BadValue."""
+def miner_read(text: str) -> str:
+    """Read the address of a miner, which may have left the pool.  Raises BadValue."""
     try:
-        return str(address_parse(text))
+        address = address_parse(text)
     except BadAddress as error:
         raise BadValue(str(error), field="miner") from None
+    return address_format(address, prefix="f")
 
 
 class ChargesView(PoolView):
@@ -65,7 +67,7 @@ class ChargesView(PoolView):
         if query.get("tenant"):
             rows = rows.filter(tenant__name=query["tenant"])
         if query.get("miner"):
-            rows = rows.filter(miner_address=address_read(query["miner"]))
+            rows = rows.filter(miner_address=miner_read(query["miner"]))
         if query.get("month"):
             month = month_read(query["month"])
             rows = rows.filter(day__gte=month, day__lt=month_after(month))

@@ -201,7 +201,12 @@ def test_rest_has_charges_and_statements(pool: Pool) -> None:
     assert (row["month"], row["total"], row["tenant"]) == ("2026-02", str(351 * 10**16), "alice")
     assert rest("get", f"statements/{row['uuid']}", token).json() == row
     assert rest("get", "statements?paid=true", token).json()["results"] == []
-    for path, field in (("charges?month=2026", "month"), ("statements?paid=1", "paid")):
+    for path, field in (
+        ("charges?month=2026", "month"),
+        ("charges?month=9999-12", "month"),
+        ("charges?miner=alice", "miner"),
+        ("statements?paid=1", "paid"),
+    ):
         answer = rest("get", path, token)
         assert (answer.status_code, answer.json()["field"]) == (400, field)
 

@@ -36,6 +36,18 @@ def test_a_forged_cursor_shows_the_first_page(ann, after):
         assert signed_in().get(path, {"after": after}).status_code == 200
 
 
+def test_a_cursor_of_another_list_shows_the_first_page():
+    operator_person()
+    for n in range(ROWS + 1):
+        factories.message(f"m{n}")
+    browser = signed_in("olga")
+    found = re.search(r'rel="next" href="([^"]+)"', text_of(browser.get("/messages/")))
+    assert found is not None
+
+    for path in ("/sectors/", "/pieces/", "/hosts/", "/tokens/", "/audit/", "/tenants/", "/money/charges/"):
+        assert browser.get(path + found[1]).status_code == 200, path
+
+
 def test_sender_that_needs_somebody_stands_first_of_all_pages():
     operator_person()
     for n in range(ROWS + 5):

@@ -50,11 +50,12 @@ def verdict_of(check: ChainCheck) -> Verdict:
 @sign_in_required
 def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, newest first."""
-    query, after = query_read(request), cursor_read(request.GET.get("after", ""))
+    query, after = query_read(request), cursor_read(request.GET.get("after", ""), of="audit")
     before = int(after) if after.isdecimal() else 0
     page = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
     shown, pager = page_of(
         page.rows,
+        of="audit",
         cursor_of=lambda row: str(row.pk),
         query=query,
         is_first=not after,

@@ -50,7 +50,7 @@ class HostFilter:
     def of(cls, query: QueryDict) -> HostFilter:
         """Read an address; what is in no list counts for nothing."""
         state = query.get("state", "")
-        rank, _dot, rest = cursor_read(query.get("after", "")).partition(" ")
+        rank, _dot, rest = cursor_read(query.get("after", ""), of="hosts").partition(" ")
         key, _dot, name = rest.partition(" ")
         return cls(
             state=state if state in {key for key, *_more in STATES} else "",
@@ -106,7 +106,11 @@ def hosts_page(labelled: Sequence[Labelled], wanted: HostFilter) -> tuple[list[W
     if wanted.after is not None:
         found = [one for one in found if order_of(one) > wanted.after]
     shown, pager = page_of(
-        found[: ROWS + 1], cursor_of=cursor_of, query=wanted.query, is_first=wanted.after is None
+        found[: ROWS + 1],
+        of="hosts",
+        cursor_of=cursor_of,
+        query=wanted.query,
+        is_first=wanted.after is None,
     )
     return [worker for worker, _label in shown], pager
 

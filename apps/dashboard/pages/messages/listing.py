@@ -101,13 +101,17 @@ def after_cursor(rows: QuerySet[Message], cursor: str) -> QuerySet[Message]:
 def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, newest first."""
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    cursor = cursor_read(request.GET.get("after", ""))
+    cursor = cursor_read(request.GET.get("after", ""), of="messages")
     fitting = filtered(messages_visible(viewer), state=state, q=q)
     data = PageData(viewer)
     marked = stuck_marked(fitting, head=data.head, network=data.network)
     rows = after_cursor(marked, cursor) if cursor else marked
     shown, pager = page_of(
-        list(rows[: ROWS + 1]), cursor_of=cursor_of, query=request.GET.dict(), is_first=not cursor
+        list(rows[: ROWS + 1]),
+        of="messages",
+        cursor_of=cursor_of,
+        query=request.GET.dict(),
+        is_first=not cursor,
     )
     here, query = reverse("messages"), urlencode({"state": state, "q": q})
     return page_render(

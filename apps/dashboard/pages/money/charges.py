@@ -68,9 +68,10 @@ def charges(request: HttpRequest, viewer: Principal) -> HttpResponse:
     own = None if viewer.sees_pool else tenants_visible(viewer).first()
     if own is not None:
         return tenant_charges(request, viewer, own)
-    data, after = PageData(viewer), cursor_read(request.GET.get("after", ""))
+    data, after = PageData(viewer), cursor_read(request.GET.get("after", ""), of="charges")
     rows, pager = page_of(
         list(tenants_billed(viewer).filter(name__gt=after)[: ROWS + 1]),
+        of="charges",
         cursor_of=lambda row: row.name,
         query={},
         is_first=not after,
@@ -108,7 +109,7 @@ def dues_stats(dues: Dues, tenant: Tenant) -> list[Stat]:
 
 def _month_read(text: str) -> date | None:
     """Return the month that a cursor names; None for the first page, or a cursor that was changed."""
-    found = cursor_read(text)
+    found = cursor_read(text, of="statements")
     return date.fromisoformat(found) if found else None
 
 
@@ -128,6 +129,7 @@ def tenant_charges(request: HttpRequest, viewer: Principal, tenant: Tenant) -> H
         statements = statements.filter(month__lt=after)
     shown, pager = page_of(
         list(statements[: ROWS + 1]),
+        of="statements",
         cursor_of=lambda row: row.month.isoformat(),
         query={},
         is_first=after is None,

@@ -109,13 +109,14 @@ def pieces(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with what was refused."""
     state = request.GET.get("state", "")
-    cursor = cursor_read(request.GET.get("after", ""))
+    cursor = cursor_read(request.GET.get("after", ""), of="pieces")
     data = PageData(viewer)
     wanted = PieceFilter(
         state=state if state in PieceState.values else "", before=int(cursor) if cursor else None
     )
     shown, pager = page_of(
         pieces_page(viewer, wanted, limit=ROWS + 1),
+        of="pieces",
         cursor_of=lambda row: str(row.pk),
         query=request.GET.dict(),
         is_first=not cursor,

@@ -116,13 +116,14 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, newest first."""
     wanted = ListFilter.of(request.GET)
     state, q = wanted.state, wanted.q
-    cursor = cursor_read(request.GET.get("after", ""))
+    cursor = cursor_read(request.GET.get("after", ""), of="sectors")
     data = PageData(viewer)
     rows = narrowed(viewer, wanted, data=data)
     if cursor:
         rows = rows.filter(pk__lt=int(cursor))
     shown, pager = page_of(
         list(rows[: ROWS + 1]),
+        of="sectors",
         cursor_of=lambda row: str(row.pk),
         query=request.GET.dict(),
         is_first=not cursor,

@@ -39,9 +39,10 @@ def tenant_label(tenant: Tenant) -> StateLabel:
 @sign_in_required
 def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list."""
-    after = cursor_read(request.GET.get("after", ""))
+    after = cursor_read(request.GET.get("after", ""), of="tenants")
     shown, pager = page_of(
         tenants_listed(viewer, after=after, limit=ROWS + 1),
+        of="tenants",
         cursor_of=lambda row: row.name,
         query={},
         is_first=not after,

@@ -50,9 +50,10 @@ def place_read(text: str) -> TokenPlace | None:
 @sign_in_required
 def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, those that are valid first."""
-    data, after = PageData(viewer), place_read(cursor_read(request.GET.get("after", "")))
+    data, after = PageData(viewer), place_read(cursor_read(request.GET.get("after", ""), of="tokens"))
     shown, pager = page_of(
         tokens_page(viewer, now=data.at, after=after, limit=ROWS + 1),
+        of="tokens",
         cursor_of=cursor_of,
         query={},
         is_first=after is None,

@@ -8,7 +8,7 @@ from apps.dashboard.pagination import ROWS, cursor_read, page_of
 
 
 def page(count, query=None, *, is_first=True):
-    return page_of(list(range(count)), cursor_of=str, query=query or {}, is_first=is_first)
+    return page_of(list(range(count)), of="sectors", cursor_of=str, query=query or {}, is_first=is_first)
 
 
 def test_a_short_list_is_one_page():
@@ -31,7 +31,7 @@ def test_one_row_more_makes_a_next_page_behind_the_last_row_shown():
     query = parse_qs(pager.older.removeprefix("?"))
     assert query["state"] == ["work"]
     assert "q" not in query
-    assert cursor_read(query["after"][0]) == str(ROWS - 1)
+    assert cursor_read(query["after"][0], of="sectors") == str(ROWS - 1)
 
 
 def test_a_later_page_knows_the_way_back_with_its_filters():
@@ -44,8 +44,9 @@ def test_a_changed_cursor_counts_for_nothing():
     _, pager = page(ROWS + 1)
     cursor = parse_qs(pager.older.removeprefix("?"))["after"][0]
 
-    assert cursor_read(cursor[:-1] + ("A" if cursor[-1] != "A" else "B")) == ""
+    assert cursor_read(cursor[:-1] + ("A" if cursor[-1] != "A" else "B"), of="sectors") == ""
+    assert cursor_read(cursor, of="messages") == ""
 
 
 def test_no_cursor_is_the_first_page():
-    assert cursor_read("") == ""
+    assert cursor_read("", of="sectors") == ""
