@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AlertChannel(models.Model):
-    """A webhook or an e-mail address that is told when a check starts failing and when it passes again."""
+    """A webhook, an e-mail address or PagerDuty: told when a check starts failing and passes again."""
 
     uuid = models.UUIDField(default=uuid4, unique=True)
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="alert_channels")
@@ -27,7 +27,8 @@ class AlertChannel(models.Model):
     target = models.TextField()
     """URL or address, encrypted: chat services put a password into the URL."""
     secret = models.TextField(blank=True)
-    """Key of the signature of a webhook's bodies, encrypted; empty: they are not signed."""
+    """Key of the signature of a webhook's bodies, encrypted; empty: they are not signed.  Of PagerDuty the
+    integration key."""
     repeat_s = models.PositiveIntegerField(default=3600)
     """Least seconds between two notifications that the same check fails; a critical one that passed in
     between, or has become worse, waits no longer than the shortest that can be chosen."""

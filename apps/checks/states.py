@@ -13,6 +13,7 @@ class ChannelKind(models.TextChoices):
 
     WEBHOOK = "WEBHOOK", _("Webhook")
     EMAIL = "EMAIL", "E-mail"
+    PAGERDUTY = "PAGERDUTY", "PagerDuty"
 
 
 class AlertEvent(models.TextChoices):
@@ -20,6 +21,7 @@ class AlertEvent(models.TextChoices):
 
     STARTED = "STARTED", _("started failing")
     REPEATED = "REPEATED", _("still failing")
+    ACKNOWLEDGED = "ACKNOWLEDGED", _("acknowledged")
     ENDED = "ENDED", _("passes again")
     TEST = "TEST", "test"
 

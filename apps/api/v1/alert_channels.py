@@ -45,10 +45,17 @@ class ChannelInput(InputSerializer):
     name = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=ChannelKind.values)
     target = serializers.CharField(
-        max_length=TARGET_MAX, help_text="URL of the webhook, or e-mail address; it is not shown again."
+        max_length=TARGET_MAX,
+        required=False,
+        allow_blank=True,
+        help_text="URL of the webhook, or e-mail address; it is not shown again. Of PAGERDUTY empty, or the "
+        "URL of another Events API v2, as in the EU.",
     )
     secret = serializers.CharField(
-        max_length=TARGET_MAX, required=False, allow_blank=True, help_text="Signing key of the webhook."
+        max_length=TARGET_MAX,
+        required=False,
+        allow_blank=True,
+        help_text="Signing key of the webhook; PAGERDUTY: the integration key.",
     )
     repeat_s = serializers.ChoiceField(
         choices=REPEATS_S, default=REPEATS_S[1], help_text="Least seconds between two reports of a check."

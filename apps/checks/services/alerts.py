@@ -19,7 +19,7 @@ from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
-from apps.checks.states import FAILING, AlertEntryKind, AlertEvent
+from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
 from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
@@ -74,17 +74,20 @@ def alerts_update(
     muted = mutes_active(now) if tenant is None else {}
     unmuted = [alert for alert in failing if alert.check_name not in muted]
     for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant):
-        for alert, event in _events(channel, failing=failing, unmuted=unmuted, worse=worse, now=now):
-            rows.append(
-                _notification(
-                    channel,
-                    alert=alert,
-                    event=event,
-                    result=results.get(alert.check_name),
-                    pool=pool,
-                    now=now,
+        held = _newest_events(channel, failing=failing)
+        for alert in failing:
+            if alert.is_acknowledged and held.get(alert.pk) in FAILING:
+                row = _notification(
+                    channel, alert=alert, event=AlertEvent.ACKNOWLEDGED, result=None, pool=pool, now=now
                 )
+                rows.append(row)
+        for alert, event in _events(channel, failing=failing, unmuted=unmuted, worse=worse, now=now):
+            row = _notification(
+                channel, alert=alert, event=event, result=results.get(alert.check_name), pool=pool, now=now
             )
+            if event in FAILING and held.get(alert.pk) == AlertEvent.ACKNOWLEDGED:
+                row.body["reopens"] = True
+            rows.append(row)
     Notification.objects.bulk_create(rows)
     return rows
 
@@ -188,6 +191,15 @@ def _events(
             yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
 
 
+def _newest_events(channel: AlertChannel, *, failing: list[Alert]) -> dict[int, str]:
+    """Return by alert what a channel that knows acknowledgements was told of it last; of others nothing."""
+    if channel.kind != ChannelKind.PAGERDUTY:
+        return {}
+    rows = Notification.objects.filter(channel=channel, alert__in=failing)
+    rows = rows.order_by("alert", "-pk").distinct("alert")
+    return dict(rows.values_list("alert", "event"))
+
+
 def _keys_reported(channel: AlertChannel, *, failing: list[Alert], since: datetime) -> dict[str, set[str]]:
     """Return by check what a channel was told of since then, of critical ones that still fail."""
     critical = [alert.pk for alert in failing if alert.severity == Severity.CRITICAL]
@@ -222,7 +234,8 @@ def _notification(
     channel: AlertChannel, *, alert: Alert, event: AlertEvent, result: Result | None, pool: str, now: datetime
 ) -> Notification:
     """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
-    head = "Passes again" if event == AlertEvent.ENDED else alert.severity.capitalize()
+    heads = {AlertEvent.ENDED: "Passes again", AlertEvent.ACKNOWLEDGED: "Acknowledged"}
+    head = heads.get(event, alert.severity.capitalize())
     about = alert.title if event == AlertEvent.ENDED else alert.say
     who = {"acknowledged_by": alert.acknowledged_by} if alert.is_acknowledged else {}
     row = Notification(channel=channel, alert=alert, event=event, created_at=now, next_try_at=now)
@@ -237,6 +250,7 @@ def _notification(
         "event": event.lower(),
         "text": row.text,
         "pool": pool,
+        "alert": str(alert.uuid),
         "check": alert.check_name,
         "title": alert.title,
         "severity": alert.severity,

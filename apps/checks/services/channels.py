@@ -17,6 +17,7 @@ from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.services.pagerduty import EVENTS_URL
 from apps.checks.services.public_hosts import is_private_literal
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed
@@ -62,7 +63,7 @@ def channel_describe(channel: AlertChannel) -> str:
 
 
 def target_read(kind: str, *, text: str, to_public: bool) -> str:
-    """Return a checked URL or address.  Raises BadValue.
+    """Return a checked URL or address; without one PagerDuty's own.  Raises BadValue.
 
     `to_public` refuses addresses that are not public; what a name leads to is checked when it is sent to.
     """
@@ -78,6 +79,8 @@ def target_read(kind: str, *, text: str, to_public: bool) -> str:
         except ValidationError:
             raise BadValue(gettext("enter one e-mail address"), field="target") from None
         return text
+    if kind == ChannelKind.PAGERDUTY and not text:
+        return EVENTS_URL
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -98,7 +101,7 @@ def channel_add(
     tenant: Tenant | None = None,
     name: str,
     kind: str,
-    target: str,
+    target: str = "",
     secret: str = "",
     repeat_s: int = REPEATS_S[1],
     critical_only: bool = False,
@@ -111,7 +114,9 @@ def channel_add(
     if not name.strip() or len(name) > 100:
         raise BadValue(gettext("enter a name of at most 100 characters"), field="name")
     if kind not in ChannelKind.values:
-        raise BadValue(gettext("choose Webhook or E-mail"), field="kind")
+        raise BadValue(gettext("choose Webhook, E-mail or PagerDuty"), field="kind")
+    if kind == ChannelKind.PAGERDUTY and not secret:
+        raise BadValue(gettext("enter the integration key of an Events API v2 integration"), field="secret")
     if repeat_s not in REPEATS_S:
         raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
     if len(secret) > TARGET_MAX:
@@ -128,7 +133,7 @@ def channel_add(
                 name=name.strip(),
                 kind=kind,
                 target=text_encrypt(target_read(kind, text=target.strip(), to_public=tenant is not None)),
-                secret=text_encrypt(secret) if secret and kind == ChannelKind.WEBHOOK else "",
+                secret=text_encrypt(secret) if secret and kind != ChannelKind.EMAIL else "",
                 repeat_s=repeat_s,
                 critical_only=critical_only,
             )

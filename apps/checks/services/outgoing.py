@@ -1,4 +1,4 @@
-"""Sending one notification: a POST to a webhook, or an e-mail."""
+"""Sending one notification: a POST to a webhook or to PagerDuty, or an e-mail."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from apps.checks.services.chat import (
     chat_refusal_read,
     chat_request_sign,
 )
+from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
 from apps.checks.services.public_hosts import HostNotPublic, PublicConnections
 from apps.checks.states import ChannelKind
 from apps.core import clock
@@ -59,6 +60,8 @@ def notification_send(row: Notification) -> None:
         raise NotDelivered(gettext("SECRET_KEY has changed: remove the channel and add it again")) from None
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, address=target)
+    elif row.channel.kind == ChannelKind.PAGERDUTY:
+        pagerduty_send(row, url=target, key=secret, to_public=row.channel.tenant_id is not None)
     else:
         webhook_send(row, url=target, secret=secret, to_public=row.channel.tenant_id is not None)
 
@@ -86,6 +89,22 @@ def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -
         raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
     if chat is not None and (reason := chat_refusal_read(chat, answer=answer)):
         raise NotDelivered(reason)
+
+
+def pagerduty_send(row: Notification, *, url: str, key: str, to_public: bool) -> None:
+    """Post the events of a notification one after the other.  Raises NotDelivered."""
+    for event in pagerduty_events_build(row, key=key):
+        status, answer = url_open(
+            url,
+            method="POST",
+            body=json.dumps(event).encode(),
+            headers={"Content-Type": "application/json"},
+            answer_s=ANSWER_S,
+            to_public=to_public,
+        )
+        if not 200 <= status < 300:
+            reason = pagerduty_reason_read(answer)
+            raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
 
 
 def status_describe(status: int) -> str:
