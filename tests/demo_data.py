@@ -401,6 +401,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-money": reverse("miner-money", args=[pool.miner.address]),
         "charges-tenant": reverse("charges-tenant", args=[pool.miner.tenant.uuid]),
+        "tenant-service": reverse("tenant-service", args=[pool.miner.tenant.uuid]),
         "charges-unclosed": reverse("charges-unclosed", args=[pool.miner.tenant.uuid]),
         "statement": reverse("statement", args=[pool.statement.uuid]),
         "miner-withdraw": reverse("miner-withdraw", args=[pool.miner.address]),

@@ -36,6 +36,7 @@ TAGS: Final = {
     "sector-records": "What sectors are made of, from other managers.",
     "sectors": "Sectors and what can be done with one.",
     "senders": "Addresses that send, with their queues and fees.",
+    "service-levels": "What the pool did for a tenant, by month.",
     "statements": "What a tenant is charged for a month.",
     "signer-approvals": "Accounts that another tenant's signer may serve.",
     "status": "How the pool's components are and were, and what is announced.",

@@ -288,3 +288,47 @@ class StatusSettings(models.Model):
     def __str__(self) -> str:
         """Return what it is."""
         return "status settings"
+
+
+class ServiceDay(models.Model):
+    """A UTC day whose service is counted for every tenant; final once it is written."""
+
+    day = models.DateField(unique=True)
+    end_epoch = models.BigIntegerField()
+    """The first epoch that is no more in it; the next day's begin there."""
+
+    def __str__(self) -> str:
+        """Return its day."""
+        return str(self.day)
+
+
+class TenantServiceDay(models.Model):
+    """What the pool did for one tenant on one day; the miners are those it had as the day began."""
+
+    day = models.ForeignKey(ServiceDay, on_delete=models.CASCADE, related_name="tenants")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="service_days")
+    posts_proven = models.PositiveIntegerField(default=0)
+    """Proofs of windows that closed on that day and landed."""
+    posts_missed_pool = models.PositiveIntegerField(default=0)
+    posts_missed_tenant = models.PositiveIntegerField(default=0)
+    posts_missed_unknown = models.PositiveIntegerField(default=0)
+    wins_published = models.PositiveIntegerField(default=0)
+    """Wins of that day whose block is on the chain."""
+    wins_lost_pool = models.PositiveIntegerField(default=0)
+    wins_lost_tenant = models.PositiveIntegerField(default=0)
+    wins_lost_unknown = models.PositiveIntegerField(default=0)
+    """Orphans, too: nobody knows whose cause they are."""
+    messages_pushed = models.PositiveIntegerField(default=0)
+    messages_landed = models.PositiveIntegerField(default=0)
+    """Of them, those that had landed when the day was counted."""
+    landing_times = models.JSONField(default=list)
+    """How many of these landed within each of `LANDING_EDGES_S`, counted up; the rest took longer."""
+
+    class Meta:
+        """One row for each tenant and day."""
+
+        constraints: ClassVar = [models.UniqueConstraint("tenant", "day", name="service_day_of_tenant_once")]
+
+    def __str__(self) -> str:
+        """Return the tenant and the day."""
+        return f"{self.tenant} on {self.day}"

@@ -12,6 +12,7 @@ from apps.checks.services.alerts import alerts_delete_old, alerts_run_note, aler
 from apps.checks.services.components import components_record
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.ping import ping_enqueue, ping_send
+from apps.checks.services.service_days import service_day_count
 from apps.checks.services.tenant_alerts import tenants_alerts_update
 from apps.core import clock
 from apps.core.locks import single_flight
@@ -34,6 +35,7 @@ def alerts_run() -> None:
     )
     alerts_update(report=report, pool=network, now=clock.now())
     notifications_deliver(now=clock.now)
+    for_each_isolated([clock.now()], lambda now: service_day_count(now=now), event="service_day_not_counted")
     if tenants_alerts_update(pool=network, now=clock.now()):
         notifications_deliver(now=clock.now)
     alerts_delete_old(now=clock.now())

@@ -57,6 +57,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.roles")),
     path("", include("apps.api.v1.role_groups")),
     path("", include("apps.api.v1.sealing")),
+    path("", include("apps.api.v1.service_levels")),
     path("", include("apps.api.v1.status")),
     path("", include("apps.api.v1.sector_changes")),
     path("", include("apps.api.v1.sector_epochs")),

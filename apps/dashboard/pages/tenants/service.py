@@ -1,0 +1,119 @@
+"""What the pool did for a tenant, month by month: proofs, wins, messages, and how long it was up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.urls import path
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from apps.checks.selectors.service_levels import (
+    COUNTED,
+    MONTHS_SHOWN,
+    service_days_visible,
+    service_months,
+)
+from apps.core.formatting import NOTHING, time_left
+from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.users.services.tenant_management import visible_tenant_find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.checks.selectors.service_levels import ServiceMonth
+    from apps.dashboard.csv_export import Download
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+COLUMNS: Final = ("tenant", "month", "counted_until", *COUNTED, "landing_p95_s", "console_percent_up")
+"""Of the months as CSV."""
+
+
+def months_of(viewer: Principal, tenant: Tenant) -> list[ServiceMonth]:
+    """Return the months of a tenant, newest first."""
+    return service_months(service_days_visible(viewer).filter(tenant=tenant))
+
+
+@require_safe
+@sign_in_required
+def service(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show the last months."""
+    tenant = visible_tenant_find(viewer, key=str(key))
+    months = months_of(viewer, tenant)[:MONTHS_SHOWN]
+    return page_render(
+        request,
+        "tenants/service.html",
+        title=gettext("Service levels of {tenant}").format(tenant=tenant.name),
+        section="tenants",
+        data=PageData(viewer),
+        tenant=tenant,
+        months=[
+            (
+                one,
+                cause_text(one.posts_missed_pool, one.posts_missed_tenant, one.posts_missed_unknown),
+                cause_text(one.wins_lost_pool, one.wins_lost_tenant, one.wins_lost_unknown),
+                landing_text(one),
+                percent_text(one),
+            )
+            for one in months
+        ],
+    )
+
+
+@require_safe
+@sign_in_required
+def service_csv(_request: HttpRequest, viewer: Principal, key: UUID) -> Download:
+    """Download all months that are counted."""
+    tenant = visible_tenant_find(viewer, key=str(key))
+    return csv_answer(f"service-{tenant.name}.csv", COLUMNS, csv_rows(months_of(viewer, tenant)))
+
+
+def csv_rows(months: list[ServiceMonth]) -> Iterator[tuple[object, ...]]:
+    """Yield a line for each month."""
+    for one in months:
+        counts = (getattr(one, name) for name in COUNTED)
+        landing, percent = one.landing_s, one.console_percent
+        yield (
+            one.tenant,
+            f"{one.month:%Y-%m}",
+            one.until.isoformat(),
+            *counts,
+            "" if landing is None else landing,
+            "" if percent is None else percent,
+        )
+
+
+def cause_text(pool: int, tenant: int, unknown: int) -> str:
+    """Return whose cause losses are."""
+    return gettext("pool {pool}, tenant {tenant}, unknown {unknown}").format(
+        pool=pool, tenant=tenant, unknown=unknown
+    )
+
+
+def landing_text(month: ServiceMonth) -> str:
+    """Return within what time 95 % of the landed messages had landed."""
+    if not month.messages_landed:
+        return NOTHING
+    if month.landing_s is None:
+        return gettext("more than 24 h")
+    return gettext("within {time}").format(time=time_left(month.landing_s))
+
+
+def percent_text(month: ServiceMonth) -> str:
+    """Return how much the console was up."""
+    if month.console_percent is None:
+        return NOTHING
+    return "100 %" if month.console_percent == 100 else f"{month.console_percent:.2f} %"
+
+
+urlpatterns: Final = [
+    path("tenants/<uuid:key>/service/", service, name="tenant-service"),
+    path("tenants/<uuid:key>/service.csv", service_csv, name="tenant-service-csv"),
+]
