@@ -65,7 +65,7 @@ def facets_of(
 def cursor_read(text: str, *, of: str) -> str:
     """Return what an earlier page put into a list's cursor; empty if it is none of this list, or changed."""
     try:
-        return str(signing.loads(text, salt=f"cursor of {of}")) if text else ""
+        return str(signing.loads(text, salt=f"cursor.{of}")) if text else ""
     except signing.BadSignature:
         return ""
 
@@ -88,7 +88,7 @@ def page_of(
     params = {key: value for key, value in query.items() if value and key != "after"}
     first = "?" + urlencode(params)
     cursor = cursor_of(shown[-1]) if more else stopped_at
-    after = signing.dumps(cursor, salt=f"cursor of {of}")
+    after = signing.dumps(cursor, salt=f"cursor.{of}")
     older = "?" + urlencode({**params, "after": after}) if cursor else ""
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)
 

@@ -96,7 +96,7 @@ def head_of(viewer: Principal, alert: Alert) -> AlertHead:
         until=until_text(alert),
         may_act=is_open and can_acknowledge(viewer, tenant_id=alert.tenant_id),
         mend_href=check.link.address if check is not None and is_open else "",
-        mend=check.button if check is not None else "",
+        mend=str(check.button) if check is not None else "",
         hours=(*((str(hours), plural(hours, "hour")) for hours in HOURS), ("0", gettext("until it passes"))),
     )
 

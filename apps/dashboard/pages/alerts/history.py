@@ -126,7 +126,7 @@ def times_row(found: CheckTimes) -> TimesRow:
 
     check = CHECKS_BY_NAME.get(found.check)
     return TimesRow(
-        title=found.check if check is None else check.title,
+        title=found.check if check is None else str(check.title),
         href=f"{reverse('alerts-history')}?{urlencode({'check': found.check})}",
         found=found,
         to_acknowledge=text(found.to_acknowledge),
@@ -138,11 +138,15 @@ def times_row(found: CheckTimes) -> TimesRow:
 @sign_in_required
 def alerts_history(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """List alerts, newest first."""
-    query, after = query_read(request), cursor_read(request.GET.get("after", ""))
+    query, after = query_read(request), cursor_read(request.GET.get("after", ""), of="alerts")
     before = int(after) if after.isdecimal() else 0
     found = acknowledged_first(alerts_find(viewer, filter_of(viewer, query), before=before))
     shown, pager = page_of(
-        list(found[: ROWS + 1]), cursor_of=lambda row: str(row.pk), query=query, is_first=not after
+        list(found[: ROWS + 1]),
+        of="alerts",
+        cursor_of=lambda row: str(row.pk),
+        query=query,
+        is_first=not after,
     )
     data, query_string = PageData(viewer), urlencode({name: value for name, value in query.items() if value})
     return page_render(

@@ -138,7 +138,7 @@ def test_refusal_is_shown_in_the_services_words_without_the_key(hook: Hook) -> N
     pager(hook.url)
     evaluated(T0, "fee_debt")
 
-    [error] = channels_visible(SYSTEM).values_list("last_error", flat=True)
+    error = vars(channels_visible(SYSTEM).get())["last_error"]
     assert error == "HTTP status 400: Event object is invalid, 'routing_key' is bad"
     for answer in (b"[]", b"<html>", b'{"errors": 5}'):
         hook.answer = lambda _body, answer=answer: answer  # type: ignore[misc]  # a default
