@@ -94,6 +94,8 @@ class Block(models.Model):
     """As the chain charges it: three times what the block's messages caused."""
     vesting_offset = models.BigIntegerField(null=True)
     """The miner's proving period start when it was paid, from which the grid of vesting is counted."""
+    reward_key = models.TextField(blank=True, default="", db_default="")
+    """Of the tipset whose execution paid it; empty where that was not noted."""
 
     class Meta:
         ordering = ["-height"]

@@ -115,5 +115,13 @@ def _book(
         raise ValueError("the chain paid nothing for the block")
     period = client.call("StateMinerProvingDeadline", row.miner.address, key_to_json(tipset.key))
     return Block.objects.filter(pk=row.block.pk).update(
-        reward=params.reward, penalty=params.penalty, vesting_offset=int(period["PeriodStart"])
+        reward=params.reward,
+        penalty=params.penalty,
+        vesting_offset=int(period["PeriodStart"]),
+        reward_key=tipset.key,
     )
+
+
+def reward_reset(row: Round) -> None:
+    """Remove the reward of a block whose tipset has left the chain; it is read anew once another pays it."""
+    Block.objects.filter(round=row).update(reward=None, penalty=None, vesting_offset=None, reward_key="")

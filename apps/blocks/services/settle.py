@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db.models import Exists, OuterRef, Q
 
 from apps.blocks.models import Round
-from apps.blocks.services.rewards import old_reward_book
+from apps.blocks.services.rewards import old_reward_book, reward_reset
 from apps.blocks.services.rounds import round_advance
 from apps.blocks.states import LOSSES, RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -33,13 +33,20 @@ LEFT_AT_ONCE: Final = 20
 
 
 def _moved(first: Parameter, last: Parameter) -> QuerySet[Round]:
-    """Return the rounds of some epochs whose block joined or left the chain, or may have done so."""
+    """Return the rounds of some epochs whose block joined or left the chain, or may have done so.
+
+    Also those whose block is in another tipset than the one that paid for it: tips and penalty are others.
+    """
     tipset = Head.objects.filter(
         is_canonical=True, height=OuterRef("epoch"), cids__contains=[OuterRef("block__cid")]
     )
-    rows = Round.objects.annotate(is_there=Exists(tipset)).filter(
+    is_paid = Q(block__reward__isnull=False) & ~Q(block__reward_key="")
+    rows = Round.objects.annotate(
+        is_there=Exists(tipset), is_elsewhere=Exists(tipset.exclude(key=OuterRef("block__reward_key")))
+    ).filter(
         Q(state=RoundState.SUBMITTED)
         | Q(state=RoundState.INCLUDED, is_there=False)
+        | Q(state=RoundState.INCLUDED, is_elsewhere=True) & is_paid
         | Q(state=RoundState.ORPHANED, is_there=True)
         | Q(state__in=LOSSES, win_count__gt=0, is_there=True) & ~Q(block__cid=""),
         epoch__gte=first,
@@ -59,6 +66,8 @@ def rounds_settle(head: HeadRow, *, finality: int) -> int:
     moved = 0
     for row in rows:
         event = _event(row, is_there=row.is_there, depth=head.height - row.epoch)
+        if row.state == RoundState.INCLUDED:  # another execution pays for it, or none
+            reward_reset(row)
         if event:
             # A reason why the win seemed lost is cleared once its block is on the chain.
             round_advance(row, event=event, **({"reason": ""} if event == "INCLUDE" else {}))

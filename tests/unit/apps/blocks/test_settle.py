@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.blocks.models import Block, Round
-from apps.blocks.services import settle
+from apps.blocks.services import rewards, settle
 from apps.blocks.services.settle import rounds_left_settle, rounds_settle
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
 from apps.chain.node.tipsets import TipsetFacts
 from apps.core import clock
 from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
-from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
 from tests.killed_writes import Killed, kill
@@ -52,6 +53,35 @@ def test_a_block_that_no_chain_has_is_orphaned_two_epochs_later() -> None:
     assert rounds_settle(factories.head(99), finality=FINALITY) == 0
     assert rounds_settle(factories.head(100), finality=FINALITY) == 1
 
+    row.refresh_from_db()
+    assert row.state == RoundState.ORPHANED
+
+
+def test_a_reward_is_read_anew_when_another_tipset_pays_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = submitted(factories.miner(1000), 98)
+    block, paid = row.block.cid, iter([5 * FIL, 4 * FIL])
+    client = SimpleNamespace(call=lambda *_: {"PeriodStart": 17})
+    monkeypatch.setattr(rewards, "chain_client", lambda: client)
+    monkeypatch.setattr(
+        rewards,
+        "paid_rewards_read",
+        lambda *_, **__: [(1000, ApplyRewardsParams(reward=AttoFil(next(paid)), penalty=AttoFil(0)))],
+    )
+
+    def follow(key: str, cids: list[str]) -> int | None:
+        """Follow the chain to a child of this tipset; returns the reward that is known then."""
+        Head.objects.update(is_canonical=False)
+        factories.head(98, key=key, cids=cids, is_canonical=True)
+        child = factories.head(99, key=f"child of {key}", parent_key=key, is_canonical=True)
+        rounds_settle(child, finality=FINALITY)
+        rewards.rewards_book()
+        reward = Block.objects.get().reward
+        return None if reward is None else int(reward)
+
+    assert follow("narrow", [block]) == 5 * FIL
+    assert follow("narrow", [block]) == 5 * FIL
+    assert follow("wide", [block, factories.cid("another's")]) == 4 * FIL
+    assert follow("other", [factories.cid("another's")]) is None
     row.refresh_from_db()
     assert row.state == RoundState.ORPHANED
 
