@@ -146,8 +146,17 @@ def test_programs_that_seal_elsewhere_are_as_automatic(db: None, method: int) ->
     message = row(method=method, value=100, tenant_id=mine.pk)
 
     assert not fits(ApprovalRule(above=5), message, receiver="miner")
-    assert fits(ApprovalRule(above=5), message, receiver="")  # nobody knows that it is a miner
     assert fits(ApprovalRule(actor="miner"), row(method=9), receiver="miner")
+
+
+def test_no_proof_waits_because_no_node_says_what_a_miner_is(db: None) -> None:
+    mine = tenant()
+    miner_grant(tenant=mine, actor_id=1000)
+
+    for rule in (ApprovalRule(actor="multisig"), ApprovalRule(actor="miner")):
+        assert not fits(rule, row(method=5, tenant_id=mine.pk))
+        assert fits(rule, row(to="f01001", method=5, tenant_id=mine.pk))  # nobody knows that it is a miner
+        assert fits(rule, row(method=9, tenant_id=mine.pk))
 
 
 def test_what_sealing_pays_to_a_miner_of_others_is_a_payment(db: None) -> None:
