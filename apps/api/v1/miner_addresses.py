@@ -14,7 +14,8 @@ from rest_framework.response import Response
 
 from apps.api.address_bodies import addresses_body, plan_body, reach_body, sent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.serializers import APPROVAL_HELP, InputSerializer
+from apps.api.v1.message_input import zero_amount
+from apps.api.v1.serializers import APPROVAL_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -26,7 +27,6 @@ from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.services.address_changes import change_plan, change_push
 from apps.miners.services.address_reads import addresses_read
 from apps.miners.states import AddressChange
-from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.multiaddr import MULTIADDRS_MAX_BYTES
 
 
@@ -77,9 +77,7 @@ class AddressChangeInput(InputSerializer):
         required=False,
         help_text="all control addresses or multiaddresses (empty list for none), or the one new address",
     )
-    quota = serializers.CharField(
-        required=False, max_length=60, help_text="quota of a beneficiary, in attoFIL"
-    )
+    quota = AmountField(default=zero_amount, help_text="quota of a beneficiary, in attoFIL")
     expiration = serializers.IntegerField(
         required=False, min_value=0, help_text="expiration epoch of a beneficiary"
     )
@@ -134,7 +132,7 @@ class MinerAddressesView(PoolView):
         change = AddressRequest(
             change=data["change"],
             addresses=tuple(data["addresses"]) if "addresses" in data else None,
-            quota=int(amount_parse(data.get("quota", "0"))),
+            quota=data["quota"],
             expiration=data.get("expiration", 0),
             key=request.headers.get("Idempotency-Key", "") or uuid.uuid4().hex,
         )

@@ -300,6 +300,21 @@ def test_json_rpc_refuses_who_may_not_and_what_cannot_be(info: dict[str, Any]) -
     assert not Message.objects.exists()
 
 
+@pytest.mark.parametrize("quota", ["much", "-1", "1.5", ""])
+def test_rest_refuses_a_quota_that_is_no_amount(info: dict[str, Any], quota: str) -> None:
+    body = {"change": "beneficiary", "addresses": ["f0103"], "quota": quota, "expiration": 9000}
+
+    answer = Client().post(
+        "/api/v1/miners/f02001/addresses",
+        json.dumps(body),
+        content_type="application/json",
+        headers=people.bearer(people.token("sign")),
+    )
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "quota")
+    assert not Message.objects.exists()
+
+
 def test_a_change_that_a_command_line_pushed_is_shown_as_pending(info: dict[str, Any]) -> None:
     """As lotus-miner's and damocles' `set-owner` push it: the miner's message, and no method of ours."""
     pushed_by_peer = to_cbor(ChangeOwnerAddressParams(id_address(103)))
