@@ -141,6 +141,8 @@ def decode(kind: type[T], data: object, *, hook: Callable[[type, Any], Any] | No
         return msgspec.convert(data, kind, dec_hook=hook)
     except ValidationError as error:
         raise _refusal(kind, data, error) from None
+    except UnicodeEncodeError:  # of a text where something else is due
+        raise BadWire("", "a text has half of a surrogate pair") from None
 
 
 def _refusal(kind: Any, data: Any, error: ValidationError) -> BadWire:

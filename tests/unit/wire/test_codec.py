@@ -267,3 +267,9 @@ def test_an_unknown_member_of_any_name_is_refused(name):
     for ignores_unknown in (False, True):
         with pytest.raises(BadWire):
             document_decode(Complete, document, ignores_unknown=ignores_unknown)
+
+
+@pytest.mark.parametrize("wrong", [{"token": "\ud800"}, {"proof": "\ud800"}, {"\ud800": 1}])
+def test_half_of_a_surrogate_pair_is_refused(wrong):
+    with pytest.raises(BadWire, match="half of a surrogate pair"):
+        document_decode(Complete, {"v": 1, "token": 1, "proof": "", **wrong})
