@@ -29,8 +29,7 @@
         form.submit();
       } catch (error) {
         says.hidden = false; // called off, timed out, or no passkey fits
-        says.textContent = error.name === "InvalidStateError" ? "This device already has a passkey here."
-          : "No passkey received: cancelled, timed out, or none fits.";
+        says.textContent = error.name === "InvalidStateError" ? says.dataset.taken : says.dataset.none;
       }
     });
   }

@@ -6,7 +6,8 @@
   if (!form) return;
   const says = form.parentElement.querySelector("[data-says]"), button = form.querySelector("button[type=submit]");
   const token = JSON.parse(document.body.getAttribute("hx-headers"))["x-csrftoken"];
-  const say = (text, tone = "") => { says.hidden = !text; says.textContent = text; says.dataset.tone = tone; };
+  const words = (key, value) => says.dataset[key].replace("{}", value); // in the page's language
+  const say = (text, tone) => { says.hidden = false; says.textContent = text; says.dataset.tone = tone; };
   const ask = async (path, options) => {
     const kind = "application/octet-stream";
     const headers = { Accept: "application/json", "X-CSRFToken": token, "Content-Type": kind, ...options.headers };
@@ -34,7 +35,7 @@
     const path = `pieces/uploads/${piece.uuid}`;
     for (let failures = 0; piece.received < file.size && piece.state === "UPLOADING";) {
       const at = piece.received, end = Math.min(at + PART, file.size);
-      say(end === file.size && at ? "Uploading the last part…" : `Uploaded ${Math.floor((100 * at) / file.size)} % …`, "run");
+      say(end === file.size && at ? words("last") : words("part", Math.floor((100 * at) / file.size)), "run");
       try {
         piece = await ask(path, { method: "PATCH", headers: { "Upload-Offset": String(at) }, body: file.slice(at, end) });
         failures = 0;
@@ -51,16 +52,15 @@
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
-    say("Uploading…", "run");
+    say(words("begin"), "run");
     try {
       const miner = form.elements.miner.value, file = form.elements.file.files[0], url = typed("url");
-      if (!file === !url) throw new Error("choose a file or enter a URL, not both");
+      if (!file === !url) throw new Error(words("both"));
       const piece = await (url ? download(miner, url, typed("announced")) : send(miner, file, typed("announced")));
-      const name = piece.piece_cid || "its commitment is being computed";
-      say(piece.state === "FETCHING" ? "The console is downloading it" : `Uploaded: ${name}`, "ok");
+      say(piece.state === "FETCHING" ? words("fetching") : words("done", piece.piece_cid || words("computing")), "ok");
       for (const name of ["file", "url", "announced", "payload_size"]) form.elements[name].value = "";
     } catch (error) {
-      say(`Not uploaded: ${error.message}`, "bad");
+      say(words("failed", error.message), "bad");
     } finally {
       button.disabled = false;
       document.body.dispatchEvent(new Event("resync"));

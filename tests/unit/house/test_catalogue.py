@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from apps.core.catalogue import CATALOGUE, COMPILED, catalogue_compile, is_compiled
 from apps.core.catalogue_files import catalogue_read, po_of
 from apps.core.management.commands.makemessages import marked_texts, python_texts, template_texts
+from tests.timing import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>]*>|&[a-z]+;")
 """Values, tags and entities: what a translation takes over as it stands."""
+
+
+AT_ONCE: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "plural", "say"})
+"""What returns a text in the language of the moment."""
 
 
 @cache
@@ -80,6 +88,45 @@ def test_an_outdated_compilation_is_replaced_at_the_next_start() -> None:
 
     assert is_compiled()
     assert COMPILED.stat().st_size > 100_000
+
+
+def early(source: str) -> Iterator[int]:
+    """Yield the lines that look a text up when their module is imported, before anybody has a language."""
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            waiting += getattr(node, "decorator_list", [])
+            continue
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in AT_ONCE:
+            yield node.lineno
+        waiting += ast.iter_child_nodes(node)
+
+
+def test_no_text_is_looked_up_while_its_module_is_imported() -> None:
+    found = {
+        f"{path.relative_to(SITE)}:{line}"
+        for path in (SITE / "apps").rglob("*.py")
+        for line in early(path.read_text())
+    }
+
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("NAME = gettext('Name')", 1),
+        ("class Row:\n    name = [plural(2, 'row')]", 1),
+        ("def name(text=gettext('Name')): ...", 1),
+        ("NAME = gettext_lazy('Name')", 0),
+        ("def name(): return gettext('Name')", 0),
+        ("NAME = lambda: gettext('Name')", 0),
+    ],
+)
+def test_an_early_look_up_is_known_from_a_late_one(source: str, count: int) -> None:
+    assert len(list(early(source))) == count
 
 
 def test_texts_are_found_under_each_mark() -> None:
