@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from apps.blocks.selectors.rounds import signing_margin_s, wins_by_outcome
 from apps.chain.states import NodeCondition
 from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.core.formatting import ATTO_PER_FIL
 from apps.core.processes import PROCESS_STATES
@@ -72,12 +73,21 @@ def checks_figures(data: CheckData) -> Iterator[Metric]:
     cost = GaugeMetricFamily(
         "poolsite_check_fil_per_day", "FIL that findings cost each day.", labels=["check"]
     )
+    held = GaugeMetricFamily(
+        "poolsite_check_acknowledged",
+        "1 while somebody has acknowledged the pool's alert of this check.",
+        labels=["check"],
+    )
+    alerts = alerts_open(data.viewer)
     for result in evaluate(data).results:
+        alert = alerts.get(result.check.name)
+        held.add_metric([result.check.name], float(alert is not None and alert.is_acknowledged))
         family.add_metric([result.check.name, str(result.check.severity)], result.count)
         own = sum(one.per_day for one in result.findings if not one.is_part)
         cost.add_metric([result.check.name], own / ATTO_PER_FIL)
     yield family
     yield cost
+    yield held
 
 
 def chain_figures(data: CheckData) -> Iterator[Metric]:

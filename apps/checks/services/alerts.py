@@ -166,7 +166,7 @@ def _events(
     are those of `failing` that are not muted.
     """
     names = {row.check_name for row in failing}
-    for alert in _ended_untold(channel, failing=names):
+    for alert in _ended_untold(channel, failing=names, now=now):
         yield alert, AlertEvent.ENDED
     sent = Notification.objects.filter(channel=channel, alert__check_name__in=names, event__in=FAILING)
     sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
@@ -214,14 +214,14 @@ def _keys_reported(channel: AlertChannel, *, failing: list[Alert], since: dateti
     return reported
 
 
-def _ended_untold(channel: AlertChannel, *, failing: Collection[str]) -> list[Alert]:
+def _ended_untold(channel: AlertChannel, *, failing: Collection[str], now: datetime) -> list[Alert]:
     """Return the alerts that ended, now or while the channel was off, and that it knows only as failing.
 
     Of a check that fails anew it knows the truth, and of several alerts of one check the last is enough.
     """
     notified = Notification.objects.filter(channel=channel)
     known = notified.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None)
-    rows = Alert.objects.exclude(ended_at=None).exclude(check_name__in=failing)
+    rows = Alert.objects.filter(ended_at__gt=now - RETENTION).exclude(check_name__in=failing)
     last = known.filter(alert=OuterRef("pk")).order_by("-pk").values("pk")[:1]
     rows = rows.filter(Exists(known.filter(alert=OuterRef("pk")))).annotate(last_failing=Subquery(last))
     reported = notified.filter(alert=OuterRef("pk"), event=AlertEvent.ENDED, pk__gt=OuterRef("last_failing"))

@@ -10,11 +10,13 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
+from apps.checks.models import Alert
 from apps.core.clock import now
 from apps.messages.states import Wait
 from apps.proving.models import WindowPost
 from tests import factories
 from tests.demo_data import busy_pool
+from tests.people import tenant
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -57,6 +59,19 @@ def test_metrics_tell_of_messages_deadlines_hosts_and_checks(client):
     assert found['poolsite_hub_connections{kind="signer"}'] == 1
     assert found['poolsite_check_findings{check="sectors_faulty",severity="critical"}'] == 1
     assert found['poolsite_check_findings{check="fee_debt",severity="critical"}'] == 0
+
+
+def test_metrics_tell_which_checks_somebody_has_acknowledged(client):
+    at, facts = now(), {"severity": "critical", "count": 1, "began_at": now(), "since": now()}
+    held = {"acknowledged_at": at, "acknowledged_by": "li"}
+    Alert.objects.create(check_name="fee_debt", **facts, **held)
+    Alert.objects.create(check_name="hosts_away", **facts)
+    Alert.objects.create(check_name="sectors_faulty", **facts, **held, tenant=tenant("alice"))
+
+    found = figures(client)
+
+    names = ("fee_debt", "hosts_away", "sectors_faulty", "backups_old")
+    assert [found[f'poolsite_check_acknowledged{{check="{name}"}}'] for name in names] == [1, 0, 0, 0]
 
 
 def test_metrics_tell_of_wins_and_how_much_time_their_blocks_had(client):
