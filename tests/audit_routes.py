@@ -38,6 +38,7 @@ ELSEWHERE: Final = {
     "DELETE alert-channels/<uuid:uuid>": CHANNELS_TESTED,
     "POST alert-channels/<uuid:uuid>/test": CHANNELS_TESTED,
     "PATCH checks/<str:name>": SETTINGS_TESTED,
+    "PUT tenants/<str:name>/service-targets": "tests/unit/apps/checks/test_service_targets.py",
     "PATCH status": STATUS_TESTED,
     "POST status/maintenance": STATUS_TESTED,
     "DELETE status/maintenance/<uuid:uuid>": STATUS_TESTED,

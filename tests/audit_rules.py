@@ -21,6 +21,7 @@ CHANGES: Final = frozenset(
             "gas.auto-bump.set",
             "gas.guard.set",
             "message.replace",
+            "service.targets",
             "status.note",
             "status.visibility",
         ),
@@ -37,6 +38,7 @@ CHANGES: Final = frozenset(
 """A value that was there is another one now: the line has both, under the same name."""
 NEW: Final = frozenset(
     {"billing.terms", "gas.auto-bump.set", "gas.guard.set", "miner.target", "node.extra", "rules.set"}
+    | {"service.targets"}
 )
 """Of these the first time there was none."""
 ENDS: Final = frozenset(

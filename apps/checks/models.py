@@ -332,3 +332,28 @@ class TenantServiceDay(models.Model):
     def __str__(self) -> str:
         """Return the tenant and the day."""
         return f"{self.tenant} on {self.day}"
+
+
+class ServiceTargets(models.Model):
+    """What the operator promises a tenant from a month on; 0 is no promise.  What was before stays."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="service_targets")
+    from_month = models.DateField()
+    """First day of the first month."""
+    posts_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    """Least share of due WindowPoSts that land, without those that the tenant missed."""
+    wins_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    """The same of wins that become blocks."""
+    console_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    """Least share of the time on record in which console, API and gateway are up."""
+    landing_s = models.PositiveIntegerField(default=0)
+    """Seconds within which 95 % of the landed messages land."""
+
+    class Meta:
+        """One row for each tenant and month."""
+
+        constraints: ClassVar = [models.UniqueConstraint("tenant", "from_month", name="service_targets_once")]
+
+    def __str__(self) -> str:
+        """Return whose they are, and since when."""
+        return f"targets of {self.tenant} from {self.from_month}"

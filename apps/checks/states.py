@@ -66,6 +66,15 @@ class Condition(models.TextChoices):
     DOWN = "DOWN", _("Down")
 
 
+class TargetResult(models.TextChoices):
+    """Whether a target was reached."""
+
+    MET = "MET", _("met")
+    MISSED = "MISSED", _("not met")
+    UNKNOWN = "UNKNOWN", _("unknown")
+    """It depends on losses whose cause nobody knows, or nothing was recorded."""
+
+
 WORST_LAST: Final = tuple(Condition)
 """Of several findings the last of these counts: what may be down is worse than what is known to limp."""
 IMPAIRED: Final = (Condition.DEGRADED, Condition.DOWN)

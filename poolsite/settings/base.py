@@ -313,6 +313,7 @@ SPECTACULAR_SETTINGS = {
         "StoreCheckState": "apps.sectors.states.StoreCheckState.values",
         "StoreCondition": "poolsite.wire.stores.StoreCondition",
         "TargetHold": "apps.sectors.states.Hold.values",
+        "TargetResult": "apps.api.v1.service_levels.RESULTS",
         "TokenLevel": "apps.users.states.Perm.values",
         "TokenScope": "apps.api.v1.tokens.SCOPES",
     },

@@ -11,15 +11,33 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.checks.selectors.service_levels import COUNTED, service_days_visible, service_months
+from apps.checks.selectors.service_levels import (
+    COUNTED,
+    LANDING_EDGES_S,
+    service_days_visible,
+    service_months,
+)
+from apps.checks.selectors.service_targets import targets_in, targets_of, targets_results
+from apps.checks.services.service_targets import service_targets_set
+from apps.checks.states import TargetResult
+from apps.core import clock
 from apps.core.errors import NotFound
-from apps.users.selectors.tenants import tenant_find
+from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
+    from apps.checks.models import ServiceTargets
     from apps.checks.selectors.service_levels import ServiceMonth
 
+RESULTS = tuple(TargetResult.values)
 TENANT = OpenApiParameter("tenant", str, description="name; the caller's own if omitted")
+
+
+def percent_field(text: str) -> serializers.DecimalField:
+    """Return a field for a percentage."""
+    limits: dict[str, Any] = {"max_digits": 5, "decimal_places": 2, "min_value": 0, "max_value": 100}
+    return serializers.DecimalField(**limits, help_text=text)
 
 
 class ServiceMonthOutput(serializers.Serializer[Any]):
@@ -46,14 +64,42 @@ class ServiceMonthOutput(serializers.Serializer[Any]):
         allow_null=True,
         help_text="95 % of these landed within so many seconds; null: none, or over a day.",
     )
+    targets = serializers.DictField(
+        child=serializers.ChoiceField(choices=RESULTS),
+        help_text="By the name of a target that was set, whether it was met as far as the month is counted.",
+    )
     console_percent_up = serializers.FloatField(
         allow_null=True, help_text="How much of the month on record console, API and gateway were up."
     )
 
 
-def month_body(one: ServiceMonth) -> dict[str, Any]:
+class TargetsInput(InputSerializer):
+    """What is promised from the running month on; 0 promises nothing."""
+
+    posts_percent = percent_field("Least share of due WindowPoSts that land, without the tenant's misses.")
+    wins_percent = percent_field("The same of wins that become blocks.")
+    console_percent = percent_field("Least share of the time on record that API and gateway are up.")
+    landing_s = serializers.ChoiceField(choices=(0, *LANDING_EDGES_S))
+
+
+class TargetsOutput(serializers.Serializer[Any]):
+    """What is promised."""
+
+    from_month = serializers.SerializerMethodField(help_text="`2026-11`, in UTC")
+    posts_percent = serializers.DecimalField(max_digits=5, decimal_places=2)
+    wins_percent = serializers.DecimalField(max_digits=5, decimal_places=2)
+    console_percent = serializers.DecimalField(max_digits=5, decimal_places=2)
+    landing_s = serializers.IntegerField()
+
+    def get_from_month(self, row: Any) -> str:
+        """Write the month."""
+        return f"{row.from_month:%Y-%m}"
+
+
+def month_body(one: ServiceMonth, targets: ServiceTargets | None) -> dict[str, Any]:
     """Write a month."""
     return {
+        "targets": dict(targets_results(targets, one)),
         "tenant": one.tenant,
         "month": f"{one.month:%Y-%m}",
         "counted_until": one.until,
@@ -73,13 +119,32 @@ class ServiceLevelsView(PoolView):
     )
     def get(self, request: Request) -> Response:
         """List the months that are counted for a tenant, newest first: 13 at most."""
-        tenant = tenant_find(request.query_params.get("tenant") or self.principal.tenant_name)
-        if tenant is None or not (self.principal.is_operator or tenant.pk == self.principal.own_id):
+        tenant = tenant_by_name(request.query_params.get("tenant") or self.principal.tenant_name)
+        if not self.principal.is_operator and tenant.pk != self.principal.own_id:
             raise NotFound(gettext("there is no such tenant"))
         months = service_months(service_days_visible(self.principal).filter(tenant=tenant))
-        return Response(ServiceMonthOutput([month_body(one) for one in months], many=True).data)
+        promised = targets_of(tenant)
+        bodies = [month_body(one, targets_in(promised, one.month)) for one in months]
+        return Response(ServiceMonthOutput(bodies, many=True).data)
+
+
+class ServiceTargetsView(PoolView):
+    """`/tenants/{name}/service-targets`."""
+
+    operator_only = True
+    perms = {**PoolView.perms, "PUT": "admin"}
+    whole_methods = ("PUT",)
+
+    @extend_schema(request=TargetsInput, responses=TargetsOutput)
+    def put(self, request: Request, name: str) -> Response:
+        """Promise a tenant service levels, from the running month on."""
+        data = checked(TargetsInput(data=request.data))
+        tenant = tenant_by_name(name)
+        row = service_targets_set(principal=self.principal, tenant=tenant, now=clock.now(), **data)
+        return Response(TargetsOutput(row).data)
 
 
 urlpatterns = [
+    path("tenants/<str:name>/service-targets", ServiceTargetsView.as_view(), name="api-service-targets"),
     path("service-levels", ServiceLevelsView.as_view(), name="api-service-levels"),
 ]

@@ -103,7 +103,7 @@ def incident_row(row: ComponentIncident, *, now: datetime) -> IncidentRow:
     return IncidentRow(
         key=str(row.uuid),
         component=row.get_component_display(),
-        word=LABELS[Condition(row.condition)] if is_open else StateLabel("ok", _("over")),
+        word=LABELS[Condition(row.condition)] if is_open else StateLabel("ok", _("ended")),
         text=incident_text(row),
         note=row.note,
         noted_at=row.noted_at,
@@ -115,11 +115,11 @@ def incident_row(row: ComponentIncident, *, now: datetime) -> IncidentRow:
 
 def maintenance_row(row: Maintenance, *, now: datetime) -> MaintenanceRow:
     """Lay out an announcement."""
-    word, end_label = StateLabel("idle", _("over"), "ok"), ""
+    word, end_label = StateLabel("idle", _("ended"), "ok"), ""
     if row.starts_at > now:
         word, end_label = StateLabel("idle", _("announced")), gettext("Withdraw")
     elif row.ends_at > now:
-        word, end_label = StateLabel("run", _("under way")), gettext("End now")
+        word, end_label = StateLabel("run", _("in progress")), gettext("End now")
     return MaintenanceRow(
         key=str(row.uuid),
         word=word,

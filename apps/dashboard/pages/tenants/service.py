@@ -14,12 +14,15 @@ from apps.checks.selectors.service_levels import (
     service_days_visible,
     service_months,
 )
+from apps.checks.selectors.service_targets import targets_in, targets_of, targets_results
+from apps.checks.states import TargetResult
 from apps.core.formatting import NOTHING, time_left
 from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.users.services.tenant_management import visible_tenant_find
+from apps.users.services.tenant_management import can_manage_tenants, visible_tenant_find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +30,17 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.checks.models import ServiceTargets
     from apps.checks.selectors.service_levels import ServiceMonth
     from apps.dashboard.csv_export import Download
     from apps.users.models import Tenant
     from apps.users.principals import Principal
 
+RESULT_LABELS: Final = {
+    TargetResult.MET: StateLabel("ok", TargetResult.MET.label),
+    TargetResult.MISSED: StateLabel("bad", TargetResult.MISSED.label),
+    TargetResult.UNKNOWN: StateLabel("idle", TargetResult.UNKNOWN.label, "info"),
+}
 COLUMNS: Final = ("tenant", "month", "counted_until", *COUNTED, "landing_p95_s", "console_percent_up")
 """Of the months as CSV."""
 
@@ -46,7 +55,7 @@ def months_of(viewer: Principal, tenant: Tenant) -> list[ServiceMonth]:
 def service(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Show the last months."""
     tenant = visible_tenant_find(viewer, key=str(key))
-    months = months_of(viewer, tenant)[:MONTHS_SHOWN]
+    months, promised = months_of(viewer, tenant)[:MONTHS_SHOWN], targets_of(tenant)
     return page_render(
         request,
         "tenants/service.html",
@@ -54,9 +63,11 @@ def service(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         section="tenants",
         data=PageData(viewer),
         tenant=tenant,
+        may_manage=can_manage_tenants(viewer),
         months=[
             (
                 one,
+                target_labels(targets_in(promised, one.month), one),
                 cause_text(one.posts_missed_pool, one.posts_missed_tenant, one.posts_missed_unknown),
                 cause_text(one.wins_lost_pool, one.wins_lost_tenant, one.wins_lost_unknown),
                 landing_text(one),
@@ -88,6 +99,27 @@ def csv_rows(months: list[ServiceMonth]) -> Iterator[tuple[object, ...]]:
             "" if landing is None else landing,
             "" if percent is None else percent,
         )
+
+
+def target_labels(targets: ServiceTargets | None, month: ServiceMonth) -> list[tuple[str, StateLabel]]:
+    """Return each target that was set with whether it was met."""
+    return [
+        (target_text(name, targets), RESULT_LABELS[result])
+        for name, result in targets_results(targets, month).items()
+        if targets is not None
+    ]
+
+
+def target_text(name: str, targets: ServiceTargets) -> str:
+    """Return a target in words."""
+    if name == "landing_s":
+        return gettext("messages within {time}").format(time=time_left(targets.landing_s))
+    texts = {
+        "posts_percent": gettext("proofs {percent} %"),
+        "wins_percent": gettext("blocks {percent} %"),
+        "console_percent": gettext("API {percent} %"),
+    }
+    return texts[name].format(percent=f"{getattr(targets, name).normalize():f}")
 
 
 def cause_text(pool: int, tenant: int, unknown: int) -> str:

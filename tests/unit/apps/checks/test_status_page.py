@@ -45,6 +45,7 @@ def test_status_is_for_people_who_signed_in_by_default(pool_redis: str) -> None:
 
     assert stranger.get(PAGE)["Location"] == "/login/?next=/status/"
     assert stranger.get(JSON).status_code == 401
+    assert "Status of the pool" not in text_of(stranger.get("/login/"))
     assert "Chain nodes" in text_of(signed_in().get(PAGE))
     assert signed_in().get(JSON).json()["components"][0]["component"] == "CHAIN"
 
@@ -60,6 +61,7 @@ def test_public_page_opens_no_session_and_sets_no_cookie(public: Client) -> None
     page = text_of(public.get(PAGE))
     assert "<script" not in page
     assert "csrf" not in page
+    assert "Status of the pool" in text_of(public.get("/login/"))
 
 
 def test_stranger_is_told_no_name_miner_address_or_internal_text(public: Client) -> None:
