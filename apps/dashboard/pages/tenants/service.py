@@ -68,8 +68,8 @@ def service(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             (
                 one,
                 target_labels(targets_in(promised, one.month), one),
-                cause_text(one.posts_missed_pool, one.posts_missed_tenant, one.posts_missed_unknown),
-                cause_text(one.wins_lost_pool, one.wins_lost_tenant, one.wins_lost_unknown),
+                causes_text(one.posts_missed_pool, one.posts_missed_tenant, one.posts_missed_unknown),
+                causes_text(one.wins_lost_pool, one.wins_lost_tenant, one.wins_lost_unknown),
                 landing_text(one),
                 percent_text(one),
             )
@@ -122,11 +122,12 @@ def target_text(name: str, targets: ServiceTargets) -> str:
     return texts[name].format(percent=f"{getattr(targets, name).normalize():f}")
 
 
-def cause_text(pool: int, tenant: int, unknown: int) -> str:
-    """Return whose cause losses are."""
-    return gettext("pool {pool}, tenant {tenant}, unknown {unknown}").format(
-        pool=pool, tenant=tenant, unknown=unknown
-    )
+def causes_text(pool: int, tenant: int, unknown: int) -> list[str]:
+    """Return whose cause losses are, a line for each; none without losses."""
+    if not pool + tenant + unknown:
+        return []
+    texts = ((pool, gettext("pool {count}")), (tenant, gettext("tenant {count}")))
+    return [text.format(count=count) for count, text in (*texts, (unknown, gettext("unknown {count}")))]
 
 
 def landing_text(month: ServiceMonth) -> str:

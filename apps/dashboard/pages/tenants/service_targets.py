@@ -50,8 +50,10 @@ def targets(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Show the form for a tenant's targets, and set them."""
     tenant = managed_tenant_find(viewer, key)
     held = next(iter(targets_of(tenant)), None)
-    names = (*PERCENTS, "landing_s")
-    form = TargetsForm.of(request, **({} if held is None else {name: getattr(held, name) for name in names}))
+    initial = {}
+    if held is not None:
+        initial = {name: getattr(held, name) for name in PERCENTS} | {"landing_s": str(held.landing_s)}
+    form = TargetsForm.of(request, **initial)
     if form.is_valid():
         with form.refusals():
             service_targets_set(principal=viewer, tenant=tenant, now=clock.now(), **form.cleaned_data)

@@ -120,7 +120,10 @@ def test_operator_promises_on_the_page_and_the_tenant_sees_it(client: Client) ->
     assert "not met" in shown
     assert "Targets…" not in shown
     assert signed_in().get(form).status_code == 404
-    assert "99.5" in text_of(operator.get(form))
+    filled = text_of(operator.get(form))
+    assert "99.5" in filled
+    assert '<option value="90" selected>' in filled
+    assert "%%" not in filled
     headers = people.bearer(people.token("read", of="alice"))
     (month,) = client.get("/api/v1/service-levels", headers=headers).json()
     assert month["targets"] == {"posts_percent": "MISSED", "landing_s": "MET"}
