@@ -6,6 +6,7 @@ from typing import Final
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class ChannelKind(models.TextChoices):
@@ -63,7 +64,7 @@ class Condition(models.TextChoices):
     """It works, with limits that tenants notice."""
     UNKNOWN = "UNKNOWN", _("Unknown")
     """Nothing evaluated the checks, or they had nothing to go by."""
-    DOWN = "DOWN", _("Down")
+    DOWN = "DOWN", pgettext_lazy("component", "Down")
 
 
 class TargetResult(models.TextChoices):
