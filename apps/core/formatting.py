@@ -158,3 +158,8 @@ def plural_forms(noun: str, many: str = "") -> tuple[str, str]:
 def plural(count: int, noun: str, many: str = "") -> str:
     """`1 sector`, `3 sectors`, `2 addresses` in the page's language; a noun that is written is marked."""
     return ngettext(*plural_forms(noun, many), count).format(count=whole(count))
+
+
+def plural_kept(count: int, noun: str, many: str = "") -> str:
+    """Return the same as rows and the audit log keep it: in English, whoever acts."""
+    return plural_forms(noun, many)[count != 1].format(count=whole(count))

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
-
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PREFIXES: Final = {"slots.": _("{value} slots")}
+PREFIXES: Final = {"slots.": "{value} slots"}
 FIL_NAMES: Final = ("max_fee", "daily_budget", "balance_min")
 """Amounts in attoFIL."""
 FEE_NAMES: Final = ("gas_fee_cap", "base_fee", "hold_base_fee", "base_fee_max")
 """attoFIL for a unit of gas."""
 SUFFIXES: Final = {
-    "_base_fee_max": _("{value} attoFIL per gas"),
-    "_per_s": _("{value} per second"),
-    "bytes_s": _("{value} bytes per second"),
-    "_epochs": _("{value} epochs"),
-    "sectors_max": _("{value} sectors"),
-    "_batch_max": _("{value} sectors"),
-    "declare_max": _("{value} sectors"),
-    "recover_max": _("{value} sectors"),
-    "declaration_max": _("{value} sectors"),
-    "in_work": _("{value} sectors"),
-    "attempts_max": _("{value} attempts"),
-    "power_max": _("{value} bytes"),
-    "quota": _("{value} messages"),
-    "gas_over_estimation": _("{value} times"),
-    "gas_over_premium": _("{value} times"),
-    "_bytes": _("{value} bytes"),
-    "_percent": _("{value} percent"),
-    "_s": _("{value} s"),
+    "_base_fee_max": "{value} attoFIL per gas",
+    "_per_s": "{value} per second",
+    "bytes_s": "{value} bytes per second",
+    "_epochs": "{value} epochs",
+    "sectors_max": "{value} sectors",
+    "_batch_max": "{value} sectors",
+    "declare_max": "{value} sectors",
+    "recover_max": "{value} sectors",
+    "declaration_max": "{value} sectors",
+    "in_work": "{value} sectors",
+    "attempts_max": "{value} attempts",
+    "power_max": "{value} bytes",
+    "quota": "{value} messages",
+    "gas_over_estimation": "{value} times",
+    "gas_over_premium": "{value} times",
+    "_bytes": "{value} bytes",
+    "_percent": "{value} percent",
+    "_s": "{value} s",
 }
 
 
@@ -48,12 +45,12 @@ def value_with_unit(name: str, value: object) -> str | None:
     if name in FIL_NAMES:
         return fil_format(int(str(value)))
     if name in FEE_NAMES:
-        return gettext("{value} attoFIL per gas").format(value=value)
+        return f"{value} attoFIL per gas"
     texts = (
         *(text for suffix, text in SUFFIXES.items() if name.endswith(suffix)),
         *(text for prefix, text in PREFIXES.items() if name.startswith(prefix)),
     )
-    return str(texts[0]).format(value=value) if texts else str(value)
+    return texts[0].format(value=value) if texts else str(value)
 
 
 def values_with_units(values: Mapping[str, object]) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
-from apps.core.formatting import plural, whole
+from apps.core.formatting import plural_kept, whole
 from apps.core.live import Change, publish
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Recovery
@@ -162,7 +162,7 @@ def moves_settle(*, principal: Principal, now: datetime) -> None:
     """Note that the heights of moved miners are right, though the database was restored from a backup."""
     count = miners_with_restored_moves(recovery_row()).count()
     with transaction.atomic():
-        after = {"moved": plural(count, "miner")}
+        after = {"moved": plural_kept(count, "miner")}
         Recovery.objects.filter(pk=1).update(moves_settled_at=now)
         audit_record(principal=principal, action="recovery.moves", target="pool", after=after)
         publish(RECOVERY_CHANGE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.formatting import joined_size
@@ -91,7 +91,7 @@ def piece_quota_set(tenant: Tenant, *, limit_bytes: int | None, by: Principal) -
 
 def _limit_text(use: StorageUse) -> str:
     """Return `500 GiB`, or that there is no limit, and whether it is the pool's default."""
-    text = joined_size(use.limit_bytes) if use.limit_bytes else gettext("no limit")
+    text = joined_size(use.limit_bytes) if use.limit_bytes else gettext_noop("no limit")
     return gettext("{limit} (the pool's default)").format(limit=text) if use.is_default else text
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed, NotFound
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
@@ -156,7 +156,7 @@ def compaction_send(
         after = {
             "deadline": index,
             "partitions": list(plan.partitions),
-            "removed": plural(plan.removed, "sector"),
+            "removed": plural_kept(plan.removed, "sector"),
         }
         after |= {"message": str(message.pk)}
         audit_record(principal=by, action="proving.compact", target=miner.address, after=after)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed, NotFound
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.miners.partition_facts import partitions_read
 from apps.proving.errors import CheckUnavailable
@@ -115,7 +115,7 @@ def deadline_dry_run(
             )
             run.save()
             runs.append(run)
-        after = {"deadline": index, "proofs": plural(len(runs), "proof")}
+        after = {"deadline": index, "proofs": plural_kept(len(runs), "proof")}
         audit_record(
             principal=principal, action="proving.dry_run", target=miner.address, before=None, after=after
         )

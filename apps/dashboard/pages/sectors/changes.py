@@ -116,7 +116,7 @@ def typed_require(kind: ChangeKind, form: ChangeForm) -> None:
         return
     phrase = phrase_of(form.cleaned_data["count"])
     if form.cleaned_data["confirm"].strip().lower() != phrase:
-        raise BadValue(f'type "{phrase}" to confirm', field="confirm")
+        raise BadValue(gettext('type "{phrase}" to confirm').format(phrase=phrase), field="confirm")
 
 
 def review(

@@ -63,8 +63,9 @@ def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
         work = sealing_context_read()
         if is_confirm_submitted(request):
             values = form.cleaned_data
-            if values["confirm"].strip().lower() != phrase_of(values["count"]):
-                raise BadValue(f'type "{phrase_of(values["count"])}" to confirm', field="confirm")
+            phrase = phrase_of(values["count"])
+            if values["confirm"].strip().lower() != phrase:
+                raise BadValue(gettext('type "{phrase}" to confirm').format(phrase=phrase), field="confirm")
             removals_request(
                 sectors, by=viewer, work=work, reason=values["reason"][:500], count=values["count"]
             )

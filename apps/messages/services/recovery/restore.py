@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish, publish_all
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
@@ -165,7 +165,7 @@ def unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) ->
     cids = [str(one.message.cid) for one in sent]
     if ids := signed_ids_read(sender.address, pool=recovery_row().pool, cids=cids):
         text = gettext("{sender} sent {count} that the pool signed, of which the database has no record")
-        recovery_begin(text.format(sender=sender.address, count=plural(len(ids), "message")), now=now)
+        recovery_begin(text.format(sender=sender.address, count=plural_kept(len(ids), "message")), now=now)
     with transaction.atomic():
         seen, sender = sender.version, Sender.objects.select_for_update().get(pk=sender.pk)
         if sender.version != seen or recovery_now() is not None:
@@ -268,7 +268,7 @@ def recovery_end(*, principal: Principal, now: datetime) -> None:
     left = list(unread.values_list("address", flat=True)[:100])
     with transaction.atomic():
         open_ = unmatched_open()
-        after = {"senders_unread": left, "undecided": plural(open_.count(), "message")}
+        after = {"senders_unread": left, "undecided": plural_kept(open_.count(), "message")}
         open_.update(decided_at=now, decided_by=principal.actor[:200])
         audit_record(principal=principal, action="recovery.end", target="pool", after=after)
         Recovery.objects.filter(pk=1).update(sectors_since=None)

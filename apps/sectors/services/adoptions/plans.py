@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
-from apps.core.formatting import plural
+from apps.core.formatting import plural, plural_kept
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
@@ -118,7 +118,7 @@ def adoption_cancel(miner: Miner, *, row: SectorAdoption, by: Principal, now: da
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     advance(row, "CANCEL", updated_at=now)
-    after = {"written": plural(row.written, "sector"), "of": plural(row.total, "sector")}
+    after = {"written": plural_kept(row.written, "sector"), "of": plural_kept(row.total, "sector")}
     audit_record(principal=by, action="sector.adopt-cancel", target=miner.address, after=after)
     publish(Change("miner", miner.pk, miner.tenant_id))
     return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Job, Worker, WorkerCommand
@@ -51,7 +51,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
         by,
         action="worker.retire",
         worker=row,
-        before={"leases": gettext("{count} jobs").format(count=ended)},
+        before={"leases": gettext_noop("{count} jobs").format(count=ended)},
         after=after,
     )
     audit_entries_record(roles)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.disk import disk_require
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
@@ -104,7 +104,7 @@ def pledges_settle(*, principal: Principal, now: datetime) -> None:
     count = sectors_unpledged(row).count()
     with transaction.atomic():
         Recovery.objects.filter(pk=1).update(pledges_settled_at=now)
-        after = {"unpledged": plural(count, "sector")}
+        after = {"unpledged": plural_kept(count, "sector")}
         audit_record(principal=principal, action="recovery.pledges", target="pool", after=after)
         publish(RECOVERY_CHANGE)
 

@@ -14,7 +14,7 @@ from django.db.models import Count, Sum
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, Worker, WorkerCommand
@@ -153,10 +153,10 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     Sector.objects.filter(pk__in=list(rows)).update(updated_at=now)
     facts = {
         "uid": locked.uid,
-        "proving": plural(lost.proving, "sector"),
-        "under_way": plural(lost.under_way, "sector"),
+        "proving": plural_kept(lost.proving, "sector"),
+        "under_way": plural_kept(lost.under_way, "sector"),
         "size": gettext("{size} bytes").format(size=lost.size),
-        "moves": plural(len(moves), "move"),
+        "moves": plural_kept(len(moves), "move"),
     }
     store_audit(by, action="store.forget", target=locked.name, before=facts)
     uuid, tenant_id = str(locked.uuid), locked.tenant_id
@@ -206,7 +206,7 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
         store=store.name, files_lost_at=None, lost_uid="", updated_at=now
     )
     note = gettext_noop("it was forgotten and can be read again, with {sectors}").format(
-        sectors=plural(len(live), "sector")
+        sectors=plural_kept(len(live), "sector")
     )
     event_write(store, event=CHANGED, actor=actor, note=note, now=now)
     for _, uuid, _ in known[:NAMED_MAX]:

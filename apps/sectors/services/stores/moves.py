@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext, gettext_noop
 
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.runs import RunUnderWay
@@ -160,7 +160,10 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
         _end(row, why=gettext_noop("its host is offline"), now=now)
     if ended:
         store_audit(
-            by, action="store.moves_cancel", target=source.name, before={"open": plural(len(ended), "move")}
+            by,
+            action="store.moves_cancel",
+            target=source.name,
+            before={"open": plural_kept(len(ended), "move")},
         )
         publish(Change("store", str(source.uuid), source.tenant_id))
     return len(ended)

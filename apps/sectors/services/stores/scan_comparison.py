@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
-from apps.core.formatting import plural
+from apps.core.formatting import plural_kept
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
@@ -89,7 +89,7 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
     note = ", ".join(
         [
-            gettext_noop("{sectors} as recorded").format(sectors=plural(scan.known, "sector")),
+            gettext_noop("{sectors} as recorded").format(sectors=plural_kept(scan.known, "sector")),
             *counts_text(scan.counts),
         ]
     )
