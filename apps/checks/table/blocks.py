@@ -68,7 +68,7 @@ BLOCK_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "f3_unleased",
-        "A node votes in F3 for every participating miner",
+        _("A node votes in F3 for every participating miner"),
         (Topic.BLOCKS,),
         WARNING,
         blocks.f3_lease_lost,

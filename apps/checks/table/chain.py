@@ -74,7 +74,7 @@ CHAIN_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "f3_stalled",
-        "F3 finalizes the chain",
+        _("F3 finalizes the chain"),
         (Topic.CHAIN,),
         WARNING,
         chain.f3_stalled,

@@ -12,6 +12,7 @@ from apps.checks.selectors.alert_history import alert_acts, alert_notifications
 from apps.checks.selectors.alerts import alert_entries
 from apps.checks.states import AlertEntryKind
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.dashboard.pages.alerts.page import notification_label
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ def entry_text(entry: AlertEntry) -> str:
         AlertEntryKind.COMMENTED: gettext("{actor} commented"),
     }
     text = texts[AlertEntryKind(entry.kind)]
-    return text.format(severity=entry.severity, objects=objects, actor=entry.actor)
+    return text.format(severity=stored_text(entry.severity), objects=objects, actor=entry.actor)

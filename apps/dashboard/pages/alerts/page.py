@@ -21,6 +21,7 @@ from apps.checks.selectors.alerts import (
 from apps.checks.services.channels import REPEATS_S, can_manage_channels
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import stored_text
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
@@ -136,7 +137,7 @@ def alert_label(row: Alert) -> StateLabel:
     """Return in words how a check is."""
     if row.ended_at is not None:
         return StateLabel("ok", _("passes again"))
-    return StateLabel("bad" if row.severity == Severity.CRITICAL else "warn", row.severity)
+    return StateLabel("bad" if row.severity == Severity.CRITICAL else "warn", stored_text(row.severity))
 
 
 def notification_label(row: Notification) -> StateLabel:
