@@ -16,6 +16,7 @@ from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
 from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
 from apps.core.redis_clients import redis_client
+from apps.sectors.selectors.hosts import is_uuid
 from apps.users.encryption import DecryptionFailed, text_decrypt
 from apps.users.models import Tenant
 
@@ -129,7 +130,7 @@ def alerts_visible(viewer: Principal) -> QuerySet[Alert]:
 
 def alert_visible(viewer: Principal, uuid: UUID | str) -> Alert:
     """Return one of these.  Raises NotFound."""
-    row = alerts_visible(viewer).filter(uuid=uuid).first()
+    row = alerts_visible(viewer).filter(uuid=uuid).first() if is_uuid(str(uuid)) else None
     if row is None:
         raise NotFound(gettext("there is no such alert"))
     return row
