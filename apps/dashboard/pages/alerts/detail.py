@@ -24,7 +24,7 @@ from apps.checks.services.acknowledgements import (
 )
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core import clock
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural, time_left
 from apps.core.languages import stored_text
 from apps.dashboard.forms import PageForm
@@ -134,7 +134,10 @@ def alert_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield the head and the history of the alert that changed, or that somebody was notified of."""
     if "notification" not in context.changed and not context.has_changed("alert", context.key):
         return
-    alert = alert_visible(context.viewer, context.key)
+    try:
+        alert = alert_visible(context.viewer, context.key)
+    except NotFound:
+        return
     yield fragment("alerts/_head.html", head=head_of(context.viewer, alert))
     yield fragment("alerts/_rows.html", rows=history_rows(context.viewer, alert, now=clock.now()))
 
