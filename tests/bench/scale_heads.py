@@ -69,6 +69,10 @@ class Node:
         self.calls += 1
         return address
 
+    def mpool_pending(self) -> list[Any]:
+        """Answer that no message waits."""
+        return []
+
     def chain_get_parent_messages(self, _block: str) -> list[Any]:
         """Answer that a head brought no message."""
         return []
