@@ -44,9 +44,9 @@ class MomentField(Text):
         typed = super().clean(value)
         try:
             at = datetime.fromisoformat(typed)
-        except ValueError:
+            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        except (ValueError, OverflowError):  # of the first or the last day that there is, elsewhere
             raise ValidationError(_("enter a date and a time, such as 2026-11-30T14:00")) from None
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 class MaintenanceForm(PageForm):

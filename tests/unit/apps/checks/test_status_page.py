@@ -195,6 +195,17 @@ def test_page_asks_no_more_for_years_of_rows(pool_redis: str) -> None:
     assert len(client.get(JSON).json()["incidents"]) == 50
 
 
+@pytest.mark.parametrize("typed", ["soon", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
+def test_a_moment_that_there_is_not_is_refused_where_it_stands(typed: str) -> None:
+    operator_person()
+    form = {"text": "new disks", "starts_at": typed, "ends_at": typed, "components": ["CHAIN"]}
+
+    refused = signed_in("olga").post(reverse("maintenance-announce"), form)
+
+    assert refused.status_code == 422
+    assert text_of(refused).count("enter a date and a time") == 2
+
+
 def test_operator_announces_notes_and_withdraws_on_the_page(
     pool_redis: str, django_capture_on_commit_callbacks: Any
 ) -> None:
