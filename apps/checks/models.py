@@ -79,9 +79,9 @@ class Alert(models.Model):
     """How often it began to fail."""
     ended_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
-    """When somebody took it on; None: nobody has it."""
+    """When somebody acknowledged it; None: nobody has."""
     acknowledged_by = models.CharField(max_length=200, blank=True)
-    """Who has it, as `Principal.actor` says."""
+    """Who acknowledged it, as `Principal.actor` says."""
     acknowledged_until = models.DateTimeField(null=True)
     """When that runs out; None: it lasts until the check passes."""
     acknowledged_severity = models.CharField(max_length=16, blank=True)
@@ -111,7 +111,7 @@ class Alert(models.Model):
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether somebody has it."""
+        """Return whether somebody works on it."""
         return self.acknowledged_at is not None
 
 

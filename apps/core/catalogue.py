@@ -55,7 +55,7 @@ def replace(path: Path, content: bytes) -> None:
 
 @register()
 def catalogue_check(**_: Any) -> list[Advice]:
-    """Say that the pages are not translated as the catalogue says."""
+    """Return a warning unless the compiled translations are those of the catalogue."""
     if is_compiled():
         return []
     hint = gettext("Let the owner of {folder} run `manage.py check` once.").format(folder=COMPILED.parent)

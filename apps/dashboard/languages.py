@@ -35,7 +35,7 @@ def is_language(code: str) -> bool:
 
 
 def language_activate(request: HttpRequest) -> None:
-    """Have the rest of this request's answer written in the language of its page."""
+    """Activate the language of its page for the rest of a request."""
     translation.activate(page_language(request))
     request.has_page_language = True  # type: ignore[attr-defined]  # read below
 

@@ -43,8 +43,8 @@ class Todo:
     """What mends it with one click, as far as the viewer may."""
     alert_href: str = ""
     """Page of the check's alert; empty if there is none yet."""
-    holder: str = ""
-    """Who has it, and since when; empty if nobody has."""
+    acknowledged: str = ""
+    """By whom its alert is acknowledged, and since when; empty if by nobody."""
     can_acknowledge: bool = False
 
     @property
@@ -93,7 +93,7 @@ def todo_of(found: Found, data: PageData) -> Todo:
 
 
 def todos(data: PageData) -> list[Todo]:
-    """Return what needs somebody, in the order of the report, with who has it."""
+    """Return what needs somebody, in the order of the report, with who works on it."""
     return [todo_with_alert(todo_of(found, data), found, data) for found in data.report.found]
 
 
@@ -105,16 +105,16 @@ def todo_with_alert(todo: Todo, found: Found, data: PageData) -> Todo:
     return replace(
         todo,
         alert_href=reverse("alert", args=[alert.uuid]),
-        holder=holder_text(alert),
+        acknowledged=acknowledged_text(alert),
         can_acknowledge=can_acknowledge(data.viewer, tenant_id=alert.tenant_id),
     )
 
 
-def holder_text(alert: Alert) -> str:
-    """`li has it since 28 Nov 10:05 UTC`; empty if nobody has."""
+def acknowledged_text(alert: Alert) -> str:
+    """`Acknowledged by li since 28 Nov 10:05 UTC`; empty if nobody has acknowledged it."""
     if alert.acknowledged_at is None:
         return ""
-    return gettext("{actor} has it since {at:%d %b %H:%M} UTC").format(
+    return gettext("Acknowledged by {actor} since {at:%d %b %H:%M} UTC").format(
         actor=alert.acknowledged_by, at=alert.acknowledged_at
     )
 

@@ -132,7 +132,7 @@ class AlertAcknowledgementView(PoolView):
 
     @extend_schema(request=AcknowledgementInput, responses=AlertOutput)
     def put(self, request: Request, uuid: str) -> Response:
-        """Take it on for some hours: reminders stop until it is worse, ends, or the time is over.
+        """Acknowledge it for some hours: reminders stop until it is worse, ends, or the time is over.
 
         The same request again changes nothing; 409 if somebody else has it, or if it has ended.
         """

@@ -7,7 +7,7 @@ from django.db.models import F
 
 
 def alerts_complete(apps, schema_editor):
-    """Give each alert that is there a name of its own, and when it began."""
+    """Set the name and the beginning of each alert that is there."""
     apps.get_model('pool_checks', 'Alert').objects.update(began_at=F('since'), uuid=RandomUUID())
 
 

@@ -63,4 +63,4 @@ def _findings(check: Check, data: CheckData) -> tuple[Finding, ...]:
         log.exception("check_broken", check=check.name)
         say = gettext("the check “{title}” could not be run").format(title=check.title)
         why = gettext("whether it passes is unknown; the log has the error (check_broken): report it")
-        return (Finding(broken_key(check.name), say, why, link=Link("checks"), button="Checks"),)
+        return (Finding(broken_key(check.name), say, why, link=Link("checks"), button=gettext("Checks")),)

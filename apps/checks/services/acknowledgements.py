@@ -46,11 +46,11 @@ def _locked(principal: Principal, uuid: UUID | str) -> Alert:
 
 @transaction.atomic
 def alert_acknowledge(*, principal: Principal, uuid: UUID | str, hours: int, now: datetime) -> Alert:
-    """Take an alert on for some hours, or with 0 until its check passes; its channels are not reminded then.
+    """Acknowledge an alert for some hours, or with 0 until its check passes; its channels are not reminded.
 
     The same caller extends or shortens it; sent twice it is done once.  Reminders that wait for a channel are
     dropped, not what it was never told of.  Raises NotFound, NotAllowed, BadValue, Conflict if the alert has
-    ended or somebody else has it.
+    ended or somebody else has acknowledged it.
     """
     if hours not in (0, *HOURS):
         raise BadValue(gettext("choose 1, 4 or 12 hours, or 0: until it passes"), field="hours")
@@ -74,7 +74,7 @@ def alert_acknowledge(*, principal: Principal, uuid: UUID | str, hours: int, now
     entry_add(row, kind=AlertEntryKind.ACKNOWLEDGED, at=now, actor=principal.actor, until=until)
     after = {"until": None if until is None else until.isoformat(timespec="seconds")}
     _recorded(principal, row, "alert.acknowledge", after=after)
-    holder_publish(row)
+    acknowledgement_publish(row)
     return row
 
 
@@ -90,18 +90,19 @@ def alert_acknowledgement_end(
 ) -> Alert:
     """End an acknowledgement, one's own or somebody else's; the channels are reminded as before.
 
-    `by` is who had it when the caller looked.  Raises NotFound, NotAllowed, Conflict if it is another now.
+    `by` is who had acknowledged it when the caller looked.  Raises NotFound, NotAllowed, Conflict if it is
+    another now.
     """
     row = _locked(principal, uuid)
     if not row.is_acknowledged:
         return row
     if by is not None and by != row.acknowledged_by:
-        raise Conflict(gettext("{actor} has it now").format(actor=row.acknowledged_by))
+        raise Conflict(gettext("{actor} has acknowledged it now").format(actor=row.acknowledged_by))
     before = {"by": row.acknowledged_by}
     acknowledgement_clear(row)
     entry_add(row, kind=AlertEntryKind.WITHDRAWN, at=now, actor=principal.actor)
     _recorded(principal, row, "alert.unacknowledge", before=before)
-    holder_publish(row)
+    acknowledgement_publish(row)
     return row
 
 
@@ -119,7 +120,7 @@ def alert_comment(*, principal: Principal, uuid: UUID | str, text: str, now: dat
 
 
 def acknowledgement_clear(row: Alert) -> None:
-    """Leave an alert to whoever takes it next."""
+    """Remove the acknowledgement of an alert."""
     row.acknowledged_at, row.acknowledged_by, row.acknowledged_until = None, "", None
     row.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_until"])
 
@@ -141,12 +142,12 @@ def acknowledgement_check(row: Alert, *, now: datetime) -> bool:
         kind = AlertEntryKind.WORSENED if is_worse else AlertEntryKind.EXPIRED
         entry_add(row, kind=kind, at=now, actor=row.acknowledged_by, text=row.say if is_worse else "")
         acknowledgement_clear(row)
-        holder_publish(row)
+        acknowledgement_publish(row)
     return is_worse
 
 
-def holder_publish(row: Alert) -> None:
-    """Have bells and to-do lists show who has an alert."""
+def acknowledgement_publish(row: Alert) -> None:
+    """Publish to bells and to-do lists who has acknowledged an alert."""
     whose = row.tenant_id or OPERATOR
     publish(Change(CHECKS, whose, whose))
 

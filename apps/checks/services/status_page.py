@@ -53,7 +53,7 @@ def text_read(text: str, *, field: str, may_be_empty: bool = False) -> str:
 
 
 def _publish() -> None:
-    """Have open pages show it, and every page's banner be read anew."""
+    """Publish it to open pages, and drop the banners that all pages share."""
     transaction.on_commit(_banners_forget)
     publish(Change("component", "all", None))
 
@@ -155,7 +155,7 @@ def maintenance_end(*, principal: Principal, maintenance: Maintenance, now: date
 
 @transaction.atomic
 def incident_note_set(*, principal: Principal, incident: ComponentIncident, note: str, now: datetime) -> None:
-    """Say something of an incident to everybody who sees the status page; an empty note removes it.
+    """Set what the status page says of an incident to everybody; an empty note removes it.
 
     Raises NotAllowed, BadValue.
     """

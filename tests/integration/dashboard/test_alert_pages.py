@@ -70,7 +70,7 @@ def test_page_acknowledges_ends_and_comments() -> None:
     assert "Acknowledge" in text_of(page.get(here))
     assert act(page, row, "acknowledge", hours="0")["Location"] == here
     shown = text_of(page.get(here))
-    assert "<strong>olga has it since" in shown
+    assert "<strong>Acknowledged by olga since" in shown
     assert "until it passes" in shown
     assert act(page, row, "comment", text="<b>paid</b>\nby hand")["Location"] == here
     assert "&lt;b&gt;paid&lt;/b&gt;<br>by hand" in text_of(page.get(here))
@@ -102,10 +102,10 @@ def test_today_and_bell_say_who_has_it(owing: None) -> None:
     assert f'<a href="{link}">Acknowledge' in text_of(page.get("/"))
     act(page, row, "acknowledge", hours="4")
     today = text_of(page.get("/"))
-    assert f'<a href="{link}">olga has it since' in today
+    assert f'<a href="{link}">Acknowledged by olga since' in today
     assert "Acknowledge…" not in today.split("f-todo")[1].split(link)[0]
-    assert "olga has it since" in text_of(page.get(reverse("audit"))), "the bell of any page"
-    assert "olga has it since" in text_of(page.get(reverse("alerts")))
+    assert "Acknowledged by olga since" in text_of(page.get(reverse("audit"))), "the bell of any page"
+    assert "Acknowledged by olga since" in text_of(page.get(reverse("alerts")))
 
 
 def test_tenants_people_work_on_their_own_alerts(owing: None) -> None:
@@ -121,13 +121,15 @@ def test_tenants_people_work_on_their_own_alerts(owing: None) -> None:
     assert reverse("alert", args=[row.uuid]) in text_of(signed_in("ann").get(reverse("alerts")))
     assert act(signed_in("ann"), row, "acknowledge", hours="4").status_code == 302
     auditor = signed_in("anna")
-    assert "<strong>ann has it since" in text_of(auditor.get(here))
-    assert "ann has it since" in text_of(auditor.get("/"))
+    assert "<strong>Acknowledged by ann since" in text_of(auditor.get(here))
+    assert "Acknowledged by ann since" in text_of(auditor.get("/"))
     assert "<form" not in text_of(auditor.get(here)).split("f-alert-head")[1].split("f-alert-rows")[0]
     for name, status in (("anna", 404), ("bill", 404)):
         assert act(signed_in(name), row, "comment", text="x").status_code == status
     assert signed_in("bill").get(here).status_code == 404
-    assert "ann has it since" not in text_of(signed_in("olga").get("/")), "the pool's alert is another one"
+    assert "Acknowledged by ann since" not in text_of(signed_in("olga").get("/")), (
+        "the pool's alert is another one"
+    )
     assert act(signed_in("olga"), row, "comment", text="seen").status_code == 302
 
 
@@ -138,10 +140,10 @@ def test_open_page_of_an_alert_follows_it() -> None:
     viewer, key = principal_of(olga), f"alert:{row.uuid}"
 
     pushed = fragments_render({("alert", str(row.uuid))}, viewer=viewer, page=key)
-    assert "olga has it since" in pushed
+    assert "Acknowledged by olga since" in pushed
     assert "f-alert-rows" in pushed
     assert fragments_render({("alert", "0")}, viewer=viewer, page=key) == ""
-    assert "olga has it since" in fragments_render({("alert", "0")}, viewer=viewer, page="alerts")
+    assert "Acknowledged by olga since" in fragments_render({("alert", "0")}, viewer=viewer, page="alerts")
 
 
 @pytest.mark.parametrize("op", ["acknowledge", "end", "comment", "dance"])

@@ -1,4 +1,4 @@
-"""One alert: what was found, who has it, what was done and written."""
+"""One alert: what was found, who acknowledged it, what was done and written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from apps.dashboard.pages.alerts.entry_rows import history_rows
 from apps.dashboard.pages.alerts.page import alert_label
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.dashboard.todo import holder_text
+from apps.dashboard.todo import acknowledged_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,8 +72,8 @@ class AlertHead:
     label: StateLabel
     story: str
     """Which check fails since when, and how often."""
-    holder: str
-    """Who has it, and since when; empty if nobody has."""
+    acknowledged: str
+    """By whom it is acknowledged, and since when; empty if by nobody."""
     until: str
     may_act: bool
     """Whether the viewer may acknowledge it, or end that."""
@@ -92,7 +92,7 @@ def head_of(viewer: Principal, alert: Alert) -> AlertHead:
         heading=Truncator(stored_text(alert.say or alert.title)).chars(HEADING_MAX),
         label=alert_label(alert),
         story=story_text(alert),
-        holder=holder_text(alert),
+        acknowledged=acknowledged_text(alert),
         until=until_text(alert),
         may_act=is_open and can_acknowledge(viewer, tenant_id=alert.tenant_id),
         mend_href=check.link.address if check is not None and is_open else "",
@@ -122,7 +122,7 @@ def story_text(alert: Alert) -> str:
 
 
 def until_text(alert: Alert) -> str:
-    """Return how long whoever has an alert has it."""
+    """Return until when an alert is acknowledged."""
     if alert.acknowledged_until is None:
         return gettext("until it passes; channels are not reminded unless it becomes worse.")
     return gettext(

@@ -29,7 +29,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import checked_text, holder_text
+from apps.dashboard.todo import acknowledged_text, checked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,14 +72,14 @@ class AlertRow:
     label: StateLabel
     lasted: float
     """Seconds since it began, until it ended."""
-    holder: str
-    """Who has it; empty if nobody has."""
+    acknowledged: str
+    """By whom it is acknowledged; empty if by nobody."""
 
 
 def alert_row(row: Alert, *, at: datetime) -> AlertRow:
     """Lay out an alert."""
     lasted = ((row.ended_at or at) - row.began_at).total_seconds()
-    return AlertRow(row, alert_label(row), lasted, holder_text(row))
+    return AlertRow(row, alert_label(row), lasted, acknowledged_text(row))
 
 
 def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]) -> ChannelRow:

@@ -219,7 +219,7 @@ def test_acknowledgement_is_ended_by_anybody_who_could_give_it() -> None:
     alert = failing(T0)
     acknowledged(T0)
 
-    with pytest.raises(Conflict, match="li has it now"):
+    with pytest.raises(Conflict, match="li has acknowledged it now"):
         alert_acknowledgement_end(principal=WEI, uuid=alert.uuid, now=T0, by="wei")
     for _ in range(2):
         alert_acknowledgement_end(principal=WEI, uuid=alert.uuid, now=T0 + MINUTE, by="li")
