@@ -14,7 +14,7 @@ from apps.checks.services.alerts import alerts_update
 from apps.checks.services.channels import channel_add
 from apps.checks.states import ChannelKind
 from apps.checks.table.checks import CHECKS
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,8 +32,8 @@ from apps.core import clock
 from apps.core.event_loops import LoopThread
 from apps.core.redis_clients import client_for
 from apps.gateway.hub.blocking_client import requests_send
-from apps.miners import deal_reach
-from apps.pieces.sources import url_connect
+from apps.miners.selectors import deal_reach
+from apps.pieces.data.sources import url_connect
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
 ASKED_BY_NAME = (
     ("apps.gateway.services.signatures.requests_send", requests_send),
-    ("apps.pieces.sources.url_connect", url_connect),
-    ("apps.pieces.destinations.url_connect", url_connect),
-    ("apps.miners.deal_reach._try", deal_reach._try),
+    ("apps.pieces.data.sources.url_connect", url_connect),
+    ("apps.pieces.data.destinations.url_connect", url_connect),
+    ("apps.miners.selectors.deal_reach._try", deal_reach._try),
 )
 """Functions that begin a request to others, by where modules have imported them under their name."""
 ADDRESS = "POOLSITE_TEST_PGHOST"

@@ -20,7 +20,7 @@ from apps.proving.models import Deadline
 from apps.proving.states import Forecast
 from apps.sectors.models import HostReport, NumberReservation, SealTarget, StoreFinding, StoreScan
 from apps.sectors.states import BatchKind, BatchState, FindingKind, ScanState
-from apps.users.encryption import text_encrypt
+from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState

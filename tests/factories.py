@@ -16,7 +16,7 @@ from apps.messages.models import ApprovalRule, AutoBumpRule, GasGuard, GasSpend,
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, MinerDay, Role
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleState
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.core.errors import DomainError
     from apps.gateway.services.signatures import WalletSignRequest
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.origins import IdFound
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.users.errors import TokenRefused
 from apps.users.models import Tenant, User
-from apps.users.principals import SYSTEM, Principal
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.selectors.principals import principal_of_token
 from apps.users.selectors.tokens import token_by_text
 from apps.users.services.passwords import user_create

@@ -10,7 +10,7 @@ from apps.miners.models import Miner, MinerAddress
 from apps.miners.services.transfer import TransferRequest
 from apps.miners.states import Use
 from apps.proving.services.transfer import miner_transfer
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant, signer_grant
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState

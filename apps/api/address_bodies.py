@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from apps.messages.selectors.approvals import approval_rule_of
 from apps.messages.states import MessageState
-from apps.miners.address_messages import address_change_describe
-from apps.miners.deal_reach import addresses_reach
+from apps.miners.selectors.address_messages import address_change_describe
+from apps.miners.selectors.deal_reach import addresses_reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.messages.models import Message
     from apps.messages.services.dry_run import DryRun
-    from apps.miners.address_messages import AddressMessage
+    from apps.miners.selectors.address_messages import AddressMessage
     from apps.miners.services.address_changes import ChangePlan, SentChange
     from apps.miners.services.address_reads import MinerAddresses
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.models import User
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 BEARER: Final = "Bearer "
 

@@ -15,8 +15,8 @@ from poolsite.filecoin.kinds import BadField
 from poolsite.wire.codec import BadWire
 
 if TYPE_CHECKING:
-    from apps.users.limits import Usage
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
+    from apps.users.rules.rate_limits import Usage
 
 PROTOCOL_ERRORS: Final = (BadAddress, BadCid, BadField, BadWire)
 """What the plain libraries raise for input that cannot be read."""

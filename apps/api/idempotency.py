@@ -14,7 +14,7 @@ from apps.api.errors import IdempotencyKeyReused, RequestInProgress, error_body,
 from apps.core import clock
 from apps.core.errors import BadValue, Conflict, DomainError
 from apps.core.locks import try_lock
-from apps.users.encryption import DecryptionFailed, text_decrypt
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.services.idempotency import (
     idempotent_answer_claim,
     idempotent_answer_complete,

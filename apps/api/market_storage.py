@@ -21,7 +21,7 @@ from apps.gateway.hub.client import hub_database
 from apps.gateway.selectors.reverse import DROPLET, reverse_of
 from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jsonrpc.channels import Channels
 from poolsite.wire.jsonrpc.client import ClientSession
 from poolsite.wire.jsonrpc.messages import Json, RpcError

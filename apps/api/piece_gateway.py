@@ -19,7 +19,7 @@ from apps.api.callers import request_source
 from apps.api.errors import RangeUnsatisfiable
 from apps.api.v1.piece_data import data_response, range_requested
 from apps.core.streams import DiskAnswer
-from apps.pieces.data import PieceBytes, piece_data
+from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_retrievable
 from poolsite.filecoin.cids import BadCid, cid_parse

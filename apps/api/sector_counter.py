@@ -20,7 +20,7 @@ from apps.api.callers import principal_from_token
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.numbers import numbers_of
 from apps.sectors.services.reservations import TTL_S, NumberRequest, numbers_reserve
@@ -30,7 +30,7 @@ from poolsite.wire.jsonrpc.messages import json_read
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from apps.checks.services.service_days import service_day_count
 from apps.checks.services.tenant_alerts import tenants_alerts_update
 from apps.core import clock
 from apps.core.locks import single_flight
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 
 @shared_task(name="alerts.run")

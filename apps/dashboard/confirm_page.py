@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 CONFIRM_FIELD: Final = "sure"
 """Field of the second click."""

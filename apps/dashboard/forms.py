@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import ActorRules, Sender, SharedRules
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def new_key() -> str:

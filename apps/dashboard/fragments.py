@@ -13,7 +13,7 @@ from apps.core.live import CHECKS
 from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.live_gaps import PROBE_S, GapDetector, server_run
 from apps.dashboard.sessions import PageSession, viewer_of, viewers_of
 from apps.miners.services.transfer import MOVED
-from apps.users.access import AccessChanges
+from apps.users.services.access import AccessChanges
 
 if TYPE_CHECKING:
     from channels.layers import BaseChannelLayer
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 BATCH_WINDOW_S: Final = 0.25

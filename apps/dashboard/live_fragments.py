@@ -19,7 +19,7 @@ from apps.dashboard.registry import live_pages
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def chain_status(context: FragmentContext) -> Iterable[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

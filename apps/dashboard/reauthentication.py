@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.models import User
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PASSWORD: Final = "confirm-password"  # noqa: S105  # the name of a field
 CODE: Final = "confirm-code"

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from apps.core.clock import now
 from apps.core.errors import NotFound
 from apps.users.errors import TokenRefused
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import sessions_decoded, users_active
 from apps.users.selectors.principals import principal_of
 from apps.users.services.sessions import SEEN_EVERY, session_touch

@@ -1,4 +1,4 @@
-"""Rows of pieces; their bytes lie in files of the same name: apps/pieces/files.py."""
+"""Rows of pieces; their bytes lie in files of the same name: apps/pieces/data/files.py."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.miners.selectors.miners import miner_get
+from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
-from apps.pieces.files import is_stored
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", output_field=CharField())
 """Host and port of the address to which a delivery goes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import FORMS_HERE
+from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.proof_forms import FORMS_HERE
 
 WAITS_TO_OPEN: Final = "proved, waiting for the window to open"
 """Why a window's forecast is as it is, as long as nothing happens to its proof."""
@@ -62,7 +62,7 @@ CHECKS: Final = """
 """
 """A check of sectors runs or is due, a declaration is on its way, a window is near,
 or a bad sector's cut-off is.  The
-spans are those of apps/proving/policy.py, the last one a little longer."""
+spans are those of apps/proving/rules/policy.py, the last one a little longer."""
 
 REFRESH: Final = f"""
     SELECT 1 FROM miners_chainroots roots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from apps.sectors.policy import policy_check
+from apps.sectors.rules.policy import policy_check
 
 
 class SectorsConfig(AppConfig):

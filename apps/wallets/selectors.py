@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 MESSAGER: Final = "messager"
 """Who asks for a signature of the pool's own messages; other programs ask by the interfaces' names."""

@@ -293,7 +293,7 @@ SPECTACULAR_SETTINGS = {
         "NodeRole": "apps.chain.states.NodeRole.values",
         "NodeState": "apps.chain.states.NodeCondition.values",
         "NotEligibleReason": "apps.blocks.states.WhyNot.values",
-        "ParallelBound": "apps.sectors.parallel_plan.BOUNDS",
+        "ParallelBound": "apps.sectors.selectors.parallel_plan.BOUNDS",
         "PiecePurpose": "apps.pieces.states.PiecePurpose.values",
         "PieceState": "apps.pieces.states.PieceState.values",
         "PlanSource": "apps.sectors.services.plans.SOURCES",

@@ -263,7 +263,7 @@ def push_batches(pool: Any) -> float:
 def read_by_id(pool: Any) -> float:
     """Read messages as GetMessageByUid does, without the JSON-RPC around it."""
     from apps.api.rpc.services.messager.reads import messages_read
-    from apps.users.principals import SYSTEM
+    from apps.users.rules.principals import SYSTEM
 
     del pool
     messages_read(SYSTEM, ["old-1"])
@@ -273,7 +273,7 @@ def read_by_id(pool: Any) -> float:
 def read_batches(pool: Any) -> float:
     """Read as many in one query as are in flight on a socket."""
     from apps.api.rpc.services.messager.reads import messages_read
-    from apps.users.principals import SYSTEM
+    from apps.users.rules.principals import SYSTEM
 
     del pool
 
@@ -425,7 +425,7 @@ async def calm() -> None:
 async def waiting() -> float:
     """Wait with many callers; gives percent of a core."""
     from apps.api.rpc.services.messager.waits import GROUP, message_wait
-    from apps.users.principals import SYSTEM
+    from apps.users.rules.principals import SYSTEM
 
     layer: Any = get_channel_layer()
     calls = [

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from tests.acceptance.pool import SEALED_S, RunningPool, command_of, descendants
 from tests.bench import upkeep_floor
 from tests.bench.pool import Figure, bare_python, pss_mib

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
-from apps.users import audit_search
+from apps.users.selectors import audit_search
 from apps.wallets.models import SignRecord
 from tests import people
 from tests.query_plans import blocks_of

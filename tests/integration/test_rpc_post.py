@@ -20,8 +20,8 @@ from apps.chain.models import Node
 from apps.chain.node.link import link_to
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
-from apps.users.limits import RULES
 from apps.users.models import Tenant, Token
+from apps.users.selectors.rate_limits import RULES
 from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import token_revoke
 from tests import people
@@ -31,7 +31,7 @@ from tests.hub import WebProcess
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 HEAD = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
 

@@ -30,8 +30,8 @@ from apps.sectors.models import (
     StoreMove,
     Worker,
 )
-from apps.users.encryption import text_encrypt
 from apps.users.models import Tenant, Token
+from apps.users.rules.encryption import text_encrypt
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant, signer_grant
 from apps.users.services.tokens import TokenLimits

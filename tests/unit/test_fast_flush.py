@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
 from apps.users.models import AuditEntry, Tenant, User
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
 from tests.fast_flush import KEPT, tables_flush
 from tests.people import person, tenant

@@ -25,8 +25,8 @@ REQUESTS: dict[str, Callable[[], Any]] = {
     "a signer": lambda: requests_send([], timeout_s=1),
     "one connection": lambda: connection_send(ConnectionRef("p", "c", frozenset()), "m", None, timeout_s=1),
     "a mail server": lambda: EmailMessage("subject", "body", to=["a@example.com"]).send(),
-    "a source of pieces": lambda: import_string("apps.pieces.sources.url_connect")(NOWHERE),
-    "a market": lambda: import_string("apps.pieces.destinations.url_connect")(NOWHERE),
+    "a source of pieces": lambda: import_string("apps.pieces.data.sources.url_connect")(NOWHERE),
+    "a market": lambda: import_string("apps.pieces.data.destinations.url_connect")(NOWHERE),
 }
 
 

@@ -22,7 +22,7 @@ from poolsite.filecoin.address import ID, address_parse, id_address
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Json = Any
 

@@ -13,7 +13,7 @@ from apps.users.services.grants import rate_limit_delete, rate_limit_set
 
 if TYPE_CHECKING:
     from apps.users.models import RateLimit
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Json = Any
 

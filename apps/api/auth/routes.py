@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Json = Any
 

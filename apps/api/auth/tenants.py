@@ -14,7 +14,7 @@ from apps.users.services.tenants import tenant_create, tenant_restore, tenant_up
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Json = Any
 

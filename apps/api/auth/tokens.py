@@ -22,7 +22,7 @@ from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
 
 if TYPE_CHECKING:
     from apps.users.models import Token
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Json = Any
 

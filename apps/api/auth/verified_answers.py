@@ -14,8 +14,8 @@ from django.db import Error as DatabaseError
 from apps.core import clock
 from apps.core.database_threads import in_database
 from apps.core.event_loops import PerLoop
-from apps.users.access import AccessChanges
 from apps.users.selectors.tokens import tokens_refused
+from apps.users.services.access import AccessChanges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from django.core.management.base import CommandError
 
 from apps.api.v1.sector_epochs import head_and_network
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.params import has_data
+from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.expirations import sectors_expiring
 from apps.sectors.services.reservations import numbers_parse
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.core.management.base import CommandError
 
 from apps.sectors.selectors.hosts import workers_visible
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from apps.sectors.models import Worker

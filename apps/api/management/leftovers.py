@@ -21,7 +21,7 @@ from apps.sectors.services.stores.leftover_removals import (
     leftovers_remove,
     removable_leftovers_list,
 )
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

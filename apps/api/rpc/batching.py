@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from apps.core.errors import DomainError
     from apps.core.live import Change
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 BATCH_MAX: Final = 500
 """Calls in one statement."""

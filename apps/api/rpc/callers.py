@@ -24,12 +24,12 @@ from apps.api.rpc.services.gateway.miners import channels_end
 from apps.core import clock
 from apps.core.database_threads import in_database, in_steady
 from apps.core.event_loops import PerLoop
-from apps.users.access import AccessChanges
 from apps.users.selectors.tokens import tokens_outdated
+from apps.users.services.access import AccessChanges
 
 if TYPE_CHECKING:
     from apps.api.rpc.transport.socket_state import SocketState
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

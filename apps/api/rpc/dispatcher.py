@@ -13,7 +13,8 @@ from django.db import InterfaceError, OperationalError
 from apps.api.errors import domain_error, rpc_code
 from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS
 from apps.core.health import database_unavailable_text
-from apps.users.limits import RULES, rate_limit_consume
+from apps.users.selectors.rate_limits import RULES
+from apps.users.services.rate_limit_buckets import rate_limit_count
 from poolsite.wire.jsonrpc.messages import RpcError, method_missing, operator_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import params_decode
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from apps.api.rpc.threads import TenantThreads
-    from apps.users.limits import Usage
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
+    from apps.users.rules.rate_limits import Usage
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import RpcMethod
 
@@ -158,7 +159,7 @@ class Dispatcher:
         service, _, api = method.partition(".")
         if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
             return  # the usual case, and a thread would cost more than the call
-        work = partial(rate_limit_consume, self.principal, service=service, api=api)
+        work = partial(rate_limit_count, self.principal, service=service, api=api)
         self.usage = await (RATE_THREADS(work) if self.shares_loop else sync_to_async(work)())
         if self.usage is not None and self.usage.is_over:
             user, host = self.principal.tenant_name, self.principal.source

@@ -16,7 +16,7 @@ from apps.users.services.reauthentication import is_reauthenticated
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class Caller:

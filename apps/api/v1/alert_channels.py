@@ -30,7 +30,7 @@ from apps.users.selectors.tenants import tenant_find
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class ChannelInput(InputSerializer):

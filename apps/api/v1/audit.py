@@ -17,7 +17,7 @@ from apps.api.v1.serializers import QuerySerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.users.audit_search import AuditFilter, audit_page, chain_check_latest
+from apps.users.selectors.audit_search import AuditFilter, audit_page, chain_check_latest
 
 
 class AuditQuery(QuerySerializer):

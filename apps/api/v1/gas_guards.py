@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.messages.selectors.gas_guards import guard_get, guards_spent, guards_visible
 from apps.messages.services.guards import guard_remove, guard_set
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_find
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from rest_framework import serializers
 
 from apps.api.v1.wire_schema import JOB_KINDS, WireDocument
 from apps.core import clock
-from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.selectors.host_record import host_record
 from apps.sectors.selectors.hosts import host_report, worker_is_away
+from apps.sectors.selectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.services.hosts.settings import worker_settings_resolve
 from poolsite.wire.hardware import Hardware
 

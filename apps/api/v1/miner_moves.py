@@ -16,17 +16,17 @@ from apps.api.v1.views import PoolView
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
-from apps.moves.selectors import move_of
+from apps.moves.rules.steps import Direction, StepState
+from apps.moves.selectors.moves import move_of
 from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
-from apps.moves.steps import Direction, StepState
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.moves.steps import Move, MoveWindow, Step
-    from apps.users.principals import Principal
+    from apps.moves.rules.steps import Move, MoveWindow, Step
+    from apps.users.rules.principals import Principal
 
 DIRECTIONS = [str(direction) for direction in Direction]
 STEP_STATES = [str(state) for state in StepState]

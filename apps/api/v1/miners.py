@@ -26,7 +26,7 @@ from apps.miners.services.create import miner_create
 from apps.miners.services.creation_plan import MinerSpec
 from apps.miners.services.importing import miner_import
 from apps.miners.states import MinerState, ProvenBy
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from apps.api.errors import RangeUnsatisfiable
 from apps.api.v1.views import PoolView, RawRenderer
 from apps.core import clock
 from apps.core.streams import DiskAnswer
-from apps.pieces.data import PieceRange, piece_data
+from apps.pieces.data.ranges import PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
 from apps.pieces.selectors import piece_get
 from apps.sectors.services.runs.unsealing import unseal_request
@@ -24,7 +24,7 @@ from apps.sectors.services.runs.unsealing import unseal_request
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from apps.pieces.data import PieceBytes
+    from apps.pieces.data.ranges import PieceBytes
     from apps.pieces.models import Piece
 from apps.api.v1.pieces import PieceOutput, piece_body
 

@@ -14,9 +14,9 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
+from apps.pieces.data.sources import url_shown
 from apps.pieces.selectors import PieceFilter, piece_only, piece_status, pieces_page
 from apps.pieces.services.uploads import piece_remove
-from apps.pieces.sources import url_shown
 from apps.pieces.states import PiecePurpose, PieceState
 
 if TYPE_CHECKING:

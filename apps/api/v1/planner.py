@@ -18,14 +18,14 @@ from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.planner import gains, simulate
+from apps.sectors.rules.planner import gains, simulate
 from apps.sectors.services.plans import KEYS, SOURCES, plan_costs_estimate, plan_read, plan_values_collect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from apps.sectors.services.plans import PlanCosts
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class PlanValueOutput(serializers.Serializer[Any]):

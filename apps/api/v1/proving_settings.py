@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
-from apps.proving.policy import LIMITS
+from apps.proving.rules.policy import LIMITS
 from apps.proving.selectors.settings import proving_policy, proving_settings_own
 from apps.proving.services.settings import proving_settings_set
 

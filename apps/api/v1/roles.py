@@ -17,7 +17,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
 from apps.core import clock
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.role_leases import role_renew
 from apps.miners.services.roles import RoleGrant

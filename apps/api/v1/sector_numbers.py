@@ -16,7 +16,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.numbers import numbers_of, reservations_of
 from apps.sectors.services.reservations import (

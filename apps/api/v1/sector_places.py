@@ -13,11 +13,11 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.proving.sector_places import sector_places
+from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sector_get
 
 if TYPE_CHECKING:
-    from apps.proving.sector_places import SectorPlace
+    from apps.proving.selectors.sector_places import SectorPlace
 
 
 FILE_KINDS: Final = ("sealed", "update", "work", "piece")

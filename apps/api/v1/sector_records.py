@@ -16,8 +16,8 @@ from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
+from apps.sectors.selectors.sector_records import record_of, records_of
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.adoptions.records import RECORDS_MAX, RecordImport, records_import
 

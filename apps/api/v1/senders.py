@@ -26,7 +26,7 @@ from apps.messages.selectors.spend import spend_by_sender
 from apps.messages.services.fee_rules import FEE_FIELDS
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from apps.messages.models import Sender

@@ -27,7 +27,7 @@ from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant, Token
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SCOPES = ("signer", "sealer", "prover")
 """Scopes of the machine interface."""

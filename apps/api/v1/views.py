@@ -34,7 +34,7 @@ from apps.core.health import RETRY_AFTER_S
 from apps.pieces.errors import BadOffset, PieceQuotaExceeded
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
-from apps.users.limits import rate_limit_consume
+from apps.users.services.rate_limit_buckets import rate_limit_count
 from poolsite.wire.jsonrpc.messages import json_read
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from rest_framework.request import Request
 
-    from apps.users.limits import Usage
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
+    from apps.users.rules.rate_limits import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +137,7 @@ class PoolView(APIView):
         super().initial(request, *args, **kwargs)
         if any("\0" in str(value) for value in kwargs.values()):
             raise NotFound(gettext("not found"))
-        self.usage = rate_limit_consume(self.principal, service="rest", api=type(self).__name__)
+        self.usage = rate_limit_count(self.principal, service="rest", api=type(self).__name__)
         if self.usage is not None and self.usage.is_over:
             raise RateLimited(self.usage, principal=self.principal, method=type(self).__name__)
         length = request.META.get("CONTENT_LENGTH") or "0"

@@ -32,7 +32,7 @@ from apps.gateway.services.connection_test import prover_proof_check
 from apps.gateway.services.signatures import wallet_sign
 from apps.miners.selectors.winning_hosts import winning_account
 from apps.proving.errors import NothingToProve
-from apps.proving.winning_post_test import trial_request
+from apps.proving.selectors.winning_post_test import trial_request
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.election import BadElection, vrf_verify
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from apps.blocks.rounds.mining_base import BaseInfo
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PROOF_S: Final = 120.0
 SIGN_S: Final = 20.0

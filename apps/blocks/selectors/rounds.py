@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 UNDRAWN: Final = Q(win_count=0) & ~Q(state=RoundState.NO_WIN)
 """Rounds of which nobody knows whether they would have been won."""

@@ -23,7 +23,7 @@ from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NO_PERCENT: Final = Decimal(0)
 

@@ -15,7 +15,7 @@ from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

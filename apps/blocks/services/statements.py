@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date, datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def statements_close(*, now: datetime) -> None:

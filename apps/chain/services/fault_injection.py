@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from apps.chain.models import Node
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 ACTION_TIMEOUT_S: Final = 60.0
 """Hundreds of epochs take some seconds."""

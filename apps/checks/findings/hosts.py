@@ -11,7 +11,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
-from apps.sectors.hardware import disk_share, disk_space, has_lost_folder, is_short_of_disk
+from apps.sectors.rules.hardware import disk_share, disk_space, has_lost_folder, is_short_of_disk
 from apps.sectors.selectors.hosts import proves_windows, stages_served, worker_is_away
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 from poolsite.wire.pipeline import Stage

@@ -10,10 +10,10 @@ from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.waiting_sectors import sealing_hosts, sectors_waiting, tenants_sealing
 from apps.core.formatting import plural, size, time_left
-from apps.sectors.hardware import sealing_disks
 from apps.sectors.models import Job
-from apps.sectors.proof_forms import parameters_error
+from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.proof_forms import parameters_error
 from apps.sectors.selectors.shared_stores import shared_room
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind

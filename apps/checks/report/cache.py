@@ -21,7 +21,7 @@ from apps.core.redis_clients import redis_client
 
 if TYPE_CHECKING:
     from apps.checks.selectors.data import CheckData
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SHARED_S: Final = 5
 """Longest that an evaluation is shared: heartbeats and heads that do not come are no change."""

@@ -22,7 +22,7 @@ from apps.messages.selectors.messages import messages_open
 from apps.proving.models import WindowPost
 from apps.proving.states import Forecast, PostState
 from apps.sectors.selectors.hosts import worker_is_away
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:

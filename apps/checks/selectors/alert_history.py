@@ -12,7 +12,7 @@ from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper,
 from apps.checks.models import AlertEntry
 from apps.checks.selectors.alerts import alerts_own, alerts_visible, channels_visible
 from apps.checks.states import AlertEntryKind
-from apps.users.audit_search import AuditFilter, audit_page
+from apps.users.selectors.audit_search import AuditFilter, audit_page
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from apps.checks.models import Alert, Notification
     from apps.users.models import AuditEntry
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 STATES: Final = ("open", "acknowledged", "ended")
 """Of alerts: an acknowledged one is open, too."""

@@ -17,15 +17,15 @@ from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
 from apps.core.redis_clients import redis_client
 from apps.sectors.selectors.hosts import is_uuid
-from apps.users.encryption import DecryptionFailed, text_decrypt
 from apps.users.models import Tenant
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 UNDELIVERED_TRIES: Final = 3
 """A notification that failed so often is named by a check."""

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from apps.proving.models import Dispute, SectorCheck
     from apps.sectors.models import ClaimsEnding, SealTarget, Sector, Store, Worker
     from apps.sectors.selectors.host_speed import HostSpeed
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LANDING_EDGES_S: Final = (15, 30, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21_600, 86_400)
 """Limits within which landings are counted: a month's percentile is one of them."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 WAITED: Final = timedelta(minutes=15)
 """A host with a free slot and room has taken a new sector long before."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 HOURS: Final = (1, 4, 12)
 """For how long an alert can be acknowledged; 0: until its check passes."""

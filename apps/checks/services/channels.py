@@ -22,14 +22,14 @@ from apps.checks.services.public_hosts import is_private_literal
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.units import value_with_unit
-from apps.users.encryption import text_encrypt
 from apps.users.models import Tenant
+from apps.users.rules.encryption import text_encrypt
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.checks.findings.results import Check
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 MUTE_HOURS_MAX: Final = 168
 """A week: what is muted for longer is forgotten."""

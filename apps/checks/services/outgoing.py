@@ -30,7 +30,7 @@ from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.formatting import fil
-from apps.users.encryption import DecryptionFailed, text_decrypt
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.node.connections import Connections, seconds_left
-from apps.miners.deal_reach import is_public
+from apps.miners.selectors.deal_reach import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

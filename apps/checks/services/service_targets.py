@@ -19,7 +19,7 @@ from apps.users.services.tenant_management import tenants_manage_check
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PERCENTS: Final = ("posts_percent", "wins_percent", "console_percent")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 TEXT_MAX: Final = 1000
 AHEAD_MAX: Final = timedelta(days=366)

@@ -14,7 +14,7 @@ from apps.checks.selectors.alerts import tenants_notified
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alert_entries import alerts_end
 from apps.checks.services.alerts import alerts_update
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 OPS: Final = ("severity", "mute", "unmute")
 HOURS: Final = (1, 4, 8, 24, 72, 168)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from apps.checks.models import CheckSetting
     from apps.checks.report.report import Result
     from apps.dashboard.todo import Todo
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.miners.services.address_changes import may_change
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 FIELD_ID: Final = re.compile(r"[a-z][a-z-]{0,40}")

@@ -20,7 +20,7 @@ from apps.gateway.states import Purpose
 
 if TYPE_CHECKING:
     from apps.gateway.providers.hub_node import HubNode
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from apps.gateway.hub.activity import Activity
     from apps.gateway.providers.hub_node import HubNode
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

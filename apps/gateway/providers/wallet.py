@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from apps.gateway.providers.hub_node import HubNode
     from apps.gateway.providers.payloads import Json
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

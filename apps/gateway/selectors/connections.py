@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 ALIVE_S: Final = timedelta(seconds=30)
 """A connection that its process did not confirm for so long went down with that process."""

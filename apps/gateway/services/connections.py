@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.gateway.hub.activity import Activity
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 OWN_HOST_KEYS: Final = ("AUTH", "GATEWAY", "MESSAGER", "MINER", "VENUS")
 """Host keys of what this site answers itself."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def contents_approved(ids: Collection[str]) -> dict[str, str]:

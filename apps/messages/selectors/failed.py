@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FAILED_HOURS: Final = 24
 """A failure is named for so long, however long the message had waited before."""

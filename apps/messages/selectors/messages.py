@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 AMBIGUOUS_MAX: Final = 20
 """Messages of one id, of as many tenants, that a refusal names at most."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.messages.models import Sender
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LANDED_SHOWN: Final = 2
 NONCES_MAX: Final = 16

@@ -16,7 +16,7 @@ from poolsite.filecoin.message import METHOD_SEND
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LEARN_DAYS: Final = 7
 """Days of landings from which the gas of waiting messages is guessed."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.core.errors import DomainError
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 COLUMNS: Final = tuple(Message._meta.concrete_fields)
 CONVERTED: Final = tuple(

@@ -13,7 +13,7 @@ from poolsite.filecoin.address import BadAddress, address_format, address_parse
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def senders_visible(viewer: Principal) -> QuerySet[Sender]:

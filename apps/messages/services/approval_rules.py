@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 METHOD_MAX: Final = (1 << 63) - 1
 ROWS_AT_ONCE: Final = 500

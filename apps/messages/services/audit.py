@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def _message_target(message: Message) -> str:

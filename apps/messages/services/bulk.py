@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {

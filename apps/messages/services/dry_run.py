@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.messages.selectors.push_facts import PushFacts
     from apps.messages.services.push_items import PushItem
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT
 """Gas that the trial run may use: a whole block's, so that it ends by itself."""

@@ -13,7 +13,7 @@ from apps.messages.models import ExtraNode
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

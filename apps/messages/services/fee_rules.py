@@ -17,7 +17,7 @@ from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.messages.models import FeeRules
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
 

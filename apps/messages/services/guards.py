@@ -20,7 +20,7 @@ from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 AMOUNTS: Final = ("max_fee", "daily_budget", "hold_base_fee")
 EPOCHS_MAX: Final = 1 << 30

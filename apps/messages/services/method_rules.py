@@ -23,7 +23,7 @@ from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 METHOD_DIGITS = 18
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.models import Head
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -32,7 +32,7 @@ from poolsite.filecoin.message import METHOD_SEND
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.address import Address
 
 

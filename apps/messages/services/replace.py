@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.messages.services.selection import SenderChainState
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
 

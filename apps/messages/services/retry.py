@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.policy import PolicyApplied, PolicyChange
 
 RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP, Wait.DAILY_BUDGET)

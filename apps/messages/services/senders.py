@@ -17,7 +17,7 @@ from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import SENDER_EVENTS, MessageState
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

@@ -24,7 +24,7 @@ from poolsite.filecoin.message import MAX_MESSAGE_LEN
 if TYPE_CHECKING:
     from apps.messages.selectors.push_facts import PushFacts
     from apps.messages.services.push_items import PushItem
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 OVERHEAD_BYTES: Final = 700
 """Most that a signed message has beside its parameters: two addresses, numbers, the signature."""

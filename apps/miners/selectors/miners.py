@@ -11,7 +11,7 @@ from apps.core.compiled import Compiled
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, RewardEstimate
 from apps.miners.states import MinerState
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict
-from apps.miners.deal_addresses import (
+from apps.miners.rules.deal_addresses import (
     multiaddrs_change,
     multiaddrs_change_text,
     peer_change,

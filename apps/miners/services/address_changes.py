@@ -16,8 +16,8 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push_items import PushItem, SendSpec
-from apps.miners.address_messages import WORKER_METHODS, address_messages
-from apps.miners.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
+from apps.miners.rules.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
+from apps.miners.selectors.address_messages import WORKER_METHODS, address_messages
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.address_change_messages import (
     AddressRequest,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NOT_ALLOWED: Final = "requires permission to sign for the miner's tenant"
 NAMING_ALL: Final = (AddressChange.CONTROL, AddressChange.WORKER)

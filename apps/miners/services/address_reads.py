@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
-from apps.miners.deal_addresses import multiaddrs_named
 from apps.miners.errors import MinerNotReady
+from apps.miners.rules.deal_addresses import multiaddrs_named
 from apps.miners.states import MinerState
 
 if TYPE_CHECKING:

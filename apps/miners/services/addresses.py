@@ -18,7 +18,7 @@ from poolsite.filecoin.address import BadAddress, address_parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SENDERS_MAX: Final = 12
 """Addresses of one use: an owner, a worker and the ten control addresses that the chain takes."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
     from poolsite.filecoin.sector import RegisteredSealProof
 

@@ -16,7 +16,7 @@ from poolsite.filecoin.amounts import amount_parse
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
     from poolsite.filecoin.sector import RegisteredSealProof
 

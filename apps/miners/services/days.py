@@ -13,8 +13,8 @@ from apps.chain.selectors.network import network_current
 from apps.messages.selectors.miner_money import MovedMoney, money_moved
 from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
-from apps.miners.miner_facts import miner_facts
 from apps.miners.models import MinerDay
+from apps.miners.onchain.miner_facts import miner_facts
 from apps.miners.selectors.days import miner_days_newest
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
-    from apps.miners.miner_facts import MinerFacts
     from apps.miners.models import Miner
+    from apps.miners.onchain.miner_facts import MinerFacts
 
 SETTLED_EPOCHS: Final = 20
 """So far below the head a day's first tipset must be: reorganisations hardly reach so deep."""

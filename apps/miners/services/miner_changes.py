@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.chain.node.client import ChainClient
-    from apps.miners.miner_facts import MinerFacts
+    from apps.miners.onchain.miner_facts import MinerFacts
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from apps.miners.models import Miner
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def network_may_unbind() -> bool:

@@ -27,7 +27,7 @@ from apps.users.services.tenants import tenant_delete
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.messages.services.push_items import PushItem
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @contextmanager

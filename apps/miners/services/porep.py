@@ -16,7 +16,7 @@ from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
 from poolsite.filecoin.proof_container import porep_fits_message
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
 
 

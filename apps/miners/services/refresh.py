@@ -14,10 +14,10 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.parallel import map_parallel
 from apps.miners.due import ESTIMATE_EPOCHS
-from apps.miners.miner_facts import miner_facts
 from apps.miners.models import ChainRoots, Miner, RewardEstimate
-from apps.miners.onchain import Actor, actors_read, estimates_read
-from apps.miners.partition_facts import deadline_roots
+from apps.miners.onchain.actors import Actor, actors_read, estimates_read
+from apps.miners.onchain.miner_facts import miner_facts
+from apps.miners.onchain.partition_facts import deadline_roots
 from apps.miners.selectors.chain_roots import roots_active
 from apps.miners.services.miner_changes import (
     MinerChange,

@@ -20,7 +20,7 @@ from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant_revoke
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def may_remove(principal: Principal, *, miner: Miner) -> bool:

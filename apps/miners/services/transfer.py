@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 MOVED = "moved"
 """Kind of the change that pages of both tenants hear: whole lists of theirs are others now."""

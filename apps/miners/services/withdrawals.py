@@ -18,7 +18,7 @@ from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push_items import PushItem, SendSpec
-from apps.miners.address_messages import messages_open
+from apps.miners.selectors.address_messages import messages_open
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.address_changes import NOT_ALLOWED, may_change
 from apps.miners.services.address_reads import addresses_read
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
     from apps.miners.services.address_reads import MinerAddresses
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

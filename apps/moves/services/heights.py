@@ -24,8 +24,8 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.errors import MoveRefused
-from apps.moves.selectors import is_pending
-from apps.moves.steps import HEIGHT_DISTANCE, Direction
+from apps.moves.rules.steps import HEIGHT_DISTANCE, Direction
+from apps.moves.selectors.moves import is_pending
 from apps.proving.models import WindowPost
 from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.reservations import sectorid_export
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:

@@ -10,19 +10,19 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.pieces.commitments import commitment_of
+from apps.pieces.data.commitments import commitment_of
+from apps.pieces.data.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
+from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
-from apps.pieces.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.models import Piece
 from apps.pieces.selectors import failed_earlier, fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
-from apps.pieces.sources import url_shown
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.pieces.commitments import Commitment
-    from apps.users.principals import Principal
+    from apps.pieces.data.commitments import Commitment
+    from apps.users.rules.principals import Principal
 
 
 def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:

@@ -24,13 +24,13 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.core.transitions import advance
-from apps.pieces.data import PieceRange, piece_data
-from apps.pieces.destinations import DeliveryRefused, Target, bytes_put, longest
+from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put, longest
+from apps.pieces.data.ranges import PieceRange, piece_data
+from apps.pieces.data.sources import SourceAway
 from apps.pieces.models import PieceDelivery
 from apps.pieces.selectors import deliveries_due
-from apps.pieces.sources import SourceAway
 from apps.pieces.states import DeliveryState
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_lend
 from poolsite.filecoin.fr32 import unpadded_bytes
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.pieces.models import Piece
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -23,8 +23,9 @@ from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.locks import transaction_lock
 from apps.core.transitions import advance
+from apps.pieces.data.files import bytes_write, piece_opened, piece_unlink
+from apps.pieces.data.sources import SourceAway, url_check, url_opened
 from apps.pieces.errors import PieceTooLarge
-from apps.pieces.files import bytes_write, piece_opened, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
@@ -36,14 +37,13 @@ from apps.pieces.services.uploads import (
     piece_fail,
     received_note,
 )
-from apps.pieces.sources import SourceAway, url_check, url_opened
 from apps.pieces.states import PieceState
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
+    from apps.pieces.data.sources import Body
     from apps.pieces.services.uploads import PieceSpec
-    from apps.pieces.sources import Body
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 TENANTS_AT_ONCE: Final = 4
 """Tenants that may each download `settings.PIECE_DOWNLOADS` pieces side by side."""

@@ -21,7 +21,7 @@ from apps.users.services.tenant_management import tenants_manage_check
 
 if TYPE_CHECKING:
     from apps.pieces.selectors import StorageUse
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LIMIT_MAX: Final = 1 << 62
 """Bytes; as many as a size on a page may have."""

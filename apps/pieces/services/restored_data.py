@@ -12,16 +12,16 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.live import Change, publish
-from apps.pieces.commitments import commitment_of
+from apps.pieces.data.commitments import commitment_of
+from apps.pieces.data.files import bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
-from apps.pieces.files import bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.services.quotas import quota_require
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from apps.pieces.files import Source
+    from apps.pieces.data.files import Source
 
 
 def data_restore(piece: Piece, *, source: Source) -> None:

@@ -10,8 +10,8 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_principal
+from apps.pieces.data.files import piece_opened
 from apps.pieces.errors import CommitmentFailed, PieceBusy
-from apps.pieces.files import piece_opened
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_removed, pieces_unfinished, uploads_idle
 from apps.pieces.services.checks import piece_check

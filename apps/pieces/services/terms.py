@@ -12,8 +12,8 @@ from django.utils.translation import gettext_noop
 from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.pieces.data.files import is_known_stored, loss_text
 from apps.pieces.errors import TermsMissing
-from apps.pieces.files import is_known_stored, loss_text
 from apps.pieces.models import Piece
 from apps.pieces.onchain import expired_allocation_read, terms_look_up, terms_read
 

@@ -22,6 +22,8 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
+from apps.pieces.data.files import bytes_write, piece_opened, piece_unlink, room_require
+from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import (
     BadOffset,
     CommitmentFailed,
@@ -33,11 +35,9 @@ from apps.pieces.errors import (
     PieceUnknown,
     UploadIncomplete,
 )
-from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
 from apps.pieces.services.quotas import quota_require
-from apps.pieces.sources import url_shown
 from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
@@ -45,8 +45,8 @@ from poolsite.filecoin.fr32 import unpadded_bytes
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.pieces.files import Source
-    from apps.users.principals import Principal
+    from apps.pieces.data.files import Source
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

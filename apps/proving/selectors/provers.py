@@ -8,7 +8,7 @@ from apps.core.compiled import Compiled
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.states import OPEN_ATTEMPTS, PostState
 from apps.sectors.models import Worker
-from apps.sectors.proof_forms import forms_here, proofs_made
+from apps.sectors.selectors.proof_forms import forms_here, proofs_made
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import F, Q
 
 from apps.proving.models import ProvingSettings
-from apps.proving.policy import LIMITS, ProvingPolicy
+from apps.proving.rules.policy import LIMITS, ProvingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -28,7 +28,7 @@ from apps.proving.services.retries import failed_try_record, is_due, last_try_ep
 from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_detect
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.models import Job
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode

@@ -13,7 +13,7 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck
-from apps.proving.policy import interval_epochs
+from apps.proving.rules.policy import interval_epochs
 from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
 from apps.proving.services.offers import offer_renew
 from apps.proving.states import CheckKind, CheckState

@@ -18,14 +18,14 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
+from apps.proving.rules.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.faults import checks_outdated
 from apps.proving.selectors.provers import provers_online
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.jobs import check_job_create, jobs_expire, onchain_sectors_read, proof_window_build
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from apps.miners.services.planned_push import planned_push_lock
 from apps.miners.states import Use
 from apps.proving.errors import CannotCompact
 from apps.proving.selectors.deadlines import deadline_of
-from apps.sectors.onchain import messages_try, trial_message
+from apps.sectors.onchain.sectors import messages_try, trial_message
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.users.services.audit import audit_record
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, Partition
     from apps.proving.services.proving_context import ProvingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

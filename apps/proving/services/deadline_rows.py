@@ -10,7 +10,7 @@ from apps.proving.models import Deadline, Partition
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.miners.partition_facts import PartitionFacts
+    from apps.miners.onchain.partition_facts import PartitionFacts
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 

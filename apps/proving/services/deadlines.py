@@ -8,7 +8,7 @@ from django.db import transaction
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
-from apps.miners.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
 from apps.proving.models import Deadline, FollowedWindows
 from apps.proving.services.deadline_rows import deadline_store

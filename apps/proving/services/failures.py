@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.selectors.failures import FailureGroup
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Retried = Sector | Message
 """What goes on, or does not: a sector, or of a compaction its message."""

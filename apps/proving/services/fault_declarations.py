@@ -20,10 +20,10 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
-from apps.miners.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs, interval_epochs
+from apps.proving.rules.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,

@@ -16,14 +16,14 @@ from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, ProofAttempt, WindowPost
-from apps.proving.policy import ahead_epochs
+from apps.proving.rules.policy import ahead_epochs
 from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.selectors.provers import provers_online_count
 from apps.proving.services.miss_probability import miss_probability_estimate, proof_times_read
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

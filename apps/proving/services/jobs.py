@@ -14,7 +14,7 @@ from apps.core.errors import LostRace
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.models import DamoclesSector, Job
-from apps.sectors.proof_forms import proof_verifier, takes_containers_here
+from apps.sectors.selectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.states import JobState
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr

@@ -19,7 +19,7 @@ from apps.proving.selectors.provers import provers_online
 from apps.proving.services.stall_detection import QUIET_MIN
 from apps.proving.states import AttemptState, RecoveryState
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.damocles import damocles_planned
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState

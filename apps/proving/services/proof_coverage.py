@@ -9,7 +9,7 @@ from poolsite.filecoin.bitfield import bitfield_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.miners.partition_facts import PartitionFacts
+    from apps.miners.onchain.partition_facts import PartitionFacts
     from apps.proving.models import WindowPost
 
 

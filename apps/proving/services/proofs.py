@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.services.attempts import (
     PROVERS,
@@ -45,7 +45,7 @@ from poolsite.wire.job_inputs import WindowPostInputs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.miners.partition_facts import PartitionFacts
+    from apps.miners.onchain.partition_facts import PartitionFacts
     from apps.proving.services.proving_context import ProvingContext
     from apps.sectors.models import Job
     from poolsite.wire.job_inputs import ProvenSector

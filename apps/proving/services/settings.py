@@ -11,14 +11,14 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.units import values_with_units
 from apps.proving.models import ProvingSettings
-from apps.proving.policy import LIMITS
+from apps.proving.rules.policy import LIMITS
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def proving_settings_set(miner: Miner | None, *, values: Mapping[str, int | None], by: Principal) -> None:

@@ -27,7 +27,7 @@ from apps.proving.services.fault_rechecks import may_wait
 from apps.proving.services.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import note_record, retry_schedule
-from apps.sectors.proof_forms import proof_form_check
+from apps.sectors.selectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.miner_proving import PoStPartition, SubmitWindowedPoStParams

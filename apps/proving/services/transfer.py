@@ -30,7 +30,7 @@ from apps.miners.services.transfer import (
 from apps.proving.models import Deadline
 from apps.proving.selectors.provers import prover_stores
 from apps.sectors.models import Sector
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.sealing.targets import target_transfer
 from apps.sectors.services.transfer import jobs_lock, sectors_transfer, unfinished_check, used_stores_list
 from apps.users.services.token_scope import miner_tokens_list
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner, MinerTransfer
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
-from apps.miners.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
 from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
@@ -25,7 +25,7 @@ from apps.users.services.audit import audit_record
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.job_inputs import ProvenSector
 
 TEST_S = 120

@@ -9,7 +9,7 @@ from django.db.models import Max
 
 from apps.core.compiled import Compiled
 from apps.miners.models import Miner
-from apps.miners.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.services.post_updates import post_publish
 from apps.proving.services.proof_coverage import provable_sectors_select

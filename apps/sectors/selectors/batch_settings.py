@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any
 
-from apps.sectors.policy import BATCH_FIELDS, LIMITS, SealingPolicy, sealing_policy
+from apps.sectors.rules.policy import BATCH_FIELDS, LIMITS, SealingPolicy, sealing_policy
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.models import Piece
-from apps.sectors.hardware import PINGS, PLANS
 from apps.sectors.models import DAMOCLES, NAMELESS, DamoclesJob, PipelineRun, SectorCopy, Store, Worker
+from apps.sectors.rules.hardware import PINGS, PLANS
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.selectors.store_checks import bad_files_text
 from apps.sectors.selectors.stores import provers_of_store
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LISTED_MAX: Final = 10_000
 """Sectors of one answer, the newest."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
 
 CUTOFF: Final = 172_800

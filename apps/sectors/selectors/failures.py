@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Failed = Sector | PipelineRun | SectorChange | StoreMove | Job | Message
 """A row that failed; a job is one of unsealing, a message compacts a deadline."""

@@ -11,7 +11,7 @@ from django.db.models import Max
 from apps.sectors.models import JobEvent
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NEWEST: Final = 5_000
 """Steps of all sectors that are looked at: enough for some hundred sectors, however long the pool runs."""

@@ -20,7 +20,7 @@ from apps.sectors.models import (
     Worker,
     WorkerCommand,
 )
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.states import JobState
 from apps.users.models import Tenant
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND tenant_id = %s"  # noqa: S608
 """Written out: every request of a host asks for it."""

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector
-from apps.sectors.params import pieces_of
-from apps.sectors.proof_forms import takes_containers_here
+from apps.sectors.rules.params import pieces_of
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.proof_forms import takes_containers_here
 from apps.sectors.states import JobState
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode

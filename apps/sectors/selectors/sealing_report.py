@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 HOURS: Final = (1, 6, 24)
 """Windows that can be chosen."""

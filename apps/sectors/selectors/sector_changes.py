@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def changes_open(viewer: Principal) -> dict[int, SectorChange]:

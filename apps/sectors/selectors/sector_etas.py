@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 WITH_TICKET: Final = tuple(
     spec for spec in SEALING if SectorEvent.RETICKET in spec.others or spec.stage == Stage.PRECOMMIT_WAIT

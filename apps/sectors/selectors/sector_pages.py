@@ -13,7 +13,7 @@ from apps.sectors.selectors.sectors import sectors_visible, with_batches
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

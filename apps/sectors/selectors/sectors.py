@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import PipelineRun, Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 NAMED: Final = re.compile(r"[ft]0(\d{1,18})-(\d{1,18})", re.ASCII)

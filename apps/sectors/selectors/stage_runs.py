@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 RUNS_OF_HOST: Final = 400
 """Newest runs that are read of a host."""

@@ -14,7 +14,7 @@ from apps.core.compiled import Compiled
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.errors.stores import StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 COUNTED_MAX: Final = 1_000
 """Sectors of one state that a store's page counts; a store may hold a hundred thousand."""

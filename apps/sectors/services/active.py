@@ -17,11 +17,11 @@ from django.db.models.functions import Coalesce
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.miners.partition_facts import active_fields, partitions_read
+from apps.miners.onchain.partition_facts import active_fields, partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
 from apps.miners.services.unlisted import unlisted_sectors_record
 from apps.sectors.models import ActiveSectors, Sector
-from apps.sectors.onchain import partitions_of
+from apps.sectors.onchain.sectors import partitions_of
 from apps.sectors.services.sealing.placements import placements_compare
 from poolsite.filecoin.bitfield import (
     EMPTY,

@@ -9,7 +9,7 @@ from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector, SharedSettings, Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Sector, note: str = "") -> None:

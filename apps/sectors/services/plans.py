@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
-from apps.sectors.hardware import sealing_disks
-from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
+from apps.sectors.rules.hardware import sealing_disks
+from apps.sectors.rules.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
 from apps.sectors.selectors.host_lanes import slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
 from apps.sectors.selectors.percentiles import percentile
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
     from apps.sectors.services.sealing.prices import PledgePrice
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
 
 PUBLISHED_S: Final[dict[str, float]] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Exists, OuterRef, Q
 
 from apps.chain.node.isolation import for_each_isolated
-from apps.miners.partition_facts import live_field
+from apps.miners.onchain.partition_facts import live_field
 from apps.miners.states import MinerState
 from apps.sectors.models import ActiveSectors, PipelineRun, Sector, SectorChange
 from apps.sectors.selectors.restored import miners_unrecovered

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LEASE_MAX: Final = 1_000
 """Numbers of one lease: what is passed over after a restore must cover those that the backup lacks."""

@@ -11,7 +11,7 @@ from apps.users.models import AccountApproval, Tenant
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def accounts_missing(names: Collection[str]) -> list[str]:

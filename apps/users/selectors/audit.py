@@ -12,7 +12,7 @@ from apps.users.models import AuditEntry
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def audit_visible(viewer: Principal) -> QuerySet[AuditEntry]:

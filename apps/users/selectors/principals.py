@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.users.errors import TokenRefused
 from apps.users.models import Token
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.states import ROLE_PERMS, Role
 
 if TYPE_CHECKING:

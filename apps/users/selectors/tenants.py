@@ -11,7 +11,7 @@ from apps.users.models import RateLimit, Tenant, Token, User
 from apps.users.states import Role
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
     pass
 

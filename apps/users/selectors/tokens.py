@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 """How exact a token's last use is; a write per request would cost more than it is worth."""

@@ -16,7 +16,7 @@ from apps.users.selectors.audit import audit_hash
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 AUDIT_LOCK: Final = 0x706F6F6C
 """Advisory lock under which the chain of audit entries grows, one at a time."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import IntegrityError, transaction
 
-from apps.users.encryption import text_encrypt
 from apps.users.models import IdempotentAnswer
+from apps.users.rules.encryption import text_encrypt
 
 if TYPE_CHECKING:
     from datetime import datetime

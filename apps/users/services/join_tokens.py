@@ -21,7 +21,7 @@ from apps.users.states import JOIN, PART_PERMS, Perm
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 VALID_FOR: Final = timedelta(days=1)
 """How long a host may take until it joins."""

@@ -15,7 +15,7 @@ from apps.users.selectors.people import people_visible
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 WINDOW: Final = timedelta(hours=1)
 """Older failures are forgiven."""

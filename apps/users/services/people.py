@@ -26,7 +26,7 @@ from apps.users.services.sessions import sessions_end
 from apps.users.states import Role
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 """What a tenant's own admin may assign."""

@@ -16,7 +16,7 @@ from apps.users.services.tenant_management import tenants_manage_check
 
 if TYPE_CHECKING:
     from apps.users.models import RateLimit, Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SERVICE_MAX: Final = 50
 CAPACITY_MAX: Final = 10**9

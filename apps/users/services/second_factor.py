@@ -14,9 +14,9 @@ import pyotp
 import structlog
 from django.db import transaction
 
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.errors import WrongCode
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.states import Factor
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from apps.users.services.tenant_management import tenants_manage_check
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 ACTOR_MAX: Final = 2**63 - 1
 """Actors are numbered in a signed 64-bit integer on chain."""

@@ -15,7 +15,7 @@ from apps.users.services.tenants import tenant_create, tenant_update
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
 COMMENT_MAX: Final = 255

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime, timedelta
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SECRET_BYTES: Final = 32
 """Every token has a secret of its own; it is forgotten once the text is made."""

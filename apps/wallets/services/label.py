@@ -13,7 +13,7 @@ from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
 """Longest name of a wallet."""

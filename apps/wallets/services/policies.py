@@ -39,7 +39,7 @@ from poolsite.wire.policy import (
 
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.message import Message
 

@@ -10,7 +10,7 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.gateway.models import SignerKey
 from apps.gateway.selectors.connections import ALIVE_S, signer_keys
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import SERVED_S, Wallet
 from apps.wallets.services.sign_requests import signature_type_choose
 from poolsite.filecoin.address import address_parse

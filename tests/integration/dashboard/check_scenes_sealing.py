@@ -22,7 +22,7 @@ from apps.sectors.services.runs.rebuild import rebuild_begin
 from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.stores.reported import stores_note
 from apps.sectors.states import JobState, MoveState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.pipeline import SectorState

@@ -9,8 +9,8 @@ import pyotp
 from django.test import Client
 
 from apps.core import clock
-from apps.users.encryption import text_decrypt
 from apps.users.models import TotpDevice, User
+from apps.users.rules.encryption import text_decrypt
 from apps.users.services.second_factor import totp_begin, totp_confirm
 from tests.people import PASSWORD
 

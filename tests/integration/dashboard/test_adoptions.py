@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.miners.models import Miner
-from apps.miners.partition_facts import live_field
+from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import Sector, SectorAdoption
 from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.users.models import AuditEntry

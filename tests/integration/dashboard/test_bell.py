@@ -19,7 +19,7 @@ from apps.core.live import CHECKS, Change, changes_number, publish
 from apps.core.redis_clients import redis_client
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.registry import live_pages, navigation
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.page_client import signed_in, text_of

@@ -14,7 +14,7 @@ from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.fake_node import FakeNode, served
 from tests.page_client import signed_in

@@ -17,7 +17,7 @@ from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.proving.models import SectorCheck
 from apps.sectors.models import JobEvent, Sector
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.integration.dashboard.check_scenes import (

@@ -22,7 +22,7 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
 from apps.sectors.models import Job, SectorCopy, Store, Worker
 from apps.sectors.states import JobState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from apps.checks.findings.results import Finding
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 

@@ -18,7 +18,7 @@ from apps.miners.models import RewardEstimate
 from apps.proving.models import Dispute
 from apps.proving.states import Forecast
 from apps.sectors.models import Batch, ClaimsEnding, Sector, SectorChange, SectorCopy
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 

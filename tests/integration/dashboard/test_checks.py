@@ -30,7 +30,7 @@ from apps.miners.models import Miner, RewardEstimate
 from apps.proving.models import ProvingSettings
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.pledge import fault_fee
 from poolsite.filecoin.policy import MAINNET

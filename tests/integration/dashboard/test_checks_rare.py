@@ -18,7 +18,7 @@ from apps.sectors.models import StoreSample
 from apps.sectors.selectors.hosts import workers_read, workers_visible
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.selectors.stores import attachments_of, stores_read, stores_visible
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline.sealing import FINAL_STATES
 from tests import factories
 from tests.integration.dashboard.check_scenes import SCENES

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.messages.models import Message
 from apps.proving.models import Partition
 from apps.proving.services import compaction
-from apps.sectors.onchain import TrialRun
+from apps.sectors.onchain.sectors import TrialRun
 from apps.users.models import AuditEntry, IdempotentAnswer
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams

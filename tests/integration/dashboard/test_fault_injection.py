@@ -17,7 +17,7 @@ from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.pages.fault_injection.fault_names import ACTION_LABELS, PARTS
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.faults import Faults
 from poolsite.devnet.node import Devnet

@@ -10,7 +10,7 @@ import pytest
 from django.urls import reverse
 
 from apps.dashboard.pages.messages.diagnosis_checks import limit_href
-from apps.messages.limits import Limit
+from apps.messages.diagnosis.limits import Limit
 from apps.messages.models import (
     ActorRules,
     AutoBumpRule,

@@ -13,7 +13,7 @@ from apps.gateway.hub.activity import Activity
 from apps.gateway.services.connection_test import ConnectionTestResult
 from apps.gateway.services.connections import accounts_claim, connections_confirm
 from apps.proving.errors import NothingToProve
-from apps.proving.winning_post_test import trial_request
+from apps.proving.selectors.winning_post_test import trial_request
 from apps.users.models import AccountApproval
 from tests import demo_data, factories, people
 from tests.page_client import signed_in, text_of

@@ -19,7 +19,7 @@ from apps.core.clock import now
 from apps.dashboard.pages.hosts.command_text import COMMAND_TEXTS
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.commands import Operation
 from poolsite.wire.hardware import Disk, SealingFolder
 from tests import factories

@@ -13,7 +13,7 @@ from django.utils.translation import gettext, override
 from apps.core import health
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.sessions import PageSession, viewer_of
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
 

@@ -18,7 +18,7 @@ from apps.miners.states import MinerState
 from apps.proving.states import Forecast
 from apps.sectors.services.reservations import NumberRequest, numbers_reserve
 from apps.users.models import AuditEntry, MinerGrant
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key

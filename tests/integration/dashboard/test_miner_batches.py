@@ -16,7 +16,7 @@ from django.urls import reverse
 from apps.core import clock
 from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings
-from apps.sectors.policy import BASE_FEES, SealingPolicy
+from apps.sectors.rules.policy import BASE_FEES, SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import PRE_COMMIT, SealingContext

@@ -14,7 +14,7 @@ from apps.messages.states import MessageState
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.services.transfer import MOVED
 from apps.sectors.models import Sector
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import signer_grant_revoke
 from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import TokenLimits

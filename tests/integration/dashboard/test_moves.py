@@ -217,7 +217,7 @@ def test_the_command_shows_and_does_the_same(chain: MovingChain) -> None:
 
 def test_where_no_node_answers_the_page_says_so(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
     people.person("ann", of="alice")
-    monkeypatch.setattr("apps.moves.readings.head_current", lambda: None)
+    monkeypatch.setattr("apps.moves.selectors.readings.head_current", lambda: None)
 
     page = signed_in("ann").get(reverse("miner-move-in", args=["f01000"]))
 

@@ -12,7 +12,7 @@ from django.urls import clear_url_caches, reverse
 
 from apps.dashboard import pages, registry
 from apps.dashboard.live_fragments import fragments_render
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person

@@ -17,7 +17,7 @@ from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
 from apps.core.formatting import NARROW
 from apps.proving.models import Partition
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.demo_data import FORMS, LISTS, addresses, busy_pool, plain_addresses

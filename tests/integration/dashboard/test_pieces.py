@@ -6,7 +6,7 @@ import pytest
 
 from apps.dashboard.pages.pieces.rows import list_context
 from apps.pieces.services.quotas import piece_quota_set
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.page_client import refusal_kept, signed_in, text_of
 

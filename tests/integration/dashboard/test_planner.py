@@ -15,7 +15,7 @@ from apps.core.formatting import whole
 from apps.dashboard.pages.planner.rows import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
 from apps.sectors.models import BatchSettings
-from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
+from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.services.plans import plan_costs_estimate, plan_values_collect
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sector import RegisteredSealProof

@@ -20,7 +20,7 @@ from apps.proving.states import Forecast
 from apps.proving.tasks import proving_context
 from apps.sectors.models import Job, Worker
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.integration.dashboard.check_scenes import SCENES

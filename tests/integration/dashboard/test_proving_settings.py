@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.proving.policy import ProvingPolicy
+from apps.proving.rules.policy import ProvingPolicy
 from apps.proving.selectors.settings import proving_policy
 from apps.users.models import AuditEntry
 from tests import factories, people

@@ -13,8 +13,8 @@ from django.test import Client
 
 from apps.chain.models import Node
 from apps.core import clock
-from apps.users.encryption import text_decrypt
 from apps.users.models import AccountApproval, LoginAttempt, Token, TotpDevice, User
+from apps.users.rules.encryption import text_decrypt
 from apps.users.services import login_throttle
 from apps.users.services.passkeys import RelyingParty, passkey_add, registration_options_generate
 from apps.users.services.reauthentication import CONFIRMED, CONFIRMED_FOR_S

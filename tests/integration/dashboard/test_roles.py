@@ -18,7 +18,7 @@ from apps.miners.selectors.roles import roles_of
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Sector
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person

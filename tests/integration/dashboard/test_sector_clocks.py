@@ -12,7 +12,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import sector_countdown
 from apps.dashboard.pages.sectors.epochs import sector_clocks
 from apps.miners.models import Miner
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.noninteractive import LOOKBACK
 from tests import factories
 from tests.page_client import signed_in, text_of

@@ -15,7 +15,7 @@ from apps.dashboard.pages.sectors.rows import EXPIRED, sector_label
 from apps.sectors.models import Job, Sector, WorkerCommand
 from apps.sectors.services.hosts.removals import removals_note
 from apps.sectors.services.sealing.steps import sector_abort
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.demo_data import busy_pool

@@ -17,7 +17,7 @@ from apps.sectors.models import SectorCopy, Store, StoreCheck, StoreMove, Worker
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.stores.reported import stores_note
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.states import Role
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.dashboard.pagination import ROWS
-from apps.users.limits import RULES, rate_limit_consume
 from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
+from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import miner_grant, rate_limit_set, signer_grant
+from apps.users.services.rate_limit_buckets import rate_limit_count
 from tests import factories, people
 from tests.page_client import left_open, signed_in, text_of
 
@@ -152,7 +153,7 @@ def test_a_rate_is_set_counts_is_shown_and_removed(olga, pool_redis):
     post(olga, "alice", "rate", service="rest", api="", capacity="10", seconds="3600")
     RULES.clear()
     for _ in range(4):
-        rate_limit_consume(people.principal("alice"), service="rest", api="MinersView")
+        rate_limit_count(people.principal("alice"), service="rest", api="MinersView")
     page = text_of(olga.get(path_of("alice")))
     again = text_of(olga.get(path_of("alice")))
 

@@ -24,7 +24,7 @@ from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun, Sector, WorkerCommand
 from apps.users.models import AuditEntry, MinerGrant, SignerGrant
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
 from tests import factories

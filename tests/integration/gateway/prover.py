@@ -11,7 +11,7 @@ import pytest
 from channels.db import database_sync_to_async
 
 from apps.gateway.selectors.connections import provers_connected
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.filecoin.porep.parameters import seal_parameters

@@ -10,7 +10,7 @@ import pytest
 
 from apps.gateway.selectors.connections import provers_connected
 from apps.gateway.services.connection_test import connection_end, prover_test
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.access import access_change_publish
 from apps.users.services.grants import miner_grant
 from tests import people

@@ -36,7 +36,7 @@ from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.replace import message_replace
 from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service

@@ -34,7 +34,7 @@ from tests.query_plans import plan_of, reads_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FEW, MANY = 1_000, 20_000
 """Landed messages, those of our own senders among them."""

@@ -10,7 +10,7 @@ import pytest
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.messages.models import Message
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.sectors.models import Batch, CommitAggregate, Sector
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.states import BatchKind

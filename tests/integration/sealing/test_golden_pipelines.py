@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services.deliveries import deliveries_send
 from apps.sectors.models import PipelineRun

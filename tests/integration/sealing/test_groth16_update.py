@@ -10,8 +10,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from apps.messages.models import Message
-from apps.sectors import proof_forms
 from apps.sectors.models import PipelineRun, Worker
+from apps.sectors.selectors import proof_forms
 from apps.sectors.services.runs.hosts import hosts_of_run
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name

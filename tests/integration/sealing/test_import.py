@@ -9,7 +9,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.miners.models import Miner
 from apps.miners.services.importing import miner_import
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from tests.integration.sealing.world import World

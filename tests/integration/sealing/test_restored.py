@@ -10,7 +10,7 @@ from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_end
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.sectors.models import Sector, Worker
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.readback.imports import NO_FILES

@@ -10,7 +10,7 @@ import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.sectors.models import Job, PipelineRun, Sector, SectorChange, Store, StoreMove
 from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.stores.moves import moves_begin

@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.sectors.models import BatchSettings, Pledge, SealTarget, Sector, Worker
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.selectors.targets import missing

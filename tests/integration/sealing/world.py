@@ -28,7 +28,7 @@ from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.core import clock
 from apps.miners.models import Miner
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.services.create import create_miner_push
 from apps.sectors.models import Sector
 from apps.sectors.services.sealing.pledge import pledge_create

@@ -10,9 +10,9 @@ import pytest
 from django.db import connection
 
 from apps.core import clock
-from apps.users.encryption import text_encrypt
 from apps.users.errors import LoginThrottled, PasskeyRefused, WrongCode
 from apps.users.models import LoginAttempt, TotpDevice, User
+from apps.users.rules.encryption import text_encrypt
 from apps.users.services.login_throttle import FREE_TRIES
 from apps.users.services.logins import passkey_login, person_login, second_step_verify
 from apps.users.services.passkeys import RelyingParty

@@ -9,7 +9,7 @@ from apps.sectors.models import Sector, StoreFinding, StoreScan
 from apps.sectors.services.adoptions.plans import adoption_begin
 from apps.sectors.services.stores import scan_comparison
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle
 from tests.unit.apps.sectors.reconcile import work
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.sectors.models import Sector, StoreFinding
 from apps.sectors.services.adoptions.plans import adoption_begin
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle
 from tests.integration.stores.conftest import Farm
 from tests.integration.stores.store_scans import found, no_chain

@@ -1,36 +1,36 @@
-"""Every app has the same modules, and beside them only those that are listed here."""
+"""Every domain app has the same modules, and beside them only the packages that are listed here."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
 APPS = Path(__file__).parents[3] / "apps"
 COMMON = {
-    *("apps", "due", "errors", "limits", "management", "migrations", "models"),
-    *("selectors", "services", "states", "tasks"),
+    *("apps", "due", "errors", "management", "migrations", "models", "onchain"),
+    *("rules", "selectors", "services", "states", "tasks"),
 }
-"""What an app may hold: one place for each question, as “where is a message replaced?”"""
-OWN = {
-    "chain": {"heads", "node"},
-    "gateway": {"hub", "providers"},
+"""What a domain app may hold: one place for each question, as “where is a message replaced?”"""
+ROOMS = {
     "blocks": {"rounds"},
+    "chain": {"heads", "node"},
     "checks": {"findings", "report", "table"},
+    "gateway": {"hub", "providers"},
+    "messages": {"diagnosis"},
+    "miners": set[str](),
+    "moves": set[str](),
+    "pieces": {"data"},
+    "proving": set[str](),
+    "sectors": set[str](),
+    "users": set[str](),
     "wallets": set[str](),
-    "users": {"access", "audit_search", "encryption", "principals"},
-    "messages": {"diagnosis", "methods", "remedies"},
-    "miners": {
-        *("address_messages", "deal_addresses", "deal_reach", "miner_facts", "onchain", "partition_facts"),
-    },
-    "pieces": {"commitments", "data", "destinations", "files", "onchain", "socket_watch", "sources"},
-    "sectors": {
-        *("c1_files", "change_params", "deadline_windows", "extensions", "hardware", "lifetimes"),
-        *("live_sectors", "onchain", "parallel_plan", "params", "planner", "policy", "proof_forms"),
-        "sector_records",
-    },
-    "proving": {"policy", "sector_places", "winning_post_test"},
-    "moves": {"lotus_metadata", "move_in", "move_out", "readings", "steps"},
+}
+"""What a domain app holds besides: packages of what runs beside services, named in docs/architecture.md."""
+CONNECTIONS = ("node.client", "redis_clients", "hub.client", "hub.blocking_client")
+"""Ends of the names of modules by which one asks a node, Redis or a signer."""
+OWN = {
     "core": {
         *("catalogue", "catalogue_files", "clock", "compiled", "connection_faults", "database_threads"),
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
@@ -70,9 +70,7 @@ OWN = {
         *("todo", "urls", "ws_origin"),
     },
 }
-"""What it holds besides, as a package of what runs beside services, or as a module of pure rules; a new one
-needs its line here, and a reason to be neither a selector nor a service.  `core` and the two interfaces have
-a module for each thing that they offer."""
+"""`core` and the two interfaces have a module for each thing that they offer."""
 
 
 def held(app: Path) -> set[str]:
@@ -81,14 +79,53 @@ def held(app: Path) -> set[str]:
     return files | {folder.name for folder in app.iterdir() if (folder / "__init__.py").is_file()}
 
 
+def queries(file: Path) -> list[str]:
+    """Return where a module queries rows or opens a connection."""
+    tree = ast.parse(file.read_text())
+    for_types = {id(part) for node in ast.walk(tree) if is_type_block(node) for part in ast.walk(node)}
+    found = []
+    for node in ast.walk(tree):
+        is_manager = isinstance(node, ast.Attribute) and node.attr == "objects"
+        is_source = isinstance(node, ast.ImportFrom) and (node.module or "").endswith(CONNECTIONS)
+        if is_manager or (is_source and id(node) not in for_types):
+            found.append(f"{file}: {ast.unparse(node)}")
+    return found
+
+
+def is_type_block(node: ast.AST) -> bool:
+    """Return whether a statement's imports are for annotations only."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def test_every_app_is_listed() -> None:
     apps = {folder.name for folder in APPS.iterdir() if (folder / "__init__.py").is_file()}
 
-    assert apps == OWN.keys()
+    assert apps == ROOMS.keys() | OWN.keys()
+
+
+@pytest.mark.parametrize("app", sorted(ROOMS))
+def test_a_domain_app_holds_the_common_modules_and_its_rooms(app: str) -> None:
+    rooms = held(APPS / app) - COMMON
+
+    assert rooms == ROOMS[app]
+    assert all((APPS / app / room).is_dir() for room in rooms)
 
 
 @pytest.mark.parametrize("app", sorted(OWN))
-def test_an_app_holds_the_common_modules_and_its_listed_ones(app: str) -> None:
-    own = held(APPS / app) - COMMON
+def test_core_and_the_interfaces_hold_what_is_listed(app: str) -> None:
+    kept = {"apps", "errors", "limits", "management", "migrations", "models"}
 
-    assert own == OWN[app]
+    assert held(APPS / app) - kept == OWN[app]
+
+
+def test_architecture_names_each_room() -> None:
+    text = (APPS.parent / "docs/architecture.md").read_text()
+
+    assert not [f"{app}.{room}" for app, rooms in ROOMS.items() for room in rooms if f"`{room}`" not in text]
+
+
+def test_rules_query_nothing() -> None:
+    modules = [file for name in ("rules", "onchain") for file in APPS.glob(f"*/{name}/**/*.py")]
+
+    assert modules
+    assert not [place for file in modules for place in queries(file)]

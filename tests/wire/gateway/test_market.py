@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.core.redis_clients import redis_client
 from apps.gateway.models import ReverseAddress
-from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token
+from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import rate_limit_set
 from apps.users.services.tokens import TokenLimits, token_revoke
 from tests import people

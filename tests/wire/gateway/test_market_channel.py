@@ -12,7 +12,7 @@ import pytest
 from apps.api.market_storage import MarketStorage, order_read
 from apps.chain.node.addresses import NodeAddress
 from apps.core import clock
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.pieces.services.deliveries import deliveries_send
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant

@@ -16,8 +16,8 @@ from apps.gateway.errors import SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.providers import wallet as wallet_provider
 from apps.gateway.services.signatures import wallet_has, wallet_sign
-from apps.users.limits import RULES
 from apps.users.models import Tenant
+from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import account_approve, rate_limit_set
 from apps.users.services.tenants import tenant_update
 from tests import people

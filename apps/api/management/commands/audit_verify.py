@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.users.audit_search import chain_check
+from apps.users.selectors.audit_search import chain_check
 
 
 class Command(BaseCommand):

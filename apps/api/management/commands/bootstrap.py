@@ -21,7 +21,7 @@ from apps.miners.selectors.miners import miners_visible
 from apps.miners.services.create import create_miner_push
 from apps.miners.services.creation_plan import creation_deposit_read
 from apps.miners.states import MinerState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.audit import audit_record
 from apps.users.services.bootstrap import POOL, pool_prepare

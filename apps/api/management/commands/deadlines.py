@@ -11,7 +11,7 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadlines_of
 from apps.proving.services.compaction import compactable_partitions_list, compaction_plan, compaction_send
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

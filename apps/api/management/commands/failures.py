@@ -16,7 +16,7 @@ from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.sealing.failures import change_request_read, failure_find
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

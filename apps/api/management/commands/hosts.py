@@ -23,7 +23,7 @@ from apps.sectors.services.hosts.settings import (
     worker_settings_resolve,
     worker_settings_set,
 )
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
 from poolsite.wire.commands import Operation
 

@@ -13,7 +13,7 @@ from apps.api.market_storage import MarketStorage
 from apps.chain.node.addresses import node_address
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get, miners_active
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

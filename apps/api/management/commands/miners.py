@@ -20,14 +20,14 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_reads import addresses_read
 from apps.miners.services.addresses import senders_set
-from apps.moves.selectors import direction_of, move_of
+from apps.moves.rules.steps import Direction, StepState
+from apps.moves.selectors.moves import direction_of, move_of
 from apps.moves.services.heights import move_cancel
-from apps.moves.steps import Direction, StepState
 from apps.sectors.selectors.targets import target_get
 from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.targets import target_remove, target_set
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -16,7 +16,7 @@ from apps.chain.services.networks import network_read
 from apps.chain.services.probes import PROBE_TIMEOUT_S
 from apps.core.errors import DomainError
 from apps.miners.services.network_unbind import network_unbind
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.policy import network_is_public
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from apps.api.v1.pieces import piece_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
-from apps.pieces.commitments import commitment_of
+from apps.pieces.data.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_named, piece_status, pieces_page
 from apps.pieces.services.quotas import storage_reconcile
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.sectors.services.sealing.packing import packing_plan, packing_request
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

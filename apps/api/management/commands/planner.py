@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from apps.api.management.words import facts, refusals_as_command_errors, values_of
 from apps.api.v1.planner import planner_body
 from apps.core.management.any_order import AnyOrderCommand
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

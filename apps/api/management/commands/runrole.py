@@ -26,7 +26,7 @@ from apps.sectors.services.roles.groups import (
     group_role_assign,
     group_role_remove,
 )
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -17,7 +17,7 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.wallets.selectors import wallets_visible
 from poolsite.wire.pipeline import SECTOR_STATES
 

@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import refusals_as_command_errors
 from apps.miners.selectors.miners import miner_get
-from apps.moves.lotus_metadata import lotus_snapshot, snapshot_require
-from apps.sectors.sector_records import record_of
+from apps.moves.selectors.lotus_metadata import lotus_snapshot, snapshot_require
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
+from apps.sectors.selectors.sector_records import record_of
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

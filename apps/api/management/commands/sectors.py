@@ -17,7 +17,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural, size
 from apps.core.management.any_order import AnyOrderCommand
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.adoptions import adoption_get
@@ -38,7 +38,7 @@ from apps.sectors.services.sealing.restore import restoration_plan, sector_resto
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.services.stores.file_removals import removals_plan, removals_request
 from apps.sectors.states import AdoptionState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import fil_parse
 from poolsite.wire.pipeline.changes import ChangeKind
 

@@ -14,7 +14,7 @@ from apps.api.v1.stores import StoreInput
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.management.any_order import AnyOrderCommand
-from apps.proving.sector_places import sector_places
+from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import bad_files_text, checks_of, checks_wait, copies_page
 from apps.sectors.selectors.store_scans import findings_page, scans_of
@@ -27,7 +27,7 @@ from apps.sectors.services.stores.orders import StoreChanges, store_attach, stor
 from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
 from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import CopyCondition, ScanState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

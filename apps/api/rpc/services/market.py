@@ -22,7 +22,8 @@ from apps.chain.node.connections import AnswerTooLarge, Connections
 from apps.chain.node.sockets import socket_open
 from apps.gateway.hub.client import hub_database
 from apps.gateway.selectors.reverse import reverse_of
-from apps.users.limits import RULES, rate_limit_consume
+from apps.users.selectors.rate_limits import RULES
+from apps.users.services.rate_limit_buckets import rate_limit_count
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write, reply_error
 from poolsite.wire.jsonrpc.server import Closed
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     from websockets.asyncio.client import ClientConnection
 
-    from apps.users.limits import Usage
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
+    from apps.users.rules.rate_limits import Usage
     from poolsite.wire.jsonrpc.messages import Json
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -84,7 +85,7 @@ async def rate_refusal(principal: Principal, api: str) -> str:
     """Count one call; returns the refusal's words, empty if there is room."""
     if principal.tenant_id is None or RULES.is_free(principal.tenant_id, SERVICE, api):
         return ""
-    usage: Usage | None = await hub_database(rate_limit_consume, principal, service=SERVICE, api=api)
+    usage: Usage | None = await hub_database(rate_limit_count, principal, service=SERVICE, api=api)
     if usage is None or not usage.is_over:
         return ""
     return usage.refusal_text(user=principal.tenant_name, host=principal.source, method=api)

@@ -13,7 +13,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue
-from apps.miners.address_messages import address_messages
+from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.services.address_changes import change_plan, change_push

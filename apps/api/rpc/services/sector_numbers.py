@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.selectors.numbers import numbers_in_use, numbers_of, reservations_named
 from apps.sectors.services.reservations import NumberRequest, numbers_reserve, reservation_end

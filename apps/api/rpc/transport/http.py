@@ -25,7 +25,7 @@ from poolsite.wire.jsonrpc.server import body_handle
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.jsonrpc.messages import Json
 
 CORS: Final = {

@@ -10,7 +10,7 @@ from poolsite.wire.jsonrpc.server import Closed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 

@@ -25,7 +25,7 @@ from poolsite.wire.jsonrpc.server import Closed, Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]

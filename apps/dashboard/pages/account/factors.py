@@ -23,8 +23,8 @@ from apps.dashboard.forms import CodeForm
 from apps.dashboard.pages.account.page import changed, own_page, person_before
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.errors import WrongCode
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.people import totp_waiting
 from apps.users.services.second_factor import (
     has_second_factor,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.users.models import User
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 CODES: Final = "recovery_codes"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.users.models import User
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 YEAR_S: Final = 365 * 86_400
 

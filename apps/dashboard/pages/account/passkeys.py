@@ -27,7 +27,7 @@ from apps.users.services.passkeys import passkey_add, passkey_remove, registrati
 from apps.users.services.second_factor import recovery_codes_count, recovery_codes_remove_unneeded
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -19,7 +19,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.users.services.sessions import session_end, sessions_end
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import AlertChannel
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class ChannelForm(PageForm):

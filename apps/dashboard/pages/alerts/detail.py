@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from apps.checks.models import Alert
     from apps.dashboard.labels import StateLabel
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 OPS: Final = ("acknowledge", "end", "comment")
 HEADING_MAX: Final = 120

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from apps.checks.models import Alert, AlertEntry, Notification
     from apps.users.models import AuditEntry
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from apps.checks.selectors.alert_history import CheckTimes
     from apps.dashboard.csv_export import Download
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FIELDS: Final = ("state", "check", "severity", "tenant", "since", "until")
 STATE_LABELS: Final = {"open": _("failing"), "acknowledged": _("acknowledged"), "ended": _("passed again")}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import Alert, AlertChannel, Notification
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 ALERTS_SHOWN: Final = 30

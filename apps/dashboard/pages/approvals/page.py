@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import ApprovalRule
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SHOWN_MAX: Final = 100
 """Messages that the page shows; the list of messages has a filter for all."""

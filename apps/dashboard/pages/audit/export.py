@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.users.models import AuditEntry
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 COLUMNS: Final = (
     *("number", "at", "actor", "tenant", "source", "action", "target", "before", "after"),

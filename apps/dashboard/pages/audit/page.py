@@ -20,10 +20,16 @@ from apps.dashboard.pages.audit.query import query_read, question_of
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.users.audit_search import LINES_SEARCHED, ChainCheck, audit_page, chain_check, chain_check_latest
+from apps.users.selectors.audit_search import (
+    LINES_SEARCHED,
+    ChainCheck,
+    audit_page,
+    chain_check,
+    chain_check_latest,
+)
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 GROUPS: Final = (

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.core import clock
 from apps.dashboard.csv_export import CHUNK, CSV_READ
-from apps.users.audit_search import AuditFilter, audit_find
+from apps.users.selectors.audit_search import AuditFilter, audit_find
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FIELDS: Final = ("who", "what", "object", "since", "until")
 

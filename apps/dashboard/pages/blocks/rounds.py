@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.blocks.models import Round
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 from apps.dashboard.pages.blocks.states import STATES, STEP_TEXTS
 

@@ -20,7 +20,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.chain.tipset import params_text
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.methods import receiver_kind
+from apps.messages.rules.methods import receiver_kind
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.address import BadAddress
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.message import SignedMessage
 
 

@@ -19,7 +19,7 @@ from apps.dashboard.charts import Spark, spark
 if TYPE_CHECKING:
     from apps.chain.models import Node
     from apps.chain.selectors.upgrades import Readiness, Upgrade
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 TONES: Final = {
     NodeCondition.HEALTHY: "ok",

@@ -27,7 +27,7 @@ from apps.dashboard.text_fields import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:

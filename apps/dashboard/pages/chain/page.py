@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.chain.models import Head
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 HEADS_SHOWN: Final = 20

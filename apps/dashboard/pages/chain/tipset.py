@@ -18,7 +18,7 @@ from apps.core import formatting
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.methods import receiver_kind
+from apps.messages.rules.methods import receiver_kind
 from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_display, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import BadAddress
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from apps.chain.models import Head
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.message import Message, Receipt
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Node
     from apps.dashboard.forms import PageForm
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 UNREACHABLE: Final = Verdict(_("The devnet node does not respond."), _("Its faults are shown once it does."))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.messages.models import ActorRules
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

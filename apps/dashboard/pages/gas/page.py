@@ -26,7 +26,7 @@ from apps.messages.selectors.spend import spend_summed
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_safe

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
-from apps.messages.methods import method_text
+from apps.messages.rules.methods import method_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

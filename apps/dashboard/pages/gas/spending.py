@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.csv_export import Download
     from apps.messages.selectors.spend import SpendSum
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 GROUPS: Final = (

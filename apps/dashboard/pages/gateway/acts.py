@@ -24,7 +24,7 @@ from apps.gateway.services.connection_test import (
     prover_test,
     signer_test,
 )
-from apps.proving.winning_post_test import trial_request
+from apps.proving.selectors.winning_post_test import trial_request
 from apps.users.selectors.approvals import approvals_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approve
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.gateway.models import ProverConnection, SignerConnection
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LEVELS: Final = {"test": "sign", "end": "admin"}
 """What a person needs for each action."""

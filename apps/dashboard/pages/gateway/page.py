@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.gateway.models import ProverConnection, SignerConnection
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageData) -> Verdict:

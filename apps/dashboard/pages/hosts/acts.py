@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEASURE, Operation.UPGRADE)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Job, Worker
     from apps.sectors.selectors.host_record import HostRecord
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 CARDS: Final = (

@@ -19,13 +19,13 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.services.join_tokens import join_token_issue
 from apps.users.services.people import can_manage_people, tenant_resolve
 from apps.users.states import JOINS
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PARTS: Final = (("sealer", _("Sealing host")), ("prover", _("Prover")))
 SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")

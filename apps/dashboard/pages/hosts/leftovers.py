@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Worker
     from apps.sectors.services.hosts.leftovers import Leftover
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FOUND: Final = StateLabel("warn", _("found"))
 ORDERED: Final = StateLabel("run", _("being removed"))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def list_verdict_of(data: PageData) -> Verdict:

@@ -11,9 +11,9 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.html_time import time_html
-from apps.sectors.hardware import sealing_disks
-from apps.sectors.parallel_plan import host_parallel_plan
-from apps.sectors.proof_forms import update_error
+from apps.sectors.rules.hardware import sealing_disks
+from apps.sectors.selectors.parallel_plan import host_parallel_plan
+from apps.sectors.selectors.proof_forms import update_error
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import VERSION
 

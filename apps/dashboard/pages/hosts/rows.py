@@ -17,7 +17,7 @@ from apps.dashboard.pages.hosts.filters import order_of
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
 from apps.dashboard.pages.hosts.speed import pace_text, record_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
-from apps.sectors.hardware import PINGS, disk_share, disk_space
+from apps.sectors.rules.hardware import PINGS, disk_share, disk_space
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:

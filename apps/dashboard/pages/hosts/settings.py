@@ -26,7 +26,7 @@ from apps.sectors.services.hosts.settings import SETTABLE, shared_settings_set, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 Place = tuple[int | None, str]
 """Tenant and group; (None, ""): the whole pool."""

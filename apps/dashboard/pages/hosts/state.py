@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.job_text import held_jobs
-from apps.sectors.hardware import DISK_FULL, disk_share, is_short_of_disk
-from apps.sectors.proof_forms import parameters_error, proofs_made
+from apps.sectors.rules.hardware import DISK_FULL, disk_share, is_short_of_disk
 from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.proof_forms import parameters_error, proofs_made
 from poolsite.filecoin.policy import ProofForm
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def head_needed() -> Head:

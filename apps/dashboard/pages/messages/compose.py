@@ -36,7 +36,7 @@ from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class TransferForm(PageForm):

@@ -27,7 +27,7 @@ from apps.dashboard.pages.messages.rows import message_label, message_why
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
-from apps.messages.methods import method_text
+from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.stuck import stuck_mark
 from apps.messages.states import MessageState
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.languages import stored_text
 from apps.dashboard.cards import Fact
-from apps.messages.methods import receiver_kind
+from apps.messages.rules.methods import receiver_kind
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import (

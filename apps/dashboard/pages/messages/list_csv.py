@@ -16,7 +16,7 @@ from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
     from apps.dashboard.csv_export import Download
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 COLUMNS: Final = (
     "id",

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core import formatting
 from apps.core.languages import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
-from apps.messages.methods import method_text
+from apps.messages.rules.methods import method_text
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 

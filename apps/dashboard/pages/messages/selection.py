@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from django.http import QueryDict
 
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message]:

@@ -33,7 +33,7 @@ from poolsite.filecoin.amounts import fil_format
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

@@ -12,15 +12,15 @@ from django.utils.translation import gettext as _
 from apps.core import formatting
 from apps.dashboard.labels import StateLabel
 from apps.messages.states import MessageState
-from apps.miners.deal_reach import ReachState, addresses_reach
+from apps.miners.selectors.deal_reach import ReachState, addresses_reach
 from apps.miners.states import AddressChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.miners.address_messages import AddressMessage
+    from apps.miners.selectors.address_messages import AddressMessage
     from apps.miners.services.address_reads import MinerAddresses
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

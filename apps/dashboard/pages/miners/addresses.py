@@ -30,7 +30,7 @@ from apps.dashboard.pages.miners.address_form import AddressForm
 from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows, place_rows, way_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.address_messages import address_messages
+from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_changes import change_plan, change_push, may_change
 from apps.miners.services.address_reads import addresses_read
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.miners.services.address_change_messages import AddressRequest
     from apps.miners.services.address_changes import ChangePlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:

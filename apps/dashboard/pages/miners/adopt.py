@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import SectorAdoption
     from apps.sectors.services.adoptions.plans import AdoptionPlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SHOWN: Final = 10
 """Adoptions on the page, the newest first."""

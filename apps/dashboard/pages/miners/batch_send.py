@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.services.sealing.packing import PackedSector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 KIND_TEXTS: Final[dict[str, StrOrPromise]] = {
     "precommit": _("Pre-commits"),

@@ -19,14 +19,14 @@ from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.porep import porep_rule_read, porep_rules_list, porep_set
-from apps.sectors.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
+from apps.sectors.rules.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_settings_own
 from apps.sectors.services.batches.requests import waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -29,8 +29,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.services.remove import may_remove
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState
-from apps.moves.selectors import direction_of
-from apps.moves.steps import Direction
+from apps.moves.rules.steps import Direction
+from apps.moves.selectors.moves import direction_of
 from apps.proving.selectors.posts import notes_of, posts_tried
 from apps.proving.services.transfer import may_transfer
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from apps.dashboard.cards import Event, Stat
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 PROOFS_SHOWN: Final = 12

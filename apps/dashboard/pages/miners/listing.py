@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from apps.dashboard.charts import Strip
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

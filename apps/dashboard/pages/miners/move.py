@@ -23,20 +23,20 @@ from apps.dashboard.pages.miners.move_rows import step_row, window_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
-from apps.moves.selectors import move_of
+from apps.moves.rules.steps import Direction, StepState
+from apps.moves.selectors.moves import move_of
 from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
-from apps.moves.steps import Direction, StepState
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.models import Miner
-    from apps.moves.steps import Move
-    from apps.users.principals import Principal
+    from apps.moves.rules.steps import Move
+    from apps.users.rules.principals import Principal
 
 
 class MoveForm(PageForm):

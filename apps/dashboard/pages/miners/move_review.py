@@ -13,15 +13,15 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN
-from apps.moves.selectors import move_of
-from apps.moves.steps import Direction
+from apps.moves.rules.steps import Direction
+from apps.moves.selectors.moves import move_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.models import Miner
-    from apps.moves.steps import Move
-    from apps.users.principals import Principal
+    from apps.moves.rules.steps import Move
+    from apps.users.rules.principals import Principal
 
 PAGES: Final = {Direction.IN: "miner-move-in", Direction.OUT: "miner-move-out"}
 NAMES: Final = {Direction.IN: _("Move in"), Direction.OUT: _("Move out")}

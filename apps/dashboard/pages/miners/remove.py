@@ -19,7 +19,7 @@ from apps.miners.services.remove import may_remove, miner_remove
 from apps.miners.states import MinerState
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 IMPORTED: Final = _(
     "The pool no longer shows or proves it. Nothing changes on chain; it can be imported again."

@@ -17,7 +17,7 @@ from apps.core.errors import BadValue, DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.pages.miners.roles import RoleForm, page_of
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 CONFIRMED: Final[dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]] = {
     "remove": (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.miners.selectors.senders import UseSenders
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

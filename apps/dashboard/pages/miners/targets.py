@@ -29,7 +29,7 @@ from apps.sectors.states import Hold
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import SealTarget
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class Day(Text):

@@ -31,7 +31,7 @@ from apps.users.selectors.tenants import tenants_visible
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.services.transfer import TransferPlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.miners.services.withdrawals import WithdrawalFunds, WithdrawalPlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class AmountOrAll(Text):

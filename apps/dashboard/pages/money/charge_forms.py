@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 CREDIT: Final = "credit"
 

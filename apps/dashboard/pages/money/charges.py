@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from apps.blocks.models import Statement
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 TERMS_SHOWN: Final = 10
 """Terms of a tenant on its page."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from apps.blocks.selectors.money import MoneyLine
     from apps.dashboard.csv_export import Download
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 DAYS: Final = (1, 7, 30, 90, 365)
 DAYS_USUAL: Final = 30

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from apps.blocks.models import Charge, Statement
     from apps.dashboard.csv_export import Download
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 OPS: Final = ("pay", "unpay")
 COLUMNS: Final = (

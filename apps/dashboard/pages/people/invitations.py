@@ -29,7 +29,7 @@ from apps.users.services.people import (
 from apps.users.states import Role
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class InviteForm(PageForm):

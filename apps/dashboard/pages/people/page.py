@@ -37,7 +37,7 @@ from apps.users.services.people import (
 
 if TYPE_CHECKING:
     from apps.users.models import User
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def person_label(person: User) -> StateLabel:

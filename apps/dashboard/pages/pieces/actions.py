@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.pieces.models import Piece
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def _acted(

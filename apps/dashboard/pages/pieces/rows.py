@@ -15,7 +15,7 @@ from apps.core.languages import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
-from apps.sectors.params import has_data
+from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from poolsite.wire.pipeline import SectorState
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FILE_SHOWN: Final = 40
 """Characters of a file's name, the last: CAR files of one client begin alike."""

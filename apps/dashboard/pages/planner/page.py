@@ -28,7 +28,7 @@ from apps.dashboard.pages.planner.rows import (
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.planner import DISK, simulate
+from apps.sectors.rules.planner import DISK, simulate
 from apps.sectors.services.plans import KEYS, plan_costs_estimate, plan_read, plan_values_collect
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.miners.models import Miner
-    from apps.sectors.planner import Outcome, Plan
+    from apps.sectors.rules.planner import Outcome, Plan
     from apps.sectors.services.plans import PlanCosts, PlanValue
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def miner_chosen(viewer: Principal, data: PageData, address: str) -> Miner | None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.labels import STAGES as NAMES
-from apps.sectors.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains
+from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from apps.core.errors import BadValue
     from apps.dashboard.page_data import PageData
-    from apps.sectors.planner import Outcome, Plan
+    from apps.sectors.rules.planner import Outcome, Plan
     from apps.sectors.services.plans import PlanCosts, PlanValue
 
 LASTS_DAYS: Final = 30.0

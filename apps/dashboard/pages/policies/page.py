@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.gateway.models import SignerConnection
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.wire.policy import PolicyState
 

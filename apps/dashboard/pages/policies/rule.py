@@ -20,7 +20,7 @@ from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class RulePageForm(PageForm):

@@ -26,7 +26,7 @@ from poolsite.wire.policy import REPLACE, PolicyChange, PolicyEdit
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

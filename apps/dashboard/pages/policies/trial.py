@@ -26,7 +26,7 @@ from poolsite.wire.codec import BadWire
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.message import Message
 
 

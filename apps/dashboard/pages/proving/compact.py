@@ -24,7 +24,7 @@ from apps.proving.tasks import proving_context
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.services.compaction import CompactionPlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -18,7 +18,7 @@ from apps.dashboard.pages.proving.rows import risk_text
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
     from apps.proving.models import Deadline, WindowPost
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PRECONDITIONS: Final = {
     "host": _("Prover connected"),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 CHECKS_SHOWN: Final = 20
 SECTORS_SHOWN: Final = 200

@@ -9,14 +9,14 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.formatting import plural
 from apps.core.languages import stored_text
-from apps.proving.sector_places import sector_places
+from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sectors_numbered
 
 if TYPE_CHECKING:
     from apps.proving.models import WindowPost
-    from apps.proving.sector_places import SectorPlace
+    from apps.proving.selectors.sector_places import SectorPlace
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NAMED_MAX: Final = 3
 """Sectors of a proof that are named: each costs a few questions."""

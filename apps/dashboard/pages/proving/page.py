@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NEXT_MAX: Final = 50
 OF_MINER_MAX: Final = 2

@@ -18,7 +18,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.batch_form import Own
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.proving.policy import LIMITS
+from apps.proving.rules.policy import LIMITS
 from apps.proving.selectors.settings import pool_policy_default, proving_policy, proving_settings_own
 from apps.proving.services.settings import proving_settings_set
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FIELDS: Final[tuple[tuple[str, StrOrPromise, StrOrPromise], ...]] = (
     ("check_per_s", _("Sectors that a host checks per second"), _("0: as fast as possible")),

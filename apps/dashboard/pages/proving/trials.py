@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def _miner_for_test(viewer: Principal, address: str) -> Miner:

@@ -28,7 +28,7 @@ from apps.messages.services.recovery.restore import unmatched_decide
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def context_of() -> dict[str, Any]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.sectors.selectors.sealing_report import SealingReport
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 TICKS: Final = 6
 """Parts of the time axis."""

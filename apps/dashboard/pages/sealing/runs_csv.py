@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.dashboard.csv_export import Download
     from apps.sectors.selectors.host_lanes import HostLanes
     from apps.sectors.selectors.sealing_report import SealingFilter
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "seconds", "outcome", "capped")
 

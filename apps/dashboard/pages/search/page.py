@@ -17,7 +17,7 @@ from apps.dashboard.sessions import sign_in_required
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_safe

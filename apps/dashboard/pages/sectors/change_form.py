@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from apps.chain.selectors.status import EpochClock
     from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class ChangeForm(PageForm):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from apps.chain.selectors.status import EpochClock
     from apps.sectors.services.changes.plans import ChangePlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 KINDS: Final = {"terminate": ChangeKind.TERMINATE, "extend": ChangeKind.EXTEND}

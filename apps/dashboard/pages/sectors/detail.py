@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from apps.dashboard.pages.sectors.clocks import Clock
     from apps.messages.models import Message
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

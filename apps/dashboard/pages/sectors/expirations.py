@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from apps.chain.selectors.status import EpochClock
     from apps.sectors.selectors.expirations import ExpiryBucket
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 DAY_S: Final = 86_400
 WIDTHS: Final[dict[str, tuple[StrOrPromise, int]]] = {

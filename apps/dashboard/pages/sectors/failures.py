@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from apps.sectors.selectors.failures import FailureGroup
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.pipeline import StageSpec
 
 SECTORS_SHOWN: Final = 8

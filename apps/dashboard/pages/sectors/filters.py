@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 STATES: Final = (
     ("", _("All"), "", ""),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.dashboard.csv_export import Download
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 COLUMNS: Final = (
     "id",

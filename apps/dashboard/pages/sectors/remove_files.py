@@ -29,7 +29,7 @@ from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_pl
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
     from apps.sectors.services.stores.file_removals import FileRemoval
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 ROWS_SHOWN: Final = 100
 """Sectors that are listed; the sums are of all."""

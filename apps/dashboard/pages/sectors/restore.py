@@ -23,7 +23,7 @@ from poolsite.wire.pipeline import SectorState
 if TYPE_CHECKING:
     import uuid
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class RestoreForm(PageForm):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.languages import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import RUNS, STAGES
-from apps.sectors.params import has_data
+from apps.sectors.rules.params import has_data
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

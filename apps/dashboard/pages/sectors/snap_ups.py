@@ -24,7 +24,7 @@ from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, SnapUp, snap_u
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -26,7 +26,7 @@ from poolsite.wire.pipeline import SECTOR_STATES
 if TYPE_CHECKING:
     import uuid
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class StateForm(PageForm):

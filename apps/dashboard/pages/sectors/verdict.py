@@ -12,7 +12,7 @@ from apps.core.formatting import plural
 from apps.core.languages import stored_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.countdown import has_expired
-from apps.sectors.policy import BASE_FEES
+from apps.sectors.rules.policy import BASE_FEES
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.sector_waits import ERROR_MAX
 from apps.sectors.selectors.sectors import sectors_sharing

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.messages.models import Sender
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 LIVE_MAX: Final = 200

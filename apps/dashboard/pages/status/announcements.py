@@ -33,7 +33,7 @@ from apps.dashboard.text_fields import Text, TextList
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class MomentField(Text):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @require_safe

@@ -21,7 +21,8 @@ from apps.core import clock
 from apps.core.redis_clients import redis_client
 from apps.dashboard.pages.status.rows import status_shown
 from apps.dashboard.sessions import client_ip
-from apps.users.limits import Rule, bucket_take
+from apps.users.rules.rate_limits import Rule
+from apps.users.services.rate_limit_buckets import bucket_fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     """Count a request of an address; without Redis nobody is refused, as elsewhere."""
     rule = Rule(f"status:{client_ip(request)}", "", "", capacity=PER_MINUTE, reset_us=60_000_000)
     try:
-        usage = bucket_take(rule)
+        usage = bucket_fill(rule)
     except (RedisError, OSError):
         return None
     if not usage.is_over:

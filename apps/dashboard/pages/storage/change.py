@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.sectors.models import Store
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 EDITED: Final = ("weight", "reserve_bytes", "max_bytes", "is_read_only")
 

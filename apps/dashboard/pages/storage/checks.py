@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.sectors.models import Sector, Store
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class CheckForm(PageForm):

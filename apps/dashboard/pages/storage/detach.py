@@ -22,7 +22,7 @@ from apps.sectors.services.stores.orders import detach_refusal_explain, store_de
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @sign_in_required

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.sectors.models import Store
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 EVENTS_SHOWN: Final = 30
 MOVES_SHOWN: Final = 20

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Store
     from apps.sectors.services.stores.findings import Planned
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @sign_in_required

@@ -24,7 +24,7 @@ from apps.sectors.services.stores.lost import lost_store, store_forget
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class ForgetForm(PageForm):

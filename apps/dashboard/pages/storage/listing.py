@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Store
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LIST_MAX: Final = 1_000
 

@@ -23,7 +23,7 @@ from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class MoveForm(PageForm):

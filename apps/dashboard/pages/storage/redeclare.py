@@ -22,7 +22,7 @@ from apps.sectors.services.stores.redeclarations import redeclaration_begin, red
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 class RedeclareForm(PageForm):

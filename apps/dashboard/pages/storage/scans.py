@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.sectors.models import Store, StoreFinding, StoreScan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FOUND_SHOWN: Final = 50
 REFUSED_SHOWN: Final = 100

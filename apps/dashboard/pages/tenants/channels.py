@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.checks.models import AlertChannel
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def channel_rows(viewer: Principal, tenant: Tenant) -> list[ChannelRow]:

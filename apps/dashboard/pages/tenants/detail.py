@@ -27,8 +27,8 @@ from apps.dashboard.text_fields import Text
 from apps.miners.services.ownership import assignment_check, tenant_miner_grant, tenant_miner_revoke
 from apps.pieces.selectors import storage_use
 from apps.pieces.services.quotas import piece_quota_set
-from apps.users.limits import rates_used
 from apps.users.selectors.grants import miner_owner
+from apps.users.selectors.rate_limits import rates_used
 from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
 from apps.users.services.tenant_grants import (
     miner_read,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from apps.dashboard.pages.pieces.storage import StorageBar
     from apps.dashboard.pickers import Picker
     from apps.users.models import MinerGrant, SignerGrant, Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 SHOWN: Final = 200

@@ -27,7 +27,7 @@ from apps.users.services.tenant_management import can_manage_tenants, tenant_add
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def tenant_label(tenant: Tenant) -> StateLabel:

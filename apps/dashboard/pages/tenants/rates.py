@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core import formatting
 
 if TYPE_CHECKING:
-    from apps.users.limits import RateUsed
+    from apps.users.selectors.rate_limits import RateUsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from apps.checks.selectors.service_levels import ServiceMonth
     from apps.dashboard.csv_export import Download
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 RESULT_LABELS: Final = {
     TargetResult.MET: StateLabel("ok", TargetResult.MET.label),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 SHOWN: Final = 8

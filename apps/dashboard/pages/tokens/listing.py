@@ -30,7 +30,7 @@ from apps.users.services.tokens import token_revoke
 
 if TYPE_CHECKING:
     from apps.users.models import Token
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def cursor_of(row: Token) -> str:

@@ -23,7 +23,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, TextList
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.grants import address_canonical
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_resolve
@@ -32,7 +32,7 @@ from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PARTS: Final = (
     ("", _("All components")),

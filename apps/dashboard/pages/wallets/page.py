@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def list_verdict_of(data: PageData) -> Verdict:

@@ -11,14 +11,14 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.core import formatting
-from apps.messages.methods import method_text
+from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import messages_open
 from apps.wallets.selectors import sign_records
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from apps.wallets.models import SignRecord, Wallet
 
 

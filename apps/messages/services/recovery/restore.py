@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from apps.chain.node.client import ChainClient
     from apps.chain.node.tipsets import TipsetFacts
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

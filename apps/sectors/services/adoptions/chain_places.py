@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from apps.miners.partition_facts import partitions_read
-from apps.sectors.live_sectors import claims_read
+from apps.miners.onchain.partition_facts import partitions_read
+from apps.sectors.onchain.live_sectors import claims_read
 from poolsite.filecoin.bitfield import bitfield_union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.live_sectors import Claim
+    from apps.sectors.onchain.live_sectors import Claim
     from apps.sectors.services.batches.context import SealingContext
     from poolsite.filecoin.bitfield import BitField
 

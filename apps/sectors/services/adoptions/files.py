@@ -18,7 +18,7 @@ from apps.sectors.services.stores.finding_adoptions import adoptable_findings_li
 from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
 from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from poolsite.wire.pipeline import SectorState
 

@@ -14,7 +14,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
-from apps.miners.partition_facts import live_field
+from apps.miners.onchain.partition_facts import live_field
 from apps.miners.states import MinerState
 from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import SectorAdoption
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.bitfield import BitField
 
 

@@ -12,8 +12,8 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector
-from apps.sectors.params import comm_d_of, has_data, pieces_column
-from apps.sectors.sector_records import RecordPiece, SectorRecord, record_read, zeros_of
+from apps.sectors.rules.params import comm_d_of, has_data, pieces_column
+from apps.sectors.selectors.sector_records import RecordPiece, SectorRecord, record_read, zeros_of
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.services.sealing.steps import job_lock
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 RECORDS_MAX: Final = 1_000
 """Of one request."""

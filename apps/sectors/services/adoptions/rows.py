@@ -18,8 +18,8 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.models import ActiveSectors, SectorAdoption, SectorNumbers
-from apps.sectors.onchain import sectors_proven_read
-from apps.sectors.params import pieces_column
+from apps.sectors.onchain.sectors import sectors_proven_read
+from apps.sectors.rules.params import pieces_column
 from apps.sectors.selectors.numbers import numbers_known
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.adoptions.chain_places import Claims, Places
@@ -36,8 +36,8 @@ from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.wire.job_inputs import Piece as WirePiece
 
 if TYPE_CHECKING:
-    from apps.sectors.live_sectors import Claim
-    from apps.sectors.onchain import OnSector
+    from apps.sectors.onchain.live_sectors import Claim
+    from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
 PORTIONS_AT_ONCE: Final = 10

@@ -20,8 +20,8 @@ from apps.core.transitions import advance
 from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.models import CommitAggregate, Job, Worker
-from apps.sectors.proof_forms import proof_verifier
 from apps.sectors.selectors.hosts import worker_machine
+from apps.sectors.selectors.proof_forms import proof_verifier
 from apps.sectors.services.batches.choosing import DEADLINE
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProvenSeal, is_container

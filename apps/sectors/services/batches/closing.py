@@ -22,12 +22,12 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.senders import sender_choose
 from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import expired_allocations_remove, terms_note
-from apps.sectors.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.models import Batch, Sector, SectorProof
-from apps.sectors.onchain import TrialRun, deposits_read, messages_try, precommits_read, trial_message
-from apps.sectors.params import precommit_info, precommit_json
-from apps.sectors.proof_forms import can_prove
+from apps.sectors.onchain.sectors import TrialRun, deposits_read, messages_try, precommits_read, trial_message
+from apps.sectors.rules.lifetimes import expiration_choose, lifetime_refusal
+from apps.sectors.rules.params import precommit_info, precommit_json
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
 from apps.sectors.services.batches.choosing import aggregate_may_wait, batch_choose

@@ -16,8 +16,8 @@ from apps.core import clock
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.miners.states import Use
-from apps.sectors.onchain import NO_RECEIPT
-from apps.sectors.policy import SealingPolicy, sealing_policy
+from apps.sectors.onchain.sectors import NO_RECEIPT
+from apps.sectors.rules.policy import SealingPolicy, sealing_policy
 from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors import miner as miner_params
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
     from apps.sectors.models import Sector
-    from apps.sectors.onchain import TrialRun
+    from apps.sectors.onchain.sectors import TrialRun
     from poolsite.filecoin.policy import Network
 
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.miners.selectors.senders import sender_choose
-from apps.sectors.onchain import NO_RECEIPT, messages_try, pledge_read, trial_message
-from apps.sectors.params import (
+from apps.sectors.onchain.sectors import NO_RECEIPT, messages_try, pledge_read, trial_message
+from apps.sectors.rules.params import (
     Proven,
     commit_params,
     entries_count_fit,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
-    from apps.sectors.onchain import TrialRun
-    from apps.sectors.policy import SealingPolicy
+    from apps.sectors.onchain.sectors import TrialRun
+    from apps.sectors.rules.policy import SealingPolicy
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 
 log = structlog.get_logger(__name__)

@@ -24,7 +24,7 @@ from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import Batch, JobEvent, Sector
-from apps.sectors.onchain import NO_RECEIPT, messages_try, trial_message
+from apps.sectors.onchain.sectors import NO_RECEIPT, messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import (

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.chain.errors import NodeRefused
 from apps.core import formatting
 from apps.miners.models import Miner
-from apps.miners.onchain import available_read
+from apps.miners.onchain.actors import available_read
 from apps.sectors.models import Batch, PipelineRun
 from apps.sectors.states import READ_BACK, BatchState
 from poolsite.wire.pipeline import SnapState

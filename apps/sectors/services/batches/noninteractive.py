@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count
 from django.utils.translation import gettext_noop
 
-from apps.sectors.deadline_windows import open_deadline_read
-from apps.sectors.lifetimes import expiration_choose
 from apps.sectors.models import Sector
+from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refuse, sectors_requeue
 from apps.sectors.services.batches.forms import (

@@ -18,7 +18,7 @@ from poolsite.wire.pipeline.changes import ChangeState
 if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 REQUESTED: Final = "asked"
 """Why a batch goes that a person did not want to wait."""

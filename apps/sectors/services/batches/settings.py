@@ -11,12 +11,12 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.units import value_with_unit
 from apps.sectors.models import BatchSettings
-from apps.sectors.policy import BATCH_FIELDS, FLAGS, range_problem
+from apps.sectors.rules.policy import BATCH_FIELDS, FLAGS, range_problem
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def batch_settings_set(miner: Miner, *, values: dict[str, int | bool | None], by: Principal) -> BatchSettings:

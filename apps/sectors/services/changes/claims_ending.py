@@ -11,12 +11,12 @@ from django.db.models import F, Q
 from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
-from apps.sectors.live_sectors import claims_read
 from apps.sectors.models import ClaimsEnding, Sector
+from apps.sectors.onchain.live_sectors import claims_read
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from apps.sectors.live_sectors import Claim
+    from apps.sectors.onchain.live_sectors import Claim
     from apps.sectors.services.batches.context import SealingContext
 
 ENDING_S: Final = 30 * 86_400

@@ -13,8 +13,8 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.states import MessageState, Wait
-from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Batch
+from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import landing_is_deep
 from apps.sectors.services.batches.messages import batch_mark_sent

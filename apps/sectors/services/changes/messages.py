@@ -10,8 +10,8 @@ from apps.messages.services.push_items import PushItem
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
-from apps.sectors.change_params import extend_params, terminate_params
-from apps.sectors.params import entries_count_fit
+from apps.sectors.rules.change_params import extend_params, terminate_params
+from apps.sectors.rules.params import entries_count_fit
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors.miner import Method

@@ -9,10 +9,10 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
 from apps.miners.selectors.miners import reward_estimate
-from apps.sectors.deadline_windows import Windows
-from apps.sectors.extensions import extended, longest
-from apps.sectors.live_sectors import claims_read, live_sectors_read
-from apps.sectors.onchain import circulating_read
+from apps.sectors.onchain.deadline_windows import Windows
+from apps.sectors.onchain.live_sectors import claims_read, live_sectors_read
+from apps.sectors.onchain.sectors import circulating_read
+from apps.sectors.rules.extensions import extended, longest
 from poolsite.filecoin.expiration import BadExpiration
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
-    from apps.sectors.extensions import Extended
-    from apps.sectors.live_sectors import LiveSector
     from apps.sectors.models import Sector
+    from apps.sectors.onchain.live_sectors import LiveSector
+    from apps.sectors.rules.extensions import Extended
     from poolsite.filecoin.policy import Network
 
 LANDING_MARGIN: Final = 3

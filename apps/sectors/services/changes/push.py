@@ -13,8 +13,8 @@ from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
 from apps.miners.selectors.miners import miner_principal
-from apps.sectors.deadline_windows import Windows
 from apps.sectors.models import Batch
+from apps.sectors.onchain.deadline_windows import Windows
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_step
@@ -23,7 +23,7 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
 
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, SectorChange
-from apps.sectors.onchain import messages_try, trial_message
+from apps.sectors.onchain.sectors import messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import RETRYABLE_EXITS
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.policy import SealingPolicy
+    from apps.sectors.rules.policy import SealingPolicy
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.changes.prices import SectorPrice
 

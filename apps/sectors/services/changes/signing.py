@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.miners.selectors.senders import sender_choose
-from apps.sectors.onchain import trial_message
+from apps.sectors.onchain.sectors import trial_message
 from apps.sectors.services.changes.messages import METHODS, USES, batch_max_read, change_params_encode
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.wallets.services.policies import signer_refusal_find
@@ -13,7 +13,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from apps.sectors.services.changes.plans import ChangePlan
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 METHOD_NAMES: Final = {
     ChangeKind.TERMINATE: "miner.TerminateSectors",

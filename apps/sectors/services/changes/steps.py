@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Batch, Job
     from apps.sectors.services.changes.plans import ChangePlan
     from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
 
 REQUEST: Final = "REQUEST"

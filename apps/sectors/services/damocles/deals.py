@@ -12,9 +12,9 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import JobEvent, Worker
-from apps.sectors.params import has_data
-from apps.sectors.sector_records import pieces_placed
+from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.selectors.sector_records import pieces_placed
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorState
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import DamoclesSector, Job, Sector
-    from apps.sectors.sector_records import PlacedPiece
+    from apps.sectors.selectors.sector_records import PlacedPiece
 
 WITHOUT_DATA: Final = "its worker does not accept client data: set enable_deals there"
 BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})

@@ -18,8 +18,8 @@ from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors.hosts import WorkerRetired, WorkerUnknown
-from apps.sectors.hardware import PINGS, PLANS
 from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Job, Worker
+from apps.sectors.rules.hardware import PINGS, PLANS
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register, sectors_recovery
 from apps.sectors.services.audit import worker_audit
@@ -33,7 +33,7 @@ from poolsite.wire.pipeline import FINAL_STATES
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 BOOT: Final = "damocles"
 """damocles-workers do not say when they were started."""

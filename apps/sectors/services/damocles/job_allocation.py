@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Worker
     from apps.sectors.services.damocles.sectors import AllocateSpec
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.job_inputs import SealInputs
 
 CONSIDERED_MAX: Final = 1_000

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FIRST_STAGES: Final[dict[JobKind, str]] = {
     JobKind.SNAP_UP: SnapStage.SNAP_ENCODE,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import DamoclesJob, Worker
     from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.sectors.services.damocles.sectors import Reported
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def job_report(

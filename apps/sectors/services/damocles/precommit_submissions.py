@@ -11,7 +11,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import Sector
-from apps.sectors.params import comm_d_of
+from apps.sectors.rules.params import comm_d_of
 from apps.sectors.services.damocles.sector_locks import (
     LockedSector,
     damocles_sector_lock,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Sector, SectorProof
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.damocles.files import files_wait
 from apps.sectors.services.damocles.sector_locks import (
     LockedSector,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def damocles_proof_submit(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LEASE_MIN_S: Final = 7
 """A damocles-worker says every 3 s that it is at a proof: more than two of these, however short a window."""

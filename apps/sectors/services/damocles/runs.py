@@ -16,8 +16,8 @@ from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Job, Store
-from apps.sectors.policy import sealing_policy
-from apps.sectors.sector_records import pieces_placed
+from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.sector_records import pieces_placed
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.damocles.deals import deals_list
 from apps.sectors.services.damocles.files import (
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import PipelineRun
-    from apps.sectors.sector_records import PlacedPiece
+    from apps.sectors.selectors.sector_records import PlacedPiece
     from apps.sectors.services.damocles.job_allocation import AllocatedJob
     from apps.sectors.services.damocles.job_locks import LockedJob
     from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.sectors.services.damocles.sectors import AllocateSpec
     from apps.sectors.services.damocles.submissions import Submitted
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

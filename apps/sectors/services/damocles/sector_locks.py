@@ -14,7 +14,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.damocles import NotDamocles, SectorEnded
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, JobEvent, Sector
-from apps.sectors.params import comm_d_of
+from apps.sectors.rules.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
 from apps.sectors.services.damocles.deals import deals_refuse, is_sealing_zeros
 from apps.sectors.services.damocles.hosts import damocles_host_register
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

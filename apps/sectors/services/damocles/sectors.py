@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.sectors.sector_records import PlacedPiece
+    from apps.sectors.selectors.sector_records import PlacedPiece
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 BATCH_MAX: Final = 100
 """Sectors of one call."""

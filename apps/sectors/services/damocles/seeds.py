@@ -18,7 +18,7 @@ from poolsite.wire.pipeline import SectorState
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SEED_AGAIN = "the seed has changed: resume the thread with --state PersistanceSubmitted"
 

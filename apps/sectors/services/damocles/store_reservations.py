@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import DamoclesJob, DamoclesRecord
     from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def damocles_reserve(

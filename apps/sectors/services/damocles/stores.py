@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def damocles_store(principal: Principal, *, name: str, now: datetime) -> Store | None:

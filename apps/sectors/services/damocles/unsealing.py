@@ -21,13 +21,13 @@ from poolsite.wire.pipeline import UnsealStage
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.pieces.files import Source
+    from apps.pieces.data.files import Source
     from apps.sectors.models import Job
     from apps.sectors.services.damocles.job_allocation import AllocatedJob
     from apps.sectors.services.damocles.job_locks import LockedJob
     from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.sectors.services.damocles.sectors import AllocateSpec
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def unseal_allocate(

@@ -20,7 +20,7 @@ from poolsite.wire.commands import WITHOUT_UPGRADE, Command, Operation
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def upgrades_end(worker: Worker, *, now: datetime) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from apps.core.prepared_statements import Prepared
 from apps.miners.states import RoleState
-from apps.sectors.proof_forms import NETWORK_VERSION
+from apps.sectors.selectors.proof_forms import NETWORK_VERSION
 
 FACTS: Final = Prepared(
     "heartbeat_facts",

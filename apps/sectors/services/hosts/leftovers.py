@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Worker
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.hosts import SealingLeftover
 
 

@@ -13,7 +13,7 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.selectors.miners import sector_bytes_usual
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Worker
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_machine
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.audit import worker_audit
@@ -31,7 +31,7 @@ from poolsite.wire.jobs import JobKind
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.hosts import Register
 
 

@@ -25,7 +25,7 @@ from poolsite.wire.pipeline import FINAL_STATES
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

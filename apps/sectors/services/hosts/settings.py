@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from apps.users.models import Tenant
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.host_settings import Setting
 
 SLOTS: Final = "slots."

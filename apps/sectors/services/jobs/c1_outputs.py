@@ -13,11 +13,11 @@ from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
-from apps.pieces.files import CHUNK_BYTES, bytes_read
-from apps.sectors.c1_files import c1_path
+from apps.pieces.data.files import CHUNK_BYTES, bytes_read
 from apps.sectors.errors.jobs import BadReport, C1Missing, JobUnknown, LeaseLost
 from apps.sectors.models import Job
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.services.jobs.c1_files import c1_file_find
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.pieces.files import Source
+    from apps.pieces.data.files import Source
 
 C1_MAX_BYTES: Final = 1 << 30
 """Of one sector; the ten partitions of one of 32 GiB have some 60 MB."""
@@ -99,4 +99,4 @@ def _path(job_id: str, *, token: int, tenant_id: int, stage: str) -> Path:
         raise JobUnknown(job_id)
     if job.lease_token != token or job.stage != stage:
         raise LeaseLost
-    return c1_path(job, job.sector)
+    return c1_file_find(job, sector=job.sector)

@@ -18,8 +18,8 @@ from apps.messages.services.recovery.detect import (
 from apps.miners.selectors.roles import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.errors.hosts import WorkerReplaced
-from apps.sectors.proof_forms import makes_proofs_at, makes_proofs_here
 from apps.sectors.selectors.hosts import worker_machine
+from apps.sectors.selectors.proof_forms import makes_proofs_at, makes_proofs_here
 from apps.sectors.selectors.restored import (
     hosts_unreported,
     miners_unrecovered,

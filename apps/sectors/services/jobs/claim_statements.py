@@ -11,7 +11,7 @@ from typing import Final
 from apps.core.prepared_statements import Plan, Prepared
 from apps.messages.services.recovery.detect import TIMELINE
 from apps.miners.states import RoleState
-from apps.sectors.proof_forms import NETWORK_VERSION
+from apps.sectors.selectors.proof_forms import NETWORK_VERSION
 from apps.sectors.states import JOB_TRANSITIONS, JobState
 from poolsite.wire.jobs import STAGED, JobKind
 

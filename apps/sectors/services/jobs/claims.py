@@ -11,9 +11,9 @@ from apps.chain.selectors.heads import head_current
 from apps.core.live import Change, publish_all
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job
-from apps.sectors.params import pieces_of
-from apps.sectors.proof_forms import takes_containers_at
+from apps.sectors.rules.params import pieces_of
 from apps.sectors.selectors.jobs import job_assignment
+from apps.sectors.selectors.proof_forms import takes_containers_at
 from apps.sectors.services.jobs.claim_search import ClaimSearch, FoundJob
 from apps.sectors.services.jobs.claim_statements import TAKE
 from poolsite.wire.job_inputs import SealInputs

@@ -16,7 +16,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import BadReport, LeaseLost
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.hosts.lease_renewals import progress_store
 from apps.sectors.services.jobs.report_leases import job_for_report, lease_check

@@ -14,10 +14,10 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.jobs import BadReport, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, Sector, SectorProof
-from apps.sectors.params import comm_d_of, has_data
-from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import is_checked_here, proof_verifier
+from apps.sectors.rules.params import comm_d_of, has_data
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import seal_inputs, sealing_inputs
+from apps.sectors.selectors.proof_forms import is_checked_here, proof_verifier
 from apps.sectors.services.jobs.report_leases import holder_check, job_for_report, lease_check
 from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.reports import run_answer, run_report

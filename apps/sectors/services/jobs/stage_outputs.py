@@ -8,11 +8,11 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Store
-from apps.sectors.params import pieces_column
+from apps.sectors.rules.params import pieces_column
 from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
-    from apps.sectors.policy import SealingPolicy
+    from apps.sectors.rules.policy import SealingPolicy
     from poolsite.wire.job_reports import StageOutputs
     from poolsite.wire.pipeline import StageSpec
 

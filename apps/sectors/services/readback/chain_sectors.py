@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.miners.onchain import deposits_locked, numbers_allocated
-from apps.miners.partition_facts import live_field
-from apps.sectors.onchain import precommits_read, sectors_proven_read
+from apps.miners.onchain.actors import deposits_locked, numbers_allocated
+from apps.miners.onchain.partition_facts import live_field
+from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
 from apps.sectors.services.readback.imports import ORDER, proven_create, row_move, row_write_without_files
 from apps.sectors.services.readback.proven_compare import READ_MAX
 from poolsite.filecoin.bitfield import BitField, portions
@@ -17,7 +17,7 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.sectors.onchain import OnPreCommit
+    from apps.sectors.onchain.sectors import OnPreCommit
     from apps.sectors.services.readback.miner_import import MinerImport
 
 UNTOLD_MAX: Final = 1_000_000

@@ -10,8 +10,8 @@ from django.db import transaction
 
 from apps.core.live import Change, publish, publish_all
 from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.params import has_data, pieces_column
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.params import has_data, pieces_column
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.jobs.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
-from apps.miners.partition_facts import live_field
+from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import JobEvent, Sector, Store
-from apps.sectors.onchain import sectors_proven_read
+from apps.sectors.onchain.sectors import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
 from apps.sectors.services.sealing.placements import placements_compare
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.sectors.onchain import OnSector
+    from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
 READ_MAX: Final = 500

@@ -9,8 +9,8 @@ from django.db import transaction
 from apps.messages.states import MessageState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import PipelineRun, Sector
-from apps.sectors.onchain import sectors_proven_read
-from apps.sectors.params import comm_d_of, pieces_column, pieces_filled
+from apps.sectors.onchain.sectors import sectors_proven_read
+from apps.sectors.rules.params import comm_d_of, pieces_column, pieces_filled
 from apps.sectors.services.readback.batches import messages_read_back
 from apps.sectors.services.readback.imports import NOTE
 from apps.sectors.services.runs.hosts import hosts_of_run

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:

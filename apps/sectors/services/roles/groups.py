@@ -26,7 +26,7 @@ from apps.users.services.audit import AuditEvent, audit_entries_record
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 GROUP_MAX: Final = 100
 

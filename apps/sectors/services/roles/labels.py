@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LABELS_LOCK: Final = 0x4C42
 """Lock class of the labels of a tenant's workers, beside what its groups do."""

@@ -18,7 +18,7 @@ from apps.miners.models import Role
 from apps.miners.services.roles import roles_lock, roles_publish
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Sector
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import workers_of_host
 from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.wire.jobs import JobKind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

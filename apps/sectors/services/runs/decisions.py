@@ -23,7 +23,7 @@ from poolsite.wire.pipeline import BACK_TO, Owner, RebuildState, SnapState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 FIRST_STATES: Final = (SnapState.PIECES_ASSIGNED, RebuildState.LOST)
 ACTIONS: Final[dict[str, str]] = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "rebuild"}

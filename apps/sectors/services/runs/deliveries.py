@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.miners.selectors.miners import miner_get
-from apps.pieces.destinations import target_of
-from apps.pieces.files import is_stored
+from apps.pieces.data.destinations import target_of
+from apps.pieces.data.files import is_stored
 from apps.pieces.selectors import piece_placed
 from apps.pieces.services.deliveries import delivery_fail, delivery_request
 from apps.pieces.states import DeliveryState
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.pieces.models import Piece, PieceDelivery
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 SET_UP, UNSEALING, UPLOADING, FINISHED, FAILED = "set_up", "unsealing", "uploading", "finished", "failed"
 ENDED: Final = {DeliveryState.DELIVERED: FINISHED, DeliveryState.FAILED: FAILED}

@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Sector, Worker
-from apps.sectors.proof_forms import update_refusal
 from apps.sectors.selectors.damocles import damocles_planned
+from apps.sectors.selectors.proof_forms import update_refusal
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from poolsite.wire.pipeline import RebuildState, SnapState
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
-    from apps.sectors.onchain import OnSector
+    from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
 log = structlog.get_logger(__name__)

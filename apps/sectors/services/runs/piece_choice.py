@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.pieces.files import is_known_stored, loss_text
+from apps.pieces.data.files import is_known_stored, loss_text
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_read, terms_refusal
 from apps.pieces.states import PieceState

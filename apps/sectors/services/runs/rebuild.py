@@ -12,7 +12,7 @@ from apps.chain.selectors.heads import head_current
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors.runs import NotRebuildable, PiecesMissing, RunUnderWay
 from apps.sectors.models import Worker
-from apps.sectors.params import has_data
+from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_begin
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import PipelineRun, Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

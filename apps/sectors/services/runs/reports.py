@@ -8,10 +8,10 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.jobs import BadReport, NoProverYet, StateDiffers
 from apps.sectors.models import Job, PipelineRun, Sector, Store
-from apps.sectors.params import comm_d_of
-from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import is_checked_here, proof_verifier
+from apps.sectors.rules.params import comm_d_of
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import run_inputs
+from apps.sectors.selectors.proof_forms import is_checked_here, proof_verifier
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.steps import run_move

@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoPieces, NotCommittedCapacity, RunUnderWay
-from apps.sectors.params import has_data, pieces_column, pieces_filled
-from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.rules.params import has_data, pieces_column, pieces_filled
+from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.piece_choice import pieces_choose
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import PipelineRun, Sector
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def sector_require(sector: Sector, *, work: SealingContext) -> None:

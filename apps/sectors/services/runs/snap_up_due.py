@@ -14,10 +14,10 @@ from apps.miners.states import MinerState
 from apps.pieces.models import Piece
 from apps.pieces.services.terms import loss_wait_note, terms_turn_note
 from apps.pieces.states import PiecePurpose, PieceState
-from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
-from apps.sectors.proof_forms import can_prove
+from apps.sectors.onchain.deadline_windows import open_deadline_read
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.runs.hosts import stores_to_update
 from apps.sectors.services.runs.piece_choice import latest_ends_list

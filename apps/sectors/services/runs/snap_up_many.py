@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import PipelineRun, Sector
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NO_FUNDS: Final = Funds(0, 0)
 SNAP_UPS_MAX: Final = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from apps.sectors.onchain import pledge_read
-from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.onchain.sectors import pledge_read
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.services.batches.miner_funds import Funds, funds_split
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require

@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from apps.core.disk import DiskFull
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.pieces.data.files import room_require
 from apps.pieces.errors import PieceQuotaExceeded
-from apps.pieces.files import room_require
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.pieces.services.quotas import quota_require
@@ -27,7 +27,7 @@ from apps.pieces.states import PieceState
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, NoRoomYet, StateDiffers
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
 from apps.sectors.models import Job, JobEvent, Sector, Worker
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import unseal_inputs
 from apps.sectors.states import JobState
@@ -40,8 +40,8 @@ from poolsite.wire.pipeline import UNSEAL_NEXT, UNSEAL_STAGES, Owner, UnsealStag
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.pieces.files import Source
-    from apps.users.principals import Principal
+    from apps.pieces.data.files import Source
+    from apps.users.rules.principals import Principal
     from poolsite.wire.job_reports import Event
 
 RETRY_AFTER: Final = timedelta(minutes=10)

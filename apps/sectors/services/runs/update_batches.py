@@ -23,8 +23,8 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import PipelineRun
-from apps.sectors.onchain import messages_try, trial_message
-from apps.sectors.params import Updated, update_params
+from apps.sectors.onchain.sectors import messages_try, trial_message
+from apps.sectors.rules.params import Updated, update_params
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import RETRYABLE_EXITS

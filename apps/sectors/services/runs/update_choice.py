@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_noop
 
-from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun
-from apps.sectors.onchain import partitions_of, sectors_read
+from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.onchain.sectors import partitions_of, sectors_read
 from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.onchain import OnSector
+    from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
 FAULTY: Final = "its sector is faulty: the update waits until it is proven again"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
-from apps.sectors.deadline_windows import open_deadline_read
 from apps.sectors.models import PipelineRun, Sector, SectorChange
+from apps.sectors.onchain.deadline_windows import open_deadline_read
 from apps.sectors.selectors.leftovers import numbers_awaiting_removal
 from apps.sectors.states import OPEN_MOVES
 from poolsite.filecoin.deadlines import deadline_info, is_mutable

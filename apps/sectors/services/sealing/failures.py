@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import SectorChange
     from apps.sectors.selectors.failures import Failed, FailureGroup
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector
-from apps.sectors.onchain import partitions_of, precommits_read, sectors_read
+from apps.sectors.onchain.sectors import partitions_of, precommits_read, sectors_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
-    from apps.sectors.onchain import OnPreCommit
+    from apps.sectors.onchain.sectors import OnPreCommit
 
 
 def precommits_check(

@@ -23,9 +23,9 @@ from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.states import MinerState
-from apps.pieces.files import piece_unlink
+from apps.pieces.data.files import piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.services.terms import (
     loss_wait_note,
@@ -36,11 +36,11 @@ from apps.pieces.services.terms import (
 )
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
-from apps.sectors.lifetimes import fits_later, lifetime_refusal
 from apps.sectors.models import BatchSettings
-from apps.sectors.params import pieces_column, pieces_filled
-from apps.sectors.proof_forms import can_prove
+from apps.sectors.rules.lifetimes import fits_later, lifetime_refusal
+from apps.sectors.rules.params import pieces_column, pieces_filled
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.sealing.pledge import sectors_begin
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from apps.core.transitions import advance
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.sectors.models import PipelineRun, Sector
-from apps.sectors.params import has_data, manifest_of, pieces_of
+from apps.sectors.rules.params import has_data, manifest_of, pieces_of
 from poolsite.filecoin.cbor import decode
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.fr32 import unpadded_bytes

@@ -19,8 +19,8 @@ from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
 from apps.sectors.errors.pledges import BadCount, KeyReused, PledgeUnsettled
 from apps.sectors.models import Job, Pledge, Sector
-from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import proof_form_here_require
+from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.proof_forms import proof_form_here_require
 from apps.sectors.selectors.restored import read_back_require, sectors_unpledged
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import CLIENTS_PRIORITY, JobState
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def pledge_create(

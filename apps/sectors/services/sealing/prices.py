@@ -21,12 +21,12 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
-from apps.sectors.lifetimes import expiration_choose
 from apps.sectors.models import Sector
-from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
-from apps.sectors.params import precommit_json, price_info
-from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.onchain.sectors import circulating_read, deposits_read, pledge_read
+from apps.sectors.rules.lifetimes import expiration_choose
+from apps.sectors.rules.params import precommit_json, price_info
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.services.batches.context import COMMIT, KINDS, PRE_COMMIT, SealingContext
 from apps.sectors.services.batches.miner_funds import Funds, balance_spare
 from apps.sectors.states import BatchKind, BatchState

@@ -22,8 +22,8 @@ from apps.core.live import Change, publish
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import DAMOCLES, Job, JobEvent, Worker
-from apps.sectors.params import has_data
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.params import has_data
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.hosts.removals import sealing_folder_leave

@@ -16,13 +16,13 @@ from uuid import uuid4
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.states import MinerState
 from apps.sectors.errors.sectors import RestoreRefused
-from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import DAMOCLES, ActiveSectors, Job, Sector, SectorProof, WorkerCommand
-from apps.sectors.onchain import precommits_read, sectors_proven_read
-from apps.sectors.params import has_data
+from apps.sectors.onchain.live_sectors import live_sectors_read
+from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
+from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.restored import lease_token_next, miners_unrecovered
 from apps.sectors.services.audit import sector_audit
@@ -37,10 +37,10 @@ from poolsite.wire.pipeline import SectorEvent, SectorState
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from apps.sectors.live_sectors import LiveSector
-    from apps.sectors.onchain import OnSector
+    from apps.sectors.onchain.live_sectors import LiveSector
+    from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 ANEW: Final[dict[str, Any]] = {
     **dict.fromkeys(("comm_d", "comm_r", "key_comm_r", "ticket", "ticket_epoch", "seed")),

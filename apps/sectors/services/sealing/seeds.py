@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.sectors.onchain import precommits_read
+from apps.sectors.onchain.sectors import precommits_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,

@@ -13,13 +13,13 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
-from apps.sectors.c1_files import c1_forget, c1_is_here
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
-from apps.sectors.params import has_data
+from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import files_remove
+from apps.sectors.services.jobs.c1_files import c1_file_delete, is_c1_file_kept
 from apps.sectors.states import PAUSED_BY, BatchState, JobState
 from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import Level
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def sector_step(
@@ -50,7 +50,7 @@ def sector_step(
     assert connection.in_atomic_block, "the job's row lock ends with its transaction"
     before, stage = sector.state, sector.stage
     if before in (SectorState.SEED_ASSIGNED, SectorState.C1_DONE) and event != SectorEvent.C1:
-        c1_forget(job, sector)
+        c1_file_delete(job, sector=sector)
     advance(
         sector,
         event,
@@ -90,7 +90,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
         "attempts": 0,
         "error": "",
         "not_before": None,  # the pause after a failure was for the stage that is over now
-        "is_portable": sector.state == SectorState.C1_DONE and c1_is_here(job, sector),
+        "is_portable": sector.state == SectorState.C1_DONE and is_c1_file_kept(job, sector=sector),
         "updated_at": now,
     }
     if report is not None:

@@ -22,11 +22,11 @@ from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
 from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check
-from apps.miners.onchain import numbers_allocated
+from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
-from apps.sectors.hardware import is_short_of_disk
 from apps.sectors.models import DAMOCLES, SealTarget, Worker
+from apps.sectors.rules.hardware import is_short_of_disk
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.targets import missing, power_room
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.sealing.prices import PledgePrice
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

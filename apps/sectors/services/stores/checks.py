@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 PACE: Final = 100 << 20
 """Bytes a second that a check reads unless somebody says otherwise: half of what a slow disk gives."""

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.sectors.errors.stores import FilesNotRemovable
-from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import JobEvent, Sector
+from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.ended_sectors import landed_termination
 from apps.sectors.services.hosts.removals import file_hosts_find, files_remove
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 REMOVE_FILES: Final = "REMOVE_FILES"
 """Event of a sector whose hosts were told to remove its files."""

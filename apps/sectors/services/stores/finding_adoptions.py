@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 
 def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[Planned]:

@@ -14,9 +14,9 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
-from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import Sector, Store, StoreFinding, WorkerCommand
-from apps.sectors.onchain import precommits_read, sectors_proven_read
+from apps.sectors.onchain.live_sectors import live_sectors_read
+from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.store_scans import ACTABLE, findings_waiting
 from apps.sectors.services.audit import store_audit
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.services.batches.context import SealingContext
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
 CHANGED: Final = "the sector was updated by another program: only these files may be of its replica now"

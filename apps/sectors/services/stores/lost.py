@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NAMED_MAX: Final = 200
 """Sectors of a lost store that are named; the sums are of all."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 MOVES_MAX: Final = 1_000
 """Sectors of one request."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 LABELS_MAX: Final = 20
 LABEL_MAX: Final = 50

@@ -30,14 +30,14 @@ from apps.sectors.services.stores.missing_files import missing_plan
 from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
 from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import StoreFinding
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 NOTHING_THERE: Final = (
     "none of the sectors recorded here was found: nothing was dropped; mount what is missing, or "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.wire.store_checks import ScannedStore
 
 

@@ -10,9 +10,9 @@ from django.db.utils import InternalError
 
 from apps.core import clock
 from apps.core.redis_clients import redis_client
-from apps.users import audit_search
-from apps.users.audit_search import chain_check
 from apps.users.models import AuditEntry, Tenant, Token
+from apps.users.selectors import audit_search
+from apps.users.selectors.audit_search import chain_check
 from apps.users.services.audit import audit_record
 from tests import people
 from tests.people import principal_by_token

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from tests import factories
 

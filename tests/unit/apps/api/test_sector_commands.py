@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
 from apps.miners.models import Miner
-from apps.pieces.commitments import small_commitment
+from apps.pieces.data.commitments import small_commitment
 from apps.pieces.models import Piece
 from apps.sectors.models import BatchSettings, Job, SealTarget, Sector
 from apps.sectors.selectors.failures import fingerprint

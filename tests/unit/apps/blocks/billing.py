@@ -13,7 +13,7 @@ from apps.blocks.services.statements import statements_close
 from apps.blocks.states import RoundState
 from apps.messages.models import Tracker
 from apps.miners.models import MinerTransfer
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
 

@@ -13,7 +13,7 @@ from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.blocks.services.charges import charges_book
 from apps.core.errors import BadValue, NotAllowed
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
 from tests import factories, people
 from tests.unit.apps.blocks.billing import days, midnight, settle, terms

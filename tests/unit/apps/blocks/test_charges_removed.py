@@ -13,7 +13,7 @@ from apps.blocks.services.charges import charges_book
 from apps.core.prepared_statements import Prepared
 from apps.miners.models import Miner, MinerDay, RemovedMinerDay
 from apps.miners.services.remove import miner_remove
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
 from tests import factories
 from tests.unit.apps.blocks.billing import (

@@ -17,7 +17,7 @@ from apps.blocks.services.mining import mining_set
 from apps.blocks.services.rounds import wins_record
 from apps.core import clock
 from apps.miners.models import Miner
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import id_address

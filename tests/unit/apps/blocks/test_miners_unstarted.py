@@ -11,7 +11,7 @@ from apps.blocks.selectors.miners_without_rounds import UNSTARTED_EPOCHS, miners
 from apps.blocks.services.mining import mining_set
 from apps.core import clock
 from apps.users.models import MinerGrant
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 
 if TYPE_CHECKING:

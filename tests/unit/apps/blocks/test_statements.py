@@ -17,7 +17,7 @@ from apps.blocks.services.billing_terms import correction_add
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.models import AuditEntry, Tenant
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
 from tests.unit.apps.blocks.billing import (

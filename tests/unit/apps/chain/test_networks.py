@@ -28,7 +28,7 @@ from apps.core.liveness import heartbeat_send
 from apps.messages.services.publish import publishing_nodes_list
 from apps.miners.services.network_unbind import network_unbind
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.fake_node import FakeNode, Refusal, served
 from tests.page_client import signed_in, text_of

@@ -10,7 +10,7 @@ from apps.chain.models import Node
 from apps.chain.services.nodes import node_add, node_remove, node_set
 from apps.core import clock
 from apps.core.errors import Conflict, NotFound
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from apps.chain.services.probes import node_probe, nodes_probe
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from apps.checks.services.deliver import notifications_deliver
 from apps.checks.table.checks import CHECKS
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.alerts import HOUR, T0, channel, told
 from tests.audit_rules import CheckedLines
 from tests.people import principal, tenant
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from tests.alerts import Hook
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from apps.checks.models import Alert, AlertEntry
 from apps.checks.services.acknowledgements import alert_acknowledge
 from apps.core.errors import Conflict
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.alerts import T0, told
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from apps.checks.states import ChannelKind
 from apps.checks.tasks import alerts_run
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite import celery
 from poolsite.settings.environment import email_from_url
 from tests import factories

@@ -10,7 +10,7 @@ from apps.checks.models import Notification
 from apps.checks.services import deliver
 from apps.checks.services.channels import channel_set
 from apps.checks.services.deliver import notifications_deliver
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.alerts import HOUR, T0, channel, told
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person

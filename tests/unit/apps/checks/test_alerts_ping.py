@@ -20,7 +20,7 @@ from apps.checks.services import ping
 from apps.checks.services.ping import OUTAGE_S, PING_EVERY_S, ping_send
 from apps.checks.tasks import alerts_ping, alerts_run
 from apps.core.redis_clients import client_for
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.settings.environment import env_url
 from tests import factories
 from tests.alerts import T0

@@ -18,7 +18,7 @@ from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
 from apps.core.clock import now
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.alerts import channel
 from tests.page_client import signed_in, text_of

@@ -13,7 +13,7 @@ from apps.checks.services.alerts import alerts_update
 from apps.checks.services.channels import channel_test
 from apps.checks.services.chat import SERVICES, TEXT_MAX
 from apps.checks.services.deliver import notifications_deliver
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.alerts import T0, Hook, channel, report_of
 
 if TYPE_CHECKING:

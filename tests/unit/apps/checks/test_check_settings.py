@@ -18,7 +18,7 @@ from apps.checks.services.check_settings import check_mute_end, check_mute_set, 
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.alerts import HOUR, T0, channel, report_of, told
 from tests.page_client import signed_in, text_of

@@ -18,7 +18,7 @@ from apps.checks.states import Component, Condition
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.checks.table.components import EFFECTS, EFFECTS_BY_NAME, NO_OUTAGES
 from apps.checks.tasks import alerts_run
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.alerts import report_of
 from tests.components import DEGRADED, DOWN, UNKNOWN, UP

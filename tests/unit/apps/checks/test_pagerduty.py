@@ -19,8 +19,8 @@ from apps.checks.services.outgoing import notification_send
 from apps.checks.services.pagerduty import EVENTS_URL
 from apps.checks.states import ChannelKind
 from apps.core.errors import BadValue
-from apps.users.encryption import text_decrypt
-from apps.users.principals import SYSTEM
+from apps.users.rules.encryption import text_decrypt
+from apps.users.rules.principals import SYSTEM
 from tests.alerts import HOUR, T0, channel, told
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, tenant

@@ -14,7 +14,7 @@ from apps.checks.services import outgoing
 from apps.checks.services.channels import channel_test
 from apps.checks.services.deliver import notifications_deliver
 from apps.core.errors import BadValue
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import people
 from tests.alerts import SECRET_URL, T0, Hook, channel
 from tests.dripping_market import context_of

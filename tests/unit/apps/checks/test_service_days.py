@@ -18,7 +18,7 @@ from apps.core.clock import now
 from apps.messages.models import Message, Tracker
 from apps.miners.models import MinerTransfer
 from apps.proving.models import WindowPost
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.components import incident
 from tests.page_client import signed_in, text_of

@@ -16,7 +16,7 @@ from apps.checks.services.service_targets import service_targets_set
 from apps.core.clock import now
 from apps.core.errors import BadValue, NotAllowed
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import people
 from tests.page_client import signed_in, text_of
 

@@ -19,7 +19,7 @@ from apps.checks.services.status_page import (
 )
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import people
 from tests.components import announced, incident
 

@@ -23,7 +23,7 @@ from apps.checks.tasks import alerts_run
 from apps.core.errors import Conflict, NotAllowed
 from apps.miners.models import Miner
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.tenants import tenant_update
 from tests import factories, people
 from tests.alerts import SECRET_URL, T0, Hook, channel, report_of

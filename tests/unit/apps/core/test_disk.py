@@ -15,8 +15,8 @@ from apps.checks.selectors.data import CheckData
 from apps.core import disk
 from apps.core.disk import DiskFull, DiskLevel, disk_require, disk_sample, disk_space, hours_left
 from apps.core.health import database_unavailable
-from apps.pieces.files import room_require
-from apps.users.principals import SYSTEM
+from apps.pieces.data.files import room_require
+from apps.users.rules.principals import SYSTEM
 
 GIB = 2**30
 

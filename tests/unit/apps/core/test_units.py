@@ -6,9 +6,9 @@ import pytest
 
 from apps.core.units import value_with_unit
 from apps.messages.services.fee_rules import FEE_FIELDS
-from apps.proving.policy import LIMITS as PROVING
-from apps.sectors.policy import BASE_FEES
-from apps.sectors.policy import LIMITS as SEALING
+from apps.proving.rules.policy import LIMITS as PROVING
+from apps.sectors.rules.policy import BASE_FEES
+from apps.sectors.rules.policy import LIMITS as SEALING
 
 TARGETS = ("in_work", "day_bytes", "power_max", "base_fee_max", "balance_min")
 

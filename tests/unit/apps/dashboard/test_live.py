@@ -21,7 +21,7 @@ from apps.dashboard.live import (
 )
 from apps.dashboard.live_gaps import GapDetector
 from apps.dashboard.sessions import PageSession
-from apps.users.principals import Principal
+from apps.users.rules.principals import Principal
 
 TENANTS = {"alice": 1, "bob": 2, "pool": 3}
 

@@ -13,7 +13,7 @@ from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.selectors.connections import connections_failed, connections_open, is_expected
 from apps.gateway.services.connections import RETENTION, connections_confirm
 from apps.gateway.states import Purpose
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.people import tenant
 from tests.query_plans import plans_watched

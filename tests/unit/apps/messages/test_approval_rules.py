@@ -17,7 +17,7 @@ from apps.messages.services.approval_rules import (
     approval_rule_remove,
 )
 from apps.users.models import AuditEntry, User
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.principals import principal_of
 from apps.users.services.grants import miner_grant
 from apps.users.states import Role
@@ -30,7 +30,7 @@ from tests.messaging import START
 from tests.people import operator_person, person, principal, principal_by_token, tenant, token
 
 if TYPE_CHECKING:
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 KEY = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
 OTHER = "f1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.errors import Conflict, NotAllowed
-from apps.messages.diagnosis import message_diagnose
+from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import ApprovalRule, Message, MessageApproval
 from apps.messages.selectors.approvals import approvers_of, messages_unapproved
@@ -37,7 +37,7 @@ from tests.unit.apps.messages.recovery import Dump
 if TYPE_CHECKING:
     from django.test import Client
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from tests.messaging import Pool
 
 

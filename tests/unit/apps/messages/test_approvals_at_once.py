@@ -29,7 +29,7 @@ from tests.people import operator_person, person, tenant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from tests.messaging import Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)

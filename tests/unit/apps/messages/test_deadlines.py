@@ -14,7 +14,7 @@ from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set
 from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.states import MessageState, Priority
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
 from tests.fake_node import Refusal
 from tests.people import tenant

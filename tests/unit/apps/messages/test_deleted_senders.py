@@ -10,7 +10,7 @@ from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.push_items import Gas
 from apps.messages.services.senders import sender_delete, sender_set
 from apps.messages.states import MessageState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.unit.apps.messages.tasks import run_head, sent
 
 if TYPE_CHECKING:

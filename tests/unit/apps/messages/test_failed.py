@@ -16,7 +16,7 @@ from apps.core.clock import now
 from apps.messages.models import Message
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.states import MessageState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.bulk_rows import message_copies_insert
 from tests.people import principal

@@ -14,7 +14,7 @@ from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import message_replace
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.people import tenant
 
 if TYPE_CHECKING:

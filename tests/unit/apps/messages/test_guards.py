@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core.errors import DomainError, NotAllowed
-from apps.messages.diagnosis import message_diagnose
+from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.models import GasGuard, Message
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.services import candidates
@@ -18,7 +18,7 @@ from apps.messages.services.selection_results import POSTPONED_EPOCHS
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import fil_format
 from tests.people import principal, tenant
 

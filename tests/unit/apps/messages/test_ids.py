@@ -13,7 +13,7 @@ from apps.messages.selectors.messages import message_get, messages_named
 from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.services.push import message_push, messages_push_batch
 from apps.messages.services.push_items import PushItem
-from apps.users.principals import SYSTEM, Principal
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.services.grants import signer_grant
 from tests import factories
 from tests.people import principal, tenant

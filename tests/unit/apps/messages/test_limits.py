@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.diagnosis import message_diagnose
+from apps.messages.diagnosis.limits import Limit, message_limits
+from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.errors import BadMessage
-from apps.messages.limits import Limit, message_limits
 from apps.messages.models import Receiver, Sender
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_set
@@ -18,7 +18,7 @@ from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import fee_limits_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.cids import cid_of_cbor
 from tests.fake_node import CODES
 from tests.messaging import FIL, RECEIVER

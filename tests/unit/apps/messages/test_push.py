@@ -17,7 +17,7 @@ from apps.messages.services.push_items import PushItem, SendSpec
 from apps.messages.services.selection_queue import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Priority, SenderState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted
 from tests import factories
 from tests.messaging import FIL

@@ -13,7 +13,7 @@ from apps.messages.services.guards import guard_set
 from apps.messages.services.push import messages_push
 from apps.messages.services.push_items import PushItem
 from apps.messages.states import MessageState, Priority, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
 from tests.fake_node import CODES
 from tests.people import principal

@@ -11,7 +11,7 @@ from apps.messages.services.guards import guard_set
 from apps.messages.services.push_items import SendSpec
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.fake_node import GAS, Refusal
 from tests.messaging import FIL
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.diagnosis import message_diagnose
+from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.errors import BadMessage
 from apps.messages.selectors.messages import message_events
 from apps.messages.services.fee_rules import shared_rules_set
@@ -15,7 +15,7 @@ from apps.messages.services.push_items import SendSpec
 from apps.messages.services.retry import funded_messages_retry, message_retry_now
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import Wallet
 from tests import factories
 from tests.messaging import FIL

@@ -17,7 +17,7 @@ from apps.messages.services.retry import message_retry
 from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.senders import sender_set, sender_set_nonce
 from apps.messages.states import MessageState, SenderState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.message import signed_message_from_cbor
 from tests.fake_node import ACTOR_CODE, PREMIUM

@@ -14,7 +14,7 @@ from apps.messages.services import fee_rules, method_rules, senders
 from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.states import SenderState
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.people import principal
 

@@ -20,7 +20,7 @@ from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.retry import messages_recover
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from apps.miners.services.remove import may_remove, miner_remove
 from apps.sectors.models import SectorNumbers
 from apps.sectors.services.reservations import sectorid_import
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories, people

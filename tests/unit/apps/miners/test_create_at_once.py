@@ -11,7 +11,7 @@ from apps.miners.models import Miner
 from apps.miners.services.create import miner_create
 from apps.miners.services.creation_plan import MinerSpec
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 

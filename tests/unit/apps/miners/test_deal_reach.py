@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.miners import deal_reach
-from apps.miners.deal_reach import HELLO, TRIED_MAX, ReachState, address_reach, addresses_reach
+from apps.miners.selectors import deal_reach
+from apps.miners.selectors.deal_reach import HELLO, TRIED_MAX, ReachState, address_reach, addresses_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from apps.miners.services.ownership import (
 from apps.miners.states import MinerState
 from apps.users.errors import TenantUnknown
 from apps.users.models import AuditEntry, Tenant
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.grants import miner_grant_find, miner_owner, miners_of_tenant
 from tests import factories
 from tests.people import principal, tenant

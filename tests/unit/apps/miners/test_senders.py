@@ -10,7 +10,7 @@ from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.miners.selectors.senders import sender_choose, senders_able
 from apps.miners.states import Use
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import Wallet
 from tests import factories
 from tests.people import principal

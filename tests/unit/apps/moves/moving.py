@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.errors import NotFound
-from apps.moves.selectors import move_of
+from apps.moves.selectors.moves import move_of
 from apps.proving.models import CheckRun, SectorCheck
 from apps.sectors.models import Expirations
 from apps.sectors.services.changes.expirations import expirations_count
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jobs import JobKind
 from tests import factories
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
     from apps.miners.models import Miner
-    from apps.moves.steps import Direction, Step
+    from apps.moves.rules.steps import Direction, Step
     from poolsite.wire.policy import PolicyState
 
 HEIGHT = 1000
@@ -72,13 +72,13 @@ class MovingChain:
 def chain_served(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
     """Serve such a chain, and a signer that says nothing of its policy."""
     chain = MovingChain()
-    for place in ("apps.moves.readings", "apps.blocks.rounds.warm_up"):
+    for place in ("apps.moves.selectors.readings", "apps.blocks.rounds.warm_up"):
         monkeypatch.setattr(f"{place}.chain_client", lambda: chain)
 
     def refused(*_args: Any, **_named: Any) -> PolicyState:
         raise NotFound("its signer is away")
 
-    monkeypatch.setattr("apps.moves.readings.policy_read", refused)
+    monkeypatch.setattr("apps.moves.selectors.readings.policy_read", refused)
     return chain
 
 

@@ -15,7 +15,7 @@ from apps.moves.errors import MoveRefused
 from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
 from apps.proving.models import WindowPost
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from tests import factories
 from tests.audit_rules import complaint

@@ -14,8 +14,8 @@ from apps.core import clock
 from apps.core.errors import Conflict
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
+from apps.moves.rules.steps import Direction
 from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
-from apps.moves.steps import Direction
 from apps.proving.due import POSTS, REFRESH
 from apps.proving.models import Deadline, Recovery, WindowPost
 from apps.proving.services.fault_declarations import declarations_begin
@@ -30,7 +30,7 @@ from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.reservations import sectorid_import
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.policy import network_by_name

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from apps.blocks.models import Block
 from apps.core import clock
 from apps.miners.models import Miner
-from apps.moves.lotus_metadata import lotus_snapshot
+from apps.moves.selectors.lotus_metadata import lotus_snapshot
 from apps.sectors.models import SectorNumbers
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
 from poolsite.filecoin.address import id_address

@@ -12,15 +12,15 @@ from apps.blocks.models import Block
 from apps.core import clock
 from apps.gateway.models import SignerConnection
 from apps.miners.models import Miner
-from apps.moves.readings import MoveReadings
-from apps.moves.selectors import direction_of, move_of
+from apps.moves.rules.steps import Direction, StepState
+from apps.moves.selectors.moves import direction_of, move_of
+from apps.moves.selectors.readings import MoveReadings
 from apps.moves.services.heights import miner_move_in, miner_move_out
-from apps.moves.steps import Direction, StepState
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.states import PostState
 from apps.sectors.models import SealTarget, Sector
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import PolicyState, RuleForm
@@ -54,7 +54,7 @@ def allowed(monkeypatch: pytest.MonkeyPatch, *to: str) -> None:
     state = PolicyState(
         text="", digest="", number=1, rules=(rule,), sets=(), versions=(), editors=(), types=(), methods=()
     )
-    monkeypatch.setattr("apps.moves.readings.policy_read", lambda *_args, **_named: state)
+    monkeypatch.setattr("apps.moves.selectors.readings.policy_read", lambda *_args, **_named: state)
 
 
 def state(of: Miner, key: str, way: Direction = Direction.IN) -> StepState:

@@ -10,7 +10,7 @@ import pytest
 
 from apps.core import clock
 from apps.core.live import changes_deferred
-from apps.pieces.commitments import SMALL_BYTES, commitment_of
+from apps.pieces.data.commitments import SMALL_BYTES, commitment_of
 from apps.pieces.errors import CommitmentFailed
 from apps.pieces.models import Piece
 from apps.pieces.services import retention
@@ -66,7 +66,7 @@ def test_bytes_stay_when_their_commitment_cannot_be_computed_now(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, is_in_parts: bool
 ) -> None:
     settings.PIECES_DIR, settings.PIECE_COMMITMENT_COMMAND = str(tmp_path), NO_PROCESS
-    monkeypatch.setattr("apps.pieces.commitments.SMALL_BYTES", 0)
+    monkeypatch.setattr("apps.pieces.data.commitments.SMALL_BYTES", 0)
     miner, by, source = factories.miner(), people.principal(), io.BytesIO(b"x" * 300)
     spec = PieceSpec(payload_size=300)
     if is_in_parts:

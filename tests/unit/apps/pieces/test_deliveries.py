@@ -19,10 +19,10 @@ from structlog.testing import capture_logs
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.miners.errors import MinerUnknown
-from apps.pieces import destinations
-from apps.pieces.destinations import Target, target_of
+from apps.pieces.data import destinations
+from apps.pieces.data.destinations import Target, target_of
+from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceUnknown
-from apps.pieces.files import piece_path
 from apps.pieces.models import PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.services import deliveries
@@ -37,8 +37,8 @@ from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.states import JobState
-from apps.users.encryption import text_encrypt
 from apps.users.models import AuditEntry, Token
+from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.fr32 import unpadded_bytes
 from tests import factories, people
 from tests.bulk_rows import row_copies_insert

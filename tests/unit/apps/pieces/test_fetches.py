@@ -15,13 +15,13 @@ from apps.api.v1.pieces import piece_body
 from apps.core import clock
 from apps.core.disk import DiskFull, DiskSpace
 from apps.core.errors import DomainError
-from apps.pieces.files import file_locked, piece_path
+from apps.pieces.data.files import file_locked, piece_path
+from apps.pieces.data.sources import SourceAway
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
 from apps.pieces.services.fetches import piece_fetch_begin, pieces_fetch
 from apps.pieces.services.retention import UNCHECKED, pieces_tidy
 from apps.pieces.services.uploads import PieceSpec, piece_remove
-from apps.pieces.sources import SourceAway
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.unit.apps.pieces.old_rows import migrate_all, pieces_as_of
@@ -338,7 +338,7 @@ def test_what_is_under_way_is_stopped_when_the_pass_breaks_off(
 
 
 def test_progress_of_a_download_is_in_its_row(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.pieces.files.SYNC_BYTES", len(DATA))
+    monkeypatch.setattr("apps.pieces.data.files.SYNC_BYTES", len(DATA))
     [piece] = wanted(factories.miner(), "slow")
     Piece.objects.update(received=7)
     seen: list[int] = []

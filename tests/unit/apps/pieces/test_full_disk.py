@@ -11,7 +11,7 @@ import pytest
 from apps.api.errors import http_status
 from apps.core import clock
 from apps.core.disk import DiskFull
-from apps.pieces import files
+from apps.pieces.data import files
 from apps.pieces.models import Piece
 from apps.pieces.services.restored_data import data_restore
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_upload, upload_begin
@@ -55,7 +55,7 @@ def filling(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], N
         nonlocal left
         left = count
 
-    monkeypatch.setattr("apps.pieces.files.os.statvfs", statvfs)
+    monkeypatch.setattr("apps.pieces.data.files.os.statvfs", statvfs)
     monkeypatch.setattr(files, "SYNC_BYTES", 100)
     monkeypatch.setattr(files, "CHUNK_BYTES", 100)
     return checks

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
 from apps.pieces.services.fetches import pieces_fetch
@@ -66,7 +66,7 @@ def source(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = str(tmp_path), True
     monkeypatch.setattr(fetches, "POLL_S", 0.05)
     for name in ("CHUNK_BYTES", "SYNC_BYTES"):
-        monkeypatch.setattr(f"apps.pieces.files.{name}", 100)
+        monkeypatch.setattr(f"apps.pieces.data.files.{name}", 100)
     found = Source()
 
     class Handler(BaseHTTPRequestHandler):

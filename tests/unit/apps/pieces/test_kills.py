@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
+from apps.pieces.data.files import piece_path
 from apps.pieces.errors import BadOffset, PieceBusy, PieceUnknown
-from apps.pieces.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.selectors import PieceFilter, pieces_fetching, pieces_page
 from apps.pieces.services import checks, uploads

@@ -9,10 +9,10 @@ import pytest
 from django.db import transaction
 
 from apps.core import clock
-from apps.pieces.commitments import small_commitment
-from apps.pieces.data import piece_data
+from apps.pieces.data.commitments import small_commitment
+from apps.pieces.data.files import piece_path
+from apps.pieces.data.ranges import piece_data
 from apps.pieces.errors import PieceSealed
-from apps.pieces.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services.restored_data import data_drop, data_restore
 from apps.sectors.errors.runs import NotUnsealed

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.pieces import socket_watch, sources
-from apps.pieces.socket_watch import DESTINATION_SLOW, LOCAL_COPY_SLOW, SOURCE_SLOW, PutWatch, SocketWatch
-from apps.pieces.sources import SourceAway, url_opened
+from apps.pieces.data import socket_watch, sources
+from apps.pieces.data.socket_watch import (
+    DESTINATION_SLOW,
+    LOCAL_COPY_SLOW,
+    SOURCE_SLOW,
+    PutWatch,
+    SocketWatch,
+)
+from apps.pieces.data.sources import SourceAway, url_opened
 from tests.dripping_market import dripping_market
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.pieces.sources import SourceAway, url_opened
+from apps.pieces.data.sources import SourceAway, url_opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

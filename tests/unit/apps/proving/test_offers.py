@@ -20,8 +20,8 @@ from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.trials import deadline_dry_run
 from apps.proving.states import PostState
-from apps.sectors.hardware import PLANS
 from apps.sectors.models import DAMOCLES, Job, Worker
+from apps.sectors.rules.hardware import PLANS
 from apps.sectors.states import JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind

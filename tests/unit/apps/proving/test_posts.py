@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from apps.core import clock
-from apps.miners.partition_facts import PartitionFacts
+from apps.miners.onchain.partition_facts import PartitionFacts
 from apps.proving.models import WindowPost
 from apps.proving.services.jobs import lease_length_compute
 from apps.proving.services.proof_coverage import proof_order_build

@@ -27,7 +27,7 @@ from apps.sectors.models import Job, SealTarget, Sector
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.audit import audit_visible
 from apps.users.selectors.grants import miner_owner
 from apps.users.services.grants import signer_grant_revoke

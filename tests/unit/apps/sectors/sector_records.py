@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.pieces.models import Piece
 from apps.sectors.models import Sector
-from apps.sectors.params import comm_d_of, pieces_column, pieces_filled
+from apps.sectors.rules.params import comm_d_of, pieces_column, pieces_filled
 from tests import factories
 
 KEY, NEW, TICKET = bytes([9]) * 31 + b"\0", bytes([8]) * 31 + b"\0", bytes([7]) * 32

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.models import SectorCopy, Store, StoreFinding
-from apps.sectors.onchain import OnSector
+from apps.sectors.onchain.sectors import OnSector
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.stores import leftover_removals
 from apps.sectors.services.stores.scan_comparison import scans_compare

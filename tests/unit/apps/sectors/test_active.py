@@ -16,7 +16,7 @@ from apps.miners.models import ChainRoots, Miner
 from apps.miners.selectors.chain_roots import roots_active
 from apps.pieces.models import Piece
 from apps.sectors.models import ActiveSectors, Sector
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services import active
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.batches.context import SealingContext

@@ -15,7 +15,7 @@ from apps.miners.models import ChainRoots, Miner
 from apps.pieces.models import Piece
 from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import ActiveSectors, Job, JobEvent, Sector, SectorAdoption
-from apps.sectors.onchain import sectors_proven_read
+from apps.sectors.onchain.sectors import sectors_proven_read
 from apps.sectors.selectors.numbers import numbers_in_use
 from apps.sectors.services.active import active_follow
 from apps.sectors.services.adoptions import rows as adoptions
@@ -23,7 +23,7 @@ from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cance
 from apps.sectors.services.adoptions.rows import NOTE, adoptions_follow
 from apps.sectors.services.numbers import numbers_allocate
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
 from tests import factories

@@ -12,7 +12,7 @@ import pytest
 from apps.miners.states import RoleKind
 from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, Sector, SectorProof
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.jobs.reports import job_complete, job_fail

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.messages.models import Message
 from apps.sectors.models import Batch, Sector
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches import messages
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.messages import batch_fail, batches_watch

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from apps.sectors.lifetimes import expiration_choose
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.lifetimes import expiration_choose
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
 from apps.sectors.services.batches.forms import BatchEntry, batch_entries_fit

@@ -14,11 +14,11 @@ from apps.core.clock import now
 from apps.core.disk import DiskFull
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.c1_files import c1_is_here
 from apps.sectors.errors.jobs import C1Missing, LeaseLost
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.selectors.sector_waits import sector_wait
+from apps.sectors.services.jobs.c1_files import is_c1_file_kept
 from apps.sectors.services.jobs.c1_outputs import PART_RETENTION, c1_read, c1_store
 from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
@@ -160,7 +160,7 @@ def test_after_c2_the_sector_is_its_own_hosts_again(django_capture_on_commit_cal
         report(taken, "C2", state="C1_DONE")
 
     job, sector = job_lock(Sector.objects.get().pk)
-    assert (sector.state, job.is_portable, c1_is_here(job, sector)) == ("C2_DONE", False, False)
+    assert (sector.state, job.is_portable, is_c1_file_kept(job, sector=sector)) == ("C2_DONE", False, False)
     sector_step(sector, event="SEND_COMMIT", job=job, now=NOON)
     sector_step(sector, event="LAND_COMMIT", job=job, now=NOON)
     assert claim(second, new_sectors=0) == ()

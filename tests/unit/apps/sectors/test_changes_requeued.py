@@ -11,7 +11,7 @@ import pytest
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch, JobEvent, SectorChange
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.changes import following, messages, push, sending, steps
 from apps.sectors.services.changes.advance import changes_advance
@@ -25,7 +25,7 @@ from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db
 NETWORK = network_by_name("localnet-poolsite-test")

@@ -15,7 +15,7 @@ from apps.sectors.selectors.hosts import sectors_stored_only_on
 from apps.sectors.services.stores.lost import lost_store, store_forget
 from apps.sectors.services.stores.orders import detach_refusal_explain
 from apps.sectors.services.transfer import used_stores_list
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
 from tests import factories

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from apps.sectors.extensions import extended
-from apps.sectors.live_sectors import live_sectors_read
+from apps.sectors.onchain.live_sectors import live_sectors_read
+from apps.sectors.rules.extensions import extended
 from apps.sectors.services.changes.prices import ChangeRequest, changes_price
 from poolsite.filecoin.expiration import BadExpiration
 from poolsite.filecoin.policy import TEST

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.sectors.hardware import disk_share, disk_space, is_short_of_disk, sealing_disks
+from apps.sectors.rules.hardware import disk_share, disk_space, is_short_of_disk, sealing_disks
 
 ALMOST_FULL: dict[str, Any] = {"disk_free_bytes": 5, "disk_total_bytes": 100}
 FREE: dict[str, Any] = {"disk_free_bytes": 60, "disk_total_bytes": 100}

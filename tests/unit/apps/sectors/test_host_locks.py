@@ -22,7 +22,7 @@ from tests.unit.apps.sectors.sealing import NOON, host
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

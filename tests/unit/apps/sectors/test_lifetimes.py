@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.pieces.models import Piece
-from apps.sectors.lifetimes import expiration_choose, fits_later, lifetime_refusal
+from apps.sectors.rules.lifetimes import expiration_choose, fits_later, lifetime_refusal
 from poolsite.filecoin.expiration import expiration_check
 from poolsite.filecoin.policy import MAINNET, TEST
 

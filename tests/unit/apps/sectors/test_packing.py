@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.chain.errors import NodeRefused
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.sealing.packing import pieces_pack, pieces_plan
 from poolsite.filecoin.sector import SIZE_32GIB

@@ -8,9 +8,9 @@ import pytest
 
 from apps.chain.models import Head
 from apps.pieces.models import Piece
-from apps.sectors.lifetimes import expirations_compute
 from apps.sectors.models import Sector
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.lifetimes import expirations_compute
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan, pieces_pack

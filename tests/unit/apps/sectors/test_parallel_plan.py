@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.sectors.parallel_plan import Bound, parallel_plan
+from apps.sectors.selectors.parallel_plan import Bound, parallel_plan
 
 GIB = 1 << 30
 HARDWARE: dict[str, Any] = {"cpus": 64, "ram_bytes": 1000 * GIB, "disk_total_bytes": 2000 * GIB}

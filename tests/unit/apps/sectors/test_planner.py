@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.sectors.planner import COMMIT, DISK, SEED, STAGES, Plan, gains, simulate
+from apps.sectors.rules.planner import COMMIT, DISK, SEED, STAGES, Plan, gains, simulate
 
 DAY = 86_400
 QUICK = dict.fromkeys(STAGES, 0.001)

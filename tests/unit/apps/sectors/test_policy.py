@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, LIMITS, SealingPolicy, policy_check, sealing_policy
+from apps.sectors.rules.policy import (
+    BASE_FEES,
+    BATCH_FIELDS,
+    LIMITS,
+    SealingPolicy,
+    policy_check,
+    sealing_policy,
+)
 
 
 def test_the_variable_changes_the_defaults(settings: Any) -> None:

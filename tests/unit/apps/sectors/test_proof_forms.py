@@ -10,7 +10,7 @@ from django.db import connection
 
 from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import Batch, Sector
-from apps.sectors.proof_forms import (
+from apps.sectors.selectors.proof_forms import (
     FORMS_HERE,
     forms_accepted,
     forms_here,

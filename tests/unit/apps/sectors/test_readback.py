@@ -12,7 +12,7 @@ from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
-from apps.sectors.params import precommit_info, precommit_params
+from apps.sectors.rules.params import precommit_info, precommit_params
 from apps.sectors.selectors.restored import miners_unrecovered, sectors_recovery
 from apps.sectors.services.adoptions.plans import adoption_begin
 from apps.sectors.services.adoptions.rows import adoptions_follow
@@ -24,7 +24,7 @@ from apps.sectors.services.readback.batches import batches_import
 from apps.sectors.services.readback.imports import NO_FILES
 from apps.sectors.services.sealing.pledge import pledge_create, pledges_settle, sectors_begin
 from apps.users.models import AuditEntry
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.codec import BadWire
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.job_inputs import SealInputs

@@ -13,8 +13,8 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.sectors import tasks
 from apps.sectors.models import Batch, Sector, SectorProof
-from apps.sectors.onchain import precommits_read, sectors_proven_read
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.messages import batch_push, batches_watch
 from apps.sectors.services.sealing.console_steps import SectorsInProgress

@@ -12,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Head
-from apps.pieces.files import piece_path
+from apps.pieces.data.files import piece_path
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.errors.runs import NoPieces, NotCommittedCapacity
 from apps.sectors.models import PipelineRun, Sector, SectorChange, Worker
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.changes import steps

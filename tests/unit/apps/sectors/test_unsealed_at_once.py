@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.pieces.commitments import small_commitment
-from apps.pieces.files import is_stored, piece_path
+from apps.pieces.data.commitments import small_commitment
+from apps.pieces.data.files import is_stored, piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services.uploads import PieceSpec, piece_upload
 from apps.sectors.errors.runs import NotUnsealed

@@ -12,7 +12,7 @@ import pytest
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
 from apps.sectors.models import JobEvent, PipelineRun, Sector
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.runs import messages

@@ -7,8 +7,8 @@ import pytest
 from channels.db import database_sync_to_async
 
 from apps.core.redis_clients import redis_client
-from apps.users.access import AccessChanges
 from apps.users.models import Token
+from apps.users.services.access import AccessChanges
 from apps.users.services.tokens import token_revoke
 from tests import people
 

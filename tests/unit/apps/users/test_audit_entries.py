@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.users.audit_search import chain_check
+from apps.users.selectors.audit_search import chain_check
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from tests.people import principal
 

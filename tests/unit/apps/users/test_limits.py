@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.users.limits import RULES, rate_limit_consume
+from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import rate_limit_set
+from apps.users.services.rate_limit_buckets import rate_limit_count
 from tests import people
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def limited(capacity: int, *, reset_ns: int = MINUTE_NS, **where: str) -> RateLi
 
 
 def take(count: int = 1, *, service: str = "Gateway", api: str = "Version", of: str = "alice") -> list[bool]:
-    usages = [rate_limit_consume(people.principal(of), service=service, api=api) for _ in range(count)]
+    usages = [rate_limit_count(people.principal(of), service=service, api=api) for _ in range(count)]
     return [usage is not None and usage.is_over for usage in usages]
 
 
-def test_a_bucket_takes_its_capacity_and_no_more():
+def test_a_bucket_fills_its_capacity_and_no_more():
     limited(3)
 
     assert take(5) == [False, False, False, True, True]
@@ -40,7 +41,7 @@ def test_a_bucket_takes_its_capacity_and_no_more():
 def test_what_is_left_is_told():
     limited(3)
 
-    usages = [rate_limit_consume(people.principal(), service="a", api="b") for _ in range(4)]
+    usages = [rate_limit_count(people.principal(), service="a", api="b") for _ in range(4)]
 
     assert [usage.left for usage in usages if usage] == [2, 1, 0, 0]
     last = usages[-1]

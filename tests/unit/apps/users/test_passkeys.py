@@ -8,7 +8,7 @@ import pytest
 from apps.core import clock
 from apps.users.errors import LoginFailed, LoginThrottled, PasskeyRefused
 from apps.users.models import AuditEntry, Passkey, User
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services import logins
 from apps.users.services.logins import passkey_login
 from apps.users.services.passkeys import (

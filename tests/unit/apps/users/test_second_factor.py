@@ -7,9 +7,9 @@ import pytest
 from django.test import override_settings
 
 from apps.core import clock
-from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.errors import WrongCode
 from apps.users.models import RecoveryCode, TotpDevice, User
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.services import logins
 from apps.users.services.logins import second_step_verify
 from apps.users.services.second_factor import (

@@ -12,7 +12,7 @@ from apps.gateway.services.connections import accounts_claim
 from apps.miners.services.ownership import tenant_miner_grant
 from apps.users.errors import TokenRefused
 from apps.users.models import AuditEntry, RateLimit
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.grants import signers_of_tenant
 from apps.users.selectors.tenants import rate_limits_of, tenant_find, tenants_listed
 from apps.users.services import rate_limits, tenant_grants

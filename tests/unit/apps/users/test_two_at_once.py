@@ -27,7 +27,7 @@ from tests import people
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

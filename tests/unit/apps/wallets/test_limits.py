@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from apps.core.errors import NotAllowed
-from apps.users.principals import SYSTEM
-from apps.wallets.limits import bytes_check
+from apps.users.rules.principals import SYSTEM
+from apps.wallets.rules.limits import bytes_check
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.block import BlockHeader

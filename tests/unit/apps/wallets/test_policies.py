@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.wallets.services import policies
 from poolsite.wire.codec import document_send
 from poolsite.wire.policy import PUT, PolicyDraft, PolicyEdit, RuleForm

@@ -11,7 +11,7 @@ from apps.chain.heads.steps import facts_due
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible

@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final, cast
 
-from apps.sectors.sector_records import piece_written
+from apps.sectors.selectors.sector_records import piece_written
 from apps.sectors.services.damocles.sector_locks import SectorName
 from apps.sectors.services.damocles.stores import store_path_find
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import DamoclesRecord, Sector, Store
-    from apps.sectors.sector_records import PlacedPiece
+    from apps.sectors.selectors.sector_records import PlacedPiece
     from poolsite.wire.jsonrpc.messages import Json
 
 UNNUMBERED: Final = 2**53 - 1

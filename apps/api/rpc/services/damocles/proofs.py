@@ -18,7 +18,7 @@ from apps.api.rpc.services.damocles.forms import (
     unsigned,
 )
 from apps.core import clock
-from apps.sectors.policy import sealing_policy
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.damocles.proofs import (
     ProofSpec,
     proof_finish,

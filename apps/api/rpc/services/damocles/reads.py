@@ -12,8 +12,8 @@ from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, S
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.selectors.damocles import sector_on_side, sectors_listed, sectors_with_pieces
+from apps.sectors.selectors.sector_records import record_of, records_of
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.adoptions.records import records_import
 from apps.sectors.services.damocles.sector_locks import sector_find

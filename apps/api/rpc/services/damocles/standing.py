@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.senders import miner_senders
 from apps.miners.states import Use
-from apps.sectors.hardware import PINGS
+from apps.sectors.rules.hardware import PINGS
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.damocles import damocles_hosts, unprovable
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commr
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
-    from apps.sectors.policy import SealingPolicy
+    from apps.sectors.rules.policy import SealingPolicy
     from poolsite.filecoin.policy import Network
     from poolsite.wire.jsonrpc.messages import Json
 

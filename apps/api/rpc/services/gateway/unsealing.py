@@ -25,7 +25,7 @@ from poolsite.wire.jsonrpc.parameters import NUMBER, BadParam, Param, fields, nu
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 UNSEAL_S: Final = 7 * 3600.0
 """sophon-gateway's timeout for pieces that must be unsealed first."""

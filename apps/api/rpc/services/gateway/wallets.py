@@ -26,7 +26,7 @@ from apps.gateway.services.signatures import wallet_has
 from apps.messages.services.signature_checks import bytes_signature_check
 from apps.users.selectors.approvals import accounts_missing
 from apps.users.selectors.grants import signer_granted
-from apps.wallets.limits import bytes_check
+from apps.wallets.rules.limits import bytes_check
 from apps.wallets.services.sign import bytes_record
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import TEXT, blob, list_of, text

@@ -26,7 +26,7 @@ from poolsite.wire.jsonrpc.messages import json_read
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
 

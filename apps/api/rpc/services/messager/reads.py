@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
     from poolsite.filecoin.cids import Cid
 
 ROWS_MAX: Final = 10_000

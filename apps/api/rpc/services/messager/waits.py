@@ -27,7 +27,7 @@ from apps.messages.states import MessageState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 GROUP: Final = "live.pool"
 """Every change of the pool is published here."""

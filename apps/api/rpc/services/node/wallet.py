@@ -13,7 +13,7 @@ from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
 from apps.messages.services.signature_checks import bytes_signature_check, message_signature_check
 from apps.users.selectors.grants import miner_granted, sender_known, signers_of
 from apps.wallets.errors import SenderNotGranted
-from apps.wallets.limits import bytes_check, receiver_check, signer_check
+from apps.wallets.rules.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
 from apps.wallets.services.sign import bytes_sign, message_sign
 from poolsite.filecoin.address import BadAddress, address_parse

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.core import clock
 from apps.sectors.models import Job, Sector
-from apps.sectors.params import comm_d_of, pieces_column
+from apps.sectors.rules.params import comm_d_of, pieces_column
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete
 from apps.sectors.services.runs.steps import run_begin

@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from apps.sectors.models import Job, Sector
-from apps.sectors.params import comm_d_of
+from apps.sectors.rules.params import comm_d_of
 from tests import factories, people
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.models import Piece
 from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Worker, WorkerCommand
-from apps.sectors.params import pieces_column, pieces_filled
+from apps.sectors.rules.params import pieces_column, pieces_filled
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.services.damocles import hosts
 from apps.sectors.services.damocles.sectors import damocles_follow

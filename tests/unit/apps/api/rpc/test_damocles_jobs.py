@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.pieces.commitments import commitment_of
+from apps.pieces.data.commitments import commitment_of
 from apps.pieces.models import Piece
 from apps.sectors.models import DAMOCLES, Job, JobEvent, PipelineRun, Sector, Worker
 from apps.sectors.services.runs.unsealing import unseal_request

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
 from apps.sectors.models import DamoclesSector, PipelineRun, Sector
-from apps.sectors.sector_records import record_of
+from apps.sectors.selectors.sector_records import record_of
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SnapState

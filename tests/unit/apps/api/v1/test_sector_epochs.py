@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from apps.chain.selectors.network import network_current
-from apps.sectors.sector_records import record_of
+from apps.sectors.selectors.sector_records import record_of
 from tests import factories
 from tests.people import bearer, token
 

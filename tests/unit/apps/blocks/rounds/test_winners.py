@@ -13,7 +13,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
 from apps.gateway.errors import NoAnswer, SignerAway
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.filecoin.keys import key_sign
 from poolsite.wire.pipeline import SectorState

@@ -10,7 +10,7 @@ from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.core.processes import Process
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 
 pytestmark = pytest.mark.django_db

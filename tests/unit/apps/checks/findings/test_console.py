@@ -13,7 +13,7 @@ from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.core.liveness import Heartbeat
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 

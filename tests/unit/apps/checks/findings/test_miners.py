@@ -12,13 +12,13 @@ from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.core.processes import Process
 from apps.miners.states import MinerState
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.people import principal
 
 if TYPE_CHECKING:
     from apps.checks.findings.results import Finding
-    from apps.users.principals import Principal
+    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db
 

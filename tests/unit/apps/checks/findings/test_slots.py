@@ -11,7 +11,7 @@ from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.sectors.models import Job
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from tests import factories
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.miners.states import RoleKind
 from apps.sectors.models import DAMOCLES, HostReport, Job, Sector
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.stores import beat, told

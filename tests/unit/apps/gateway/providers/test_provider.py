@@ -10,7 +10,7 @@ import pytest
 
 from apps.gateway.errors import ProviderRefused
 from apps.gateway.providers.provider import Provider
-from apps.users.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.origins import IDS_METHOD
 from poolsite.wire.policy import POLICY_READ, POLICY_VERSION
 from poolsite.wire.unable import UNABLE_TEXTS

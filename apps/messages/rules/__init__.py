@@ -1,0 +1,1 @@
+"""What a message does, told by its method."""

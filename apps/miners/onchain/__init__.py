@@ -1,0 +1,1 @@
+"""What the chain says of miners, read out of a node's JSON."""

@@ -1,0 +1,1 @@
+"""The steps of a move, and in which order they come."""

@@ -1,0 +1,126 @@
+"""Steps of the way into the pool: provers, stores, and the sectors in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext
+
+from apps.checks.findings.results import Link
+from apps.core.formatting import plural, whole
+from apps.moves.rules.steps import Step
+from apps.moves.selectors.readings import NUMBERS_MAX
+from apps.sectors.services.reservations import numbers_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.miners.models import Miner
+    from apps.moves.selectors.readings import MoveReadings, SectorFiles
+    from apps.proving.services.preconditions import Readiness
+    from poolsite.filecoin.bitfield import BitField
+
+
+def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterator[Step]:
+    """Yield the steps about the sectors' stores and files."""
+    miner = read.miner
+    yield Step(
+        key="provers",
+        title=gettext("A prover can read the stores"),
+        is_done=bool(ready.provers) and not files.unread,
+        figure=_provers_text(ready, files),
+        risk=gettext("Windows are missed if no prover can read the files."),
+        command=f".venv/bin/python manage.py stores attach /PATH --host HOST  # "
+        f"{gettext('each storage folder')}",
+        link=Link("stores"),
+        button=gettext("Attach a store…"),
+    )
+    yield Step(
+        key="rows",
+        title=gettext("Sectors adopted"),
+        # rows include sectors that expired, but no live one without a row
+        is_done=files.rows >= miner.live_sectors and not miner.unlisted_sectors,
+        figure=_rows_text(files, miner),
+        risk=gettext(
+            "Sectors that are not adopted are still proven, but cannot be checked, moved, extended or "
+            "terminated here."
+        ),
+        command=f".venv/bin/python manage.py sectors adopt {miner.address} --dry-run",
+        link=Link("miner-adopt", (miner.address,)),
+        button=gettext("Adopt sectors…"),
+    )
+    yield Step(
+        key="files",
+        title=gettext("Files found in stores"),
+        is_done=(files.rows > 0 and not files.unplaced) or not miner.live_sectors,
+        figure=_unplaced_text(files),
+        risk=gettext("A sector whose files are not found is left out of its proof and becomes faulty."),
+        needs=("provers", "rows"),
+        command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
+        if files.unplaced
+        else "",
+        link=Link("stores"),
+        button=gettext("Stores"),
+    )
+    yield Step(
+        key="looks",
+        title=gettext("Files opened by a prover"),
+        is_done=not files.bad and files.checked >= files.expected,
+        figure=_checked_text(files),
+        risk=gettext(
+            "Each deadline's sectors are checked two windows ahead, whoever proves them, so all are "
+            "checked within a proving period. Repair damaged ones while lotus-miner still has its "
+            "sealing tools."
+        ),
+        needs=("files",),
+        link=Link("proving"),
+        button=gettext("Proving"),
+    )
+
+
+def _unplaced_text(files: SectorFiles) -> str:
+    if files.unplaced:
+        return gettext("{count} without a store: {numbers}").format(
+            count=_at_most(files.unplaced), numbers=numbers_format(files.unplaced)
+        )
+    return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
+
+
+def _checked_text(files: SectorFiles) -> str:
+    text = gettext("files opened for {checked} of {sectors} that must be proven").format(
+        checked=whole(files.checked), sectors=plural(files.expected, "sector")
+    )
+    if not files.bad:
+        return text
+    return text + gettext("; {count} missing or damaged: {numbers}").format(
+        count=_at_most(files.bad), numbers=numbers_format(files.bad)
+    )
+
+
+def _rows_text(files: SectorFiles, miner: Miner) -> str:
+    if files.counted_at is None:
+        return gettext("counting sectors; done within a minute")
+    live = miner.live_sectors
+    return gettext("{rows} of {sectors} on the chain adopted, counted {time} UTC").format(
+        rows=whole(max(min(files.rows, live - miner.unlisted_sectors), 0)),
+        sectors=plural(live, "live sector"),
+        time=f"{files.counted_at:%H:%M:%S}",
+    )
+
+
+def _at_most(numbers: BitField) -> str:
+    """Return how many numbers these are, where no more than `NUMBERS_MAX` are read."""
+    count = len(numbers)
+    return whole(count) if count < NUMBERS_MAX else gettext("{count} or more").format(count=whole(count))
+
+
+def _provers_text(ready: Readiness, files: SectorFiles) -> str:
+    if not ready.provers:
+        return ready.unmet["host"]
+    stores = sorted({store for prover in ready.provers for store in prover.stores})
+    text = gettext("{provers} with {stores}").format(
+        provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")
+    )
+    if files.unread:
+        text += gettext("; none can read {stores}").format(stores=", ".join(files.unread))
+    return text

@@ -1,0 +1,49 @@
+"""A miner's move as it stands: one computation for its page, REST and command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.miners.errors import MinerNotReady
+from apps.miners.states import MinerState
+from apps.moves.rules.steps import Direction, Move, steps_ordered
+from apps.moves.selectors.move_in.order import steps_in
+from apps.moves.selectors.move_out.order import steps_out
+from apps.moves.selectors.readings import MoveReadings
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.rules.principals import Principal
+
+
+def direction_of(miner: Miner) -> Direction:
+    """Return which way a miner goes now: out once a height for that is set, in while it was imported."""
+    if miner.works_until:
+        return Direction.OUT
+    return Direction.IN if miner.create_message_id is None else Direction.OUT
+
+
+def move_of(miner: Miner, viewer: Principal, *, direction: Direction | None = None) -> Move:
+    """Return the steps of a miner's move with their states.
+
+    Raises MinerNotReady, NetworkUnknown, NodeRefused, NodeUnavailable.
+    """
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(field="miner")
+    direction, read = direction or direction_of(miner), MoveReadings(miner, viewer)
+    return Move(
+        miner=miner.address,
+        direction=direction,
+        height=read.height,
+        works_from=miner.works_from,
+        works_until=miner.works_until,
+        is_pending=is_pending(miner, height=read.height),
+        steps=steps_ordered(tuple((steps_in if direction == Direction.IN else steps_out)(read))),
+        windows=tuple(read.windows()),
+    )
+
+
+def is_pending(miner: Miner, *, height: int) -> bool:
+    """Return whether the height that was set last is still to come, so that it can be cancelled."""
+    ahead = miner.works_from if miner.works_until is None else miner.works_until
+    return ahead is not None and height < ahead

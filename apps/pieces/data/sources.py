@@ -1,0 +1,234 @@
+"""Raw bytes from a URL: only from public hosts, and from the very address that was checked."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from string import punctuation
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+from django.conf import settings
+from django.utils.translation import gettext
+
+from apps.core.connection_faults import fault_text
+from apps.core.errors import BadValue
+from apps.miners.selectors.deal_reach import is_public
+from apps.pieces.data.socket_watch import SocketWatch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+CONNECT_S: Final = 10.0
+IDLE_S: Final = 60.0
+"""A source that sends nothing for so long fails."""
+SLOW_S: Final = 60.0
+SLOW_RATE: Final = 256 << 10
+"""Bytes a second, over all, and `SLOW_S` beside: a source that sends fewer fails."""
+REDIRECTS_MAX: Final = 5
+URL_MAX: Final = 2_000
+
+
+TRY_AGAIN: Final = (408, 425, 429)
+"""Refusals that pass by themselves, as those of 500 and more."""
+RANGE_ANSWERS: Final = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+"""Answers to a request for the rest."""
+CONTENT_RANGE: Final = re.compile(r"bytes (?:\*|(?P<first>\d+)-\d+)/(?P<size>\d+|\*)", re.ASCII)
+TAG_MAX: Final = 200
+"""Characters of a tag that is kept."""
+
+
+class SourceAway(Exception):
+    """The source does not give the bytes; the reason names no credentials."""
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.is_final = is_final
+        """Whether it would not give them later either."""
+
+
+def url_check(url: str) -> None:
+    """Refuse what is no URL to fetch from.  Raises BadValue."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise BadValue("is not a valid URL", field="url") from None
+    if len(url) > URL_MAX or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise BadValue(gettext("must be an http:// or https:// URL"), field="url")
+    if parts.username is not None:
+        raise BadValue(gettext("must not contain a user name or password"), field="url")
+
+
+def url_shown(url: str) -> str:
+    """Return a URL without what may be a key: user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+class Body:
+    """What a URL gives, within its time: that between two reads is the reader's."""
+
+    def __init__(self, response: HTTPResponse, watch: SocketWatch, *, first: int = 0) -> None:
+        self.response, self.watch = response, watch
+        self.first = first
+        """Number of its first byte."""
+        self.tag = tag_of(response)
+        self.is_empty = response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        """Whether nothing comes, because all came before."""
+        length = 0 if self.is_empty else response.length
+        self.size = None if length is None else first + length
+        """How many bytes the source says that it has; None where it does not."""
+        watch.pause()
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, none at the end.  Raises SourceAway if it is too slow or breaks off."""
+        if self.is_empty:
+            return b""
+        self.watch.resume()
+        try:
+            part = self.response.read(size)
+        except (OSError, HTTPException) as error:
+            raise SourceAway(
+                self.watch.reason
+                or gettext("the download was cut off: {error}").format(error=fault_text(error))
+            ) from None
+        if self.watch.reason:  # the end of a socket reads like the end of the bytes
+            raise SourceAway(self.watch.reason)
+        if not part and self.response.length:
+            raise SourceAway(
+                gettext("the download ended {length} bytes early").format(length=self.response.length)
+            )
+        self.watch.extend(len(part))
+        self.watch.pause()
+        return part
+
+
+def tag_of(response: HTTPResponse) -> str:
+    """Return by what name a source knows these very bytes again; empty if it has none, or a weak one."""
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') and tag.isascii() and tag.isprintable() and len(tag) <= TAG_MAX else ""
+
+
+def _target(url: str) -> str:
+    """Return what is requested of a host, percent-encoded."""
+    parts = urlsplit(url)
+    return quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=punctuation)
+
+
+def _next_url(url: str, response: HTTPResponse, *, is_rest_asked: bool) -> str:
+    """Return where to go on after an answer without the bytes: the same where it has no such rest.
+
+    Raises SourceAway.
+    """
+    if response.status in (301, 302, 303, 307, 308):
+        return urljoin(url, response.headers.get("Location", ""))
+    if is_rest_asked and response.status in RANGE_ANSWERS:
+        return url
+    raise SourceAway(
+        gettext("the source answered {status}").format(status=response.status),
+        is_final=response.status < 500 and response.status not in TRY_AGAIN,
+    )
+
+
+def _is_rest(response: HTTPResponse, *, first: int, tag: str) -> bool:
+    """Return whether an answer has the rest of what has that tag: from `first` on, or nothing more."""
+    if not first or tag_of(response) not in ("", tag):
+        return False
+    span = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if span is None:
+        return False
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        return span["first"] == str(first)
+    return response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and span["size"] == str(first)
+
+
+@contextmanager
+def url_opened(
+    url: str, *, first: int = 0, tag: str = "", stop: threading.Event | None = None
+) -> Iterator[Body]:
+    """Return the body of a URL, redirects followed, ready to be read, unless `stop` is set.
+
+    It begins at byte `first` if the source still has what it named `tag`, else at its first byte.  Raises
+    SourceAway.
+    """
+    connection: HTTPConnection | None = None
+    reason = ""
+    try:
+        for _ in range(REDIRECTS_MAX):
+            url_check(url)
+            connection = url_connect(url)
+            headers = {"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
+            headers |= {"Range": f"bytes={first}-", "If-Range": tag} if first else {}
+            watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
+            with watch.started():
+                try:
+                    connection.request("GET", _target(url), headers=headers)
+                    response = connection.getresponse()
+                except (OSError, HTTPException):
+                    reason = watch.reason
+                    raise
+                with response:  # of an answer without keep-alive the connection has let the socket go
+                    is_rest = _is_rest(response, first=first, tag=tag)
+                    if is_rest or response.status == HTTPStatus.OK:
+                        yield Body(response, watch, first=first if is_rest else 0)
+                        return
+            url = _next_url(url, response, is_rest_asked=first > 0)
+            first = 0 if response.status in RANGE_ANSWERS else first
+            connection.close()
+        raise SourceAway(gettext("more than {most} redirects").format(most=REDIRECTS_MAX), is_final=True)
+    except BadValue as error:
+        raise SourceAway(
+            gettext("it redirects to an address that {error}").format(error=error.reason), is_final=True
+        ) from None
+    except (OSError, HTTPException) as error:
+        raise SourceAway(reason or gettext("no response: {error}").format(error=fault_text(error))) from None
+    except ValueError:  # a host that no name can be, a redirect to half of an address
+        raise SourceAway(gettext("its URL, or one it redirects to, is not valid"), is_final=True) from None
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:
+    """Connect to the address that was looked up here, so that no second look-up gives another.
+
+    Raises SourceAway if it is not a public one, unless that is fine, and if TLS with it fails or drips.
+    """
+    parts = urlsplit(url)
+    host, is_secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if is_secure else 80)
+    sock = socket.create_connection(
+        (_address(host, port, is_private_fine=is_private_fine), port), timeout=CONNECT_S
+    )
+    sock.settimeout(IDLE_S)
+    if not is_secure:
+        plain = HTTPConnection(host, port)
+        plain.sock = sock
+        return plain
+    context = ssl.create_default_context()
+    secure = HTTPSConnection(host, port, context=context)
+    secure.sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    watch = SocketWatch(secure.sock, rate=SLOW_RATE, slow_s=SLOW_S)
+    try:
+        with watch.started():
+            secure.sock.do_handshake()
+    except OSError as error:
+        secure.close()
+        raise SourceAway(watch.reason or gettext("TLS failed: {error}").format(error=error)) from None
+    return secure
+
+
+def _address(host: str, port: int, *, is_private_fine: bool) -> str:
+    """Return an address of a host.  Raises SourceAway if it is not a public one."""
+    is_private_fine = is_private_fine or settings.PIECE_URLS_PRIVATE
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for *_, (address, *_rest) in found:
+        if is_private_fine or is_public(str(address)):
+            return str(address)
+    raise SourceAway(gettext("its host has no public address"), is_final=True)

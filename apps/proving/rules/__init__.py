@@ -1,0 +1,1 @@
+"""The numbers by which proving is run."""

@@ -1,0 +1,1 @@
+"""What the chain says of sectors, read out of a node's JSON."""

@@ -1,0 +1,1 @@
+"""How sealing is run and what its messages say, computed from rows and facts that are given."""

@@ -1,0 +1,98 @@
+"""A sector as an extension makes it, or the reason why it cannot be extended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from poolsite.filecoin.expiration import BadExpiration, extension_check
+from poolsite.filecoin.pledge import daily_fee
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.filecoin.power import quality_power
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.onchain.live_sectors import Claim, LiveSector
+    from poolsite.filecoin.policy import Network
+
+CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
+"""Last epochs of a sector's life in which its claims may be given up.  Source: builtin-actors
+runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A sector as it will be once extended."""
+
+    sector: LiveSector
+    expiration: int
+    maintained: tuple[int, ...] = ()
+    """Claims that stay."""
+    dropped: tuple[int, ...] = ()
+    """Claims that are given up."""
+    power: int = 0
+    daily_fee: int = 0
+
+
+def longest(sector: LiveSector, *, claims: Sequence[Claim], now: int, network: Network) -> int:
+    """Return the latest epoch to which a sector can be extended with all its claims."""
+    most = min(now + network.max_sector_expiration_extension, sector.activation + network.max_sector_lifetime)
+    return min([most, *(claim.last for claim in claims)])
+
+
+def extended(
+    sector: LiveSector,
+    expiration: int,
+    *,
+    claims: Sequence[Claim],
+    drops: bool,
+    now: int,
+    circulating: int,
+    network: Network,
+) -> Extended:
+    """Return a sector as an extension makes it.  Raises BadExpiration with the reason why it cannot be."""
+    if sector.expiration < now:
+        raise BadExpiration(gettext("it has expired"))
+    if sector.is_faulty:
+        raise BadExpiration(gettext("it is faulty: extend it once it has recovered"))
+    if not sector.is_active:
+        raise BadExpiration(gettext("it is not proven yet: extend it after its first window"))
+    if expiration == sector.expiration:
+        raise BadExpiration(gettext("it already expires at epoch {expiration}").format(expiration=expiration))
+    extension_check(
+        expiration,
+        sector=sector.number,
+        old_expiration=sector.expiration,
+        activation=sector.activation,
+        now=now,
+        network=network,
+    )
+    short = [claim for claim in claims if claim.last < expiration] if sector.verified_weight else []
+    if short and not drops:
+        last = min(claim.last for claim in short)
+        raise BadExpiration(
+            gettext(
+                "claim {claim} lasts only until epoch {last}: extend to that epoch, or drop the claim"
+            ).format(claim=short[0].id, last=last)
+        )
+    if short and sector.expiration - now > CLAIM_DROP_PERIOD:
+        raise BadExpiration(
+            gettext("claim {claim} can be dropped only in the sector's last 30 days").format(
+                claim=short[0].id
+            )
+        )
+    maintained = [claim for claim in claims if claim not in short] if sector.verified_weight else []
+    weight = sum(claim.size for claim in maintained) * (expiration - now)
+    power = quality_power(sector.size, duration=expiration - now, verified_weight=weight)
+    fee = sector.daily_fee * power // sector.power if sector.daily_fee else daily_fee(power, circulating)
+    return Extended(
+        sector=sector,
+        expiration=expiration,
+        maintained=tuple(claim.id for claim in maintained),
+        dropped=tuple(claim.id for claim in short),
+        power=power,
+        daily_fee=int(fee),
+    )

@@ -1,0 +1,184 @@
+"""The audit log, searched and checked: who did what to which object, and whether its chain holds.
+
+A whole check reads every line, so what was checked is stored in Redis and the next check goes on from
+there; the check from the start is asked for.  The database itself refuses to change or remove a line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import F, Func, Q, TextField, Value
+from redis.exceptions import RedisError
+
+from apps.core import clock
+from apps.core.redis_clients import redis_client
+from apps.users.models import AuditEntry
+from apps.users.selectors.audit import audit_hash, audit_visible
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.users.rules.principals import Principal
+
+CHECKED: Final = "audit:checked"
+"""Where Redis keeps how far the chain was checked."""
+STEP: Final = 2_000
+"""Lines that one step checks: some ten milliseconds."""
+LINES_SEARCHED: Final = 20_000
+"""Lines that one page of a search reads: some ten milliseconds, however long the log is."""
+SPLIT: Final = Func(F("target"), Value(" "), Value(1), function="split_part", output_field=TextField())
+"""The first word of an object's name: of `f03001 / 7` the miner."""
+SET_BACK: Final = timedelta(hours=1)
+"""How far a clock may have been set back: lines are numbered in the order in which they were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What to search for; empty fields match all."""
+
+    who: str = ""
+    """Part of the name of a person, token or process."""
+    what: str = ""
+    """Beginning of an action's name, as `token` or `token.revoke`."""
+    target: str = ""
+    """Part of the object's name."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """The first moment that is no longer shown."""
+    is_exact: bool = False
+    """`what` and `target` are whole names, not parts of them."""
+    targets: frozenset[str] = frozenset()
+    """Names of objects, with one of which the object's name begins, or is it."""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether lines are passed over, of which there may be any number."""
+        return bool(self.who or self.what or self.target or self.targets or self.since or self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """What one search of the log found."""
+
+    rows: list[AuditEntry]
+    stopped_at: AuditEntry | None
+    """The line at which a search stopped before it had read all; None if there is no older one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCheck:
+    """How far the chain of hashes was checked."""
+
+    to: int = 0
+    """Number of the last valid line; 0: none was checked."""
+    to_hash: str = ""
+    at: datetime | None = None
+    """When the chain was last checked from its start."""
+    broken: int | None = None
+    """Number of the first line that was changed."""
+    is_complete: bool = False
+    """The check has reached the newest line."""
+
+
+def audit_find(viewer: Principal, wanted: AuditFilter) -> QuerySet[AuditEntry]:
+    """Return all lines that the caller may read and asked for, newest first."""
+    return _fitting(audit_visible(viewer), wanted)
+
+
+def audit_page(viewer: Principal, wanted: AuditFilter, *, before: int = 0, limit: int) -> AuditPage:
+    """Return up to `limit` of them, older than the line `before`; a search reads `LINES_SEARCHED` lines."""
+    rows = audit_visible(viewer)
+    if before:
+        rows = rows.filter(pk__lt=before)
+    rows = _numbered(rows, wanted)
+    stop = rows[LINES_SEARCHED - 1 : LINES_SEARCHED].first() if wanted.is_narrow else None
+    if stop is not None:
+        rows = rows.filter(pk__gte=stop.pk)
+    found = list(_fitting(rows, wanted)[:limit])
+    return AuditPage(found, stop if len(found) < limit else None)
+
+
+def _numbered(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditEntry]:
+    """Bound the lines of some days by their numbers: what lies between is not read."""
+    first, last = wanted.since, wanted.until
+    newer = AuditEntry.objects.filter(at__gte=last + SET_BACK).order_by("at").first() if last else None
+    older = AuditEntry.objects.filter(at__lt=first - SET_BACK).order_by("-at").first() if first else None
+    if newer is not None:
+        rows = rows.filter(pk__lt=newer.pk)
+    if older is not None:
+        rows = rows.filter(pk__gt=older.pk)
+    return rows
+
+
+def _fitting(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditEntry]:
+    if wanted.who:
+        rows = rows.filter(actor__icontains=wanted.who)
+    if wanted.what:
+        rows = rows.filter(**{"action" if wanted.is_exact else "action__startswith": wanted.what})
+    if wanted.target:
+        rows = rows.filter(**{"target" if wanted.is_exact else "target__icontains": wanted.target})
+    if wanted.targets:
+        rows = rows.annotate(first_word=SPLIT).filter(
+            Q(target__in=wanted.targets) | Q(first_word__in=wanted.targets)
+        )
+    if wanted.since is not None:
+        rows = rows.filter(at__gte=wanted.since)
+    if wanted.until is not None:
+        rows = rows.filter(at__lt=wanted.until)
+    return rows
+
+
+def chain_check_latest() -> ChainCheck:
+    """Check the lines that are new since the last check, some at a time."""
+    before = _remembered()
+    if before.broken is not None:
+        return before
+    anchor = AuditEntry.objects.filter(pk=before.to).first() if before.to else None
+    if before.to and (anchor is None or anchor.entry_hash != before.to_hash):
+        before = ChainCheck()  # this is another database than the one that was checked
+    found = _walk(before, limit=STEP)
+    _remember(found)
+    return found
+
+
+def chain_check() -> ChainCheck:
+    """Check every line from the first."""
+    found = _walk(ChainCheck(at=clock.now()), limit=None)
+    _remember(found)
+    return found
+
+
+def _walk(before: ChainCheck, *, limit: int | None) -> ChainCheck:
+    rows = AuditEntry.objects.filter(pk__gt=before.to).order_by("pk")
+    to, to_hash, at = before.to, before.to_hash, before.at or clock.now()
+    for count, entry in enumerate(rows.iterator(chunk_size=min(limit or STEP, STEP) + 1)):
+        if count == limit:
+            return ChainCheck(to, to_hash, at)
+        if entry.previous_hash != to_hash or entry.entry_hash != audit_hash(entry):
+            return ChainCheck(to, to_hash, at, broken=entry.pk)
+        to, to_hash = entry.pk, entry.entry_hash
+    return ChainCheck(to, to_hash, at, is_complete=True)
+
+
+def _remembered() -> ChainCheck:
+    try:
+        text: Any = redis_client().get(CHECKED)
+    except RedisError:
+        return ChainCheck()
+    if not text:
+        return ChainCheck()
+    stored = json.loads(text)
+    return ChainCheck(stored["to"], stored["hash"], datetime.fromisoformat(stored["at"]), stored["broken"])
+
+
+def _remember(found: ChainCheck) -> None:
+    at = (found.at or clock.now()).isoformat()
+    stored = {"to": found.to, "hash": found.to_hash, "at": at, "broken": found.broken}
+    try:
+        redis_client().set(CHECKED, json.dumps(stored))
+    except RedisError:
+        return  # the next check begins where this one did

@@ -1,0 +1,1 @@
+"""What a limited token may have signed."""
