@@ -8,7 +8,19 @@ import json
 from functools import cache
 from typing import Any, Final
 
-from tests.bench.scale_pool import DEADLINES, HEIGHT, MINERS, SECTORS, WALLETS, Figure, cpu_ms, pool
+from tests.bench.scale_pool import (
+    COMM_R,
+    DEADLINES,
+    EXPIRATION,
+    HEIGHT,
+    MINERS,
+    PLEDGE,
+    SECTORS,
+    WALLETS,
+    Figure,
+    cpu_ms,
+    pool,
+)
 
 
 class Node:
@@ -84,10 +96,15 @@ class Node:
     state_get_randomness_from_tickets = state_get_randomness_from_beacon = randomness
 
     def state_miner_sectors(self, _address: str, numbers: Any, _key: str) -> list[dict[str, Any]]:
-        """Answer what a proof needs of sectors."""
-        sealed = {"/": str(self.cids.commr_cid(b"r" * 31 + b"\0"))}
-        listed = self.bitfields.bitfield_from_json(numbers)
-        return [{"SectorNumber": number, "SealProof": 8, "SealedCID": sealed} for number in listed]
+        """Answer what the chain has of sectors: the same as their rows."""
+        fields = {
+            "SealProof": 8,
+            "SealedCID": {"/": str(self.cids.commr_cid(COMM_R))},
+            "Activation": 0,
+            "Expiration": EXPIRATION,
+            "InitialPledge": str(PLEDGE),
+        }
+        return [{"SectorNumber": number, **fields} for number in self.bitfields.bitfield_from_json(numbers)]
 
     def answer(self, method: str, params: Any) -> Any:
         """Answer one call."""

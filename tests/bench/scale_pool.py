@@ -29,6 +29,11 @@ BATCH_EVERY: Final = 25
 """One message in so many is a batch's."""
 DEADLINES: Final = 48
 HEIGHT: Final = 10_000
+COMM_R: Final = b"r" * 31 + b"\0"
+EXPIRATION: Final = 1_500_000
+"""Epoch until which each sector lives."""
+PLEDGE: Final = 2 * 10**17
+"""Initial pledge of a sector, in attoFIL."""
 PAGE: Final = 1_000
 
 
@@ -82,7 +87,14 @@ class Pool:
         first = self.miners[0]
         batch = make.batch(first, params=os.urandom(PARAMS_BYTES), message_id="batch-0", state="LANDED")
         make.message("batch-0", state="LANDED", params=os.urandom(PARAMS_BYTES), from_addr=make.bls(1))
-        proven = {"state": states.PROVING, "active": True, "comm_r": b"r" * 32, "comm_d": b"d" * 32}
+        proven = {
+            "state": states.PROVING,
+            "active": True,
+            "comm_r": COMM_R,
+            "comm_d": b"d" * 32,
+            "expiration": EXPIRATION,
+            "initial_pledge": PLEDGE,
+        }
         make.sector(
             first, number=0, precommit_batch=batch, commit_batch=batch, deadline=0, partition=0, **proven
         )
