@@ -87,7 +87,7 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
         Hop("apps.proving.services.proofs:post_prove", "apps.proving.services.backup_prover:backup_monitor"),
         Hop(
             "apps.proving.services.backup_prover:backup_monitor",
-            "apps.proving.services.stall_detection:stall_detect",
+            "apps.proving.rules.stall_detection:stall_detect",
         ),
         Hop("workers.prover.loop:Prover", "apps.sectors.services.jobs.reports:job_complete", "report"),
         Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.submissions:post_submit"),

@@ -23,12 +23,12 @@ from apps.chain.states import NodeCondition
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.services.signatures import signature_read
 from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem
 from apps.messages.services.approvals import approvals_expire
 from apps.messages.services.expire import messages_expire
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import messages_publish, messages_republish
 from apps.messages.services.push import message_push, messages_push
-from apps.messages.services.push_items import PushItem
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
 from apps.messages.services.select import due_senders_list, sender_select

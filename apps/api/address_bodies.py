@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.messages.services.dry_run import DryRun
     from apps.miners.selectors.address_messages import AddressMessage
+    from apps.miners.selectors.addresses import MinerAddresses
     from apps.miners.services.address_changes import ChangePlan, SentChange
-    from apps.miners.services.address_reads import MinerAddresses
 
 
 def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:

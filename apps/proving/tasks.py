@@ -13,6 +13,7 @@ from apps.core import clock
 from apps.core.locks import single_flight
 from apps.miners.selectors.chain_roots import roots_active
 from apps.miners.selectors.miners import miners_active_now
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.faults import miners_faulty
 from apps.proving.services.check_results import checks_collect
 from apps.proving.services.checks import checks_begin
@@ -21,7 +22,6 @@ from apps.proving.services.disputes import disputes_follow
 from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
 from apps.proving.services.forecast import forecasts_follow, forecasts_measure
 from apps.proving.services.posts import posts_advance
-from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import posts_schedule, unproved_windows_list

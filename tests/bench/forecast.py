@@ -86,7 +86,7 @@ def looks() -> list[float]:
     """Return the milliseconds of CPU of each look ahead over some heads, ascending."""
     miners()
     forecast = importlib.import_module("apps.proving.services.forecast")
-    context = importlib.import_module("apps.proving.services.proving_context").ProvingContext
+    context = importlib.import_module("apps.proving.rules.proving_context").ProvingContext
     network = importlib.import_module("poolsite.filecoin.policy").network_by_name("mainnet")
     factories = importlib.import_module("tests.factories")
     heads = importlib.import_module("apps.chain.models")

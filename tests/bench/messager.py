@@ -243,8 +243,8 @@ def push_single(pool: Any) -> float:
 
 def push_batches(pool: Any) -> float:
     """Push as many in one insert as are in flight on a socket."""
+    from apps.messages.rules.push_items import PushItem
     from apps.messages.services.push import messages_push
-    from apps.messages.services.push_items import PushItem
     from tests.people import principal
 
     address, caller = pool.address(), principal()
@@ -363,9 +363,9 @@ def whole_way(pool: Any) -> float:
     The tests' node answers and signatures are made in the same process, so that both cost it time too.
     """
     from apps.messages.models import Message, Sender
+    from apps.messages.rules.push_items import PushItem
     from apps.messages.services.publish import messages_publish
     from apps.messages.services.push import messages_push
-    from apps.messages.services.push_items import PushItem
     from apps.messages.services.select import sender_select
     from tests.people import principal
 

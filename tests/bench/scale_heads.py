@@ -195,7 +195,7 @@ def follow() -> None:
         client=node(), network=policy, head=head, now=now
     )
     rows, roots_read = one("apps.miners.selectors.miners"), one("apps.miners.selectors.chain_roots")
-    look = one("apps.proving.services.proving_context")
+    look = one("apps.proving.rules.proving_context")
     one("apps.miners.services.refresh").miners_refresh(
         list(rows.miners_active()), client=node(), height=head.height, key="", params=policy.proving
     )

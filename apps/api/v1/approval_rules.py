@@ -15,8 +15,8 @@ from apps.api.v1.message_input import zero_amount
 from apps.api.v1.serializers import AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.messages.selectors.approval_choice import approval_rule_describe
 from apps.messages.selectors.approvals import approval_rule_get, approval_rules_visible
-from apps.messages.services.approval_choice import approval_rule_describe
 from apps.messages.services.approval_rules import (
     approval_rule_add,
     approval_rule_removal_cancel,

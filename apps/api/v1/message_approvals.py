@@ -14,9 +14,9 @@ from apps.api.v1.message_output import MessageOutput, head_height_or_zero, messa
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
 from apps.messages.selectors.messages import message_get
-from apps.messages.services.approval_choice import content_digest_compute
 from apps.messages.services.approvals import message_approve, message_refuse
 
 if TYPE_CHECKING:

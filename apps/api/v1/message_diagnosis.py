@@ -13,11 +13,11 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.chain.selectors.heads import head_current
-from apps.messages.diagnosis.limits import GUARD_SETTINGS, QUOTA, SETTINGS, message_limits
-from apps.messages.diagnosis.reasons import message_diagnose
-from apps.messages.diagnosis.remedies import message_remedies
+from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.fees import LEVELS, WHERE
+from apps.messages.selectors.message_limits import GUARD_SETTINGS, QUOTA, SETTINGS, message_limits
 from apps.messages.selectors.messages import message_get
-from apps.messages.services.fees import LEVELS, WHERE
+from apps.messages.selectors.remedies import message_remedies
 
 LIMIT_LEVELS: Final = list(LEVELS)
 LIMIT_SETTINGS: Final = [*SETTINGS, QUOTA, *GUARD_SETTINGS[1:]]

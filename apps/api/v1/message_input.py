@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.api.v1.serializers import AddressField, AmountField, FactorField, InputSerializer
-from apps.messages.services.push_items import Gas, PushItem, SendSpec
+from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 
 
 @extend_schema_field({"type": "string", "format": "byte"})

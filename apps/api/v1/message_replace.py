@@ -19,9 +19,9 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.messages.selectors.messages import message_get
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import fee_limits_set, message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 

@@ -21,11 +21,11 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.miners.selectors.address_messages import address_messages
+from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.deal_reach import ReachState
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.services.address_changes import change_plan, change_push
-from apps.miners.services.address_reads import addresses_read
 from apps.miners.states import AddressChange
 from poolsite.filecoin.multiaddr import MULTIADDRS_MAX_BYTES
 

@@ -22,7 +22,7 @@ from apps.proving.tasks import proving_context
 
 if TYPE_CHECKING:
     from apps.proving.models import CheckRun
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import SectorChange
+    from apps.sectors.selectors.change_prices import SectorPrice
     from apps.sectors.services.changes.plans import ChangePlan
-    from apps.sectors.services.changes.prices import SectorPrice
 
 
 class ChangeOutput(serializers.Serializer[Any]):

@@ -27,10 +27,10 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.sector_changes import change_get, changes_visible
 from apps.sectors.selectors.sectors import sector_get, sectors_picked
 from apps.sectors.services.changes.plans import changes_plan
-from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.signing import signers_refusal_find
 from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState

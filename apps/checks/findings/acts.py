@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.states import CONDITIONS_FOREIGN
 from apps.checks.findings.results import Act, Link
 from apps.core.formatting import shortened
-from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.rules.methods import method_text
+from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.senders import sender_may_set
 from apps.miners.services.network_unbind import network_may_unbind
 from apps.users.states import Perm

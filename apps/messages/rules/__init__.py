@@ -1,1 +1,1 @@
-"""What a message does, told by its method."""
+"""What decides about a message from what is given: method, purpose, gas, guards, its caller's wishes."""

@@ -11,12 +11,12 @@ from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage, SecondPersonRequired
 from apps.messages.models import ApprovalRule, Message
-from apps.messages.selectors.approvals import removers_of
-from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.approval_choice import (
+from apps.messages.selectors.approval_choice import (
     approval_rule_describe,
     approval_rule_find,
 )
+from apps.messages.selectors.approvals import removers_of
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.approvals import messages_require_approval, person_require
 from apps.messages.states import ApprovalState, MessageState
 from apps.users.services.audit import audit_record

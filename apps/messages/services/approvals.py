@@ -15,7 +15,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance, advance_many
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import Message, MessageApproval, MessageEvent, Sender
-from apps.messages.services.approval_choice import content_digest_compute
+from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.services.audit import event_record, message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection_queue import selection_enqueue

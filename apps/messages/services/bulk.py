@@ -10,11 +10,11 @@ from django.utils.translation import gettext
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.errors import BadValue, DomainError
 from apps.messages.errors import BadMessage
+from apps.messages.selectors.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read
 from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace, version_require
-from apps.messages.services.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read
 from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import AttoFil

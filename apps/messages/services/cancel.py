@@ -15,12 +15,12 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.fees import fee_limit_compute
+from apps.messages.selectors.replacement_fees import premium_floor_read
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
-from apps.messages.services.fees import fee_limit_compute
 from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.replace import in_flight_require, nonce_open_require, version_require
-from apps.messages.services.replacement_fees import premium_floor_read
 from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services.sign import messages_sign

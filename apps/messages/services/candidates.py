@@ -10,15 +10,15 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeUnavailable
 from apps.messages.models import ApprovalRule, GasGuard
-from apps.messages.selectors.approvals import contents_approved
-from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.approval_choice import (
+from apps.messages.rules.guard_choice import GuardChoice, guard_choose
+from apps.messages.selectors.approval_choice import (
     approval_rule_describe,
     approval_rule_find,
     content_digest_compute,
 )
-from apps.messages.services.fees import FeeChoice, actor_rules_find, fee_choose
-from apps.messages.services.guard_choice import GuardChoice, guard_choose
+from apps.messages.selectors.approvals import contents_approved
+from apps.messages.selectors.fees import FeeChoice, actor_rules_find, fee_choose
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import PRESSING, Wait
 
 if TYPE_CHECKING:

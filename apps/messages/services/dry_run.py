@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Sender
+from apps.messages.selectors.approval_choice import approval_need_describe
+from apps.messages.selectors.fees import actor_rules_find, fee_choose, shared_rules_load
 from apps.messages.selectors.push_facts import push_facts
-from apps.messages.services.approval_choice import approval_need_describe
-from apps.messages.services.fees import actor_rules_find, fee_choose, shared_rules_load
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.spend import gas_cost_compute
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
+    from apps.messages.rules.push_items import PushItem
     from apps.messages.selectors.push_facts import PushFacts
-    from apps.messages.services.push_items import PushItem
     from apps.users.rules.principals import Principal
 
 RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN, gas_shortfall_describe, shortfall_describe
+from apps.messages.selectors.fees import GUARD, LEVELS, NODE, WHERE
 from apps.messages.services.estimate_failures import failure_read
-from apps.messages.services.fees import GUARD, LEVELS, NODE, WHERE
-from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN, gas_shortfall_describe
 from apps.messages.services.selection import Ready, free_nonces_generate
-from apps.messages.services.validate import shortfall_describe
 from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.gas_estimates import fee_cap_limit

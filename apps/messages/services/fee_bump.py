@@ -24,11 +24,11 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import DomainError
 from apps.messages.models import AutoBumpRule, Message
+from apps.messages.rules.priorities import METHOD_WINDOW_POST
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.bulk_transitions import waits_record
-from apps.messages.services.priorities import METHOD_WINDOW_POST
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import STEP_KINDS, MessageState, Priority, Wait
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.cbor import BadCbor

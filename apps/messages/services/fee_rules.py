@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
 from apps.messages.models import SharedRules
-from apps.messages.services.fees import shared_rules_load
-from apps.messages.services.gas_checks import fee_cap_check
+from apps.messages.rules.gas_checks import fee_cap_check
+from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.services.retry import retry_after_rule_change
 from apps.users.services.audit import audit_record
 

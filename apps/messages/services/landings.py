@@ -21,7 +21,7 @@ from apps.wallets.selectors import is_signed_for_program
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apps.messages.services.executions import Executed, Execution
+    from apps.messages.selectors.executions import Executed, Execution
     from poolsite.filecoin.message import Message as ChainMessage
 
 log = structlog.get_logger(__name__)

@@ -15,17 +15,18 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message, Sender
+from apps.messages.rules.gas_checks import shortfall_describe
+from apps.messages.rules.priorities import priority_infer
+from apps.messages.rules.push_items import Gas, PushItem, SendSpec
+from apps.messages.selectors.approval_choice import approval_need_describe
 from apps.messages.selectors.push_facts import PushFacts, push_facts
-from apps.messages.services.approval_choice import approval_need_describe
 from apps.messages.services.approvals import approvals_store
 from apps.messages.services.audit import pushes_audit
 from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.services.message_insert import messages_insert
-from apps.messages.services.priorities import priority_infer
-from apps.messages.services.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.services.validate import message_validate, params_check, shortfall_describe, use_check
+from apps.messages.services.validate import message_validate, params_check, use_check
 from apps.messages.states import Wait
 from poolsite.filecoin.message import METHOD_SEND
 

@@ -13,10 +13,10 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.rules.gas_checks import fee_cap_check, gas_shortfall_describe
+from apps.messages.selectors.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
 from apps.messages.services.audit import event_record, fees_describe, message_audit
-from apps.messages.services.gas_checks import fee_cap_check, gas_shortfall_describe
 from apps.messages.services.recovery.detect import recovery_require_over
-from apps.messages.services.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.services.sign import origin_build

@@ -21,11 +21,11 @@ from apps.core.live import Change, publish
 from apps.core.locks import try_lock
 from apps.gateway.errors import SignerAway
 from apps.messages.models import ApprovalRule, Message, Sender, SharedRules
+from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.recovery import recovery_hold_reason, waiting_alike
 from apps.messages.services.budgets import Budgets
 from apps.messages.services.candidates import candidates_find
 from apps.messages.services.estimate_rounds import messages_choose
-from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.recovery.chain_history import sent_messages_read
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import unrecorded_resolve

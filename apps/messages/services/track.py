@@ -21,7 +21,7 @@ from apps.chain.selectors.paths import path_between
 from apps.core.compiled import Compiled
 from apps.core.locks import try_lock
 from apps.messages.models import Message, Tracker
-from apps.messages.services.executions import Executed, executed_read
+from apps.messages.selectors.executions import Executed, executed_read
 from apps.messages.services.landings import executions_land, own_executions_select
 from apps.messages.services.reverts import landings_revert
 from apps.messages.services.search import messages_search

@@ -11,19 +11,19 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
 from apps.messages.errors import BadMessage, ReceiverNotGranted, SenderStopped
 from apps.messages.models import MESSAGE_ID_MAX, Message
-from apps.messages.services.gas_checks import gas_check
-from apps.messages.services.priorities import priority_choose
+from apps.messages.rules.gas_checks import gas_check
+from apps.messages.rules.priorities import priority_choose
 from apps.messages.states import SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
 from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
-from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
 
 if TYPE_CHECKING:
+    from apps.messages.rules.push_items import PushItem
     from apps.messages.selectors.push_facts import PushFacts
-    from apps.messages.services.push_items import PushItem
     from apps.users.rules.principals import Principal
 
 OVERHEAD_BYTES: Final = 700
@@ -152,13 +152,6 @@ def params_check(row: Message, *, kind: str) -> None:
         raise BadMessage(
             gettext("not the parameters of {name}: {error}").format(name=name, error=error), field="params"
         ) from None
-
-
-def shortfall_describe(need: int, *, balance: int) -> str:
-    """Return what a sender lacks."""
-    return gettext("needs {need}, has {balance}").format(
-        need=fil_format(need), balance=fil_format(max(balance, 0))
-    )
 
 
 def expiry_check(row: Message, *, height: int) -> None:

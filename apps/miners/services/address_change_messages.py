@@ -18,7 +18,7 @@ from apps.miners.rules.deal_addresses import (
     peer_change,
     peer_change_text,
 )
-from apps.miners.services.address_lookups import (
+from apps.miners.selectors.address_lookups import (
     account_key_read,
     address_require_final,
     addresses_resolve,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.chain.node.client import ChainClient
-    from apps.miners.services.address_reads import MinerAddresses
+    from apps.miners.selectors.addresses import MinerAddresses
     from poolsite.filecoin.address import Address
 
 

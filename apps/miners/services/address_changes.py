@@ -14,18 +14,18 @@ from django.utils.translation import gettext
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.push_items import PushItem, SendSpec
 from apps.miners.rules.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
+from apps.miners.selectors.address_lookups import account_key_read, addresses_resolve
 from apps.miners.selectors.address_messages import WORKER_METHODS, address_messages
+from apps.miners.selectors.addresses import MinerAddresses, addresses_read
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.address_change_messages import (
     AddressRequest,
     change_message_build,
     control_addresses_describe,
 )
-from apps.miners.services.address_lookups import account_key_read, addresses_resolve
-from apps.miners.services.address_reads import MinerAddresses, addresses_read
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.miners.states import AddressChange
 from apps.users.services.audit import audit_record

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.messages.models import Message
-    from apps.messages.services.push_items import PushItem
+    from apps.messages.rules.push_items import PushItem
     from apps.miners.models import Miner
     from apps.users.rules.principals import Principal
 

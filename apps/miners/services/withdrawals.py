@@ -16,12 +16,12 @@ from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS
+from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.push_items import PushItem, SendSpec
 from apps.miners.selectors.address_messages import messages_open
+from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.address_changes import NOT_ALLOWED, may_change
-from apps.miners.services.address_reads import addresses_read
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import balances_of, senders_granted
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
-    from apps.miners.services.address_reads import MinerAddresses
+    from apps.miners.selectors.addresses import MinerAddresses
     from apps.users.rules.principals import Principal
 
 

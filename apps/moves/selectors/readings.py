@@ -26,9 +26,9 @@ from apps.miners.services.transfer import waiting_messages_count
 from apps.miners.states import Use
 from apps.moves.rules.steps import MoveWindow
 from apps.proving.models import CheckRun, Deadline, Partition, Recovery, SectorCheck, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.faults import sectors_bad
 from apps.proving.services.preconditions import Readiness, readiness_check
-from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import OPEN as OPEN_RECOVERIES
 from apps.proving.states import CheckKind, CheckState, PostState
 from apps.sectors.models import (

@@ -1,1 +1,1 @@
-"""The numbers by which proving is run."""
+"""What decides about proofs from what is given: which sectors one covers, when a job has stalled."""

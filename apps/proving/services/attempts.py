@@ -21,7 +21,7 @@ from apps.sectors.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 ENDED = (JobState.DONE, JobState.FAILED)
 PROVERS = (AttemptKind.FIRST, AttemptKind.BACKUP)

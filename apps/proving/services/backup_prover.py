@@ -19,13 +19,13 @@ from apps.core.transitions import advance
 from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.rules.stall_detection import QUIET_MIN, is_unheard, stall_detect
 from apps.proving.selectors.provers import backup_provers
 from apps.proving.services.attempts import attempt_cancel, attempt_host_find, running_attempts_list
 from apps.proving.services.jobs import job_create, proof_window_build
 from apps.proving.services.offers import offer_renew, post_failures_count
 from apps.proving.services.post_updates import post_publish
 from apps.proving.services.retries import failed_try_record, is_due, last_try_epoch_compute, note_record
-from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_detect
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.models import Job
 from apps.sectors.rules.policy import sealing_policy
@@ -35,8 +35,8 @@ from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import WindowPostInputs
 
 if TYPE_CHECKING:
-    from apps.proving.services.proving_context import ProvingContext
-    from apps.proving.services.stall_detection import StallReason
+    from apps.proving.rules.proving_context import ProvingContext
+    from apps.proving.rules.stall_detection import StallReason
     from apps.sectors.models import Worker
 
 log = structlog.get_logger(__name__)

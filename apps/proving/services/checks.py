@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Worker
 
 RETENTION_DAYS: Final = 30

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, Partition
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.users.rules.principals import Principal
 
 

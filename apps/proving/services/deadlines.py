@@ -11,15 +11,15 @@ from apps.core.compiled import Compiled
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
 from apps.proving.models import Deadline, FollowedWindows
+from apps.proving.selectors.stored_windows import StoredWindows, stored_windows_read
 from apps.proving.services.deadline_rows import deadline_store
-from apps.proving.services.stored_windows import StoredWindows, stored_windows_read
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import ChainRoots
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 FOLLOWED: Final[Compiled[FollowedWindows]] = Compiled("followed_windows", FollowedWindows.objects.all)
 

@@ -18,14 +18,14 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
-from apps.proving.services.other_senders import other_sender_choose, other_sender_describe
+from apps.proving.selectors.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.proving.models import FaultDeclaration, Recovery
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

@@ -24,7 +24,7 @@ from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.message import Message
 

@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, Conflict, NotFound
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miner_get
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.compaction import compacted_partitions_read, compaction_send
-from apps.proving.services.proving_context import ProvingContext
 from apps.sectors.models import Sector
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
 from apps.sectors.services.batches.context import sealing_context_read

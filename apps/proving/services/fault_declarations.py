@@ -39,7 +39,7 @@ from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

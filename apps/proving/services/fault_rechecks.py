@@ -31,7 +31,7 @@ from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Job
 
 

@@ -18,9 +18,9 @@ from apps.miners.states import MinerState
 from apps.proving.models import Deadline, ProofAttempt, WindowPost
 from apps.proving.rules.policy import ahead_epochs
 from apps.proving.selectors.forecast import ForecastContext, forecast_of
+from apps.proving.selectors.miss_probability import miss_probability_estimate, proof_times_read
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.selectors.provers import provers_online_count
-from apps.proving.services.miss_probability import miss_probability_estimate, proof_times_read
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.rules.policy import sealing_policy
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from apps.core.compiled import Parameter
     from apps.miners.models import Miner
-    from apps.proving.services.miss_probability import Measured
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
+    from apps.proving.selectors.miss_probability import Measured
 
     Posts = dict[tuple[int, int, int], list[WindowPost]]
     """By miner, deadline and the epoch at which its window opens."""

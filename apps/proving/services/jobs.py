@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 LEASE_MAX_S: Final = 15
 """Longest lease of a proof job: a prover that dies must not cost the window."""

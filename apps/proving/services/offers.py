@@ -15,8 +15,8 @@ from django.db.models import Count, Q
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors.roles import role_is_in_force, roles_of
 from apps.miners.states import RoleKind
+from apps.proving.rules.stall_detection import QUIET_MIN
 from apps.proving.selectors.provers import provers_online
-from apps.proving.services.stall_detection import QUIET_MIN
 from apps.proving.states import AttemptState, RecoveryState
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.rules.policy import sealing_policy
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.models import Recovery, WindowPost
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Worker
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.messages.models import Message
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Worker
 
 GAS_FIRST: Final = 30_000_000

@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select, skipped_add
 from apps.proving.services.attempts import (
     PROVERS,
     attempt_cancel,
@@ -34,7 +35,6 @@ from apps.proving.services.jobs import (
 )
 from apps.proving.services.offers import has_other_host, offer_find, post_failures_count
 from apps.proving.services.post_updates import post_publish, post_update
-from apps.proving.services.proof_coverage import proof_order_build, provable_sectors_select, skipped_add
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
 from apps.proving.services.windows import post_split
 from apps.proving.states import AttemptKind, PostState
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.onchain.partition_facts import PartitionFacts
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Job
     from poolsite.wire.job_inputs import ProvenSector
 

@@ -14,7 +14,7 @@ from apps.proving.services.recovery_steps import recovery_move
 from apps.proving.states import RecoveryState
 
 if TYPE_CHECKING:
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 RECOVERY_LOCK: Final = 0x5243
 """Lock class of one miner's recoveries."""

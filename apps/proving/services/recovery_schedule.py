@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are checked again; doubled with each failure for a window."""

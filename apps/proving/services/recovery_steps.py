@@ -39,7 +39,7 @@ from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 PREFIX: Final = "recover"
 """Of its messages' ids."""

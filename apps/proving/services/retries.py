@@ -14,7 +14,7 @@ from apps.proving.models import PostNote, WindowPost
 from apps.proving.services.post_updates import post_update
 
 if TYPE_CHECKING:
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from poolsite.filecoin.policy import Network
 
 FIRST_SHARE: Final = 64

@@ -22,9 +22,9 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.proving.selectors.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
-from apps.proving.services.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import note_record, retry_schedule
 from apps.sectors.selectors.proof_forms import proof_form_check
@@ -39,7 +39,7 @@ from poolsite.filecoin.randomness import Tag
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.proving.models import WindowPost
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

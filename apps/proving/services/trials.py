@@ -15,16 +15,16 @@ from apps.core.live import Change, publish
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
+from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select
 from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
 from apps.proving.services.jobs import Window, check_job_create, job_create, onchain_sectors_read
 from apps.proving.services.offers import offer_find
-from apps.proving.services.proof_coverage import proof_order_build, provable_sectors_select
 from apps.proving.states import CheckKind, CheckState, PostState
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.users.rules.principals import Principal
     from poolsite.wire.job_inputs import ProvenSector
 

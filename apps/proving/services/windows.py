@@ -11,8 +11,8 @@ from apps.core.compiled import Compiled
 from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
+from apps.proving.rules.proof_coverage import provable_sectors_select
 from apps.proving.services.post_updates import post_publish
-from apps.proving.services.proof_coverage import provable_sectors_select
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -20,7 +20,7 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 

@@ -1,1 +1,1 @@
-"""Who asks, how much, and how secrets are encrypted: no row is read here."""
+"""Who asks and how much, how secrets are encrypted, what a sophon-auth stored: no row is read here."""

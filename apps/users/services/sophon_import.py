@@ -16,8 +16,8 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
+from apps.users.rules.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, rows_read, time_read
 from apps.users.selectors.tokens import token_by_text
-from apps.users.services.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, rows_read, time_read
 from apps.users.services.tokens import token_record
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.address import BadAddress, address_parse

@@ -10,15 +10,15 @@ import pytest
 from django.urls import reverse
 
 from apps.dashboard.pages.messages.diagnosis_checks import limit_href
-from apps.messages.diagnosis.limits import Limit
 from apps.messages.models import (
     ActorRules,
     AutoBumpRule,
     GasGuard,
     Message,
 )
-from apps.messages.services.fees import GUARD, METHOD, NODE, POOL, TENANT, WHERE
-from apps.messages.services.push_items import Gas
+from apps.messages.rules.push_items import Gas
+from apps.messages.selectors.fees import GUARD, METHOD, NODE, POOL, TENANT, WHERE
+from apps.messages.selectors.message_limits import Limit
 from apps.users.models import AuditEntry
 from tests import factories
 from tests.page_client import signed_in, text_of

@@ -19,8 +19,8 @@ from apps.messages.models import (
     Message,
     SignedVersion,
 )
+from apps.messages.rules.push_items import Gas
 from apps.messages.services.bulk import bulk_price, messages_bulk
-from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState
 from tests.page_client import HTMX, hidden_fields, signed_in, text_of
 

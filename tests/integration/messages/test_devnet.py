@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.rules.push_items import SendSpec
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.push_items import SendSpec
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState, Wait
 from apps.users.services.grants import signer_grant
 from poolsite.devnet.clock import ManualClock

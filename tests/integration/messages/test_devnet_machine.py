@@ -30,11 +30,11 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.link import NodeLink
 from apps.core.errors import DomainError
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.bulk import BULK_STATES, messages_bulk
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState
 from apps.users.rules.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock

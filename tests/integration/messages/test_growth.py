@@ -13,13 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, messages_read
 from apps.chain.selectors.heads import head_current
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.executions import Executed, Execution
 from apps.messages.selectors.messages import messages_visible
-from apps.messages.services.executions import Executed, Execution
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.landings import executions_land
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.reverts import landings_revert
 from poolsite.filecoin.address import UNDEF, address_parse
 from poolsite.filecoin.amounts import AttoFil

@@ -8,7 +8,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
-from apps.sectors.services.changes.prices import ChangeRequest
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
 from poolsite.wire.pipeline.changes import ChangeKind
 from tests.people import principal

@@ -21,12 +21,12 @@ from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.changes import following, push, sending
 from apps.sectors.services.changes.messages import METHODS
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
-from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.services.sealing.failures import failures_retry
 from apps.users.models import AuditEntry

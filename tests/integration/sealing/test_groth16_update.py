@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from apps.messages.models import Message
 from apps.sectors.models import PipelineRun, Worker
 from apps.sectors.selectors import proof_forms
-from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE

@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.pieces.data.files import piece_path
 from apps.sectors.models import Job, PipelineRun, Sector, SectorChange, Store, StoreMove
-from apps.sectors.services.changes.prices import ChangeRequest
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.services.stores.moves import moves_begin
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import PIPELINES

@@ -18,7 +18,7 @@ ROOMS = {
     "chain": {"heads", "node"},
     "checks": {"findings", "report", "table"},
     "gateway": {"hub", "providers"},
-    "messages": {"diagnosis"},
+    "messages": set[str](),
     "miners": set[str](),
     "moves": set[str](),
     "pieces": {"data"},

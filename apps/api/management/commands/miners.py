@@ -17,8 +17,8 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
+from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
-from apps.miners.services.address_reads import addresses_read
 from apps.miners.services.addresses import senders_set
 from apps.moves.rules.steps import Direction, StepState
 from apps.moves.selectors.moves import direction_of, move_of

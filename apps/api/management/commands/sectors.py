@@ -21,6 +21,7 @@ from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.adoptions import adoption_get
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers
@@ -28,7 +29,6 @@ from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.plans import changes_plan
-from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.services.sealing.failures import sector_state_set

@@ -14,10 +14,10 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue
 from apps.miners.selectors.address_messages import address_messages
+from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.services.address_changes import change_plan, change_push
-from apps.miners.services.address_reads import addresses_read
 from poolsite.filecoin.amounts import BadAmount, amount_parse
 from poolsite.wire.jsonrpc.parameters import ADDRESS, OBJECT, RpcMethod
 

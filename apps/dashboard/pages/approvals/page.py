@@ -26,12 +26,12 @@ from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.messages.selectors.approval_choice import approval_rule_describe
 from apps.messages.selectors.approvals import (
     approval_rule_get,
     approval_rules_visible,
     messages_unapproved,
 )
-from apps.messages.services.approval_choice import approval_rule_describe
 from apps.messages.services.approval_rules import (
     approval_rule_add,
     approval_rule_removal_cancel,

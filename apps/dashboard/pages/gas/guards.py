@@ -21,9 +21,9 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import auto_bump_rules, guard_get
 from apps.messages.services.fee_rules import shared_rules_set
-from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.actors.decode import ACTOR_METHODS

@@ -23,8 +23,8 @@ from apps.dashboard.pages.messages.facts import kind_of, param_facts, proposal_f
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.messages.selectors.approval_choice import amount_moved_compute, content_digest_compute
 from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
-from apps.messages.services.approval_choice import amount_moved_compute, content_digest_compute
 from apps.messages.services.approvals import message_approve, message_refuse
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.decode import method_name

@@ -13,8 +13,8 @@ from apps.core import formatting
 from apps.dashboard.cards import Check
 from apps.dashboard.pages.messages.diagnosis_checks import evidence_checks, limit_checks, message_checks
 from apps.dashboard.pages.messages.rows import URGENT_WAITS, USUAL_WAITS
-from apps.messages.diagnosis.reasons import message_diagnose
-from apps.messages.diagnosis.remedies import message_remedies
+from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.remedies import message_remedies
 from apps.messages.selectors.stuck import LATE_EPOCHS
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.dashboard.page_data import PageData
-    from apps.messages.diagnosis.reasons import Diagnosis
-    from apps.messages.diagnosis.remedies import Remedy
     from apps.messages.models import Message
+    from apps.messages.selectors.diagnosis import Diagnosis
+    from apps.messages.selectors.remedies import Remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Check
-from apps.messages.diagnosis.limits import QUOTA, message_limits
-from apps.messages.services.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
+from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
+from apps.messages.selectors.message_limits import QUOTA, message_limits
 from apps.messages.states import Wait
 from poolsite.filecoin.amounts import fil_format
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.dashboard.page_data import PageData
-    from apps.messages.diagnosis.limits import Limit
-    from apps.messages.diagnosis.reasons import Diagnosis
     from apps.messages.models import Message
+    from apps.messages.selectors.diagnosis import Diagnosis
+    from apps.messages.selectors.message_limits import Limit
     from apps.wallets.models import Wallet
 
 EVIDENCE: Final[dict[str, StrOrPromise]] = {

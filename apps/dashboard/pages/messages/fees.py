@@ -22,6 +22,7 @@ from apps.dashboard.pages.messages.changes import answer, head_needed, signer_on
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_behind_count
+from apps.messages.selectors.replacement_fees import NewFees, premium_floor_read
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import (
     fee_limits_set,
@@ -29,7 +30,6 @@ from apps.messages.services.replace import (
     replacement_preview,
     version_require,
 )
-from apps.messages.services.replacement_fees import NewFees, premium_floor_read
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
     from apps.dashboard.pickers import Picker
     from apps.miners.models import Miner
-    from apps.miners.services.address_reads import MinerAddresses
+    from apps.miners.selectors.addresses import MinerAddresses
 
 
 @dataclass(frozen=True, slots=True)

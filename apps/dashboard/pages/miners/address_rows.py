@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.selectors.address_messages import AddressMessage
-    from apps.miners.services.address_reads import MinerAddresses
+    from apps.miners.selectors.addresses import MinerAddresses
     from apps.users.rules.principals import Principal
 
 

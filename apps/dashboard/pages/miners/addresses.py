@@ -31,9 +31,9 @@ from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows,
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.address_messages import address_messages
+from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_changes import change_plan, change_push, may_change
-from apps.miners.services.address_reads import addresses_read
 from apps.miners.states import AddressChange
 from poolsite.wire.proposals import address_changes_rule, rule_text
 

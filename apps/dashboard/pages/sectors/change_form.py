@@ -12,9 +12,9 @@ from apps.dashboard.number_fields import Integer
 from apps.dashboard.pages.sectors.change_plan import DAY_S
 from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.text_fields import MultiChoice, Text
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import sectors_ending
 from apps.sectors.selectors.sectors import sectors_picked, sectors_visible
-from apps.sectors.services.changes.prices import ChangeRequest
 from apps.sectors.services.changes.steps import CHANGES_MAX
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind

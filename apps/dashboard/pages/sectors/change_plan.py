@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from apps.chain.selectors.status import EpochClock
+    from apps.sectors.selectors.change_prices import SectorPrice
     from apps.sectors.services.changes.plans import ChangePlan
-    from apps.sectors.services.changes.prices import SectorPrice
 
 DAY_S: Final = 86_400
 ROWS_SHOWN: Final = 100

@@ -13,12 +13,12 @@ from apps.core import formatting
 from apps.core.languages import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
+from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.spend import spend_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
-from apps.messages.services.fees import shared_rules_load
 from apps.messages.states import SenderState, Wait
 
 if TYPE_CHECKING:

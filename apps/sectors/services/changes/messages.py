@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read, message_dry_run
-from apps.messages.services.push_items import PushItem
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
-    from apps.sectors.services.changes.prices import SectorPrice
+    from apps.sectors.selectors.change_prices import SectorPrice
 
 METHODS: Final = {
     ChangeKind.TERMINATE: Method.TERMINATE_SECTORS,

@@ -14,8 +14,8 @@ from django.utils.translation import gettext
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import SectorChange
+from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.changes.messages import change_approval_read, change_run, changes_count_fit
-from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
 from poolsite.wire.jobs import JobKind

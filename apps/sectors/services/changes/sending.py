@@ -16,6 +16,7 @@ from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain.sectors import messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.change_prices import ENDED_ON_CHAIN, ChangeRequest, changes_price
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.context import RETRYABLE_EXITS
 from apps.sectors.services.batches.requests import requested_height_read
@@ -27,7 +28,6 @@ from apps.sectors.services.changes.messages import (
     change_params_encode,
     changes_count_fit,
 )
-from apps.sectors.services.changes.prices import ENDED_ON_CHAIN, ChangeRequest, changes_price
 from apps.sectors.services.changes.push import change_batch_push
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.rules.policy import SealingPolicy
+    from apps.sectors.selectors.change_prices import SectorPrice
     from apps.sectors.services.batches.context import SealingContext
-    from apps.sectors.services.changes.prices import SectorPrice
 
 ON_CHAIN_ALREADY: Final = "already done on chain by an earlier message"
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.sectors.models import Batch, Job
+    from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
     from apps.sectors.services.changes.plans import ChangePlan
-    from apps.sectors.services.changes.prices import ChangeRequest, SectorPrice
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
 

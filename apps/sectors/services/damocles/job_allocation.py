@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, Sector
+from apps.sectors.selectors.claim_rules import URGENCY, free_filter
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_plan_note
 from apps.sectors.services.damocles.job_locks import FIRST_STAGES
 from apps.sectors.services.damocles.sectors import INTERACTIVE
-from apps.sectors.services.jobs.claim_rules import URGENCY, free_filter
 from apps.sectors.services.jobs.claims import jobs_claim
 from poolsite.wire.jobs import Claim, JobKind
 

@@ -21,9 +21,9 @@ from apps.sectors.errors.damocles import NotDamocles, SectorEnded
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, JobEvent, PipelineRun, Sector
 from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.damocles.files import files_check_end
 from apps.sectors.services.damocles.sector_locks import sector_find
-from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.services.runs.reports import run_report
 from apps.sectors.services.runs.steps import run_lock, run_move, run_pause
 from apps.sectors.services.runs.unsealing import unseal_step

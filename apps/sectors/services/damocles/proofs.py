@@ -19,10 +19,10 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import JobUnknown, LeaseLost
 from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.selectors.claim_rules import free_filter
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.damocles.hosts import damocles_host_register, damocles_plan_note, may_take_work
-from apps.sectors.services.jobs.claim_rules import free_filter
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState

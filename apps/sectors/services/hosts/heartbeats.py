@@ -11,11 +11,11 @@ from msgspec import to_builtins
 from apps.core.live import Change, publish
 from apps.sectors.errors.hosts import WorkerReplaced
 from apps.sectors.models import HostReport, Job, Worker
+from apps.sectors.selectors.boot_ids import boot_require
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import lease_over_text
 from apps.sectors.selectors.proof_forms import epoch_s_at, takes_containers_at
 from apps.sectors.selectors.restored import must_register
-from apps.sectors.services.hosts.boot_ids import boot_require
 from apps.sectors.services.hosts.commands import commands_open
 from apps.sectors.services.hosts.heartbeat_statements import FACTS, HEARD
 from apps.sectors.services.hosts.lease_renewals import leases_renew

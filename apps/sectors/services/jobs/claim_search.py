@@ -18,6 +18,8 @@ from apps.messages.services.recovery.detect import (
 from apps.miners.selectors.roles import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.errors.hosts import WorkerReplaced
+from apps.sectors.selectors.boot_ids import boot_check, boot_require
+from apps.sectors.selectors.claim_rules import jobs_choose, new_sectors_filter
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.proof_forms import makes_proofs_at, makes_proofs_here
 from apps.sectors.selectors.restored import (
@@ -26,8 +28,6 @@ from apps.sectors.selectors.restored import (
     must_register,
     sectors_recovery,
 )
-from apps.sectors.services.hosts.boot_ids import boot_check, boot_require
-from apps.sectors.services.jobs.claim_rules import jobs_choose, new_sectors_filter
 from apps.sectors.services.jobs.claim_statements import KINDS, LAPSED, NEXT, PLAIN
 from apps.sectors.services.jobs.store_rooms import store_room_reserve
 from poolsite.wire.jobs import STAGED, JobKind

@@ -14,7 +14,7 @@ from apps.core.transitions import advance
 from apps.sectors.errors.runs import NoHost, NotUnsealed
 from apps.sectors.models import Job, PipelineRun, Worker
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_lock, run_move
 from apps.sectors.services.runs.unsealing import unsealing_hosts_find
 from apps.sectors.states import JobState

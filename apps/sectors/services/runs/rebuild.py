@@ -14,7 +14,7 @@ from apps.sectors.errors.runs import NotRebuildable, PiecesMissing, RunUnderWay
 from apps.sectors.models import Worker
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import read_back_require
-from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require

@@ -13,7 +13,7 @@ from apps.sectors.errors.runs import LifeTooShort, NoPieces, NotCommittedCapacit
 from apps.sectors.rules.params import has_data, pieces_column, pieces_filled
 from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.selectors.restored import read_back_require
-from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_windows import LIFE_PERIODS, terminations_open

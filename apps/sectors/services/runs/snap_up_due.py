@@ -19,7 +19,7 @@ from apps.sectors.onchain.deadline_windows import open_deadline_read
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.runs.hosts import stores_to_update
+from apps.sectors.selectors.run_hosts import stores_to_update
 from apps.sectors.services.runs.piece_choice import latest_ends_list
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.update_windows import earliest_end_compute, snap_candidates_find

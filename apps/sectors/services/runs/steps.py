@@ -10,8 +10,8 @@ from django.db import transaction
 from apps.core.transitions import advance
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.events import run_event_write, run_publish
-from apps.sectors.services.runs.hosts import hosts_of_run
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import RUN_NEXT, Owner, RebuildState, SnapState
 

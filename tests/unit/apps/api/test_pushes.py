@@ -12,8 +12,8 @@ from apps.api.rpc.services.messager import pushes
 from apps.api.rpc.services.messager.pushes import message_push_batched
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem
 from apps.messages.services.push import messages_push_batch
-from apps.messages.services.push_items import PushItem
 from apps.users.services.grants import signer_grant
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.keys import key_address

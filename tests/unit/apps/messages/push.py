@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from apps.messages.services.push_items import Gas, SendSpec
+from apps.messages.rules.push_items import Gas, SendSpec
 from poolsite.filecoin.address import ZERO_ADDRESS, actor_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 

@@ -9,7 +9,7 @@ import pytest
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import ApprovalRule, Message
-from apps.messages.services.approval_choice import approval_rule_describe, approval_rule_find
+from apps.messages.selectors.approval_choice import approval_rule_describe, approval_rule_find
 from apps.messages.services.approval_rules import (
     approval_rule_add,
     approval_rule_removal_cancel,

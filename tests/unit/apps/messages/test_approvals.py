@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core.errors import Conflict, NotAllowed
-from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import ApprovalRule, Message, MessageApproval
+from apps.messages.rules.push_items import PushItem
+from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.selectors.approvals import approvers_of, messages_unapproved
-from apps.messages.services.approval_choice import content_digest_compute
+from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.approval_rules import (
     approval_rule_add,
     approval_rule_removal_request,
@@ -21,10 +23,8 @@ from apps.messages.services.approvals import message_approve, message_refuse
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_cancel, message_mark_bad, messages_clear
 from apps.messages.services.push import messages_push
-from apps.messages.services.push_items import PushItem
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.replace import fee_limits_set, message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.retry import message_retry, message_retry_now, messages_recover
 from apps.messages.states import ApprovalState, MessageState, Wait
 from apps.users.models import AuditEntry, User

@@ -9,7 +9,7 @@ import pytest
 from apps.core.errors import NotAllowed
 from apps.messages.errors import BadMessage, SecondPersonRequired
 from apps.messages.models import ApprovalRule, Message, MessageApproval, MessageEvent
-from apps.messages.services.approval_choice import content_digest_compute
+from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.services.approval_rules import (
     approval_rule_add,
     approval_rule_removal_request,

@@ -9,8 +9,8 @@ import pytest
 
 from apps.messages.errors import BadMessage
 from apps.messages.models import MessageApproval, MessageEvent
+from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.selectors.approvals import approval_until
-from apps.messages.services.approval_choice import content_digest_compute
 from apps.messages.services.approval_rules import approval_rule_add
 from apps.messages.services.approvals import approvals_expire, message_approve
 from apps.messages.services.cancel import message_mark_bad

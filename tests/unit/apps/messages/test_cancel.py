@@ -9,10 +9,10 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import GasGuard, Message
+from apps.messages.rules.push_items import Gas
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.push_items import Gas
 from apps.messages.states import MessageState
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
 

@@ -10,9 +10,9 @@ from apps.chain.errors import NodeUnavailable
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import NodeLink
 from apps.messages.models import Message
+from apps.messages.rules.push_items import Gas, SendSpec
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set
-from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.states import MessageState, Priority
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode

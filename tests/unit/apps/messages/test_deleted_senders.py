@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.messages.models import Sender
+from apps.messages.rules.push_items import Gas
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.fee_bump import proofs_bump
-from apps.messages.services.push_items import Gas
 from apps.messages.services.senders import sender_delete, sender_set
 from apps.messages.states import MessageState
 from apps.users.rules.principals import SYSTEM

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.messages.diagnosis.reasons import ACTIONS, BY_ITSELF, Diagnosis, message_diagnose
-from apps.messages.diagnosis.remedies import message_remedies
+from apps.messages.rules.push_items import Gas, SendSpec
+from apps.messages.selectors.diagnosis import ACTIONS, BY_ITSELF, Diagnosis, message_diagnose
+from apps.messages.selectors.remedies import message_remedies
 from apps.messages.services.cancel import message_mark_bad
-from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.select import sender_select
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState, Wait

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, SignedVersion
+from apps.messages.rules.push_items import Gas, SendSpec
 from apps.messages.services import fee_bump
 from apps.messages.services.fee_bump import STEP_DUE_EPOCHS, proofs_bump
 from apps.messages.services.guards import auto_bump_set
-from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import message_replace
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait

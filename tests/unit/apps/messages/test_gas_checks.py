@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.messages.models import Message, Sender
-from apps.messages.services.gas_checks import gas_shortfall_describe
-from apps.messages.services.push_items import Gas
+from apps.messages.rules.gas_checks import gas_shortfall_describe
+from apps.messages.rules.push_items import Gas
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import signed_message_from_cbor

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core.errors import DomainError, NotAllowed
-from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.models import GasGuard, Message
+from apps.messages.rules.push_items import Gas, SendSpec
+from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.services import candidates
 from apps.messages.services.estimate_rounds import BATCHES_MAX
 from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
-from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.selection_results import POSTPONED_EPOCHS
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait

@@ -9,10 +9,10 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdAmbiguous, MessageIdTaken, MessageNotFound
 from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.messages import message_get, messages_named
 from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.services.push import message_push, messages_push_batch
-from apps.messages.services.push_items import PushItem
 from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.services.grants import signer_grant
 from tests import factories

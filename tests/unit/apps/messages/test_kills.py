@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState
 from tests.unit.apps.messages.kills import POINTS, Kill, heads, killed
 

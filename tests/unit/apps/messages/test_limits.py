@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.diagnosis.limits import Limit, message_limits
-from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.errors import BadMessage
 from apps.messages.models import Receiver, Sender
+from apps.messages.rules.push_items import Gas, SendSpec
+from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.message_limits import Limit, message_limits
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_set
 from apps.messages.services.method_rules import actor_rules_set, method_rule_set, receiver_read
-from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.replace import fee_limits_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from apps.core.errors import DomainError
 from apps.messages.models import Message, UnmatchedMessage
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.recovery.restore import unmatched_decide
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.retry import messages_recover
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.messages.models import Sender
+from apps.messages.rules.push_items import Gas
 from apps.messages.selectors import nonce_lanes
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.services.cancel import message_mark_bad
-from apps.messages.services.push_items import Gas
 from tests.messaging import FIL
 from tests.people import principal
 

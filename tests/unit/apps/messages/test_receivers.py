@@ -8,10 +8,10 @@ import pytest
 
 from apps.messages.errors import BadMessage
 from apps.messages.models import GasGuard, Message, Receiver
-from apps.messages.services.guard_choice import guard_choose
+from apps.messages.rules.guard_choice import guard_choose
+from apps.messages.rules.push_items import PushItem
 from apps.messages.services.guards import guard_set
 from apps.messages.services.push import messages_push
-from apps.messages.services.push_items import PushItem
 from apps.messages.states import MessageState, Priority, Wait
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode

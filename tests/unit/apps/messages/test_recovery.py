@@ -16,11 +16,11 @@ from apps.messages.models import (
     UnmatchedMessage,
 )
 from apps.messages.selectors.recovery import recovery_now, unmatched_open
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.recovery import restore
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.messages.services.recovery.restore import recovery_end, recovery_step, unmatched_decide
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, TerminateSectorsParams

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, Sender
+from apps.messages.rules.push_items import SendSpec
 from apps.messages.services.guards import guard_set
-from apps.messages.services.push_items import SendSpec
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.rules.principals import SYSTEM

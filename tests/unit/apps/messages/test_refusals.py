@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages import tasks
-from apps.messages.diagnosis.reasons import message_diagnose
+from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.services.refusals import LATELY, refusals_explain, unexplained_refusals_list
 from apps.messages.states import MessageState
 

@@ -11,11 +11,11 @@ from django.apps import apps
 from apps.core.errors import WrongState
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.rules.push_items import SendSpec
+from apps.messages.selectors.replacement_fees import NewFees, premium_floor_compute
 from apps.messages.services.cancel import message_mark_bad, messages_clear
 from apps.messages.services.publish import messages_publish
-from apps.messages.services.push_items import SendSpec
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees, premium_floor_compute
 from apps.messages.services.retry import message_retry, messages_recover
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState

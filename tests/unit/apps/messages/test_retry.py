@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.messages.diagnosis.reasons import message_diagnose
 from apps.messages.errors import BadMessage
+from apps.messages.rules.push_items import SendSpec
+from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.messages import message_events
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_remove, guard_set
-from apps.messages.services.push_items import SendSpec
 from apps.messages.services.retry import funded_messages_retry, message_retry_now
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait

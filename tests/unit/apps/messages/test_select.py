@@ -9,10 +9,10 @@ import pytest
 
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
+from apps.messages.rules.push_items import Gas, SendSpec
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.method_rules import actor_rules_set
-from apps.messages.services.push_items import Gas, SendSpec
 from apps.messages.services.retry import message_retry
 from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.senders import sender_set, sender_set_nonce

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.messages.errors import ApprovalRequired
-from apps.messages.services.signature_checks import bytes_signature_check
+from apps.messages.selectors.signature_checks import bytes_signature_check
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, signing_bytes

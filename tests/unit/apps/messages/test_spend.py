@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.messages.models import GasSpend
-from apps.messages.services.push_items import Gas
+from apps.messages.rules.push_items import Gas
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.replace import message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.search import messages_search
 from apps.messages.states import MessageState
 from tests.fake_node import GAS

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from apps.messages import tasks
 from apps.messages.models import Message
-from apps.messages.services.push_items import Gas
+from apps.messages.rules.push_items import Gas
 from apps.messages.states import MessageState, Wait
 from tests.unit.apps.messages.tasks import run_head, sent
 

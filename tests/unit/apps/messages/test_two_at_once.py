@@ -9,6 +9,7 @@ from django.db import transaction
 
 from apps.core.errors import NotFound
 from apps.messages.models import ExtraNode, GasGuard, Message
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.bulk_transitions import messages_advance, waits_record
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
@@ -16,7 +17,6 @@ from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import fee_limits_set, message_replace
-from apps.messages.services.replacement_fees import NewFees
 from apps.messages.services.retry import messages_recover
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait

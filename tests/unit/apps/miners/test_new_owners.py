@@ -10,9 +10,9 @@ import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue
-from apps.miners.services import address_lookups
+from apps.miners.selectors import address_lookups
+from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.services.address_change_messages import AddressRequest, change_message_build
-from apps.miners.services.address_reads import MinerAddresses
 from poolsite.filecoin.policy import network_by_name
 
 if TYPE_CHECKING:

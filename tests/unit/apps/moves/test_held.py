@@ -18,9 +18,9 @@ from apps.moves.rules.steps import Direction
 from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
 from apps.proving.due import POSTS, REFRESH
 from apps.proving.models import Deadline, Recovery, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.fault_declarations import declarations_begin
 from apps.proving.services.forecast import forecasts_follow
-from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import Forecast

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from apps.core import clock
 from apps.proving.models import WindowPost
-from apps.proving.services.proving_context import ProvingContext
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.states import PostState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories

@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from apps.miners.models import ChainRoots, Miner
 from apps.miners.selectors.chain_roots import roots_active
 from apps.proving.models import Deadline, Partition
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.deadlines import deadlines_follow
 from apps.proving.services.forecast import forecasts_follow
-from apps.proving.services.proving_context import ProvingContext
 from apps.proving.states import Forecast
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.policy import network_by_name

@@ -13,13 +13,13 @@ from apps.gateway.models import SignerKey
 from apps.messages.models import Sender
 from apps.messages.states import SenderState
 from apps.proving.models import Deadline, ProofAttempt
-from apps.proving.services.forecast import forecasts_measure
-from apps.proving.services.miss_probability import (
+from apps.proving.selectors.miss_probability import (
     Measured,
     ProofTime,
     miss_probability_estimate,
     proof_times_read,
 )
+from apps.proving.services.forecast import forecasts_measure
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Job, Worker

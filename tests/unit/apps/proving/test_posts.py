@@ -9,9 +9,9 @@ import pytest
 from apps.core import clock
 from apps.miners.onchain.partition_facts import PartitionFacts
 from apps.proving.models import WindowPost
+from apps.proving.rules.proof_coverage import proof_order_build
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.jobs import lease_length_compute
-from apps.proving.services.proof_coverage import proof_order_build
-from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.submissions import submit_params_encode
 from apps.proving.services.windows import windows_open
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.core import clock
-from apps.proving.services.proving_context import ProvingContext
-from apps.proving.services.stall_detection import stall_detect
+from apps.proving.rules.proving_context import ProvingContext
+from apps.proving.rules.stall_detection import stall_detect
 from apps.sectors.models import Job, Worker
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import DEMO, MAINNET

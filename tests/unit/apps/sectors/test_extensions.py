@@ -8,7 +8,7 @@ import pytest
 
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.rules.extensions import extended
-from apps.sectors.services.changes.prices import ChangeRequest, changes_price
+from apps.sectors.selectors.change_prices import ChangeRequest, changes_price
 from poolsite.filecoin.expiration import BadExpiration
 from poolsite.filecoin.policy import TEST
 from poolsite.wire.pipeline.changes import ChangeKind

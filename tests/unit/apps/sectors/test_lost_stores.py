@@ -14,7 +14,7 @@ from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Job, JobEvent, Sector, Store, StoreMove, Worker, WorkerCommand
-from apps.sectors.services.runs.hosts import hosts_of_run
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.stores.lost import LOST_AFTER, lost_store, store_forget
 from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation

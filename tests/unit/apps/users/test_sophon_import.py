@@ -11,8 +11,8 @@ from apps.api.management.commands import import_sophon_auth
 from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant, Token
+from apps.users.rules.sophon_records import tuples_read
 from apps.users.services.sophon_import import sophon_import
-from apps.users.services.sophon_records import tuples_read
 from poolsite.filecoin.jwt import Claims, token_sign
 from tests.killed_writes import Killed, kill
 from tests.people import principal_by_token

@@ -23,7 +23,7 @@ from apps.gateway.hub.routes import NOT_CONNECTED, wallet_route
 from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.providers.wallet import WalletProvider
 from apps.gateway.services.signatures import wallet_has
-from apps.messages.services.signature_checks import bytes_signature_check
+from apps.messages.selectors.signature_checks import bytes_signature_check
 from apps.users.selectors.approvals import accounts_missing
 from apps.users.selectors.grants import signer_granted
 from apps.wallets.rules.limits import bytes_check

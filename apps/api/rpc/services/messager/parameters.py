@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from apps.api.rpc.services.messager.json_values import big, factor, items, moment, optional
-from apps.messages.services.push_items import Gas, SendSpec
-from apps.messages.services.replacement_fees import NewFees
+from apps.messages.rules.push_items import Gas, SendSpec
+from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.states import STATES_BY_CODE
 from poolsite.filecoin.address import UNDEF, UNDEF_TEXT, Address
 from poolsite.filecoin.kinds import BadField

@@ -18,8 +18,8 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
+from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.push import message_push, messages_push, messages_push_batch
-from apps.messages.services.push_items import Gas, PushItem, SendSpec
 from poolsite.filecoin.address import ID, address_format
 from poolsite.wire.jsonrpc.messages import json_read
 

@@ -14,10 +14,10 @@ from apps.api.rpc.services.messager.fee_parameters import Fees
 from apps.api.rpc.services.messager.parameters import NodeParam
 from apps.core.errors import BadValue, Conflict, DomainError
 from apps.messages.errors import SenderNotFound
+from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.rules import actor_rules_all, extra_nodes
 from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.services.fee_rules import shared_rules_set
-from apps.messages.services.fees import shared_rules_load
 from apps.messages.services.method_rules import actor_rules_set
 from apps.users.services.audit import audit_record
 

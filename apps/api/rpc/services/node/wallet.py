@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
-from apps.messages.services.signature_checks import bytes_signature_check, message_signature_check
+from apps.messages.selectors.signature_checks import bytes_signature_check, message_signature_check
 from apps.users.selectors.grants import miner_granted, sender_known, signers_of
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.rules.limits import bytes_check, receiver_check, signer_check

@@ -122,7 +122,7 @@ def test_everybody_is_sent_on_for_a_piece_and_only_its_owner_gets_it(client: Cli
 
 
 def test_a_full_look_is_of_what_the_worker_may_have(line: Line, miner: Miner, monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.sectors.services.jobs.claim_rules.CHOSEN_MAX", 1)
+    monkeypatch.setattr("apps.sectors.selectors.claim_rules.CHOSEN_MAX", 1)
     factories.sector(miner, held_by=factories.worker())
     Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
     factories.sector(miner, state="PC1_DONE")

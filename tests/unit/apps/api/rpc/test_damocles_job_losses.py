@@ -14,6 +14,7 @@ from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, Job, JobEvent, Sector, SectorNumbers, Worker, WorkerCommand
 from apps.sectors.selectors.damocles import damocles_planned
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
+from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.damocles import files as damocles_files
 from apps.sectors.services.damocles import job_locks
 from apps.sectors.services.damocles import runs as damocles_runs
@@ -21,7 +22,6 @@ from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_
 from apps.sectors.services.runs import reports as run_reports
 from apps.sectors.services.runs.decisions import run_abort, run_retry
 from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
-from apps.sectors.services.runs.hosts import hosts_of_run
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.integration.sealing.kills import Killed, Kills

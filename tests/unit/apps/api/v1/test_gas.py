@@ -9,7 +9,7 @@ import pytest
 
 from apps.core.clock import now
 from apps.messages.models import GasGuard, Message, Sender
-from apps.messages.services.push_items import Gas
+from apps.messages.rules.push_items import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests.factories import sender, wallet

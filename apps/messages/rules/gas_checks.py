@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.messages.errors import BadMessage
-from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 
@@ -68,4 +68,11 @@ def gas_shortfall_describe(message: ChainMessage) -> str:
         return ""
     return gettext("the gas limit {gas_limit} is below {least}, the cost of storing the message").format(
         gas_limit=message.gas_limit, least=least
+    )
+
+
+def shortfall_describe(need: int, *, balance: int) -> str:
+    """Return what a sender lacks."""
+    return gettext("needs {need}, has {balance}").format(
+        need=fil_format(need), balance=fil_format(max(balance, 0))
     )

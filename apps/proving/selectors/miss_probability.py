@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from apps.proving.models import Deadline
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
 
 SAMPLES_MAX: Final = 100
 """Newest proofs and landings that are read."""

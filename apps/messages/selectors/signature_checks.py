@@ -8,8 +8,8 @@ from django.db.models import Q
 
 from apps.messages.errors import ApprovalRequired
 from apps.messages.models import ApprovalRule, Message
+from apps.messages.selectors.approval_choice import approval_rule_find
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.approval_choice import approval_rule_find
 from apps.users.models import SignerGrant
 from poolsite.filecoin.address import DELEGATED, address_parse
 from poolsite.filecoin.cbor import BadCbor

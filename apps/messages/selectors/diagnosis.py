@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.messages.models import GasGuard, Message, Sender
+from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.approvals import approval_of, approvers_of
+from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.fees import shared_rules_load
-from apps.messages.services.guard_choice import guard_choose
 from apps.messages.states import MessageState, SenderState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format

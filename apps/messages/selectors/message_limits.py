@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.core import clock
 from apps.messages.models import ActorRules, GasGuard, Receiver, Sender
+from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN
+from apps.messages.rules.guard_choice import guard_choose, guard_is_applicable
+from apps.messages.selectors.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules_load
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.rules import MethodRules
-from apps.messages.services.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules_load
-from apps.messages.services.gas_checks import GAS_FEE_CAP_MIN
-from apps.messages.services.guard_choice import guard_choose, guard_is_applicable
 from apps.messages.states import Wait
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from apps.sectors.states import JobState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.proving.services.proving_context import ProvingContext
+    from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Job
 
 QUIET_MIN: Final = 2

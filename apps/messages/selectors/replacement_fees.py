@@ -9,9 +9,8 @@ from django.utils.translation import gettext
 
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.errors import FeeTooLow
-from apps.messages.services.fees import fee_choice_resolve, fee_limit_cap
-from apps.messages.services.gas_checks import fee_cap_check
-from apps.messages.services.validate import shortfall_describe
+from apps.messages.rules.gas_checks import fee_cap_check, shortfall_describe
+from apps.messages.selectors.fees import fee_choice_resolve, fee_limit_cap
 from poolsite.filecoin.amounts import AttoFil
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.errors import NodeRefused
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
+from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.rules import MethodRules
-from apps.messages.services.guard_choice import guard_choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
