@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CATALOGUE: Final[Path] = settings.LOCALE_PATHS[0] / "zh_Hans" / "LC_MESSAGES" / "django.po"
 """What translators write: each marked text with its translation."""
 COMPILED: Final = CATALOGUE.with_suffix(".mo")
+TEMPLATES: Final = CATALOGUE.with_suffix(".json")
+"""The texts with values that services may store, with their translations."""
 STAMP: Final = CATALOGUE.with_suffix(".sha256")
 """Digest of the catalogue that was compiled: times of files differ between copies of a checkout."""
 
@@ -30,7 +32,7 @@ def digest() -> str:
 
 def is_compiled() -> bool:
     """Return whether what is compiled is this catalogue."""
-    return COMPILED.exists() and STAMP.exists() and STAMP.read_text() == digest()
+    return all(one.exists() for one in (COMPILED, TEMPLATES, STAMP)) and STAMP.read_text() == digest()
 
 
 def catalogue_compile() -> None:
@@ -39,8 +41,10 @@ def catalogue_compile() -> None:
         return
     made = digest()  # before it is read: one that changes meanwhile is compiled again
     babel = import_module("apps.core.catalogue_files")  # by name: a process that need not compile loads none
+    catalogue = babel.catalogue_read(CATALOGUE)
     try:
-        replace(COMPILED, babel.mo_of(babel.catalogue_read(CATALOGUE)))
+        replace(COMPILED, babel.mo_of(catalogue))
+        replace(TEMPLATES, babel.templates_of(catalogue))
         replace(STAMP, made.encode())
     except PermissionError:
         pass  # `catalogue_check` says so

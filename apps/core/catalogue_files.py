@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
 
 LOCALE: Final = "zh_Hans"
+HOLE: Final = re.compile(r"\{[^{}]+\}")
+"""A value of a text."""
+PAGES: Final = re.compile(r"apps/dashboard/|templates/|apps/\w+/management/")
+"""What writes texts that nobody stores."""
 HEADER: Final = (
     ("Language", LOCALE),
     ("Content-Type", "text/plain; charset=utf-8"),
@@ -33,6 +39,21 @@ def mo_of(catalogue: Catalog) -> bytes:
     file = BytesIO()
     write_mo(file, catalogue)
     return file.getvalue()
+
+
+def templates_of(catalogue: Catalog) -> bytes:
+    """Return each text with values that a service may store, with its translation, for `stored_texts`.
+
+    Both texts of a plural: Python reads a compiled catalogue without the second.
+    """
+    pairs = []
+    for message in catalogue:
+        texts, strings = (
+            (one,) if isinstance(one, str) else tuple(one) for one in (message.id, message.string or "")
+        )
+        if any(PAGES.match(place) is None for place, _ in message.locations):
+            pairs += [(text, strings[-1]) for text in texts if HOLE.search(text)]
+    return json.dumps(pairs, ensure_ascii=False).encode()
 
 
 def po_of(catalogue: Catalog) -> bytes:

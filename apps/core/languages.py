@@ -1,4 +1,4 @@
-"""The language that a browser asks for, of those that the pages have."""
+"""The language that a browser asks for, of those that the pages have, and how it joins texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpRequest
 
 TRADITIONAL: Final = ("zh-hant", "zh-tw", "zh-hk", "zh-mo")
@@ -27,6 +29,16 @@ def browser_language(request: HttpRequest) -> str:
     return settings.LANGUAGE_CODE
 
 
-def stored_text(text: str) -> str:
-    """Return an English text of a row in the page's language, where it is one of the catalogue's."""
-    return gettext(text) if text else ""
+def list_text(texts: Iterable[object]) -> str:
+    """Return texts in a list in the page's language: `a, b`."""
+    return gettext("{one}, {other}").format(one="", other="").join(map(str, texts))
+
+
+def clauses_text(texts: Iterable[object]) -> str:
+    """Return parts of a sentence in the page's language: `a; b`."""
+    return gettext("{one}; {other}").format(one="", other="").join(map(str, texts))
+
+
+def colon_text(one: object, other: object) -> str:
+    """Return what something is or why, in the page's language: `a: b`."""
+    return gettext("{one}: {other}").format(one=one, other=other)

@@ -36,7 +36,8 @@ OWN = {
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
         *("health", "languages", "leader", "live"),
         *("liveness", "locks", "metrics", "middleware", "postgresql", "prepared_statements"),
-        *("processes", "redis_clients", "renamed_migration", "sanitize", "sessions", "static", "streams"),
+        *("processes", "redis_clients", "renamed_migration", "sanitize", "sessions", "static"),
+        *("stored_texts", "streams"),
         *("task_threads", "transitions", "units"),
     },
     "api": {

@@ -26,7 +26,7 @@ from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural, time_left
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render

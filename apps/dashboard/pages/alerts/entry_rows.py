@@ -12,7 +12,7 @@ from apps.checks.selectors.alert_history import alert_acts, alert_notifications
 from apps.checks.selectors.alerts import alert_entries
 from apps.checks.states import AlertEntryKind
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.pages.alerts.page import notification_label
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from apps.checks.selectors.alerts import (
 from apps.checks.services.channels import REPEATS_S, can_manage_channels
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel

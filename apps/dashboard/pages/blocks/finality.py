@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from apps.blocks.selectors.finality import f3_read
 from apps.checks.findings.text import miner_name
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX
 

@@ -13,7 +13,7 @@ from apps.blocks.rounds.warm_up import WarmUp, warm_up
 from apps.blocks.selectors.rounds import round_get
 from apps.core import formatting
 from apps.core.errors import NotFound
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.cards import Fact
 from apps.dashboard.charts import Gantt, GanttRow, gantt_bar

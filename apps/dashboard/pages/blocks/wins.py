@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from apps.blocks.selectors.rounds import rounds_won
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.pages.blocks.states import STATES
 

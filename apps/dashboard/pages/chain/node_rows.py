@@ -12,7 +12,7 @@ from apps.chain.selectors.nodes import nodes_pool
 from apps.chain.selectors.upgrades import readiness, upgrade_next
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
 

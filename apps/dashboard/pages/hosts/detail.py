@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import DomainError
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.messages.rules.methods import method_text
 from apps.messages.states import MessageState, Wait

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState

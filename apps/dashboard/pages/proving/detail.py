@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import NotFound
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sectors_numbered
 

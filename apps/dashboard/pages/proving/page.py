@@ -14,7 +14,7 @@ from apps.checks.findings.results import Topic
 from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render

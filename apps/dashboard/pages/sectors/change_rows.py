@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Event
 from apps.dashboard.labels import CHANGE_EVENTS, CHANGES
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeKind, change_state

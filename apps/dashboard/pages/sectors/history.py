@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import CHANGE_EVENTS, EVENTS, STAGES

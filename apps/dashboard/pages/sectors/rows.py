@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
 from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, has_expired, sector_countdown

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.sectors.rules.policy import BASE_FEES

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.messages.selectors.fees import shared_rules_load

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.sectors.selectors.store_checks import (

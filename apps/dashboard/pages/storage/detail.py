@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import ORDERS
 from poolsite.wire.commands import Operation

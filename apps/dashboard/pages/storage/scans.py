@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.core.languages import stored_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.notices import notice_leave
