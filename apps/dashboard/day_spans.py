@@ -26,7 +26,7 @@ def day_facets(here: str, *, choices: Sequence[int], days: int, **others: str) -
     return [
         Facet(
             key=str(count),
-            label=gettext("today") if count == 1 else gettext("{count} days").format(count=count),
+            label=gettext("today (UTC)") if count == 1 else gettext("{count} days").format(count=count),
             href=f"{here}?{urlencode({**others, 'days': str(count)})}",
             on=count == days,
         )

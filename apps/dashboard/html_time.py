@@ -1,30 +1,45 @@
-"""A moment as an element of a page; all times are UTC."""
+"""A moment as an element of a page, in the page's zone and language."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
 
 from django.utils.html import format_html
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone
 
 from apps.core import clock
 from apps.core.formatting import NOTHING
+from apps.core.local_time import day_text, offset_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from django.utils.safestring import SafeString
 
+WHOLE: Final = "%Y-%m-%d %H:%M:%S"
+
 
 def time_html(at: datetime | None) -> SafeString | str:
-    """Time of day, on another day with the date; the whole of it in machine form and in the title."""
+    """Time of day, on another day with the date; the whole of it in machine form and in the title.
+
+    Of an hour that occurs twice, as the clocks are set back, the offset tells which one it is.
+    """
     if at is None:
         return NOTHING
-    here, today = localtime(at), localtime(clock.now())
-    form = "%d %b %H:%M" if here.year == today.year else "%d %b %Y"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        here.isoformat(timespec="seconds"),
-        here.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        here.strftime("%H:%M:%S" if here.date() == today.date() else form),
-    )
+    zone = get_current_timezone()
+    here, today = at.astimezone(zone), clock.now().astimezone(zone)
+    if here.date() == today.date():
+        shown = f"{here:%H:%M:%S}"
+    elif here.year == today.year:
+        shown = f"{day_text(here)} {here:%H:%M}"
+    else:
+        shown = day_text(here, year=True)
+    offset = offset_text(here)
+    title = f"{here:{WHOLE}} {offset}"
+    if offset != "UTC":
+        title = f"{title} ({at.astimezone(UTC):{WHOLE}} UTC)"
+        if here.replace(fold=1 - here.fold).utcoffset() != here.utcoffset():
+            shown = f"{shown} {offset}"
+    exact = here.isoformat(timespec="seconds")
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact, title, shown)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.checks.report.status_page import component_names
 from apps.checks.selectors.status_banners import status_banners
+from apps.core.local_time import moment_text
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -50,10 +51,11 @@ def _notice(one: StatusBanner, *, now: datetime) -> Notice:
         return Notice("warn", gettext("{components}: {text}").format(components=names, text=one.text))
     starts, ends = (datetime.fromtimestamp(at, UTC) for at in (one.starts_at, one.ends_at))
     say = (
-        gettext("Maintenance until {ends} UTC ({components}): {text}")
+        gettext("Maintenance until {ends} ({components}): {text}")
         if starts <= now
-        else gettext("Maintenance from {starts} to {ends} UTC ({components}): {text}")
+        else gettext("Maintenance from {starts} to {ends} ({components}): {text}")
     )
-    form = "%d %b %H:%M"
-    times = {"starts": starts.strftime(form), "ends": ends.strftime(form)}
-    return Notice("run", say.format(components=names, text=one.text, **times))
+    return Notice(
+        "run",
+        say.format(components=names, text=one.text, starts=moment_text(starts), ends=moment_text(ends)),
+    )

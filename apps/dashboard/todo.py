@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.checks.services.acknowledgements import can_acknowledge
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.local_time import clock_text, moment_text
 from apps.dashboard.cards import Verdict
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def acknowledged_text(alert: Alert) -> str:
     """`Acknowledged by li since 28 Nov 10:05 UTC`; empty if nobody has acknowledged it."""
     if alert.acknowledged_at is None:
         return ""
-    return gettext("Acknowledged by {actor} since {at:%d %b %H:%M} UTC").format(
-        actor=alert.acknowledged_by, at=alert.acknowledged_at
+    return gettext("Acknowledged by {actor} since {at}").format(
+        actor=alert.acknowledged_by, at=moment_text(alert.acknowledged_at)
     )
 
 
@@ -146,8 +147,8 @@ def todo_sum(data: PageData) -> str:
 
 def checked_text(report: Report) -> str:
     """`23 checks at 12:03:12 UTC`."""
-    return gettext("{checks} at {at:%H:%M:%S} UTC").format(
-        checks=plural(len(report.results), "check"), at=report.at
+    return gettext("{checks} at {at}").format(
+        checks=plural(len(report.results), "check"), at=clock_text(report.at)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Q, Sum
@@ -25,11 +26,11 @@ VESTING_PERCENT: Final = 75
 
 
 def rewards_by_day(miners: Sequence[Miner], *, since: datetime) -> list[tuple[datetime, int]]:
-    """Return the rewards of blocks on the chain by the day that they were won on."""
+    """Return the rewards of blocks on the chain by the UTC day that they were won on."""
     rows = Block.objects.filter(
         round__miner__in=miners, round__state=RoundState.INCLUDED, round__at__gte=since, reward__isnull=False
     )
-    by_day = rows.order_by().values_list(TruncDay("round__at")).annotate(sum=Sum("reward"))
+    by_day = rows.order_by().values_list(TruncDay("round__at", tzinfo=UTC)).annotate(sum=Sum("reward"))
     return sorted((day, int(reward)) for day, reward in by_day)
 
 

@@ -15,6 +15,7 @@ from apps.checks.findings.acts import ACTS_MAX, blocks_unwanted, miner_warm_up
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import fil, plural, time_left
+from apps.core.local_time import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -164,11 +165,11 @@ def wins_too_few(data: CheckData) -> Iterator[Finding]:
             f"wins-rare-{miner.address or miner.pk}",
             say("improbably few wins for {group}").format(group=miners_named(one for one, _, _ in group)),
             say(
-                "{wins} since {since:%d %b %H:%M} UTC where {expected:.1f} were expected: the probability of "
+                "{wins} since {since} where {expected:.1f} were expected: the probability of "
                 "that is 1 in {odds:,.0f}"
             ).format(
                 wins=plural(luck.wins, "win"),
-                since=luck_since(days, now=data.at),
+                since=moment_text(luck_since(days, now=data.at)),
                 expected=luck.expected,
                 odds=1 / max(luck.tail, 1e-12),
             ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import structlog
 from django.db import InterfaceError, OperationalError
+from django.utils.timezone import override
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding, Link, Severity
@@ -35,7 +37,10 @@ def evaluate(data: CheckData) -> Report:
 
 def _report(checks: Iterable[Check], data: CheckData) -> Report:
     """Return what these checks find, and what all objects together can cost at most."""
-    results = tuple(Result(check_as_set(check, data.severities), _findings(check, data)) for check in checks)
+    with override(UTC):  # people in all zones share what is found
+        results = tuple(
+            Result(check_as_set(check, data.severities), _findings(check, data)) for check in checks
+        )
     costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
     if not costs:
         return Report(data.at, results)

@@ -15,6 +15,7 @@ from apps.checks.services.alert_entries import entry_add
 from apps.checks.states import AlertEntryKind, AlertEvent
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import CHECKS, OPERATOR, Change, publish
+from apps.core.local_time import clock_text
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ def alert_acknowledge(*, principal: Principal, uuid: UUID | str, hours: int, now
         raise BadValue(gettext("choose 1, 4 or 12 hours, or 0: until it passes"), field="hours")
     row = _locked(principal, uuid)
     if row.ended_at is not None:
-        raise Conflict(gettext("the check passes again since {at:%H:%M:%S} UTC").format(at=row.ended_at))
+        raise Conflict(gettext("the check passes again since {at}").format(at=clock_text(row.ended_at)))
     until = now + timedelta(hours=hours) if hours else None
     if row.is_acknowledged and row.acknowledged_by != principal.actor:
-        text = gettext("{actor} acknowledged it at {at:%H:%M:%S} UTC")
-        raise Conflict(text.format(actor=row.acknowledged_by, at=row.acknowledged_at))
+        text = gettext("{actor} acknowledged it at {at}")
+        raise Conflict(text.format(actor=row.acknowledged_by, at=clock_text(row.acknowledged_at or now)))
     if row.is_acknowledged and _is_same(row.acknowledged_until, until):
         return row
     row.acknowledged_by, row.acknowledged_at, row.acknowledged_until = principal.actor[:200], now, until

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.local_time import clock_text
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import JobState
@@ -51,7 +52,7 @@ def sector_wait(
         failed = sector.error[:ERROR_MAX]
         return SectorWait(
             gettext("its next attempt at {time}; the last one failed: {failed}").format(
-                time=f"{sector.not_before:%H:%M:%S}", failed=failed
+                time=clock_text(sector.not_before), failed=failed
             ),
             is_odd=True,
         )
@@ -82,7 +83,7 @@ def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWai
         return SectorWait(
             gettext(
                 "its host {host}, last seen {time}: no other has its files; retire it if it is gone"
-            ).format(host=holder.name, time=f"{holder.seen_at:%H:%M:%S}"),
+            ).format(host=holder.name, time=clock_text(holder.seen_at)),
             is_odd=True,
         )
     if holder is not None and holder.is_paused:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core.local_time import minute_text
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors.numbers import NumbersElsewhere, NumbersExhausted
 from apps.sectors.models import NumberReservation, SectorNumbers
@@ -54,7 +55,7 @@ def numbers_lock(miner: Miner, *, now: datetime) -> SectorNumbers:
     counter_load(miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     if row.exported_at is not None:
-        when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"
+        when = minute_text(row.exported_at)
         raise NumbersElsewhere(
             gettext(
                 "another program has assigned {miner}'s sector numbers since {when}: import its sectorid "

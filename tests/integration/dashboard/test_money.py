@@ -50,7 +50,13 @@ def test_the_page_adds_up_each_miner_and_leads_to_its_days(miner: Miner) -> None
     assert "-3.5000" in page, "2 and 1 burnt, and half a FIL of gas"
     assert reverse("miner-money", args=["f02001"]) in client.get(reverse("money")).content.decode()
     text = text_of(days)
-    for part in ("Money of north", now().date().isoformat(), "00:00 to now", "00:00 to 00:00", "6.0000"):
+    for part in (
+        "Money of north",
+        now().date().isoformat(),
+        "00:00 UTC to now",
+        "00:00 to 00:00 UTC",
+        "6.0000",
+    ):
         assert part in text, part
 
 

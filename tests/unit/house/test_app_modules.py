@@ -34,7 +34,7 @@ OWN = {
     "core": {
         *("catalogue", "catalogue_files", "clock", "compiled", "connection_faults", "database_threads"),
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
-        *("health", "languages", "leader", "live"),
+        *("health", "languages", "leader", "live", "local_time"),
         *("liveness", "locks", "metrics", "middleware", "postgresql", "prepared_statements"),
         *("processes", "redis_clients", "renamed_migration", "sanitize", "sessions", "static"),
         *("stored_texts", "streams"),

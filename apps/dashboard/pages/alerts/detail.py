@@ -26,6 +26,7 @@ from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural, time_left
+from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -106,15 +107,15 @@ def story_text(alert: Alert) -> str:
     ended_at = alert.ended_at or clock.now()
     facts = {
         "title": stored_text(alert.title),
-        "began": f"{alert.began_at:%d %b %H:%M}",
-        "ended": f"{ended_at:%d %b %H:%M}",
+        "began": moment_text(alert.began_at),
+        "ended": moment_text(ended_at),
         "lasted": time_left((ended_at - alert.began_at).total_seconds()),
         "times": alert.times,
     }
     text = (
-        gettext("Check: {title}. Failing since {began} UTC ({lasted}).")
+        gettext("Check: {title}. Failing since {began} ({lasted}).")
         if alert.ended_at is None
-        else gettext("Check: {title}. Failed from {began} to {ended} UTC ({lasted}).")
+        else gettext("Check: {title}. Failed from {began} to {ended} ({lasted}).")
     )
     if alert.times > 1:
         text += " " + gettext("It failed {times} times, less than 10 minutes apart.")
@@ -125,9 +126,9 @@ def until_text(alert: Alert) -> str:
     """Return until when an alert is acknowledged."""
     if alert.acknowledged_until is None:
         return gettext("until it passes; channels are not reminded unless it becomes worse.")
-    return gettext(
-        "until {until:%d %b %H:%M} UTC; channels are not reminded unless it becomes worse."
-    ).format(until=alert.acknowledged_until)
+    return gettext("until {until}; channels are not reminded unless it becomes worse.").format(
+        until=moment_text(alert.acknowledged_until)
+    )
 
 
 def alert_fragment(context: FragmentContext) -> Iterable[str]:

@@ -12,6 +12,7 @@ from apps.checks.selectors.alert_history import alert_acts, alert_notifications
 from apps.checks.selectors.alerts import alert_entries
 from apps.checks.states import AlertEntryKind
 from apps.core.formatting import plural
+from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.pages.alerts.page import notification_label
 
@@ -85,8 +86,8 @@ def entry_text(entry: AlertEntry) -> str:
     if entry.kind == AlertEntryKind.ACKNOWLEDGED:
         if entry.until is None:
             return gettext("{actor} acknowledged it until it passes").format(actor=entry.actor)
-        return gettext("{actor} acknowledged it until {until:%d %b %H:%M} UTC").format(
-            actor=entry.actor, until=entry.until
+        return gettext("{actor} acknowledged it until {until}").format(
+            actor=entry.actor, until=moment_text(entry.until)
         )
     texts = {
         AlertEntryKind.STARTED: gettext("Started failing: {severity}, {objects}"),

@@ -21,6 +21,7 @@ from apps.checks.selectors.alerts import (
 from apps.checks.services.channels import REPEATS_S, can_manage_channels
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.local_time import minute_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -108,7 +109,7 @@ def delivery_text(row: AlertChannel) -> str:
     error, at = getattr(row, "last_error", ""), getattr(row, "delivered_at", None)
     if error:
         return gettext("Last attempt: {error}").format(error=error)
-    return gettext("Last delivered {at:%Y-%m-%d %H:%M} UTC").format(at=at) if at is not None else ""
+    return gettext("Last delivered {at}").format(at=minute_text(at)) if at is not None else ""
 
 
 def channel_what(row: AlertChannel) -> str:

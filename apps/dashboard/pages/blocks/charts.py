@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from django.utils.timezone import localtime
 from django.utils.translation import gettext
 
 from apps.blocks.selectors.luck import quantile
 from apps.core import formatting
+from apps.core.local_time import day_text, moment_text
 from apps.dashboard.area_charts import AREA_HEIGHT_PX, AREA_TOP_PX, Area, Tick, area
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS, locked_reward
 
@@ -61,17 +63,22 @@ class RewardColumns:
 
 def time_ticks(first_s: float, last_s: float) -> tuple[Tick, ...]:
     """Return marks on a time axis, by day or by minute."""
-    form = "%d %b" if last_s - first_s > YOUNG_S else "%H:%M"
     anchors = {0: "start", X_TICKS - 1: "end"}
     shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
     return tuple(
         Tick(
             round(100 * share, 2),
-            datetime.fromtimestamp(first_s + share * (last_s - first_s), tz=UTC).strftime(form),
+            tick_text(first_s + share * (last_s - first_s), is_young=last_s - first_s <= YOUNG_S),
             anchors.get(index, "middle"),
         )
         for index, share in enumerate(shares)
     )
+
+
+def tick_text(at_s: float, *, is_young: bool) -> str:
+    """Return a day, or on a young chain a time of day."""
+    here = localtime(datetime.fromtimestamp(at_s, tz=UTC))
+    return f"{here:%H:%M}" if is_young else day_text(here)
 
 
 def height_ticks(top: float, texts: Sequence[str]) -> tuple[Tick, ...]:
@@ -139,8 +146,8 @@ def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumn
                 w=round(width * 0.8, 3),
                 y=round(AREA_TOP_PX + AREA_HEIGHT_PX - height, 2),
                 h=height,
-                text=gettext("from {at:%d %b %H:%M}: {reward}").format(
-                    at=at, reward=formatting.amount_text(span.reward)
+                text=gettext("from {at}: {reward}").format(
+                    at=moment_text(at), reward=formatting.amount_text(span.reward)
                 ),
             )
         )
@@ -150,7 +157,7 @@ def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumn
         columns=tuple(columns),
         x_ticks=time_ticks(spans[0].start_s, now_s),
         y_ticks=height_ticks(top, ["0", formatting.amount_text(top)]),
-        label=gettext("{total} since {first:%d %b %H:%M}").format(total=total, first=first),
+        label=gettext("{total} since {first}").format(total=total, first=moment_text(first)),
     )
 
 

@@ -38,7 +38,7 @@ SECONDS_BELOW_S: Final = 600
 
 def clock_text(at_s: float, *, form: str = "%H:%M") -> str:
     """Time of day: `14:30`."""
-    return localtime(datetime.fromtimestamp(at_s, tz=UTC)).strftime(form)
+    return f"{localtime(datetime.fromtimestamp(at_s, tz=UTC)):{form}}"
 
 
 def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> Area | None:

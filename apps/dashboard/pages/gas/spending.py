@@ -35,7 +35,7 @@ GROUPS: Final = (
 )
 
 
-HEADS: Final = {"method": _("Method"), "tenant": _("Tenant"), "sender": _("Sender"), "day": _("Day")}
+HEADS: Final = {"method": _("Method"), "tenant": _("Tenant"), "sender": _("Sender"), "day": _("Day (UTC)")}
 """Of the first column, by group."""
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.local_time import minute_text
 from apps.dashboard.cards import Fact
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def transferred_text(last: MinerTransfer | None) -> str:
     return (
         ""
         if last is None
-        else gettext("Transferred from {from_tenant} on {at:%Y-%m-%d %H:%M} UTC.").format(
-            from_tenant=last.from_tenant.name, at=last.at
+        else gettext("Transferred from {from_tenant} on {at}.").format(
+            from_tenant=last.from_tenant.name, at=minute_text(last.at)
         )
     )

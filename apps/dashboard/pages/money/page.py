@@ -81,10 +81,10 @@ def span_text(line: MoneyLine) -> str:
     """Return from when to when a day's line counts."""
     begin = f"{line.begin:%H:%M}"
     if line.end is None:
-        return gettext("{begin} to now").format(begin=begin)
+        return gettext("{begin} UTC to now").format(begin=begin)
     is_next = line.end.date() == line.day + timedelta(days=1)
     end = f"{line.end:%H:%M}" if is_next else f"{line.end:%Y-%m-%d %H:%M}"
-    return gettext("{begin} to {end}").format(begin=begin, end=end)
+    return gettext("{begin} to {end} UTC").format(begin=begin, end=end)
 
 
 @require_safe
@@ -139,7 +139,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         data=data,
         miner=miner,
         heading=gettext("By day"),
-        first=gettext("Day"),
+        first=gettext("Day (UTC)"),
         until=miner.refreshed_height if lines else None,
         rows=[
             row_of(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line)) for line in lines

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
-from django.utils.timezone import localtime
 from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.local_time import clock_text
 from apps.dashboard.charts import Bar, gantt_bar
 from apps.dashboard.pages.hosts.state import worker_label
 from apps.dashboard.pages.sealing.verdict import stage_name
@@ -98,7 +98,7 @@ def lane_row(lane: Lane, report: SealingReport, wanted: SealingFilter) -> LaneRo
 def run_bar(run: StageRun, report: SealingReport, wanted: SealingFilter) -> RunBar:
     """Lay out one run that has ended."""
     start, end = at_share(run.start, report), at_share(run.end, report)
-    ended = localtime(run.end).strftime("%H:%M:%S")
+    ended = clock_text(run.end)
     how = (
         gettext("failed at {ended}").format(ended=ended)
         if run.is_error

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.local_time import moment_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -48,7 +49,7 @@ def axis_of(report: SealingReport) -> tuple[Tick, ...]:
     return tuple(
         Tick(
             at=round(100 * part / TICKS, 2),
-            label=localtime(report.since + span * part / TICKS).strftime("%H:%M"),
+            label=f"{localtime(report.since + span * part / TICKS):%H:%M}",
             anchor=anchors.get(part, "middle"),
         )
         for part in range(TICKS + 1)
@@ -73,9 +74,7 @@ def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
 def capped_text(report: SealingReport) -> str:
     """Name the hosts that ran more than is read, and from when on they are known."""
     named = [
-        gettext("{worker} (since {strftime})").format(
-            worker=host.worker.name, strftime=localtime(host.since).strftime("%H:%M")
-        )
+        gettext("{worker} (since {at})").format(worker=host.worker.name, at=moment_text(host.since))
         for host in report.hosts
         if host.is_capped
     ]

@@ -111,7 +111,7 @@ def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
     return tuple(
         Tick(
             at=100 * part / TICKS,
-            label=localtime(start + (end - start) * part / TICKS).strftime("%H:%M:%S"),
+            label=f"{localtime(start + (end - start) * part / TICKS):%H:%M:%S}",
             anchor=anchors.get(part, "middle"),
         )
         for part in range(TICKS + 1)

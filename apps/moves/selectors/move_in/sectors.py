@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, whole
+from apps.core.local_time import clock_text
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import NUMBERS_MAX
 from apps.sectors.services.reservations import numbers_format
@@ -101,10 +102,10 @@ def _rows_text(files: SectorFiles, miner: Miner) -> str:
     if files.counted_at is None:
         return gettext("counting sectors; done within a minute")
     live = miner.live_sectors
-    return gettext("{rows} of {sectors} on the chain adopted, counted {time} UTC").format(
+    return gettext("{rows} of {sectors} on the chain adopted, counted {time}").format(
         rows=whole(max(min(files.rows, live - miner.unlisted_sectors), 0)),
         sectors=plural(live, "live sector"),
-        time=f"{files.counted_at:%H:%M:%S}",
+        time=clock_text(files.counted_at),
     )
 
 

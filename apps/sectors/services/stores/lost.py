@@ -16,6 +16,7 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
+from apps.core.local_time import clock_text, minute_text
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, Worker, WorkerCommand
 from apps.sectors.selectors.ended_sectors import sectors_lying_in
@@ -119,10 +120,9 @@ def _refusal(store: Store, *, now: datetime) -> str:
             )
         read_at = max(read_at, row.worker.seen_at)
     if now < read_at + LOST_AFTER:
-        until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
         return gettext(
-            "a host read it at {time} UTC, so it may come back: it cannot be forgotten before {until}"
-        ).format(time=f"{read_at:%H:%M}", until=until)
+            "a host read it at {time}, so it may come back: it cannot be forgotten before {until}"
+        ).format(time=clock_text(read_at), until=minute_text(read_at + LOST_AFTER))
     return ""
 
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.utils.timezone import override
 
 from apps.blocks.models import Block, Round
 from apps.blocks.selectors.money import lines_sum, lines_total, money_by_miner, money_lines
+from apps.blocks.selectors.rewards import rewards_by_day
 from apps.blocks.states import RoundState
 from apps.messages.models import GasSpend
 from apps.miners.models import Miner, MinerDay
@@ -150,3 +152,15 @@ def test_the_number_of_queries_does_not_grow_with_miners(
 
 def test_a_miner_without_days_has_no_lines() -> None:
     assert money_lines(factories.miner(2001), days=30, now=NOW) == []
+
+
+def test_rewards_are_by_utc_day_whatever_the_pages_zone() -> None:
+    miner = miner_with_days()
+    for height, hours in ((2100, -1), (2200, 1)):
+        block(miner, height)
+        Round.objects.filter(epoch=height).update(at=MIDNIGHT + timedelta(hours=hours))
+
+    with override("Asia/Shanghai"):
+        found = rewards_by_day([miner], since=MIDNIGHT - timedelta(days=2))
+
+    assert found == [(MIDNIGHT - timedelta(days=1), 4 * FIL), (MIDNIGHT, 4 * FIL)]

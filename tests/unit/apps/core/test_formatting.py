@@ -1,13 +1,10 @@
-"""Numbers and times look the same everywhere."""
+"""Numbers look the same everywhere."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from apps.core import clock, formatting
-from apps.dashboard.html_time import time_html
+from apps.core import formatting
 
 FIL = 10**18
 NANO = 10**9
@@ -172,33 +169,3 @@ def test_long_ids_lose_their_middle():
 
 def test_short_ids_stay_whole():
     assert formatting.shortened("f01234567890"[:12]) == "f01234567890"
-
-
-@pytest.mark.parametrize(
-    ("now", "text"),
-    [
-        (datetime(2026, 11, 20, 23, 59, tzinfo=UTC), "14:03:12"),
-        (datetime(2026, 11, 21, 0, 0, tzinfo=UTC), "20 Nov 14:03"),
-        (datetime(2026, 10, 1, 0, 0, tzinfo=UTC), "20 Nov 14:03"),
-        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), "20 Nov 2026"),
-    ],
-)
-def test_a_moment_of_another_day_has_its_date(monkeypatch, now, text):
-    monkeypatch.setattr(clock, "now", lambda: now)
-
-    assert f">{text}<" in time_html(datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC))
-
-
-def test_a_moment_carries_its_date_for_machines_and_pointers(monkeypatch):
-    at = datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC)
-    monkeypatch.setattr(clock, "now", lambda: at)
-
-    html = time_html(at)
-
-    assert 'datetime="2026-11-20T14:03:12+00:00"' in html
-    assert 'title="2026-11-20 14:03:12 UTC"' in html
-    assert ">14:03:12<" in html
-
-
-def test_an_unknown_moment_is_a_dash():
-    assert time_html(None) == "–"

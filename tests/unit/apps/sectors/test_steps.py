@@ -145,7 +145,7 @@ def test_a_sector_that_the_chain_has_proven_is_not_given_up(state: str) -> None:
         (
             "PC1_DONE",
             {"not_before": NOON + timedelta(seconds=20), "error": "the disk is full"},
-            "its next attempt at 12:00:20; the last one failed: the disk is full",
+            "its next attempt at 12:00:20 UTC; the last one failed: the disk is full",
             None,
         ),
     ],
@@ -165,7 +165,7 @@ def test_the_page_says_what_a_sector_waits_for(
         ({"seen_at": NOON}, "a worker with a free slot"),
         (
             {"seen_at": NOON - timedelta(minutes=5)},
-            "its host box, last seen 11:55:00: no other has its files; retire it if it is gone",
+            "its host box, last seen 11:55:00 UTC: no other has its files; retire it if it is gone",
         ),
         (
             {"seen_at": NOON, "is_paused": True},
