@@ -2,27 +2,90 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import lru_cache
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from django.utils import dateformat
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone, localtime
 from django.utils.translation import get_language, pgettext
 
-if TYPE_CHECKING:
-    from datetime import date
+from apps.core import clock
 
+if TYPE_CHECKING:
+    from datetime import date, tzinfo
+
+UTC_NAME: Final = "UTC"
+MINUTE_S: Final = 60
 HOUR_MIN: Final = 60
-"""Minutes."""
+REGIONS: Final = frozenset(
+    {
+        *("Africa", "America", "Antarctica", "Arctic", "Asia"),
+        *("Atlantic", "Australia", "Europe", "Indian", "Pacific"),
+    }
+)
+"""Begin the names of zones of places; the others are old names, and offsets with their signs reversed."""
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """Return the zones of places that this machine knows, `Africa/Abidjan` first."""
+    return tuple(sorted(name for name in zoneinfo.available_timezones() if name.split("/")[0] in REGIONS))
+
+
+def zone_find(text: str) -> str:
+    """Return the zone that somebody means by its name or its city, `new york`; "" for UTC, else the text."""
+    wanted = text.strip().replace(" ", "_").casefold()
+    if wanted == "utc":
+        return ""
+    found = [name for name in zone_names() if f"/{name}".casefold().endswith(f"/{wanted}")]
+    return found[0] if len(found) == 1 else text.strip()
+
+
+@lru_cache(maxsize=1024)
+def zone_named(name: str) -> tzinfo:
+    """Return a zone; UTC for none, and for one that this machine does not know."""
+    if name in ("", UTC_NAME):
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # no such name, no name, a folder
+        return UTC
+
+
+@dataclass(frozen=True, slots=True)
+class PageZone:
+    """The zone of a page's times."""
+
+    name: str
+    """IANA's: `Asia/Shanghai`."""
+    offset: str
+    """From UTC now: `UTC+8`."""
+    minutes: int
+    """The same."""
+
+    @property
+    def text(self) -> str:
+        """As people read it: `UTC`, `Asia/Shanghai (UTC+8)`."""
+        return self.name if self.name == self.offset else f"{self.name} ({self.offset})"
+
+
+def page_zone() -> PageZone:
+    """Return the zone that is active."""
+    zone = get_current_timezone()
+    here = clock.now().astimezone(zone)
+    minutes = int((here.utcoffset() or timedelta()).total_seconds()) // MINUTE_S
+    return PageZone(str(zone), offset_text(here), minutes)
 
 
 def offset_text(at: datetime) -> str:
     """Return how a time's zone differs from UTC then: `UTC`, `UTC+8`, `UTC-4`, `UTC+5:45`."""
     offset = at.utcoffset()
     if not offset:
-        return "UTC"
-    hours, minutes = divmod(abs(int(offset.total_seconds())) // 60, HOUR_MIN)
+        return UTC_NAME
+    hours, minutes = divmod(abs(int(offset.total_seconds())) // MINUTE_S, HOUR_MIN)
     sign = "+" if offset.days >= 0 else "-"
     return f"UTC{sign}{hours}:{minutes:02d}" if minutes else f"UTC{sign}{hours}"
 

@@ -10,7 +10,7 @@ from django.utils.timezone import get_current_timezone
 
 from apps.core import clock
 from apps.core.formatting import NOTHING
-from apps.core.local_time import day_text, offset_text
+from apps.core.local_time import UTC_NAME, day_text, offset_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,7 @@ def time_html(at: datetime | None) -> SafeString | str:
         shown = day_text(here, year=True)
     offset = offset_text(here)
     title = f"{here:{WHOLE}} {offset}"
-    if offset != "UTC":
+    if offset != UTC_NAME:
         title = f"{title} ({at.astimezone(UTC):{WHOLE}} UTC)"
         if here.replace(fold=1 - here.fold).utcoffset() != here.utcoffset():
             shown = f"{shown} {offset}"

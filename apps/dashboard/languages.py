@@ -1,4 +1,7 @@
-"""The language of a page: its person's choice, else what the browser asks for.  All else is English."""
+"""The language and the time zone of a page: as its person chose, else the browser's language, and UTC.
+
+All else is English and UTC.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
 from apps.core.languages import browser_language
+from apps.core.local_time import zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +26,16 @@ FILES: Final = (".csv", ".json")
 
 def page_language(request: HttpRequest) -> str:
     """Return the language of what this browser is shown."""
-    try:
-        chosen = getattr(getattr(request, "user", None), "language", "")
-    except (OperationalError, InterfaceError):  # the page that says so needs a language too
-        chosen = ""
+    chosen = chosen_by(request, "language")
     return chosen if is_language(chosen) else browser_language(request)
+
+
+def chosen_by(request: HttpRequest, name: str) -> str:
+    """Return what the person chose of this name; empty for nothing, or nobody."""
+    try:
+        return getattr(getattr(request, "user", None), name, "")
+    except (OperationalError, InterfaceError):  # the page that says so needs a language too
+        return ""
 
 
 def is_language(code: str) -> bool:
@@ -40,14 +49,20 @@ def language_activate(request: HttpRequest) -> None:
     request.has_page_language = True  # type: ignore[attr-defined]  # read below
 
 
+def zone_activate(request: HttpRequest) -> None:
+    """Activate the time zone of its person for the rest of a request."""
+    timezone.activate(zone_named(chosen_by(request, "time_zone")))
+
+
 class LanguageMiddleware:
-    """Switches the language on for the views of the dashboard, and for no other; says which it was."""
+    """Switches language and zone on for the views of the dashboard, and for no other; says the language."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         translation.deactivate()
+        timezone.deactivate()
         try:
             response = self.get_response(request)
             if getattr(request, "has_page_language", False):
@@ -56,8 +71,14 @@ class LanguageMiddleware:
             return response
         finally:
             translation.deactivate()
+            timezone.deactivate()
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *_: Any) -> None:
-        """Look at whose view it is; what the view raises is answered in the same language."""
-        if view.__module__.startswith("apps.dashboard.") and not request.path.endswith(FILES):
-            language_activate(request)
+        """Look at whose view it is; what the view raises is answered in the same language.
+
+        The days that a file is asked for are of the person's zone, as on its page; what it says is UTC.
+        """
+        if view.__module__.startswith("apps.dashboard."):
+            zone_activate(request)
+            if not request.path.endswith(FILES):
+                language_activate(request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.local_time import page_zone
 from apps.dashboard.bell import bell_of
 from apps.dashboard.notices import Notice, banner_notes, notice_pop
 from apps.dashboard.registry import NavItem, navigation
@@ -73,6 +74,7 @@ def page_render(
         "notice": Notice("bad", act_error) if act_error else _notice_left(request),
         "banners": banner_notes(data.at),
         "now_ms": int(data.at.timestamp() * 1000),
+        "zone": page_zone(),
     }
     if clash := layout.keys() & context.keys():
         raise ValueError(f"the layout has its own {', '.join(sorted(clash))}")

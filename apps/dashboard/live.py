@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -19,10 +20,11 @@ from redis.exceptions import RedisError
 from apps.core.database_threads import in_database
 from apps.core.event_loops import PerLoop
 from apps.core.live import EVERYONE, POOL, group_of
+from apps.core.local_time import zone_named
 from apps.dashboard.languages import is_language
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.live_gaps import PROBE_S, GapDetector, server_run
-from apps.dashboard.sessions import PageSession, viewer_of, viewers_of
+from apps.dashboard.sessions import PageSession, Viewer, viewer_of, viewers_of
 from apps.miners.services.transfer import MOVED
 from apps.users.services.access import AccessChanges
 
@@ -65,6 +67,8 @@ class Audience:
     """Which page is open, with its object: `today`, `sector:<uuid>`."""
     language: str = settings.LANGUAGE_CODE
     """In which the page was rendered."""
+    zone: tzinfo = UTC
+    """In which its times are."""
 
 
 class AudiencePages:
@@ -101,6 +105,7 @@ class AudiencePages:
                 viewer=self.audience.viewer,
                 page=self.audience.page,
                 language=self.audience.language,
+                zone=self.audience.zone,
             )
             # The old tenant can no longer read a transferred row, so its page must reload to drop it.
             return update + RESYNC if any(kind == MOVED for kind, _ in rows) else update
@@ -247,7 +252,7 @@ class LiveUpdates:
             await asyncio.shield(changes.close())
 
     async def recheck_access(self) -> None:
-        """Close the pages of people who may no longer see what they see, or chose another language."""
+        """Close the pages of people who may see something else now, or chose another language or zone."""
         pages = [
             page
             for audience_pages in self.audiences.values()
@@ -257,8 +262,7 @@ class LiveUpdates:
         sessions = {page.session for page in pages}
         viewers = await in_database(viewers_of, sessions)
         for page in pages:
-            seen = viewers.get(page.session)
-            if seen is None or seen.principal != page.audience.viewer or seen.chosen != page.chosen:
+            if viewers.get(page.session) != page.viewer:
                 await page.close(code=SIGNED_OUT)
 
 
@@ -278,8 +282,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     )
     audience: Audience
     session: PageSession
-    chosen = ""
-    """Language that the person had chosen when the page opened."""
+    viewer: Viewer
+    """What the person might see, and had chosen, when the page opened."""
     sending: asyncio.Task[None] | None = None
     missed_updates = False
     is_open = False
@@ -294,12 +298,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code=SIGNED_OUT if seen is None else TOO_MANY)
             return
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
-        page, language = query.get("page", [""])[0], query.get("language", [""])[0]
-        self.chosen = seen.chosen
+        page, language, zone = (query.get(name, [""])[0] for name in ("page", "language", "zone"))
+        self.viewer = seen
         self.audience = Audience(
             viewer=seen.principal,
             page=page[:PAGE_KEY_MAX].replace("\0", ""),
             language=language if is_language(language) else settings.LANGUAGE_CODE,
+            zone=zone_named(zone),
         )
         live_updates().join(self)
         # A page fetches itself once its socket is open: whatever is committed after that must find it here.

@@ -6,10 +6,11 @@ what they may show: permission is in the selectors, which take the viewer.
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.utils.translation import override
+from django.utils import timezone, translation
 
 from apps.core.live import CHECKS
 from apps.dashboard.bell import bell
@@ -36,13 +37,18 @@ EVERYWHERE: Final[FragmentsByKind] = {
 
 
 def fragments_render(
-    changes: set[tuple[str, str]], *, viewer: Principal, page: str, language: str = settings.LANGUAGE_CODE
+    changes: set[tuple[str, str]],
+    *,
+    viewer: Principal,
+    page: str,
+    language: str = settings.LANGUAGE_CODE,
+    zone: tzinfo = UTC,
 ) -> str:
     """Render what these changed rows alter on this page: all table rows first, then everything else.
 
     The order matters: the browser's parser drops table parts that follow other content.
     """
-    with override(language):
+    with translation.override(language), timezone.override(zone):
         return _fragments(changes, viewer=viewer, page=page)
 
 

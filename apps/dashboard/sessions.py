@@ -138,8 +138,10 @@ class Viewer:
 
     principal: Principal
     """What may be seen, without the person's name."""
-    chosen: str
-    """Language that the person chose; empty: the browser's."""
+    language: str
+    """As the person chose; empty: the browser's."""
+    time_zone: str
+    """As the person chose; empty: UTC."""
 
 
 def viewer_of(page_session: PageSession) -> Viewer | None:
@@ -173,5 +175,5 @@ def viewers_of(page_sessions: Collection[PageSession]) -> dict[PageSession, View
             is_operator=full.is_operator,
             perm=full.perm,
         )
-        found[page_session] = Viewer(principal, user.language)
+        found[page_session] = Viewer(principal, user.language, user.time_zone)
     return found

@@ -175,13 +175,13 @@
   // It cannot be fetched either: keep the last good content, in grey, and say since when it is old.
   let fresh = Date.now(), failed = false;
   const told = (reason) => {
-    const banner = find("stale");
+    const banner = find("stale"), { offset, zone } = banner?.dataset ?? {};
     failed = reason !== null;
     if (!failed) fresh = Date.now();
     if (!banner) return;
     banner.hidden = !failed;
     banner.parentElement.classList.toggle("is-stale", failed);
-    find("stale-since").textContent = `${new Date(fresh).toISOString().slice(11, 19)} UTC`;
+    find("stale-since").textContent = `${new Date(fresh + offset * 6e4).toISOString().slice(11, 19)} ${zone}`;
     find("stale-id").textContent = reason ?? "";
   };
   setInterval(() => { countdowns(); pulse(); announce(); }, 1000);

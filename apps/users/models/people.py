@@ -19,6 +19,8 @@ class User(AbstractUser):
     """True while the password is the one that the console made up."""
     language = models.CharField(max_length=16, blank=True, default="", db_default="")
     """Language of the pages, a code of `LANGUAGES`; empty: as the browser asks."""
+    time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Zone of the times on the pages, an IANA name such as `Asia/Shanghai`; empty: UTC."""
 
 
 class TotpDevice(models.Model):

@@ -128,7 +128,7 @@ def test_open_pages_see_that_another_language_was_chosen():
     after = viewer_of(page)
     assert before is not None
     assert after is not None
-    assert (before.chosen, after.chosen) == ("", "zh-hans")
+    assert (before.language, after.language) == ("", "zh-hans")
     assert before.principal == after.principal
 
 

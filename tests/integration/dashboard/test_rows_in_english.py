@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 CHINESE: Final = re.compile("[\u3400-\u9fff]")
-NOT_PRESSED: Final = ("/logout/", "/theme/", "/account/language/", "/login/", "/password/")
-"""What ends the session or changes the language."""
+NOT_PRESSED: Final = (
+    "/logout/",
+    "/theme/",
+    "/account/language/",
+    "/account/time-zone/",
+    "/login/",
+    "/password/",
+)
+"""What ends the session, or changes the language or the zone."""
 
 
 class Buttons(HTMLParser):

@@ -14,7 +14,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core.errors import BadValue
-from apps.dashboard.languages import language_activate
+from apps.core.local_time import UTC_NAME, page_zone, zone_find, zone_names
+from apps.dashboard.languages import language_activate, zone_activate
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
@@ -28,6 +29,7 @@ from apps.users.services.language import language_choose
 from apps.users.services.passkeys import assertion_options_generate
 from apps.users.services.second_factor import has_second_factor, recovery_codes_count
 from apps.users.services.sessions import sessions_list
+from apps.users.services.time_zone import time_zone_choose
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -91,6 +93,9 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         called=request.GET.get("passkey", "")[:60],
         languages=[("", _("As the browser asks")), *settings.LANGUAGES],
         language=person.language,
+        time_zones=zone_names(),
+        time_zone=person.time_zone,
+        is_zone_unknown=bool(person.time_zone) and page_zone().name == UTC_NAME,
     )
 
 
@@ -104,6 +109,19 @@ def language(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return account_page(request, viewer, error=refusal.reason)
     language_activate(request)
     notice_leave(request, gettext("Saved: the pages are in this language now."))
+    return redirect("account")
+
+
+@require_POST
+@sign_in_required
+def time_zone(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Keep the time zone that the person chose, and go on in it."""
+    try:
+        time_zone_choose(person_before(request), time_zone=zone_find(request.POST.get("time_zone", "")))
+    except BadValue as refusal:
+        return account_page(request, viewer, error=refusal.reason)
+    zone_activate(request)
+    notice_leave(request, gettext("Saved: times are {zone} now.").format(zone=page_zone().text))
     return redirect("account")
 
 
@@ -150,6 +168,7 @@ def theme(request: HttpRequest) -> HttpResponse:
 urlpatterns: Final = [
     path("account/", account, name="account"),
     path("account/language/", language, name="account-language"),
+    path("account/time-zone/", time_zone, name="account-time-zone"),
     path("account/confirm/", confirm, name="account-confirm"),
     path("account/confirm/passkey/", confirm_options, name="account-confirm-options"),
     path("theme/", theme, name="theme"),

@@ -64,7 +64,6 @@ class SectorDetail:
     verdict: str
     verdict_rest: str
     found: ObjectFindings
-    zone: str
     clocks: tuple[Clock, ...]
     gantt: Gantt
     events: tuple[Event, ...]
@@ -97,7 +96,6 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         verdict=verdict,
         verdict_rest=" ".join(filter(None, (rest, change_text(change), run_text(run)))),
         found=found_of(report_of_sector(data, sector), data),
-        zone="UTC",
         clocks=tuple(sector_clocks(sector, data)),
         gantt=sector_gantt(sector, [event for event in events if event.job_id == sector.job.pk], at=data.at),
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
