@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from apps.core.errors import Conflict
 
 
@@ -21,3 +23,14 @@ class WarmUpFailed(Conflict):
     """A step of the warm-up failed; a win would be lost by it."""
 
     code = "warm_up_failed"
+
+
+class CorrectionKeyReused(Conflict):
+    """The key was used for another correction."""
+
+    code = "key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            gettext("this key was already used for a different correction; on a page, open the form again")
+        )

@@ -113,6 +113,7 @@ class CorrectionsView(PoolView):
             tenant=tenant_by_name(name),
             amount=int(data["amount"]),
             note=data["note"],
+            key=request.headers.get("Idempotency-Key", ""),
             now=clock.now(),
         )
         return created(ChargeOutput(charge_body(row)).data)

@@ -116,6 +116,8 @@ class Charge(models.Model):
     """attoFIL; below 0 it is a credit."""
     note = models.CharField(max_length=REFERENCE_MAX, blank=True)
     """Why somebody made a correction."""
+    key = models.CharField(max_length=100, null=True)  # noqa: DJ001  # unique needs NULL
+    """The caller's idempotency key, of a correction that somebody made."""
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-day", "pk"]
@@ -124,7 +126,8 @@ class Charge(models.Model):
                 fields=["miner_address", "day", "kind"],
                 name="one_charge_per_miner_and_day",
                 condition=models.Q(kind__in=["REWARDS", "POWER"]),
-            )
+            ),
+            models.UniqueConstraint(fields=["tenant", "key"], name="one_correction_per_key"),
         ]
         indexes = [
             models.Index(fields=["tenant", "-day"], name="charges_by_day"),

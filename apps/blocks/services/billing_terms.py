@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.blocks.errors import CorrectionKeyReused
 from apps.blocks.models import BillingTerms, Charge
 from apps.blocks.models.billing import SHARE_PLACES
 from apps.blocks.selectors.billing import day_unsettled, percent_text, terms_on
@@ -98,17 +99,30 @@ def _terms_fields(row: BillingTerms) -> dict[str, Any]:
 
 
 @transaction.atomic
-def correction_add(*, principal: Principal, tenant: Tenant, amount: int, note: str, now: datetime) -> Charge:
+def correction_add(
+    *, principal: Principal, tenant: Tenant, amount: int, note: str, now: datetime, key: str = ""
+) -> Charge:
     """Charge a tenant an amount, or credit one below 0, on the statement of the running month.
 
-    In attoFIL.  Raises NotAllowed, BadValue.
+    In attoFIL.  The same key again is the same correction.  Raises NotAllowed, BadValue, CorrectionKeyReused.
     """
     tenants_manage_check(principal)
     note = reference_read(note, field="note")
     if not amount or abs(amount) > TOTAL_FILECOIN:
         raise BadValue(gettext("must be an amount other than 0"), field="amount")
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    known = Charge.objects.filter(tenant=tenant, key=key).first() if key else None
+    if known is not None:
+        if (known.amount, known.note) != (amount, note):
+            raise CorrectionKeyReused
+        return known
     row = Charge.objects.create(
-        tenant=tenant, kind=ChargeKind.CORRECTION, day=today_of(now), amount=amount, note=note
+        tenant=tenant,
+        kind=ChargeKind.CORRECTION,
+        day=today_of(now),
+        amount=amount,
+        note=note,
+        key=key or None,
     )
     audit_record(
         principal=principal,

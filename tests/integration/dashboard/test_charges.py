@@ -135,6 +135,25 @@ def test_the_operator_corrects_on_the_page(pool: Pool) -> None:
     assert "-1.4900" in unclosed
 
 
+def test_a_double_click_corrects_once(pool: Pool) -> None:
+    client, address = signed_in("olga"), reverse("charges-correction", args=[pool.miner.tenant.uuid])
+    before, key = Charge.objects.count(), page_key(client.get(address))
+    sent = {"direction": "charge", "amount": "2", "note": "storage", "key": key}
+
+    assert [client.post(address, sent).status_code for _ in range(2)] == [302, 302]
+    assert Charge.objects.count() == before + 1
+    other = client.post(address, {**sent, "amount": "3"})
+    assert other.status_code == 422
+    assert "this key was already used for a different correction" in text_of(other)
+    assert page_key(client.get(address)) != key
+    client.post(address, {**sent, "key": "?"})
+    assert Charge.objects.count() == before + 2, "what is no key is none"
+
+
+def page_key(answer: Any) -> str:
+    return str(answer.content.decode().split('name="key" value="')[1].split('"')[0])
+
+
 def test_a_statement_is_marked_as_paid_and_as_open_again(pool: Pool) -> None:
     client, key = signed_in("olga"), pool.statement.uuid
 
@@ -239,6 +258,12 @@ def test_rest_sets_terms_once_for_a_key(pool: Pool) -> None:
 def test_rest_corrects_and_marks_as_paid(pool: Pool) -> None:
     made = rest("post", "tenants/alice/corrections", body={"amount": "-5", "note": "outage"})
     assert (made.status_code, made.json()["amount"], last_action()) == (201, "-5", "billing.correct")
+
+    key = {"Idempotency-Key": "c1"}
+    before = Charge.objects.count()
+    for _ in range(2):
+        assert rest("post", "tenants/alice/corrections", body={"amount": "7", "note": "x"}, **key).json()
+    assert Charge.objects.count() == before + 1, "whichever token sends it"
 
     path = f"statements/{pool.statement.uuid}/payment"
     for _ in range(2):

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from apps.blocks.selectors.billing import day_unsettled, tenant_billed, terms_now
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.core import clock
-from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Day, Percent
 from apps.dashboard.sessions import sign_in_required
@@ -42,11 +42,17 @@ class TermsForm(PageForm):
 
 
 class CorrectionForm(PageForm):
-    """A correction."""
+    """A correction; the key makes a double click one."""
 
     direction = Text(initial="charge")
     amount = Amount()
     note = Text()
+    key = Text(initial=new_key)
+
+    def clean_key(self) -> str:
+        """Read the key of the form; what cannot be one is replaced."""
+        typed = str(self.cleaned_data["key"])
+        return typed[:64] if typed.isalnum() else new_key()
 
 
 def managed_tenant_find(viewer: Principal, key: UUID) -> Tenant:
@@ -97,7 +103,12 @@ def correction_new(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRe
         amount = -given["amount"] if given["direction"] == CREDIT else given["amount"]
         with form.refusals():
             correction_add(
-                principal=viewer, tenant=tenant, amount=amount, note=given["note"], now=clock.now()
+                principal=viewer,
+                tenant=tenant,
+                amount=amount,
+                note=given["note"],
+                key=given["key"],
+                now=clock.now(),
             )
             notice_leave(request, _("Correction added."))
             return redirect("charges-tenant", tenant.uuid)

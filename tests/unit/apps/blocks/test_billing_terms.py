@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from apps.blocks.errors import CorrectionKeyReused
 from apps.blocks.models import BillingTerms, Charge
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.blocks.services.charges import charges_book
 from apps.core.errors import BadValue, NotAllowed
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, Tenant
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
 from tests import factories, people
@@ -117,3 +118,19 @@ def test_a_correction_needs_an_amount_and_a_reason(amount: int, note: str) -> No
         correction_add(
             principal=SYSTEM, tenant=people.tenant("alice"), amount=amount, note=note, now=midnight(D1)
         )
+
+
+def test_a_correction_is_added_once_for_its_key() -> None:
+    alice, bob, key = people.tenant("alice"), people.tenant("bob"), "k" * 32
+
+    def correct(of: Tenant, amount: int = FIL) -> Charge:
+        return correction_add(
+            principal=SYSTEM, tenant=of, amount=amount, note="outage", now=midnight(D1), key=key
+        )
+
+    first = correct(alice)
+    assert (correct(alice).pk, Charge.objects.count()) == (first.pk, 1)
+    assert AuditEntry.objects.count() == 1
+    with pytest.raises(CorrectionKeyReused):
+        correct(alice, 2 * FIL)
+    assert correct(bob).tenant == bob, "the key is of one tenant"
