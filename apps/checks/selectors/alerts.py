@@ -17,7 +17,7 @@ from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
 from apps.core.redis_clients import redis_client
 from apps.sectors.selectors.hosts import is_uuid
-from apps.users.models import Tenant
+from apps.users.models import Tenant, User
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 
 if TYPE_CHECKING:
@@ -112,8 +112,20 @@ def target_shown(channel: AlertChannel) -> str:
 
 def tenants_notified() -> list[Tenant]:
     """Return the tenants that have alert channels, switched on or off, and are not disabled."""
-    having = AlertChannel.objects.exclude(tenant=None).values("tenant")
-    return list(Tenant.objects.filter(pk__in=having, enabled=True, deleted_at=None).order_by("pk"))
+    return list(_watched().filter(_HAS_CHANNEL).order_by("pk"))
+
+
+def tenants_unnotified() -> list[Tenant]:
+    """Return the other tenants that are not disabled and have people who sign in and see their alerts."""
+    has_people = Exists(User.objects.filter(tenant=OuterRef("pk"), is_active=True))
+    return list(_watched().filter(has_people).exclude(_HAS_CHANNEL).order_by("pk"))
+
+
+def _watched() -> QuerySet[Tenant]:
+    return Tenant.objects.filter(enabled=True, deleted_at=None)
+
+
+_HAS_CHANNEL: Final = Exists(AlertChannel.objects.filter(tenant=OuterRef("pk")))
 
 
 def alerts_visible(viewer: Principal) -> QuerySet[Alert]:

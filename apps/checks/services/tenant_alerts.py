@@ -1,23 +1,28 @@
-"""Alerts of tenants: the checks of what each has, and never of what another has, to its own channels."""
+"""Alerts of tenants: the checks of what each has, never of what another has, for its people and channels."""
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
+from redis.exceptions import RedisError
 
 from apps.checks.models import Alert
 from apps.checks.report.cache import report_now
-from apps.checks.selectors.alerts import tenants_notified
+from apps.checks.selectors.alerts import tenants_notified, tenants_unnotified
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alert_entries import alerts_end
 from apps.checks.services.alerts import alerts_update
+from apps.core.redis_clients import redis_client
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from apps.checks.models import Notification
@@ -27,22 +32,55 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def tenants_alerts_update(*, pool: str, now: datetime) -> list[Notification]:
-    """Evaluate the checks for each tenant with channels as its own pages do, and write their notifications.
+NOTIFIED_S: Final = 5.0
+"""Seconds that one evaluation takes at most for tenants with channels; the next goes on with the others."""
+UNNOTIFIED_S: Final = 2.0
+"""The same for tenants without any: their people see alerts, and nobody is waiting to be told."""
+LAST_KEY: Final = "poolsite:alerts:last:"
+"""In Redis: the tenant that was evaluated last, of those with channels and of those without."""
 
-    One tenant's evaluation that breaks stops no other's.
+
+def tenants_alerts_update(*, pool: str, now: datetime) -> list[Notification]:
+    """Evaluate the checks for each tenant as its own pages do, and write the notifications of its channels.
+
+    Tenants that nobody signs in for and that have no channels are left out.  Of more than the time is enough
+    for, those evaluated longest ago come first.
     """
-    tenants = tenants_notified()
-    alerts_end_unwatched(watched=tenants, now=now)
+    notified, unnotified = tenants_notified(), tenants_unnotified()
+    alerts_end_unwatched(watched=[*notified, *unnotified], now=now)
     rows: list[Notification] = []
-    for tenant in tenants:
-        try:
-            rows += alerts_update(report=tenant_report_read(tenant), pool=pool, now=now, tenant=tenant)
-        except (OperationalError, InterfaceError):
-            raise  # an absent database is passed on
-        except Exception:  # what nobody has foreseen of one tenant
-            log.exception("tenant_alerts_failed", tenant=tenant.name)
+    for name, tenants, most_s in (
+        ("notified", notified, NOTIFIED_S),
+        ("unnotified", unnotified, UNNOTIFIED_S),
+    ):
+        end = time.monotonic() + most_s
+        for tenant in _in_turn(tenants, name=name):
+            rows += _tenant_alerts_update(tenant, pool=pool, now=now)
+            if time.monotonic() >= end:
+                break
     return rows
+
+
+def _in_turn(tenants: list[Tenant], *, name: str) -> Iterator[Tenant]:
+    """Yield the tenants from the one after that which was yielded last; without Redis from the first one."""
+    last = 0
+    with suppress(RedisError, OSError):
+        last = int(redis_client().get(LAST_KEY + name) or 0)
+    for tenant in sorted(tenants, key=lambda one: (one.pk <= last, one.pk)):
+        with suppress(RedisError, OSError):
+            redis_client().set(LAST_KEY + name, tenant.pk)
+        yield tenant
+
+
+def _tenant_alerts_update(tenant: Tenant, *, pool: str, now: datetime) -> list[Notification]:
+    """Evaluate the checks for one tenant; one that breaks stops no other's."""
+    try:
+        return alerts_update(report=tenant_report_read(tenant), pool=pool, now=now, tenant=tenant)
+    except (OperationalError, InterfaceError):
+        raise  # an absent database is passed on
+    except Exception:  # what nobody has foreseen of one tenant
+        log.exception("tenant_alerts_failed", tenant=tenant.name)
+        return []
 
 
 @transaction.atomic

@@ -168,7 +168,7 @@ def alerts_verdict(data: PageData, channels: Sequence[AlertChannel]) -> Verdict:
     elif channels:
         recipients = gettext("Nobody is notified: every channel is off.")
     elif not data.viewer.is_operator:
-        recipients = gettext("Alerts are recorded once the tenant has a channel.")
+        recipients = gettext("Nobody is notified: the tenant has no channel.")
     else:
         recipients = gettext("Nobody is notified: add a channel.")
     return Verdict(say, recipients, checked_text(report))

@@ -418,7 +418,7 @@ def test_operators_alerts_are_hidden_from_tenants() -> None:
 
     text = text_of(page.get(reverse("alerts")))
     assert not [word for word in ("fee_debt is wrong", "ops", "Alert channels") if word in text]
-    assert "Alerts are recorded once the tenant has a channel." in text
+    assert "Nobody is notified: the tenant has no channel." in text
     assert page.get(reverse("alert", args=[alert.uuid])).status_code == 404
     assert (
         page.post(reverse("alert-act", args=[alert.uuid, "acknowledge"]), {"hours": "1"}).status_code == 404
