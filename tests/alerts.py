@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from apps.checks.findings.results import Finding
 from apps.checks.report.report import Report, Result
 from apps.checks.services.alerts import alerts_update
-from apps.checks.services.channels import channel_add
+from apps.checks.services.channels import ChannelSpec, channel_add
 from apps.checks.states import ChannelKind
 from apps.checks.table.checks import CHECKS
 from apps.users.rules.principals import SYSTEM
@@ -64,8 +64,9 @@ class Hook:
 
 def channel(name: str = "ops", target: str = SECRET_URL, **values: Any) -> AlertChannel:
     """A webhook; without `tenant` the operator's."""
-    given = {"principal": SYSTEM, "kind": ChannelKind.WEBHOOK, **values}
-    return channel_add(name=name, target=target, **given)
+    given = {"kind": ChannelKind.WEBHOOK, **values}
+    principal, tenant = given.pop("principal", SYSTEM), given.pop("tenant", None)
+    return channel_add(ChannelSpec(name=name, target=target, **given), principal=principal, tenant=tenant)
 
 
 def report_of(*failing: str, count: int = 1) -> Report:

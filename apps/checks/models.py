@@ -33,6 +33,9 @@ class AlertChannel(models.Model):
     """Least seconds between two notifications that the same check fails; a critical one that passed in
     between, or has become worse, waits no longer than the shortest that can be chosen."""
     critical_only = models.BooleanField(default=False)
+    with_actions = models.BooleanField(default=False)
+    """Of a webhook: whether it is also told that somebody acknowledged an alert, or commented on it, that an
+    acknowledgement ended, and by events of their own that an alert began again or became worse."""
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -22,7 +22,13 @@ class AlertEvent(models.TextChoices):
 
     STARTED = "STARTED", _("started failing")
     REPEATED = "REPEATED", _("still failing")
+    REOPENED = "REOPENED", _("failing again")
+    """Instead of `STARTED`, where the channel knows the alert and is told of actions."""
+    WORSENED = "WORSENED", _("became worse")
+    """Instead of `REPEATED`, where that ended its acknowledgement and the channel is told of actions."""
     ACKNOWLEDGED = "ACKNOWLEDGED", _("acknowledged")
+    UNACKNOWLEDGED = "UNACKNOWLEDGED", _("acknowledgement ended")
+    COMMENTED = "COMMENTED", _("comment")
     ENDED = "ENDED", _("passes again")
     TEST = "TEST", "test"
 
@@ -40,7 +46,7 @@ class AlertEntryKind(models.TextChoices):
     COMMENTED = "COMMENTED", "comment"
 
 
-FAILING: Final = (AlertEvent.STARTED, AlertEvent.REPEATED)
+FAILING: Final = (AlertEvent.STARTED, AlertEvent.REPEATED, AlertEvent.REOPENED, AlertEvent.WORSENED)
 """Events that tell of a check that fails."""
 
 

@@ -18,6 +18,7 @@ from apps.checks.selectors.alerts import channel_visible, channels_visible, targ
 from apps.checks.services.channels import (
     REPEATS_S,
     TARGET_MAX,
+    ChannelSpec,
     channel_add,
     channel_remove,
     channel_set,
@@ -61,6 +62,10 @@ class ChannelInput(InputSerializer):
         choices=REPEATS_S, default=REPEATS_S[1], help_text="Least seconds between two reports of a check."
     )
     critical_only = serializers.BooleanField(default=False)
+    with_actions = serializers.BooleanField(
+        default=False,
+        help_text="Webhooks: also told of acknowledgements, comments, what fails again or is worse.",
+    )
 
 
 class ChannelChange(InputSerializer):
@@ -83,6 +88,7 @@ class ChannelOutput(serializers.Serializer[Any]):
     )
     repeat_s = serializers.IntegerField()
     critical_only = serializers.BooleanField()
+    with_actions = serializers.BooleanField()
     enabled = serializers.BooleanField(source="is_enabled")
     created_at = serializers.DateTimeField()
     delivered_at = serializers.DateTimeField(
@@ -138,7 +144,7 @@ class AlertChannelsView(PoolView):
         """Add a channel."""
         data = checked(ChannelInput(data=request.data))
         tenant = tenant_chosen(self.principal, data)
-        row = channel_add(principal=self.principal, tenant=tenant, **data)
+        row = channel_add(ChannelSpec(**data), principal=self.principal, tenant=tenant)
         return created(ChannelOutput(channel_visible(self.principal, row.uuid)).data)
 
 

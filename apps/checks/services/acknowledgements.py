@@ -12,6 +12,7 @@ from apps.checks.findings.results import FINDINGS_MAX, Severity
 from apps.checks.models import Alert, Notification
 from apps.checks.selectors.alerts import alert_visible
 from apps.checks.services.alert_entries import entry_add
+from apps.checks.services.notifications import action_notifications_write
 from apps.checks.states import AlertEntryKind, AlertEvent
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import CHECKS, OPERATOR, Change, publish
@@ -75,6 +76,13 @@ def alert_acknowledge(*, principal: Principal, uuid: UUID | str, hours: int, now
     entry_add(row, kind=AlertEntryKind.ACKNOWLEDGED, at=now, actor=principal.actor, until=until)
     after = {"until": None if until is None else until.isoformat(timespec="seconds")}
     _recorded(principal, row, "alert.acknowledge", after=after)
+    action_notifications_write(
+        row,
+        event=AlertEvent.ACKNOWLEDGED,
+        actor=principal.actor,
+        now=now,
+        until=after["until"],
+    )
     acknowledgement_publish(row)
     return row
 
@@ -103,6 +111,7 @@ def alert_acknowledgement_end(
     acknowledgement_clear(row)
     entry_add(row, kind=AlertEntryKind.WITHDRAWN, at=now, actor=principal.actor)
     _recorded(principal, row, "alert.unacknowledge", before=before)
+    action_notifications_write(row, event=AlertEvent.UNACKNOWLEDGED, actor=principal.actor, now=now)
     acknowledgement_publish(row)
     return row
 
@@ -117,6 +126,7 @@ def alert_comment(*, principal: Principal, uuid: UUID | str, text: str, now: dat
     row = _locked(principal, uuid)
     entry_add(row, kind=AlertEntryKind.COMMENTED, at=now, actor=principal.actor, text=text)
     _recorded(principal, row, "alert.comment", after={"text": text})
+    action_notifications_write(row, event=AlertEvent.COMMENTED, actor=principal.actor, now=now, comment=text)
     return row
 
 
@@ -143,6 +153,8 @@ def acknowledgement_check(row: Alert, *, now: datetime) -> bool:
         kind = AlertEntryKind.WORSENED if is_worse else AlertEntryKind.EXPIRED
         entry_add(row, kind=kind, at=now, actor=row.acknowledged_by, text=row.say if is_worse else "")
         acknowledgement_clear(row)
+        if not is_worse:
+            action_notifications_write(row, event=AlertEvent.UNACKNOWLEDGED, actor="", now=now)
         acknowledgement_publish(row)
     return is_worse
 

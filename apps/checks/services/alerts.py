@@ -6,10 +6,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Subquery
-from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Severity
@@ -19,6 +17,7 @@ from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
+from apps.checks.services.notifications import finding_describe, notification_build
 from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
 from apps.core.redis_clients import redis_client
 
@@ -26,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
-    from apps.checks.findings.results import Finding
     from apps.checks.report.report import Report, Result
     from apps.users.models import Tenant
 
-MINER_PAGE: Final = "miner"
 RETENTION: Final = timedelta(days=30)
 """Notifications that were sent are kept so long."""
 ALERT_RETENTION: Final = timedelta(days=365)
@@ -77,12 +74,12 @@ def alerts_update(
         held = _newest_events(channel, failing=failing)
         for alert in failing:
             if alert.is_acknowledged and held.get(alert.pk) in FAILING:
-                row = _notification(
+                row = notification_build(
                     channel, alert=alert, event=AlertEvent.ACKNOWLEDGED, result=None, pool=pool, now=now
                 )
                 rows.append(row)
         for alert, event in _events(channel, failing=failing, unmuted=unmuted, worse=worse, now=now):
-            row = _notification(
+            row = notification_build(
                 channel, alert=alert, event=event, result=results.get(alert.check_name), pool=pool, now=now
             )
             if event in FAILING and held.get(alert.pk) == AlertEvent.ACKNOWLEDGED:
@@ -108,7 +105,7 @@ def _ended_lately(names: Sequence[str], *, tenant: Tenant | None, now: datetime)
 def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, now: datetime) -> Alert:
     """Return the open alert of a check that fails, with what was found now."""
     found: dict[str, Any] = {
-        "say": "; ".join(map(_finding_text, result.findings))[:SAY_MAX],
+        "say": "; ".join(map(finding_describe, result.findings))[:SAY_MAX],
         "count": result.count,
         "severity": str(result.check.severity),
         "keys": [finding.key for finding in result.findings],
@@ -141,13 +138,6 @@ def _object_names(result: Result, before: list[str]) -> list[str]:
     acts = [act for one in result.findings for act in one.acts]
     names = [arg for link in (*links, *(act.link for act in acts)) for arg in link.args]
     return list(dict.fromkeys((*before, *names, *(act.of for act in acts))))[:NAMES_MAX]
-
-
-def _finding_text(finding: Finding) -> str:
-    """Return what a finding says, with the miner that it leads to: nobody sees its reason, which names it."""
-    link = finding.link
-    is_named = link is None or link.page != MINER_PAGE or link.args[0] in finding.say
-    return finding.say if is_named or link is None else f"{finding.say} ({link.args[0]})"
 
 
 def _events(
@@ -188,7 +178,12 @@ def _events(
         is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
         if before is None or alert.pk in worse or now - before.created_at >= timedelta(seconds=wait_s):
-            yield alert, AlertEvent.STARTED if is_new else AlertEvent.REPEATED
+            event = AlertEvent.STARTED if is_new else AlertEvent.REPEATED
+            if channel.with_actions and is_new and before is not None and before.alert_id == alert.pk:
+                event = AlertEvent.REOPENED
+            elif channel.with_actions and not is_new and alert.pk in worse:
+                event = AlertEvent.WORSENED
+            yield alert, event
 
 
 def _newest_events(channel: AlertChannel, *, failing: list[Alert]) -> dict[int, str]:
@@ -228,46 +223,3 @@ def _ended_untold(channel: AlertChannel, *, failing: Collection[str], now: datet
     rows = rows.exclude(Exists(reported))
     later = known.filter(alert__check_name=OuterRef("check_name"), alert__gt=OuterRef("pk"))
     return list(rows.exclude(Exists(later)).order_by("ended_at", "pk"))
-
-
-def _notification(
-    channel: AlertChannel, *, alert: Alert, event: AlertEvent, result: Result | None, pool: str, now: datetime
-) -> Notification:
-    """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
-    heads = {AlertEvent.ENDED: "Passes again", AlertEvent.ACKNOWLEDGED: "Acknowledged"}
-    head = heads.get(event, alert.severity.capitalize())
-    about = alert.title if event == AlertEvent.ENDED else alert.say
-    who = {"acknowledged_by": alert.acknowledged_by} if alert.is_acknowledged else {}
-    row = Notification(channel=channel, alert=alert, event=event, created_at=now, next_try_at=now)
-    row.keys = [one.key for one in result.findings] if result is not None else []
-    row.text = f"[{pool}] {head}: {about}"
-    if who:
-        row.text = gettext("{text} (acknowledged by {actor})").format(
-            text=row.text, actor=alert.acknowledged_by
-        )
-    row.body = {
-        "id": str(row.uuid),
-        "event": event.lower(),
-        "text": row.text,
-        "pool": pool,
-        "alert": str(alert.uuid),
-        "check": alert.check_name,
-        "title": alert.title,
-        "severity": alert.severity,
-        "since": alert.since.isoformat(),
-        "at": now.isoformat(),
-        **who,
-        **(_found(result) if result is not None and event != AlertEvent.ENDED else {}),
-    }
-    return row
-
-
-def _found(result: Result) -> dict[str, Any]:
-    return {
-        "count": result.count,
-        "has_more": result.has_more,
-        "per_day": str(sum(one.per_day for one in result.findings)),
-        "at_risk": str(sum(one.at_risk for one in result.findings)),
-        "findings": [_finding_text(one) for one in result.findings],
-        "page": settings.CONSOLE_URL + result.check.link.address,
-    }

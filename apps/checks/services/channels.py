@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -94,32 +95,37 @@ def target_read(kind: str, *, text: str, to_public: bool) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSpec:
+    """What a channel is to be, as `AlertChannel` has it; target and secret are not encrypted yet."""
+
+    name: str
+    kind: str
+    target: str = ""
+    secret: str = ""
+    repeat_s: int = REPEATS_S[1]
+    critical_only: bool = False
+    with_actions: bool = False
+
+
 @transaction.atomic
-def channel_add(
-    *,
-    principal: Principal,
-    tenant: Tenant | None = None,
-    name: str,
-    kind: str,
-    target: str = "",
-    secret: str = "",
-    repeat_s: int = REPEATS_S[1],
-    critical_only: bool = False,
-) -> AlertChannel:
+def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | None = None) -> AlertChannel:
     """Add a channel of a tenant, which is told of what the tenant has; without one, of the whole pool.
 
     Raises NotAllowed, BadValue, Conflict for a name that is taken and for one channel too many.
     """
     _allowed(principal, None if tenant is None else tenant.pk)
-    if not name.strip() or len(name) > 100:
+    if not spec.name.strip() or len(spec.name) > 100:
         raise BadValue(gettext("enter a name of at most 100 characters"), field="name")
-    if kind not in ChannelKind.values:
+    if spec.kind not in ChannelKind.values:
         raise BadValue(gettext("choose Webhook, E-mail or PagerDuty"), field="kind")
-    if kind == ChannelKind.PAGERDUTY and not secret:
+    if spec.kind == ChannelKind.PAGERDUTY and not spec.secret:
         raise BadValue(gettext("enter the integration key of an Events API v2 integration"), field="secret")
-    if repeat_s not in REPEATS_S:
+    if spec.with_actions and spec.kind != ChannelKind.WEBHOOK:
+        raise BadValue(gettext("only a webhook is told of actions"), field="with_actions")
+    if spec.repeat_s not in REPEATS_S:
         raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
-    if len(secret) > TARGET_MAX:
+    if len(spec.secret) > TARGET_MAX:
         raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
     if tenant is not None:
         Tenant.objects.select_for_update().get(pk=tenant.pk)  # two that come at once are counted one by one
@@ -130,17 +136,21 @@ def channel_add(
         with transaction.atomic():
             row = AlertChannel.objects.create(
                 tenant=tenant,
-                name=name.strip(),
-                kind=kind,
-                target=text_encrypt(target_read(kind, text=target.strip(), to_public=tenant is not None)),
-                secret=text_encrypt(secret) if secret and kind != ChannelKind.EMAIL else "",
-                repeat_s=repeat_s,
-                critical_only=critical_only,
+                name=spec.name.strip(),
+                kind=spec.kind,
+                target=text_encrypt(
+                    target_read(spec.kind, text=spec.target.strip(), to_public=tenant is not None)
+                ),
+                secret=text_encrypt(spec.secret) if spec.secret and spec.kind != ChannelKind.EMAIL else "",
+                repeat_s=spec.repeat_s,
+                critical_only=spec.critical_only,
+                with_actions=spec.with_actions,
             )
     except IntegrityError:
         raise Conflict(gettext("a channel with this name exists already"), field="name") from None
-    repeated = value_with_unit("repeat_s", repeat_s)
-    after = {"kind": kind, "repeat_s": repeated, "critical_only": critical_only}
+    repeated = value_with_unit("repeat_s", spec.repeat_s)
+    after = {"kind": spec.kind, "repeat_s": repeated, "critical_only": spec.critical_only}
+    after |= {"with_actions": True} if spec.with_actions else {}
     audit_record(
         principal=principal, action="alerts.channel.add", target=channel_describe(row), before={}, after=after
     )

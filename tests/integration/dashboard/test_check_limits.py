@@ -11,9 +11,7 @@ from django.core import mail
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_update
-from apps.checks.services.channels import channel_add
 from apps.checks.services.outgoing import mail_send
-from apps.checks.states import ChannelKind
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.today.stats import messages_foot
@@ -26,6 +24,7 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.alerts import channel
 from tests.integration.dashboard.check_scenes_sealing import stores_away, stores_unproven
 from tests.people import bearer, operator_token, principal
 
@@ -243,7 +242,7 @@ def test_deposits_of_paused_sectors_are_those_of_their_sizes() -> None:
 
 @TWO
 def test_notification_says_that_its_figures_are_lower_bounds() -> None:
-    channel_add(principal=SYSTEM, name="ops", kind=ChannelKind.WEBHOOK, target="https://hooks.example/x")
+    channel()
     factories.head(10_000_000)
     miner = factories.miner()
     for _ in range(3):

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.checks.selectors.alerts import channel_get
 from apps.checks.services.channels import (
     REPEATS_S,
+    ChannelSpec,
     can_manage_channels,
     channel_add,
     channel_remove,
@@ -49,6 +50,7 @@ class ChannelForm(PageForm):
     secret = Text()
     repeat_s = Text(initial="3600")
     critical_only = Text()
+    with_actions = Text()
 
     def clean_repeat_s(self) -> int:
         """Read seconds; what is no number is none of those offered."""
@@ -58,6 +60,10 @@ class ChannelForm(PageForm):
     def clean_critical_only(self) -> bool:
         """Read the tick."""
         return bool(self.cleaned_data["critical_only"] == "1")
+
+    def clean_with_actions(self) -> bool:
+        """Read the other one."""
+        return bool(self.cleaned_data["with_actions"] == "1")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -71,7 +77,7 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         with form.refusals():
-            channel_add(principal=viewer, **form.cleaned_data)
+            channel_add(ChannelSpec(**form.cleaned_data), principal=viewer)
             notice_leave(request, _("Channel added. Send a test to see that it arrives."))
             return redirect("alerts")
     return channel_form_render(request, viewer, "alerts/add.html", form, section="alerts")

@@ -121,6 +121,8 @@ def channel_what(row: AlertChannel) -> str:
         what += gettext("; critical ones that fail again or become worse: at most once every {soon}").format(
             soon=every_text(REPEATS_S[0])
         )
+    if row.with_actions:
+        what += gettext("; acknowledgements and comments")
     return what
 
 

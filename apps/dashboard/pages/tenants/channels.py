@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.checks.selectors.alerts import channel_visible, channels_visible
-from apps.checks.services.channels import can_manage_channels, channel_add
+from apps.checks.services.channels import ChannelSpec, can_manage_channels, channel_add
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
 from apps.dashboard.notices import notice_leave
@@ -64,7 +64,7 @@ def channel_new(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         with form.refusals():
-            channel_add(principal=viewer, tenant=tenant, **form.cleaned_data)
+            channel_add(ChannelSpec(**form.cleaned_data), principal=viewer, tenant=tenant)
             notice_leave(request, _("Channel added. Send a test to see that it arrives."))
             return redirect("tenant", tenant.uuid)
     return channel_form_render(

@@ -16,7 +16,7 @@ from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.selectors.alerts import channels_undelivered
 from apps.checks.services import deliver
 from apps.checks.services.alerts import alerts_update
-from apps.checks.services.channels import CLAIM, channel_add, channel_set
+from apps.checks.services.channels import CLAIM, channel_set
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.outgoing import notification_send
 from apps.checks.states import ChannelKind
@@ -27,7 +27,7 @@ from apps.users.rules.principals import SYSTEM
 from poolsite import celery
 from poolsite.settings.environment import email_from_url
 from tests import factories
-from tests.alerts import HOUR, SECRET_URL, T0, channel, report_of, told
+from tests.alerts import HOUR, T0, channel, report_of, told
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
 
@@ -265,7 +265,7 @@ def test_process_that_dies_while_sending_leaves_it_to_the_next(
 
 def test_email_names_check_and_page(settings: Any) -> None:
     settings.EMAIL_HOST = "localhost"
-    channel_add(principal=SYSTEM, name="mail", kind=ChannelKind.EMAIL, target="ops@example.com")
+    channel("mail", "ops@example.com", kind=ChannelKind.EMAIL)
     alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
 
     assert notifications_deliver(now=lambda: T0) == 1
@@ -295,10 +295,8 @@ def test_email_names_check_and_page(settings: Any) -> None:
     ],
 )
 def test_bad_channel_is_refused_with_its_field(values: dict[str, Any], field: str) -> None:
-    given = {"name": "ops", "kind": ChannelKind.WEBHOOK, "target": SECRET_URL, **values}
-
     with pytest.raises(BadValue) as refused:
-        channel_add(principal=SYSTEM, **given)
+        channel(**values)
 
     assert refused.value.field == field
     assert not AlertChannel.objects.exists()
@@ -306,7 +304,7 @@ def test_bad_channel_is_refused_with_its_field(values: dict[str, Any], field: st
 
 def test_channels_are_the_operators_and_names_are_unique() -> None:
     with pytest.raises(NotAllowed):
-        channel_add(principal=principal(), name="x", kind=ChannelKind.WEBHOOK, target=SECRET_URL)
+        channel(principal=principal())
     channel()
     with pytest.raises(Conflict):
         channel()
