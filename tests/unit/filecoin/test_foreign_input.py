@@ -19,6 +19,7 @@ from poolsite.filecoin import (
     kinds,
     message,
     network_params,
+    piece_cids,
     policy,
     tipset,
 )
@@ -63,6 +64,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], tuple[type[Exception], ...]]] = {
     "amount": (amounts.amount_parse, (amounts.BadAmount,)),
     "FIL": (amounts.fil_parse, (amounts.BadAmount,)),
     "CID": (cids.cid_parse, (cids.BadCid,)),
+    "piece CID": (lambda text: piece_cids.sized_cid_read(cids.cid_parse(text)), (cids.BadCid,)),
     "key": (keys.key_import, (keys.BadKey,)),
     "token": (lambda text: jwt.token_verify(text, b"secret"), (jwt.BadToken,)),
     "claims": (jwt.token_claims, (jwt.BadToken,)),
