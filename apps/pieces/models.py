@@ -18,7 +18,9 @@ from apps.pieces.states import (
     PieceState,
 )
 from apps.users.models import Tenant
+from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.fr32 import unpadded_bytes
+from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 
 
 class Piece(Named, Timestamped):
@@ -121,6 +123,17 @@ class Piece(Named, Timestamped):
     def most_bytes(self) -> int:
         """The raw bytes that it has or, while their number is not known, may have: what a quota counts."""
         return self.room if self.payload_size is None else self.payload_size
+
+    @property
+    def piece_cid_v2(self) -> str:
+        """The commitment with the number of raw bytes.
+
+        Empty before there is one, and in a larger place than the bytes need: the root of theirs is not known.
+        """
+        if not self.piece_cid or self.payload_size is None:
+            return ""
+        piece = SizedPiece(cid_parse(self.piece_cid).digest, self.payload_size)
+        return str(sized_cid(piece)) if piece.padded_size == self.padded_size else ""
 
     @property
     def is_readable(self) -> bool:

@@ -17,6 +17,7 @@ from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
+from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,6 +32,48 @@ MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", ou
 """Host and port of the address to which a delivery goes."""
 NAMED_MAX: Final = 10
 """Uploads that a refusal names."""
+PLACE_MAX: Final = 64 << 30
+"""Padded bytes of the largest place, a whole sector, in which a piece named with its size is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PieceName:
+    """What a piece CID of either version names."""
+
+    cids: tuple[str, ...]
+    """Of version 1: the one that was given, or those of the same raw bytes in each place that holds them."""
+    payload_size: int | None = None
+    """Raw bytes that it must have; None for version 1, which does not tell."""
+
+    @property
+    def committed(self) -> Q:
+        """The condition of pieces with this commitment."""
+        found = Q(piece_cid__in=self.cids)
+        return found if self.payload_size is None else found & Q(payload_size=self.payload_size)
+
+    def is_of(self, piece: Piece) -> bool:
+        """Return whether a piece has this commitment."""
+        return str(piece.piece_cid) in self.cids and self.payload_size in (None, piece.payload_size)
+
+
+def piece_name_read(text: str) -> PieceName:
+    """Read a piece CID of either version.  Raises BadCid."""
+    cid = cid_parse(text)
+    if not is_sized_cid(cid):
+        return PieceName((str(cid),))
+    piece = sized_cid_read(cid)
+    size, cids = piece.padded_size, [str(piece.cid)]
+    while (size := 2 * size) <= PLACE_MAX:
+        cids.append(str(piece.cid_in(size)))
+    return PieceName(tuple(cids), piece.payload_size)
+
+
+def piece_name(text: str) -> PieceName:
+    """Read a piece CID.  Raises PieceUnknown."""
+    try:
+        return piece_name_read(text)
+    except BadCid:
+        raise PieceUnknown(text) from None
 
 
 def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
@@ -58,9 +101,10 @@ def pieces_page(viewer: Principal, wanted: PieceFilter, *, limit: int) -> list[P
     if wanted.miner:
         rows = rows.filter(miner=miner_get(viewer, wanted.miner))
     if wanted.piece_cid:
-        if not _is_cid(wanted.piece_cid):
-            raise BadValue(gettext("is not a piece's commitment"), field="piece_cid")
-        rows = rows.filter(piece_cid=wanted.piece_cid)
+        try:
+            rows = rows.filter(piece_name_read(wanted.piece_cid).committed)
+        except BadCid:
+            raise BadValue(gettext("is not a piece's commitment"), field="piece_cid") from None
     if wanted.state:
         rows = rows.filter(state=wanted.state)
     if wanted.before is not None:
@@ -91,7 +135,7 @@ def piece_get(viewer: Principal, piece_cid: str) -> Piece:
     """
     has_ended = Case(When(state=PieceState.ENDED, then=1), default=0)
     rows = pieces_visible(viewer).exclude(state__in=UNCOMMITTED).order_by("-has_data", has_ended, "pk")
-    piece = rows.filter(piece_cid=piece_cid).first() if _is_cid(piece_cid) else None
+    piece = rows.filter(piece_name(piece_cid).committed).first()
     if piece is None:
         raise PieceUnknown(piece_cid)
     return piece
@@ -102,7 +146,7 @@ def piece_retrievable(piece_cid: str) -> Piece:
 
     Raises PieceUnknown.
     """
-    rows = Piece.objects.filter(piece_cid=piece_cid, state=PieceState.ACTIVE, has_data=True)
+    rows = Piece.objects.filter(piece_name(piece_cid).committed, state=PieceState.ACTIVE, has_data=True)
     rows = rows.filter(miner__actor_id__in=settings.PIECE_RETRIEVAL_MINERS).order_by("pk")
     piece = next(filter(is_stored, rows), None)  # a file may be gone that a restored row speaks of
     if piece is None:
@@ -118,9 +162,8 @@ def piece_status(viewer: Principal, piece_cid: str) -> Piece:
     try:
         return piece_get(viewer, piece_cid)
     except PieceUnknown:
-        if not _is_cid(piece_cid):
-            raise
-        named = Q(piece_cid=piece_cid) | Q(announced_cid=piece_cid)
+        name = piece_name(piece_cid)
+        named = name.committed | Q(announced_cid__in=name.cids)
         failed = pieces_visible(viewer).filter(named, state=PieceState.FAILED).order_by("-pk").first()
         if failed is None:
             raise
@@ -130,7 +173,7 @@ def piece_status(viewer: Principal, piece_cid: str) -> Piece:
 def piece_only(viewer: Principal, piece_cid: str) -> Piece:
     """Return what `piece_status` does where no other piece is meant.  Raises PieceUnknown, PieceAmbiguous."""
     piece = piece_status(viewer, piece_cid)
-    rows = pieces_visible(viewer).filter(piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
+    rows = pieces_visible(viewer).filter(piece_name(piece_cid).committed).exclude(state__in=UNCOMMITTED)
     uploads = list(rows.values_list("uuid", flat=True)[:NAMED_MAX])
     if len(uploads) > 1:
         raise PieceAmbiguous(uploads)
@@ -191,7 +234,7 @@ def pieces_by_sector(places: Collection[tuple[int, int]]) -> dict[tuple[int, int
 
 def piece_placed(miner: Miner, number: int, piece_cid: str) -> Piece:
     """Return the piece of a commitment that lies in a sector.  Raises PieceUnknown."""
-    rows = Piece.objects.filter(miner=miner, sector_number=number, piece_cid=piece_cid)
+    rows = Piece.objects.filter(piece_name(piece_cid).committed, miner=miner, sector_number=number)
     piece = rows.exclude(offset=None).select_related("miner__tenant").order_by("-has_data", "pk").first()
     if piece is None:
         raise PieceUnknown(
@@ -304,13 +347,5 @@ def _is_uuid(text: str) -> bool:
     try:
         uuid.UUID(text)
     except ValueError:
-        return False
-    return True
-
-
-def _is_cid(text: str) -> bool:
-    try:
-        cid_parse(text)
-    except BadCid:
         return False
     return True

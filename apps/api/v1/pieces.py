@@ -33,6 +33,9 @@ class PieceOutput(serializers.Serializer[Any]):
     uuid = serializers.UUIDField()
     miner = serializers.CharField()
     piece_cid = serializers.CharField(allow_null=True)
+    piece_cid_v2 = serializers.CharField(
+        allow_null=True, help_text="with `payload_size`; null in a larger place than its bytes need"
+    )
     padded_size = serializers.IntegerField(allow_null=True)
     payload_size = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(choices=PieceState.values)
@@ -65,6 +68,7 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "uuid": str(piece.uuid),
         "miner": piece.miner.address,
         "piece_cid": piece.piece_cid or None,
+        "piece_cid_v2": piece.piece_cid_v2 or None,
         "padded_size": piece.padded_size or None,
         "sector": piece.sector_number,
         "active": piece.state == PieceState.ACTIVE,

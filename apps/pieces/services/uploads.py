@@ -7,7 +7,7 @@ that a kill leaves nothing that no row names; `retention` clears away what nobod
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -42,11 +42,13 @@ from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
 from poolsite.filecoin.fr32 import unpadded_bytes
+from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.pieces.data.files import Source
     from apps.users.rules.principals import Principal
+    from poolsite.filecoin.piece_cids import SizedPiece
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ class PieceSpec:
     """What a caller says of a piece; None leaves it open."""
 
     piece_cid: str = ""
+    """Of version 1, or of version 2, which names the raw bytes too."""
     padded_size: int | None = None
     payload_size: int | None = None
     """Raw bytes."""
@@ -85,13 +88,6 @@ def spec_check(miner: Miner, *, spec: PieceSpec) -> None:
         )
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(gettext("{miner} does not exist on chain yet").format(miner=miner), field="miner")
-    if spec.piece_cid:
-        try:
-            cid_to_commd(cid_parse(spec.piece_cid))
-        except BadCid as error:
-            raise BadValue(
-                gettext("is not a piece commitment: {error}").format(error=error), field="Piece-Cid"
-            ) from None
     room = spec.padded_size
     if room is not None and (room < 128 or room.bit_count() != 1 or room > miner.sector_size):
         raise BadValue(
@@ -111,11 +107,46 @@ def spec_check(miner: Miner, *, spec: PieceSpec) -> None:
     room_require(spec.payload_size or 0)
 
 
+def announced_read(spec: PieceSpec) -> SizedPiece | None:
+    """Return what an announced CID of version 2 says; None for one of version 1, or none at all.
+
+    Raises BadValue for a CID that is none of a piece, or that says another size than is announced.
+    """
+    if not spec.piece_cid:
+        return None
+    try:
+        cid = cid_parse(spec.piece_cid)
+        if not is_sized_cid(cid):
+            cid_to_commd(cid)
+            return None
+        sized = sized_cid_read(cid)
+    except BadCid as error:
+        raise BadValue(
+            gettext("is not a piece commitment: {error}").format(error=error), field="Piece-Cid"
+        ) from None
+    if spec.payload_size not in (None, sized.payload_size):
+        raise BadValue(
+            gettext("names a piece of {size} bytes, but {announced} bytes are announced").format(
+                size=sized.payload_size, announced=spec.payload_size
+            ),
+            field="Piece-Cid",
+        )
+    return sized
+
+
 def piece_build(
     miner: Miner, *, spec: PieceSpec, by: Principal, is_resumable: bool = False, source_url: str = ""
 ) -> Piece:
-    """Return the unwritten row of a piece whose bytes are to come.  Raises what `spec_check` does."""
+    """Return the unwritten row of a piece whose bytes are to come.
+
+    Raises what `spec_check` does, BadValue for a CID that is none of a piece, or of another size.
+    """
+    sized = announced_read(spec)
+    if sized is not None:
+        spec = replace(spec, payload_size=sized.payload_size)
     spec_check(miner, spec=spec)
+    if sized is not None:
+        spec = replace(spec, piece_cid=str(sized.cid_in(spec.padded_size or sized.padded_size)))
     return Piece(
         miner=miner,
         state=PieceState.FETCHING if source_url else PieceState.UPLOADING,
@@ -166,10 +197,10 @@ def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal
     piece = upload_begin(miner, spec=spec, by=by)
     try:
         received = _part_write(piece, source, offset=0)
-        if spec.payload_size is not None and received != spec.payload_size:
+        if piece.payload_size is not None and received != piece.payload_size:
             raise UploadIncomplete(
                 gettext("only {received} of {payload_size} bytes were received").format(
-                    received=received, payload_size=spec.payload_size
+                    received=received, payload_size=piece.payload_size
                 )
             )
         return upload_end(piece, by=by)

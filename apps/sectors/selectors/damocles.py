@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext
 
 from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.models import Piece
+from apps.pieces.selectors import piece_name
 from apps.sectors.models import DAMOCLES, NAMELESS, DamoclesJob, PipelineRun, SectorCopy, Store, Worker
 from apps.sectors.rules.hardware import PINGS, PLANS
 from apps.sectors.selectors.sectors import sectors_visible
@@ -62,9 +63,12 @@ def sectors_listed(viewer: Principal, side: str, work: int) -> list[Sector]:
     return list(rows.order_by("-pk")[:LISTED_MAX])
 
 
-def sectors_with_pieces(viewer: Principal, side: str, **conditions: Any) -> list[Sector]:
-    """Return the sectors that pieces lie in, by the pieces' own columns."""
-    own = Piece.objects.filter(**conditions, miner__in=miners_visible(viewer))
+def sectors_with_pieces(
+    viewer: Principal, side: str, *, deal: int | None = None, piece_cid: str = ""
+) -> list[Sector]:
+    """Return the sectors that the pieces of a deal, or of a commitment, lie in.  Raises PieceUnknown."""
+    wanted = piece_name(piece_cid).committed if piece_cid else Q(deal=deal)
+    own = Piece.objects.filter(wanted, miner__in=miners_visible(viewer))
     placed = own.exclude(sector_number=None).order_by("pk")
     places = list(placed.values_list("miner", "sector_number")[:LISTED_MAX])
     rows = sectors_of_side(viewer, side).filter(number__in={number for _, number in places})

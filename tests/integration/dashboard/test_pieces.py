@@ -99,3 +99,24 @@ def test_the_page_shows_how_much_of_the_quota_is_used(ann: None, limit: int | No
     assert "Data of alice:" in page
     assert text in page
     assert ('class="bar" data-tone="bad"' in page) == (limit == 99)
+
+
+def test_a_piece_is_found_by_either_version_of_its_cid(quiet: None, ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    piece, other = factories.piece(miner), factories.piece(miner)
+    stranger = factories.piece(factories.miner(2002, of="bob"))
+    sized = piece.piece_cid_v2
+
+    for cid in (piece.piece_cid, sized):
+        found = signed_in("ann").get("/search/", {"q": cid})
+        assert (found.status_code, found.headers["Location"]) == (
+            302,
+            f"/pieces/?piece_cid={cid}#f-piece-{piece.uuid}",
+        )
+        page = signed_in("ann").get("/pieces/", {"piece_cid": cid}).content.decode()
+        assert (str(piece.uuid) in page, str(other.uuid) in page, sized in page) == (True, False, True)
+    assert signed_in("ann").get("/search/", {"q": stranger.piece_cid}).status_code == 200
+    none = signed_in("ann").get("/pieces/", {"piece_cid": stranger.piece_cid})
+    assert "No piece has this commitment." in text_of(none)
+    everything = signed_in("ann").get("/pieces/", {"piece_cid": "nonsense"}).content.decode()
+    assert str(other.uuid) in everything

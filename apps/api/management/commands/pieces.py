@@ -20,6 +20,7 @@ from apps.pieces.states import PiecePurpose
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.sectors.services.sealing.packing import packing_plan, packing_request
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -120,7 +121,12 @@ class Command(AnyOrderCommand):
                     body = piece_body(piece_upload(miner, spec=spec, source=source, by=SYSTEM)[0])
             else:
                 found = commitment_of(file.absolute())
-                body = {"piece_cid": str(found.cid), "padded_size": found.padded_size, "payload_size": size}
+                body = {
+                    "piece_cid": str(found.cid),
+                    "piece_cid_v2": str(sized_cid(SizedPiece(found.comm_p, size))),
+                    "padded_size": found.padded_size,
+                    "payload_size": size,
+                }
         for line in facts(body):
             self.stdout.write(line)
 

@@ -25,8 +25,9 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
-from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pieces_page
+from apps.pieces.selectors import PieceFilter, piece_name_read, pieces_by_uuid, pieces_counts, pieces_page
 from apps.pieces.states import PiecePurpose, PieceState
+from poolsite.filecoin.cids import BadCid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,8 +112,11 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     state = request.GET.get("state", "")
     cursor = cursor_read(request.GET.get("after", ""), of="pieces")
     data = PageData(viewer)
+    piece_cid = cid_wanted(request.GET.get("piece_cid", ""))
     wanted = PieceFilter(
-        state=state if state in PieceState.values else "", before=int(cursor) if cursor else None
+        piece_cid=piece_cid,
+        state=state if state in PieceState.values else "",
+        before=int(cursor) if cursor else None,
     )
     shown, pager = page_of(
         pieces_page(viewer, wanted, limit=ROWS + 1),
@@ -133,8 +137,9 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         pieces=list_context(shown, viewer),
         pager=pager,
         verdict=list_verdict_of(data),
-        facets=facets(state),
-        filtered=bool(state),
+        facets=facets(None if piece_cid else state),
+        filtered=bool(state or piece_cid),
+        piece_cid=piece_cid,
         here=reverse("pieces"),
         form=UploadForm(),
         miners=picker(viewer, "miner"),
@@ -144,8 +149,17 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     )
 
 
-def facets(state: str) -> list[Facet]:
-    """Return the list's filters with their addresses."""
+def cid_wanted(text: str) -> str:
+    """Return the piece CID to which the list is narrowed; empty for what is none."""
+    try:
+        piece_name_read(text)
+    except BadCid:
+        return ""
+    return text
+
+
+def facets(state: str | None) -> list[Facet]:
+    """Return the list's filters with their addresses; None: it is narrowed by none of them."""
     here = reverse("pieces")
     return [
         Facet(

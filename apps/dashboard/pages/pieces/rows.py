@@ -61,6 +61,9 @@ class PieceRow:
     key: str
     cid: str
     short: str
+    cid_v2: str
+    """Empty where it is not known."""
+    short_v2: str
     miner: str
     state: str
     tone: str
@@ -146,6 +149,8 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
         key=str(piece.uuid),
         cid=piece.piece_cid or piece.announced_cid,
         short=formatting.shortened(piece.piece_cid or piece.announced_cid) or gettext("not computed yet"),
+        cid_v2=piece.piece_cid_v2,
+        short_v2=formatting.shortened(piece.piece_cid_v2),
         miner=str(piece.miner),
         state=piece.state,
         tone=label.tone,

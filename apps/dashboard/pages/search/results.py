@@ -7,23 +7,28 @@ an index or in a table that does not grow with the pool's age.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_exactly_at
 from apps.core import formatting
+from apps.core.errors import BadValue
 from apps.dashboard.layout import nav_of
 from apps.dashboard.pages.messages.rows import message_row
+from apps.dashboard.pages.pieces.rows import LABELS
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.messages.selectors.messages import message_keys_by_cid, messages_visible
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors.miners import miners_visible
+from apps.pieces.selectors import PieceFilter, pieces_page
 from apps.sectors.selectors.hosts import is_uuid, workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.wallets.selectors import wallets_visible
@@ -64,7 +69,7 @@ def search_results(data: PageData, text: str) -> list[SearchResult]:
     text = text.strip()
     if not text or len(text) > QUERY_MAX:
         return []
-    sources = (addresses, sectors, messages, epochs, miners, wallets, hosts, pages)
+    sources = (addresses, sectors, messages, pieces, epochs, miners, wallets, hosts, pages)
     found: dict[str, SearchResult] = {}
     for source in sources:
         for result in source(data, text):
@@ -163,6 +168,21 @@ def messages(data: PageData, text: str) -> Iterator[SearchResult]:
             f"{shown.about}, {shown.label.word}",
             reverse("message", args=[row.pk]),
         )
+
+
+def pieces(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Pieces of a CID of either version."""
+    if not cid_read(text):
+        return
+    with suppress(BadValue):  # malformed within
+        for piece in pieces_page(data.viewer, PieceFilter(piece_cid=text), limit=MOST):
+            yield SearchResult(
+                gettext("Piece"),
+                "storage",
+                formatting.shortened(str(piece.piece_cid)),
+                f"{piece.miner}, {LABELS[piece.state].word}",
+                f"{reverse('pieces')}?{urlencode({'piece_cid': text})}#f-piece-{piece.uuid}",
+            )
 
 
 def cid_read(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
@@ -10,6 +12,7 @@ from apps.chain.errors import NodeRefused
 from apps.pieces.data.files import is_known_stored, loss_text
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_read, terms_refusal
+from apps.pieces.selectors import piece_name
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
 from apps.sectors.services.sealing.packing import PackedSector, pieces_plan
@@ -30,14 +33,19 @@ def pieces_choose(
 ) -> PackedSector:
     """Return the pieces that go into a sector: the named ones, or of those that wait as many as fit.
 
-    `among`: these very rows, as one commitment may wait under several terms.  Raises NoPieces.
+    `among`: these very rows, as one commitment may wait under several terms.
+
+    Raises NoPieces, PieceUnknown for what is no piece CID.
     """
     rows = Piece.objects.filter(miner=sector.miner, state=PieceState.READY, has_data=True)
     if among is not None:
         rows = rows.filter(pk__in=[piece.pk for piece in among])
     rows = rows.select_related("miner").order_by("pk")
-    waiting = list(rows.filter(piece_cid__in=piece_cids) if piece_cids else rows)
-    unknown = sorted(set(piece_cids) - {str(piece.piece_cid) for piece in waiting})
+    names = {cid: piece_name(cid) for cid in piece_cids}
+    if names:
+        rows = rows.filter(reduce(or_, (name.committed for name in names.values())))
+    waiting = list(rows)
+    unknown = sorted(cid for cid, name in names.items() if not any(map(name.is_of, waiting)))
     if unknown:
         raise NoPieces(
             gettext("{piece} is not waiting for a sector of {miner}").format(

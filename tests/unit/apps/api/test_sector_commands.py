@@ -218,7 +218,13 @@ def test_a_file_is_named_by_its_commitment_and_added(tmp_path: Path, settings: A
     cid = str(small_commitment(file.read_bytes()).cid)
 
     told = said("pieces", "data-cid", str(file)).splitlines()
-    assert told == [f"piece_cid: {cid}", "padded_size: 128", "payload_size: 16"]
+    sized = "bafkzcibcn4bb6jsazjpq6miaflluycxlejxo6mchtgsc6grgbf2a74ct2e5aopi"
+    assert told == [
+        f"piece_cid: {cid}",
+        f"piece_cid_v2: {sized}",
+        "padded_size: 128",
+        "payload_size: 16",
+    ]
     assert not Piece.objects.exists()
     assert f"piece_cid: {cid}" in said("pieces", "add", str(file), miner="f02001")
     assert Piece.objects.get().state == "READY"
