@@ -112,13 +112,23 @@ def file_locked(path: Path, *, flags: int = os.O_CREAT) -> Iterator[BinaryIO]:
         yield file
 
 
-def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Callable[[int], None]) -> bool:
+def bytes_write(
+    file: BinaryIO,
+    source: Source,
+    *,
+    at: int,
+    most: int,
+    note: Callable[[int], None],
+    reserve: Callable[[int], None] | None = None,
+) -> bool:
     """Write what comes at `at`, and report to `note` how many bytes are on the disk; it overwrites.
 
+    `reserve` promises room up to a size before more is written, where the whole was promised none.
+
     Returns whether it was all; False if it goes beyond `most`.  Raises OSError when the sender left, DiskFull
-    once the reserve is touched: the pool's database may lie on the same disk.
+    once the reserve is touched: the pool's database may lie on the same disk; and what `reserve` raises.
     """
-    room_require(0)
+    _room_check(at, reserve)
     file.seek(at)
     file.truncate(at)
     noted = at
@@ -132,10 +142,16 @@ def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Cal
             at += len(chunk)
             if at - noted >= SYNC_BYTES:
                 noted = _synced(file, at, note)
-                room_require(0)
+                _room_check(at, reserve)
         return True
     finally:
         _synced(file, at, note)
+
+
+def _room_check(at: int, reserve: Callable[[int], None] | None) -> None:
+    room_require(0)
+    if reserve is not None:
+        reserve(at + SYNC_BYTES)
 
 
 def _synced(file: BinaryIO, at: int, note: Callable[[int], None]) -> int:

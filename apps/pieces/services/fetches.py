@@ -23,13 +23,13 @@ from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.locks import transaction_lock
 from apps.core.transitions import advance
-from apps.pieces.data.files import bytes_write, piece_opened, piece_unlink
+from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink
 from apps.pieces.data.sources import SourceAway, url_check, url_opened
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
-from apps.pieces.services.reservations import Reservations, RoomAwaited
+from apps.pieces.services.reservations import Room, RoomAwaited
 from apps.pieces.services.uploads import (
     piece_begin,
     piece_build,
@@ -87,8 +87,8 @@ class _Fetch:
 
     piece: Piece
     held: ExitStack
-    """Its file, locked until the row says how it went."""
-    reservations: Reservations
+    """Its file, locked until the row says how it went, and its room."""
+    room: Room
     size: int | None
     """Raw bytes that room is reserved for; None until the source says how many it has."""
     received: int
@@ -103,12 +103,11 @@ class _Fetch:
         self.size = most if body.size is None else body.size
         if self.size > most:
             raise PieceTooLarge(most)
-        self.reservations.reserve(self.piece.pk, self.size - self.received)
+        self.room.reserve(self.size)
 
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
-        self.reservations.note_left(self.piece.pk, (self.size or 0) - received)
 
 
 class _Fetches:
@@ -122,7 +121,6 @@ class _Fetches:
         self.passed_over: set[int] = set()
         """Rows that are under way, that another process has, or that failed unexpectedly: the last two are
         left to another pass."""
-        self.reservations = Reservations()
         self.sizes: dict[int, int] = {}
         """Raw bytes of rows whose source said how many it has, and that wait for room."""
         self.turns: dict[int, int] = {}
@@ -170,9 +168,10 @@ class _Fetches:
             size = self.sizes.get(piece.pk, stated)
             is_here = bool(piece.source_tag) and file.seek(0, os.SEEK_END) >= piece.received
             first = piece.received if is_here else 0
+            room = stack.enter_context(Room(piece_path(piece)))
             try:
                 if size is not None:
-                    self.reservations.reserve(piece.pk, size - first)
+                    room.reserve(size)
             except DiskFull as error:
                 self._failed(piece, error)
                 return
@@ -181,7 +180,7 @@ class _Fetches:
                 self.passed_over.discard(piece.pk)
                 return
             self.turns[tenant] = next(self._turn)
-            fetch = _Fetch(piece, stack.pop_all(), self.reservations, size, first, piece.source_tag)
+            fetch = _Fetch(piece, stack.pop_all(), room, size, first, piece.source_tag)
         self.in_progress[self.threads.submit(_download, fetch, file)] = fetch
 
     def end_done(self) -> None:
@@ -200,7 +199,7 @@ class _Fetches:
     def _end(self, future: Future[int]) -> None:
         fetch = self.in_progress.pop(future)
         piece = fetch.piece
-        self.reservations.release(piece.pk)
+        fetch.room.release()
         with fetch.held:
             try:
                 size = future.result()

@@ -17,6 +17,7 @@ from apps.pieces.data.files import bytes_write, file_locked, is_stored, piece_pa
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
 from apps.pieces.models import Piece
 from apps.pieces.services.quotas import quota_require
+from apps.pieces.services.reservations import Room
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 def data_restore(piece: Piece, *, source: Source) -> None:
     """Store a piece's raw bytes again if they have its commitment; nothing is kept of others.
 
-    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed, DiskFull, PieceQuotaExceeded.
+    Raises UploadIncomplete, PieceBusy, PieceMismatch, CommitmentFailed, DiskFull, RoomAwaited,
+    PieceQuotaExceeded.
     """
     if is_stored(piece):
         return
@@ -35,8 +37,9 @@ def data_restore(piece: Piece, *, source: Source) -> None:
     size = piece.payload_size or 0
     with transaction.atomic():  # before a host sends them for nothing
         _quota_require(piece)
-    with file_locked(path) as file:
+    with file_locked(path) as file, Room(path) as room:
         try:
+            room.reserve(size)
             is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
             if not is_all or file.tell() != size:
                 raise UploadIncomplete(

@@ -22,7 +22,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
-from apps.pieces.data.files import bytes_write, piece_opened, piece_unlink, room_require
+from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink, room_require
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import (
     BadOffset,
@@ -38,6 +38,7 @@ from apps.pieces.errors import (
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
 from apps.pieces.services.quotas import quota_require
+from apps.pieces.services.reservations import Room
 from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
@@ -192,7 +193,7 @@ def piece_begin(piece: Piece, *, by: Principal) -> Piece:
 def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal) -> tuple[Piece, bool]:
     """Return a piece uploaded in one request, and whether it is new; nothing is kept of a failed upload.
 
-    Raises what `spec_check` and `piece_check` do, PieceQuotaExceeded, UploadIncomplete.
+    Raises what `spec_check` and `piece_check` do, PieceQuotaExceeded, UploadIncomplete, RoomAwaited.
     """
     piece = upload_begin(miner, spec=spec, by=by)
     try:
@@ -213,7 +214,7 @@ def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> 
     """Return the piece with the next part of its resumable upload written, and whether it is complete.
 
     Bytes that came before the sender left stay and count.  Raises BadOffset, PieceBusy, PieceTooLarge,
-    UploadIncomplete, DiskFull, and with the last part what `piece_check` does.
+    UploadIncomplete, DiskFull, RoomAwaited, and with the last part what `piece_check` does.
     """
     if piece.state != PieceState.UPLOADING:
         raise BadOffset(piece.received)
@@ -247,11 +248,11 @@ def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
 def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     """Write what comes from `offset` on; returns how many bytes there are.
 
-    Raises BadOffset, PieceBusy, PieceTooLarge, UploadIncomplete, DiskFull; PieceUnknown if it was removed
-    this moment.
+    Raises BadOffset, PieceBusy, PieceTooLarge, UploadIncomplete, DiskFull, RoomAwaited; PieceUnknown if it
+    was removed this moment.
     """
     most = piece.room if piece.payload_size is None else piece.payload_size
-    with piece_opened(piece) as file:
+    with piece_opened(piece) as file, Room(piece_path(piece)) as room:
         try:
             piece.refresh_from_db(fields=["received", "state"])
         except Piece.DoesNotExist:
@@ -261,8 +262,15 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
         if offset != piece.received or piece.state != PieceState.UPLOADING:
             raise BadOffset(piece.received)
         try:
+            if piece.payload_size is not None:
+                room.reserve(piece.payload_size)
             fits = bytes_write(
-                file, source, at=offset, most=most, note=lambda count: received_note(piece, received=count)
+                file,
+                source,
+                at=offset,
+                most=most,
+                note=lambda count: received_note(piece, received=count),
+                reserve=room.reserve if piece.payload_size is None else None,
             )
         except OSError as error:
             raise UploadIncomplete(

@@ -16,6 +16,7 @@ from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.pieces.services.quotas import quota_require
+from apps.pieces.services.reservations import RoomAwaited
 from apps.pieces.services.restored_data import (
     data_drop,
     data_loss_note,
@@ -205,7 +206,11 @@ def unsealed_store(job_id: str, *, source: Source, token: int, tenant_id: int) -
         raise LeaseLost
     try:
         data_restore(_piece_of(job), source=source)
-    except (DiskFull, PieceQuotaExceeded) as error:  # upon a conflict a host would give up hours of work
+    except (
+        DiskFull,
+        RoomAwaited,
+        PieceQuotaExceeded,
+    ) as error:  # upon a conflict a host would give up hours of work
         raise NoRoomYet(error.reason) from None
 
 

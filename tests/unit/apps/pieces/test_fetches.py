@@ -61,6 +61,8 @@ class _Source:
         self.left, self.size, self.first, self.tag = DATA, sources.size, 0, ""
 
     def read(self, _size: int) -> bytes:
+        if not self.left:
+            return b""
         self.sources.reading.add(self.url)
         self.sources.most_reading = max(len(self.sources.reading), self.sources.most_reading)
         if "last" in self.url:
@@ -76,6 +78,7 @@ class _Source:
             else:
                 raise SourceAway("held up")
         data, self.left = self.left, b""
+        self.sources.reading.discard(self.url)
         return data
 
 
@@ -152,7 +155,7 @@ def test_places_are_left_for_tenants_of_whom_nothing_is_under_way(
 
 @pytest.fixture
 def free(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk with room for one download and a half."""
+    """A disk with room for one download and a half, of which what has come takes nothing."""
     settings.PIECE_DOWNLOADS, settings.DISK_RESERVE_BYTES = 3, 1000
     space = DiskSpace(1000 + len(DATA) * 3 // 2, 10_000)
     monkeypatch.setattr("apps.pieces.services.reservations.disk_space", lambda _folder: space)

@@ -75,7 +75,7 @@ def test_an_upload_ends_with_the_reason(
 def test_parts_that_came_before_stay(miner: Miner, filling: Callable[[int], None]) -> None:
     by = people.principal()
     piece = upload_begin(miner, spec=PieceSpec(payload_size=300), by=by, is_resumable=True)
-    filling(2)
+    filling(3)
     with pytest.raises(DiskFull):
         part_upload(piece, source=io.BytesIO(DATA), offset=0, by=by)
     with pytest.raises(DiskFull):
