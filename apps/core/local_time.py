@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zoneinfo
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from django.utils import dateformat
-from django.utils.timezone import get_current_timezone, localtime
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, pgettext
 
 from apps.core import clock
@@ -101,19 +101,48 @@ def _day_written(year: int, month: int, day: int, has_year: bool, _language: str
     return dateformat.format(datetime(year, month, day, tzinfo=UTC), form)
 
 
+def here_of(at: datetime) -> datetime:
+    """Return a moment in the page's zone; one of the first or the last day that there is stays as it is."""
+    try:
+        return at.astimezone(get_current_timezone())
+    except OverflowError:
+        return at
+
+
 def clock_text(at: datetime) -> str:
     """Return a time of day: `10:05:12 UTC+1`."""
-    here = localtime(at)
+    here = here_of(at)
     return f"{here:%H:%M:%S} {offset_text(here)}"
 
 
 def moment_text(at: datetime) -> str:
     """Return a minute of the year: `28 Nov 10:05 UTC+1`."""
-    here = localtime(at)
+    here = here_of(at)
     return f"{day_text(here)} {here:%H:%M} {offset_text(here)}"
 
 
 def minute_text(at: datetime) -> str:
     """Return a minute of any year: `2026-11-28 10:05 UTC+1`."""
-    here = localtime(at)
+    here = here_of(at)
     return f"{here:%Y-%m-%d %H:%M} {offset_text(here)}"
+
+
+class NoSuchTime(ValueError):
+    """A time that a zone's clocks do not show."""
+
+
+def local_read(typed: datetime) -> datetime:
+    """Return the moment that a time without a zone means here; of an hour that occurs twice, the first.
+
+    Raises NoSuchTime for one that is left out, as the clocks are set forward.
+    """
+    zone = get_current_timezone()
+    at = typed.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if at.astimezone(zone).replace(tzinfo=None) != typed:
+        raise NoSuchTime
+    return at
+
+
+def day_begin(day: date) -> datetime:
+    """Return when a day begins here: its first moment, if its midnight is left out or occurs twice."""
+    return datetime.combine(day, time(), get_current_timezone()).astimezone(UTC)

@@ -6,11 +6,10 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from django.utils.html import format_html
-from django.utils.timezone import get_current_timezone
 
 from apps.core import clock
 from apps.core.formatting import NOTHING
-from apps.core.local_time import UTC_NAME, day_text, offset_text
+from apps.core.local_time import UTC_NAME, day_text, here_of, offset_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,8 +26,7 @@ def time_html(at: datetime | None) -> SafeString | str:
     """
     if at is None:
         return NOTHING
-    zone = get_current_timezone()
-    here, today = at.astimezone(zone), clock.now().astimezone(zone)
+    here, today = here_of(at), here_of(clock.now())
     if here.date() == today.date():
         shown = f"{here:%H:%M:%S}"
     elif here.year == today.year:

@@ -11,7 +11,8 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
 
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.languages import stored_text
+from apps.core.local_time import page_zone
 from apps.dashboard.html_time import time_html
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ register.filter("stored", stored_text)
 def language() -> str:
     """Return the code of the page's language."""
     return get_language() or settings.LANGUAGE_CODE
+
+
+@register.simple_tag
+def zone_name() -> str:
+    """Return the name of the page's time zone."""
+    return page_zone().name
 
 
 @register.filter

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.core import clock
+from apps.core.local_time import day_begin
 from apps.dashboard.csv_export import CHUNK, CSV_READ
 from apps.users.selectors.audit_search import AuditFilter, audit_find
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpRequest
 
     from apps.users.rules.principals import Principal
@@ -27,8 +30,8 @@ def day_read(text: str) -> date | None:
 
 
 def moment(day: date | None, *, later: int = 0) -> datetime | None:
-    """Return when a day (UTC) begins, or one so many days later."""
-    return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=later)
+    """Return when a day begins in the person's zone, or one so many days later."""
+    return None if day is None else day_begin(day + timedelta(days=later))
 
 
 def query_read(request: HttpRequest) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -15,10 +15,12 @@ from django.views.decorators.http import require_http_methods
 
 from apps.core.clock import now
 from apps.core.errors import NotFound
+from apps.core.local_time import day_begin, here_of
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.audit.query import day_read
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.selectors.miners import miner_get
@@ -33,22 +35,21 @@ if TYPE_CHECKING:
 
 
 class Day(Text):
-    """A date such as 2026-12-31, to its end (UTC); empty: none."""
+    """A date such as 2026-12-31, to its end in the person's zone; empty: none."""
 
     def clean(self, value: Any) -> datetime | None:
         """Read it.  Raises ValidationError."""
         text = super().clean(value)
         if not text:
             return None
-        try:
-            return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
-        except (ValueError, OverflowError):
-            raise ValidationError(_("enter a date such as 2026-12-31")) from None
+        if (day := day_read(text)) is None:
+            raise ValidationError(_("enter a date such as 2026-12-31"))
+        return day_begin(day + timedelta(days=1))
 
     def prepare_value(self, value: Any) -> Any:
         """Write it."""
         if isinstance(value, datetime):
-            return f"{value.astimezone(UTC) - timedelta(seconds=1):%Y-%m-%d}"
+            return f"{here_of(value - timedelta(seconds=1)):%Y-%m-%d}"
         return value or ""
 
 
@@ -62,6 +63,13 @@ class TargetForm(PageForm):
     power_max = Size()
     base_fee_max = Amount(is_fee=True)
     balance_min = Amount()
+
+    def clean_until(self) -> datetime | None:
+        """Return what was there, if its day was left alone: the same day ends elsewhere in another zone."""
+        before: datetime | None = self.initial.get("until") or None
+        typed: datetime | None = self.cleaned_data["until"]
+        shown = self.fields["until"].prepare_value(before)
+        return before if before and self.data.get("until", "").strip() == shown else typed
 
     def values(self) -> dict[str, Any]:
         """Return what is to be set; a size, number or base fee of 0 is none."""

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -23,6 +24,7 @@ from apps.checks.services.status_page import (
 )
 from apps.checks.states import Component
 from apps.core import clock
+from apps.core.local_time import NoSuchTime, local_read, moment_text, page_zone
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.status.rows import maintenance_row
@@ -37,14 +39,17 @@ if TYPE_CHECKING:
 
 
 class MomentField(Text):
-    """A minute in UTC, as browsers send it."""
+    """A minute in the person's zone, as browsers send it."""
 
     def clean(self, value: Any) -> Any:
         """Return it.  Raises ValidationError."""
         typed = super().clean(value)
         try:
             at = datetime.fromisoformat(typed)
-            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+            return local_read(at) if at.tzinfo is None else at.astimezone(UTC)
+        except NoSuchTime:
+            say = gettext("there is no such time in {zone}: the clocks are set forward then")
+            raise ValidationError(say.format(zone=page_zone().name)) from None
         except (ValueError, OverflowError):  # of the first or the last day that there is, elsewhere
             raise ValidationError(_("enter a date and a time, such as 2026-11-30T14:00")) from None
 
@@ -75,7 +80,8 @@ def announce(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return held
         with form.refusals():
             maintenance_add(principal=viewer, **form.cleaned_data, now=clock.now())
-            notice_leave(request, _("Announced."))
+            starts, ends = (moment_text(form.cleaned_data[name]) for name in ("starts_at", "ends_at"))
+            notice_leave(request, gettext("Announced: {starts} to {ends}.").format(starts=starts, ends=ends))
             return redirect("status")
     ticked = form.typed["components"].split()
     return form_render(

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone, translation
 
 from apps.core import clock
-from apps.core.local_time import clock_text, day_text, minute_text, moment_text
+from apps.core.local_time import clock_text, day_begin, day_text, minute_text, moment_text
 from apps.dashboard.html_time import time_html
 
 AT = datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC)
@@ -118,3 +118,30 @@ def test_both_of_an_hour_that_occurs_twice_are_told_apart(monkeypatch):
 def test_minutes_of_any_year_are_written_alike_in_all_languages():
     with timezone.override("Asia/Shanghai"), translation.override("zh-hans"):
         assert minute_text(NIGHT) == "2026-11-21 02:30 UTC+8"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "begin"),
+    [
+        ("UTC", date(2026, 11, 2), datetime(2026, 11, 2, tzinfo=UTC)),
+        ("Europe/Berlin", date(2026, 3, 29), datetime(2026, 3, 28, 23, tzinfo=UTC)),
+        ("Europe/Berlin", date(2026, 3, 30), datetime(2026, 3, 29, 22, tzinfo=UTC)),
+        ("Africa/Cairo", date(2026, 4, 24), datetime(2026, 4, 23, 22, tzinfo=UTC)),  # midnight is left out
+        ("Atlantic/Azores", date(2026, 10, 25), datetime(2026, 10, 25, 0, tzinfo=UTC)),  # it occurs twice
+        ("Pacific/Apia", date(2011, 12, 30), datetime(2011, 12, 30, 10, tzinfo=UTC)),  # the day is left out
+        ("Pacific/Apia", date(2011, 12, 31), datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_a_day_begins_with_its_first_moment(zone, day, begin):
+    with timezone.override(zone):
+        assert day_begin(day) == begin
+
+
+def test_days_of_a_zone_follow_one_another_without_a_gap():
+    with timezone.override("America/New_York"):
+        hours = [
+            (day_begin(date(2026, month, day + 1)) - day_begin(date(2026, month, day))).total_seconds() / 3600
+            for month, day in ((3, 8), (7, 1), (11, 1))
+        ]
+
+    assert hours == [23, 24, 25]
