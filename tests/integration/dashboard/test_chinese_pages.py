@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from html.parser import HTMLParser
 from typing import Final
 
 import pytest
@@ -13,40 +12,15 @@ from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read
 from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool
 from tests.page_client import signed_in, text_of
+from tests.page_words import Words
 from tests.people import operator_person, person
 from tests.shared_reports import REPORT_NOW, SharedReports
 
 pytestmark = pytest.mark.django_db
 
-SHOWN: Final = ("aria-label", "title", "placeholder", "alt", "data-live", "data-offline")
-"""Attributes that people see or hear."""
 HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
 DATA: Final = frozenset({"Send", "pool"})
 """Names of a method and a tenant, which are also words of pages."""
-VERBATIM: Final = frozenset({"code", "pre", "script", "style", "kbd"})
-
-
-class Words(HTMLParser):
-    """The texts of a page that people read."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-        self.inside: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in VERBATIM:
-            self.inside.append(tag)
-        self.texts += [value for name, value in attrs if name in SHOWN and value]
-
-    def handle_endtag(self, tag: str) -> None:
-        if self.inside and self.inside[-1] == tag:
-            self.inside.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self.inside and data.strip():
-            self.texts.append(" ".join(data.split()))
 
 
 @cache

@@ -124,8 +124,9 @@ def test_maintenance_begins_at_the_time_of_the_persons_zone(zone, typed, starts,
 
     assert Maintenance.objects.get().starts_at == starts
     assert f"Announced: {shown}" in page
-    entry = AuditEntry.objects.get(action="status.maintenance")
-    assert entry.after["from"] == starts.isoformat()
+    after = AuditEntry.objects.get(action="status.maintenance").after
+    assert after is not None
+    assert after["from"] == starts.isoformat()
 
 
 @pytest.mark.parametrize(
