@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.users.selectors.grants import miners_owners
-from poolsite.filecoin.actors import market, miner, miner_control, multisig
+from poolsite.filecoin.actors import market, miner, miner_control, multisig, power
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
 from poolsite.filecoin.address import ID, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
@@ -54,6 +54,8 @@ class Act:
     """None: it may be any."""
     moves: int
     """attoFIL: what it carries, or asks to be paid out."""
+    decides_owner: bool = False
+    """Whether it decides to whom a miner pays out: an amount above any, as nothing later asks again."""
 
 
 ANYTHING: Final = Act("", None, TOTAL_FILECOIN)
@@ -107,7 +109,7 @@ def _fits(rule: ApprovalRule, act: Act) -> bool:
             or act.method is None
             or act.method in _method_numbers(rule.actor, method=int(rule.method))
         )
-        and (not rule.above or act.moves > rule.above)
+        and (not rule.above or act.moves > rule.above or act.decides_owner)
     )
 
 
@@ -121,7 +123,13 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
         if params is None and (has_amount or is_proposal):
             params = bytes(message.params)
         amount = _amount_requested(params or b"") if has_amount else 0
-        yield Act(kind, method, max(value, amount))
+        yield Act(
+            kind, method, max(value, amount), decides_owner=kind in ("", "miner") and method in _NEW_OWNERS
+        )
+        if kind in ("", "power") and method in _CREATIONS:
+            yield Act("power", method, value, decides_owner=True)
+            # Deposits to a tenant's own miner need nobody: that it comes to be is decided by two, too.
+            yield Act("miner", int(miner.Method.CONSTRUCTOR), value, decides_owner=True)
         if not is_proposal:
             return
         try:
@@ -138,6 +146,16 @@ _WITHDRAWALS: Final = {
     miner.Method.WITHDRAW_BALANCE_EXPORTED,
     market.Method.WITHDRAW_BALANCE,
     market.Method.WITHDRAW_BALANCE_EXPORTED,
+}
+
+
+_CREATIONS: Final = {power.Method.CREATE_MINER, power.Method.CREATE_MINER_EXPORTED}
+
+_NEW_OWNERS: Final = {
+    miner.Method.CHANGE_OWNER_ADDRESS,
+    miner.Method.CHANGE_OWNER_ADDRESS_EXPORTED,
+    miner.Method.CHANGE_BENEFICIARY,
+    miner.Method.CHANGE_BENEFICIARY_EXPORTED,
 }
 
 

@@ -58,6 +58,16 @@ def test_the_same_spec_again_is_the_same_miner_though_the_deposit_differs() -> N
     assert AuditEntry.objects.filter(action="miner.create").count() == 1
 
 
+def test_a_miner_waits_for_a_second_person_where_amounts_do() -> None:
+    """What is paid to a tenant's own miner asks nobody: whoever owned a new one would get it."""
+    factories.head(1000)
+    factories.approval_rule(actor="", method=None, above=1000 * 10**18)
+
+    create(factories.wallet().address, node=Node())
+
+    assert Message.objects.get().needs_approval
+
+
 def test_a_key_of_another_miner_is_refused() -> None:
     factories.head(1000)
     owner, node = factories.wallet().address, Node()
