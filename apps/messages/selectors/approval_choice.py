@@ -118,7 +118,7 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
     kind, method, value = receiver or _address_kind(message.to), int(message.method), int(message.value)
     params: bytes | None = None
     for _ in range(NESTED_MAX):
-        has_amount = kind in ("", "miner", "market") and method in _WITHDRAWALS
+        has_amount = method in _WITHDRAWALS.get(kind, ())
         is_proposal = kind in ("", "multisig") and method in PROPOSE
         if params is None and (has_amount or is_proposal):
             params = bytes(message.params)
@@ -141,12 +141,14 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
     yield ANYTHING
 
 
-_WITHDRAWALS: Final = {
-    miner.Method.WITHDRAW_BALANCE,
-    miner.Method.WITHDRAW_BALANCE_EXPORTED,
-    market.Method.WITHDRAW_BALANCE,
-    market.Method.WITHDRAW_BALANCE_EXPORTED,
+_MINER_WITHDRAWALS: Final = (miner.Method.WITHDRAW_BALANCE, miner.Method.WITHDRAW_BALANCE_EXPORTED)
+_MARKET_WITHDRAWALS: Final = (market.Method.WITHDRAW_BALANCE, market.Method.WITHDRAW_BALANCE_EXPORTED)
+_WITHDRAWALS: Final[dict[str, tuple[int, ...]]] = {
+    "miner": _MINER_WITHDRAWALS,
+    "market": _MARKET_WITHDRAWALS,
+    "": (*_MINER_WITHDRAWALS, *_MARKET_WITHDRAWALS),
 }
+"""By kind of receiver; 3, the market's, is another method of a miner."""
 
 
 _CREATIONS: Final = {power.Method.CREATE_MINER, power.Method.CREATE_MINER_EXPORTED}

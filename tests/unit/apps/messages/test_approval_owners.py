@@ -77,3 +77,11 @@ def test_another_owner_or_beneficiary_is_an_amount_above_any(method: int, receiv
     assert amount_moved_compute(message, receiver=receiver) == 0, "what is shown is what it moves"
     proposed = row(to="f02000", method=2, params=proposal("f01000", method=int(method)))
     assert fits(ApprovalRule(above=5), proposed, receiver="multisig")
+
+
+def test_a_worker_of_a_miner_changes_without_a_second_person() -> None:
+    message = row(to="f01000", method=int(miner.Method.CHANGE_WORKER_ADDRESS), value=0)
+
+    assert not fits(ApprovalRule(above=5), message, receiver="miner")
+    assert amount_moved_compute(message, receiver="miner") == 0
+    assert fits(ApprovalRule(above=5), message), "it may be a withdrawal from the market"
