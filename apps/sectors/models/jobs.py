@@ -64,6 +64,8 @@ class Job(Named, Timestamped):
     not_before = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     error = models.TextField(blank=True)
+    turn = models.BigIntegerField(null=True)
+    """Of a sector that a host has begun: above all of its tenant by then.  Miners begin theirs in turn."""
     heard_at = models.DateTimeField(null=True)
     """When its holder was heard of; None: no host has had it, or none since its sector's ticket was drawn."""
 
@@ -88,9 +90,12 @@ class Job(Named, Timestamped):
                 condition=models.Q(state__in=["READY", "LEASED"]),
             ),
             models.Index(
-                fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],
+                fields=["miner", "-time_sensitive", "-priority", "-rank", "created_at", "id"],
                 name="jobs_new",
                 condition=models.Q(state__in=["READY", "LEASED"], kind="seal", sticky_worker=None),
+            ),
+            models.Index(
+                fields=["miner", "-turn"], name="jobs_turns", condition=models.Q(turn__isnull=False)
             ),
             models.Index(
                 fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],

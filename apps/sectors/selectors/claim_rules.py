@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import BigIntegerField, F, Func, Q
+from django.db.models import BigIntegerField, F, Func, Q, Window
+from django.db.models.functions import RowNumber
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from apps.sectors.models import Job
@@ -70,4 +71,10 @@ def jobs_choose(worker: Worker, *, among: Q, claim: Claim, now: datetime) -> lis
     is_asked = Q(kind=JobKind.SEAL, stage__in=list(claim.stages)) | Q(kind__in=others)
     free = Job.objects.filter(among, free_filter(now), is_its, is_asked)
     mine = free.filter(miner__tenant_id=worker.tenant_id)
-    return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])
+    place = Window(RowNumber(), partition_by=F("miner"), order_by=URGENCY)  # no miner's queue hides another's
+    *urgency, age, key = URGENCY
+    return list(
+        mine.alias(place=place)
+        .order_by(*urgency, "place", age, key)
+        .values_list("pk", flat=True)[:CHOSEN_MAX]
+    )

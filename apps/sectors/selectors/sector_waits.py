@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import clock_text
+from apps.miners.models import Miner
+from apps.sectors.models import Job
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ class SectorWait:
 
 ERROR_MAX: Final = 200
 """Of an error in a wait's words; the sector has the whole."""
+QUEUE_MAX: Final = 10_000
+"""Sectors that are counted of a queue."""
 WAIT_TEXTS: Final[dict[str, StrOrPromise]] = {
     SectorState.TREE_D_BUILT: _("a ticket from the next head"),
     SectorState.PRECOMMIT_SENT: _("the pre-commit to land"),
@@ -75,6 +81,37 @@ def sector_wait(
             return SectorWait(gettext("any host with a free slot: the console has all its inputs"))
         return _host_wait(sector.job.sticky_worker, sector.stage, now=now)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Where a sector that no host has begun stands among the others of its tenant."""
+
+    before: int
+    """New sectors of its miner that are begun before it, `QUEUE_MAX` at most."""
+    miners: int
+    """Other miners of its tenant that have new sectors, which are begun in turn with its own."""
+
+
+def queue_place(sector: Sector) -> QueuePlace | None:
+    """Return where a new sector stands; None for one that a host has begun, or that does not wait for one."""
+    job = sector.job
+    if job.state != JobState.READY or job.sticky_worker_id is not None or sector.paused_at is not None:
+        return None
+    waiting = Job.objects.filter(kind=JobKind.SEAL, state=JobState.READY, sticky_worker=None)
+    equal, before = Q(), Q()
+    for name, value in (
+        ("time_sensitive__gt", job.time_sensitive),
+        ("priority__gt", job.priority),
+        ("rank__gt", job.rank),
+        ("created_at__lt", job.created_at),
+        ("pk__lt", job.pk),
+    ):
+        before |= equal & Q(**{name: value})
+        equal &= Q(**{name.rpartition("__")[0]: value})
+    first = waiting.filter(before, miner=sector.miner_id).order_by()[:QUEUE_MAX].count()
+    others = Miner.objects.filter(tenant=sector.miner.tenant_id).exclude(pk=sector.miner_id)
+    return QueuePlace(first, others.filter(Exists(waiting.filter(miner=OuterRef("pk")))).count())
 
 
 def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWait:

@@ -14,7 +14,7 @@ from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.sectors.rules.policy import BASE_FEES
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.selectors.sector_waits import ERROR_MAX
+from apps.sectors.selectors.sector_waits import ERROR_MAX, queue_place
 from apps.sectors.selectors.sectors import sectors_sharing
 from apps.sectors.services.batches.context import KINDS
 from apps.sectors.states import PAUSED_BY
@@ -60,12 +60,31 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
             return gettext("Recovering."), gettext("Its next proof makes it active again.")
         return gettext("Faulty."), gettext("It regains its power once its recovery is declared and proven.")
     odd = str(row.countdown.say) if row.countdown.tone == "warn" else ""
-    rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.")
+    rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.") or queue_text(sector)
     if sector.error and sector.error[:ERROR_MAX] not in odd:
         rest = (
             gettext("{rest} Last failure: {error}").format(rest=rest, error=stored_text(sector.error)).strip()
         )
     return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
+
+
+def queue_text(sector: Sector) -> str:
+    """Return what is begun before a new sector; empty for one that a host has begun."""
+    if (place := queue_place(sector)) is None:
+        return ""
+    miner = sector.miner.address
+    text = (
+        gettext("Begun before it: {sectors} of {miner}.").format(
+            sectors=plural(place.before, "sector"), miner=miner
+        )
+        if place.before
+        else gettext("It is the next sector of {miner} that is begun.").format(miner=miner)
+    )
+    if not place.miners:
+        return text
+    return gettext("{text} Sectors of {miners} of the same tenant are begun in turn with these.").format(
+        text=text, miners=plural(place.miners, "other miner")
+    )
 
 
 def batch_text(sector: Sector, data: PageData) -> str:

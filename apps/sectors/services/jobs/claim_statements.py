@@ -69,7 +69,12 @@ whose next stage any host may do, or one that lies on none.  By the indexes of t
 """
 
 ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id"
-"""The most urgent first; the index of new sectors has the same."""
+"""The most urgent first; the index of each miner's new sectors has the same."""
+IN_TURN: Final = (
+    "job.time_sensitive DESC, job.priority DESC, job.rank DESC,"
+    " candidate.age, candidate.turn, job.created_at, job.id"
+)
+"""The same among candidates of all sorts."""
 LIVE: Final = "job.state IN ('READY', 'LEASED')"
 """Of the few jobs that are not over: what the indexes of jobs hold."""
 CANDIDATES, OWN_CANDIDATES = 16, 4
@@ -78,7 +83,31 @@ other claims of one host do.
 """
 OF_HOSTS: Final = ", ".join(f"'{kind}'" for kind in STAGED if kind is not JobKind.SEAL)
 """Kinds that hosts are offered by name; the index by these hosts holds no others."""
-CANDIDATE: Final = "SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to"
+CANDIDATE: Final = (
+    "SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to, 0::bigint AS turn, job.created_at AS age"
+)
+LAST_TURN: Final = (
+    "SELECT past.turn FROM sectors_job past WHERE past.miner_id = miner.id AND past.turn IS NOT NULL"
+    " ORDER BY past.turn DESC LIMIT 1"
+)
+"""When a miner had its last turn, by an index."""
+
+
+def _in_turn(new: str) -> str:
+    """Return the question for new sectors: of equal urgency, first of the miner that had no turn for longest.
+
+    Of each miner only as many are read as may be locked, so that no queue hides another.  `age` sets them
+    against jobs of other sorts: that of the oldest.
+    """
+    urgency = "one.time_sensitive DESC, one.priority DESC, one.rank DESC"
+    return f"""
+SELECT one.id, one.stage, one.sticky_worker_id, one.offered_to, last.turn,
+  min(one.created_at) OVER (PARTITION BY one.time_sensitive, one.priority, one.rank) AS age
+FROM miners_miner miner CROSS JOIN LATERAL (SELECT coalesce(({LAST_TURN}), 0) AS turn) last
+CROSS JOIN LATERAL (
+  SELECT job.* FROM sectors_job job
+  WHERE {IS_FREE} AND {LIVE} AND job.miner_id = miner.id AND {new} ORDER BY {ORDER} LIMIT {CANDIDATES}) one
+WHERE miner.tenant_id = $2 ORDER BY {urgency}, last.turn, one.created_at, one.id LIMIT {CANDIDATES}"""  # noqa: S608
 
 
 def _next(*, facts: str, own: str, new: str, guest: str, offered: str, other: str, found: str) -> str:
@@ -93,7 +122,8 @@ def _next(*, facts: str, own: str, new: str, guest: str, offered: str, other: st
     sorts = " UNION ALL ".join(
         [
             f"({of} AND {own} {order} {OWN_CANDIDATES})",
-            *(f"({of} AND {which} {order} {CANDIDATES})" for which in (new, guest, f"{named} AND {offered}")),
+            f"({_in_turn(new)})",
+            *(f"({of} AND {which} {order} {CANDIDATES})" for which in (guest, f"{named} AND {offered}")),
             "(SELECT one.* FROM unnest($4) AS wanted(kind)"  # noqa: S608
             f" CROSS JOIN LATERAL ({each}) one WHERE wanted.kind NOT IN ({OF_HOSTS}))",
         ]
@@ -104,7 +134,7 @@ WITH {facts} candidate AS ({sorts}), found AS (
   FROM sectors_job job JOIN candidate ON candidate.id = job.id WHERE {IS_FREE}
     AND job.stage = candidate.stage AND job.sticky_worker_id IS NOT DISTINCT FROM candidate.sticky_worker_id
     AND job.offered_to IS NOT DISTINCT FROM candidate.offered_to
-  ORDER BY {ORDER} LIMIT 1 FOR UPDATE OF job SKIP LOCKED
+  ORDER BY {IN_TURN} LIMIT 1 FOR UPDATE OF job SKIP LOCKED
 ) {found}"""  # noqa: S608  # constants of this module
 
 
@@ -203,6 +233,10 @@ WITH taken AS (
   UPDATE sectors_job job SET state = '{LEASED}', worker_id = $2,
     sticky_worker_id = CASE WHEN job.kind = '{JobKind.SEAL}' AND NOT job.is_portable THEN $2
       ELSE job.sticky_worker_id END,
+    turn = CASE WHEN job.kind = '{JobKind.SEAL}' AND job.sticky_worker_id IS NULL AND job.turn IS NULL
+      THEN 1 + coalesce((SELECT max(last.turn) FROM miners_miner miner
+        CROSS JOIN LATERAL ({LAST_TURN}) last WHERE miner.tenant_id = $4), 0)
+      ELSE job.turn END,
     lease_token = greatest(job.lease_token + 1, $5), lease_until = $1 + job.lease_s * interval '1 second',
     heard_at = $1, not_before = NULL, updated_at = $1
   FROM miners_miner miner

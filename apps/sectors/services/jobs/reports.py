@@ -161,6 +161,6 @@ def job_release(job_id: str, *, release: Release, tenant_id: int, now: datetime)
         raise LeaseLost
     # Nothing of the sector is on the host's disk before its first stage has ended.
     unbound = job.sector is not None and job.sector.state == SectorState.ALLOCATED
-    data: dict[str, Any] = {"sticky_worker": None} if unbound else {}
+    data: dict[str, Any] = {"sticky_worker": None, "turn": None} if unbound else {}
     advance(job, "FREE", worker=None, lease_until=None, updated_at=now, **data)
     publish(Change("job", job.pk, job.miner.tenant_id))
