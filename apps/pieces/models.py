@@ -51,6 +51,8 @@ class Piece(Named, Timestamped):
     """Strong ETag of what came of a download; empty: it begins from the start after an interruption."""
     has_data = models.BooleanField(default=True)
     """Whether the raw bytes are kept here; else the sector is unsealed for them."""
+    has_leftover = models.BooleanField(default=False)
+    """Whether bytes that are kept no more may still lie here: they go with the next head."""
     removal_asked_at = models.DateTimeField(null=True)
     """When somebody removed it: nobody sees it any more, and a head takes away what a kill has left of it."""
 
@@ -97,6 +99,7 @@ class Piece(Named, Timestamped):
             models.Index(
                 fields=["state"], name="pieces_under_way", condition=~models.Q(state__in=["ACTIVE", "FAILED"])
             ),
+            models.Index(fields=["id"], name="pieces_with_leftovers", condition=models.Q(has_leftover=True)),
             models.Index(fields=["miner"], name="pieces_failed", condition=models.Q(state="FAILED")),
         ]
 

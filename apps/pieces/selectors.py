@@ -274,6 +274,11 @@ def pieces_removed() -> list[Piece]:
     return list(rows.select_related("miner__tenant").order_by("pk"))
 
 
+def pieces_with_leftovers() -> list[Piece]:
+    """Return the pieces whose bytes are kept no more, and of which a kill may have left a file."""
+    return list(Piece.objects.filter(has_leftover=True).select_related("miner__tenant").order_by("pk"))
+
+
 def pieces_fetchable(
     *, without: Collection[int], tenants: Collection[int], failed_before: datetime
 ) -> list[Piece]:

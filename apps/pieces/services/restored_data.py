@@ -66,9 +66,9 @@ def data_restore(piece: Piece, *, source: Source) -> None:
 
 
 def data_drop(piece: Piece) -> None:
-    """Remove the raw bytes of a piece once the transaction has ended."""
-    _has_data_note(piece, is_here=False)
-    transaction.on_commit(partial(_dropped_unlink, piece))
+    """Remove the raw bytes of a piece once the transaction has ended; after a kill the next head does it."""
+    _has_data_note(piece, is_here=False, has_leftover=True)
+    transaction.on_commit(partial(leftover_remove, piece))
 
 
 def data_loss_note(piece: Piece) -> None:
@@ -95,20 +95,21 @@ def pieces_lock(pieces: Collection[Piece]) -> list[Piece]:
 
 
 @transaction.atomic
-def _dropped_unlink(piece: Piece) -> None:
+def leftover_remove(piece: Piece) -> None:
     """Delete the bytes of a piece unless they were put back, or removed with it, meanwhile."""
     with suppress(PieceBusy):
         piece_data_lock(piece)
         if not piece.has_data:
             piece_unlink(piece)
+        Piece.objects.filter(pk=piece.pk).update(has_leftover=False)
 
 
 def _quota_require(piece: Piece) -> None:
     quota_require(piece.miner.tenant_id, requested=piece.payload_size or 0, field="piece_cid")
 
 
-def _has_data_note(piece: Piece, *, is_here: bool) -> None:
+def _has_data_note(piece: Piece, *, is_here: bool, has_leftover: bool = False) -> None:
     with transaction.atomic():
-        piece.has_data = is_here
-        Piece.objects.filter(pk=piece.pk).update(has_data=is_here, updated_at=clock.now())
+        piece.has_data, rows = is_here, Piece.objects.filter(pk=piece.pk)
+        rows.update(has_data=is_here, has_leftover=has_leftover, updated_at=clock.now())
         publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

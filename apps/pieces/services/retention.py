@@ -13,8 +13,9 @@ from apps.miners.selectors.miners import miner_principal
 from apps.pieces.data.files import piece_opened
 from apps.pieces.errors import CommitmentFailed, PieceBusy
 from apps.pieces.models import Piece
-from apps.pieces.selectors import pieces_removed, pieces_unfinished, uploads_idle
+from apps.pieces.selectors import pieces_removed, pieces_unfinished, pieces_with_leftovers, uploads_idle
 from apps.pieces.services.checks import piece_check
+from apps.pieces.services.restored_data import leftover_remove
 from apps.pieces.services.uploads import piece_change_publish, piece_discard, piece_fail
 from apps.pieces.states import PieceState
 
@@ -34,6 +35,7 @@ FAILED_RETENTION: Final = timedelta(days=7)
 def pieces_tidy(*, now: datetime) -> None:
     """Do what is to be done without a caller.  Pieces that another process works on are passed over."""
     for_each_isolated(pieces_removed(), piece_discard, event="piece_not_removed")
+    for_each_isolated(pieces_with_leftovers(), leftover_remove, event="leftover_not_removed")
     unfinished = pieces_unfinished(received_before=now - UNCHECKED)
     for_each_isolated(unfinished, piece_finish, event="piece_not_finished")
     idle = uploads_idle(

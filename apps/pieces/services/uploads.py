@@ -39,6 +39,7 @@ from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
 from apps.pieces.services.quotas import quota_require
 from apps.pieces.services.reservations import Room
+from apps.pieces.services.restored_data import leftover_remove
 from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
@@ -296,8 +297,8 @@ def piece_fail(piece: Piece, *, reason: str) -> None:
     """End a piece that did not become one: its row says why, and then its bytes go."""
     piece.refresh_from_db()
     values = {"error": reason[:1000], "has_data": False, "source_url": url_shown(piece.source_url)}
-    advance(piece, "FAIL", **values, state_since=clock.now(), updated_at=clock.now())
-    piece_unlink(piece)
+    advance(piece, "FAIL", **values, has_leftover=True, state_since=clock.now(), updated_at=clock.now())
+    leftover_remove(piece)
     piece_change_publish(piece)
     log.warning("piece_failed", piece=str(piece.uuid), reason=reason[:200])
 

@@ -25,8 +25,8 @@ from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.states import MinerState
-from apps.pieces.data.files import piece_unlink
 from apps.pieces.models import Piece
+from apps.pieces.services.restored_data import leftover_remove
 from apps.pieces.services.terms import (
     loss_wait_note,
     terms_check,
@@ -275,7 +275,8 @@ def sector_pack(
 def piece_refuse(piece: Piece, *, reason: str, work: SealingContext) -> None:
     """End a piece that the chain would not take: nothing is sealed for it."""
     with transaction.atomic():
-        advance(piece, "REFUSE", error=reason, has_data=False, state_since=work.now, updated_at=work.now)
+        data = {"has_data": False, "has_leftover": True}
+        advance(piece, "REFUSE", error=reason, **data, state_since=work.now, updated_at=work.now)
         publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
-    piece_unlink(piece)
+    leftover_remove(piece)
     log.warning("piece_refused", piece=str(piece), reason=reason)

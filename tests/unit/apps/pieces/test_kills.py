@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +14,13 @@ from apps.pieces.errors import BadOffset, PieceBusy, PieceUnknown
 from apps.pieces.models import Piece
 from apps.pieces.selectors import PieceFilter, pieces_fetching, pieces_page
 from apps.pieces.services import checks, uploads
+from apps.pieces.services.restored_data import data_drop
 from apps.pieces.services.retention import UNCHECKED, piece_finish, pieces_tidy
+from apps.sectors.services.sealing.packing import piece_refuse
 from tests import factories, people
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from apps.miners.models import Miner
@@ -147,3 +151,68 @@ def test_bytes_of_a_piece_that_is_being_removed_are_refused(
         checks.piece_check(received(miner), by=people.principal())
 
     assert not Piece.objects.get(pk=piece.pk).has_data
+
+
+def dropped(of: Miner) -> Piece:
+    """A piece whose unsealed copy is dropped, and a kill comes once that is committed."""
+    row = factories.piece(of, state="ACTIVE", sector_number=7, offset=0, payload_size=len(DATA))
+    piece_path(row).write_bytes(DATA)
+    data_drop(row)
+    return row
+
+
+def failed(of: Miner) -> Piece:
+    """One that fails, and a kill comes before its file goes."""
+    row = received(of)
+    with pytest.raises(Killed):
+        uploads.piece_fail(row, reason="not what was announced")
+    return row
+
+
+def refused(of: Miner) -> Piece:
+    """One that the chain takes no more, and a kill comes before its file goes."""
+    row = factories.stored_piece(of)
+    with pytest.raises(Killed):
+        piece_refuse(row, reason="its allocation expired", work=SimpleNamespace(now=clock.now()))  # type: ignore[arg-type]  # that is all it reads
+    return row
+
+
+@pytest.mark.parametrize("lost", [dropped, failed, refused])
+@pytest.mark.parametrize("is_unlinked", [False, True])
+def test_bytes_that_a_kill_left_of_a_drop_go_with_the_next_head(
+    miner: Miner,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: Callable[[Miner], Piece],
+    *,
+    is_unlinked: bool,
+) -> None:
+    with monkeypatch.context() as killing:
+        for module in (
+            "apps.pieces.services.restored_data",
+            "apps.pieces.services.uploads",
+            "apps.sectors.services.sealing.packing",
+        ):
+            killing.setattr(f"{module}.piece_unlink", kill, raising=False)
+        piece = lost(miner)
+    if is_unlinked:
+        piece_path(piece).unlink()
+    else:
+        assert [path.name for path in folder.iterdir()] == [str(piece.uuid)]
+
+    pieces_tidy(now=clock.now())
+
+    assert list(folder.iterdir()) == []
+    assert not Piece.objects.get().has_data
+    pieces_tidy(now=clock.now())
+    assert not Piece.objects.filter(has_leftover=True).exists()
+
+
+def test_bytes_that_came_back_meanwhile_outlive_the_next_head(miner: Miner) -> None:
+    piece = dropped(miner)
+    Piece.objects.update(has_data=True)
+
+    pieces_tidy(now=clock.now())
+
+    assert piece_path(piece).read_bytes() == DATA
+    assert not Piece.objects.filter(has_leftover=True).exists()
