@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
@@ -18,7 +19,8 @@ from django.views.decorators.http import require_safe
 from apps.api.callers import request_source
 from apps.api.errors import RangeUnsatisfiable
 from apps.api.v1.piece_data import data_response, range_requested
-from apps.core.streams import DiskAnswer
+from apps.core.metrics import RETRIEVALS, RETRIEVED_BYTES
+from apps.core.streams import DiskAnswer, Throttle
 from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_retrievable
@@ -65,12 +67,18 @@ SLOTS: Final = Slots()
 """This process' slots.  (Module state: every request of it shares the machine's disks and sockets.)"""
 
 
+THROTTLE: Final = Throttle()
+"""Shared by this process' retrievals.  (Module state: as the slots.)"""
+
+
 class HeldChunks:
     """Chunks of an answer that holds a slot until it is closed: read to its end or not."""
 
-    def __init__(self, chunks: Iterator[bytes], address: str) -> None:
+    def __init__(self, chunks: Iterator[bytes], address: str, *, miner: str) -> None:
         self._chunks = chunks
         self._address: str | None = address
+        self._bytes = RETRIEVED_BYTES.labels(miner)
+        RETRIEVALS.labels(miner).inc()
 
     def __iter__(self) -> HeldChunks:
         """Return itself."""
@@ -78,7 +86,9 @@ class HeldChunks:
 
     def __next__(self) -> bytes:
         """Return the next chunk."""
-        return next(self._chunks)
+        chunk = next(self._chunks)
+        self._bytes.inc(len(chunk))
+        return chunk
 
     def close(self) -> None:
         """Free the slot and close the file; once more is fine."""
@@ -111,10 +121,16 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     if not SLOTS.acquire(address):
         wait = {"Retry-After": str(RETRY_AFTER_S)}
         return _refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
-    held = PieceBytes(found.count, HeldChunks(found.chunks, address))
+    held = PieceBytes(found.count, HeldChunks(found.chunks, address, miner=str(piece.miner)))
     answer = data_response(piece, held, requested)
     answer["Cache-Control"] = FOREVER
+    answer.wait_s = wait_s
     return answer
+
+
+def wait_s(count: int) -> float:
+    """Return after how many seconds so many bytes may be sent, by the pool's rate for retrievals."""
+    return THROTTLE.wait_s(count, rate=settings.PIECE_RETRIEVAL_RATE)
 
 
 def _refusal(status: int, reason: str, **headers: str) -> HttpResponse:

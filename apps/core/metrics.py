@@ -20,6 +20,12 @@ REQUEST_SECONDS: Final = Histogram(
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
+RETRIEVALS: Final = Counter(
+    "poolsite_piece_retrievals_total", "Retrievals of pieces without a token that began.", ["miner"]
+)
+RETRIEVED_BYTES: Final = Counter(
+    "poolsite_piece_retrieved_bytes_total", "Bytes sent by retrievals of pieces without a token.", ["miner"]
+)
 
 
 def exposition(pool: Collector) -> bytes:

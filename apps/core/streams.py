@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import re
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import StreamingHttpResponse
@@ -81,14 +82,36 @@ class StreamedBody(io.RawIOBase):
         return await self._receive()
 
 
+class Throttle:
+    """So many bytes a second for all answers of this process that share it."""
+
+    def __init__(self) -> None:
+        self._free_at = 0.0
+        """When the bytes that were counted are over, by the monotonic clock."""
+
+    def wait_s(self, count: int, *, rate: int) -> float:
+        """Count bytes to be sent; return after how many seconds they may be.  A rate of 0: at once."""
+        if rate <= 0:
+            return 0.0
+        now = time.monotonic()
+        begin = max(self._free_at, now)
+        self._free_at = begin + count / rate
+        return begin - now
+
+
 class DiskAnswer(StreamingHttpResponse):
     """An answer that is read from a disk: in threads, and never whole; its iterator asks no database.
 
     Django's own class reads a plain iterator to its end before ASGI sends the first byte.
     """
 
+    wait_s: Callable[[int], float] | None = None
+    """After how many seconds so many bytes may be sent; None: at once."""
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Read one chunk after the other without holding up the event loop."""
         chunks = iter(self)
         while chunk := await asyncio.to_thread(next, chunks, b""):
+            if self.wait_s is not None:  # here, as a thread that sleeps would hold up other answers
+                await asyncio.sleep(self.wait_s(len(chunk)))
             yield chunk

@@ -195,6 +195,8 @@ PIECE_DOWNLOADS = env_number("PIECE_DOWNLOADS", 3)
 """Pieces of one tenant that are downloaded side by side; of all tenants, four times as many."""
 PIECE_RETRIEVAL_MINERS = env_actors("PIECE_RETRIEVAL_MINERS")
 """Actor ids of the miners whose active pieces anybody may retrieve, as long as they are unsealed here."""
+PIECE_RETRIEVAL_RATE = env_number("PIECE_RETRIEVAL_RATE", 0)
+"""Bytes a second of all these retrievals together in one web process; 0: no limit."""
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client
 
 from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
+from apps.core.metrics import RETRIEVALS, RETRIEVED_BYTES
+from apps.core.streams import Throttle
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from tests import factories
@@ -132,3 +135,44 @@ def test_retrievals_of_one_address_leave_room_for_others(client: Client, piece: 
 
     assert SLOTS.acquire("192.0.2.1")
     SLOTS.release("192.0.2.1")
+
+
+def test_retrievals_and_their_bytes_are_counted_by_miner(client: Client, piece: Piece) -> None:
+    def counts() -> list[float]:
+        return [one.labels("f02001")._value.get() for one in (RETRIEVALS, RETRIEVED_BYTES)]
+
+    before = counts()
+    body(client.get(path_of(piece)))
+    body(client.get(path_of(piece), headers={"Range": "bytes=10-19"}))
+    client.get(path_of(piece), headers={"Range": "bytes=100-"})
+    client.head(path_of(piece))
+
+    assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [2, 110]
+
+
+def test_retrievals_of_a_process_share_its_rate(
+    client: Client, piece: Piece, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    def retrieve() -> bytes:
+        answer: Any = client.get(path_of(piece))
+
+        async def read() -> bytes:
+            return b"".join([chunk async for chunk in answer])
+
+        data = asyncio.run(read())
+        answer._iterator.close()
+        return data
+
+    monkeypatch.setattr("apps.core.streams.asyncio.sleep", sleep)
+    monkeypatch.setattr("apps.core.streams.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("apps.api.piece_gateway.THROTTLE", Throttle())
+    assert [retrieve(), retrieve()] == [DATA, DATA]
+    settings.PIECE_RETRIEVAL_RATE = 50
+    assert [retrieve(), retrieve(), retrieve()] == [DATA, DATA, DATA]
+
+    assert waited == [0, 0, 0, 2, 4]
