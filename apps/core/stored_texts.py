@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TEXT_HOLES: Final = frozenset(
     {
         *("bad", "cause", "conditions", "detail", "error", "errors", "fault", "faults_reason", "label"),
-        *("meaning", "missing", "note", "outcome", "reason", "refusal", "remedy", "state", "states"),
-        *("status", "text", "waits", "what", "why", "word", "words"),
+        *("level", "meaning", "missing", "note", "outcome", "reason", "refusal", "remedy", "state", "states"),
+        *("status", "text", "waits", "what", "where", "why", "word", "words"),
     }
 )
 """Names of values that are texts, in a single word too; a value of another name is one if it has several

@@ -9,6 +9,7 @@ from uuid import uuid4
 from django import forms
 
 from apps.core.errors import DomainError
+from apps.core.stored_texts import stored_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.number_fields import Amount, Factor, Integer
 from apps.dashboard.page_data import PageData
@@ -80,10 +81,12 @@ class PageForm(forms.Form):
             yield
         except DomainError as refusal:
             if not self.is_bound:
-                self.refused_unsent = refusal.reason
+                self.refused_unsent = stored_text(refusal.reason)
                 return
             field = refusal.field.rstrip("_")
-            self.add_error(field if field in self.fields else self.blamed or None, refusal.reason)
+            self.add_error(
+                field if field in self.fields else self.blamed or None, stored_text(refusal.reason)
+            )
 
 
 class CodeForm(PageForm):

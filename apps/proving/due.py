@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.proof_forms import FORMS_HERE
 
-WAITS_TO_OPEN: Final = "proved, waiting for the window to open"
+WAITS_TO_OPEN: Final = gettext_noop("proved, waiting for the window to open")
 """Why a window's forecast is as it is, as long as nothing happens to its proof."""
 
 MOVING: Final = """

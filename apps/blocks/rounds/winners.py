@@ -118,7 +118,7 @@ def _info(answer: Any) -> BaseInfo | str:
     except UNREADABLE as error:
         return gettext("the node's base info could not be parsed: {error!r}").format(error=error)[:200]
     if info is None:
-        return (
+        return gettext_noop(
             "can't find base info on chain, it should be a new miner or no sector found before chain finality"
         )
-    return info if info.is_eligible else "slashed or just have no power yet"
+    return info if info.is_eligible else gettext_noop("slashed or just have no power yet")

@@ -74,7 +74,7 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
     restored_mark(miners, leases=leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
         for lease in leases.values():
-            _failed(lease, "no node that runs F3 responds", now=now)
+            _failed(lease, gettext_noop("no node that runs F3 responds"), now=now)
         return bool(leases)
     for node in nodes:
         rows = F3Lease.objects.filter(node=node.link.url, miner__in=miners)

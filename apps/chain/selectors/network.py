@@ -13,6 +13,7 @@ from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.read_cache import read_once
 from apps.chain.states import CONDITIONS_FOREIGN
 from apps.core.compiled import Compiled
+from apps.core.stored_texts import stored_text
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
 from poolsite.filecoin.policy import UnknownNetwork, network_by_name
@@ -79,5 +80,5 @@ def network_state() -> NetworkState:
         return NetworkState("", gettext("the pool has no node: set CHAIN_URLS or add one on the Chain page"))
     foreign = next((node for node in nodes if node.condition in CONDITIONS_FOREIGN), None)
     return NetworkState(
-        "", gettext("no node of the pool has answered yet") if foreign is None else foreign.error
+        "", gettext("no node of the pool has answered yet") if foreign is None else stored_text(foreign.error)
     )

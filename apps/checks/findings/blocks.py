@@ -16,6 +16,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import fil, plural, time_left
 from apps.core.local_time import moment_text
+from apps.core.stored_texts import stored_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +63,7 @@ def _lost_reason(last: Round, missing: int) -> str:
     words = say("epoch {epoch}, sector {sector}: {outcome}").format(
         epoch=last.epoch, sector=last.sector, outcome=outcome
     )
-    cause = last.reason or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
+    cause = stored_text(last.reason) or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
     cost = say("; {missing} FIL lost in 24 h").format(missing=fil(missing)) if missing else ""
     return f"{words}: {cause}{cost}" if cause else f"{words}{cost}"
 
@@ -122,7 +123,7 @@ def rounds_not_run(data: CheckData) -> Iterator[Finding]:
                 rounds=plural(rounds, "round"), names=named(names)
             ),
             say("epoch {epoch}: {outcome}: {reason}").format(
-                epoch=last.epoch, outcome=outcome, reason=last.reason
+                epoch=last.epoch, outcome=outcome, reason=stored_text(last.reason)
             ),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
             button=gettext("Round") if len(group) == 1 else "",
@@ -196,6 +197,8 @@ def f3_lease_lost(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"f3-lease-{group[0].miner.address}",
             say("no node votes for {group} in F3").format(group=miners_named(lease.miner for lease in group)),
-            say("lease renewal has been failing for {ago}: {reason}").format(ago=ago, reason=group[0].reason),
+            say("lease renewal has been failing for {ago}: {reason}").format(
+                ago=ago, reason=stored_text(group[0].reason)
+            ),
             count=len(group),
         )

@@ -13,6 +13,7 @@ from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, named
 from apps.checks.selectors.exposure import fees_per_day
 from apps.core.formatting import plural, time_left
+from apps.core.stored_texts import stored_text
 
 F3_LAG: Final = 30
 """Epochs between the head and the newest certificate, when the nodes were asked."""
@@ -90,7 +91,9 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
             yield Finding(
                 f"rules-{node.pk}",
                 say,
-                gettext("the pool is not bound to its network: {error}").format(error=node.error),
+                gettext("the pool is not bound to its network: {error}").format(
+                    error=stored_text(node.error)
+                ),
             )
     foreign = [node for node in data.nodes if node.condition == NodeCondition.WRONG_NETWORK]
     for number, group in enumerate(grouped(foreign)):
@@ -100,7 +103,9 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
             say
             if len(group) == 1
             else gettext("{group} more nodes are on another network").format(group=len(group)),
-            gettext("{error}: restart it on the pool's network, or disable it").format(error=group[0].error),
+            gettext("{error}: restart it on the pool's network, or disable it").format(
+                error=stored_text(group[0].error)
+            ),
             count=len(group),
             acts=nodes_leave(group[0], data.nodes) if len(group) == 1 else (),
         )
@@ -111,7 +116,8 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     is_named = data.viewer.sees_pool and any(node.condition in CONDITIONS_FOREIGN for node in data.nodes)
     if unreadable_text(data.nodes) and not is_named:
         away = data.nodes[0]
-        cause = away.error if str(away) in away.error else f"{away}: {away.error}"
+        error = stored_text(away.error)
+        cause = error if str(away) in error else f"{away}: {error}"
         why = f"; {cause}" if data.viewer.sees_pool else gettext("; the operator has to fix this")
         yield Finding(
             "nodes",

@@ -11,6 +11,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
+from apps.core.stored_texts import stored_text
 from apps.sectors.rules.hardware import disk_share, disk_space, has_lost_folder, is_short_of_disk
 from apps.sectors.selectors.hosts import proves_windows, stages_served, worker_is_away
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
@@ -41,7 +42,7 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         why = gettext("last seen {silent} ago; {count}").format(silent=time_left(silent), count=text)
         if refused := next((worker for worker in away if worker.last_error), None):
             why = gettext("{host}: {error}; {why}").format(
-                host=refused.name, error=refused.last_error[:ERROR_MAX], why=why
+                host=refused.name, error=stored_text(refused.last_error)[:ERROR_MAX], why=why
             )
         deposits = deposits_of(data, sizes)
         yield Finding(
@@ -155,5 +156,5 @@ def hosts_slow(data: CheckData) -> Iterator[Finding]:
     speeds = data.host_speeds
     slow = [worker.name for worker in here if worker.pk in speeds and speeds[worker.pk].slow is not None]
     if slow:
-        why = "a stage takes at least 1.5 times as long as on the other hosts"
+        why = gettext("a stage takes at least 1.5 times as long as on the other hosts")
         yield Finding("hosts-slow", gettext("{slow} slow").format(slow=named(slow)), why, count=len(slow))

@@ -13,6 +13,7 @@ from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left
+from apps.core.stored_texts import stored_text
 from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
@@ -55,7 +56,7 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "recovery",
         gettext("no message is signed: the pool is recovering from a restored backup"),
-        f"{left}; {row.reason}" if data.viewer.sees_pool else left,
+        f"{left}; {stored_text(row.reason)}" if data.viewer.sees_pool else left,
         link=Link("recovery") if data.viewer.sees_pool else None,
         button=gettext("Recovery") if data.viewer.sees_pool else "",
         per_day=fees_per_day(data, data.miners),  # proofs are messages
@@ -70,7 +71,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     if first is None:
         return
     wait = Wait(first.wait)
-    why = f"{_what(data, first)}: {wait.label}" + (f": {first.error}" if first.error else "")
+    why = f"{_what(data, first)}: {wait.label}" + (f": {stored_text(first.error)}" if first.error else "")
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
         why += gettext(", for {time}").format(time=time_left((data.at - since).total_seconds()))
@@ -118,7 +119,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
     code = gettext("exit {exit_code}: {meaning}").format(
         exit_code=first.exit_code, meaning=gettext(exit_code_text(first.exit_code))
     )
-    why = first.error or (code if first.exit_code > 0 else gettext("marked as failed"))
+    why = stored_text(first.error) or (code if first.exit_code > 0 else gettext("marked as failed"))
     many = at_least(len(rows), "message", has_more=has_more)
     deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(

@@ -14,6 +14,7 @@ from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import plural, time_left, whole
+from apps.core.stored_texts import stored_text
 from apps.proving.selectors.settings import recover_limits
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
                 sectors=plural(sum(counts.values()), "sector")
             ),
             gettext("{group}: {where}: {reason}").format(
-                group=miners_named(group), where=where, reason=first.reason
+                group=miners_named(group), where=where, reason=stored_text(first.reason)
             ),
             link=miner_link(group),
             count=sum(counts.values()),

@@ -12,6 +12,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 
@@ -29,7 +30,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     paused = data.sectors.exclude(paused_at=None)
     named_ones = list(paused[:ACTS_MAX])
     first = next(iter(named_ones), None)
-    why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"
+    why = "" if first is None else f"{first.miner.address} / {first.number}: {stored_text(first.error)}"
     is_single = first is not None and count == 1
     paid = paused.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER)
     by_size = paid.select_related(None).order_by().values_list("sector_size").annotate(Count("pk"))
@@ -88,6 +89,6 @@ def targets_paused(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"target-{row.miner_id}",
             gettext("the target of {miner} is paused").format(miner=row.miner),
-            row.reason,
+            stored_text(row.reason),
             link=Link("miner-target", (row.miner.address,)),
         )

@@ -16,6 +16,7 @@ from apps.checks.selectors.exposure import (
     senders_needed,
 )
 from apps.core.formatting import plural, shortened
+from apps.core.stored_texts import stored_text
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.states import Purpose
 from poolsite.filecoin.address import id_address
@@ -63,7 +64,7 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"wins-{group[0].pk}",
             gettext("winning proofs of {names} failed").format(names=named(names)),
-            gettext("latest: {last_failure}").format(last_failure=group[0].last_failure),
+            gettext("latest: {last_failure}").format(last_failure=stored_text(group[0].last_failure)),
             count=len(group),
         )
 
@@ -78,6 +79,6 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "requests",
             say,
-            gettext("latest: {last_failure}").format(last_failure=rows[0].last_failure),
+            gettext("latest: {last_failure}").format(last_failure=stored_text(rows[0].last_failure)),
             count=len(rows),
         )

@@ -13,6 +13,7 @@ from apps.checks.findings.results import REASON_MAX, Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import fil, plural
+from apps.core.stored_texts import stored_text
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
 from apps.pieces.selectors import pieces_visible
 from apps.pieces.states import PiecePurpose
@@ -45,7 +46,7 @@ CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "exten
 
 def _named(sector: Sector, error: str) -> str:
     """`f01000 / 7: no space left`."""
-    return f"{sector.miner.address} / {sector.number}: {error or 'no reason given'}"
+    return f"{sector.miner.address} / {sector.number}: {error or gettext('no reason given')}"
 
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
@@ -67,7 +68,7 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"runs-{kind}",
             gettext("{count} stopped").format(count=at_least(len(stopped), word, has_more=has_more)),
-            f"{Truncator(_named(first.sector, first.error)).chars(REASON_MAX - len(fee))}{fee}",
+            f"{Truncator(_named(first.sector, stored_text(first.error))).chars(REASON_MAX - len(fee))}{fee}",
             link=Link("sector", (str(first.sector.uuid),)),
             count=len(stopped),
             has_more=has_more,
@@ -104,7 +105,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"changes-{kind.lower()}",
             gettext("{count} failed").format(count=at_least(len(failed), word, has_more=has_more)),
-            _named(first, failed[0].error),
+            _named(first, stored_text(failed[0].error)),
             link=Link("sector", (str(first.uuid),)),
             count=len(failed),
             has_more=has_more,
@@ -129,7 +130,7 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
             gettext("{moves} between stores failed").format(
                 moves=at_least(len(rows), "move", has_more=has_more)
             ),
-            f"{_named(first.sector, first.error)}; {way}",
+            f"{_named(first.sector, stored_text(first.error))}; {way}",
             link=Link("store", (str(first.from_store.uuid),)),
             count=len(rows),
             has_more=has_more,
@@ -143,7 +144,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
     rows, has_more = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
     if rows:
         first = rows[0]
-        why = f"{first.miner.address}: {first.error or 'no reason given'}"
+        why = f"{first.miner.address}: {stored_text(first.error) or gettext('no reason given')}"
         say = gettext("{pieces} could not be unsealed").format(
             pieces=at_least(len(rows), "piece", has_more=has_more)
         )
@@ -162,7 +163,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "pieces",
             gettext("{pieces} failed").format(pieces=at_least(len(rows), "piece", has_more=has_more)),
-            f"{first}: {first.error or 'no reason given'}",
+            f"{first}: {stored_text(first.error) or gettext('no reason given')}",
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
@@ -188,7 +189,7 @@ def pieces_stopped(data: CheckData) -> Iterator[Finding]:
             gettext("{pieces} due within 24 h: not being sealed").format(
                 pieces=at_least(len(rows), "piece", has_more=has_more)
             ),
-            f"{first}: {first.error or _stopped_text(first)}",
+            f"{first}: {stored_text(first.error) or _stopped_text(first)}",
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due),

@@ -10,6 +10,7 @@ from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.waiting_sectors import sealing_hosts, sectors_waiting, tenants_sealing
 from apps.core.formatting import plural, size, time_left
+from apps.core.stored_texts import stored_text
 from apps.sectors.models import Job
 from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.hosts import worker_is_away
@@ -100,7 +101,9 @@ def _slot_text(host: Worker) -> str:
 def _last_text(host: Worker) -> str:
     """Return where to look if nothing is known to keep a host from it."""
     if host.last_error:
-        return gettext("claims none; its last error: {error}").format(error=host.last_error[:ERROR_MAX])
+        return gettext("claims none; its last error: {error}").format(
+            error=stored_text(host.last_error)[:ERROR_MAX]
+        )
     return gettext("claims none: see its log, and whether its sealing threads are free")
 
 

@@ -11,6 +11,7 @@ from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miner_name, named
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.proving.selectors.posts import windows_missed
 from apps.proving.states import Forecast
 
@@ -60,7 +61,7 @@ def _deadlines_findings(
             gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
             for pk, index in keys
         ]
-        cause = next((reasons[one] for one in keys if reasons[one]), "")
+        cause = stored_text(next((reasons[one] for one in keys if reasons[one]), ""))
         closes = [
             row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
         ]

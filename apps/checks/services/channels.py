@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -44,7 +44,7 @@ TEST_EVERY: Final = timedelta(minutes=1)
 CLAIM: Final = timedelta(seconds=60)
 """A sender claims a notification for so long: longer than one attempt takes; a process that
 dies in one leaves it to the next after that."""
-TEST_TEXT: Final = "This is a test. Notifications reach this channel."
+TEST_TEXT: Final = gettext_noop("This is a test. Notifications reach this channel.")
 
 
 def can_manage_channels(principal: Principal, *, tenant_id: int | None) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Notification
@@ -34,7 +34,7 @@ SENT_MAX: Final = 32
 """Channels that are sent to at once."""
 TURN_S: Final = 15.0
 """After it nothing more is begun: the checks are evaluated again, and the next turn goes on."""
-TOO_OLD: Final = "not sent within 24 hours"
+TOO_OLD: Final = gettext_noop("not sent within 24 hours")
 
 
 def notifications_deliver(*, now: Callable[[], datetime]) -> int:

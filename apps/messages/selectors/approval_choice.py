@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.users.selectors.grants import miners_owners
 from poolsite.filecoin.actors import market, miner, miner_control, multisig, power
@@ -196,17 +196,16 @@ def approval_need_describe(message: Message, *, rules: Sequence[ApprovalRule], r
 
 
 def approval_rule_describe(rule: ApprovalRule) -> str:
-    """Return what a rule makes wait: `miner WithdrawBalance above 5 FIL`."""
-    parts = [rule.actor] if rule.actor else []
+    """Return what a rule makes wait, as rows keep it: `miner WithdrawBalance above 5 FIL`."""
     if rule.method is not None:
-        parts.append(method_name(rule.actor, rule.method))
+        what = f"{rule.actor} {method_name(rule.actor, rule.method)}".strip()
     elif rule.actor:
-        parts.append(gettext("any method"))
+        what = gettext_noop("{actor} any method").format(actor=rule.actor)
     else:
-        parts.append(gettext("any message"))
-    if rule.above:
-        parts.append(gettext("above {amount}").format(amount=fil_format(int(rule.above))))
-    return " ".join(parts)
+        what = gettext_noop("any message")
+    if not rule.above:
+        return what
+    return gettext_noop("{what} above {amount}").format(what=what, amount=fil_format(int(rule.above)))
 
 
 def amount_moved_compute(message: Message, *, receiver: str) -> int:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
+from apps.core.stored_texts import stored_text
 from apps.messages.models import GasGuard, Message, Sender
 from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.approvals import approval_of, approvers_of
@@ -102,10 +103,10 @@ class Diagnosis:
         if code is None:
             return str(self.reason.label)
         sentence = gettext("it failed on chain with exit code {exit_code}: {meaning}").format(
-            exit_code=code, meaning=self.evidence["text"]
+            exit_code=code, meaning=stored_text(self.evidence["text"])
         )
         if actor := self.evidence.get("actor"):
-            return gettext("{text}; the actor said: {actor}").format(text=sentence, actor=actor)
+            return gettext("{text}; the actor said: {actor}").format(text=sentence, actor=stored_text(actor))
         return sentence
 
     @property

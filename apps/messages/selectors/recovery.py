@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
+from apps.core.stored_texts import stored_text
 from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
 from apps.messages.states import MessageState
 
@@ -85,7 +86,7 @@ def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:
     if sender.read_back_at is None or sender.read_back_at < recovery.since:
         return gettext(
             "{recovery}; messages that {sender} sent since are being read back from the chain"
-        ).format(recovery=recovery.reason[:500], sender=sender.address)
+        ).format(recovery=stored_text(recovery.reason)[:500], sender=sender.address)
     count = unmatched_open().filter(from_addr=sender.address).count()
     return (
         gettext(

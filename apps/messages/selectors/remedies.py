@@ -37,7 +37,7 @@ DOES: Final[dict[str, StrOrPromise]] = {
     "fund": _("it will be selected on the first head that shows the new balance"),
     "raise-fee": _("its own fee limits override those of its sender and the pool; retries at once"),
     "fee-rules": _("looser rules or guards release it on the next head"),
-    "quota": "a larger quota releases it on the next head",
+    "quota": _("a larger quota releases it on the next head"),
     "start-sender": _("the sender's messages are selected again from the next head on"),
     "republish": _("resubmits it to every node"),
     "retry-now": _("retries at once; if it fails, the back-off starts over"),

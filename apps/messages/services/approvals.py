@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
@@ -120,7 +120,9 @@ def message_refuse(*, message: Message, by: Principal, reason: str, now: datetim
     """
     row, approval = _lock_decidable(message, by=by)
     name, reason = by.people[0], reason.strip()[:500]
-    text = gettext("not approved by {name}: {reason}") if reason else gettext("not approved by {name}")
+    text = (
+        gettext_noop("not approved by {name}: {reason}") if reason else gettext_noop("not approved by {name}")
+    )
     text = text.format(name=name, reason=reason)
     advance(approval, "REFUSE", decided_by=name, decided_at=now, reason=reason)
     advance(row, "REFUSE", updated_at=now, wait=Wait.NONE, error=text)
@@ -143,7 +145,7 @@ def approvals_expire(*, now: datetime) -> list[str]:
     if not late.exists():  # the usual case, without a transaction
         return []
     hours = APPROVAL_WITHIN // timedelta(hours=1)
-    text = gettext("nobody approved it within {hours} hours").format(hours=hours)
+    text = gettext_noop("nobody approved it within {hours} hours").format(hours=hours)
     with transaction.atomic():
         rows = list(late.select_for_update(of=("self",), skip_locked=True).only("pk"))
         data = {row.pk: {"wait": Wait.NONE, "error": text} for row in rows}

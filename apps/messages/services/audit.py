@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.messages.models import MessageEvent
 from apps.users.services.audit import AuditEvent, audit_entries_record
@@ -62,16 +62,16 @@ def _pushed_fields(row: Message) -> dict[str, Any]:
         "to": row.to,
         "value": fil_format(int(row.value)),
         "method": row.method,
-        "params": gettext("{params} bytes").format(params=len(bytes(row.params))),
+        "params": gettext_noop("{params} bytes").format(params=len(bytes(row.params))),
     }
 
 
 def fees_describe(row: Message) -> dict[str, str]:
     """Return the fees of a message, with units."""
     return {
-        "gas_limit": gettext("{gas_limit} gas").format(gas_limit=row.gas_limit),
-        "fee_cap": gettext("{gas_fee_cap} attoFIL per gas").format(gas_fee_cap=row.gas_fee_cap),
-        "premium": gettext("{gas_premium} attoFIL per gas").format(gas_premium=row.gas_premium),
+        "gas_limit": gettext_noop("{gas_limit} gas").format(gas_limit=row.gas_limit),
+        "fee_cap": gettext_noop("{gas_fee_cap} attoFIL per gas").format(gas_fee_cap=row.gas_fee_cap),
+        "premium": gettext_noop("{gas_premium} attoFIL per gas").format(gas_premium=row.gas_premium),
     }
 
 

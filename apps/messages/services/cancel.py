@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from msgspec import structs
 
 from apps.chain.node.gas_estimates import GasSpec
@@ -103,7 +103,9 @@ def _store(
     event_record(
         row,
         event="cancelled",
-        text=gettext("nonce {nonce} reassigned to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
+        text=gettext_noop("nonce {nonce} reassigned to {transfer}").format(
+            nonce=row.nonce, transfer=transfer.pk
+        ),
         now=now,
     )
     event_record(transfer, event="cancels", text=row.pk, now=now)
@@ -173,7 +175,7 @@ def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = 
     event_record(
         row,
         event="marked bad",
-        text="" if row.nonce is None else gettext("nonce {nonce} is free").format(nonce=row.nonce),
+        text="" if row.nonce is None else gettext_noop("nonce {nonce} is free").format(nonce=row.nonce),
         now=now,
     )
     message_audit(by, action="message.mark-bad", message=row, before=before, after={"state": row.state})

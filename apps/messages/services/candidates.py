@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeUnavailable
 from apps.messages.models import ApprovalRule, GasGuard
@@ -126,7 +126,7 @@ def _gates_pass(
             text = text.format(base_fee=base_fee, limit=hold.base_fee, epoch=hold.until)
             selection.leave(row, Wait.HELD, text)
         elif room is not None and room <= 0:
-            selection.leave(row, Wait.DAILY_BUDGET, "none of it is left")
+            selection.leave(row, Wait.DAILY_BUDGET, gettext_noop("none of it is left"))
         else:
             found.append(Candidate(row, fees, guard))
     return found

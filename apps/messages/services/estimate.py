@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN, gas_shortfall_describe, shortfall_describe
 from apps.messages.selectors.fees import GUARD, LEVELS, NODE, WHERE
@@ -110,7 +110,7 @@ def _verdict(
     elif ready.cost > balance:
         wait, text = Wait.FUNDS, shortfall_describe(ready.cost, balance=balance)
     elif room is not None and _gas_now(selection, ready.message) > room:
-        wait, text = Wait.DAILY_BUDGET, "its gas costs more than is left"
+        wait, text = Wait.DAILY_BUDGET, gettext_noop("its gas costs more than is left")
     else:
         return Verdict(candidate, ready, is_counted=True)
     return Verdict(candidate, None, wait, text, is_counted=True)
@@ -189,10 +189,20 @@ def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) 
     if message.gas_fee_cap >= needed:
         return None
     if 0 < candidate.fees.gas_fee_cap <= message.gas_fee_cap:
-        level, setting = candidate.fees.gas_fee_cap_level, f"fee cap {message.gas_fee_cap} aFIL"
-        return Wait.FEE_LIMIT, f"{LEVELS[level]} {setting} < base fee {needed} aFIL. {WHERE[level]}"
+        level = candidate.fees.gas_fee_cap_level
+        text = gettext_noop("{level} fee cap {cap} aFIL < base fee {needed} aFIL. {where}")
+        return Wait.FEE_LIMIT, text.format(
+            level=LEVELS[level], cap=message.gas_fee_cap, needed=needed, where=WHERE[level]
+        )
     level = GUARD if candidate.is_capped else candidate.fees.max_fee_level or NODE
-    buys = f"{fil_format(candidate.spec.max_fee or most)} buys a fee cap of {message.gas_fee_cap} aFIL"
-    reason = f"{LEVELS[level]} max fee {buys} for {message.gas_limit} gas"
-    wait = Wait.GAS_CAP if candidate.is_capped else Wait.FEE_LIMIT
-    return wait, f"{reason} < base fee {needed} aFIL. {WHERE[level]}"
+    text = gettext_noop(
+        "{level} max fee {fee} buys a fee cap of {cap} aFIL for {limit} gas < base fee {needed} aFIL. {where}"
+    ).format(
+        level=LEVELS[level],
+        fee=fil_format(candidate.spec.max_fee or most),
+        cap=message.gas_fee_cap,
+        limit=message.gas_limit,
+        needed=needed,
+        where=WHERE[level],
+    )
+    return Wait.GAS_CAP if candidate.is_capped else Wait.FEE_LIMIT, text

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import PRESSING, Wait
@@ -75,7 +76,9 @@ def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, str], now: date
             "wait": str(Wait.NONE),
             "attempts": 0,  # a later retry starts over
             "retry_height": 0,
-            "error": f"failed after {row.attempts + 1} attempts: {reasons[row.pk]}"[:2000],
+            "error": gettext_noop("failed after {attempts} attempts: {reason}").format(
+                attempts=row.attempts + 1, reason=reasons[row.pk]
+            )[:2000],
         }
         for row in rows
         if row.kind in OUTSIDE_KINDS

@@ -92,7 +92,7 @@ def method_read(text: str, *, kind: str) -> int:
             return number
     raise BadValue(
         gettext("{kind} has no method {text!r}: enter a method name or number").format(
-            kind=kind or "this kind of actor", text=text
+            kind=kind or gettext("this kind of actor"), text=text
         ),
         field="method",
     )

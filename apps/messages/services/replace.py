@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -134,13 +134,13 @@ def _store_version(
         error="",
         updated_at=now,
     )
-    caps = gettext("fee cap {gas_fee_cap} to {gas_fee_cap_gas_fee_cap} attoFIL").format(
+    caps = gettext_noop("fee cap {gas_fee_cap} to {gas_fee_cap_gas_fee_cap} attoFIL").format(
         gas_fee_cap=message.gas_fee_cap, gas_fee_cap_gas_fee_cap=new.gas_fee_cap
     )
     event_record(
         row,
         event="replaced",
-        text=gettext("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
+        text=gettext_noop("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
             gas_premium=message.gas_premium, gas_premium_gas_premium=new.gas_premium, caps=caps
         ),
         now=now,
@@ -168,7 +168,7 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
     fee_cap_check(gas_fee_cap)
     if gas_fee_cap and row.gas_premium > gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_fee_cap")
-    text = gettext("max fee {max_fee}, fee cap {gas_fee_cap} attoFIL").format(
+    text = gettext_noop("max fee {max_fee}, fee cap {gas_fee_cap} attoFIL").format(
         max_fee=fil_format(max_fee), gas_fee_cap=gas_fee_cap
     )
     Message.objects.filter(pk=row.pk).update(

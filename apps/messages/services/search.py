@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
@@ -213,7 +213,7 @@ def _displaced_columns(
         row.pk: {
             "landed_at": now,
             "wait": str(Wait.NONE),
-            "error": "another message of this sender landed with its nonce",
+            "error": gettext_noop("another message of this sender landed with its nonce"),
         }
         for row in rows
         if (row.nonce or 0) < nonces.get(row.from_addr, 0)

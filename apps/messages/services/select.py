@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Exists, F, Window
 from django.db.models.functions import RowNumber
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.core.live import Change, publish
@@ -108,7 +108,7 @@ def _select(
         return Selected()
     _chain_state_store(sender, chain_state, head=head, now=now)
     if not chain_state.exists:
-        _all_wait(sender, Wait.NO_ACTOR, "the address was never funded")
+        _all_wait(sender, Wait.NO_ACTOR, gettext_noop("the address was never funded"))
         return Selected()
     gaps = _confirmed_gaps(sender, chain_state, head=head)
     shared = shared_rules_load()

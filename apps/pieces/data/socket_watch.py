@@ -11,14 +11,16 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext_noop
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 POLL_S: Final = 1.0
 """How often the stop is checked."""
-SOURCE_SLOW: Final = "the source sends too slowly"
-DESTINATION_SLOW: Final = "the destination receives too slowly"
-LOCAL_COPY_SLOW: Final = "the local copy is read too slowly"
+SOURCE_SLOW: Final = gettext_noop("the source sends too slowly")
+DESTINATION_SLOW: Final = gettext_noop("the destination receives too slowly")
+LOCAL_COPY_SLOW: Final = gettext_noop("the local copy is read too slowly")
 
 
 class SocketWatch:
@@ -74,7 +76,7 @@ class SocketWatch:
     def _watch(self) -> None:
         while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), POLL_S)):
             if self.stop.is_set():
-                self.reason = "the transfer was stopped"
+                self.reason = gettext_noop("the transfer was stopped")
             elif self._paused_at is None and (now := time.monotonic()) >= self._end:
                 self.reason = self.slow_text(now)
             if self.reason:

@@ -58,7 +58,7 @@ def url_check(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise BadValue("is not a valid URL", field="url") from None
+        raise BadValue(gettext("is not a valid URL"), field="url") from None
     if len(url) > URL_MAX or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise BadValue(gettext("must be an http:// or https:// URL"), field="url")
     if parts.username is not None:

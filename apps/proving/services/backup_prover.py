@@ -149,7 +149,9 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host sends no heartbeats: the other host proves, or any host may claim it.
         attempt = backup if backup.work.state == JobState.READY else first
-        attempt_cancel(post, attempt=attempt, context=context, reason="its host stopped sending heartbeats")
+        attempt_cancel(
+            post, attempt=attempt, context=context, reason=gettext_noop("its host stopped sending heartbeats")
+        )
         post_publish(post)
         return
     stall, others = _stall(first.work, post, context), _backup_hosts(post, context=context)
@@ -157,7 +159,7 @@ def _unclaimed_monitor(
         why = (
             gettext_noop("{first} is making progress again").format(first=_host(first))
             if stall is None
-            else "no other prover can take it over"
+            else gettext_noop("no other prover can take it over")
         )
         if attempt_cancel(post, attempt=backup, context=context, reason=why) and stall is None:
             note_record(post, context=context, text=why, is_error=False)

@@ -49,12 +49,12 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
     """End a check if its job has ended: what was found is stored, a failure says nothing about the files."""
     job = run.job
     if job is None:
-        _fail(run, "its job no longer exists", context)
+        _fail(run, gettext_noop("its job no longer exists"), context)
     elif job.state == JobState.FAILED:
-        _fail(run, job.error or "no host could run the check", context)
+        _fail(run, job.error or gettext_noop("no host could run the check"), context)
     elif job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
-        _fail(run, "no host ran the check in time", context)
+        _fail(run, gettext_noop("no host ran the check in time"), context)
     elif job.state == JobState.DONE:
         _take(run, job, context)
     elif run.kind == CheckKind.DRY_RUN:
@@ -90,7 +90,7 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
 def bad_sectors_read(job: Job) -> list[dict[str, Any]]:
     """Return number, path and reason of each sector that a finished job found bad."""
     reported = {int(one["number"]): one for one in job.result.get("bad", ())}
-    plain = {"path": "", "reason": "the files cannot be read"}
+    plain = {"path": "", "reason": gettext_noop("the files cannot be read")}
     unknown = {int(number) for number in job.result.get("unreachable", ())}
     faults = sorted({int(number) for number in job.result.get("faults", ())} - unknown)
     return [{"number": number, **plain, **reported.get(number, {})} for number in faults]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -168,7 +169,12 @@ def declaration_move(row: FaultDeclaration, *, message: Message | None, context:
                 return
     if context.head.height >= row.cutoff_epoch:
         if not declaration_may_have_landed(row, message=message, context=context):
-            _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
+            _step(
+                row,
+                "FAIL",
+                context,
+                error=row.error or gettext_noop("the cutoff passed before the declaration landed"),
+            )
         return
     sender = _stuck_withdraw(row, message, context)
     if row.state == DeclarationState.DECIDED:

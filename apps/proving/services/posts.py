@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models.expressions import RawSQL
+from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled, attach
@@ -187,7 +188,7 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
     elif context.head.height < post.close_epoch and not proven_partitions_read(post, context=context) >= set(
         post.partitions
     ):
-        reason = "the chain no longer has the proof"
+        reason = gettext_noop("the chain no longer has the proof")
         note_record(post, context=context, text=reason)
         data = {"landed_height": None, "exit_code": None, "error": reason, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
@@ -214,7 +215,7 @@ def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
     randomness = challenge_draw(post.miner, epoch=post.challenge_epoch, context=context)
     if randomness == bytes(post.randomness):
         return False
-    reason = "the chain's challenge has changed"
+    reason = gettext_noop("the chain's challenge has changed")
     with transaction.atomic():
         note_record(post, context=context, text=reason)
         if post.state == PostState.PROVED:

@@ -63,7 +63,7 @@ def post_prove(post: WindowPost, *, context: ProvingContext) -> None:
     if post.attempt(AttemptKind.FALLBACK) and context.head.height >= partial_proof_epoch_compute(
         post, network=context.network
     ):
-        fallback_use(post, context=context, why="no better proof was made in time")
+        fallback_use(post, context=context, why=gettext_noop("no better proof was made in time"))
         return
     if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context=context):
         return
@@ -89,7 +89,9 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # A job's time runs by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_cancel(post, attempt=first, context=context, reason="no host claimed it in time")
+            attempt_cancel(
+                post, attempt=first, context=context, reason=gettext_noop("no host claimed it in time")
+            )
             post_publish(post)
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
@@ -121,9 +123,9 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
 def _empty(post: WindowPost, context: ProvingContext) -> None:
     """Leave partitions of which no sector can be read, until the files are checked again."""
     if post.attempt(AttemptKind.FALLBACK):
-        fallback_use(post, context=context, why="no sectors can be read now")
+        fallback_use(post, context=context, why=gettext_noop("no sectors can be read now"))
         return
-    reason = "no sectors in these partitions can be proved"
+    reason = gettext_noop("no sectors in these partitions can be proved")
     note_record(post, context=context, text=reason)
     # Two failures at least: a store that is away is not back within the same head.
     advance(
@@ -142,7 +144,7 @@ def _unreadable_part(
     ]
     if post.attempt(AttemptKind.FALLBACK) or not groups:
         return
-    reason = "no sectors in this partition can be read"
+    reason = gettext_noop("no sectors in this partition can be read")
     data = {"state": PostState.NOTHING, "error": reason, **retry_schedule(post, context=context, least=2)}
     for part in post_split(post, groups=groups, **data):
         note_record(part, context=context, text=reason)
@@ -240,7 +242,7 @@ def _faults_collect(
         proof_results_store(post, job=attempt.work, numbers=(), context=context)
         attempt_end(attempt, event="FAIL", context=context, reason=reason)
     if is_fallback_as_good(post):
-        fallback_use(post, context=context, why="they still cannot be read")
+        fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
 
 
 def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:

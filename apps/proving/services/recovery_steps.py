@@ -49,7 +49,9 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     """Have a prover read the sectors' files by a proof over all of them."""
     known = onchain_sectors_read(context.client, miner=recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
-        advance(recovery, "FAIL", error="the sectors are no longer on chain", updated_at=context.now)
+        advance(
+            recovery, "FAIL", error=gettext_noop("the sectors are no longer on chain"), updated_at=context.now
+        )
         return
     with transaction.atomic():
         job = job_create(
@@ -85,7 +87,12 @@ def recovery_move(row: Recovery, *, message: Message | None, context: ProvingCon
             return
         job_cancel(row.job, now=context.now)
         job_strip(row.job)
-        _step(row, "FAIL", context, error=row.error or "the cutoff passed before the declaration landed")
+        _step(
+            row,
+            "FAIL",
+            context,
+            error=row.error or gettext_noop("the cutoff passed before the declaration landed"),
+        )
         return
     sender = _stuck_withdraw(row, message, context)
     if row.state == RecoveryState.CHECKING:
@@ -102,7 +109,7 @@ def _landed_move(row: Recovery, message: Message | None, context: ProvingContext
         if _is_recovered(row):
             _step(row, "DONE", context, error="")
         else:
-            _step(row, "FAIL", context, error="not proved in the window")
+            _step(row, "FAIL", context, error=gettext_noop("not proved in the window"))
 
 
 def _stuck_withdraw(row: Recovery, message: Message | None, context: ProvingContext) -> str:
@@ -147,7 +154,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     if job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
         job_strip(job)
-        _step(row, "FAIL", context, error="no prover checked the files in time")
+        _step(row, "FAIL", context, error=gettext_noop("no prover checked the files in time"))
         return
     if job.state != JobState.DONE:
         offer_renew(job, failures=partial(recovery_failures_count, row), context=context)
@@ -159,7 +166,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
         if rest:
             _check(row, numbers=rest, context=context)
         else:
-            _step(row, "FAIL", context, error="the files cannot be read")
+            _step(row, "FAIL", context, error=gettext_noop("the files cannot be read"))
         return
     try:
         proof_check(job)

@@ -102,7 +102,9 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(post, context=context, text="the chain already has the proof", is_error=False)
+        note_record(
+            post, context=context, text=gettext_noop("the chain already has the proof"), is_error=False
+        )
         landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
         with transaction.atomic():
             advance(post, "LAND", updated_at=context.now, **landed)
@@ -158,13 +160,13 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
     reason, event, data, sender = "", "RESEND", {}, ""
     if message.tenant_id != post.miner.tenant_id:
         # The message waits for the old tenant's signer or funds; the new tenant sends its own.
-        reason = "the miner was transferred"
+        reason = gettext_noop("the miner was transferred")
     elif message.wait == Wait.ESTIMATE:
         if proven_partitions_read(post, context=context) >= set(post.partitions):
-            reason, event = "the chain already has the proof", "LAND"
+            reason, event = gettext_noop("the chain already has the proof"), "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
         elif is_outdated(post, message=message, context=context):
-            reason = "the chain's randomness has changed"
+            reason = gettext_noop("the chain's randomness has changed")
         elif message.attempts >= ESTIMATES_MAX:
             reason, event = (
                 gettext("the node expects the message to fail: {error}").format(error=message.error),

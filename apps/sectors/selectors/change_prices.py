@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NetworkUnknown
 from apps.miners.selectors.miners import reward_estimate
@@ -75,7 +75,7 @@ def changes_price(
     return _extensions(miner, sectors, request, client=client, head=head, network=network)
 
 
-ENDED_ON_CHAIN: Final = "it has already ended on chain"
+ENDED_ON_CHAIN: Final = gettext_noop("it has already ended on chain")
 
 
 def _terminations(

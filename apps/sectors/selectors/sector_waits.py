@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import clock_text
+from apps.core.stored_texts import stored_text
 from apps.miners.models import Miner
 from apps.sectors.models import Job
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -55,7 +56,7 @@ def sector_wait(
     if sector.paused_at is not None:
         return SectorWait(gettext("a decision: retry, go back or abort"))
     if sector.not_before is not None and sector.not_before > now:
-        failed = sector.error[:ERROR_MAX]
+        failed = stored_text(sector.error)[:ERROR_MAX]
         return SectorWait(
             gettext("its next attempt at {time}; the last one failed: {failed}").format(
                 time=clock_text(sector.not_before), failed=failed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.miners.onchain.partition_facts import live_field
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 5 * READ_MAX
 """Rows compared at one head, of all miners: 5 million of them within a proving period of mainnet."""
-NOTE: Final = "changed on chain, but not by the pool"
+NOTE: Final = gettext_noop("changed on chain, but not by the pool")
 
 
 def proven_follow(work: SealingContext) -> None:

@@ -7,7 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.conf import settings
+from django.utils.translation import gettext, gettext_noop, override
 
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -39,6 +40,7 @@ def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = MES
     return answer
 
 
+@override(settings.LANGUAGE_CODE)  # refusals are recorded too
 def messages_sign(
     messages: Sequence[Message],
     *,
@@ -84,6 +86,7 @@ def _rule_of(answer: Signature | DomainError) -> str:
     return answer.rule if isinstance(answer, RuledSignature) else ""
 
 
+@override(settings.LANGUAGE_CODE)
 def bytes_sign(
     *, address: Address, to_sign: bytes, meta_type: str, extra: bytes, tenant_id: int | None, asked_by: str
 ) -> Signature:
@@ -133,12 +136,12 @@ def bytes_record(
     rule: str = "",
 ) -> None:
     """Record a signature of bytes, with the CID of the message if they are one's, or why there is none."""
-    what = gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=len(to_sign))
+    text = gettext_noop("{meta_type}: {count} bytes")
     SignRecord.objects.create(
         at=clock.now(),
         tenant_id=tenant_id,
         address=address,
-        what=what[:200],
+        what=text.format(meta_type=meta_type or "bytes", count=len(to_sign))[:200],
         cid=_bytes_cid(to_sign, meta_type=meta_type),
         asked_by=asked_by,
         ms=ms,
@@ -177,13 +180,13 @@ def records_write(
     ms: int,
 ) -> None:
     """Keep the console's copy of a round; `rules` by place."""
-    now = clock.now()
+    now, text = clock.now(), gettext_noop("message: method {method} to {to}")
     SignRecord.objects.bulk_create(
         SignRecord(
             at=now,
             tenant_id=tenant_id,
             address=str(message.from_),
-            what=gettext("message: method {method} to {to}").format(method=message.method, to=message.to),
+            what=text.format(method=message.method, to=message.to),
             cid=str(message.cid),
             asked_by=asked_by,
             ms=ms,

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
-from django.apps import apps
-from django.contrib.sessions.models import Session
-from django.db import models
 
+from tests.chinese_rows import rows_in_chinese
 from tests.demo_data import FORMS, LISTS, OBJECTS, addresses, busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
 from tests.shared_reports import REPORT_NOW, SharedReports
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
-CHINESE: Final = re.compile("[\u3400-\u9fff]")
 NOT_PRESSED: Final = (
     "/logout/",
     "/theme/",
@@ -55,25 +48,6 @@ class Buttons(HTMLParser):
         elif self.fields is not None and tag == "option" and self.fields:
             last = next(reversed(self.fields))
             self.fields[last] = self.fields[last] or at.get("value", "")
-
-
-def texts_of(row: models.Model) -> Iterator[str]:
-    """The texts of a row."""
-    for field in row._meta.concrete_fields:
-        if isinstance(field, models.CharField | models.TextField | models.JSONField):
-            yield f"{row._meta.label}.{field.name}: {getattr(row, field.attname)}"
-
-
-def rows_in_chinese() -> set[str]:
-    """The texts of the whole database that are not English."""
-    return {
-        text
-        for model in apps.get_models()
-        if model is not Session
-        for row in model._default_manager.all()
-        for text in texts_of(row)
-        if CHINESE.search(text)
-    }
 
 
 def test_every_button_pressed_in_chinese_leaves_english_rows(monkeypatch: pytest.MonkeyPatch) -> None:

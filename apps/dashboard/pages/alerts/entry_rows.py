@@ -50,7 +50,7 @@ def notification_row(row: Notification) -> HistoryRow:
     say = gettext("Notified {channel}: {event} ({state})").format(
         channel=row.channel.name, event=row.get_event_display(), state=label.word
     )
-    return HistoryRow(row.created_at, label.tone, "alerts", say, row.error)
+    return HistoryRow(row.created_at, label.tone, "alerts", say, stored_text(row.error))
 
 
 def act_row(row: AuditEntry) -> HistoryRow:
@@ -62,7 +62,9 @@ def act_row(row: AuditEntry) -> HistoryRow:
 def entry_row(entry: AlertEntry) -> HistoryRow:
     """Lay out one entry."""
     tone, icon = tone_of(entry)
-    return HistoryRow(entry.at, tone, icon, entry_text(entry), entry.text)
+    written = entry.kind == AlertEntryKind.COMMENTED
+    text = entry.text if written else stored_text(entry.text)
+    return HistoryRow(entry.at, tone, icon, entry_text(entry), text)
 
 
 def tone_of(entry: AlertEntry) -> tuple[str, str]:

@@ -108,7 +108,7 @@ def delivery_text(row: AlertChannel) -> str:
     """Return how delivery to a channel went last."""
     error, at = getattr(row, "last_error", ""), getattr(row, "delivered_at", None)
     if error:
-        return gettext("Last attempt: {error}").format(error=error)
+        return gettext("Last attempt: {error}").format(error=stored_text(error))
     return gettext("Last delivered {at}").format(at=minute_text(at)) if at is not None else ""
 
 

@@ -16,6 +16,7 @@ from apps.blocks.states import NotDrawn, RoundState
 from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.pages.blocks.luck_bands import LuckBand, luck_band
 from apps.dashboard.pages.blocks.states import STATES
@@ -59,7 +60,7 @@ def round_entry(row: Round) -> StripEntry:
     label = STATES[row.state]
     text = gettext("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
     if row.reason:
-        text += f": {row.reason}"
+        text += f": {stored_text(row.reason)}"
     tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
     return StripEntry(tone=tone, share=1.0, title=text)
 

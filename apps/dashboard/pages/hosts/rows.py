@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.pages.hosts.command_text import command_text
 from apps.dashboard.pages.hosts.filters import order_of
@@ -77,8 +78,8 @@ def hardware_text(hardware: dict[str, Any]) -> str:
 def _does(worker: Worker, jobs: list[str]) -> str:
     """Return what a host is at, or what went wrong last; two processes of its name stand before all."""
     if len(worker.hardware.get(PINGS, ())) > 1:
-        return "; ".join(filter(None, (worker.last_error, *jobs)))
-    return "; ".join(jobs) or worker.last_error
+        return "; ".join(filter(None, (stored_text(worker.last_error), *jobs)))
+    return "; ".join(jobs) or stored_text(worker.last_error)
 
 
 def host_actions(worker: Worker, command: str) -> tuple[Action, ...]:

@@ -16,6 +16,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import head_needed, signer_only
@@ -92,7 +93,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
             )
             rows = rows.none()  # some of them stay what the action is for
     except DomainError as refusal:
-        error = refusal.reason
+        error = stored_text(refusal.reason)
     first, count = list(rows[:BULK_MAX]), rows.count()
     title, effect = BULK_TEXTS[action]
     heading = title if done else f"{title}: {plural(count, 'message')}"

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Check
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
 from apps.messages.selectors.message_limits import QUOTA, message_limits
@@ -71,7 +72,7 @@ def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iter
         value = limit_text(limit)
         tone, word = ("ok", gettext("in force")) if limit.binds else ("idle", gettext("not used"))
         if limit.blocks:
-            tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
+            tone, word, value = "bad", gettext("blocks"), f"{value}. {WHERE[limit.level]}"
         what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
         yield Check(what, value, tone, word, limit_href(limit, message, data))
 
@@ -101,7 +102,7 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
     """Yield the figures behind a finding."""
     for name, value in diagnosis.evidence.items():
         if name in EVIDENCE and value not in (None, ""):
-            text = formatting.whole(value) if isinstance(value, int) else str(value)
+            text = formatting.whole(value) if isinstance(value, int) else stored_text(str(value))
             if isinstance(value, list):
                 text = ", ".join(value) or gettext("nobody: invite a second person")
             yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")

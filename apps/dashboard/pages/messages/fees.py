@@ -15,6 +15,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.page_data import PageData
@@ -185,7 +186,7 @@ def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> Ht
         )
         messages_publish([row.id], now=now())
     except DomainError as refusal:
-        error = refusal.reason
+        error = stored_text(refusal.reason)
     return answer(request, viewer, row.id, error=error)
 
 

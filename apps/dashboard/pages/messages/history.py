@@ -8,6 +8,7 @@ from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.messages.selectors.messages import message_events
@@ -55,13 +56,21 @@ def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[d
 
 
 EVENTS: Final = {
+    "approved": _("Approved"),
+    "cancelled": _("Cancelled"),
+    "cancels": _("Cancels"),
+    "fee raised": _("Fee raised"),
+    "matched": _("Matched"),
+    "not approved": _("Not approved"),
+    "replaced": _("Replaced"),
+    "waits for approval": _("Waits for approval"),
     "taken back": _("Reopened"),
     "tried by hand": _("Retried manually"),
     "marked bad": _("Marked as failed"),
 }
-"""Labels of stored events whose names would not tell; all others are their label."""
+"""Labels of stored events; the name of one that is not here any more is its own."""
 
 
 def _event(event: MessageEvent) -> tuple[datetime, Event]:
     name = event.event.replace("_", " ")
-    return _row(event.at, "idle", "info", str(EVENTS.get(name, name.capitalize())), event.text)
+    return _row(event.at, "idle", "info", str(EVENTS.get(name, name.capitalize())), stored_text(event.text))

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.report.objects import report_of_miner
 from apps.core import formatting
+from apps.core.stored_texts import stored_text
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -152,7 +153,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
                     gettext("Tenant {tenant}.").format(tenant=miner.tenant.name),
                     transferred,
                     creation_text(miner),
-                    miner.error,
+                    stored_text(miner.error),
                 ),
             )
         ),

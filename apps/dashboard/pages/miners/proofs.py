@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -82,7 +83,7 @@ def proof_row(
         again=say,
         again_until=until,
         again_left="" if until is None else formatting.time_left(until - now.timestamp()),
-        why=_stall_text(post) or post.error,
+        why=stored_text(_stall_text(post) or post.error),
     )
 
 
@@ -122,7 +123,7 @@ def _next_try(
         return gettext("retried until epoch {last}").format(last=formatting.whole(last)), until
     if post.state == PostState.PROVED:
         sends = partial_proof_epoch_compute(post, network=network) if post.skipped else post.open_epoch
-        wait = gettext("sent with the sectors readable by then") if post.skipped else "sent"
+        wait = gettext("sent with the sectors readable by then") if post.skipped else gettext("sent")
         return wait, clock.starts_at(sends) if sends > clock.epoch else None
     return (gettext("waiting for a block"), None) if post.state == PostState.SENT else ("", None)
 
@@ -134,7 +135,7 @@ def note_rows(notes: Sequence[PostNote]) -> list[Event]:
             at=time_html(row.at),
             tone="bad" if row.is_error else "ok",
             icon="bad" if row.is_error else "ok",
-            say=row.words,
+            say=stored_text(row.words),
             sub=ngettext(
                 "deadline {deadline_index}, partition {partitions}",
                 "deadline {deadline_index}, partitions {partitions}",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import plural, shortened
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.html_time import time_html
 from apps.messages.selectors.recovery import senders_unread
@@ -29,7 +31,7 @@ def facts_of(row: Recovery) -> list[Fact]:
     started = time_html(row.restored_at)
     facts = [
         Fact(pgettext_lazy("recovery", "Started"), started),
-        Fact(_("Reason"), f"{row.reason[:1].upper()}{row.reason[1:]}."),
+        Fact(_("Reason"), f"{capfirst(stored_text(row.reason))}."),
     ]
     matched = gettext("{messages} found and matched").format(messages=plural(row.matched, "message"))
     if row.since is not None:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -66,7 +67,7 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         "heading": gettext("{sectors} failed in {stage}").format(
             sectors=plural(group.count, noun), stage=failed_in(group)
         ),
-        "text": group.text,
+        "text": stored_text(group.text),
         "advice": group.advice,
         "count": group.count,
         "hosts": ", ".join(group.hosts),

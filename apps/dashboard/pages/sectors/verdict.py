@@ -32,7 +32,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
         return (
             gettext("Paused."),
             gettext("{capitalize}; retry it to continue in {stages}.").format(
-                capitalize=sector.error.capitalize(), stages=STAGES[sector.stage]
+                capitalize=capfirst(stored_text(sector.error)), stages=STAGES[sector.stage]
             ),
         )
     if sector.paused_at is not None:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.sectors.selectors.hosts import proves_windows
 from apps.sectors.selectors.stores import (
@@ -140,7 +141,8 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     return StoreRow(
         row=store,
         label=store_label(store, status.condition),
-        reason=status.reason or ("" if is_proven else gettext("no prover of the pool has it attached")),
+        reason=stored_text(status.reason)
+        or ("" if is_proven else gettext("no prover of the pool has it attached")),
         hosts=", ".join(sorted({worker.name for worker in workers})) or formatting.NOTHING,
         used=bytes_text(used),
         total=total_of(store),
@@ -159,7 +161,7 @@ def rate_text(rate: float | None) -> str:
     """`+1.20 TiB a day`; empty while nothing was measured, or nothing comes."""
     if rate is None:
         return gettext("fill rate not measured yet")
-    return f"+{bytes_text(int(rate))} a day" if rate > 0 else gettext("not filling")
+    return gettext("+{size} a day").format(size=bytes_text(int(rate))) if rate > 0 else gettext("not filling")
 
 
 def is_shown(row: StoreRow, chosen: str) -> bool:

@@ -72,7 +72,7 @@ def finding_row(finding: StoreFinding) -> dict[str, object]:
         "text": str(KIND_TEXTS[kind]).format(store=store or _("no store")),
         "bytes": bytes_text(finding.size),
         "label": MISSING if kind == FindingKind.MISSING and is_found else STATES[FindingState(finding.state)],
-        "error": finding.error,
+        "error": stored_text(finding.error),
     }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.core.live import OPERATOR, Change, publish_all
 from apps.messages.errors import BadMessage
@@ -145,17 +145,17 @@ def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str
     """Return how this database differs from the one that was used last; empty if it does not."""
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
-        return gettext("the database was restored or moved: its {names} changed").format(
-            names=gettext(" and ").join(names)
+        return gettext_noop("the database was restored or moved: its {names} changed").format(
+            names=gettext_noop(" and ").join(names)
         )
     if not marker:
         return ""
     if marker.get("pool") != str(row.pool):
         has_rows = not row.fingerprint and Message.objects.exists()
-        return "the database is not the one last used here" if has_rows else ""
+        return gettext_noop("the database is not the one last used here") if has_rows else ""
     is_same = all(marker.get(name) == value for name, value in seen.fingerprint.items())
     if is_same and int(marker.get("position", 0)) > seen.position:
-        return "the database is an older copy of the one last used here"
+        return gettext_noop("the database is an older copy of the one last used here")
     return ""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.messages.models import Message, MessageEvent, UnmatchedMessage
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
@@ -200,7 +200,9 @@ class _Rows:
         self.made.append(row)
         self.named[row.push_id, row.tenant_id] = self._once(row)
         self._event(
-            row, "recovered", "missing from the restored database; recovered from the signer's records"
+            row,
+            "recovered",
+            gettext_noop("missing from the restored database; recovered from the signer's records"),
         )
         return row
 
@@ -232,7 +234,7 @@ class _Rows:
             self.states[row.pk] = MessageState.LANDED
         if self._state(row) == MessageState.FILLED:
             self.flying[message.nonce] = row
-        text = text or gettext("nonce {nonce}, {cid}, read back after a restore")
+        text = text or gettext_noop("nonce {nonce}, {cid}, read back after a restore")
         self._event(row, "matched", text.format(nonce=message.nonce, cid=one.cid))
 
     def _state(self, row: Message) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
@@ -184,7 +184,7 @@ def _is_matched(one: Sent, *, now: datetime) -> bool:
     row = waiting_alike(one.message)
     if row is None or is_signed_for_program(str(one.message.cid), now=now):
         return False
-    text = gettext("sent outside the pool with nonce {nonce} as {cid}: not sent again")
+    text = gettext_noop("sent outside the pool with nonce {nonce} as {cid}: not sent again")
     match_write(row, one=one, now=now, text=text)
     return True
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
+from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 PORTIONS_AT_ONCE: Final = 10
 """Portions of `READ_MAX` sectors that are written with one head."""
-NOTE: Final = "adopted: it was on chain, but not recorded here"
+NOTE: Final = gettext_noop("adopted: it was on chain, but not recorded here")
 
 
 def adoptions_follow(work: SealingContext) -> None:

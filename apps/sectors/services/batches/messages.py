@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-TOO_MUCH: Final = "the message needs more funds or gas than there is now"
+TOO_MUCH: Final = gettext_noop("the message needs more funds or gas than there is now")
 WITHDRAWN: Final = (BALANCE_SHORT, TOO_MUCH)
 """Why a message that has no nonce is withdrawn."""
 ESTIMATES_MAX: Final = 3

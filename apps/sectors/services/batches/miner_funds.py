@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q, Sum
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.core import formatting
@@ -19,7 +19,7 @@ from poolsite.wire.pipeline import SnapState
 if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
 
-BALANCE_SHORT: Final = "the miner's balance no longer covers its share"
+BALANCE_SHORT: Final = gettext_noop("the miner's balance no longer covers its share")
 
 
 def balance_read(miner: Miner, *, work: SealingContext) -> int:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 DEADLINES_AHEAD: Final = 6
 """How far the deadline of new sectors is ahead, so that it can still be changed when the message lands.
 Source: damocles-manager SealingSectorDeadlineDelayNi."""
-NOBODY: Final = (
+NOBODY: Final = gettext_noop(
     "no prover can make the aggregate that its commit needs: prepare the aggregation parameters on "
     "one (workers params), or have its miner seal interactively"
 )

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.change_prices import SectorPrice
     from apps.sectors.services.batches.context import SealingContext
 
-ON_CHAIN_ALREADY: Final = "already done on chain by an earlier message"
+ON_CHAIN_ALREADY: Final = gettext_noop("already done on chain by an earlier message")
 
 
 def changes_send_due(

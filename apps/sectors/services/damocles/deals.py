@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext_noop
+
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.selectors import pieces_of_sector
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import DamoclesSector, Job, Sector
     from apps.sectors.selectors.sector_records import PlacedPiece
 
-WITHOUT_DATA: Final = "its worker does not accept client data: set enable_deals there"
+WITHOUT_DATA: Final = gettext_noop("its worker does not accept client data: set enable_deals there")
 BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
 """Steps of a worker in which it may yet ask for the sector's pieces."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHECK_OFFER_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""
 CHECK_LEASE_S: Final = 15
-BAD_FILES: Final = "store {store} lacks its files: "
+BAD_FILES: Final = gettext_noop("store {store} lacks its files") + ": "
 """How the error of a sector begins whose files a prover found bad."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
@@ -249,6 +249,6 @@ def _commands_obey(worker: Worker, *, now: datetime) -> None:
         elif command.op == Operation.RESUME:
             worker.is_paused = worker.is_draining = False
         else:
-            command.error = "damocles-workers do not support this command"
+            command.error = gettext_noop("damocles-workers do not support this command")
         command.done_at = now
         command.save(update_fields=["done_at", "error"])

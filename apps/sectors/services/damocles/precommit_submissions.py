@@ -57,7 +57,9 @@ def damocles_precommit_submit(
         if not is_first and _is_same(sector, made):
             return SubmitResult.ACCEPTED, ""
         if not is_first and not (anew and sector.state == SectorState.PERSISTED):
-            return SubmitResult.MISMATCHED, "different commitments were already submitted for this sector"
+            return SubmitResult.MISMATCHED, gettext(
+                "different commitments were already submitted for this sector"
+            )
         refusal = _precommit_refusal(one, made)
         if refusal is not None:
             return refusal
@@ -71,7 +73,7 @@ def damocles_precommit_submit(
                 )
         else:
             Sector.objects.filter(pk=sector.pk).update(**columns, updated_at=now)
-            one.note("REPLACED", "its worker has submitted different commitments")
+            one.note("REPLACED", gettext("its worker has submitted different commitments"))
         return SubmitResult.ACCEPTED, ""
 
 

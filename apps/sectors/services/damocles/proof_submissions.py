@@ -38,7 +38,7 @@ def damocles_proof_submit(
     Raises NotDamocles, NotThatFar.
     """
     if not 0 < len(proof) <= sealing_policy().proof_max_bytes:
-        return SubmitResult.MISMATCHED, "the proof is empty or too long"
+        return SubmitResult.MISMATCHED, gettext("the proof is empty or too long")
     with damocles_sector_lock(principal, name=name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
@@ -60,7 +60,7 @@ def _proof_again(one: LockedSector, proof: bytes, *, anew: bool) -> Submitted:
     if known is not None and bytes(known.proof) == proof:
         return SubmitResult.ACCEPTED, ""
     if not anew or sector.state != SectorState.C2_DONE:
-        return SubmitResult.MISMATCHED, "a different proof was already submitted for this sector"
+        return SubmitResult.MISMATCHED, gettext("a different proof was already submitted for this sector")
     return _proof_take(sector, proof)
 
 

@@ -190,7 +190,7 @@ def proof_finish(
     job = _own(principal, uuid)
     try:
         if error or not (proof or faults):
-            text = (error or "the worker returned neither a proof nor a reason")[:TEXT_MAX]
+            text = (error or gettext_noop("the worker returned neither a proof nor a reason"))[:TEXT_MAX]
             fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=text)
             job_fail(uuid, fail=fail, tenant_id=principal.own_id, now=now)
         else:
@@ -247,7 +247,7 @@ def proof_remove(principal: Principal, *, name: str, now: datetime) -> None:
     uuid, _ = _named(name)
     job = _open(principal, uuid)
     _audit(principal, "proving.job-remove", job)
-    text = gettext("removed by {actor}").format(actor=principal.actor)
+    text = gettext_noop("removed by {actor}").format(actor=principal.actor)
     advance(job, "FAIL", worker=None, lease_until=None, error=text, updated_at=now)
     publish(Change("job", job.pk, job.miner.tenant_id))
 

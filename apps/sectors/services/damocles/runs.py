@@ -95,9 +95,9 @@ def snap_up_submit(principal: Principal, *, name: SectorName, made: Updated, now
     Raises NotDamocles, and NotThatFar until a prover has seen the files.
     """
     if not made.proof:
-        return SubmitResult.REJECTED, "empty proof is invalid"
+        return SubmitResult.REJECTED, gettext("empty proof is invalid")
     if len(made.proof) > sealing_policy().proof_max_bytes:
-        return SubmitResult.REJECTED, "the proof is too long"
+        return SubmitResult.REJECTED, gettext("the proof is too long")
     try:
         with damocles_job_lock(principal, name=name, kinds=(JobKind.SNAP_UP,), now=now) as one:
             result = _update_take(one, name, made)
@@ -116,10 +116,12 @@ def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted |
     if one.is_accepted and bytes(run.comm_r or b"") == made.comm_r:
         return SubmitResult.ACCEPTED, ""
     if one.loss or one.is_accepted:
-        return SubmitResult.REJECTED, one.loss or "a different replica was already submitted for this sector"
+        return SubmitResult.REJECTED, one.loss or gettext(
+            "a different replica was already submitted for this sector"
+        )
     one.require(name)
     if made.pieces != tuple(piece.cid for piece in _pieces_of(run)):
-        return SubmitResult.REJECTED, "these are not the pieces it was given"
+        return SubmitResult.REJECTED, gettext("these are not the pieces it was given")
     if made.store != sector.store:
         text = gettext("its files must go into store {store}, next to the sector's own")
         return SubmitResult.REJECTED, text.format(store=sector.store)
@@ -128,7 +130,7 @@ def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted |
     if run.state != SnapState.SNAP_PROVED:
         one.forward(SnapState.SNAP_PROVED, outputs)
     elif bytes(run.comm_r or b"") != made.comm_r:
-        return SubmitResult.REJECTED, "a different replica was already submitted for this sector"
+        return SubmitResult.REJECTED, gettext("a different replica was already submitted for this sector")
     stored = StoredFiles(sector=sector, store=made.store, comm_r=made.comm_r)
     reason = (
         ""

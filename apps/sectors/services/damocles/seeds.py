@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.services.damocles.files import files_wait
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.rules.principals import Principal
 
-SEED_AGAIN = "the seed has changed: resume the thread with --state PersistanceSubmitted"
+SEED_AGAIN = gettext_noop("the seed has changed: resume the thread with --state PersistanceSubmitted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,10 @@ def worker_retire_drained(
     row.save(update_fields=["retire_asked_at", "updated_at"])
     command = WorkerCommand.objects.create(worker=row, op=Operation.DRAIN, actor=actor)
     worker_audit(
-        by, action="worker.retire_drained", worker=row, after={"retired": "once it has no work left"}
+        by,
+        action="worker.retire_drained",
+        worker=row,
+        after={"retired": gettext_noop("once it has no work left")},
     )
     publish(Change("worker", row.pk, row.tenant_id))
     return command

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 REPEATS_MAX: Final = 3
 """Of one sector: a host that hands nothing over would do C1 for ever."""
 BACK: Final = f"{BACK_TO}{SectorState.SEED_ASSIGNED}"
-NOTE: Final = "its host no longer has a slot for C2: C1 is repeated, and its output goes to another host"
-STUCK: Final = (
+NOTE: Final = gettext_noop(
+    "its host no longer has a slot for C2: C1 is repeated, and its output goes to another host"
+)
+STUCK: Final = gettext_noop(
     "its host has no slot for C2, and its C1 output never reached the console: give the host a slot, "
     "then retry"
 )

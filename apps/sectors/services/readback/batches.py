@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from apps.core.errors import Conflict
 from apps.messages.models import Message
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-OVERTAKEN: Final = "its sectors were already on chain; read back after a restore"
+OVERTAKEN: Final = gettext_noop("its sectors were already on chain; read back after a restore")
 NO_SEED: Final = -1
 """Seed epoch of a proof that was read back: where its message fails, the host makes it again."""
 

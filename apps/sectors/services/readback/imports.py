@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish, publish_all
 from apps.sectors.models import Job, JobEvent, Sector
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from poolsite.wire.hosts import SectorOnHost
 
 ORDER: Final = {state: at for at, state in enumerate(SECTOR_STATES)}
-NOTE: Final = "read back after a restore"
-NO_FILES: Final = (
+NOTE: Final = gettext_noop("read back after a restore")
+NO_FILES: Final = gettext_noop(
     "the restored database did not know this sector, and no sealing host has reported its files: start the "
     "host that has them, or abort the sector; the chain keeps its deposit when the pre-commit expires"
 )

@@ -40,7 +40,9 @@ SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 """Moves after which the row names the new store."""
 REPLICA_FACTS: Final = ("comm_r", "comm_d", "pieces", "key_comm_r")
 """Columns that an update changes."""
-UPDATED: Final = "the chain has data in it, from a message unknown here: which data is not known"
+UPDATED: Final = gettext_noop(
+    "the chain has data in it, from a message unknown here: which data is not known"
+)
 
 
 def proven_compare(

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Since then every host was heard."""
 FIRST: Final = {JobKind.SNAP_UP: SnapState.PIECES_ASSIGNED, JobKind.REBUILD: RebuildState.LOST}
-NOTE: Final = "its host is no longer available: other hosts with the sector's store start over"
+NOTE: Final = gettext_noop("its host is no longer available: other hosts with the sector's store start over")
 
 
 def missing_host_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:

@@ -60,7 +60,7 @@ def pieces_choose(
         [piece for piece in waiting if piece.pk not in refused], sector_size=sector.sector_size
     )
     if not plan:
-        text = next(iter(refused.values()), "no piece is waiting for a sector")
+        text = next(iter(refused.values()), gettext("no piece is waiting for a sector"))
         raise NoPieces(text, field="pieces")
     if piece_cids and len(plan) > 1:
         raise NoPieces(gettext("the pieces do not fit into one sector"), field="pieces")

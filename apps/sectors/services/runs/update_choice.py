@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
 
-FAULTY: Final = "its sector is faulty: the update waits until it is proven again"
+FAULTY: Final = gettext_noop("its sector is faulty: the update waits until it is proven again")
 
 
 def updates_choose(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
 
-ON_CHAIN: Final = "a message marked failed has landed"
+ON_CHAIN: Final = gettext_noop("a message marked failed has landed")
 
 
 def landed_reconcile(

@@ -79,14 +79,14 @@ def restoration_plan(sector: Sector, *, force: bool, work: SealingContext) -> Re
         proven = sectors_proven_read(client, miner.address, numbers, key)
         return _proving(sector, onchain, proven.get(sector.number))
     if sector.state == SectorState.TERMINATED:
-        return Restoration(sector, "it has ended on chain: this cannot be undone")
+        return Restoration(sector, gettext("it has ended on chain: this cannot be undone"))
     if precommits_read(client, miner.address, numbers, key)[sector.number] is not None:
         reason = gettext(
             "its pre-commit is on chain, but its files were abandoned: it will expire and its deposit is lost"
         )
         return Restoration(sector, reason)
     if any(sector.number in one for one in numbers_allocated(client, miner.address, key)):
-        return Restoration(sector, "its number was used up on chain, without a sector")
+        return Restoration(sector, gettext("its number was used up on chain, without a sector"))
     refusal = _anew_refusal(sector, force=force)
     return Restoration(sector, refusal) if refusal else Restoration(sector, state=SectorState.ALLOCATED)
 
@@ -117,10 +117,10 @@ def _leftover_refusal(sector: Sector) -> str:
 def _proving(sector: Sector, live: LiveSector, proven: OnSector | None) -> Restoration:
     """Return a sector that lives on the chain as the chain has it."""
     if proven is None:
-        return Restoration(sector, "the node did not return its replica: try again")
+        return Restoration(sector, gettext("the node did not return its replica: try again"))
     comm_r = cid_to_commr(cid_parse(proven.sealed_cid))
     if sector.comm_r is not None and bytes(sector.comm_r) != comm_r:
-        return Restoration(sector, "the chain has a different replica under its number")
+        return Restoration(sector, gettext("the chain has a different replica under its number"))
     facts: dict[str, Any] = {
         "comm_r": comm_r,
         "key_comm_r": cid_to_commr(cid_parse(proven.key_cid)) if proven.key_cid else None,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -20,7 +20,7 @@ from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import files_remove
 from apps.sectors.services.jobs.c1_files import c1_file_delete, is_c1_file_kept
-from apps.sectors.states import PAUSED_BY, BatchState, JobState
+from apps.sectors.states import BatchState, JobState
 from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
@@ -215,7 +215,13 @@ def sector_stop(
     job, current = job_lock(sector.pk)
     host, before = job.worker or job.sticky_worker, copy(current)
     if current.paused_at is None:
-        sector_pause(current, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
+        sector_pause(
+            current,
+            job=job,
+            error=gettext_noop("paused by {actor}").format(actor=actor),
+            level=Level.PERMANENT,
+            now=now,
+        )
         current.refresh_from_db()
     if ends_stage and host is not None and NEXT_STAGE[current.state].owner is Owner.WORKER:
         _stage_end(current, job=job, host=host, actor=actor, now=now)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext_noop
+
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector, StoreCheck, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 TRIES: Final = 3
 AGAIN_AFTER: Final = timedelta(seconds=30)
 """Pause after a sector that could not be read: by then the host has told whether the store is away."""
-NOTHING_REPORTED: Final = "the host did not report on it"
-MOVES_HERE: Final = "it was moved here during the check"
+NOTHING_REPORTED: Final = gettext_noop("the host did not report on it")
+MOVES_HERE: Final = gettext_noop("it was moved here during the check")
 
 
 def checks_note(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FINDINGS_AT_ONCE: Final = 200
 """Findings of one request: a host is told of all at once."""
-NONE_WAITS: Final = "the last scan has no such findings that need a decision"
+NONE_WAITS: Final = gettext_noop("the last scan has no such findings that need a decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def findings_select(store: Store, *, uuids: Collection[str] | None, kind: str = 
     if len(found) > FINDINGS_AT_ONCE and uuids is not None:
         raise StoreRefused(gettext("at most {limit} findings at a time").format(limit=FINDINGS_AT_ONCE))
     if not found:
-        raise StoreRefused(NONE_WAITS)
+        raise StoreRefused(gettext(NONE_WAITS))
     return found
 
 

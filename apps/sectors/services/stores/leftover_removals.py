@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
-CHANGED: Final = "the sector was updated by another program: only these files may be of its replica now"
-FASTER: Final = "changed in the meantime"
+CHANGED: Final = gettext_noop(
+    "the sector was updated by another program: only these files may be of its replica now"
+)
+FASTER: Final = gettext_noop("changed in the meantime")
 
 
 def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) -> list[Planned]:
@@ -116,7 +118,7 @@ def removable_leftovers_list(store: Store, *, work: SealingContext) -> list[Plan
                 plan.append(one)
                 room -= 1
     if not plan:
-        raise StoreRefused(NONE_WAITS)
+        raise StoreRefused(gettext(NONE_WAITS))
     return plan
 
 
@@ -138,7 +140,9 @@ def _removal_refusal(
     store, sector = finding.store, finding.sector
     if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
         return (
-            gettext("it is not a sector's leftover") if finding.kind == FindingKind.OTHER else "it is missing"
+            gettext("it is not a sector's leftover")
+            if finding.kind == FindingKind.OTHER
+            else gettext("it is missing")
         )
     if (finding.miner_id, store.tenant_id) not in miners:
         return gettext("f0{miner_id} is not a miner of {tenant}: remove it on the host").format(

@@ -35,7 +35,7 @@ ROOM_AGAIN: Final = timedelta(minutes=1)
 ROOM_WAIT: Final = timedelta(hours=24)
 """How long it waits for that room, from its first try, before the move fails."""
 PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
-BEING_CHANGED: Final = "a snap-up or rebuild of the sector is in progress"
+BEING_CHANGED: Final = gettext_noop("a snap-up or rebuild of the sector is in progress")
 ORDERED: Final = (MoveState.COPYING, MoveState.CLEARING)
 
 

@@ -111,7 +111,7 @@ def changes_open(sectors: Collection[Sector]) -> dict[int, str]:
         for pk, order in removals_open(sectors).items()
     }
     moving = StoreMove.objects.filter(sector__in=pks, state__in=OPEN_MOVES).values_list("sector", flat=True)
-    found |= dict.fromkeys(moving, "it is being moved to another store: try again once it is there")
+    found |= dict.fromkeys(moving, gettext("it is being moved to another store: try again once it is there"))
     runs = PipelineRun.objects.filter(sector__in=pks).exclude(state__in=RUNS_OVER)
     return found | dict.fromkeys(
         runs.values_list("sector", flat=True), "a snap-up or rebuild of it is already in progress"

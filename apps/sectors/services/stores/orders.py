@@ -74,7 +74,7 @@ def store_attach(worker: Worker, *, path: str, is_new: bool, by: Principal) -> W
         Operation.ATTACH,
         args,
         by=by,
-        target=gettext("{path} of {worker}").format(path=path, worker=worker.name),
+        target=gettext_noop("{path} of {worker}").format(path=path, worker=worker.name),
     )
 
 
@@ -84,7 +84,7 @@ def store_detach(attachment: StoreAttachment, *, now: datetime, by: Principal) -
     store = Store.objects.select_for_update(no_key=True).get(pk=attachment.store_id)
     if reason := detach_refusal_explain(attachment, now=now):
         raise StoreRefused(reason)
-    target = gettext("{store} of {worker}").format(store=store.name, worker=attachment.worker.name)
+    target = gettext_noop("{store} of {worker}").format(store=store.name, worker=attachment.worker.name)
     return _order(attachment.worker, Operation.DETACH, {"uid": store.uid}, by=by, target=target)
 
 

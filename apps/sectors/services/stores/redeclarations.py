@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from apps.sectors.models import StoreFinding
     from apps.users.rules.principals import Principal
 
-NOTHING_THERE: Final = (
+NOTHING_THERE: Final = gettext_noop(
     "none of the sectors recorded here was found: nothing was dropped; mount what is missing, or "
     "forget the store"
 )
-CANCELLED: Final = "its scan was cancelled: redeclare the store"
-ANOTHER_SCAN: Final = "another scan of the store was started: redeclare it"
+CANCELLED: Final = gettext_noop("its scan was cancelled: redeclare the store")
+ANOTHER_SCAN: Final = gettext_noop("another scan of the store was started: redeclare it")
 
 
 @dataclass(frozen=True, slots=True)

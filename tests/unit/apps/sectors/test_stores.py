@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.utils.translation import override
 
 from apps.core.errors import BadValue
 from apps.sectors.errors.stores import StoreRefused, StoreUnknown
@@ -20,6 +21,7 @@ from apps.sectors.selectors.stores import (
     stores_visible,
 )
 from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
+from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -190,6 +192,14 @@ def test_what_is_promised_in_one_store_is_no_room_of_another_on_its_disk() -> No
     busy = {"free_bytes": TIB // 4, "reserved_bytes": TIB // 4}
     beat(host(), told("a", **disk | busy), told("b", **disk))
     assert stores_room(stores_visible(principal(), now=NOON)) == (TIB // 4, TIB)
+
+
+def test_attaching_a_store_in_chinese_is_audited_in_english() -> None:
+    worker = beat(host(), told())
+    with override("zh-hans"):
+        store_attach(worker, path="/mnt/new", is_new=True, by=principal())
+
+    assert AuditEntry.objects.get(action="store.attach").target == f"/mnt/new of {worker.name}"
 
 
 def test_an_order_is_given_once_and_its_failure_is_kept() -> None:
