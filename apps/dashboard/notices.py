@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.checks.report.status_page import component_names
 from apps.checks.selectors.status_banners import status_banners
+from apps.core.languages import list_text
 from apps.core.local_time import moment_text
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def banner_notes(now: datetime) -> list[Notice]:
 
 
 def _notice(one: StatusBanner, *, now: datetime) -> Notice:
-    names = ", ".join(map(str, component_names(list(one.components))))
+    names = list_text(component_names(list(one.components)))
     if one.starts_at is None or one.ends_at is None:
         return Notice("warn", gettext("{components}: {text}").format(components=names, text=one.text))
     starts, ends = (datetime.fromtimestamp(at, UTC) for at in (one.starts_at, one.ends_at))

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.checks.services.acknowledgements import can_acknowledge
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text, list_text
 from apps.core.local_time import clock_text, moment_text
 from apps.dashboard.cards import Verdict
 
@@ -62,7 +63,7 @@ def cost_text(per_day: int, at_risk: int, *, has_more: bool = False) -> str:
     """`0.0123 FIL a day, 0.05 FIL at risk`, `at least ...`; empty if nothing is known to be lost."""
     parts = [f"{formatting.amount_text(per_day)} a day"] if per_day else []
     parts += [gettext("{at_risk} at risk").format(at_risk=formatting.amount_text(at_risk))] if at_risk else []
-    text = ", ".join(parts)
+    text = list_text(parts)
     return gettext("at least {cost}").format(cost=text) if text and has_more else text
 
 
@@ -142,7 +143,7 @@ def todo_sum(data: PageData) -> str:
     more = [gettext("{unpriced} with unknown cost").format(unpriced=unpriced)] if unpriced else []
     has_more = any(one.finding.has_more and one.finding.money for one in data.report.found)
     cost = cost_text(data.report.per_day, data.report.at_risk, has_more=has_more)
-    return ", ".join(filter(None, [cost, *more]))
+    return list_text(filter(None, [cost, *more]))
 
 
 def checked_text(report: Report) -> str:
@@ -160,4 +161,4 @@ def verdict_by(report: Report, well: Verdict) -> Verdict:
         return Verdict(well.strong, well.rest, checked)
     facts = f" {well.strong} {well.rest}" if well.strong or well.rest else ""
     strong = f"{plural(len(found), 'issue')}:"
-    return Verdict(strong, f"{'; '.join(one.finding.say for one in found)}.{facts}", checked)
+    return Verdict(strong, f"{clauses_text(one.finding.say for one in found)}.{facts}", checked)

@@ -12,6 +12,7 @@ from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miners_named
 from apps.checks.selectors.exposure import termination_fees
 from apps.core.formatting import plural, time_left, whole
+from apps.core.languages import clauses_text, list_text
 from apps.proving.selectors.faults import faults_of, sectors_bad
 from apps.proving.selectors.settings import recover_limits
 
@@ -93,7 +94,7 @@ def cutoffs_missed(data: CheckData) -> Iterator[Finding]:
                 declarations=plural(sum(late[key] for key in keys), "declaration"),
                 group=miners_named(group),
             ),
-            "; ".join(
+            clauses_text(
                 _missed_text(closed[key], recoveries=recoveries[key], faults=faults[key], data=data)
                 for key in keys
             ),
@@ -146,7 +147,7 @@ def _missed_text(row: Deadline, *, recoveries: int, faults: int, data: CheckData
     assert data.clock is not None
     left = time_left(data.clock.left_s(row.close_epoch))
     return gettext("deadline {index}: {words}; can be declared once it closes, in {left}").format(
-        index=row.index, words=", ".join(texts), left=left
+        index=row.index, words=list_text(texts), left=left
     )
 
 

@@ -13,6 +13,7 @@ from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
@@ -95,7 +96,7 @@ def unapproved(data: CheckData) -> Iterator[Finding]:
     if not rows:
         return
     first = rows[0]
-    names = ", ".join(approvers_of(first)) or gettext("nobody: invite a second person")
+    names = list_text(approvers_of(first)) or gettext("nobody: invite a second person")
     many = at_least(len(rows), "message", has_more=has_more)
     yield Finding(
         "unapproved",

@@ -14,6 +14,7 @@ from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import plural, time_left, whole
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.proving.selectors.settings import recover_limits
 
@@ -174,4 +175,4 @@ def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
         ended = time_left(data.clock.left_s(first + data.network.fault_max_age))
         texts.insert(0, gettext("faulty since epoch {first}").format(first=first))
         texts.append(gettext("the chain terminates them in {ended}").format(ended=ended))
-    return ", ".join(texts)
+    return list_text(texts)

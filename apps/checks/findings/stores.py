@@ -13,6 +13,7 @@ from apps.checks.findings.acts import sectors_rebuild
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
+from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.selectors.damocles import has_plan
 from apps.sectors.selectors.ended_sectors import needs_no_proof
@@ -113,7 +114,7 @@ def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: S
                 silent=named(silent)
             )
         )
-    return "; ".join(reported) or gettext("reattach them to a host")
+    return clauses_text(reported) or gettext("reattach them to a host")
 
 
 def sealing_stores_away(data: CheckData) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as say
 
 from apps.checks.findings.results import FINDINGS_MAX
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +24,9 @@ NAMED: Final = 3
 
 def named(names: Sequence[str]) -> str:
     """`a, b, c and 4 more`."""
-    more = say(" and {names} more").format(names=len(names) - NAMED) if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    shown = list_text(names[:NAMED])
+    more = len(names) - NAMED
+    return say("{names} and {count} more").format(names=shown, count=more) if more > 0 else shown
 
 
 def miner_name(miner: Miner) -> str:

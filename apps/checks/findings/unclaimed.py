@@ -10,6 +10,7 @@ from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.waiting_sectors import sealing_hosts, sectors_waiting, tenants_sealing
 from apps.core.formatting import plural, size, time_left
+from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.models import Job
 from apps.sectors.rules.hardware import sealing_disks
@@ -56,7 +57,7 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
             sectors=plural(count, "new sector"),
             waited=time_left((data.at - stuck[0].since).total_seconds()),
         ),
-        ("; ".join(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
+        (clauses_text(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
         link=Link("hosts"),
         count=count,
     )
@@ -164,7 +165,7 @@ def _stores_text(host: Worker, *, needs: int) -> str:
         "shares {stores} with other hosts: {free} free, and {sectors} in progress will need {coming}: "
         "add a store"
     ).format(
-        stores=", ".join(room.stores),
+        stores=list_text(room.stores),
         free=" ".join(size(room.free_bytes)),
         sectors=plural(room.coming, "sector"),
         coming=" ".join(size(room.coming_bytes)),

@@ -11,8 +11,9 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
 
 from apps.core import formatting
-from apps.core.languages import stored_text
+from apps.core.languages import list_text
 from apps.core.local_time import page_zone
+from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ register.filter("time_left", formatting.time_left)
 register.filter("shortened", formatting.shortened)
 register.filter("moment", time_html)
 register.filter("stored", stored_text)
+register.filter("listed", list_text)
 
 
 @register.simple_tag

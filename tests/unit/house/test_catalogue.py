@@ -90,6 +90,18 @@ def test_an_outdated_compilation_is_replaced_at_the_next_start() -> None:
     assert COMPILED.stat().st_size > 100_000
 
 
+def test_pages_join_lists_in_their_language() -> None:
+    """By `list_text`, `clauses_text` and the filter `listed`, as Chinese has its own comma for lists."""
+    pages = [*(SITE / "apps/dashboard").rglob("*.py"), *(SITE / "apps/checks/findings").rglob("*.py")]
+    found = {
+        str(path.relative_to(SITE))
+        for path in (*pages, *(SITE / "templates").rglob("*.html"))
+        if re.search(r"""(["'])[,;] \1\.join\(|\|join:"[,;]""", path.read_text())
+    }
+
+    assert found == {"apps/dashboard/layout.py"}, "which raises an error for programmers"
+
+
 def early(source: str) -> Iterator[int]:
     """Yield the lines that look a text up when their module is imported, before anybody has a language."""
     waiting: list[ast.AST] = [ast.parse(source)]

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from django.utils.translation import gettext
 
+from apps.core.languages import list_text
+
 SHORT: Final = 120
 """Longest value that stands in the row itself."""
 
@@ -30,7 +32,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if isinstance(value, list) and all(isinstance(one, str | int) for one in value):
-        return ", ".join(map(str, value)) or gettext("none")
+        return list_text(value) or gettext("none")
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

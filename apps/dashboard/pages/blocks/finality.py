@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from apps.blocks.selectors.finality import f3_read
 from apps.checks.findings.text import miner_name
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX
@@ -69,7 +70,7 @@ def finality_text(participation: F3Participation, names: dict[str, str]) -> str:
         return participation.reason or gettext("this node does not run F3")
     own = [names[str(actor_id)] for actor_id in participation.miners if str(actor_id) in names]
     part = (
-        gettext("participates for {own}").format(own=", ".join(own))
+        gettext("participates for {own}").format(own=list_text(own))
         if own
         else gettext("participates for none of these miners")
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.messages.selectors.gas_guards import auto_bump_rules, guards_spent, guards_visible
 from poolsite.filecoin.actors.decode import method_name
 
@@ -56,7 +57,7 @@ def guard_row(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardRow:
     return GuardRow(
         key=str(guard.uuid),
         whose=guard.tenant.name if guard.tenant else gettext("all tenants"),
-        what=", ".join(part for part in parts if part) or gettext("all messages"),
+        what=list_text(part for part in parts if part) or gettext("all messages"),
         cap=f"{formatting.fil(int(guard.max_fee))} FIL" if guard.max_fee else formatting.NOTHING,
         budget=f"{formatting.fil(int(guard.daily_budget))} FIL" if guard.daily_budget else formatting.NOTHING,
         spent=formatting.fil(spent) if guard.daily_budget and spent is not None else "",

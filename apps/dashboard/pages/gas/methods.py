@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.errors import NotFound
+from apps.core.languages import list_text
 from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pickers import picker
@@ -70,7 +71,7 @@ def rule_text(row: ActorRules) -> str:
         ),
         (row.gas_over_premium, f"premium × {row.gas_over_premium:g}"),
     ]
-    return ", ".join(say for value, say in parts if value) or gettext("nothing set")
+    return list_text(say for value, say in parts if value) or gettext("nothing set")
 
 
 def method_rule_rows() -> list[MethodRuleRow]:

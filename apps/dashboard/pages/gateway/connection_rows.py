@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.dashboard.cards import Action
 from apps.gateway.selectors.connections import as_prover, as_signer
 from apps.gateway.states import Purpose
@@ -44,7 +45,7 @@ def keys_text(row: SignerConnection, data: PageData) -> str:
         for key in row.signer_keys.all()
     ]
     more = gettext(" and {names} more").format(names=len(names) - 3) if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more or gettext("no key")
+    return list_text(names[:3]) + more or gettext("no key")
 
 
 def connection_actions(
@@ -70,7 +71,7 @@ def connection_row(
     """Lay out one connection of `connections_open`."""
     name = kind = serves = ""
     if (signer := as_signer(row)) is not None:
-        name, kind, serves = keys_text(signer, data), gettext("Signer"), ", ".join(signer.accounts)
+        name, kind, serves = keys_text(signer, data), gettext("Signer"), list_text(signer.accounts)
     elif (prover := as_prover(row)) is not None:
         serves = str(id_address(prover.actor_id))
         name, kind = data.names.miners.get(serves, serves), str(prover.get_purpose_display())

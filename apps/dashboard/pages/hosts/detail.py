@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -131,7 +132,7 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
         )
     if (remedy := versions_compare(worker.version)) not in row.does:
         parts.append(remedy)
-    text = "; ".join(part for part in parts if part)
+    text = clauses_text(part for part in parts if part)
     is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # a host name or address keeps its case
     return f"{text if is_name else text[:1].upper() + text[1:]}." if text else ""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.dashboard.labels import JOBS, STAGES
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def progress_text(job: Job) -> str:
 def slots_text(slots: dict[str, int]) -> str:
     """`PC1 4, PC2 1`; stages without a slot are left out."""
     named = ((STAGES.get(stage.upper()) or kind_text(stage.lower()), count) for stage, count in slots.items())
-    return ", ".join(f"{stage} {count}" for stage, count in named if count)
+    return list_text(f"{stage} {count}" for stage, count in named if count)
 
 
 def kind_text(kind: str) -> str:

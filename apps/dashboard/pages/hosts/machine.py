@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text, list_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.html_time import time_html
 from apps.sectors.rules.hardware import sealing_disks
@@ -54,7 +55,7 @@ def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     }
 
     def text(of_labels: bool) -> str:
-        return "; ".join(
+        return clauses_text(
             texts[one.by].format(
                 count=formatting.whole(one.count),
                 have=formatting.whole(one.have) if one.by == "cores" else size_text(one.have),
@@ -94,8 +95,8 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     yield from parallel_facts(worker, report)
     if count := sectors_by_disk(worker, report):
         yield Fact(_("Room for new sectors"), count)
-    yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
-    yield Fact(_("Proofs"), ", ".join(hardware.get("proofs") or ()) or formatting.NOTHING)
+    yield Fact(_("GPUs"), list_text(hardware.get("gpus") or ()) or "none")
+    yield Fact(_("Proofs"), list_text(hardware.get("proofs") or ()) or formatting.NOTHING)
     if win := winning_text(hardware):
         yield Fact(_("WinningPoSt"), win)
     if error := update_error(hardware):
@@ -161,7 +162,7 @@ def sealing_text(one: dict[str, Any] | None) -> str:
     if one["deny_miners"]:
         miners = " ".join(f"f0{miner}" for miner in one["deny_miners"])
         parts.append(gettext("except {miners}").format(miners=miners))
-    return ", ".join(parts)
+    return list_text(parts)
 
 
 def rate_text(count: int) -> str:

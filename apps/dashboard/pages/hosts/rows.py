@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
+from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.pages.hosts.command_text import command_text
@@ -72,14 +73,14 @@ def hardware_text(hardware: dict[str, Any]) -> str:
         parts.append(gettext("{cpus} cores").format(cpus=hardware["cpus"]))
     if hardware.get("ram_bytes"):
         parts.append(f"{' '.join(formatting.size(int(hardware['ram_bytes'])))} RAM")
-    return ", ".join(parts) or formatting.NOTHING
+    return list_text(parts) or formatting.NOTHING
 
 
 def _does(worker: Worker, jobs: list[str]) -> str:
     """Return what a host is at, or what went wrong last; two processes of its name stand before all."""
     if len(worker.hardware.get(PINGS, ())) > 1:
-        return "; ".join(filter(None, (stored_text(worker.last_error), *jobs)))
-    return "; ".join(jobs) or stored_text(worker.last_error)
+        return clauses_text(filter(None, (stored_text(worker.last_error), *jobs)))
+    return clauses_text(jobs) or stored_text(worker.last_error)
 
 
 def host_actions(worker: Worker, command: str) -> tuple[Action, ...]:
@@ -103,7 +104,7 @@ def host_row(
     return HostRow(
         row=worker,
         label=worker_label(worker, now=data.at, pace=pace),
-        kind=", ".join(kind_text(kind) for kind in worker.kinds),
+        kind=list_text(kind_text(kind) for kind in worker.kinds),
         slots=slots_text(worker.slots),
         does=_does(worker, jobs) or idle_text(worker, now=data.at),
         command=command_text(worker, command),

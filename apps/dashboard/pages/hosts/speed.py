@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.hosts.job_text import kind_text
 
@@ -22,7 +23,7 @@ def pace_text(pace: HostSpeed | None) -> str:
     """`PC1 3:39:58, C2 31:10`: the longest stages of a sector, or the proof."""
     if pace is None or not pace.stages:
         return formatting.NOTHING
-    return ", ".join(
+    return list_text(
         f"{STAGES.get(stage.stage) or kind_text(stage.stage)} {formatting.duration(stage.ms / 1000)}"
         for stage in pace.stages[:STAGES_NAMED]
     )

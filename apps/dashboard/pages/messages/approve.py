@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.forms import PageForm, form_render
@@ -98,7 +99,7 @@ def decision_page(request: HttpRequest, viewer: Principal, row: Message, form: D
         until=approval_until(row),
         waits=row.needs_approval and row.state == MessageState.UNFILLED,
         may_decide=viewer.actor in approvers,
-        approvers=", ".join(approvers),
+        approvers=list_text(approvers),
         content=content_digest_compute(row),
         facts=tuple(decision_facts(row, data)),
         params=(

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Check
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
@@ -104,7 +105,7 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
         if name in EVIDENCE and value not in (None, ""):
             text = formatting.whole(value) if isinstance(value, int) else stored_text(str(value))
             if isinstance(value, list):
-                text = ", ".join(value) or gettext("nobody: invite a second person")
+                text = list_text(value) or gettext("nobody: invite a second person")
             yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")
 
 

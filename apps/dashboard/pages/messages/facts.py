@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.messages.rules.methods import receiver_kind
@@ -107,9 +108,9 @@ def fil_shown(kind: str, method: int, fields: Any) -> Any:
 def _text(value: Any) -> str:
     """Return a decoded parameter in one line."""
     if isinstance(value, list | tuple):
-        return ", ".join(_text(part) for part in value)
+        return list_text(_text(part) for part in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+        return list_text(f"{name} {_text(part)}" for name, part in value.items())
     return "" if value is None else str(value)
 
 

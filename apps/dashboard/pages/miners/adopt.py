@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -75,8 +76,8 @@ def adoption_text(row: SectorAdoption) -> str:
             )
         )
     if row.unread:
-        parts.append(gettext("stores not read: {stores}").format(stores=", ".join(row.unread[:SHOWN])))
-    return "; ".join(parts)
+        parts.append(gettext("stores not read: {stores}").format(stores=list_text(row.unread[:SHOWN])))
+    return clauses_text(parts)
 
 
 def adoption_row(row: SectorAdoption, *, may_cancel: bool) -> dict[str, object]:

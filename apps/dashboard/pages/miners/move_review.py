@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN
 from apps.moves.rules.steps import Direction
@@ -115,8 +116,8 @@ def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
         ]
         if len(near) < len(found):
             parts.append(gettext("{count} more").format(count=whole(len(found) - len(near))))
-        yield name, ", ".join(parts) or gettext("no windows with sectors within a proving period")
+        yield name, list_text(parts) or gettext("no windows with sectors within a proving period")
     yield gettext("Time until then"), plural(height - now.height, "epoch")
     if now.left:
         left = [step.title for step in now.left if step.key != "height"]
-        yield gettext("Not done yet"), ", ".join(left) or gettext("nothing")
+        yield gettext("Not done yet"), list_text(left) or gettext("nothing")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
@@ -74,7 +75,7 @@ def proof_row(
     count = sum(len(sectors) for sectors in post.skipped.values())
     return ProofRow(
         deadline=post.deadline_index,
-        partitions=", ".join(map(str, post.partitions)),
+        partitions=list_text(post.partitions),
         tone=word.tone,
         word=word.word,
         icon=word.sign,
@@ -103,7 +104,7 @@ def _attempts_text(post: WindowPost) -> str:
             parts.append(
                 f"{job.worker.name}: {far or gettext('in progress')}" if job.worker else str(waiting_text)
             )
-    return "; ".join(parts)
+    return clauses_text(parts)
 
 
 def _next_try(
@@ -142,7 +143,7 @@ def note_rows(notes: Sequence[PostNote]) -> list[Event]:
                 len(row.post.partitions),
             ).format(
                 deadline_index=row.post.deadline_index,
-                partitions=", ".join(map(str, row.post.partitions)),
+                partitions=list_text(row.post.partitions),
             ),
             took=gettext("epoch {epoch}").format(epoch=formatting.whole(row.epoch)),
         )

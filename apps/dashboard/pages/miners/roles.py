@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import clock, formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -80,7 +81,7 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
         str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in assigned - in_force
     ]
     if missing:
-        return gettext("No host holds {missing}: those jobs wait.").format(missing=", ".join(missing))
+        return gettext("No host holds {missing}: those jobs wait.").format(missing=list_text(missing))
     return gettext("{hosts} with roles for it.").format(hosts=plural(len({row.host for row in rows}), "host"))
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.local_time import minute_text
 from apps.dashboard.cards import Fact
 
@@ -62,7 +63,7 @@ def _facts(transfer_request: TransferRequest, plan: TransferPlan) -> Iterable[Fa
             to_tenant=to_tenant
         ),
     )
-    shown = ", ".join(formatting.shortened(address) for address in plan.senders)
+    shown = list_text(formatting.shortened(address) for address in plan.senders)
     yield Fact(
         _("Keys"),
         gettext(
@@ -73,14 +74,14 @@ def _facts(transfer_request: TransferRequest, plan: TransferPlan) -> Iterable[Fa
         yield Fact(
             _("Tokens revoked"),
             gettext("{tokens_revoked}: limited to this miner").format(
-                tokens_revoked=", ".join(plan.tokens_revoked)
+                tokens_revoked=list_text(plan.tokens_revoked)
             ),
         )
     if plan.tokens_kept:
         yield Fact(
             _("Tokens that lose access"),
             gettext("{tokens_kept}: still valid for other miners").format(
-                tokens_kept=", ".join(plan.tokens_kept)
+                tokens_kept=list_text(plan.tokens_kept)
             ),
         )
 

@@ -14,6 +14,7 @@ from apps.blocks.selectors.billing import percent_text
 from apps.blocks.states import ChargeKind
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def tib_number(size: int) -> str:
 def terms_text(terms: BillingTerms | None) -> str:
     """Return in one line what terms charge."""
     parts = [] if terms is None else list(_terms_parts(terms))
-    return ", ".join(parts) or gettext("nothing")
+    return list_text(parts) or gettext("nothing")
 
 
 def _terms_parts(terms: BillingTerms) -> Iterable[str]:

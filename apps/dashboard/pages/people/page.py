@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm
@@ -61,7 +62,7 @@ def factor_text(person: User) -> str:
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:
         parts.append(plural(passkeys, "passkey"))
-    return ", ".join(parts) or gettext("password only")
+    return list_text(parts) or gettext("password only")
 
 
 TRIES_SHOWN: Final = 20

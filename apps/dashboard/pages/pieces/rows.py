@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -103,7 +104,7 @@ def terms_text(piece: Piece) -> str:
         )
     if piece.purpose == PiecePurpose.SNAP_UP and piece.state in UNPLACED:
         parts.append(gettext("for a snap-up"))
-    return "; ".join(parts)
+    return clauses_text(parts)
 
 
 def say_text(piece: Piece) -> str:
@@ -111,11 +112,11 @@ def say_text(piece: Piece) -> str:
     parts = [] if piece.piece_cid or not piece.source_url else [source_text(piece.source_url)]
     if piece.error:
         again = [gettext("tried again each minute")] if piece.state == PieceState.FETCHING else []
-        return "; ".join([*parts, stored_text(piece.error), *again])
+        return clauses_text([*parts, stored_text(piece.error), *again])
     if piece.state == PieceState.FETCHING and piece.received:
         received = " ".join(formatting.size(piece.received)).strip()
         parts.append(gettext("{size} received").format(size=received))
-    return "; ".join(filter(None, [*parts, terms_text(piece)]))
+    return clauses_text(filter(None, [*parts, terms_text(piece)]))
 
 
 def source_text(url: str) -> str:

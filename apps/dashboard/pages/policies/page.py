@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -54,7 +55,7 @@ class MinersProposal:
     @property
     def names(self) -> str:
         """The miners in words."""
-        return ", ".join(self.miners)
+        return list_text(self.miners)
 
     @property
     def command(self) -> str:
@@ -134,7 +135,7 @@ def verdict_of(state: PolicyState) -> Verdict:
     )
     if not state.editors:
         return Verdict(rules, _("The signer accepts no changes from here."))
-    return Verdict(rules, gettext("{editors} may change it here.").format(editors=", ".join(state.editors)))
+    return Verdict(rules, gettext("{editors} may change it here.").format(editors=list_text(state.editors)))
 
 
 @require_safe
@@ -157,7 +158,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         verdict=verdict_of(state),
         is_held_twice=is_held_twice(wallet),
         is_old_default=is_old_default(state.digest, (rule.methods for rule in state.rules)),
-        free_premiums=", ".join(rule.name for rule in state.rules if rule.has_free_premium),
+        free_premiums=list_text(rule.name for rule in state.rules if rule.has_free_premium),
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
         transfers=transfers_proposal(wallet, state, signer_find(viewer, address=address)),
     )

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import clauses_text, list_text
 
 if TYPE_CHECKING:
     from poolsite.wire.policy import RuleForm
@@ -42,7 +43,7 @@ def values_text(values: tuple[str, ...], *, any_text: str) -> str:
     if not values:
         return any_text
     more = gettext(" and {values} more").format(values=len(values) - SHOWN) if len(values) > SHOWN else ""
-    return ", ".join(values[:SHOWN]) + more
+    return list_text(values[:SHOWN]) + more
 
 
 def allows_text(rule: RuleForm) -> str:
@@ -51,7 +52,7 @@ def allows_text(rule: RuleForm) -> str:
     if "message" not in rule.types:
         return values_text(others, any_text=gettext("nothing"))
     methods = values_text(rule.methods, any_text=gettext("every message"))
-    return f"{methods}; {', '.join(others)}" if others else methods
+    return f"{methods}; {list_text(others)}" if others else methods
 
 
 def where_text(rule: RuleForm) -> str:
@@ -67,7 +68,7 @@ def where_text(rule: RuleForm) -> str:
         else []
     )
     parts += [f"{rule.hours} UTC"] if rule.hours else []
-    return "; ".join(parts) or gettext("any key, any recipient")
+    return clauses_text(parts) or gettext("any key, any recipient")
 
 
 def limits_text(rule: RuleForm) -> str:
@@ -84,7 +85,7 @@ def limits_text(rule: RuleForm) -> str:
         ]
         if limits:
             parts.append(text.format(limits=gettext(" and ").join(limits)))
-    return "; ".join(parts) or gettext("no limit")
+    return clauses_text(parts) or gettext("no limit")
 
 
 def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
@@ -96,5 +97,5 @@ def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
         allows_all="\n".join(rule.methods),
         where=where_text(rule),
         limits=limits_text(rule),
-        sets=", ".join(rule.sets),
+        sets=list_text(rule.sets),
     )

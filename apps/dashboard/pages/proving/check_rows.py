@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -105,7 +106,7 @@ def check_rows(runs: Iterable[CheckRun], data: PageData) -> list[CheckRow]:
 
 def _check_row(run: CheckRun, name: str) -> CheckRow:
     label = BAD if run.bad else CHECKS[run.state]
-    numbers = ", ".join(str(one["number"]) for one in run.bad[:SECTORS_NAMED])
+    numbers = list_text(str(one["number"]) for one in run.bad[:SECTORS_NAMED])
     more = (
         gettext(" and {bad} more").format(bad=len(run.bad) - SECTORS_NAMED)
         if len(run.bad) > SECTORS_NAMED
@@ -122,7 +123,7 @@ def _check_row(run: CheckRun, name: str) -> CheckRow:
         kind=run.get_kind_display(),
         miner=name,
         index=run.deadline_index,
-        partitions=", ".join(map(str, run.partitions)),
+        partitions=list_text(run.partitions),
         tone=label.tone,
         word=label.word,
         host=run.host or formatting.NOTHING,

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from apps.core import formatting
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
@@ -49,7 +50,7 @@ def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -
 
 def _question(miner: Miner, plan: CompactionPlan) -> ConfirmPage:
     facts = [
-        (_("Partitions"), ", ".join(map(str, plan.partitions))),
+        (_("Partitions"), list_text(plan.partitions)),
         (_("Removed"), plural(plan.removed, "terminated sector")),
         (_("May change partition"), plural(plan.moved, "live sector")),
         (_("Gas, about"), formatting.amount_text(plan.gas)),

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.miners.deadlines import FORECASTS
@@ -76,7 +77,7 @@ def post_facts(post: WindowPost, viewer: Principal) -> Fact:
             close_epoch=post.close_epoch - post.landed_height
         )
     )
-    parts = ", ".join(map(str, post.partitions))
+    parts = list_text(post.partitions)
     return Fact(
         gettext("epoch {open_epoch}, partition {parts}").format(
             open_epoch=formatting.whole(post.open_epoch), parts=parts

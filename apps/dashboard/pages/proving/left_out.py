@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sectors_numbered
@@ -32,7 +33,7 @@ def left_out_text(post: WindowPost, viewer: Principal) -> str:
     if len(numbers) > NAMED_MAX:
         named.append(gettext("and {count} more").format(count=len(numbers) - NAMED_MAX))
     return gettext("{sectors} skipped: {named}").format(
-        sectors=plural(len(numbers), "sector"), named="; ".join(named)
+        sectors=plural(len(numbers), "sector"), named=clauses_text(named)
     )
 
 
@@ -42,7 +43,7 @@ def _named(number: int, sector: Sector | None, viewer: Principal) -> str:
     stored = [place for place in places if place.store]
     if not stored:
         return gettext("{number}, in no known store").format(number=number)
-    return f"{number} " + ", ".join(_where(place) for place in stored)
+    return f"{number} " + list_text(_where(place) for place in stored)
 
 
 def _where(place: SectorPlace) -> str:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.local_time import moment_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -88,7 +89,7 @@ def capped_text(report: SealingReport) -> str:
     return gettext(
         "Only the latest {runs_of_host} runs of {named}{rest} are included: utilisation and sectors a "
         "day cover that time; earlier runs are not counted as done or failed."
-    ).format(runs_of_host=RUNS_OF_HOST, named=", ".join(named[:NAMED]), rest=rest)
+    ).format(runs_of_host=RUNS_OF_HOST, named=list_text(named[:NAMED]), rest=rest)
 
 
 def query_of(wanted: SealingFilter, **change: str) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import STAGES
 from apps.sectors.selectors.host_lanes import slots_of
@@ -82,7 +83,7 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
         else ""
     )
     if absent:
-        named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
+        named = list_text(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         which = (
             gettext("Every host shown with slots for {stage} is paused or offline.")
             if left

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import approval_facts
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -86,7 +87,7 @@ def rows_of(prices: Sequence[SectorPrice], clock: EpochClock | None) -> list[dic
             "new": "" if one.after is None else left(one.after.expiration),
             "epoch": "" if one.after is None else formatting.whole(one.after.expiration),
             "fee": f"{formatting.fil(one.fee)} FIL" if one.fee else "",
-            "dropped": "" if one.after is None else ", ".join(map(str, one.after.dropped)),
+            "dropped": "" if one.after is None else list_text(one.after.dropped),
             "refusal": one.refusal,
         }
         for one in ordered

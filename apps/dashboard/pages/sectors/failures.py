@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
@@ -70,7 +71,7 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         "text": stored_text(group.text),
         "advice": group.advice,
         "count": group.count,
-        "hosts": ", ".join(group.hosts),
+        "hosts": list_text(group.hosts),
         "last": group.last,
         "since": group.since,
         "label": _("Deadlines") if group.kind == COMPACT else _("Sectors"),

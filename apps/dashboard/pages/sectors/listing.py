@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -49,7 +50,7 @@ def sealing_verdict(data: PageData) -> Verdict:
     if paused:
         return Verdict("", gettext("{under_way} more in progress.").format(under_way=under_way))
     if under_way:
-        stages = ", ".join(
+        stages = list_text(
             gettext("{count} in {stages}").format(count=count, stages=STAGES[stage])
             for stage, count in counts.items()
             if count

@@ -14,6 +14,7 @@ from apps.checks.findings.sector_ends import files_left
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
@@ -102,7 +103,7 @@ def review(
         {
             "name": f"{one.sector.miner.address} / {one.sector.number}",
             "href": reverse("sector", args=[one.sector.uuid]),
-            "hosts": ", ".join(one.hosts),
+            "hosts": list_text(one.hosts),
             "bytes": " ".join(formatting.size(one.size)),
             "refusal": one.refusal,
         }

@@ -15,6 +15,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import RUNS
 from apps.dashboard.pages.sectors.actions import sector_acted
@@ -72,7 +73,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
         ),
         label=_("Snap up"),
         facts=(
-            (gettext("Pieces"), ", ".join(str(piece.piece_cid) for piece in pieces)),
+            (gettext("Pieces"), list_text(str(piece.piece_cid) for piece in pieces)),
             (
                 gettext("Data"),
                 f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}",
@@ -112,7 +113,7 @@ def rebuild_question(row: Sector) -> ConfirmPage:
         label=_("Rebuild"),
         facts=(
             (gettext("Made from"), made),
-            (gettext("Hosts"), ", ".join(plan.hosts)),
+            (gettext("Hosts"), list_text(plan.hosts)),
             (gettext("Store"), row.store),
             (gettext("Gas"), f"{formatting.fil(plan.gas)} FIL"),
         ),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -77,7 +78,7 @@ def lane_view(lane: Lane) -> LaneView:
         if lane.more
         else ""
     )
-    return LaneView(cells=cells, now=round(before * place, 2), label=", ".join(say), more=more)
+    return LaneView(cells=cells, now=round(before * place, 2), label=list_text(say), more=more)
 
 
 def _cell(one: LaneNonce, *, at: float, place: float) -> LaneCell:

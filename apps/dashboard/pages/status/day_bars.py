@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.checks.selectors.components import DAYS_SHOWN, Seconds
 from apps.checks.states import Condition
 from apps.core.formatting import duration
+from apps.core.languages import list_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +110,7 @@ def seconds_text(counted: Seconds) -> str:
         (counted.unknown, gettext("unknown {time}")),
         (counted.announced, gettext("announced {time}")),
     )
-    return ", ".join(text.format(time=duration(seconds)) for seconds, text in texts if seconds)
+    return list_text(text.format(time=duration(seconds)) for seconds, text in texts if seconds)
 
 
 def impaired_days(records: tuple[ComponentRecord, ...]) -> list[ImpairedDay]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.checks.report.status_page import component_names, incident_text, percent_up
 from apps.checks.states import Condition
 from apps.core.formatting import duration, plural
+from apps.core.languages import clauses_text, list_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.status.day_bars import day_bars, impaired_days, seconds_text
@@ -124,7 +125,7 @@ def maintenance_row(row: Maintenance, *, now: datetime) -> MaintenanceRow:
         key=str(row.uuid),
         word=word,
         text=row.text,
-        components=", ".join(map(str, component_names(row.components))),
+        components=list_text(component_names(row.components)),
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         end_label=end_label,
@@ -144,7 +145,7 @@ def status_verdict(page: StatusPage) -> Verdict:
         )
         for one in not_up
     ]
-    return Verdict("; ".join(parts) + ".", "")
+    return Verdict(clauses_text(parts) + ".", "")
 
 
 def status_shown(page: StatusPage) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
@@ -74,7 +75,7 @@ def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
         "name": gettext("all sectors") if of is None else f"{of.miner} / {of.number}",
         "label": check_label(check, wait),
         "wait": wait,
-        "read": ", ".join(parts),
+        "read": list_text(parts),
         "host": gettext("{worker}, at most {bytes_s} a second").format(
             worker=check.worker.name, bytes_s=bytes_text(check.bytes_s)
         ),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
@@ -109,7 +110,7 @@ def sector_check(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResp
                 notice_leave(request, error.reason, tone="warn")
                 return redirect("store", store.uuid)
         return redirect(back)
-    names = ", ".join(store.name for store in stores) or _("none: the location of its files is unknown")
+    names = list_text(store.name for store in stores) or _("none: the location of its files is unknown")
     return confirm_page_render(
         request,
         viewer,

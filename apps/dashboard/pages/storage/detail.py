@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.clock import now
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -126,12 +127,12 @@ def store_facts(store: Store) -> Iterable[Fact]:
     yield Fact(_("Incoming"), bytes_text(store.reserved_bytes))
     for name, label in (("allow_miners", _("Allowed miners")), ("deny_miners", _("Denied miners"))):
         if rules.get(name):
-            yield Fact(label, ", ".join(f"f0{one}" for one in rules[name]))
+            yield Fact(label, list_text(f"f0{one}" for one in rules[name]))
     for name, label in (("allow_types", _("Allowed file types")), ("deny_types", _("Denied file types"))):
         if rules.get(name):
-            yield Fact(label, ", ".join(rules[name]))
+            yield Fact(label, list_text(rules[name]))
     if rules.get("groups"):
-        yield Fact(_("Groups"), ", ".join(rules["groups"]))
+        yield Fact(_("Groups"), list_text(rules["groups"]))
     yield Fact(_("Tenant"), store.tenant.name)
     yield Fact(_("Sizes as of"), str(time_html(store.told_at)) if store.told_at else formatting.NOTHING)
     yield Fact(_("Store ID"), store.uid, mono=True)

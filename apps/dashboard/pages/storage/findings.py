@@ -15,6 +15,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
@@ -79,7 +80,7 @@ def _adopt_text(plan: list[Planned]) -> str:
     if left:
         reasons = [reason for reason, _many in refused.most_common(REASONS_SHOWN)]
         text += gettext("; {count} not adopted: {reasons}").format(
-            count=formatting.whole(left), reasons="; ".join(reasons)
+            count=formatting.whole(left), reasons=clauses_text(reasons)
         )
     return text
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.sectors.selectors.hosts import proves_windows
@@ -143,7 +144,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         label=store_label(store, status.condition),
         reason=stored_text(status.reason)
         or ("" if is_proven else gettext("no prover of the pool has it attached")),
-        hosts=", ".join(sorted({worker.name for worker in workers})) or formatting.NOTHING,
+        hosts=list_text(sorted({worker.name for worker in workers})) or formatting.NOTHING,
         used=bytes_text(used),
         total=total_of(store),
         free=free_text(store),

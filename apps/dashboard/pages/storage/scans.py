@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import StateLabel
@@ -100,7 +101,7 @@ def scan_text(scan: StoreScan) -> str:
     if scan.state != ScanState.DONE:
         return scan.worker.name
     known = gettext("{sectors} as listed").format(sectors=plural(scan.known, "sector"))
-    text = ", ".join([known, *counts_text(scan.counts)])
+    text = list_text([known, *counts_text(scan.counts)])
     if not scan.redeclares:
         return text
     pattern = (

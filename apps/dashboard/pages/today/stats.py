@@ -12,6 +12,7 @@ from apps.blocks.selectors.rounds import wins_count
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.miners.deadlines import deadline_next
@@ -194,7 +195,7 @@ def messages_foot(data: PageData) -> str:
     if failed is not None and failed.count:
         text = gettext("{count}+ failed") if failed.has_more else pgettext("messages", "{count} failed")
         parts.append(text.format(count=failed.count))
-    return ", ".join(parts) or gettext("{signed} signed, {queued} waiting").format(
+    return list_text(parts) or gettext("{signed} signed, {queued} waiting").format(
         signed=waiting.signed, queued=waiting.queued
     )
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import clauses_text, list_text
 from apps.dashboard.labels import StateLabel
 from poolsite.filecoin.address import id_address
 
@@ -49,6 +50,6 @@ def limits_text(token: Token) -> str:
         ("signers", [formatting.shortened(address) for address in token.signers]),
     ]
     limits = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
-    return "; ".join([*joins, *(f"{name} {', '.join(values)}" for name, values in limits)]) or gettext(
+    return clauses_text([*joins, *(f"{name} {list_text(values)}" for name, values in limits)]) or gettext(
         "no limit"
     )

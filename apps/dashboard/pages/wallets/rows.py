@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.languages import clauses_text, list_text
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import messages_open
 from apps.wallets.selectors import sign_records
@@ -54,10 +55,10 @@ def uses_of(address: str, data: PageData) -> str:
         if roles:
             uses.append(
                 gettext("{roles} of {miner}").format(
-                    roles=", ".join(roles), miner=miner.address or gettext("new miner")
+                    roles=list_text(roles), miner=miner.address or gettext("new miner")
                 )
             )
-    return "; ".join(uses) or formatting.NOTHING
+    return clauses_text(uses) or formatting.NOTHING
 
 
 def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) -> WalletRow:
