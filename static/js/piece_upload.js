@@ -9,8 +9,8 @@
   const words = (key, value) => says.dataset[key].replace("{}", value); // in the page's language
   const say = (text, tone) => { says.hidden = false; says.textContent = text; says.dataset.tone = tone; };
   const ask = async (path, options) => {
-    const kind = "application/octet-stream";
-    const headers = { Accept: "application/json", "X-CSRFToken": token, "Content-Type": kind, ...options.headers };
+    const page = { "X-CSRFToken": token, "X-Page-Language": document.documentElement.lang }; // refusals are shown
+    const headers = { Accept: "application/json", "Content-Type": "application/octet-stream", ...page, ...options.headers };
     const answer = await fetch(form.dataset.pieceUpload + path, { ...options, headers });
     const body = await answer.json();
     if (!answer.ok) throw Object.assign(new Error(body.message), { status: answer.status });

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import structlog
 from django.conf import settings
 from django.http import Http404
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 from rest_framework import exceptions, status
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
@@ -31,6 +31,7 @@ from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthenticatio
 from apps.api.v1.serializers import InputSerializer, checked, writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound, NotReachable
 from apps.core.health import RETRY_AFTER_S
+from apps.core.stored_texts import stored_text
 from apps.pieces.errors import BadOffset, PieceQuotaExceeded
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from apps.users.rules.rate_limits import Usage
 
 log = structlog.get_logger(__name__)
+
+PAGE_LANGUAGE: Final = "X-Page-Language"
+"""Header by which a page's script has a refusal told in the language of its page; programs read English."""
 
 
 class BodyParser(JSONParser):
@@ -213,12 +217,16 @@ UNSUITED: Final[tuple[tuple[type[Exception], type[DomainError]], ...]] = (
 """Requests that do not suit their route, by DRF's name and ours; the first row that fits decides."""
 
 
-def exception_answer(error: Exception, context: dict[str, Any]) -> Response | None:  # noqa: ARG001  # DRF's signature
+def exception_answer(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn a refusal into `{"code", "message", "field"}`; None leaves an unforeseen error to Django (500)."""
     refusal = refusal_of(error)
     if refusal is None:
         return None
     answer = Response(error_body(refusal), status=http_status(refusal))
+    language = context["request"].headers.get(PAGE_LANGUAGE, "")
+    if language in dict(settings.LANGUAGES):
+        with override(language):
+            answer.data["message"] = stored_text(answer.data["message"])
     if isinstance(refusal, TokenRefused):
         answer["WWW-Authenticate"] = "Bearer"
     if isinstance(refusal, NotReachable):

@@ -92,6 +92,19 @@ def test_programs_are_answered_in_english(address):
     assert text_of(answer).isascii()
 
 
+@pytest.mark.parametrize("language", ["zh-hans", "en", "", "tlh"])
+def test_refusal_is_told_to_a_script_in_the_language_of_its_page(language):
+    person()
+    client = signed_in()
+    chosen(client, "zh-hans")
+
+    answer = client.get("/api/v1/pieces/uploads/none", headers={"X-Page-Language": language})
+
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "piece_unknown"
+    assert answer.json()["message"].isascii() == (language != "zh-hans")
+
+
 def test_files_have_english_heads():
     operator_person()
     client = signed_in("olga")
