@@ -31,18 +31,16 @@ PATIENCE_MS = 60_000
 """How long a page may take to show something: longer than a machine that others use stands still."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a browser these tests are skipped with a reason; under CI that is a failure."""
-    if CHROME is not None or os.environ.get("CI"):
-        return
-    for item in items:
-        if item.path.parent.name == "browser":
-            item.add_marker(pytest.mark.skip(reason="there is no Chrome here"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep them in one process; without a browser they are skipped with a reason, under CI they fail."""
+    item.add_marker(pytest.mark.xdist_group("browser"))
+    if CHROME is None and not os.environ.get("CI"):
+        item.add_marker(pytest.mark.skip(reason="there is no Chrome here"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """A browser for one file: while it runs this thread has an event loop, which others must not see."""
+    """A browser for this folder: while it runs this thread has an event loop, which others must not see."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # that loop runs nothing of ours
         expect.set_options(timeout=PATIENCE_MS)

@@ -1,0 +1,14 @@
+"""All tests of this folder run in one worker: one browser and one web process serve them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_the_browsers_group_reaches_the_scheduler(request: pytest.FixtureRequest) -> None:
+    is_grouped = bool(request.config.getoption("loadgroup", default=False))
+
+    assert request.node.nodeid.endswith("@browser") == is_grouped
