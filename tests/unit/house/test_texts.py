@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Final
@@ -66,10 +67,16 @@ def for_programs(tree: ast.AST) -> set[int]:
     }
 
 
+@lru_cache(maxsize=1)
+def parsed(source: str) -> tuple[ast.Module, set[int]]:
+    """Return a module's tree, and its nodes whose texts no person reads: each module is asked for twice."""
+    tree = ast.parse(source)
+    return tree, for_programs(tree)
+
+
 def unmarked(source: str) -> Iterator[tuple[int, str]]:
     """Yield the f-strings that read as words of a sentence, each with its line."""
-    tree = ast.parse(source)
-    inside = for_programs(tree)
+    tree, inside = parsed(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr) and id(node) not in inside:
             text = "".join(
@@ -86,8 +93,7 @@ def unmarked(source: str) -> Iterator[tuple[int, str]]:
 
 def unmarked_refusals(source: str) -> Iterator[tuple[int, str]]:
     """Yield the sentences that are raised, or are an error's own, as they stand, each with its line."""
-    tree = ast.parse(source)
-    inside = for_programs(tree)
+    tree, inside = parsed(source)
     names = set()
     for node in ast.walk(tree):
         call = node.exc if isinstance(node, ast.Raise) else node
@@ -111,12 +117,15 @@ def constants(part: ast.expr) -> Iterator[tuple[int, str]]:
         yield part.lineno, str(part.value)
 
 
-def texts_of(room: str) -> Iterator[tuple[str, str]]:
-    """Yield the sentences of a room that are not marked, each with its place."""
-    for path in sorted((SITE / room).rglob("*.py")):
-        source = path.read_text()
-        for line, text in (*unmarked(source), *unmarked_refusals(source)):
-            yield f"{path.relative_to(SITE)}:{line}", text
+@cache
+def texts_of(room: str) -> list[tuple[str, str]]:
+    """Return the sentences of a room that are not marked, each with its place."""
+    return [
+        (f"{path.relative_to(SITE)}:{line}", text)
+        for path in sorted((SITE / room).rglob("*.py"))
+        for source in (path.read_text(),)
+        for line, text in (*unmarked(source), *unmarked_refusals(source))
+    ]
 
 
 @pytest.mark.parametrize("room", ROOMS)
