@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.api.pagerduty import pagerduty_event
 from apps.api.piece_gateway import piece_retrieve
 from apps.api.piece_store import piece_store
 from apps.api.rpc.transport.http import rpc
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),
     path("api/schema/", SchemaView.as_view(), name="api-schema"),
     path("rpc/<str:version>", rpc, name="rpc"),
+    path("pagerduty/<uuid:channel>", pagerduty_event, name="pagerduty-event"),
     path("piece/<str:cid>", piece_retrieve, name="piece-retrieve"),
     path("piecestore/<str:name>", piece_store, name="piece-store"),
     path("", include("apps.api.auth.urls")),

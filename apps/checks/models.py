@@ -29,6 +29,8 @@ class AlertChannel(models.Model):
     secret = models.TextField(blank=True)
     """Key of the signature of a webhook's bodies, encrypted; empty: they are not signed.  Of PagerDuty the
     integration key."""
+    callback_secret = models.TextField(blank=True)
+    """Of PagerDuty: with what its webhook signs, encrypted; empty: its acknowledgements do not come back."""
     repeat_s = models.PositiveIntegerField(default=3600)
     """Least seconds between two notifications that the same check fails; a critical one that passed in
     between, or has become worse, waits no longer than the shortest that can be chosen."""
@@ -196,6 +198,24 @@ class Notification(models.Model):
     def __str__(self) -> str:
         """Return what it says."""
         return self.text
+
+
+class CallbackEvent(models.Model):
+    """An event that PagerDuty reported back and that was looked at: reported again, it changes nothing."""
+
+    channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="callback_events")
+    event_id = models.CharField(max_length=100)
+    """As PagerDuty names it."""
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """Each event of a channel once."""
+
+        constraints: ClassVar = [models.UniqueConstraint("channel", "event_id", name="callback_event_once")]
+
+    def __str__(self) -> str:
+        """Return its id."""
+        return self.event_id
 
 
 class ComponentStatus(models.Model):

@@ -27,7 +27,7 @@ from apps.core.postgresql.base import DatabaseReadOnly
 
 log = structlog.get_logger(__name__)
 
-MACHINE_PATHS: Final = ("/api/", "/rpc/", "/status.json")
+MACHINE_PATHS: Final = ("/api/", "/rpc/", "/pagerduty/", "/status.json")
 """Below these everybody is a program."""
 CODES: Final = {400: "bad_request", 404: "not_found", 500: "failed", 503: "unavailable"}
 """Words for programs."""

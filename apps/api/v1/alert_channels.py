@@ -20,6 +20,7 @@ from apps.checks.services.channels import (
     TARGET_MAX,
     ChannelSpec,
     channel_add,
+    channel_callback_set,
     channel_remove,
     channel_set,
     channel_test,
@@ -72,7 +73,13 @@ class ChannelChange(InputSerializer):
     """What is changed of a channel."""
 
     enabled = serializers.BooleanField(
-        help_text="False: nothing is sent to it, and what waits for it is dropped."
+        required=False, help_text="False: nothing is sent to it, and what waits for it is dropped."
+    )
+    callback_secret = serializers.CharField(
+        max_length=TARGET_MAX,
+        required=False,
+        allow_blank=True,
+        help_text="PAGERDUTY: with what its webhook signs; empty: acknowledgements do not come back.",
     )
 
 
@@ -89,6 +96,9 @@ class ChannelOutput(serializers.Serializer[Any]):
     repeat_s = serializers.IntegerField()
     critical_only = serializers.BooleanField()
     with_actions = serializers.BooleanField()
+    callback = serializers.BooleanField(
+        source="callback_secret", help_text="PAGERDUTY: whether acknowledgements come back."
+    )
     enabled = serializers.BooleanField(source="is_enabled")
     created_at = serializers.DateTimeField()
     delivered_at = serializers.DateTimeField(
@@ -162,10 +172,15 @@ class AlertChannelView(PoolView):
 
     @extend_schema(request=ChannelChange, responses=ChannelOutput)
     def patch(self, request: Request, uuid: str) -> Response:
-        """Disable it, or enable it again."""
+        """Disable it, enable it again, or set what PagerDuty signs with."""
         data = checked(ChannelChange(data=request.data))
         row = channel_visible(self.principal, uuid)
-        channel_set(principal=self.principal, channel=row, is_enabled=data["enabled"])
+        if not data:
+            raise BadValue(gettext("name what is to change"), field="enabled")
+        if "callback_secret" in data:
+            channel_callback_set(principal=self.principal, channel=row, secret=data["callback_secret"])
+        if "enabled" in data:
+            channel_set(principal=self.principal, channel=row, is_enabled=data["enabled"])
         return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)
 
     @extend_schema(responses={204: None})

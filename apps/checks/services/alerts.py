@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef, Subquery
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Severity
-from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.models import Alert, AlertChannel, CallbackEvent, Notification
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import acknowledgement_check
@@ -32,6 +32,8 @@ RETENTION: Final = timedelta(days=30)
 """Notifications that were sent are kept so long."""
 ALERT_RETENTION: Final = timedelta(days=365)
 """Alerts that ended are kept so long, with their comments."""
+EVENT_RETENTION: Final = timedelta(days=3)
+"""Longer than an event that was reported back is taken, by whichever clock."""
 FLAP_WITHIN: Final = timedelta(minutes=10)
 """A check that fails again so soon after it passed has the same alert; nobody has it acknowledged then."""
 SAY_MAX: Final = 1000
@@ -94,6 +96,7 @@ def alerts_delete_old(*, now: datetime) -> None:
     """Delete what ended, or was sent, longer ago than it is kept."""
     Notification.objects.filter(next_try_at=None, created_at__lt=now - RETENTION).delete()
     Alert.objects.filter(ended_at__lt=now - ALERT_RETENTION).delete()
+    CallbackEvent.objects.filter(at__lt=now - EVENT_RETENTION).delete()
 
 
 def _ended_lately(names: Sequence[str], *, tenant: Tenant | None, now: datetime) -> dict[str, Alert]:

@@ -181,6 +181,31 @@ def channel_set(*, principal: Principal, channel: AlertChannel, is_enabled: bool
 
 
 @transaction.atomic
+def channel_callback_set(*, principal: Principal, channel: AlertChannel, secret: str) -> None:
+    """Set with what PagerDuty signs what it reports back; empty: nothing that it reports counts.
+
+    Raises NotAllowed, BadValue.
+    """
+    _allowed(principal, channel.tenant_id)
+    if channel.kind != ChannelKind.PAGERDUTY:
+        raise BadValue(gettext("only PagerDuty reports back"), field="callback_secret")
+    if len(secret) > TARGET_MAX or not secret.isascii():
+        raise BadValue(gettext("enter the secret as PagerDuty shows it"), field="callback_secret")
+    if not secret and not channel.callback_secret:
+        return
+    before, channel.callback_secret = bool(channel.callback_secret), text_encrypt(secret) if secret else ""
+    channel.save(update_fields=["callback_secret"])
+    after = {"callback": bool(secret), **({"secret": "another"} if before and secret else {})}
+    audit_record(
+        principal=principal,
+        action="alerts.channel.set",
+        target=channel_describe(channel),
+        before={"callback": before},
+        after=after,
+    )
+
+
+@transaction.atomic
 def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
     """Remove a channel with its notifications."""
     _allowed(principal, channel.tenant_id)

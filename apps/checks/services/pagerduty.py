@@ -18,6 +18,8 @@ EVENTS_URL: Final = "https://events.pagerduty.com/v2/enqueue"
 SUMMARY_MAX: Final = 1024
 REASON_MAX: Final = 200
 CLIENT: Final = "Poolsite"
+DEDUP_PREFIX: Final = "poolsite-"
+"""Before an alert's UUID in the key of its incident."""
 DETAILS: Final = ("check", "title", "count", "has_more", "per_day", "at_risk", "findings", "acknowledged_by")
 """Fields of a body that go along as they are."""
 ACTIONS: Final = {
@@ -39,7 +41,7 @@ def pagerduty_events_build(row: Notification, *, key: str) -> list[dict[str, Any
     if row.body.get("reopens"):
         actions = ("resolve", *actions)
     name = row.body.get("alert", f"test-{row.channel.uuid}")
-    head = {"routing_key": key, "dedup_key": f"poolsite-{name}"}
+    head = {"routing_key": key, "dedup_key": DEDUP_PREFIX + name}
     return [
         {**head, "event_action": action, **(_facts(row) if action == "trigger" else {})} for action in actions
     ]

@@ -50,7 +50,8 @@ OWN = {
             "callers",
             "idempotency",
         ),
-        *("job_wait", "market_storage", "metrics", "piece_gateway", "piece_store", "readiness", "routing"),
+        *("job_wait", "market_storage", "metrics", "pagerduty", "piece_gateway", "piece_store", "readiness"),
+        "routing",
         *("rpc", "schema", "schema_hooks", "sector_counter", "urls", "v1"),
     },
     "dashboard": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -11,12 +12,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.checks.selectors.alerts import channel_get
+from apps.checks.selectors.alerts import channel_get, channel_visible
 from apps.checks.services.channels import (
     REPEATS_S,
     ChannelSpec,
     can_manage_channels,
     channel_add,
+    channel_callback_set,
     channel_remove,
     channel_set,
     channel_test,
@@ -66,6 +68,12 @@ class ChannelForm(PageForm):
         return bool(self.cleaned_data["with_actions"] == "1")
 
 
+class CallbackForm(PageForm):
+    """With what PagerDuty signs what it reports back."""
+
+    callback_secret = Text()
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -111,10 +119,48 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
     if op == "remove" and not is_confirm_submitted(request):
         question = channel_question(channel, back=reverse("alerts"), page=_("Alerts"), section="alerts")
         return confirm_page_render(request, viewer, question)
+    if op == "callback":
+        return redirect("alert-channel-callback", key)
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     channel_do(viewer, channel, op)
     return redirect("alerts")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def channel_callback(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show where PagerDuty is to report, and set with what it signs."""
+    row = channel_visible(viewer, key)
+    if not can_manage_channels(viewer, tenant_id=row.tenant_id) or row.kind != ChannelKind.PAGERDUTY:
+        raise Http404
+    back = reverse("alerts") if row.tenant is None else reverse("tenant", args=[row.tenant.uuid])
+    form = CallbackForm.of(request)
+    if form.is_valid():
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        with form.refusals():
+            secret = form.cleaned_data["callback_secret"]
+            channel_callback_set(principal=viewer, channel=row, secret=secret)
+            notice_leave(
+                request,
+                _("Acknowledgements come back from now on.")
+                if secret
+                else _("Nothing comes back from now on."),
+            )
+            return redirect(back)
+    return form_render(
+        request,
+        viewer,
+        "alerts/callback.html",
+        form,
+        title=gettext("Acknowledgements of {channel}").format(channel=row.name),
+        section="alerts" if row.tenant is None else "tenants",
+        channel=row,
+        back=back,
+        url=(settings.CONSOLE_URL or request.build_absolute_uri("/").rstrip("/"))
+        + reverse("pagerduty-event", args=[row.uuid]),
+    )
 
 
 def channel_do(viewer: Principal, channel: AlertChannel, op: str) -> None:
@@ -141,5 +187,6 @@ def channel_question(channel: AlertChannel, *, back: str, page: StrOrPromise, se
 
 urlpatterns: Final = [
     path("alerts/channels/add/", channel_new, name="alert-channel-new"),
+    path("alerts/channels/<uuid:key>/acknowledgements/", channel_callback, name="alert-channel-callback"),
     path("alerts/channels/<uuid:key>/<str:op>/", channel_act, name="alert-channel-act"),
 ]

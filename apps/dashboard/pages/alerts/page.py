@@ -19,6 +19,7 @@ from apps.checks.selectors.alerts import (
     target_shown,
 )
 from apps.checks.services.channels import REPEATS_S, can_manage_channels
+from apps.checks.states import ChannelKind
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.local_time import minute_text
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 ALERTS_SHOWN: Final = 30
 NOTIFICATIONS_SHOWN: Final = 20
-OPS: Final = ("test", "enable", "disable", "remove")
+OPS: Final = ("test", "enable", "disable", "callback", "remove")
 """What is done with a channel."""
 
 
@@ -90,6 +91,7 @@ def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]
         word = StateLabel("bad", _("not delivered"))
     labels: dict[str, StrOrPromise] = {
         **({"test": _("Send test"), "disable": _("Disable")} if row.is_enabled else {"enable": _("Enable")}),
+        **({"callback": _("Acknowledgements…")} if row.kind == ChannelKind.PAGERDUTY else {}),
         "remove": _("Remove…"),
     }
     actions = tuple(Action(op, label, hrefs[op]) for op, label in labels.items() if op in hrefs)
@@ -121,6 +123,8 @@ def channel_what(row: AlertChannel) -> str:
         what += gettext("; critical ones that fail again or become worse: at most once every {soon}").format(
             soon=every_text(REPEATS_S[0])
         )
+    if row.callback_secret:
+        what += gettext("; acknowledgements come back")
     if row.with_actions:
         what += gettext("; acknowledgements and comments")
     return what

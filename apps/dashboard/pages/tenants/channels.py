@@ -86,6 +86,8 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, channel: UUI
         back = reverse("tenant", args=[tenant.uuid])
         question = channel_question(row, back=back, page=tenant.name, section="tenants")
         return confirm_page_render(request, viewer, question)
+    if op == "callback":
+        return redirect("alert-channel-callback", channel)
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:

@@ -119,7 +119,7 @@ def test_bodies_are_schemas_with_names_and_take_nothing_else(document: dict[str,
             assert set(shape) == {"$ref"}, (path, method)
             assert schemas[shape["$ref"].rpartition("/")[2]]["additionalProperties"] is False, (path, method)
     assert not [name for name in schemas if name.startswith("Patched")]
-    assert schemas["ChannelChange"]["required"] == ["enabled"]
+    assert schemas["StatusChange"]["required"] == ["is_public"]
     assert "refused" not in schemas["ChangeRefusedOutput"]["required"]
     assert schemas["TokenInput"]["properties"]["name"]["minLength"] == 1
     assert "minLength" not in schemas["TokenOutput"]["properties"]["name"]
