@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django import template
@@ -12,7 +13,7 @@ from django.utils.translation import get_language, gettext
 
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.core.local_time import page_zone
+from apps.core.local_time import minute_text, page_zone
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 
@@ -49,6 +50,15 @@ def language() -> str:
 def zone_name() -> str:
     """Return the name of the page's time zone."""
     return page_zone().name
+
+
+@register.filter
+def at_time(until: int | None) -> str:
+    """Return the time of a countdown's end, for its title; empty for one of an epoch beyond all years."""
+    try:
+        return "" if until is None else minute_text(datetime.fromtimestamp(until, UTC))
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 @register.filter

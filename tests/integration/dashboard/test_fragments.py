@@ -69,7 +69,7 @@ def plain(html: str) -> str:
     """A fragment without what may differ: the mark, the flash, the form's token, running times."""
     html = re.sub(r"\s+", " ", html.replace(OOB, "").replace(' class="changed"', "")).replace(" >", ">")
     html = re.sub(r'<input type="hidden" name="csrfmiddlewaretoken"[^>]*>', "", html)
-    html = re.sub(r'data-until="\d+">[^<]*<', "<", html)
+    html = re.sub(r'data-until="\d+"(?: title="[^"]*")?>[^<]*<', "<", html)
     html = re.sub(r"checks? at [\d:]+ UTC", "checks", html)
     html = re.sub(r'class="now" x1="[\d.]+%" x2="[\d.]+%"', 'class="now"', html)
     if "f-sector-gantt" in html or "f-sealing" in html:  # its axis ends now

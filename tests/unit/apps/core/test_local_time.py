@@ -10,6 +10,7 @@ from django.utils import timezone, translation
 from apps.core import clock
 from apps.core.local_time import clock_text, day_begin, day_text, minute_text, moment_text
 from apps.dashboard.html_time import time_html
+from apps.dashboard.templatetags.poolsite import at_time
 
 AT = datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 20, 18, 30, 12, tzinfo=UTC)
@@ -145,3 +146,17 @@ def test_days_of_a_zone_follow_one_another_without_a_gap():
         ]
 
     assert hours == [23, 24, 25]
+
+
+@pytest.mark.parametrize(
+    ("until", "text"),
+    [
+        (1_795_201_392, "2026-11-21 00:48 UTC+5:45"),
+        (None, ""),
+        (2**62, ""),
+        (10**12, ""),
+    ],
+)
+def test_a_countdown_says_when_it_ends_in_the_pages_zone(until, text):
+    with timezone.override("Asia/Kathmandu"):
+        assert at_time(until) == text
