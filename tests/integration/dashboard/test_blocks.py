@@ -79,7 +79,7 @@ def test_the_charts_show_luck_rewards_and_what_vests(won):
     text = signed_in("ann").get("/blocks/").content.decode()
 
     assert "2 wins, 2.0 expected; 50 % of pools with this power have 1 to 3, 90 % 0 to 5" in text
-    assert re.search(r'aria-label="4.0000 FIL since \d\d \w{3} 00:00"', text)
+    assert re.search(r'aria-label="4.0000 FIL since \d\d \w{3} 00:00 UTC"', text)
     assert "<title>from" in text
     assert re.search(r'aria-label="(3\.0000|2\.[5-9]\d+) FIL vesting until', text)
 
