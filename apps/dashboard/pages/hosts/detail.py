@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import clauses_text
+from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -155,7 +155,7 @@ def job_full_text(job: Job) -> str:
     text, sector = job_text(job), job.sector
     if sector is None or sector.progress is None:
         return text
-    return f"{text}, {formatting.percent(sector.progress, 1)}"
+    return list_text((text, formatting.percent(sector.progress, 1)))
 
 
 def record_text(record: HostRecord) -> str:

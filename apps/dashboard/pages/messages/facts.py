@@ -48,7 +48,7 @@ def chain_facts(message: Message) -> Iterable[Fact]:
     yield Fact(_("Fee cap, premium"), fees if message.gas_fee_cap else formatting.NOTHING)
     if message.state == MessageState.LANDED:
         yield Fact(_("Epoch"), formatting.whole(message.height))
-        yield Fact(_("Exit code"), f"{message.exit_code}, {gettext(exit_code_text(message.exit_code))}")
+        yield Fact(_("Exit code"), list_text((message.exit_code, gettext(exit_code_text(message.exit_code)))))
         if message.error:
             yield Fact(_("Actor error"), stored_text(message.error))
         yield Fact(_("Gas used"), formatting.whole(message.gas_used))

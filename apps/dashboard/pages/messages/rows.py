@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.messages.rules.methods import method_text
@@ -41,8 +42,8 @@ class MessageRow:
     @property
     def about(self) -> str:
         """To whom, and what it brings."""
-        value = f", {formatting.fil(self.row.value)} FIL" if self.row.value else ""
-        return gettext("to {to}{value}").format(to=self.to, value=value)
+        to = gettext("to {to}").format(to=self.to)
+        return list_text((to, f"{formatting.fil(self.row.value)} FIL")) if self.row.value else to
 
 
 def message_label(message: Message) -> StateLabel:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
@@ -79,7 +80,7 @@ def address_boxes(miner: Miner) -> Iterator[AddressBox]:
             has = _("balance not read yet")
         else:
             has = f"{formatting.fil(balance)} FIL"
-        yield AddressBox(address, f"{kind}, {has}")
+        yield AddressBox(address, list_text((kind, has)))
 
 
 def use_cards(miner: Miner, form: SendersForm) -> Iterator[UseCard]:

@@ -16,6 +16,7 @@ from apps.blocks.selectors.money import lines_sum, lines_total, money_by_miner, 
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
 from apps.dashboard.csv_export import csv_answer
 from apps.dashboard.day_spans import day_facets, days_read
@@ -60,7 +61,7 @@ def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
     blocks = plural(line.blocks, "block")
     if line.unknown_rewards:
         unknown = gettext("{blocks} not known yet").format(blocks=plural(line.unknown_rewards, "block"))
-        blocks = f"{blocks}, {unknown}"
+        blocks = list_text((blocks, unknown))
     cells = (
         ("reward", gettext("Rewards"), line.reward - line.penalty, blocks, reverse("blocks")),
         ("gas", gettext("Gas"), -line.gas, gettext("paid by senders"), reverse("gas")),

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES as NAMES
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains
 
@@ -85,7 +86,7 @@ def step_rows(
                 "slots": None if slots is None else int(slots.value),
                 "seconds": seconds_text(seconds.value),
                 "time": formatting.duration(seconds.value),
-                "source": f"{source}, {plural(seconds.runs, 'run')}" if seconds.runs else source,
+                "source": list_text((source, plural(seconds.runs, "run"))) if seconds.runs else source,
                 "slots_source": "" if slots is None or slots.source != "mean" else SOURCES[slots.source],
                 "use": outcome.use.get(step),
                 "is_limit": step == outcome.limit,

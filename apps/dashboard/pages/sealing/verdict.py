@@ -54,7 +54,7 @@ def verdict_of(report: SealingReport) -> Verdict:
     then = gettext("{waiting_before} at the start of the last {window}").format(
         waiting_before=row.waiting_before, window=window
     )
-    grew = f"{waiting_text(row.waiting)}, {then}"
+    grew = list_text((waiting_text(row.waiting), then))
     used = gettext("its slots were busy {queue_use} of the time").format(
         queue_use=formatting.percent(row.queue_use or 0, 1)
     )

@@ -20,6 +20,7 @@ from django.utils.translation import gettext
 from apps.chain.selectors.heads import head_exactly_at
 from apps.core import formatting
 from apps.core.errors import BadValue
+from apps.core.languages import list_text
 from apps.dashboard.layout import nav_of
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.pieces.rows import LABELS
@@ -165,7 +166,7 @@ def messages(data: PageData, text: str) -> Iterator[SearchResult]:
             gettext("Message"),
             "messages",
             shown.method,
-            f"{shown.about}, {shown.label.word}",
+            list_text((shown.about, shown.label.word)),
             reverse("message", args=[row.pk]),
         )
 
@@ -180,7 +181,7 @@ def pieces(data: PageData, text: str) -> Iterator[SearchResult]:
                 gettext("Piece"),
                 "storage",
                 formatting.shortened(str(piece.piece_cid)),
-                f"{piece.miner}, {LABELS[piece.state].word}",
+                list_text((piece.miner, LABELS[piece.state].word)),
                 f"{reverse('pieces')}?{urlencode({'piece_cid': text})}#f-piece-{piece.uuid}",
             )
 

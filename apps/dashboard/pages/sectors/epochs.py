@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
 from apps.dashboard.pages.sectors.countdown import expires_in, has_expired
@@ -71,7 +72,7 @@ def sector_facts(sector: Sector) -> Iterable[Fact]:
         yield Fact(_("CommD"), str(commd_cid(bytes(sector.comm_d))), mono=True)
     if clients := [piece for piece in sector.pieces if piece.get("payload")]:
         bytes_text = " ".join(formatting.size(sum(piece["payload"] for piece in clients)))
-        yield Fact(_("Data"), f"{plural(len(clients), 'piece')}, {bytes_text}")
+        yield Fact(_("Data"), list_text((plural(len(clients), "piece"), bytes_text)))
     if sector.comm_r is not None:
         yield Fact(_("CommR"), str(commr_cid(bytes(sector.comm_r))), mono=True)
     yield Fact(_("Pre-commit epoch"), formatting.whole(sector.precommit_epoch))

@@ -55,7 +55,7 @@ def failed_in(group: FailureGroup) -> str:
     if group.kind in KIND_TEXTS:
         return str(KIND_TEXTS[group.kind])
     stage = STAGES[group.stage]
-    return str(stage) if group.kind == JobKind.SEAL else f"{RUNS[group.kind]}, {stage}"
+    return str(stage) if group.kind == JobKind.SEAL else list_text((RUNS[group.kind], stage))
 
 
 def group_row(group: FailureGroup) -> dict[str, object]:

@@ -16,6 +16,7 @@ from apps.chain.node.client import chain_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.page_data import PageData
@@ -154,7 +155,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         facts=(
             (gettext("Miner"), miner_label(miner)),
             *hostless_facts(miner, data),
-            *((row.what, f"{row.all}, {row.sub}") for row in price.rows),
+            *((row.what, list_text((row.all, row.sub))) for row in price.rows),
             *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),
         ),
     )

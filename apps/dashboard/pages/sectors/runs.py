@@ -76,7 +76,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
             (gettext("Pieces"), list_text(str(piece.piece_cid) for piece in pieces)),
             (
                 gettext("Data"),
-                f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}",
+                list_text((plural(len(pieces), "piece"), " ".join(formatting.size(price.packed.used)))),
             ),
             (gettext("Verified"), " ".join(formatting.size(price.verified)) if price.verified else "none"),
             (gettext("Additional pledge"), formatting.amount_text(price.pledge)),

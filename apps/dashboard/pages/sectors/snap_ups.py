@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -90,7 +91,7 @@ def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: 
         wrong=wrong,
         refused=len(plan) - len(good),
         facts=(
-            (_("Data"), f"{plural(pieces, 'piece')}, {' '.join(formatting.size(size))}"),
+            (_("Data"), list_text((plural(pieces, "piece"), " ".join(formatting.size(size))))),
             (_("Additional pledge"), formatting.amount_text(sum(one.pledge for one in good))),
             (
                 _("From the miners' balances"),

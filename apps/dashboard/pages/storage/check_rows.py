@@ -133,7 +133,7 @@ def copy_row(copy: SectorCopy) -> dict[str, object]:
         "is_counted": copy.sector.store == copy.store.name,
         "label": CONDITIONS[CopyCondition(copy.condition)],
         "files": [*bad, *filter(None, [stored_text(copy.reason)])],
-        "count": f"{formatting.plural(copy.file_count, 'file')}, {bytes_text(copy.size)}",
+        "count": list_text((formatting.plural(copy.file_count, "file"), bytes_text(copy.size))),
         "at": copy.checked_at or copy.found_at,
     }
 

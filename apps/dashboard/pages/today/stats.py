@@ -118,7 +118,7 @@ def deadline_stat(data: PageData) -> Stat:
 def power_stat(data: PageData) -> Stat:
     power, unit = formatting.size(sum(miner.qa_power for miner in data.miners))
     active = sum(miner.active_sectors for miner in data.miners)
-    foot = f"{plural(active, 'active sector')}, {plural(len(data.miners), 'miner')}"
+    foot = list_text((plural(active, "active sector"), plural(len(data.miners), "miner")))
     if active:
         foot += f", {blocks_text(data)}"
     return Stat(
