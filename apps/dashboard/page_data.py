@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apps.checks.report.cache import report_now
 from apps.checks.selectors.alerts import alerts_open
@@ -15,6 +15,7 @@ from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
+from apps.wallets.selectors import wallet_labels, wallets_lowest
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
     from apps.sectors.models import SectorChange
+    from apps.wallets.models import Wallet
+
+LOWEST_SHOWN: Final = 8
+"""Wallets on Today."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,15 @@ class PageData(CheckData):
         return senders_needed(self, away).addresses
 
     @cached_property
+    def lowest_wallets(self) -> list[Wallet]:
+        """The few wallets with the lowest balances."""
+        return wallets_lowest(self.viewer, LOWEST_SHOWN)
+
+    @cached_property
     def names(self) -> AddressNames:
         """Names of addresses and miners."""
         return AddressNames(
-            wallets={wallet.address: wallet.label or "" for wallet in self.wallets},
+            wallets=wallet_labels(self.viewer),
             miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
         )
 
@@ -116,6 +126,6 @@ class AddressNames:
     """Names of addresses and miners, read once for a page."""
 
     wallets: dict[str, str]
-    """Address to the wallet's name."""
+    """Address to the wallet's name; none of a wallet without one."""
     miners: dict[str, str]
     """f0 address to the miner's name."""

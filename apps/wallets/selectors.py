@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
@@ -45,6 +45,18 @@ def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
         return rows
     granted = SignerGrant.objects.filter(tenant_id=viewer.own_id, deleted_at=None)
     return rows.filter(address__in=granted.values("address"))
+
+
+def wallet_labels(viewer: Principal) -> dict[str, str]:
+    """Return the labels of the viewer's wallets that have one, by address."""
+    return dict(wallets_visible(viewer).exclude(label="").order_by().values_list("address", "label"))
+
+
+def wallets_lowest(viewer: Principal, limit: int) -> list[Wallet]:
+    """Return the viewer's wallets with the lowest balances, one that was not read yet first."""
+    return list(
+        wallets_visible(viewer).order_by(F("balance").asc(nulls_first=True), "created_at", "pk")[:limit]
+    )
 
 
 def wallet_get(viewer: Principal, address: str) -> Wallet:

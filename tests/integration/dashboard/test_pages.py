@@ -27,7 +27,7 @@ from tests.people import operator_person, person
 pytestmark = pytest.mark.django_db
 
 MOST_QUERIES = {
-    "today": 25,
+    "today": 26,
     "miners": 11,
     "blocks": 16,  # three of them for who is not drawn, and when the next win is to be expected
     "proving": 18,  # one of them for the settings in force
@@ -35,14 +35,14 @@ MOST_QUERIES = {
     "sealing": 18,
     "planner": 20,
     "messages": 12,  # one of them for what is rare, which the checks read, too
-    "senders": 16,  # two of them for gas: the viewer's, and what each address pays in a day
+    "senders": 17,  # two of them for gas: the viewer's, and what each address pays in a day
     "gas": 20,
     "money": 16,
     "charges": 11,
     "charges-tenant": 14,
     "statement": 13,
-    "sender": 18,  # one of them for the wallets, of which each has its pace
-    "wallets": 11,
+    "sender": 19,  # one of them for the wallets, of which each has its pace
+    "wallets": 12,
     "hosts": 11,
     "stores": 13,  # two of them for the checks of their files
     "roles": 11,  # the verdict on roles that nobody holds
@@ -55,7 +55,7 @@ MOST_QUERIES = {
     "account": 12,
     "miner": 27,  # ten of them for its own checks
     "sector-active": 23,  # seven of them for its terminations, extensions, runs, moves and files
-    "message-flying": 22,  # seven of them for its limits and whether it is stuck
+    "message-flying": 23,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included, while what the checks found is shared."""
 BELL = 1

@@ -91,8 +91,7 @@ def messages_context(data: PageData) -> dict[str, Any]:
 
 
 def wallets_context(data: PageData) -> dict[str, Any]:
-    rows = sorted(data.wallets, key=lambda wallet: wallet.balance or 0)[:SHOWN]
-    return {"wallets": [wallet_row(row, data=data) for row in rows]}
+    return {"wallets": [wallet_row(row, data=data) for row in data.lowest_wallets]}
 
 
 @chain_read_once()

@@ -201,7 +201,7 @@ def messages_foot(data: PageData) -> str:
 
 
 def wallet_stat(data: PageData) -> Stat:
-    lowest = min(data.wallets, key=lambda wallet: wallet.balance or 0, default=None)
+    lowest = next(iter(data.lowest_wallets), None)
     if lowest is None:
         return Stat(
             "wallets",

@@ -1,0 +1,75 @@
+"""What pages read of the pool's wallets: labels and the lowest balances, never every row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db.models.signals import post_init
+
+from apps.users.rules.principals import SYSTEM
+from apps.wallets.models import Wallet
+from apps.wallets.selectors import wallet_labels, wallets_lowest
+from tests import factories
+from tests.page_client import signed_in
+from tests.people import operator_person
+from tests.shared_reports import REPORT_NOW, SharedReports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+
+MANY = 60
+"""More wallets than a page shows."""
+
+
+@pytest.fixture
+def wallets() -> list[Wallet]:
+    """Wallets without labels, each richer than the one before."""
+    factories.head(100)
+    factories.network()
+    rows = [factories.wallet(address=factories.bls(key), balance=key * 10**18) for key in range(1, MANY + 1)]
+    Wallet.objects.update(label="")
+    return rows
+
+
+@pytest.fixture
+def made() -> Iterator[list[str]]:
+    """Addresses of the wallets that were read as rows."""
+    found: list[str] = []
+
+    def note(instance: Wallet, **_more: object) -> None:
+        found.append(str(instance.address))
+
+    post_init.connect(note, sender=Wallet)
+    yield found
+    post_init.disconnect(note, sender=Wallet)
+
+
+def test_only_labelled_wallets_have_a_name(wallets: list[Wallet]) -> None:
+    Wallet.objects.filter(pk=wallets[3].pk).update(label="hot")
+
+    assert wallet_labels(SYSTEM) == {wallets[3].address: "hot"}
+
+
+def test_lowest_wallets_begin_with_those_that_were_not_read(wallets: list[Wallet]) -> None:
+    Wallet.objects.filter(pk=wallets[9].pk).update(balance=None)
+
+    lowest = wallets_lowest(SYSTEM, 3)
+
+    assert [row.pk for row in lowest] == [wallets[9].pk, wallets[0].pk, wallets[1].pk]
+
+
+@pytest.mark.parametrize("path", ["/", "/messages/"])
+def test_a_page_reads_few_of_many_wallets(
+    path: str, wallets: list[Wallet], made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator_person("the operator")
+    client = signed_in("the operator")
+    monkeypatch.setattr(REPORT_NOW, SharedReports())
+    client.get(path)  # evaluates the checks, which look at each wallet
+    made.clear()
+
+    assert client.get(path).status_code == 200
+    assert len(made) < MANY / 2
