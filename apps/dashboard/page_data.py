@@ -15,7 +15,7 @@ from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
-from apps.wallets.selectors import wallet_labels, wallets_lowest
+from apps.wallets.selectors import wallet_labels, wallets_by_balance
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class PageData(CheckData):
     @cached_property
     def lowest_wallets(self) -> list[Wallet]:
         """The few wallets with the lowest balances."""
-        return wallets_lowest(self.viewer, LOWEST_SHOWN)
+        return list(wallets_by_balance(self.viewer)[:LOWEST_SHOWN])
 
     @cached_property
     def names(self) -> AddressNames:

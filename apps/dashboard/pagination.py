@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core import signing
 from django.utils.http import urlencode
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
+    from django.db.models import QuerySet
     from django_stubs_ext import StrOrPromise
 
     Row = TypeVar("Row")
@@ -93,7 +94,7 @@ def page_of(
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)
 
 
-def page_counted(rows: Sequence[Row], after: str) -> tuple[list[Row], Pager]:
+def page_counted(rows: Sequence[Row] | QuerySet[Any, Row], after: str) -> tuple[list[Row], Pager]:
     """Cut one page from all rows of a list whose order changes by itself: the cursor `after` counts rows."""
     cursor = cursor_read(after, of="counted")
     at = int(cursor) if cursor.isdigit() else 0

@@ -52,11 +52,9 @@ def wallet_labels(viewer: Principal) -> dict[str, str]:
     return dict(wallets_visible(viewer).exclude(label="").order_by().values_list("address", "label"))
 
 
-def wallets_lowest(viewer: Principal, limit: int) -> list[Wallet]:
-    """Return the viewer's wallets with the lowest balances, one that was not read yet first."""
-    return list(
-        wallets_visible(viewer).order_by(F("balance").asc(nulls_first=True), "created_at", "pk")[:limit]
-    )
+def wallets_by_balance(viewer: Principal) -> QuerySet[Wallet]:
+    """Return the viewer's wallets, the lowest balance first, before it one that was not read yet."""
+    return wallets_visible(viewer).order_by(F("balance").asc(nulls_first=True), "pk")
 
 
 def wallet_get(viewer: Principal, address: str) -> Wallet:

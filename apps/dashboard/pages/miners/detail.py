@@ -34,6 +34,7 @@ from apps.moves.rules.steps import Direction
 from apps.moves.selectors.moves import direction_of
 from apps.proving.selectors.posts import notes_of, posts_tried
 from apps.proving.services.transfer import may_transfer
+from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -206,7 +207,6 @@ def before(deadline: Deadline, data: PageData) -> Sequence[WindowPost]:
 
 def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
     """Owner, worker and control addresses with what they hold."""
-    balances = {wallet.address: wallet.balance for wallet in data.wallets}
     roles = [
         (gettext("Owner"), miner.owner),
         (gettext("Worker"), miner.worker),
@@ -214,6 +214,8 @@ def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
     ]
     if miner.beneficiary and miner.beneficiary not in (miner.owner, f"f0{miner.owner_id}"):
         roles.append((gettext("Beneficiary"), miner.beneficiary))
+    shown = wallets_visible(data.viewer).filter(address__in={address for _, address in roles})
+    balances = dict(shown.values_list("address", "balance"))
     for role, address in roles:
         yield RoleAddress(role, address, formatting.shortened(address), formatting.fil(balances.get(address)))
 

@@ -19,11 +19,12 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.wallets.rows import record_rows, wallet_rows
+from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
-from apps.wallets.selectors import wallet_get
+from apps.wallets.selectors import wallet_get, wallets_by_balance, wallets_visible
 from apps.wallets.services.label import LABEL_MAX, wallet_label_set
 
 if TYPE_CHECKING:
@@ -34,12 +35,16 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 
-def list_verdict_of(data: PageData) -> Verdict:
+LIVE_MAX: Final = 200
+"""Wallets whose rows are rendered anew when a signer comes or goes, the first of the list."""
+
+
+def list_verdict_of(count: int, data: PageData) -> Verdict:
     """Return in one sentence whether everything can be signed."""
     report = data.report_of(Topic.WALLETS)
-    if not data.wallets:
+    if not count:
         return verdict_by(report, Verdict("", _("No signer has connected yet.")))
-    many = plural(len(data.wallets), "address", "addresses")
+    many = plural(count, "address", "addresses")
     if report.fails("signers_away"):
         return verdict_by(
             report, Verdict(f"{many}.", _("Messages from addresses without a signer wait for it."))
@@ -48,7 +53,8 @@ def list_verdict_of(data: PageData) -> Verdict:
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+    count = wallets_visible(context.viewer).count()
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(count, context.data))
 
 
 def records_fragment(context: FragmentContext) -> Iterable[str]:
@@ -56,17 +62,15 @@ def records_fragment(context: FragmentContext) -> Iterable[str]:
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed wallets by their pk or address."""
-    data = context.data
-    wanted = [wallet for wallet in data.wallets if {str(wallet.pk), wallet.address} & set(keys)]
-    for row in wallet_rows(wanted, data):
+    """Render the changed wallets; a page shows those that it has."""
+    known = [key for key in keys if key.isdigit()]
+    for row in wallet_rows(wallets_by_balance(context.viewer).filter(pk__in=known), context.data):
         yield fragment("wallets/_row.html", wallet=row)
 
 
-def all_rows(context: FragmentContext) -> Iterable[str]:
-    """Render every wallet: a signer came or went."""
-    data = context.data
-    for row in wallet_rows(data.wallets, data):
+def all_rows(context: FragmentContext, _keys: list[str]) -> Iterable[str]:
+    """Render the first wallets: a signer came or went."""
+    for row in wallet_rows(wallets_by_balance(context.viewer)[:LIVE_MAX], context.data):
         yield fragment("wallets/_row.html", wallet=row)
 
 
@@ -75,6 +79,8 @@ def all_rows(context: FragmentContext) -> Iterable[str]:
 def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, lowest balance first, and the latest signatures."""
     data = PageData(viewer)
+    shown, pager = page_counted(wallets_by_balance(viewer), request.GET.get("after", ""))
+    count = len(shown) if not (pager.newer or pager.older) else wallets_visible(viewer).count()
     return page_render(
         request,
         "wallets/list.html",
@@ -82,9 +88,10 @@ def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="wallets",
         page_key="wallets",
         data=data,
-        wallets=wallet_rows(data.wallets, data),
+        wallets=wallet_rows(shown, data),
+        pager=pager,
         records=record_rows(data),
-        verdict=list_verdict_of(data),
+        verdict=list_verdict_of(count, data),
     )
 
 
@@ -129,11 +136,11 @@ LIVE: Final = {
         {
             "wallet": (list_verdict,),
             "head": (list_verdict,),
-            "signer": (all_rows, list_verdict),
+            "signer": (list_verdict,),
             "message": (records_fragment,),
-            "messages": (all_rows, records_fragment),
+            "messages": (records_fragment,),
         },
-        rows={"wallet": rows},
+        rows={"wallet": rows, "signer": all_rows, "messages": all_rows},
         findings=list_verdict,
     )
 }

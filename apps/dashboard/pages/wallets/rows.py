@@ -18,6 +18,8 @@ from apps.wallets.selectors import sign_records
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.dashboard.page_data import PageData
     from apps.users.rules.principals import Principal
     from apps.wallets.models import SignRecord, Wallet
@@ -123,11 +125,10 @@ RECORDS: Final = 20
 """Signatures on the page."""
 
 
-def wallet_rows(wallets: list[Wallet], data: PageData) -> list[WalletRow]:
-    """Lay out wallets, lowest balance first."""
+def wallet_rows(wallets: Iterable[Wallet], data: PageData) -> list[WalletRow]:
+    """Lay out wallets."""
     waiting = messages_by_sender(data.viewer)
-    ordered = sorted(wallets, key=lambda wallet: (wallet.balance or 0, wallet.pk))
-    return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in ordered]
+    return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in wallets]
 
 
 def record_rows(data: PageData) -> list[dict[str, Any]]:
