@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,23 @@ def messages_rest() -> Figure:
     """CPU of a row of `GET /api/v1/messages`."""
     cost = cpu_ms(lambda: page(f"/api/v1/messages?limit={PAGE // 2}"))
     return Figure("GET /api/v1/messages, CPU of a row", cost / (PAGE // 2) * 1000, "µs", limit=200)
+
+
+PAGES: Final = {"/": "Today", "/messages/": "Messages", "/wallets/": "Wallets", "/miners/f01000/": "a miner"}
+"""Pages that name wallets, whose pool has 10,000."""
+
+
+def page_html(path: str) -> Callable[[], Figure]:
+    """Return how much CPU a page takes once its checks were evaluated."""
+
+    def cost() -> Figure:
+        def ask() -> None:
+            answer = pool().client.get(path)
+            assert answer.status_code == 200, answer.content[:300]
+
+        return Figure(f"page {PAGES[path]}, CPU", cpu_ms(ask), "ms", limit=60)
+
+    return cost
 
 
 def resident_mib() -> float:
@@ -153,6 +170,7 @@ def cases() -> list[Callable[[], Figure]]:
     return [
         sectors_rest,
         messages_rest,
+        *(page_html(path) for path in PAGES),
         sectors_first,
         sectors_memory,
         sectors_cpu,
