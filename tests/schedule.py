@@ -45,7 +45,7 @@ WAITING: Final = (
 
 
 class Schedule(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
-    """Give each worker one group or one file after the other; what waits to one worker at a time."""
+    """Assign one group or file after the other to each worker; what waits, to one worker at a time."""
 
     def _split_scope(self, nodeid: str) -> str:
         return str(super()._split_scope(nodeid)).partition("::")[0]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @csrf_exempt  # no cookie is read here: only a signature lets an event in
 @require_POST
 def pagerduty_event(request: HttpRequest, channel: UUID) -> JsonResponse:
-    """Take an event.  What changes nothing is no error: after three of them PagerDuty reports no more."""
+    """Handle an event.  What changes nothing is no error: after three of them PagerDuty reports no more."""
     try:
         reason = pagerduty_event_handle(
             channel=channel,

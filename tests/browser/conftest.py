@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -32,15 +31,16 @@ PATIENCE_MS = 60_000
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep them in one process; without a browser they are skipped with a reason, under CI they fail."""
+    """Keep them in one process."""
     item.add_marker(pytest.mark.xdist_group("browser"))
-    if CHROME is None and not os.environ.get("CI"):
-        item.add_marker(pytest.mark.skip(reason="there is no Chrome here"))
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """A browser for this folder: while it runs this thread has an event loop, which others must not see."""
+    assert CHROME is not None, (
+        "there is no Chrome here: run `make browser`, which installs one or says why not"
+    )
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # that loop runs nothing of ours
         expect.set_options(timeout=PATIENCE_MS)

@@ -66,7 +66,7 @@ def miner() -> Miner:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Let the source give its bytes."""
+    """Return an event; until it is set, the source sends no bytes."""
     let_go = threading.Event()
 
     class Source:
