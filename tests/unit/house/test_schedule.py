@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.schedule import LONGEST, WAITING, Schedule, place, without_group
+from tests.schedule import LONGEST, Schedule, place, without_group
 from tests.timing import SITE
 
 GROUPS = ("pool", "browser", "devnet-machine", "snark", "pair", "lone")
@@ -19,8 +18,8 @@ def item(nodeid: str, group: str = "") -> Any:
     return SimpleNamespace(nodeid=nodeid, get_closest_marker=lambda _name: mark)
 
 
-@pytest.mark.parametrize("name", sorted({*LONGEST, *WAITING} - {*GROUPS}))
-def test_what_begins_early_or_waits_exists(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*LONGEST} - {*GROUPS}))
+def test_what_begins_early_exists(name: str) -> None:
     assert (SITE / name).exists()
 
 
@@ -46,30 +45,6 @@ def test_groups_begin_before_long_files_and_those_before_the_rest() -> None:
 )
 def test_a_file_stays_whole_and_a_group_too(nodeid: str, scope: str) -> None:
     assert Schedule.__new__(Schedule)._split_scope(nodeid) == scope
-
-
-@pytest.mark.parametrize(
-    ("left", "running", "expected"),
-    [
-        (["pool", "browser", "snark"], {}, "pool"),
-        (["browser", "snark"], {"pool": {"a": True, "b": False}}, "snark"),
-        (["browser", "snark"], {"pool": {"a": True, "b": True}}, "browser"),
-        (["snark", "tests/integration/gateway/test_hub.py"], {}, "tests/integration/gateway/test_hub.py"),
-        (["snark", "pair"], {}, "snark"),
-        (["browser"], {"pool": {"a": False}}, "browser"),
-    ],
-)
-def test_one_worker_at_a_time_runs_what_waits(
-    left: list[str], running: dict[str, dict[str, bool]], expected: str
-) -> None:
-    schedule = Schedule.__new__(Schedule)
-    schedule.workqueue = OrderedDict.fromkeys(left)
-    schedule.assigned_work = {
-        "this": {"tests/integration/test_supervisor.py": {"c": False}},
-        "other": running,
-    }
-
-    assert schedule.following("this") == expected
 
 
 @pytest.mark.parametrize(
