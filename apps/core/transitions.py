@@ -36,7 +36,7 @@ def advance(row: Any, event: str, /, **data: Any) -> None:
 
 
 def update_returning(row: Any, expected: QuerySet[Any], /, **values: Any) -> bool:
-    """Update the one row that `here` finds, and have `row` say what it holds since; False if there is none.
+    """Update the one row that `expected` finds and copy its columns onto `row`; False if there is none.
 
     One statement, where an update and `refresh_from_db` are two.  Rows that it refers to stay read as long
     as it refers to them; what refers to it is read anew.
