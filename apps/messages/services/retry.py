@@ -62,6 +62,11 @@ def funded_messages_retry(*, head: Head) -> int:
     return _retry_now(rows.filter(from_addr__in=funded))
 
 
+def unfunded_messages_retry(address: str) -> int:
+    """Retry those of a sender that lacked money, on the head whose state shows that it has more."""
+    return _retry_now(_messages_backing_off().filter(wait=Wait.FUNDS, from_addr=address))
+
+
 def _retry_now(rows: QuerySet[Message]) -> int:
     """End the back-off of these; returns how many."""
     found = list(rows.values_list("pk", "tenant_id"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Exists, F, Window
+from django.db.models import Exists, F, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils.translation import gettext, gettext_noop
 
@@ -30,6 +30,7 @@ from apps.messages.services.recovery.chain_history import sent_messages_read
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import unrecorded_resolve
 from apps.messages.services.recovery.unrecorded import unrecorded_note, version_note
+from apps.messages.services.retry import unfunded_messages_retry
 from apps.messages.services.selection import (
     Selection,
     SelectionId,
@@ -145,7 +146,10 @@ def _select(
 def due_senders_list(*, head: Head) -> list[str]:
     """Return the senders with a message to choose; costs nothing for those without."""
     rows = Message.objects.filter(
-        state=MessageState.UNFILLED, needs_approval=False, retry_height__lte=head.height
+        Q(expire_epoch=0) | Q(expire_epoch__gte=head.height),
+        state=MessageState.UNFILLED,
+        needs_approval=False,
+        retry_height__lte=head.height,
     )
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
 
@@ -188,7 +192,13 @@ def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -
 
 
 def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: Head, now: datetime) -> None:
-    """Write what the node said about the sender; somebody else's use of the address is noticed here."""
+    """Write what the node said about the sender; somebody else's use of the address is noticed here.
+
+    What lacked money and backs off is due at once if the sender has more than at its last selection: the row
+    has that balance now, and nobody else could tell.
+    """
+    if sender.balance is not None and chain_state.balance > sender.balance:
+        unfunded_messages_retry(sender.address)
     is_foreign = sender.version > 0 and chain_state.pool_nonce > sender.next_nonce
     changes: dict[str, Any] = {
         "chain_nonce": chain_state.chain_nonce,
@@ -223,6 +233,8 @@ def _places(sender: Sender, chain_state: SenderChainState, *, shared: SharedRule
 def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
     """Return what waits in the order of choice: priority, deadline, fair across tenants, oldest first."""
     waiting = Message.objects.filter(
+        # A head may have come since the last pass that failed what expired.
+        Q(expire_epoch=0) | Q(expire_epoch__gte=head.height),
         from_addr=sender.address,
         state=MessageState.UNFILLED,
         needs_approval=False,

@@ -102,15 +102,20 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
     Message.objects.filter(pk__in=selection.postponed, state=MessageState.UNFILLED).update(
         retry_height=height + POSTPONED_EPOCHS
     )
-    for row in selection.failed:
-        attempts = row.attempts + 1
-        longest = URGENT_BACKOFF_EPOCHS if row.priority in PRESSING else BACKOFF_MAX_EPOCHS
-        backoff = min(2 ** min(row.attempts, 10), longest)
-        Message.objects.filter(pk=row.pk, state=MessageState.UNFILLED).update(
-            attempts=attempts, retry_height=height + backoff
-        )
-    refusals_fail(
-        [row for row in selection.failed if row.pk in selection.refused], reasons=selection.refused, now=now
-    )
+    failed = [row for row in selection.failed if _backoff_store(row, height=height)]
+    refusals_fail([row for row in failed if row.pk in selection.refused], reasons=selection.refused, now=now)
     # Lists show whether the message is stuck.
     message_changes_publish([(row.pk, row.tenant_id) for row in selection.failed])
+
+
+def _backoff_store(row: Message, *, height: int) -> bool:
+    """Write when a message that failed is tried again; return whether nobody had it retried meanwhile.
+
+    Then a rule, its fees or its sender's balance changed after this selection had read them.
+    """
+    longest = URGENT_BACKOFF_EPOCHS if row.priority in PRESSING else BACKOFF_MAX_EPOCHS
+    backoff = min(2 ** min(row.attempts, 10), longest)
+    as_read = Message.objects.filter(
+        pk=row.pk, state=MessageState.UNFILLED, attempts=row.attempts, retry_height=row.retry_height
+    )
+    return bool(as_read.update(attempts=row.attempts + 1, retry_height=height + backoff))

@@ -10,8 +10,10 @@ from apps.messages.errors import BadMessage
 from apps.messages.rules.push_items import SendSpec
 from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.messages import message_events
+from apps.messages.services import estimate_rounds
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_remove, guard_set
+from apps.messages.services.replace import fee_limits_set
 from apps.messages.services.retry import funded_messages_retry, message_retry_now
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
@@ -128,3 +130,41 @@ def test_what_does_not_wait_is_not_tried(pool: Pool) -> None:
 
     with pytest.raises(BadMessage, match="need UnFillMsg got FillMsg"):
         message_retry_now(message=pool.row("one"), now=pool.now)
+
+
+def test_money_that_another_choice_saw_first_wakes_what_lacked_it(pool: Pool) -> None:
+    address = pool.address(fil=1)
+    factories.wallet(address, balance=1 * FIL)
+    pool.push("one", address, value=5 * FIL)
+    rest_long(pool, "one")
+    pool.node.balances[address] = 10 * FIL
+    pool.push("two", address)
+
+    pool.choose()
+    Wallet.objects.filter(address=address).update(balance=10 * FIL)
+    assert funded_messages_retry(head=pool.head) == 0, "the sender's row has the new balance already"
+
+    assert {pool.row(id).state for id in ("one", "two")} == {MessageState.FILLED}
+
+
+def test_fee_that_was_raised_during_a_choice_is_tried_on_the_next_head(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped(pool)
+    while pool.head.height < pool.row("one").retry_height:
+        pool.node.mine()
+        pool.follow()
+    real = estimate_rounds.messages_estimate
+
+    def meanwhile(*how: Any, **data: Any) -> Any:
+        found = real(*how, **data)
+        fee_limits_set(message=pool.row("one"), max_fee=FIL, gas_fee_cap=0, now=pool.now)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(estimate_rounds, "messages_estimate", meanwhile)
+        pool.choose()
+    assert pool.row("one").state == MessageState.UNFILLED, "it went by the old limit"
+    pool.choose()
+
+    assert pool.row("one").state == MessageState.FILLED

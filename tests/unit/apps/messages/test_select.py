@@ -421,3 +421,16 @@ def test_a_node_of_single_estimates_is_asked_for_a_few_at_a_time(pool: Pool) -> 
 
     assert [(len(one.filled), one.has_more) for one in rounds] == [(0, True), (5, False)]
     assert pool.node.calls.count("GasEstimateMessageGas") == 17
+
+
+def test_one_whose_last_epoch_has_passed_is_not_chosen_before_it_is_failed(pool: Pool) -> None:
+    pool.step()
+    address = pool.address()
+    pool.push("one", address, spec=SendSpec(expire_epoch=pool.head.height))
+    pool.push("two", address, spec=SendSpec(expire_epoch=pool.head.height + 1))
+    pool.node.mine()
+    pool.follow()
+
+    sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+
+    assert [pool.row(id).state for id in ("one", "two")] == [MessageState.UNFILLED, MessageState.FILLED]
