@@ -42,7 +42,8 @@ def executions_land(executed: Executed, *, own: Sequence[Execution], now: dateti
     by_cid = {message.cid: message for message in own}
     rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).exclude(cid="").order_by("pk")
     # What was given up and what took its nonce may be one message on chain: the one in flight landed.
-    rows_by_claim = sorted(rows, key=lambda row: (row.state == MessageState.FILLED, row.created_at))
+    holding = (MessageState.FILLED, MessageState.LANDED)
+    rows_by_claim = sorted(rows, key=lambda row: (row.state in holding, row.created_at))
     signed = {row.cid: row for row in rows_by_claim}
     older = {
         version.cid: version

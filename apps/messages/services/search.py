@@ -92,7 +92,7 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
             found[pk] = (one, answer)
         elif isinstance(answer, NodeRefused):
             unknown.add(pk)
-    land = _landed_columns(found, client=client, now=now)
+    land = _landed_columns(_once_each_nonce(found), client=client, now=now)
     settled = [row for row in rows if row.pk not in land and row.pk not in unknown | found.keys()]
     lost = _displaced_columns(settled, client=client, key=key, now=now)
     with transaction.atomic():
@@ -101,6 +101,16 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
         spend_record(moved, sign=ADDED)
         message_changes_publish([*moved.items(), *displaced.items()])
     return len(moved), len(displaced)
+
+
+def _once_each_nonce(found: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was given up if the message that took its nonce is the very same one on chain."""
+    rows = sorted(
+        (_message_of(one) for one, _ in found.values()),
+        key=lambda row: (row.state == MessageState.FILLED, row.created_at),
+    )
+    landed = {(row.from_addr, row.nonce): row.pk for row in rows}.values()
+    return {pk: answer for pk, answer in found.items() if pk in landed}
 
 
 def _answers(signed: Sequence[Message | SignedVersion], *, client: ChainClient, key: str) -> list[Any]:

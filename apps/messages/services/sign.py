@@ -143,9 +143,10 @@ def _signed_before(
             "push it under another id"
         ).format(value=newest.value, to=newest.to)
     nonce = newest.nonce
-    holder = Message.objects.filter(
+    holders = Message.objects.filter(
         from_addr=row.from_addr, nonce=nonce, state__in=[MessageState.FILLED, MessageState.LANDED]
-    ).first()
+    )
+    holder = holders.first() or _claimant(selection, row, nonce)
     if nonce >= selection.chain_state.chain_nonce:
         rival = _rival(selection, holder, versions, client=client)
         if rival:
@@ -170,6 +171,12 @@ def _signed_before(
         ).format(nonce=nonce, epoch=after)
         return Wait.SIGNED_BEFORE, text
     return Wait.NONE, ""
+
+
+def _claimant(selection: Selection, row: Message, nonce: int) -> Message | None:
+    """Return another message that keeps this nonce: the signer signed both with it, each thrown away."""
+    claims = (pk for pk, message in selection.known.items() if pk != row.pk and message.nonce == nonce)
+    return Message.objects.filter(pk__in=list(claims)).first()
 
 
 def _rival(

@@ -8,6 +8,7 @@ import pytest
 
 from apps.messages.models import Message, Sender
 from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.retry import message_retry
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState, Wait
 from tests.unit.apps.messages.kills import Kill, heads, killed
@@ -158,3 +159,31 @@ def test_a_refused_message_lets_those_behind_it_move_up(pool: Pool) -> None:
 
     assert [pool.row(text).nonce for text in "ac"] == [0, 1]
     assert rows["b"].nonce is None
+
+
+def test_two_that_were_signed_with_one_nonce_are_paid_one_after_the_other(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("a", address)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.messages.services.select.filled_store", killed(print))
+        with pytest.raises(Kill):
+            pool.choose()
+        message_mark_bad(message=pool.row("a"), now=pool.now)
+        pool.push("b", address, value=2)
+        with pytest.raises(Kill):
+            pool.choose()
+    message_retry(message=pool.row("a"), now=pool.now)
+    pool.push("proof", address, kind="window_post", time_sensitive=True)  # takes nonce 0 from both at first
+
+    heads(pool, 3)
+    states = {text: (pool.row(text).state, pool.row(text).nonce) for text in ("a", "b", "proof")}
+    assert states == {
+        "a": (MessageState.LANDED, 0),
+        "b": (MessageState.UNFILLED, None),
+        "proof": (MessageState.LANDED, 1),
+    }
+    assert (pool.row("b").wait, "nonce 0" in pool.row("b").error) == (Wait.SIGNED_BEFORE, True)
+
+    heads(pool, DEAD_EPOCHS + 3)
+    assert (pool.row("b").state, pool.row("b").nonce) == (MessageState.LANDED, 2)
+    assert sorted(paid(pool, address)) == [1, 1, 2]

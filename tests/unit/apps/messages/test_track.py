@@ -11,6 +11,8 @@ import pytest
 from apps.chain.errors import NodeUnavailable
 from apps.chain.models import Head
 from apps.messages.models import Message, Sender, Tracker
+from apps.messages.rules.push_items import Gas
+from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
 from apps.wallets.models import Wallet
@@ -202,6 +204,39 @@ def test_a_foreign_message_beside_ours_moves_the_next_nonce(pool: Pool) -> None:
     assert dict(Sender.objects.values_list("address", "next_nonce")) == {address: 2, other: 3}
 
 
+def back_after_days(pool: Pool) -> None:
+    Head.objects.all().delete()
+    pool.follow()
+    Head.objects.filter(height__lt=pool.head.height - 5).delete()
+    Head.objects.filter(height=pool.head.height - 5).update(is_after_gap=True)
+    assert messages_track(head=pool.head, client=pool.client, now=pool.now).has_searched
+
+
+def test_one_message_of_two_rows_has_landed_as_the_one_in_flight(pool: Pool) -> None:
+    """Given up, its nonce went to one with the same content and fees: on chain both are one."""
+    address, fees = pool.address(), Gas(limit=2_000_000, fee_cap=10_000, premium=1_000)
+    pool.push("given-up", address, gas=fees)
+    pool.push("behind", address)
+    pool.choose()
+    message_mark_bad(message=pool.row("given-up"), now=pool.now)
+    del pool.node.pool[(address, 0)]
+    pool.step(only=lambda _signed: False)
+    pool.push("again", address, gas=fees)
+    pool.step(only=lambda _signed: False)
+    assert pool.row("again").cid == pool.row("given-up").cid
+    for _ in range(20):
+        pool.node.mine()
+
+    back_after_days(pool)
+
+    states = {name: pool.row(name).state for name in ("given-up", "again", "behind")}
+    assert states == {
+        "given-up": MessageState.FAILED,
+        "again": MessageState.LANDED,
+        "behind": MessageState.LANDED,
+    }
+
+
 def test_after_days_offline_the_node_is_asked(pool: Pool) -> None:
     address = pool.address()
     pool.push("landed", address)
@@ -215,14 +250,9 @@ def test_after_days_offline_the_node_is_asked(pool: Pool) -> None:
     for _ in range(30):
         pool.node.mine()
     pool.node.pool[(address, 2)] = waiting
-    Head.objects.all().delete()
 
-    pool.follow()
-    Head.objects.filter(height__lt=pool.head.height - 5).delete()
-    Head.objects.filter(height=pool.head.height - 5).update(is_after_gap=True)
-    done = messages_track(head=pool.head, client=pool.client, now=pool.now)
+    back_after_days(pool)
 
-    assert done.has_searched
     states = {name: pool.row(name).state for name in ("landed", "lost", "waiting")}
     assert states == {
         "landed": MessageState.LANDED,
