@@ -142,7 +142,7 @@ def _unreadable_part(
     groups = [
         [index] for index in away if index < len(facts) and provable_sectors_select(facts[index], skipped=())
     ]
-    if post.attempt(AttemptKind.FALLBACK) or not groups:
+    if not groups:
         return
     reason = gettext_noop("no sectors in this partition can be read")
     data = {"state": PostState.NOTHING, "error": reason, **retry_schedule(post, context=context, least=2)}

@@ -111,14 +111,18 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
             attempts_cancel(post, context=context)
     else:
         reason = gettext_noop("the chain already has a proof of partitions {done}").format(done=sorted(done))
-        rest = [index for index in post.partitions if index not in done]
         note_record(post, context=context, text=reason)
-        data = {"partitions": rest, "error": reason, "updated_at": context.now, **NO_PROOF}
+        data = {**_rest_again(post, done), "error": reason, "updated_at": context.now}
         with transaction.atomic():
             advance(post, "AGAIN", **data)
             attempts_cancel(post, context=context)
     post_publish(post)
     return True
+
+
+def _rest_again(post: WindowPost, done: set[int]) -> dict[str, Any]:
+    """Return the columns of a proof that is made from the beginning without partitions that the chain has."""
+    return {**NO_PROOF, "partitions": [index for index in post.partitions if index not in done]}
 
 
 def commit_draw(post: WindowPost, *, context: ProvingContext) -> bytes:
@@ -162,7 +166,8 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
         # The message waits for the old tenant's signer or funds; the new tenant sends its own.
         reason = gettext_noop("the miner was transferred")
     elif message.wait == Wait.ESTIMATE:
-        if proven_partitions_read(post, context=context) >= set(post.partitions):
+        done = proven_partitions_read(post, context=context)
+        if done >= set(post.partitions):
             reason, event = gettext_noop("the chain already has the proof"), "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
         elif is_outdated(post, message=message, context=context):
@@ -172,7 +177,7 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
                 gettext("the node expects the message to fail: {error}").format(error=message.error),
                 "AGAIN",
             )
-            data = {**NO_PROOF, **retry_schedule(post, context=context)}
+            data = {**_rest_again(post, done), **retry_schedule(post, context=context)}
     else:
         pushed = [f"post:{post.uuid}:{number}" for number in range(post.messages_sent)]
         waits = context.head.height - (post.sent_height or 0)
@@ -213,13 +218,14 @@ def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext)
         exit_code=exit_code_text(message.exit_code, actor="miner")
     )
     data: dict[str, Any] = {"exit_code": message.exit_code, "error": reason, "updated_at": context.now}
-    if proven_partitions_read(post, context=context) >= set(post.partitions):
+    done = proven_partitions_read(post, context=context)
+    if done >= set(post.partitions):
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}
         event = "LAND"
     elif is_outdated(post, message=message, context=context):
         event = "RESEND"  # the chain took another branch: the proof itself was not at fault
     else:
-        event, data = "AGAIN", data | NO_PROOF | retry_schedule(post, context=context)
+        event, data = "AGAIN", data | _rest_again(post, done) | retry_schedule(post, context=context)
     note_record(post, context=context, text=reason)
     advance(post, event, **data)
     post_publish(post)
