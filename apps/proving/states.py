@@ -28,6 +28,7 @@ POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "PROVE": PostState.PROVED,
         "FALLBACK": PostState.PROVED,
         "EMPTY": PostState.NOTHING,
+        "LAND": PostState.LANDED,
         "CLOSE": PostState.MISSED,
     },
     PostState.PROVED: {

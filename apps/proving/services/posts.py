@@ -28,6 +28,8 @@ from apps.proving.services.proofs import post_prove
 from apps.proving.services.retries import is_due, note_record
 from apps.proving.services.submissions import (
     NO_PROOF,
+    foreign_proof_land,
+    is_window_proved,
     message_follow,
     onchain_proof_handle,
     post_submit,
@@ -179,15 +181,15 @@ def _go_on(post: WindowPost, context: ProvingContext, *, sender: str) -> None:
 
 def _landed_check(post: WindowPost, message: Message | None, context: ProvingContext) -> None:
     """Look after a proof that has landed: a reorganisation may have thrown it out, or landed it elsewhere."""
-    if message is not None and message.state == MessageState.FILLED:
-        advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=context.now)
-        post_publish(post)
-    elif message is not None and message.state == MessageState.LANDED and message.exit_code == 0:
+    if message is not None and message.has_succeeded:
         if post.landed_height != message.height:
             post_update(post, landed_height=message.height)
-    elif context.head.height < post.close_epoch and not proven_partitions_read(post, context=context) >= set(
-        post.partitions
-    ):
+    elif context.head.height >= post.close_epoch:
+        if message is not None and is_window_proved(post, context=context) is False:
+            _revert(post, context)
+    elif message is not None and message.state == MessageState.FILLED:
+        _revert(post, context)
+    elif not proven_partitions_read(post, context=context) >= set(post.partitions):
         reason = gettext_noop("the chain no longer has the proof")
         note_record(post, context=context, text=reason)
         data = {"landed_height": None, "exit_code": None, "error": reason, "updated_at": context.now}
@@ -195,7 +197,16 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
         post_publish(post)
 
 
+def _revert(post: WindowPost, context: ProvingContext) -> None:
+    advance(post, "REVERT", landed_height=None, exit_code=None, updated_at=context.now)
+    post_publish(post)
+
+
 def _close(post: WindowPost, context: ProvingContext) -> None:
+    """Note that the window went without a proof, unless somebody else's is on the chain."""
+    if is_window_proved(post, context=context):
+        foreign_proof_land(post, height=post.close_epoch - 1, context=context)
+        return
     with transaction.atomic():
         note_record(post, context=context, text="the window closed without a proof")
         advance(post, "CLOSE", updated_at=context.now)

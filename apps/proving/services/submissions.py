@@ -19,6 +19,7 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
+from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
@@ -102,13 +103,7 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
     if not done:
         return False
     if done >= set(post.partitions):
-        note_record(
-            post, context=context, text=gettext_noop("the chain already has the proof"), is_error=False
-        )
-        landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
-        with transaction.atomic():
-            advance(post, "LAND", updated_at=context.now, **landed)
-            attempts_cancel(post, context=context)
+        foreign_proof_land(post, height=context.head.height, context=context)
     else:
         reason = gettext_noop("the chain already has a proof of partitions {done}").format(done=sorted(done))
         note_record(post, context=context, text=reason)
@@ -116,8 +111,18 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
         with transaction.atomic():
             advance(post, "AGAIN", **data)
             attempts_cancel(post, context=context)
-    post_publish(post)
+        post_publish(post)
     return True
+
+
+def foreign_proof_land(post: WindowPost, *, height: int, context: ProvingContext) -> None:
+    """Note that the chain has a proof by a height at the latest, sent by whomever."""
+    text = gettext_noop("the chain already has the proof")
+    with transaction.atomic():
+        note_record(post, context=context, text=text, is_error=False)
+        advance(post, "LAND", updated_at=context.now, landed_height=height, exit_code=0, error="")
+        attempts_cancel(post, context=context)
+    post_publish(post)
 
 
 def _rest_again(post: WindowPost, done: set[int]) -> dict[str, Any]:
@@ -248,3 +253,16 @@ def proven_partitions_read(post: WindowPost, *, context: ProvingContext) -> set[
         return set()
     done = bitfield_from_json(deadlines[post.deadline_index]["PostSubmissions"])
     return {index for index in post.partitions if index in done}
+
+
+def is_window_proved(post: WindowPost, *, context: ProvingContext) -> bool | None:
+    """Return whether a proof of all partitions was on the chain when the window closed, sent by whomever.
+
+    All sectors of a partition without one are faulty from then on.  None where a later window may have
+    changed that.
+    """
+    if context.head.height >= post.close_epoch + context.network.proving.period:
+        return None
+    read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
+    facts = read[post.deadline_index]
+    return all(index < len(facts) and facts[index].active for index in post.partitions)

@@ -21,19 +21,23 @@ class OneDeadline:
     tickets: bytes = b"t" * 32
     proven: tuple[int, ...] = ()
     """Partitions that the chain has a proof of."""
+    is_over: bool = False
+    """Whether the window has closed: all sectors of the other partitions are faulty then."""
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Answer StateMinerPartitions."""
         assert {method for method, _ in calls} == {"StateMinerPartitions"}
-        return [[self._partition(numbers) for numbers in self.partitions] for _ in calls]
+        return [[self._partition(index) for index in range(len(self.partitions))] for _ in calls]
 
-    def _partition(self, numbers: list[int]) -> dict[str, Any]:
+    def _partition(self, index: int) -> dict[str, Any]:
+        numbers = self.partitions[index]
         every, none = bitfield_to_json(bitfield_of(numbers)), bitfield_to_json(bitfield_of(()))
+        is_missed = self.is_over and index not in self.proven
         return {
             "AllSectors": every,
             "LiveSectors": every,
-            "ActiveSectors": every,
-            "FaultySectors": none,
+            "ActiveSectors": none if is_missed else every,
+            "FaultySectors": every if is_missed else none,
             "RecoveringSectors": none,
         }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.messages.models import Message
+from apps.messages.models import Message, Tracker
 from apps.messages.states import MessageState
 from apps.proving.models import FaultDeclaration, Recovery
 from apps.proving.services.fault_declarations import declarations_advance
@@ -87,3 +87,38 @@ def test_proof_that_another_branch_has_in_time_was_not_missed(
     assert (row.landed_height, row.error) == (
         (CLOSE - 1, "") if state == PostState.LANDED else (None, "the window closed without a proof")
     )
+
+
+@pytest.mark.parametrize(("state", "data"), [*OTHERWISE, (MessageState.FILLED, {"nonce": 4})])
+@pytest.mark.parametrize("proven", [(), (0,)])
+def test_landed_proof_that_a_branch_takes_back_after_the_close_was_missed(
+    state: str, data: dict[str, Any], proven: tuple[int, ...]
+) -> None:
+    factories.message("m", state=state, height=CLOSE, **data)
+    sent = {"message_id": "m", "messages_sent": 1, "landed_height": CLOSE - 1, "exit_code": 0}
+    row = post(miner(), state=PostState.LANDED, **sent)
+    Tracker.objects.create(pk=1, height=CLOSE)
+
+    for height in (CLOSE + 1, CLOSE + 2):
+        posts_advance(look(OneDeadline(proven=proven), height))
+
+    row.refresh_from_db()
+    assert row.state == (PostState.LANDED if proven else PostState.MISSED)
+
+
+@pytest.mark.parametrize("state", [PostState.PROVING, PostState.PROVED, PostState.SENT, PostState.NOTHING])
+@pytest.mark.parametrize(("of_chain", "ends"), [((0, 1), PostState.LANDED), ((0,), PostState.MISSED)])
+def test_window_that_another_program_has_proved_is_not_missed(
+    state: str, of_chain: tuple[int, ...], ends: str
+) -> None:
+    factories.message("m", state=MessageState.FILLED, nonce=4)
+    row = post(miner(), state=state, partitions=[0, 1], message_id="m" if state == PostState.SENT else "")
+    Tracker.objects.create(pk=1, height=CLOSE)
+    chain = OneDeadline(partitions=[[1], [2]], proven=of_chain)
+
+    for height in (CLOSE, CLOSE + 1):
+        posts_advance(look(chain, height))
+
+    row.refresh_from_db()
+    assert row.state == ends
+    assert row.landed_height == (CLOSE - 1 if ends == PostState.LANDED else None)
