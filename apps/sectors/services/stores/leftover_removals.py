@@ -149,9 +149,7 @@ def _removal_refusal(
             miner_id=finding.miner_id, tenant=store.tenant.name
         )
     if sector is None:
-        same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=store.tenant_id)
-        is_new = finding.number is not None and same.filter(number=finding.number).exists()
-        return gettext("the pool has a record of it by now: scan again") if is_new else ""
+        return _record_refusal(finding)
     if sector.state == SectorState.TERMINATED or sector.removal_asked_at is not None:
         return gettext("remove its files with *Remove files…* on its own page")
     if sector.state not in (SectorState.PROVING, SectorState.ABORTED) or sector.store == store.name:
@@ -164,6 +162,13 @@ def _removal_refusal(
         return error.reason
     drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
     return gettext("a host still has to remove its partial copy of it") if drops.exists() else ""
+
+
+def _record_refusal(finding: StoreFinding) -> str:
+    """Return that the pool has a sector of this number by now; empty: it has none."""
+    same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=finding.store.tenant_id)
+    is_new = finding.number is not None and same.filter(number=finding.number).exists()
+    return gettext("the pool has a record of it by now: scan again") if is_new else ""
 
 
 def leftovers_remove(
@@ -224,21 +229,26 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
     """Withdraw those of a host's orders by which the last good copy of a sector may go; return their keys.
 
     Between an order and its host's answer lie hours, if the host is away or moves come first: the sector's
-    own files may be found bad, or lost, meanwhile.
+    own files may be found bad, or lost, meanwhile; of an unknown number the pool may have a sector by now.
     """
     assert connection.in_atomic_block, "findings and orders change together, before the host is told"
     by_finding = {
         str(one.args["finding"]): one
         for one in orders
-        if one.op == Operation.REMOVE_LEFTOVER and one.args.keys() >= {"finding", "whole"}
+        if one.op == Operation.REMOVE_LEFTOVER and "finding" in one.args
     }
     if not by_finding:
         return set()
     rows = StoreFinding.objects.filter(uuid__in=[*by_finding], state=FindingState.REMOVING)
-    copies = [one for one in findings_lock(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
+    found = list(findings_lock(rows.values_list("pk", flat=True)))
+    copies = [one for one in found if _is_second_copy(one) and "whole" in by_finding[str(one.uuid)].args]
     own, withdrawn = OwnStores([one.sector for one in copies], now=now), set()
-    for finding in copies:
-        if finding.sector is None or not (fault := own.fault(finding.sector)):
+    for finding in found:
+        if finding.sector is None:
+            fault = _record_refusal(finding)
+        else:
+            fault = own.fault(finding.sector) if finding in copies else ""
+        if not fault:
             continue
         advance(finding, "FAIL", error=gettext_noop("withdrawn: {fault}").format(fault=fault), updated_at=now)
         withdrawn.add(by_finding[str(finding.uuid)].pk)

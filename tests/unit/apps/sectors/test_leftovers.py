@@ -26,6 +26,7 @@ from apps.sectors.services.stores.move_steps import moves_continue
 from apps.sectors.services.stores.moves import moves_begin, unchanged_lock
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
+from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.sealing import NOON
@@ -133,6 +134,23 @@ def test_a_removal_is_withdrawn_once_its_sectors_own_files_are_found_bad(
     assert finding.error.startswith("withdrawn: it is recorded in b, where its files have not been checked")
     assert not worker.commands.filter(done_at=None).exists()
     unchanged_lock(sector)
+
+
+@pytest.mark.parametrize(("name", "number"), [("s-t01000-8", 8), ("s-t01000-10", 10)])
+def test_a_removal_is_withdrawn_once_the_pool_has_a_sector_of_the_number(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    store = scanned(worker)
+    removed(store, work(monkeypatch), name, "s-t01000-9")
+    miner = Sector.objects.get(number=3).miner
+    factories.sector(miner, number=number, state="PROVING", store=store.name, comm_r=bytes(32))
+
+    [told] = worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id), now=NOON).commands
+
+    assert told.args["number"] == "9"
+    finding = store.findings.get(name=name)
+    assert finding.state == "FOUND"
+    assert finding.error == "withdrawn: the pool has a record of it by now: scan again"
 
 
 def test_a_removal_of_another_tenants_number_holds_nothing_back(worker: Worker) -> None:
