@@ -2,6 +2,9 @@
 
 `jobs/<job>/removed` is written first: a stage that runs ends, none begins again, and a kill in between leaves
 a job that is known to be over.  The mark stays, all else goes.
+
+What a sector leaves that another job begins again is put aside by renaming, while no job begins: this host
+may be the one that begins it, and the new files have the same names.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from workers.storage.answers import COPY_S
 from workers.storage.files import TEMPORARY_SUFFIX
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway, path_remove
-from workers.storage.sums import SectorSums
+from workers.storage.sums import SUMS, SectorSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,13 +129,14 @@ class Removals:
                     name = sector_name(sector.miner_id, sector.number)
                     for root in self.places.roots(sector.job_id):
                         self.stores.apart_check(root, name)
+                    self._put_aside(sector)
                 away = self._away(sector)
-                found = self.files(sector)
+                found = self._doomed(sector)
                 with self._lock:
                     self._bytes[sector.job_id] = size = sum(map(bytes_of, found))
                 for path in found:
                     path_remove(path)
-                if left := self.files(sector):
+                if left := self._doomed(sector):
                     raise OSError(f"{left[0]} cannot be removed")
                 if sector.keeps_store:
                     self._unfinished_remove(sector)
@@ -145,6 +149,34 @@ class Removals:
                 log.info("files_removed", job=sector.job_id, sector=sector.number, bytes=size)
                 return True
         return False
+
+    def _put_aside(self, sector: AbortedSector) -> None:
+        """Rename what a sector has in the sealing folders, unless another job here works on it by now.
+
+        Raises OSError.
+        """
+        with self.journal.no_job_begins:
+            if any(self._is_of(job_id, sector) for job_id in self.journal.unfinished_jobs()):
+                log.info("files_left_to_another_job", job=sector.job_id, sector=sector.number)
+                return
+            for path in self.files(sector):
+                path.rename(path.with_name(f"{sector.job_id}.{path.name}"))
+
+    def _is_of(self, job_id: str, sector: AbortedSector) -> bool:
+        """Return whether another job is of a sector."""
+        work = None if job_id == sector.job_id else self.journal.work_read(job_id)
+        return work is not None and (work.inputs.miner_id, work.inputs.number) == (
+            sector.miner_id,
+            sector.number,
+        )
+
+    def _doomed(self, sector: AbortedSector) -> list[Path]:
+        """Return the files and folders that are removed.  Raises StoreAway."""
+        if not sector.keeps_store:
+            return self.files(sector)
+        roots = self.places.roots(sector.job_id)
+        folders = [root / kind for root in roots for kind in (*KINDS, SUMS)]
+        return [path for folder in folders for path in folder.glob(f"{sector.job_id}.*")]
 
     def _unfinished_remove(self, sector: AbortedSector) -> None:
         """Remove what a copy that was killed has left in stores, beside what stays there.  Raises OSError."""

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.wire.commands import Command, Operation
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.pipeline import SectorState, Stage
 from tests.unit.workers.agent.removal import sector_write, until
-from workers.agent.journal import journal_open
+from workers.agent.journal import Work, journal_open
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.storage.store import Store
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOB = str(uuid.uuid4())
+INPUTS = SealInputs(
+    miner_id=1000,
+    number=5,
+    seal_proof=5,
+    sector_size=2048,
+    state=SectorState.ALLOCATED,
+    stage=Stage.ADD_PIECE,
+)
 
 
 @pytest.fixture
@@ -65,6 +75,32 @@ def test_of_a_proven_sector_the_sealing_folder_alone_is_cleared(removals: Remova
 
     kept = [file for file in (*files, update) if file.exists()]
     assert kept == [file for file in files if (tmp_path / "store") in file.parents and file.suffix != ".tmp"]
+
+
+def test_a_sector_that_this_host_begins_again_keeps_its_new_files(removals: Removals, tmp_path: Path) -> None:
+    files = sector_write(tmp_path, "s-t01000-5")
+    removals.journal.work_write(str(uuid.uuid4()), Work(token=1, inputs=INPUTS))
+    removals.journal.work_write(JOB, Work(token=1, inputs=INPUTS))
+    for path in (tmp_path / "store").rglob("*.tmp"):
+        path.unlink()
+
+    until(lambda: removals.remove(command(keeps_store="yes")))
+
+    assert all(file.exists() for file in files if (tmp_path / "sealing") in file.parents)
+    assert removals.journal.work_read(JOB) is None
+
+
+def test_what_was_put_aside_goes_after_a_kill_though_it_begins_again(
+    removals: Removals, tmp_path: Path
+) -> None:
+    aside = tmp_path / "sealing" / "cache" / f"{JOB}.s-t01000-5" / "layer-1"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"x")
+    removals.journal.work_write(str(uuid.uuid4()), Work(token=1, inputs=INPUTS))
+
+    until(lambda: removals.remove(command(keeps_store="yes")))
+
+    assert not aside.parent.exists()
 
 
 def test_half_copy_of_an_aborted_update_leaves_the_store(removals: Removals, tmp_path: Path) -> None:
