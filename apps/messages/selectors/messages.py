@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from apps.core.compiled import Compiled
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
-from apps.messages.models import Message, MessageEvent, SignedVersion
+from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import id_address
 
@@ -96,6 +96,13 @@ BY_KEY: Final[Compiled[Message]] = Compiled(
 def message_states(ids: Collection[str]) -> list[tuple[str, str, int]]:
     """Return key, state and landing height of the messages that there are."""
     return list(Message.objects.filter(pk__in=ids).values_list("pk", "state", "height"))
+
+
+def message_may_land(message: Message) -> bool:
+    """Return whether the chain may still get a message; one that was given up, while its nonce is open."""
+    if message.state != MessageState.FAILED or message.nonce is None:
+        return message.state in (MessageState.UNFILLED, MessageState.FILLED)
+    return Sender.objects.filter(address=message.from_addr, chain_nonce__lte=message.nonce).exists()
 
 
 def message_pushed(*, tenant_id: int, push_id: str) -> bool:

@@ -16,6 +16,7 @@ from uuid import uuid4
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.states import MinerState
 from apps.sectors.errors.sectors import RestoreRefused
@@ -37,6 +38,7 @@ from poolsite.wire.pipeline import SectorEvent, SectorState
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from apps.sectors.models import Batch
     from apps.sectors.onchain.live_sectors import LiveSector
     from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.services.batches.context import SealingContext
@@ -150,7 +152,7 @@ def _were_removed(sector: Sector) -> bool:
 def _anew_refusal(sector: Sector, *, force: bool) -> str:
     """Return why a sector that the chain does not know is not begun again; empty: it is."""
     job, batch = sector.job, sector.precommit_batch
-    if batch is not None and batch.state != BatchState.FAILED:
+    if batch is not None and _may_land(batch):
         return gettext("its pre-commit may still land: wait for its message")
     if has_data(sector) and not force:
         return gettext(
@@ -162,6 +164,12 @@ def _anew_refusal(sector: Sector, *, force: bool) -> str:
     if order := open_orders.select_related("worker").first():
         return gettext("{host} has yet to remove its files").format(host=order.worker.name)
     return ""
+
+
+def _may_land(batch: Batch) -> bool:
+    """Return whether the message of a sector's pre-commit has landed, or may."""
+    message = messages_by_ids([batch.message_id]).get(batch.message_id)
+    return batch.state != BatchState.FAILED or (message is not None and message_may_land(message))
 
 
 def sector_restore(

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors.messages import messages_by_ids
+from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.messages.states import MessageState
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
@@ -257,8 +257,7 @@ def _may_land(sector: Sector) -> bool:
     if message is None:
         return batch.state == BatchState.CLOSED  # its message is about to be pushed
     is_landed = message.state == MessageState.LANDED and message.exit_code == 0
-    is_open = message.state in (MessageState.UNFILLED, MessageState.FILLED)
-    return is_open or (is_landed and sector.state == SectorState.COMMIT_SENT)
+    return message_may_land(message) or (is_landed and sector.state == SectorState.COMMIT_SENT)
 
 
 @transaction.atomic

@@ -162,6 +162,10 @@ def test_a_pre_commit_on_its_way_is_waited_for(miner: Miner) -> None:
     sector = aborted(miner, "PRECOMMIT_SENT", comm_r=DIGEST, precommit_batch=batch)
     assert "may still land" in refusal(sector, Known())
     Batch.objects.update(state="FAILED")
+    factories.message("m", from_addr="f01", state="FAILED", nonce=4)
+    factories.sender("f01", chain_nonce=4)
+    assert "may still land" in refusal(sector, Known()), "its nonce is open"
+    factories.sender("f01", chain_nonce=5)
     assert refusal(sector, Known()) == ""
 
 

@@ -111,13 +111,25 @@ def test_a_sector_that_is_given_up_keeps_its_number_and_is_never_offered() -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "may_land"), [("UNFILLED", True), ("FILLED", True), ("LANDED", True), ("FAILED", False)]
+    ("state", "nonce", "may_land"),
+    [
+        ("UNFILLED", None, True),
+        ("FILLED", 3, True),
+        ("LANDED", 2, True),
+        ("FAILED", None, False),
+        ("FAILED", 2, False),
+        ("FAILED", 3, True),
+    ],
 )
-def test_a_sector_whose_commit_may_land_is_not_given_up(state: str, *, may_land: bool) -> None:
+def test_a_sector_whose_commit_may_land_is_not_given_up(
+    state: str, nonce: int | None, *, may_land: bool
+) -> None:
     sector = made("COMMIT_SENT")
     batch = factories.batch(sector.miner, BatchKind.COMMIT)
     type(sector).objects.filter(pk=sector.pk).update(commit_batch=batch)
-    factories.message(batch.message_id, from_addr=batch.sender, to=sector.miner.address, state=state)
+    factories.sender(batch.sender, chain_nonce=3)
+    way = {"from_addr": batch.sender, "to": sector.miner.address}
+    factories.message(batch.message_id, state=state, nonce=nonce, **way)
 
     with pytest.raises(CommitOnItsWay) if may_land else nullcontext():
         sector_abort(sector, actor="ann", reason="x", now=NOON)
