@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from apps.chain.errors import NO_ACTOR, NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.node.connections import AnswerTooLarge, Connections
 from poolsite.wire.jsonrpc.client import request_write, result_read
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import RpcError, frame_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,8 @@ class NodeLink:
             answers = self._post(requests, timeout_s=timeout_s)
             if not isinstance(answers, list):
                 raise self.failed(gettext("the node does not support batch requests"))
-            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+            found = [answer for answer in answers if isinstance(answer, dict)]
+            by_id = {answer["id"]: answer for answer in found if isinstance(answer.get("id"), int | float)}
             for (method, _), request in zip(part, requests, strict=True):
                 answer = by_id.get(request["id"])
                 if answer is None:
@@ -119,8 +120,8 @@ class NodeLink:
         if status in (401, 403):
             raise self.failed(gettext("the node rejected our token"))
         try:
-            return json.loads(answer)
-        except ValueError:
+            return frame_read(answer)
+        except RpcError:
             raise self.failed(
                 gettext("HTTP status {status}, and the response is not JSON").format(status=status)
             ) from None

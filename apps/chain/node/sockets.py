@@ -12,6 +12,7 @@ from websockets.sync.client import connect as connect_in_thread
 
 from apps.chain.errors import NodeUnavailable
 from poolsite.wire.jsonrpc.client import request_write, result_read
+from poolsite.wire.jsonrpc.messages import RpcError, frame_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,11 +43,17 @@ class NodeSocket:
     async def call(self, method: str, params: Sequence[Any]) -> Any:
         """Return the result of the first call.  Raises RpcError, and FAILURES."""
         await self.send(method, params)
-        return result_read(json.loads(await self.socket.recv()))
+        return result_read(await self.frame())
 
     async def frame(self) -> Any:
         """Return the next frame.  Raises FAILURES."""
-        return json.loads(await self.socket.recv())
+        try:
+            frame = frame_read(await self.socket.recv())
+        except RpcError:
+            frame = None
+        if not isinstance(frame, dict):
+            raise ValueError("the node sent what is not a JSON object")
+        return frame
 
     async def close(self) -> None:
         """Close the socket."""

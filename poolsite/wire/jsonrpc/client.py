@@ -40,9 +40,17 @@ def result_read(response: Json) -> Json:
 
 
 def channel_read(frame: Json) -> tuple[bool, list[Json]]:
-    """Return whether a channel is open after this frame, and the values that it brings."""
+    """Return whether a channel is open after this frame, and the values that it brings.
+
+    Raises ValueError for a value that cannot be read.
+    """
     method = frame.get("method") if isinstance(frame, dict) else None
-    return method != CHANNEL_CLOSE, [frame["params"][1]] if method == CHANNEL_VALUE else []
+    if method != CHANNEL_VALUE:
+        return method != CHANNEL_CLOSE, []
+    params = frame.get("params")
+    if not isinstance(params, list) or len(params) != 2:
+        raise ValueError("a channel's value has two parameters")
+    return True, [params[1]]
 
 
 class ClientSession:

@@ -63,6 +63,12 @@ def test_channel_frames_are_told_apart(frame, found):
     assert channel_read(frame) == found
 
 
+@pytest.mark.parametrize("params", [None, [], [1], {"1": 2}, [1, 2, 3]])
+def test_unreadable_channel_value_is_a_value_error(params):
+    with pytest.raises(ValueError, match="two parameters"):
+        channel_read({"method": "xrpc.ch.val", "params": params})
+
+
 async def test_answers_reach_their_calls_in_any_order():
     wire = Wire()
     calls = [asyncio.create_task(wire.session.call("m", one, timeout_s=10)) for one in ("a", "b")]

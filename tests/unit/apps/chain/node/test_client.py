@@ -330,6 +330,39 @@ def test_an_answer_that_is_too_large_is_followed_by_the_next_node(settings: Any)
             quiet.close()
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b"[" * 100_000, b'{"id": 1, "result": NaN}', b'[{"id": {}, "result": 1}]', b"\xff", b"[[]]"],
+    ids=["deep", "nan", "id", "bytes", "list"],
+)
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_an_answer_that_cannot_be_read_is_followed_by_the_next_node(
+    said: bytes, is_batch: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(Quiet()) as url:
+        broken, quiet = NodeLink("http://127.0.0.1:9/rpc/v1", ""), NodeLink(url, "")
+        monkeypatch.setattr(broken, "_http", Canned(said))
+        try:
+            client = ChainClient([broken, quiet])
+            call = ("StateListMiners", ())
+            answer = client.call_many([call])[0] if is_batch else client.call(*call[:1])
+
+            assert answer == ["f01000"]
+            assert broken.tired_until
+        finally:
+            quiet.close()
+
+
+class Canned:
+    """A connection on which a node always says the same."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = said
+
+    def post(self, _body: bytes, **_times: float) -> tuple[int, bytes]:
+        return 200, self.said
+
+
 class Quiet(FakeNode):
     def do_StateListMiners(self, *_params: object) -> list[str]:
         return ["f01000"]
