@@ -12,15 +12,17 @@ import structlog
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
-from apps.users.rules.rate_limits import usage_of
+from apps.users.rules.rate_limits import Rule, usage_of
 from apps.users.selectors.rate_limits import RULES
 
 if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
-    from apps.users.rules.rate_limits import Rule, Usage
+    from apps.users.rules.rate_limits import Usage
 
 log = structlog.get_logger(__name__)
 
+PER_MINUTE: Final = 60
+"""Requests of one address to what anybody may ask, without a token or a session."""
 TAKE: Final = """
 local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
@@ -47,6 +49,14 @@ def rate_limit_count(principal: Principal, *, service: str, api: str) -> Usage |
         log.warning("rate_limit_not_counted", reason=str(error))
         return None
     return min(usages, key=lambda usage: (not usage.is_over, usage.left))
+
+
+def address_request_count(what: str, *, address: str) -> Usage | None:
+    """Count one request of a network address to what anybody may ask; None if Redis is away."""
+    try:
+        return bucket_fill(Rule(f"{what}:{address}", "", "", capacity=PER_MINUTE, reset_us=60_000_000))
+    except (RedisError, OSError):
+        return None
 
 
 def bucket_fill(rule: Rule) -> Usage:

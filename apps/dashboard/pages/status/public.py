@@ -21,8 +21,7 @@ from apps.core import clock
 from apps.core.redis_clients import redis_client
 from apps.dashboard.pages.status.rows import status_shown
 from apps.dashboard.sessions import client_ip
-from apps.users.rules.rate_limits import Rule
-from apps.users.services.rate_limit_buckets import bucket_fill
+from apps.users.services.rate_limit_buckets import address_request_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 SHARED_S: Final = 5
 """Longest that an answer is given again."""
-PER_MINUTE: Final = 60
-"""Requests of one address."""
 JSON_TYPE: Final = "application/json"
 
 
@@ -76,12 +73,8 @@ def _answer(text: str, content_type: str) -> HttpResponse:
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
     """Count a request of an address; without Redis nobody is refused, as elsewhere."""
-    rule = Rule(f"status:{client_ip(request)}", "", "", capacity=PER_MINUTE, reset_us=60_000_000)
-    try:
-        usage = bucket_fill(rule)
-    except (RedisError, OSError):
-        return None
-    if not usage.is_over:
+    usage = address_request_count("status", address=client_ip(request))
+    if usage is None or not usage.is_over:
         return None
     say = gettext("Too many requests from this address; please try again in a moment.")
     body = {"code": "rate_limited", "message": say, "field": ""}

@@ -22,6 +22,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
+from apps.users.services import rate_limit_buckets
 from apps.users.services.tenants import tenant_update
 from tests import factories, people
 from tests.alerts import T0, channel, told
@@ -132,6 +133,20 @@ def test_a_wrong_signature_is_refused(signed: str) -> None:
     alert.refresh_from_db()
     assert not alert.is_acknowledged
     assert not CallbackEvent.objects.exists()
+
+
+def test_an_address_that_reports_too_often_is_refused(
+    shared_reports: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit_buckets, "PER_MINUTE", 2)
+    row, alert = pager(), failing()
+
+    assert [post(row, event(alert), signed="v1=x").status_code for _ in range(3)] == [403, 403, 429]
+    refusal = post(row, event(alert))
+    assert answered(refusal) == (429, "rate_limited")
+    assert int(refusal["Retry-After"]) > 0
+    alert.refresh_from_db()
+    assert not alert.is_acknowledged
 
 
 def test_one_good_signature_of_several_is_enough() -> None:
