@@ -180,7 +180,8 @@ def _events(
         # to a day while power or FIL is being lost.
         is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
-        if before is None or alert.pk in worse or now - before.created_at >= timedelta(seconds=wait_s):
+        # Further in the future it was written by a clock that was ahead.
+        if before is None or alert.pk in worse or abs(now - before.created_at) >= timedelta(seconds=wait_s):
             event = AlertEvent.STARTED if is_new else AlertEvent.REPEATED
             if channel.with_actions and is_new and before is not None and before.alert_id == alert.pk:
                 event = AlertEvent.REOPENED

@@ -50,7 +50,9 @@ def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None).exclude(shut)
     critical = rows.filter(alert__severity=Severity.CRITICAL, event__in=FAILING).values("channel")
     soon = now() + CLAIM  # what is being sent is due then at the latest
-    Notification.objects.filter(channel__in=critical, next_try_at__gt=soon).update(next_try_at=soon)
+    # Beyond any back-off it was written by a clock that was ahead.
+    late = Q(channel__in=critical, next_try_at__gt=soon) | Q(next_try_at__gt=now() + BACKOFF_MAX)
+    Notification.objects.filter(late).update(next_try_at=soon)
     queues: dict[int, deque[int]] = {}
     failed: dict[int, bool] = {}
     for pk, channel, attempts in rows.order_by("pk").values_list("pk", "channel_id", "attempts"):
@@ -86,11 +88,11 @@ def _sent_beside(
 
 
 def _claimed(pk: int, *, now: datetime) -> Notification | None:
-    """Return a notification that is due and nobody else is sending; None for any other."""
+    """Return a notification that is due and nobody else is sending; None for any other, or one removed."""
     due = Notification.objects.filter(pk=pk, next_try_at__lte=now)
     if not due.update(next_try_at=now + CLAIM):
         return None
-    return Notification.objects.select_related("channel").get(pk=pk)
+    return Notification.objects.select_related("channel").filter(pk=pk).first()
 
 
 def _refusal(row: Notification) -> str:

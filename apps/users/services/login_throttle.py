@@ -94,8 +94,12 @@ def _login_delay_s(*, username: str, source: str, now: datetime) -> int:
 
 
 def _wait_s(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
-    """Return the seconds that one group has to wait: failures since its last good login count."""
-    recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW).order_by("-at", "-pk")
+    """Return the seconds that one group has to wait: failures since its last good login count.
+
+    Those further ahead than `WINDOW` were written by a clock that was wrong.
+    """
+    recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW, at__lt=now + WINDOW)
+    recent = recent.order_by("-at", "-pk")
     failures = []
     for at, is_good in recent.values_list("at", "is_good")[: free + 20]:
         if is_good:

@@ -75,6 +75,19 @@ def test_the_wait_doubles_up_to_an_end():
     assert waits[-1] == LAST_WAIT_S + 1
 
 
+def test_failures_by_a_clock_that_was_ahead_keep_nobody_out():
+    fail(FREE_TRIES["both"] + 1, now=NOW + timedelta(days=365))
+
+    assert login(now=NOW) == "ann"
+
+
+def test_failures_by_another_process_whose_clock_is_ahead_a_little_count():
+    fail(FREE_TRIES["both"] + 1, now=NOW + timedelta(seconds=5))
+
+    with pytest.raises(LoginThrottled):
+        login(now=NOW)
+
+
 def test_a_good_login_forgives():
     fail(FREE_TRIES["both"])
     login()
