@@ -20,31 +20,25 @@ from poolsite.embedded.pool import FIRST_WEB, heartbeat_senders, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_create, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.supervisor import Supervisor
+from poolsite.embedded.terminal import Terminal
 
 if TYPE_CHECKING:
     import socket
-
-
-def report(sentence: str) -> None:
-    """Print a line for the person at the terminal; a closed terminal is no reason to end."""
-    try:
-        sys.stdout.write(f"{sentence}\n")
-        sys.stdout.flush()
-    except OSError:
-        return
+    from collections.abc import Callable
 
 
 def main() -> int:
     """Run the pool; 0 after Ctrl-C, 1 with one sentence if it cannot start."""
+    terminal = Terminal()
     try:
         paths, options = PoolPaths.of_environment(), Options.of_environment()
         cluster = cluster_of(paths) if options.runs_database else None
         preflight(paths, cluster)
         links = ports_open(options)
         with addresses_reserved(options.reserved_addresses):
-            return run(paths, options, cluster=cluster, links=links)
+            return run(paths, options, terminal=terminal, cluster=cluster, links=links)
     except StartupError as refusal:
-        report(f"Poolsite cannot start: {refusal}.")
+        terminal.report(f"Poolsite cannot start: {refusal}.")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -67,8 +61,16 @@ def require_free_at(name: str, listen: str) -> None:
     require_free(host.strip("[]"), int(port))
 
 
-def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: list[socket.socket]) -> int:
+def run(
+    paths: PoolPaths,
+    options: Options,
+    *,
+    terminal: Terminal,
+    cluster: Cluster | None,
+    links: list[socket.socket],
+) -> int:
     """Own the folder, make what is missing, supervise."""
+    report = terminal.report
     paths.var.mkdir(mode=0o711, parents=True, exist_ok=True)
     with owned(paths.var) as lease:
         report(f"Poolsite is starting; logs are in {paths.log}")
@@ -82,8 +84,8 @@ def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: l
         environment_set(paths, options)
         table = pool_table(paths, options, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
         os.environ["READY_PROCESSES"] = ",".join(heartbeat_senders(table))
-        supervisor = Supervisor(table, var=paths.var, lease=lease, report=report)
-        code = supervisor.run(when_ready=FIRST_WEB, announce=lambda: announce(paths, options))
+        supervisor = Supervisor(table, var=paths.var, lease=lease, report=report, flush=terminal.flush)
+        code = supervisor.run(when_ready=FIRST_WEB, announce=lambda: announce(paths, options, report))
         shutil.rmtree(paths.metrics, ignore_errors=True)
         report("Poolsite has stopped" if code == 0 else "Poolsite has stopped; the reason is above")
         return code
@@ -103,7 +105,7 @@ def environment_set(paths: PoolPaths, options: Options) -> None:
     )
 
 
-def announce(paths: PoolPaths, options: Options) -> None:
+def announce(paths: PoolPaths, options: Options, report: Callable[[str], None]) -> None:
     """Print where the page is and, until it was changed, with which password one gets in."""
     report(f"Open {options.url}")
     entry: dict[str, Any] = json.loads(paths.operator.read_text()) if paths.operator.exists() else {}

@@ -131,6 +131,8 @@ class Slot:
         self.exits: deque[float] = deque(maxlen=EXITS_KEPT)
         """When it ended unasked or did not start, in seconds since 1970."""
         self.ready_pipe: int | None = None
+        self.log_begin: int | None = None
+        """Length of its log when it was first started: what stands before is of an earlier run."""
 
     def start(self, *, log_folder: Path, lease: int) -> None:
         """Fork and exec; output goes to a file, since a pipe would break when the supervisor dies."""
@@ -142,6 +144,8 @@ class Slot:
             except OSError:  # no room for a new file: a disk that is full now need not be so later
                 self.fail(self.started_at)
                 return
+            if self.log_begin is None:
+                self.log_begin = log.seek(0, os.SEEK_END)
             try:
                 if child.prepare is not None:
                     child.prepare()

@@ -42,13 +42,21 @@ class Supervisor:
     """The children of one pool and what is said about them."""
 
     def __init__(
-        self, children: Sequence[Child], *, var: Path, lease: int, report: Callable[[str], None]
+        self,
+        children: Sequence[Child],
+        *,
+        var: Path,
+        lease: int,
+        report: Callable[[str], None],
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
         self.slots = [Slot(child) for child in children]
         self.by_name = {slot.child.name: slot for slot in self.slots}
         self.var = var
         self.lease = lease
         self.report = report
+        self.flush = flush
+        """Called every tick: prints what a terminal that was held up did not take."""
         self.stop_signal_count = 0
         self.stop_signal_name = ""
         self.reported_at: dict[str, float] = {}
@@ -123,6 +131,7 @@ class Supervisor:
                 changed = True
         self._report_slow(now)
         self._logs_trim(now)
+        self.flush()
         if changed:
             self.status_write()
 
@@ -175,7 +184,8 @@ class Supervisor:
 
     def _why(self, slot: Slot) -> str:
         log = self.var / "log" / f"{slot.child.name}.log"
-        return f"{slot.child.name} failed permanently: {last_line(log)} ({log})"
+        line = last_line(log, begin=slot.log_begin or 0)
+        return f"{slot.child.name} failed permanently: {line} ({log})"
 
     def _report_exit(self, slot: Slot, *, was_up: bool) -> None:
         if slot.process is None and was_up and not slot.child.once:
@@ -198,7 +208,8 @@ class Supervisor:
                 self.reported_unready.add(name)
                 log = self.var / "log" / f"{name}.log"
                 failed = f", failed {slot.failures} times" if slot.failures else ""
-                self.report(f"{name} is not ready yet{failed}: {last_line(log) or 'no output yet'} ({log})")
+                line = last_line(log, begin=slot.log_begin or 0) or "no output yet"
+                self.report(f"{name} is not ready yet{failed}: {line} ({log})")
 
     def _logs_trim(self, now: float) -> None:
         """Keep each log small; children append, so a file cut to nothing grows again from its start."""
@@ -237,12 +248,13 @@ class Supervisor:
             self.write_at = time.monotonic() + WRITE_AGAIN_S
 
 
-def last_line(path: Path) -> str:
-    """Return the last line of a log that says something."""
+def last_line(path: Path, *, begin: int) -> str:
+    """Return the last line of a log that says something; of one that was not cut since, after `begin`."""
     if not path.exists():
         return ""
+    size = path.stat().st_size
     with path.open("rb") as log:
-        log.seek(max(0, path.stat().st_size - 4096))
+        log.seek(max(0, size - 4096, begin if begin <= size else 0))
         lines = deque((line.strip() for line in log if line.strip()), maxlen=1)
     return lines[0].decode(errors="replace")[:300] if lines else ""
 
@@ -251,4 +263,7 @@ def exit_text(code: int | None) -> str:
     """Return how a process ended."""
     if code is None:
         return "could not be started"
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    names = {int(one): one.name for one in signal.Signals}
+    return f"killed by {names.get(-code, f'signal {-code}')}"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from poolsite.embedded import children, supervisor
-from poolsite.embedded.children import Child
-from poolsite.embedded.supervisor import Supervisor
+from poolsite.embedded.children import Child, Slot
+from poolsite.embedded.supervisor import Supervisor, exit_text, last_line
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 SUPERVISOR = """
 import os, subprocess, sys, time
@@ -56,3 +57,34 @@ def test_stop_goes_on_without_what_cannot_end(monkeypatch: pytest.MonkeyPatch, t
     pool.stop()
     assert pool.slots[0].process is None
     assert said == ["Still ending, as the kernel cannot kill them yet: 4194305"]
+
+
+def test_last_line_of_an_earlier_run_is_not_of_this_one(tmp_path: Path) -> None:
+    log = tmp_path / "web-1.log"
+    log.write_text("Finished server process\n")
+    slot = Slot(Child(name="web-1", argv=["true"]))
+    slot.start(log_folder=tmp_path, lease=os.open(tmp_path, os.O_RDONLY))
+    assert slot.process is not None
+    slot.process.wait()
+
+    begin = slot.log_begin
+    assert begin is not None
+    assert last_line(log, begin=begin) == ""
+    with log.open("a") as file:
+        file.write("Started server process\n")
+    assert last_line(log, begin=begin) == "Started server process"
+    log.write_text("cut\n")
+    assert last_line(log, begin=begin) == "cut"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (None, "could not be started"),
+        (3, "exit code 3"),
+        (-9, "killed by SIGKILL"),
+        (-40, "killed by signal 40"),
+    ],
+)
+def test_every_end_of_a_process_has_a_text(code: int | None, text: str) -> None:
+    assert exit_text(code) == text
