@@ -92,11 +92,11 @@ def backup_take(paths: PoolPaths, target: Path) -> Path:
 
     It gets its name when it is whole.
     """
-    if "DATABASE_URL" not in os.environ and not is_owned(paths.var):
-        raise BackupRefused(f"no pool is running in {paths.var}: start it, or copy the whole folder")
     at = datetime.now(UTC)
     partial = target / f".poolsite-{paths.digest}.partial"
     try:
+        if "DATABASE_URL" not in os.environ and not is_owned(paths.var):
+            raise BackupRefused(f"no pool is running in {paths.var}: start it, or copy the whole folder")
         private_folder(target)
         with locked(target / f".poolsite-{paths.digest}.lock"):
             try:
@@ -137,16 +137,20 @@ def backups_of(paths: PoolPaths, target: Path) -> list[Path]:
     """List this pool's backups in a folder, oldest first; other pools may share it."""
     own = []
     for manifest in target.glob(f"poolsite-*/{MANIFEST}"):
-        with suppress(ValueError):  # not ours
+        with suppress(ValueError, KeyError, TypeError):  # not ours
             entry = json.loads(manifest.read_text())
             if (entry["host"], entry["var"]) == (socket.gethostname(), str(paths.var)):
                 own.append(manifest.parent)
     return sorted(own)
 
 
-def backups_prune(paths: PoolPaths, target: Path, *, keep: int) -> None:
-    """Remove the pool's oldest backups in a folder until `keep` are left.  Raises OSError."""
-    for old in backups_of(paths, target)[:-keep]:
+def backups_prune(paths: PoolPaths, newest: Path, *, keep: int) -> None:
+    """Remove the pool's oldest backups beside the newest one until `keep` are left.  Raises OSError.
+
+    The newest is told, as its name is older than others' where the clock was ahead and has been set right.
+    """
+    others = [folder for folder in backups_of(paths, newest.parent) if folder != newest]
+    for old in others[: max(0, len(others) + 1 - keep)]:
         shutil.rmtree(old)
 
 
@@ -170,7 +174,7 @@ def main() -> int:
     )
     try:
         if options.keep:
-            backups_prune(paths, options.folder, keep=options.keep)
+            backups_prune(paths, whole, keep=options.keep)
     except OSError as error:
         sys.stderr.write(f"Older backups were not removed: {error}\n")
         return 1

@@ -47,7 +47,11 @@ def preflight(paths: PoolPaths, cluster: Cluster | None) -> None:
 
 def require_own_folder(var: Path) -> None:
     """Refuse another user's folder, or one that is no folder or closed to us."""
-    if not var.exists():
+    try:
+        is_there = var.exists()
+    except PermissionError:
+        raise BadFolder(f"no permission for a folder above {var}") from None
+    if not is_there:
         if not os.access(nearest(var), os.W_OK | os.X_OK):
             raise BadFolder(f"{var} cannot be created: no write permission for {nearest(var)}")
         return

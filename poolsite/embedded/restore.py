@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,6 +66,7 @@ def dump_load(row: dict[str, Any], dump: Path) -> str:
     name, login = str(row["NAME"]), login_of(row)
     new, old, older = (f"{name}_{word}" for word in ("restoring", "before_restore", "before_last_restore"))
     _database_drop(login, new)
+    _database_drop(login, older)  # a restore that was killed before its end has left it
     program_run("createdb", "--maintenance-db=postgres", new, login=login)
     try:
         how = ("--single-transaction", "--no-owner", "--no-privileges")
@@ -76,7 +77,8 @@ def dump_load(row: dict[str, Any], dump: Path) -> str:
     except BackupRefused:
         _database_drop(login, new)
         raise
-    _database_drop(login, older)
+    with suppress(BackupRefused, OSError):  # the database is in its place: the next restore drops it
+        _database_drop(login, older)
     return old if name in present else ""
 
 
@@ -148,6 +150,9 @@ def main() -> int:
         replaced = restore(paths, folder)
     except (StartupError, ImproperlyConfigured) as refusal:
         sys.stderr.write(f"Nothing was changed: {refusal}.\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"Nothing was changed: {error.filename or paths.var}: {error.strerror}.\n")
         return 1
     try:
         for name in secret_files(folder):

@@ -111,6 +111,7 @@ def test_backup_of_a_running_pool_brings_back_rows_and_secrets(
         assert values(cursor) == [1]
         cursor.execute("insert into book values (3)")
         assert command(monkeypatch, backup, backups, "--keep", "1") == 0, "the older one goes"
+        cursor.execute("create database poolsite_before_last_restore")  # left by a restore that was killed
     [whole] = backups.glob("poolsite-*")
     assert command(monkeypatch, restore, whole, answer="yes\n") == 0
     with running(paths) as cursor:
@@ -173,13 +174,27 @@ def test_only_the_pools_own_backups_are_removed(home: Path, monkeypatch: pytest.
         for name, var in {"a": paths.var, "b": paths.var, "c": "/other"}.items():
             entry = {"host": socket.gethostname(), "var": str(var)}
             private_write(home / f"poolsite-{name}" / backup.MANIFEST, json.dumps(entry))
-        private_write(home / "poolsite-0" / backup.MANIFEST, "half")
+        for name, text in {"0": "half", "1": "{}", "2": "[]"}.items():
+            private_write(home / f"poolsite-{name}" / backup.MANIFEST, text)
 
-        backup.backups_prune(paths, home, keep=1)
+        backup.backups_prune(paths, home / "poolsite-b", keep=1)
 
         assert sorted(path.name for path in home.glob("poolsite-*")) == [
-            *("poolsite-0", "poolsite-b", "poolsite-c")
+            *("poolsite-0", "poolsite-1", "poolsite-2", "poolsite-b", "poolsite-c")
         ]
+
+
+def test_backup_just_taken_stays_where_the_clock_was_ahead(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for paths in pool_folder(home / "var", monkeypatch):
+        for name in ("2026", "2027", "2030"):
+            entry = {"host": socket.gethostname(), "var": str(paths.var)}
+            private_write(home / f"poolsite-{name}" / backup.MANIFEST, json.dumps(entry))
+
+        backup.backups_prune(paths, home / "poolsite-2026", keep=2)
+
+        assert sorted(path.name for path in home.glob("poolsite-*")) == ["poolsite-2026", "poolsite-2030"]
 
 
 def test_keys_of_the_signer_are_in_no_backup(home: Path) -> None:

@@ -16,7 +16,7 @@ from poolsite.embedded import preflight as module
 from poolsite.embedded.errors import BadFolder, DiskFull, StartupError
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import Cluster, release_of, stale_pid_remove
-from poolsite.embedded.preflight import preflight
+from poolsite.embedded.preflight import preflight, require_own_folder
 from poolsite.embedded.programs import postgres_programs
 
 if TYPE_CHECKING:
@@ -132,6 +132,15 @@ def test_another_users_folder_is_refused(paths: PoolPaths, monkeypatch: pytest.M
     monkeypatch.setattr(module, "os", SimpleNamespace(geteuid=lambda: owner + 1))
 
     assert "belongs to another user" in refusal(paths)
+
+
+def test_folder_below_a_closed_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:  # as root nothing is closed
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(tmp_path), "exists", closed)
+    with pytest.raises(BadFolder, match=r"no permission for a folder above .*/above/var"):
+        require_own_folder(tmp_path / "above" / "var")
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
