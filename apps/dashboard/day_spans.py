@@ -1,18 +1,36 @@
-"""How many days a page looks back: read from its address, and the choice of them."""
+"""Days that a page looks back or is narrowed to: read from its address, and the choice of them."""
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
+from apps.core import clock
+from apps.core.local_time import day_begin
 from apps.dashboard.pagination import Facet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from django.http import HttpRequest
+
+
+def day_read(text: str) -> date | None:
+    """Read a day; None for what is none, or lies before or after all that can have been written."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if clock.YEARS[0] <= day.year <= clock.YEARS[1] else None
+
+
+def day_moment(day: date | None, *, later: int = 0) -> datetime | None:
+    """Return when a day begins in the person's zone, or one so many days later."""
+    return None if day is None else day_begin(day + timedelta(days=later))
 
 
 def days_read(request: HttpRequest, *, choices: Sequence[int], usual: int) -> int:

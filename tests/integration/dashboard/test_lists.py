@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
@@ -82,7 +83,7 @@ def test_a_list_can_be_taken_along(ann, path, rows):
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59"])
 def test_a_list_as_of_a_time_far_out_is_refused_and_not_cut_off(ann, moment):
-    answer = signed_in().get(f"/messages.csv?until={moment}")
+    answer = signed_in().get(f"/messages.csv?shown_at={moment}")
 
     assert (answer.status_code, answer.content) == (422, b"not a valid time")
 
@@ -138,3 +139,20 @@ def test_a_cell_that_a_spreadsheet_would_run_is_disarmed(ann):
     factories.message("=1+1")
 
     assert "'=1+1" in text_of(signed_in().get("/messages.csv"))
+
+
+def test_messages_of_some_days_are_listed_taken_along_and_reviewed(ann):
+    for name, day in (("early", 1), ("inside", 2), ("late", 3)):
+        row = factories.message(name, state="LANDED", height=day)
+        Message.objects.filter(pk=row.pk).update(created_at=datetime(2026, 3, day, 23, 59, tzinfo=UTC))
+    browser, days = signed_in(), {"since": "2026-03-02", "until": "2026-03-02"}
+
+    page = text_of(browser.get("/messages/", days))
+    taken = csv.DictReader(io.StringIO(text_of(browser.get("/messages.csv", days))))
+    shown = text_of(browser.get("/messages/", days | {"since": "yesterday"}))
+
+    assert [name in page for name in ("/early/", "/inside/", "/late/")] == [False, True, False]
+    assert [line["id"] for line in taken] == ["inside"]
+    assert "state=landed&amp;since=2026-03-02&amp;until=2026-03-02" in page
+    assert '<input type="hidden" name="since" value="2026-03-02">' in page[page.index('id="selection"') :]
+    assert "/early/" in shown, "what is no day narrows nothing"

@@ -261,7 +261,7 @@ class TestQueue:
         flying(pool, "late")
 
         client, where = signed_in("ann"), reverse("messages-bulk", args=["mark-bad"])
-        picked = {"all": "1", "state": "open", "until": until}
+        picked = {"all": "1", "state": "open", "shown_at": until}
         client.post(where, hidden_fields(client.post(where, picked)))
 
         assert pool.row("one").state == MessageState.FAILED
@@ -273,7 +273,7 @@ class TestQueue:
         Message.objects.filter(push_id="one").update(gas_fee_cap=400)
         Head.objects.update(base_fee=500)
         client, where = signed_in("ann"), reverse("messages-bulk", args=[action])
-        picked = {"all": "1", "state": "priced-out", "until": now().isoformat()}
+        picked = {"all": "1", "state": "priced-out", "shown_at": now().isoformat()}
         review = client.post(where, picked)
         Head.objects.update(base_fee=1_100)
 
@@ -290,8 +290,8 @@ class TestQueue:
         "picked",
         [
             {"id": [f"m{number}" for number in range(501)]},
-            {"all": "1", "until": "yesterday"},
-            {"all": "1", "until": "2026-11-20T08:00:00"},
+            {"all": "1", "shown_at": "yesterday"},
+            {"all": "1", "shown_at": "2026-11-20T08:00:00"},
         ],
     )
     def test_a_selection_that_cannot_be_read_is_refused(self, pool, picked):
@@ -303,7 +303,7 @@ class TestQueue:
 
     def test_filter_without_a_picked_row_changes_nothing(self, pool):
         flying(pool, "one")
-        bar = {"all": "", "state": "open", "q": "", "until": now().isoformat()}  # without JavaScript
+        bar = {"all": "", "state": "open", "q": "", "shown_at": now().isoformat()}  # without JavaScript
         client, where = signed_in("ann"), reverse("messages-bulk", args=["mark-bad"])
 
         for sent in (bar, bar | {"confirmed": "1"}):

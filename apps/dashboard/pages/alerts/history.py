@@ -22,10 +22,10 @@ from apps.checks.selectors.alert_history import (
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import NOTHING, time_left
 from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.day_spans import day_moment, day_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import AlertRow, alert_row
-from apps.dashboard.pages.audit.query import day_read, moment
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.sessions import sign_in_required
 
@@ -104,8 +104,8 @@ def filter_of(viewer: Principal, query: Mapping[str, str]) -> AlertFilter:
         check=query["check"],
         severity=query["severity"] if query["severity"] in SEVERITY_LABELS else "",
         tenant=query["tenant"] if viewer.sees_pool else None,
-        since=moment(day_read(query["since"])),
-        until=moment(day_read(query["until"]), later=1),
+        since=day_moment(day_read(query["since"])),
+        until=day_moment(day_read(query["until"]), later=1),
     )
 
 

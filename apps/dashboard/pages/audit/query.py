@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.core import clock
-from apps.core.local_time import day_begin
 from apps.dashboard.csv_export import CHUNK, CSV_READ
+from apps.dashboard.day_spans import day_moment, day_read
 from apps.users.selectors.audit_search import AuditFilter, audit_find
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django.http import HttpRequest
 
     from apps.users.rules.principals import Principal
 
 FIELDS: Final = ("who", "what", "object", "since", "until")
-
-
-def day_read(text: str) -> date | None:
-    """Read a day; nothing for what is none, or lies before or after all that can have been written."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if clock.YEARS[0] <= day.year <= clock.YEARS[1] else None
-
-
-def moment(day: date | None, *, later: int = 0) -> datetime | None:
-    """Return when a day begins in the person's zone, or one so many days later."""
-    return None if day is None else day_begin(day + timedelta(days=later))
 
 
 def query_read(request: HttpRequest) -> dict[str, str]:
@@ -45,8 +27,8 @@ def question_of(query: dict[str, str]) -> AuditFilter:
         who=query["who"],
         what=query["what"],
         target=query["object"],
-        since=moment(day_read(query["since"])),
-        until=moment(day_read(query["until"]), later=1),
+        since=day_moment(day_read(query["since"])),
+        until=day_moment(day_read(query["until"]), later=1),
     )
 
 

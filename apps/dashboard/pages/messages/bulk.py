@@ -16,6 +16,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -45,7 +46,7 @@ BULK_TEXTS: Final = {
     ),
     "cancel": (
         _("Cancel"),
-        "A zero-value transfer replaces each at its nonce for a higher premium, unless it lands first.",
+        _("A zero-value transfer replaces each at its nonce for a higher premium, unless it lands first."),
     ),
     "mark-bad": (
         _("Mark as failed"),
@@ -75,7 +76,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     if action not in BULK_STATES:
         raise Http404
     signer_only(viewer)
-    selection, rows = BulkSelection((), "", "", None), messages_visible(viewer).none()
+    selection, rows = BulkSelection(), messages_visible(viewer).none()
     done, error = None, ""
     try:
         is_sent = request.method == "POST"
@@ -96,7 +97,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         error = stored_text(refusal.reason)
     first, count = list(rows[:BULK_MAX]), rows.count()
     title, effect = BULK_TEXTS[action]
-    heading = title if done else f"{title}: {plural(count, 'message')}"
+    heading = title if done else colon_text(title, plural(count, "message"))
     rest = rest_query(selection, first[-1]) if 0 < len(first) < count else request.POST.get("rest", "")
     return page_render(
         request,
@@ -111,8 +112,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         once=len(first),
         price="" if error or done else price_text(action, first),
         fields=[
-            ("state", selection.state),
-            ("q", selection.q),
+            *selection.wanted.query.items(),
             ("rest", rest),
             *(("id", row.pk) for row in first),
             *(("cid", cid) for cid in sorted({row.cid for row in first})),
@@ -123,14 +123,14 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         error=error,
         is_danger=action in ("cancel", "mark-bad"),
         verb=title,
-        back=f"{reverse('messages')}?{urlencode({'state': selection.state, 'q': selection.q})}",
+        back=f"{reverse('messages')}?{urlencode(selection.wanted.query)}",
     )
 
 
 def rest_query(selection: BulkSelection, last: Message) -> str:
     """Return the query of the review of what comes after the messages that one review names."""
-    until = "" if selection.until is None else selection.until.isoformat()
-    return urlencode({"state": selection.state, "q": selection.q, "until": until, "after": last.pk})
+    shown_at = "" if selection.shown_at is None else selection.shown_at.isoformat()
+    return urlencode(selection.wanted.query | {"shown_at": shown_at, "after": last.pk})
 
 
 def price_text(action: str, rows: list[Message]) -> str:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.clock import now
 from apps.dashboard.bulk_bar import BulkBar
-from apps.dashboard.pages.messages.selection import counted
+from apps.dashboard.pages.messages.selection import MessageFilter, counted
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OPEN_STATES: Final = ("open", "approval", "stuck", "priced-out")
 """Filters that show messages on their way."""
+ALL_OPEN: Final = MessageFilter("open")
 BULK_LABELS: Final = (
     ("replace", _("Raise fees")),
     ("republish", _("Publish again")),
@@ -32,22 +33,22 @@ BULK_LABELS: Final = (
 """What can be done to a whole queue."""
 
 
-def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pager: Pager) -> BulkBar:
+def bulk_bar(data: PageData, rows: QuerySet[Message], *, wanted: MessageFilter, pager: Pager) -> BulkBar:
     """Return what can be done to selected rows, and how many the whole filter has.
 
     Without a filter, everything means what is on its way: what has its end is never changed, and is not
     counted beyond its page.
     """
-    viewer, wanted = data.viewer, state if state or q else "open"
+    viewer, asked = data.viewer, wanted if wanted.query else ALL_OPEN
     is_whole = not pager.newer and not pager.older
     count, is_more = pager.shown, not is_whole
-    if wanted == "open" and not q:
+    if asked == ALL_OPEN:
         count, is_more = data.messages_waiting.signed + data.messages_waiting.queued, False
-    elif wanted in OPEN_STATES and not is_whole:
+    elif asked.state in OPEN_STATES and not is_whole:
         count, is_more = counted(rows)
-    actions = BULK_LABELS if viewer.may("sign") and (not state or state in OPEN_STATES) else ()
+    actions = BULK_LABELS if viewer.may("sign") and (not wanted.state or wanted.state in OPEN_STATES) else ()
     number = gettext("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count)
-    if state or q:
+    if wanted.query:
         select_all = gettext("Select all matching ({number})")
         all_selected = gettext("All matching selected ({number})")
     else:
@@ -61,6 +62,6 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
         all_selected=all_selected.format(number=number),
         action=reverse("messages-csv"),
         acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
-        filter=(("state", wanted), ("q", q), ("until", now().isoformat())),
+        filter=(*asked.query.items(), ("shown_at", now().isoformat())),
         is_csv=True,
     )

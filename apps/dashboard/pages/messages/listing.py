@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
@@ -20,7 +21,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.bulk_bar import bulk_bar
 from apps.dashboard.pages.messages.rows import message_row
-from apps.dashboard.pages.messages.selection import filtered
+from apps.dashboard.pages.messages.selection import MessageFilter
 from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -61,10 +62,10 @@ def list_verdict(context: FragmentContext) -> Iterable[str]:
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     """Render the changed rows: a page shows those that it has, and counts others that belong on it."""
-    data, wanted = context.data, dict(parse_qsl(context.key))
+    data, wanted = context.data, MessageFilter.of(dict(parse_qsl(context.key)))
     changed = messages_visible(context.viewer).filter(pk__in=keys)
-    fitting = filtered(changed, state=wanted.get("state", ""), q=wanted.get("q", ""))
-    fits = set(fitting.values_list("pk", flat=True)) if wanted else set(keys)
+    fitting = wanted.rows(changed)
+    fits = set(fitting.values_list("pk", flat=True)) if wanted.query else set(keys)
     for message in stuck_marked(changed, head=data.head, network=data.network):
         row = message_row(message, data.names)
         yield fragment("messages/_row.html", message=row, fits=message.pk in fits)
@@ -100,9 +101,9 @@ def after_cursor(rows: QuerySet[Message], cursor: str) -> QuerySet[Message]:
 @sign_in_required
 def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, newest first."""
-    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    wanted = MessageFilter.of(request.GET)
     cursor = cursor_read(request.GET.get("after", ""), of="messages")
-    fitting = filtered(messages_visible(viewer), state=state, q=q)
+    fitting = wanted.rows(messages_visible(viewer))
     data = PageData(viewer)
     marked = stuck_marked(fitting, head=data.head, network=data.network)
     rows = after_cursor(marked, cursor) if cursor else marked
@@ -110,10 +111,10 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         list(rows[: ROWS + 1]),
         of="messages",
         cursor_of=cursor_of,
-        query=request.GET.dict(),
+        query=wanted.query,
         is_first=not cursor,
     )
-    here, query = reverse("messages"), urlencode({"state": state, "q": q})
+    here, query = reverse("messages"), urlencode(wanted.query)
     return page_render(
         request,
         "messages/list.html",
@@ -125,14 +126,12 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         pager=pager,
         oldest=pager.oldest([row.created_at.timestamp() for row in shown]),
         verdict=list_verdict_of(data),
-        facets=facets_of(here, STATES, state=state, q=q),
-        filtered=bool(state or q),
-        state=state,
-        q=q,
+        facets=facets_of(here, STATES, **asdict(wanted)),
+        wanted=wanted,
         here=here,
-        csv=reverse("messages-csv") + "?" + query,
+        csv=f"{reverse('messages-csv')}?{query}",
         can_send=viewer.may("sign"),
-        bulk=bulk_bar(data, fitting, state=state, q=q, pager=pager),
+        bulk=bulk_bar(data, fitting, wanted=wanted, pager=pager),
     )
 
 

@@ -15,6 +15,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
 from apps.core.clock import YEARS
 from apps.core.errors import BadValue
+from apps.dashboard.day_spans import day_moment, day_read
 from apps.dashboard.forms import PageForm
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.messages.selectors.messages import messages_visible
@@ -24,6 +25,8 @@ from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.models import QuerySet
     from django.http import QueryDict
 
@@ -31,24 +34,54 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 
-def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message]:
-    """Apply the list's filters."""
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What the list is narrowed to; the URL has it, so that it is the saved view."""
+
+    state: str = ""
+    q: str = ""
+    since: str = ""
+    """First day in the person's zone on which a message was created; what is no day narrows nothing."""
+    until: str = ""
+    """Last such day."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> MessageFilter:
+        """Read it from a query or a form."""
+        return cls(**{name: str(values.get(name) or "").strip() for name in cls.__slots__})
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return what is narrowed."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+
+    def rows(self, rows: QuerySet[Message]) -> QuerySet[Message]:
+        """Return those of the messages that fit it."""
+        begin, end = day_moment(day_read(self.since)), day_moment(day_read(self.until), later=1)
+        if begin is not None:
+            rows = rows.filter(created_at__gte=begin)
+        if end is not None:
+            rows = rows.filter(created_at__lt=end)
+        rows = of_state(rows, self.state)
+        return searched(rows, self.q) if self.q else rows
+
+
+def of_state(rows: QuerySet[Message], state: str) -> QuerySet[Message]:
+    """Return the messages of one of the list's states; all for what is none."""
     if state == "open":
-        rows = rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
-    elif state == "approval":
-        rows = rows.filter(state=MessageState.UNFILLED, needs_approval=True)
-    elif state == "stuck":
+        return rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    if state == "approval":
+        return rows.filter(state=MessageState.UNFILLED, needs_approval=True)
+    if state == "stuck":
         found = is_stuck(head_current(), network_known())
-        rows = rows.filter(found, state__in=[MessageState.UNFILLED, MessageState.FILLED])
-    elif state == "priced-out":
-        rows = rows.filter(is_priced_out(head_current()))
-    elif state == "landed":
-        rows = rows.filter(state=MessageState.LANDED)
-    elif state == "refused":
-        rows = rows.filter(state=MessageState.LANDED).exclude(exit_code=0)
-    elif state in ("failed", "replaced"):
-        rows = rows.filter(state=state.upper())
-    return searched(rows, q) if q else rows
+        return rows.filter(found, state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    if state == "priced-out":
+        return rows.filter(is_priced_out(head_current()))
+    if state == "landed":
+        return rows.filter(state=MessageState.LANDED)
+    if state == "refused":
+        return rows.filter(state=MessageState.LANDED).exclude(exit_code=0)
+    return rows.filter(state=state.upper()) if state in ("failed", "replaced") else rows
 
 
 def following(rows: QuerySet[Message], last: Message) -> QuerySet[Message]:
@@ -72,6 +105,7 @@ def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
         return rows.filter(Q(push_id=q) | Q(pk=q))
 
 
+NO_FILTER: Final = MessageFilter()
 SELECTION_MAX: Final = BULK_MAX
 """Messages of one selection: a review names as many."""
 COUNT_MAX: Final = 10_000
@@ -82,10 +116,9 @@ COUNT_MAX: Final = 10_000
 class BulkSelection:
     """What was picked: ids, or without any a filter."""
 
-    ids: tuple[str, ...]
-    state: str
-    q: str
-    until: datetime | None
+    ids: tuple[str, ...] = ()
+    wanted: MessageFilter = NO_FILTER
+    shown_at: datetime | None = None
     """What was made later was not on the list when somebody picked all of it."""
     after: str = ""
     """Only what would land after this message: the rest of a filter that is too long for one review."""
@@ -94,8 +127,8 @@ class BulkSelection:
         """Return the picked messages, newest first; a stranger's are left out."""
         if self.ids:
             return messages_visible(viewer).filter(pk__in=self.ids)
-        rows = filtered(messages_visible(viewer), state=self.state, q=self.q)
-        return rows if self.until is None else rows.filter(created_at__lte=self.until)
+        rows = self.wanted.rows(messages_visible(viewer))
+        return rows if self.shown_at is None else rows.filter(created_at__lte=self.shown_at)
 
 
 class Moment(Text):
@@ -121,9 +154,11 @@ class SelectionForm(PageForm):
 
     id = MultiChoice()
     all = Text()
-    state = Text(strip=False)
+    state = Text()
     q = Text()
-    until = Moment()
+    since = Text()
+    until = Text()
+    shown_at = Moment()
     after = Text()
 
     def clean_id(self) -> tuple[str, ...]:
@@ -148,7 +183,7 @@ def selection_read(sent: QueryDict, *, takes_filter: bool = True) -> BulkSelecti
     values = form.cleaned_data
     if not (takes_filter or values["id"] or values["all"]):
         raise BadValue(gettext("no message is selected"), field="id")
-    return BulkSelection(values["id"], values["state"], values["q"], values["until"], values["after"])
+    return BulkSelection(values["id"], MessageFilter.of(values), values["shown_at"], values["after"])
 
 
 def counted(rows: QuerySet[Message]) -> tuple[int, bool]:

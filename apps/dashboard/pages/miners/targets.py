@@ -17,11 +17,11 @@ from apps.core.clock import now
 from apps.core.errors import NotFound
 from apps.core.local_time import day_begin, here_of
 from apps.core.stored_texts import stored_text
+from apps.dashboard.day_spans import day_read
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.audit.query import day_read
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.selectors.miners import miner_get
