@@ -300,3 +300,15 @@ def test_months_of_a_long_list_are_paged(pool: Pool) -> None:
     assert "2000-01" not in first
     href = client.get(reverse("charges")).content.decode().split('rel="next" href="')[1].split('"')[0]
     assert "2000-01" in text_of(client.get(reverse("charges") + href))
+
+
+def test_charges_of_some_days_come_as_csv(pool: Pool) -> None:
+    client, whole = signed_in("olga"), lines_of(signed_in("olga").get(reverse("charges-csv")))
+    days = sorted({row["day"] for row in whole})
+
+    some = lines_of(client.get(reverse("charges-csv"), {"since": days[1], "until": days[1]}))
+
+    assert len(days) > 1
+    assert {row["day"] for row in some} == {days[1]}
+    page = text_of(client.get(reverse("charges")))
+    assert f'action="{reverse("charges-csv")}"' in page

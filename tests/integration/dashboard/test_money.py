@@ -104,3 +104,20 @@ def test_another_tenant_sees_nothing_of_it(miner: Miner) -> None:
     headers = people.bearer(people.token("read", of="bob"))
     assert Client().get("/api/v1/miners/f02001/money", headers=headers).status_code == 404
     assert Client().get("/api/v1/money", headers=headers).json()["results"] == []
+
+
+def test_money_of_a_period_ends_with_its_last_day(miner: Miner) -> None:
+    client, yesterday = signed_in("ann"), (now() - timedelta(days=1)).date().isoformat()
+    period = {"since": yesterday, "until": yesterday}
+
+    page = text_of(client.get(reverse("money"), period))
+    days = text_of(client.get(reverse("miner-money", args=["f02001"]), {"until": yesterday}))
+    (line,) = csv.DictReader(io.StringIO(b"".join(client.get(reverse("money-csv"), period)).decode()))
+
+    assert "-2.0000" in page
+    assert "until epoch" not in page
+    assert f"?since={yesterday}&amp;until={yesterday}" in page
+    assert now().date().isoformat() not in days[days.index("<tbody>") :]
+    assert (line["day"], line["net_atto"]) == (yesterday, str(-2 * FIL))
+    empty = text_of(client.get(reverse("money"), {"until": "2020-01-01"}))
+    assert "No recorded day in this period" in empty

@@ -152,7 +152,6 @@ def tenant_charges(request: HttpRequest, viewer: Principal, tenant: Tenant) -> H
         statements=[(row, statement_label(row)) for row in shown],
         pager=pager,
         may_manage=can_manage_tenants(viewer),
-        csv=charges_csv_url(tenant=str(tenant.uuid)),
     )
 
 

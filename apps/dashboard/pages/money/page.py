@@ -12,16 +12,16 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.blocks.selectors.money import lines_sum, lines_total, money_by_miner, money_lines
+from apps.blocks.selectors.money import lines_sum, lines_total
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
 from apps.dashboard.csv_export import csv_answer
-from apps.dashboard.day_spans import day_facets, days_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.money.span import MoneySpan
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.rules.principals import Principal
 
-DAYS: Final = (1, 7, 30, 90, 365)
-DAYS_USUAL: Final = 30
 AMOUNTS: Final = ("opening", "closing", "reward", "penalty", "received", "withdrawn", "other", "gas", "net")
 COLUMNS: Final = (
     "miner",
@@ -49,11 +47,6 @@ COLUMNS: Final = (
     *(f"{name}_atto" for name in AMOUNTS),
 )
 """Of the days as CSV."""
-
-
-def days_of(request: HttpRequest) -> int:
-    """Return how many days are asked for."""
-    return days_read(request, choices=DAYS, usual=DAYS_USUAL)
 
 
 def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
@@ -92,13 +85,13 @@ def span_text(line: MoneyLine) -> str:
 @sign_in_required
 def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return what each miner earned and cost, those with the largest net first."""
-    data, days, url = PageData(viewer), days_of(request), reverse("money")
-    found = money_by_miner(data.miners, days=days, now=data.at)
+    data, span, url = PageData(viewer), MoneySpan.of(request), reverse("money")
+    found = span.lines(data.miners, now=data.at)
     sums = [(miner, lines_sum(found[miner.pk])) for miner in data.miners if miner.pk in found]
     sums.sort(key=lambda row: -row[1].net)
 
     def href(miner: Miner) -> str:
-        return f"{reverse('miner-money', args=[miner.address])}?{urlencode({'days': days})}"
+        return f"{reverse('miner-money', args=[miner.address])}?{urlencode(span.query)}"
 
     return page_render(
         request,
@@ -109,14 +102,15 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         heading=gettext("By miner"),
         first=gettext("Miner"),
-        until=min((miner.refreshed_height for miner, _line in sums), default=None),
+        until=read_until([miner for miner, _line in sums], span, data),
         rows=[
             row_of(line, key=miner.address, name=miner.name or miner.address, href=href(miner))
             for miner, line in sums
         ],
         **totals([line for _miner, line in sums], lines_total, url=url),
-        spans=day_facets(url, choices=DAYS, days=days),
-        csv=f"{reverse('money-csv')}?{urlencode({'days': days})}",
+        span=span,
+        spans=span.facets(url),
+        csv=f"{reverse('money-csv')}?{urlencode(span.query)}",
     )
 
 
@@ -128,9 +122,9 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         miner = miner_get(viewer, address)
     except DomainError:
         raise Http404 from None
-    data, days = PageData(viewer), days_of(request)
+    data, span = PageData(viewer), MoneySpan.of(request)
     url = reverse("miner-money", args=[miner.address or miner.uuid])
-    lines = money_lines(miner, days=days, now=data.at)
+    lines = span.lines([miner], now=data.at).get(miner.pk, [])
     return page_render(
         request,
         "money/page.html",
@@ -141,14 +135,21 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         miner=miner,
         heading=gettext("By day"),
         first=gettext("Day (UTC)"),
-        until=miner.refreshed_height if lines else None,
+        until=read_until([miner] if lines else [], span, data),
         rows=[
             row_of(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line)) for line in lines
         ],
         **totals(lines, lines_sum, url=url),
-        spans=day_facets(url, choices=DAYS, days=days),
-        csv=f"{reverse('money-csv')}?{urlencode({'days': str(days), 'miner': miner.address})}",
+        span=span,
+        spans=span.facets(url),
+        csv=f"{reverse('money-csv')}?{urlencode(span.query | {'miner': miner.address})}",
     )
+
+
+def read_until(miners: Sequence[Miner], span: MoneySpan, data: PageData) -> int | None:
+    """Return up to which epoch the lines of miners are read; None for days that are over."""
+    heights = (miner.refreshed_height for miner in miners)
+    return min(heights, default=None) if span.reaches(data.at) else None
 
 
 def totals(
@@ -173,7 +174,7 @@ def money_csv(request: HttpRequest, viewer: Principal) -> Download:
             miners = [miner_get(viewer, address)]
         except DomainError:
             raise Http404 from None
-    found = money_by_miner(miners, days=days_of(request), now=data.at)
+    found = MoneySpan.of(request).lines(miners, now=data.at)
     cells = (cells_of(miner, line) for miner in miners for line in found.get(miner.pk, ()))
     return csv_answer("money.csv", COLUMNS, cells)
 

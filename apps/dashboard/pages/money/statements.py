@@ -22,6 +22,7 @@ from apps.blocks.services.statements import payment_record, payment_remove
 from apps.blocks.states import ChargeKind
 from apps.core import clock
 from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.day_spans import day_read
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.money.charge_rows import charge_rows
 from apps.dashboard.pages.money.charges import charges_csv_url, statement_label
@@ -118,13 +119,17 @@ def statement_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -
 @require_safe
 @sign_in_required
 def charges_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """Return charges as CSV: of a statement, of a tenant, or all."""
+    """Return charges as CSV: of a statement, of a tenant, or all, of some days or of all."""
     rows, name = charges_visible(viewer), "charges.csv"
     if key := request.GET.get("statement"):
         row = statement_get(viewer, _key_read(key))
         rows, name = rows.filter(statement=row), f"charges-{row.tenant.name}-{row.month:%Y-%m}.csv"
     elif key := request.GET.get("tenant"):
         rows = rows.filter(tenant=tenant_billed(viewer, key=_key_read(key)))
+    if since := day_read(request.GET.get("since", "")):
+        rows = rows.filter(day__gte=since)
+    if until := day_read(request.GET.get("until", "")):
+        rows = rows.filter(day__lte=until)
     found = rows[:CSV_READ].iterator(chunk_size=CHUNK)
     return csv_answer(name, COLUMNS, (cells_of(row) for row in found))
 
