@@ -29,6 +29,7 @@ from apps.proving.services.retries import is_due, note_record
 from apps.proving.services.submissions import (
     NO_PROOF,
     foreign_proof_land,
+    is_close_executed,
     is_window_proved,
     message_follow,
     onchain_proof_handle,
@@ -149,7 +150,7 @@ def post_move(post: WindowPost, *, message: Message | None, context: ProvingCont
     if post.state in ENDED:
         return
     if context.head.height >= post.close_epoch:
-        if not _may_have_landed(post, message):
+        if not _may_have_landed(post, message) and is_close_executed(post, context=context):
             _close(post, context)
         return
     sender = ""
@@ -185,7 +186,8 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
         if post.landed_height != message.height:
             post_update(post, landed_height=message.height)
     elif context.head.height >= post.close_epoch:
-        if message is not None and is_window_proved(post, context=context) is False:
+        is_known = message is not None and is_close_executed(post, context=context)
+        if is_known and is_window_proved(post, context=context) is False:
             _revert(post, context)
     elif message is not None and message.state == MessageState.FILLED:
         _revert(post, context)

@@ -255,6 +255,16 @@ def proven_partitions_read(post: WindowPost, *, context: ProvingContext) -> set[
     return {index for index in post.partitions if index in done}
 
 
+def is_close_executed(post: WindowPost, *, context: ProvingContext) -> bool:
+    """Return whether the state that nodes answer from at this head has the end of the window.
+
+    That is the state below the head (lotus chain/stmgr `ParentState`), after the tipset there: where null
+    rounds follow it, the window's last epoch is executed only with the head, and seen at the next one.
+    """
+    below = context.client.chain_get_tipset_by_height(context.head.height - 1, context.head.key)
+    return below.height >= post.close_epoch - 1
+
+
 def is_window_proved(post: WindowPost, *, context: ProvingContext) -> bool | None:
     """Return whether a proof of all partitions was on the chain when the window closed, sent by whomever.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
@@ -22,7 +23,9 @@ class OneDeadline:
     proven: tuple[int, ...] = ()
     """Partitions that the chain has a proof of."""
     is_over: bool = False
-    """Whether the window has closed: all sectors of the other partitions are faulty then."""
+    """Whether the window's end was executed: all sectors of the other partitions are faulty then."""
+    null_below: int = 0
+    """How many null rounds there are right below the head."""
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Answer StateMinerPartitions."""
@@ -57,6 +60,10 @@ class OneDeadline:
     def state_miner_deadlines(self, _address: str, _key: str) -> list[dict[str, Any]]:
         """Return one deadline with what was posted in it."""
         return [{"PostSubmissions": bitfield_to_json(bitfield_of(self.proven))}]
+
+    def chain_get_tipset_by_height(self, height: int, _key: str) -> Any:
+        """Return the tipset there or below."""
+        return SimpleNamespace(height=height - self.null_below)
 
     def state_get_randomness_from_beacon(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
         """Return the challenge."""

@@ -122,3 +122,22 @@ def test_window_that_another_program_has_proved_is_not_missed(
     row.refresh_from_db()
     assert row.state == ends
     assert row.landed_height == (CLOSE - 1 if ends == PostState.LANDED else None)
+
+
+@pytest.mark.parametrize("state", [PostState.SENT, PostState.LANDED])
+def test_window_with_null_rounds_at_its_end_waits_for_the_next_head(state: str) -> None:
+    factories.message("m", state=MessageState.FAILED)
+    sent = {"message_id": "m", "messages_sent": 1}
+    row = post(miner(), state=state, **sent, **({"landed_height": CLOSE - 1} if state == "LANDED" else {}))
+    Tracker.objects.create(pk=1, height=CLOSE)
+    chain = OneDeadline(null_below=2)
+
+    posts_advance(look(chain, CLOSE + 1))
+    row.refresh_from_db()
+    assert row.state == state
+
+    chain.null_below = 0
+    for height in (CLOSE + 2, CLOSE + 3):
+        posts_advance(look(chain, height))
+    row.refresh_from_db()
+    assert row.state == PostState.MISSED
