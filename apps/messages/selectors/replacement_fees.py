@@ -90,8 +90,11 @@ def auto_fees_estimate(
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
-def manual_fees_apply(message: Message, *, fees: NewFees) -> ChainMessage:
-    """Return the message with the fees that were given.  Raises where a node's pool or a cap forbids them."""
+def manual_fees_apply(message: Message, *, fees: NewFees, funds: int) -> ChainMessage:
+    """Return the message with the fees that were given.  Raises where a node's pool or a cap forbids them.
+
+    `funds` are what its sender has beside the message's value.
+    """
     old = message.chain_message()
     if fees.premium <= 0:
         raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")
@@ -114,6 +117,8 @@ def manual_fees_apply(message: Message, *, fees: NewFees) -> ChainMessage:
             fee_cap=fees.fee_cap * limit, most=most
         )
         raise FeeTooLow(reason, field="max_fee")
+    if (cost := fees.fee_cap * limit) > funds:
+        raise FeeTooLow(shortfall_describe(cost, balance=funds), field="gas_fee_cap")
     return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
 
 

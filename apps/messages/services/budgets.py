@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
+from apps.messages.errors import FeeTooLow
 from apps.messages.models import GasGuard
+from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.gas_guards import guards_spent
+from apps.messages.selectors.receivers import receiver_kinds
+from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from apps.messages.models import Message
+    from poolsite.filecoin.message import Message as ChainMessage
 
 
 @dataclass(slots=True)
@@ -33,6 +42,11 @@ class Budgets:
             left.append(self.rooms[guard.pk] - self.planned.get(guard.pk, 0))
         return min(left, default=None)
 
+    def cost_now(self, message: ChainMessage) -> int:
+        """Return what a message's whole gas costs at the present base fee: what budgets count."""
+        price = min(message.gas_fee_cap, self.base_fee + message.gas_premium)
+        return int(message.gas_limit * price)
+
     def plan(self, guards: Iterable[GasGuard], cost: int) -> None:
         """Count a chosen message."""
         for guard in guards:
@@ -50,3 +64,21 @@ class Budgets:
         return all(
             spent[row.pk] + self.planned[row.pk] <= row.daily_budget for row in rows if row.daily_budget
         )
+
+
+def replacement_plan(message: Message, *, new: ChainMessage, budgets: Budgets) -> None:
+    """Count what a message in flight would cost beyond what it costs now.  Raises FeeTooLow."""
+    more = budgets.cost_now(new) - budgets.cost_now(message.chain_message())
+    guards = list(GasGuard.objects.filter(daily_budget__gt=0)) if more > 0 else []
+    kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
+    binding = guard_choose(message, guards=guards, receiver=kind).budgets
+    left = budgets.room(binding)
+    if left is not None and more > left:
+        raise FeeTooLow(
+            gettext(
+                "replacing it costs {more} more at the present base fee, and the daily budget of a gas guard "
+                "has {left} left"
+            ).format(more=fil_format(more), left=fil_format(max(left, 0))),
+            field="max_fee",
+        )
+    budgets.plan(binding, more)

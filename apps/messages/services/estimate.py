@@ -85,7 +85,8 @@ def messages_estimate(
 def verdict_plan(selection: Selection, *, verdict: Verdict) -> None:
     """Count a message's gas in the budgets that it falls under."""
     if verdict.ready is not None:
-        selection.budgets.plan(verdict.candidate.guard.budgets, _gas_now(selection, verdict.ready.message))
+        cost = selection.budgets.cost_now(verdict.ready.message)
+        selection.budgets.plan(verdict.candidate.guard.budgets, cost)
 
 
 def _verdict(
@@ -109,7 +110,7 @@ def _verdict(
         wait, text = reason
     elif ready.cost > balance:
         wait, text = Wait.FUNDS, shortfall_describe(ready.cost, balance=balance)
-    elif room is not None and _gas_now(selection, ready.message) > room:
+    elif room is not None and selection.budgets.cost_now(ready.message) > room:
         wait, text = Wait.DAILY_BUDGET, gettext_noop("its gas costs more than is left")
     else:
         return Verdict(candidate, ready, is_counted=True)
@@ -134,12 +135,6 @@ def _affordable(ready: Ready, *, balance: int, base_fee: int) -> Ready:
     if cap < max(base_fee, GAS_FEE_CAP_MIN):
         return ready
     return Ready(ready.row, replace(message, gas_fee_cap=cap, gas_premium=premium))
-
-
-def _gas_now(selection: Selection, message: ChainMessage) -> int:
-    """Return what a message's whole gas costs at the present base fee: what budgets count."""
-    price = min(message.gas_fee_cap, int(selection.head.base_fee) + message.gas_premium)
-    return int(message.gas_limit * price)
 
 
 def _answers(

@@ -16,6 +16,7 @@ from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.rules.gas_checks import fee_cap_check, gas_shortfall_describe
 from apps.messages.selectors.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
 from apps.messages.services.audit import event_record, fees_describe, message_audit
+from apps.messages.services.budgets import Budgets, replacement_plan
 from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
@@ -23,7 +24,7 @@ from apps.messages.services.sign import origin_build
 from apps.messages.states import WIRE_NAMES, MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
-from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, signed_message_to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,25 +54,37 @@ def message_replace(
     Raises AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses, NodeUnavailable, NodeRefused.
     """
     recovery_require_over(message.from_addr, now=now)
-    new = replacement_preview(message, fees=fees, client=client, head=head)
+    # What the pool raises by itself has a deadline, or lands before a proof.
+    budgets = None if by is None else Budgets(base_fee=int(head.base_fee), now=now)
+    new = replacement_preview(message, fees=fees, client=client, head=head, budgets=budgets)
     origins = [origin_build(message)]
     answer = messages_sign([new], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")
-    return _store_version(message, answer, now=now, by=by)
+    return _store_version(message, answer, budgets=budgets, now=now, by=by)
 
 
-def replacement_preview(message: Message, *, fees: NewFees, client: ChainClient, head: Head) -> ChainMessage:
-    """Return what `message_replace` would have signed; the same refusals, and nothing is changed."""
+def replacement_preview(
+    message: Message, *, fees: NewFees, client: ChainClient, head: Head, budgets: Budgets | None = None
+) -> ChainMessage:
+    """Return what `message_replace` would have signed; the same refusals, and nothing is changed.
+
+    The days of gas guards are looked at, and planned for, in `budgets` if these are given.
+    """
     in_flight_require(message)
     chain_state = nonce_open_require(message, client=client, head=head)
     if fees.is_auto:
         funds = chain_state.free_balance + message.gas_limit * int(message.gas_fee_cap)
         new = auto_fees_estimate(message, fees=fees, funds=funds, client=client, head=head)
     else:
-        new = manual_fees_apply(message, fees=fees)
+        new = manual_fees_apply(message, fees=fees, funds=chain_state.balance - int(message.value))
+    if new.gas_limit > BLOCK_GAS_LIMIT:
+        reason = gettext("the gas limit must be between 0 and {block_gas_limit}")
+        raise FeeTooLow(reason.format(block_gas_limit=BLOCK_GAS_LIMIT), field="gas_limit")
     if reason := gas_shortfall_describe(new):
         raise FeeTooLow(reason, field="gas_limit")
+    if budgets is not None:
+        replacement_plan(message, new=new, budgets=budgets)
     return new
 
 
@@ -101,9 +114,13 @@ def version_require(message: Message, *, cids: Collection[str]) -> None:
 
 @transaction.atomic
 def _store_version(
-    message: Message, signed: SignedMessage, *, now: datetime, by: Principal | None
+    message: Message, signed: SignedMessage, *, budgets: Budgets | None, now: datetime, by: Principal | None
 ) -> Message:
     """Keep the old version and make the new one the row's; refused if the row moved since it was read."""
+    if budgets is not None and not budgets.still_fit():
+        raise FeeTooLow(
+            gettext("another message has used up the daily budget of a gas guard meanwhile"), field="max_fee"
+        )
     row = Message.objects.select_for_update().get(pk=message.pk)
     in_flight_require(row)
     version_require(row, cids=(message.cid,))

@@ -24,6 +24,7 @@ from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_behind_count
 from apps.messages.selectors.replacement_fees import NewFees, premium_floor_read
+from apps.messages.services.budgets import Budgets
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import (
     fee_limits_set,
@@ -117,7 +118,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         with form.refusals():
             head = head_needed()
             fees = form.fees if form.is_bound else NewFees()
-            new = replacement_preview(row, fees=fees, client=chain_client(), head=head)
+            budgets = Budgets(base_fee=int(head.base_fee), now=now())
+            new = replacement_preview(row, fees=fees, client=chain_client(), head=head, budgets=budgets)
             offer = offer_of(new, base_fee=int(head.base_fee))
             if form.is_bound and "preview" not in request.POST:
                 message_replace(
