@@ -141,6 +141,7 @@ def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
             offered_to=offer_find(
                 post.miner, numbers=known, failures=post_failures_count(post), context=context
             ),
+            priority=-1,  # what has no proof yet goes first, though it is of use for longer
         )
         ProofAttempt.objects.create(post=row, kind=AttemptKind.RECHECK, job=job)
     post.refresh_from_db()

@@ -87,6 +87,7 @@ def job_create(
     time_sensitive: bool,
     now: datetime,
     offered_to: Sequence[int] | None = None,
+    priority: int = 0,
 ) -> Job:
     """Write a proof job; of no use any more when the window closes.  `offered_to` are the keys of workers."""
     inputs = WindowPostInputs(
@@ -104,6 +105,7 @@ def job_create(
         state=JobState.READY,
         miner=miner,
         stage="WINDOW_POST",
+        priority=priority,
         time_sensitive=time_sensitive,
         inputs=document_encode(inputs),
         expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Claim
     from poolsite.wire.sealing_rules import NewSectors
 
-URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
-"""The order of `claim_statements.ORDER` in Django's words."""
+URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "expires_at", "created_at", "pk")
+"""The order of `claim_statements.BY_END` in Django's words."""
 CHOSEN_MAX: Final = 1_000
 """Jobs to which one claim may be narrowed."""
 

@@ -70,11 +70,15 @@ whose next stage any host may do, or one that lies on none.  By the indexes of t
 
 ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id"
 """The most urgent first; the index of each miner's new sectors has the same."""
+BY_END: Final = (
+    "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.expires_at, job.created_at, job.id"
+)
+"""The same of proofs and checks: what is of use for the shortest time goes first."""
 IN_TURN: Final = (
     "job.time_sensitive DESC, job.priority DESC, job.rank DESC,"
-    " candidate.age, candidate.turn, job.created_at, job.id"
+    " job.expires_at, candidate.age, candidate.turn, job.created_at, job.id"
 )
-"""The same among candidates of all sorts."""
+"""The same among candidates of all sorts; sectors have no end, and go last of equal ones."""
 LIVE: Final = "job.state IN ('READY', 'LEASED')"
 """Of the few jobs that are not over: what the indexes of jobs hold."""
 CANDIDATES, OWN_CANDIDATES = 16, 4
@@ -113,7 +117,7 @@ WHERE miner.tenant_id = $2 ORDER BY {urgency}, last.turn, one.created_at, one.id
 def _next(*, facts: str, own: str, new: str, guest: str, offered: str, other: str, found: str) -> str:
     """Return the statement that locks the most urgent of the jobs of five sorts."""
     of, order = f"{CANDIDATE} {FREE} AND {LIVE} AND miner.tenant_id = $2", f"ORDER BY {ORDER} LIMIT"
-    each = f"{of} AND job.kind = wanted.kind AND {other} {order} {CANDIDATES}"
+    each = f"{of} AND job.kind = wanted.kind AND {other} ORDER BY {BY_END} LIMIT {CANDIDATES}"
     named = (
         f"$4 && ARRAY[{OF_HOSTS}] AND job.kind IN ({OF_HOSTS}) AND job.kind = ANY($4)"
         " AND job.offered_to @> to_jsonb($3) AND job.stage = ANY($5)"

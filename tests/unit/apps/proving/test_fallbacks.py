@@ -76,3 +76,18 @@ def test_failed_message_leads_to_a_proof_of_what_the_chain_lacks() -> None:
 
     row.refresh_from_db()
     assert asked(job_of(row)) == {1}
+
+
+def test_recheck_waits_for_proofs_of_whole_partitions() -> None:
+    chain, without = OneDeadline(), post(miner(), skipped={"0": [2]}, proof=b"without")
+    missing = post(miner(), state=PostState.PROVING, proof=None)
+
+    posts_advance(look(chain, 959))
+
+    for row in (missing, without):
+        row.refresh_from_db()
+    first, again = job_of(missing), job_of(without, AttemptKind.RECHECK)
+    assert first is not None
+    assert again is not None
+    assert (first.time_sensitive, again.time_sensitive) == (True, True)
+    assert first.priority > again.priority

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
 from apps.chain.models import Network
@@ -31,6 +32,7 @@ from poolsite.wire.sealing_rules import NewSectors
 from tests import factories
 from tests.bulk_rows import row_copies_insert
 from tests.query_plans import blocks_read, plan_run, rows_read
+from tests.unit.apps.sectors.roles import proof_job
 from tests.unit.apps.sectors.sealing import NOON, claim, host
 
 if TYPE_CHECKING:
@@ -331,6 +333,20 @@ def test_what_is_further_on_goes_first() -> None:
     (job,) = claim(host(), max=1)
 
     assert job.id == str(late.job.uuid)
+
+
+@pytest.mark.parametrize("among", [None, Q()])
+def test_proof_whose_window_closes_first_goes_first(among: Q | None) -> None:
+    """A job of the open window that was made anew is younger than those of the next one."""
+    miner, worker, later = factories.miner(), host(kinds=(JobKind.WINDOW_POST,)), timedelta(minutes=30)
+    proof_job(miner, time_sensitive=True, expires_at=NOON + later)
+    urgent = proof_job(miner, time_sensitive=True, expires_at=NOON + later / 6)
+
+    kinds = (JobKind.WINDOW_POST,)
+    asked = Claim(worker_id=str(worker.uuid), boot_id=worker.boot_id, kinds=kinds, stages={}, max=1)
+    (job,) = jobs_claim(worker, claim=asked, now=NOON, among=among).jobs
+
+    assert job.id == str(urgent.uuid)
 
 
 def test_priority_goes_before_progress() -> None:
