@@ -32,6 +32,8 @@ TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 """What a tenant's own admin may assign."""
 
 
+OWN_NAMES: Final = ("system", "console")
+"""Under which the pool itself acts: in the audit log and in histories nobody else is called so."""
 NAME_LOCK: Final = 0x504E
 """Lock class of people's names, which differ in more than capitals."""
 
@@ -75,16 +77,17 @@ def managed_person_find(viewer: Principal, *, pk: int) -> User:
 def person_invite(*, principal: Principal, username: str, role: str, tenant: str = "") -> User:
     """Create a person without a password; they choose one through a link.
 
+    Two names look different: none has invisible characters, or other forms of letters that are there.
     Raises NotAllowed, BadValue, PersonNameTaken, TenantUnknown.
     """
-    name = username.strip()
+    name = User.normalize_username(username.strip())
     row = User(
         username=name, role=role_check(principal, role=role), tenant=tenant_resolve(principal, name=tenant)
     )
-    if not name or len(name) > 150 or any(char.isspace() for char in name):
+    if not 0 < len(name) <= 150 or not name.isprintable() or " " in name:
         raise BadValue(gettext("must be 1 to 150 characters without spaces"), field="username")
     transaction_lock(NAME_LOCK, [name.lower()])  # the same name may be invited twice at once
-    if User.objects.filter(username__iexact=name).exists():
+    if name.lower() in OWN_NAMES or User.objects.filter(username__iexact=name).exists():
         raise PersonNameTaken(name)
     row.set_unusable_password()
     row.save()

@@ -94,6 +94,21 @@ def test_a_tenant_admin_stays_within_the_tenant(admin, asked, error):
         person_invite(**{"principal": admin, "username": "eve", "role": "TENANT", **asked})
 
 
+@pytest.mark.parametrize(
+    ("username", "error"),
+    [
+        *((name, BadValue) for name in ("adam\u200b", "\u202emada", "ad\u00adam", "adam\x7f", "a\u3000b")),
+        *((name, PersonNameTaken) for name in ("system", "Console", "\uff41dam", "\u017fystem")),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_looks_like_another_is_refused(admin, username, error):
+    with pytest.raises(error):
+        person_invite(principal=admin, username=username, role="TENANT")
+
+    assert User.objects.count() == 1
+
+
 def test_the_operator_invites_for_every_tenant_that_there_is(operator):
     people.tenant("bob")
 
