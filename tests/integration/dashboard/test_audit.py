@@ -16,9 +16,11 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
 from apps.dashboard.pages.audit.change_rows import ChangeRow, change_rows
+from apps.dashboard.pages.audit.page import GROUPS
 from apps.users.selectors import audit_search
 from apps.users.services.audit import audit_record
 from tests import people
+from tests.audit_rules import CHANGES, DOES, ENDS, MAKES
 from tests.people import PASSWORD
 from tests.query_plans import blocks_of
 
@@ -243,3 +245,9 @@ def test_before_and_after_are_put_side_by_side(before, after, lines):
     found = change_rows(before, after)
 
     assert found == lines if lines is not None else [one.name for one in found] == ["", "deep"]
+
+
+def test_the_filter_offers_the_beginning_of_each_kind_of_action():
+    recorded = {action.split(".")[0] for action in CHANGES | ENDS | MAKES | DOES}
+
+    assert recorded - set(GROUPS) == set()

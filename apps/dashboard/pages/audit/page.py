@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 
 GROUPS: Final = (
-    *("account", "gas", "devnet", "gateway", "login", "miner", "node", "person", "policy"),
-    *("ratelimit", "sender", "signer", "tenant", "token", "user"),
+    *("account", "alert", "alerts", "approval", "billing", "chain", "check", "devnet", "gas", "gateway"),
+    *("import", "log", "login", "message", "miner", "mining", "node", "person", "piece", "policy", "pool"),
+    *("proving", "ratelimit", "recovery", "rules", "sector", "sender", "service", "settings", "signer"),
+    *("statement", "status", "store", "tenant", "token", "user", "wallet", "worker"),
 )
 """Beginnings of actions that the filter offers."""
 
