@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 from django import forms
+from django.utils.http import urlencode
 
 from apps.core.errors import DomainError
 from apps.core.stored_texts import stored_text
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from apps.messages.models import ActorRules, Sender, SharedRules
     from apps.users.rules.principals import Principal
+
+
+KEYS: Final = frozenset({"id", "key"})
+"""Fields that make a double click one act: each form that is shown has its own."""
 
 
 def new_key() -> str:
@@ -58,6 +63,17 @@ class PageForm(forms.Form):
     def of(cls, request: HttpRequest, **initial: Any) -> Self:
         """Return the form as it was sent, or as it begins."""
         return cls(request.POST if request.method == "POST" else None, initial=initial)
+
+    @classmethod
+    def kept(cls, request: HttpRequest, **initial: Any) -> Self:
+        """Return the form as it was sent, or with what `keep_href` put into its address."""
+        there = {name: request.GET[name] for name in {*cls.base_fields} - KEYS if name in request.GET}
+        return cls.of(request, **(initial | there))
+
+    def keep_href(self, here: str) -> str:
+        """Return the page's address with what was typed, for who goes back to it from a question."""
+        kept = {name: text for name, text in self.typed.items() if text and name not in KEYS}
+        return f"{here}?{urlencode(kept)}"
 
     @property
     def refusal(self) -> str:

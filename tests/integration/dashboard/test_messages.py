@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -297,3 +298,16 @@ def test_messages_are_found_by_what_names_them(ann):
     assert found("t" + pool.wallet.address[1:]) == 6
     assert found("9" * 40) == 0
     assert found("nothing") == 0
+
+
+def test_back_from_the_review_of_a_transfer_what_was_typed_is_there(ann):
+    browser, typed = signed_in(), {"from": factories.wallet(balance=10 * factories.FIL).address}
+    typed |= {"to": factories.bls(9), "value": "1.5"}
+
+    review = text_of(browser.post(reverse("message-compose"), {**typed, "id": "form-1"}))
+    [back, *_] = map(unescape, re.findall(rf'href="({reverse("message-compose")}\?[^"]*)"', review))
+    form = text_of(browser.get(back))
+
+    assert "form-1" not in back, "another form is another transfer"
+    assert 'value="1.5"' in form
+    assert f'value="{typed["to"]}"' in form

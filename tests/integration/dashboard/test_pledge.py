@@ -203,3 +203,13 @@ def test_a_network_that_refuses_our_proofs_is_said_before_and_after_asking(ann, 
         assert "the network mainnet requires groth16 proofs" in text_of(answer)
     assert after.status_code == 422
     assert not Sector.objects.exists()
+
+
+def test_back_from_the_review_of_a_pledge_its_count_is_there(ann, node):
+    factories.head()
+    miner = factories.miner()
+
+    review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, count="7", sure="")))
+
+    assert f'href="{reverse("pledge")}?miner={miner.address}&amp;count=7"' in review
+    assert 'value="7"' in text_of(signed_in().get(reverse("pledge"), {"miner": miner.address, "count": "7"}))

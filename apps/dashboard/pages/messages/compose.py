@@ -17,6 +17,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import formatting
 from apps.core.errors import BadValue
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import (
     ConfirmPage,
     approval_facts,
@@ -37,6 +38,7 @@ from poolsite.filecoin.message import METHOD_SEND
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.users.rules.principals import Principal
+    from apps.wallets.models import Wallet
 
 
 class TransferForm(PageForm):
@@ -109,21 +111,24 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
         text=_("A transfer cannot be undone once it has landed.") if is_own else text,
         label=gettext("Send {value}").format(value=fil_format(value))
         + ("" if is_own else gettext(" from {whose}").format(whose=whose)),
-        back=reverse("message-compose"),
+        back=form.keep_href(reverse("message-compose")),
         page=_("Send"),
         section="messages",
         hidden_fields=tuple(form.typed.items()),
         facts=(
-            (
-                gettext("From"),
-                f"{wallet.label} {wallet.address}, {formatting.fil(wallet.balance)} FIL".strip(),
-            ),
+            (gettext("From"), wallet_text(wallet)),
             (gettext("To"), receiver_text(viewer, form.cleaned_data["to"])),
             (gettext("Value"), fil_format(value)),
             *price_facts(viewer, item),
             *approval_facts(message_approval_read(item, principal=viewer)),
         ),
     )
+
+
+def wallet_text(wallet: Wallet) -> str:
+    """Return a wallet with its address in full and its balance."""
+    named = f"{wallet.label} {wallet.address}".strip()
+    return list_text((named, f"{formatting.fil(wallet.balance)} FIL"))
 
 
 def receiver_text(viewer: Principal, address: str) -> str:

@@ -16,6 +16,7 @@ from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.page_data import PageData
@@ -63,12 +64,12 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
         raise Http404
-    form = MinerForm.of(request)
+    form = MinerForm.kept(request)
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
             if sent["how"] != "import" and not is_confirm_submitted(request):
-                return review_page(request, viewer, sent)
+                return review_page(request, viewer, form)
             if (held := reauthenticate_first(request, viewer)) is not None:
                 return held
             added = miner_added(viewer, sent)
@@ -85,10 +86,11 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -> HttpResponse:
+def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> HttpResponse:
     """Show what a new miner is and costs before it is created.  Raises DomainError naming the field."""
-    tenant = tenant_of(viewer, form["tenant"])
-    spec = spec_of(form)
+    sent = form.cleaned_data
+    tenant = tenant_of(viewer, sent["tenant"])
+    spec = spec_of(sent)
     network = network_current()
     plan = creation_plan(spec, principal=viewer, tenant=tenant, client=chain_client(), network=network)
     data = PageData(viewer)
@@ -137,10 +139,10 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
             "the size is final."
         ),
         label=_("Send transfer and create miner") if plan.worker_fund else _("Create miner"),
-        back=reverse("miner-new"),
+        back=form.keep_href(reverse("miner-new")),
         page=_("Add a miner"),
         section="miners",
-        hidden_fields=tuple((form | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
+        hidden_fields=tuple((sent | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
         facts=tuple(facts),
     )
     return confirm_page_render(request, viewer, ask)
@@ -151,7 +153,7 @@ def held_text(address: str, held: dict[str, Wallet]) -> str:
     row = held.get(address)
     if row is None:
         return address
-    return f"{row.label} {address}, {formatting.fil(row.balance)} FIL".strip()
+    return list_text((f"{row.label} {address}".strip(), f"{formatting.fil(row.balance)} FIL"))
 
 
 def spec_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:

@@ -70,7 +70,7 @@ class WithdrawalForm(PageForm):
 def withdraw(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show what is available; the form asks with the price first, and is sent after the second click."""
     miner, data = miner_get(viewer, address), PageData(viewer)
-    form = WithdrawalForm.of(request)
+    form = WithdrawalForm.kept(request)
     if request.method == "POST" and not may_change(viewer, miner=miner):
         raise Http404
     if request.method == "POST" and form.is_valid():
@@ -85,11 +85,14 @@ def withdraw(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
             plan = withdrawal_plan(miner, request=wanted, principal=viewer, client=client, head=head)
             plan.run_check()
             refused = signer_refusal_read(plan, by=viewer)
-            return confirm_page_render(request, viewer, confirm_of(miner, wanted, plan, refused))
+            back = form.keep_href(reverse("miner-withdraw", args=[miner.address]))
+            return confirm_page_render(request, viewer, confirm_of(miner, wanted, plan, refused, back=back))
     return page_of(request, viewer, miner, form)
 
 
-def confirm_of(miner: Miner, wanted: WithdrawalRequest, plan: WithdrawalPlan, refused: str) -> ConfirmPage:
+def confirm_of(
+    miner: Miner, wanted: WithdrawalRequest, plan: WithdrawalPlan, refused: str, *, back: str
+) -> ConfirmPage:
     """Return the question, with the price and what the signer would say.
 
     It names the amount that was reviewed, also where all was asked for.
@@ -103,7 +106,7 @@ def confirm_of(miner: Miner, wanted: WithdrawalRequest, plan: WithdrawalPlan, re
         title=_("Withdraw"),
         text=text,
         label=_("Send message"),
-        back=reverse("miner-withdraw", args=[miner.address]),
+        back=back,
         page=_("Withdraw"),
         section="miners",
         hidden_fields=(("amount", Amount().prepare_value(plan.amount)), ("key", wanted.key)),

@@ -16,7 +16,7 @@ from apps.chain.node.client import chain_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render, new_key
 from apps.dashboard.page_data import PageData
@@ -64,7 +64,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     # The only miner is preselected: no other can be meant.
     if len(choices.choices) == 1 and not choices.is_searched:
         address = address or choices.choices[0].value
-    form = PledgeForm.of(request, miner=address)
+    form = PledgeForm.kept(request, miner=address)
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
@@ -148,7 +148,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         ),
         text=price.say,
         label=gettext("Pledge {sectors}").format(sectors=plural(count, "sector")),
-        back=f"{reverse('pledge')}?miner={miner.address}",
+        back=form.keep_href(reverse("pledge")),
         page=_("Pledge"),
         section="sectors",
         hidden_fields=tuple(form.typed.items()),
@@ -156,7 +156,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
             (gettext("Miner"), miner_label(miner)),
             *hostless_facts(miner, data),
             *((row.what, list_text((row.all, row.sub))) for row in price.rows),
-            *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),
+            *((payer.name, colon_text(payer.word, payer.say)) for payer in price.payers),
         ),
     )
 
