@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
-from apps.core.redis_clients import redis_client
+from apps.core.redis_clients import turn_claim
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,7 @@ class PeriodicStep(bootsteps.StartStopStep):
 def periodic_send(task: str, every_s: float) -> None:
     """Send a task unless a worker did so a moment ago."""
     try:
-        if redis_client().set(f"poolsite:periodic:{task}", 1, nx=True, px=int(every_s * 900)):
+        if turn_claim(f"poolsite:periodic:{task}", kept_s=every_s * 0.9):
             app.send_task(task, queue="io", retry=False, expires=every_s)
     except (BrokerAway, RedisError, OSError) as error:
         log.warning("task_not_sent", task=task, reason=str(error)[:200])

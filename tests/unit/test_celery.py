@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import connection, connections
 
-from poolsite.celery import app
+from apps.core.redis_clients import client_for
+from poolsite.celery import app, periodic_send
 from poolsite.embedded.console_processes import WORKER_ENV
 from tests.integration.pools import SITE
 
@@ -67,6 +68,19 @@ def test_without_an_age_nothing_is_kept(between_tasks: Callable[[], None]) -> No
     between_tasks()
 
     assert connection.connection is None
+
+
+def test_periodic_task_is_sent_although_the_clock_was_set_back(
+    pool_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(app, "send_task", lambda task, **_: sent.append(task))
+    client_for(pool_redis).set("poolsite:periodic:alerts.run", 1, px=8 * 3600 * 1000)
+
+    periodic_send("alerts.run", 15.0)
+    periodic_send("alerts.run", 15.0)
+
+    assert sent == ["alerts.run"]
 
 
 def test_processes_of_tasks_load_no_pages_and_no_generator_of_schemas() -> None:

@@ -17,7 +17,7 @@ from apps.checks.report.evaluate import check_as_set, evaluate
 from apps.checks.report.report import Report, Result
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.live import CHECKS, OPERATOR, Change, changes_number, publish
-from apps.core.redis_clients import redis_client
+from apps.core.redis_clients import redis_client, text_shared
 
 if TYPE_CHECKING:
     from apps.checks.selectors.data import CheckData
@@ -37,8 +37,8 @@ def report_now(data: CheckData) -> Report:
         return evaluate(data)
     key = f"poolsite:checks:{audience_of(data.viewer)}:{number}"
     with suppress(RedisError, OSError):
-        if (text := redis_client().get(key)) is not None:
-            return report_read(str(text))
+        if (text := text_shared(key, kept_s=SHARED_S)) is not None:
+            return report_read(text)
     report = evaluate(data)
     with suppress(RedisError, OSError):
         redis_client().set(key, report_write(report), ex=SHARED_S)

@@ -11,7 +11,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from apps.checks.models import ComponentIncident, Maintenance
-from apps.core.redis_clients import redis_client
+from apps.core.redis_clients import redis_client, text_shared
 
 BANNER_AHEAD: Final = timedelta(days=1)
 """So long before it begins, maintenance is on every page."""
@@ -40,8 +40,8 @@ class StatusBanner:
 def status_banners(now: datetime) -> list[StatusBanner]:
     """Return what every page says now; without Redis each page reads it."""
     with suppress(RedisError, OSError):
-        if (text := redis_client().get(BANNERS_KEY)) is not None:
-            return [_banner(row) for row in json.loads(str(text))]
+        if (text := text_shared(BANNERS_KEY, kept_s=SHARED_S)) is not None:
+            return [_banner(row) for row in json.loads(text)]
     banners = _banners_read(now)
     with suppress(RedisError, OSError):
         redis_client().set(BANNERS_KEY, json.dumps([asdict(one) for one in banners]), ex=SHARED_S)

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from apps.checks.selectors.alerts import PING_FAILED_KEY
 from apps.checks.services.outgoing import NotDelivered, status_describe, url_open
-from apps.core.redis_clients import redis_client
+from apps.core.redis_clients import redis_client, turn_claim
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +34,7 @@ def ping_enqueue() -> None:
     if not settings.ALERTS_PING_URL:
         return
     try:
-        if redis_client().set(TURN_KEY, 1, nx=True, ex=TURN_S):
+        if turn_claim(TURN_KEY, kept_s=TURN_S):
             current_app.send_task("alerts.ping", queue="io", retry=False, expires=PING_EVERY_S)
     except (BrokerAway, RedisError, OSError) as error:
         log.warning("ping_not_enqueued", reason=str(error)[:200])

@@ -28,12 +28,14 @@ local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
 local each, span = tonumber(ARGV[1]), tonumber(ARGV[2])
 local full = tonumber(redis.call('GET', KEYS[1]) or 0)
-if full < at then full = at end
+if full < at or full - at > span + 1 then full = at end
 if full + each - at > span + 1 then return {0, full - at} end
 redis.call('SET', KEYS[1], string.format('%.0f', full + each), 'PX', math.ceil((full + each - at) / 1000) + 1)
 return {1, full + each - at}
 """
-"""One request into one bucket, in microseconds: gives whether it had room, and when it will be empty."""
+"""One request into one bucket, in microseconds: gives whether it had room, and when it will be empty.
+
+One that is fuller than a bucket can be is empty: the clock was set back, or the limit lowered."""
 
 
 def rate_limit_count(principal: Principal, *, service: str, api: str) -> Usage | None:

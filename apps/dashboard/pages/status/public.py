@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from apps.checks.report.status_page import status_page_read
 from apps.core import clock
-from apps.core.redis_clients import redis_client
+from apps.core.redis_clients import redis_client, text_shared
 from apps.dashboard.pages.status.rows import status_shown
 from apps.dashboard.sessions import client_ip
 from apps.users.services.rate_limit_buckets import address_request_count
@@ -57,8 +57,8 @@ def shared(name: str, render: Callable[[], str]) -> str:
     """Return what was rendered a moment ago, else render it."""
     key = f"poolsite:status:{name}:{get_language()}"
     with suppress(RedisError, OSError):
-        if (text := redis_client().get(key)) is not None:
-            return str(text)
+        if (text := text_shared(key, kept_s=SHARED_S)) is not None:
+            return text
     text = render()
     with suppress(RedisError, OSError):
         redis_client().set(key, text, ex=SHARED_S)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.redis_clients import client_for
 from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import rate_limit_set
 from apps.users.services.rate_limit_buckets import rate_limit_count
@@ -59,6 +61,14 @@ def test_a_bucket_empties_with_time():
         until.append(not take()[0])
 
     assert until[-1]
+
+
+def test_bucket_from_before_the_clock_was_set_back_is_empty(pool_redis: str):
+    rule = limited(2)
+    ahead_us = (time.time() + 8 * 3600) * 1_000_000
+    client_for(pool_redis).set(f"limit:{rule.uuid}", f"{ahead_us:.0f}")
+
+    assert take(3) == [False, False, True]
 
 
 def test_tenants_have_buckets_of_their_own():
