@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,12 +63,13 @@ def test_channel_that_is_removed_while_its_turn_comes_stops_no_other(
     told(T0, "fee_debt")
     claimed = Notification.objects.order_by("pk").first()
     assert claimed is not None
-    sends, gone = type(Notification.objects.all()).select_related, []
+    sends = type(Notification.objects.all()).select_related
+    gone: list[Any] = []
 
-    def removed_meanwhile(rows: object, *names: str) -> object:
+    def removed_meanwhile(rows: Any, *names: Any) -> Any:
         if names == ("channel",) and not gone:
             gone.append(claimed.channel.delete())
-        return sends(rows, *names)  # type: ignore[arg-type]
+        return sends(rows, *names)
 
     monkeypatch.setattr(type(Notification.objects.all()), "select_related", removed_meanwhile)
 

@@ -11,6 +11,7 @@ from apps.messages.rules.push_items import SendSpec
 from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.messages import message_events
 from apps.messages.services import estimate_rounds
+from apps.messages.services.estimate import messages_estimate
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.messages.services.replace import fee_limits_set
@@ -154,7 +155,7 @@ def test_fee_that_was_raised_during_a_choice_is_tried_on_the_next_head(
     while pool.head.height < pool.row("one").retry_height:
         pool.node.mine()
         pool.follow()
-    real = estimate_rounds.messages_estimate
+    real = messages_estimate
 
     def meanwhile(*how: Any, **data: Any) -> Any:
         found = real(*how, **data)

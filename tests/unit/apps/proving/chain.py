@@ -30,12 +30,14 @@ class OneDeadline:
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Answer StateMinerPartitions."""
         assert {method for method, _ in calls} == {"StateMinerPartitions"}
-        return [[self._partition(index) for index in range(len(self.partitions))] for _ in calls]
+        rows = [
+            self._partition(numbers, is_missed=self.is_over and index not in self.proven)
+            for index, numbers in enumerate(self.partitions)
+        ]
+        return [rows for _ in calls]
 
-    def _partition(self, index: int) -> dict[str, Any]:
-        numbers = self.partitions[index]
+    def _partition(self, numbers: list[int], *, is_missed: bool = False) -> dict[str, Any]:
         every, none = bitfield_to_json(bitfield_of(numbers)), bitfield_to_json(bitfield_of(()))
-        is_missed = self.is_over and index not in self.proven
         return {
             "AllSectors": every,
             "LiveSectors": every,

@@ -128,8 +128,10 @@ def test_two_looks_close_together_count_as_one() -> None:
 
 def test_faulty_recovering_or_terminated_sectors_are_not_declared() -> None:
     class Faulty(OneDeadline):
-        def _partition(self, numbers: list[int]) -> dict[str, Any]:
-            return super()._partition(numbers) | {"FaultySectors": bitfield_to_json(bitfield_of((2,)))}
+        def _partition(self, numbers: list[int], *, is_missed: bool = False) -> dict[str, Any]:
+            return super()._partition(numbers, is_missed=is_missed) | {
+                "FaultySectors": bitfield_to_json(bitfield_of((2,)))
+            }
 
     waiting()
     known_bad(checker())

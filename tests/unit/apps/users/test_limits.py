@@ -63,7 +63,7 @@ def test_a_bucket_empties_with_time():
     assert until[-1]
 
 
-def test_bucket_from_before_the_clock_was_set_back_is_empty(pool_redis: str):
+def test_bucket_from_before_the_clock_was_set_back_is_empty(pool_redis: str) -> None:
     rule = limited(2)
     ahead_us = (time.time() + 8 * 3600) * 1_000_000
     client_for(pool_redis).set(f"limit:{rule.uuid}", f"{ahead_us:.0f}")
