@@ -16,7 +16,8 @@ from poolsite.filecoin.address import ID, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor, encode
 from poolsite.filecoin.codec import from_cbor
-from poolsite.filecoin.ethereum import is_self_transfer
+from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, is_self_transfer
+from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ PROPOSE: Final = frozenset({multisig.Method.PROPOSE, multisig.Method.PROPOSE_EXP
 NESTED_MAX: Final = 4
 """Proposals within proposals that are read; what is deeper may be anything."""
 EXPORTED: Final = "Exported"
+FIRST_EXPORTED: Final = 1 << 24
+"""Lowest method number that contracts may call.  Source: fvm_shared FIRST_EXPORTED_METHOD_NUMBER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class Act:
     moves: int
     """attoFIL: what it carries, or asks to be paid out."""
     decides_owner: bool = False
-    """Whether it decides to whom a miner pays out: an amount above any, as nothing later asks again."""
+    """Whether it decides to whom a miner, or who signs what a multisig pays out: an amount above any, as
+    nothing later asks again."""
 
 
 ANYTHING: Final = Act("", None, TOTAL_FILECOIN)
@@ -117,15 +121,20 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
     """Yield what the message does, and what each proposal in it would do."""
     kind, method, value = receiver or _address_kind(message.to), int(message.method), int(message.value)
     params: bytes | None = None
-    for _ in range(NESTED_MAX):
+    for depth in range(NESTED_MAX):
         has_amount = method in _WITHDRAWALS.get(kind, ())
         is_proposal = kind in ("", "multisig") and method in PROPOSE
-        if params is None and (has_amount or is_proposal):
+        if params is None and (has_amount or is_proposal or method == METHOD_INVOKE_EVM):
             params = bytes(message.params)
         amount = _amount_requested(params or b"") if has_amount else 0
-        yield Act(
-            kind, method, max(value, amount), decides_owner=kind in ("", "miner") and method in _NEW_OWNERS
+        decides = (kind in ("", "miner") and method in _NEW_OWNERS) or (
+            depth > 0
+            and kind in ("", "multisig")
+            and method in _NEW_SIGNERS  # it calls these of itself alone
         )
+        yield Act(kind, method, max(value, amount), decides_owner=decides)
+        if _is_transfer(kind, method, has_params=bool(params)):
+            yield Act(kind, METHOD_SEND, value)
         if kind in ("", "power") and method in _CREATIONS:
             yield Act("power", method, value, decides_owner=True)
             # Deposits to a tenant's own miner need nobody: that it comes to be is decided by two, too.
@@ -159,6 +168,26 @@ _NEW_OWNERS: Final = {
     miner.Method.CHANGE_BENEFICIARY,
     miner.Method.CHANGE_BENEFICIARY_EXPORTED,
 }
+
+
+_NEW_SIGNERS: Final = {
+    *(multisig.Method.ADD_SIGNER, multisig.Method.ADD_SIGNER_EXPORTED),
+    *(multisig.Method.REMOVE_SIGNER, multisig.Method.REMOVE_SIGNER_EXPORTED),
+    *(multisig.Method.SWAP_SIGNER, multisig.Method.SWAP_SIGNER_EXPORTED),
+    multisig.Method.CHANGE_NUM_APPROVALS_THRESHOLD,
+    multisig.Method.CHANGE_NUM_APPROVALS_THRESHOLD_EXPORTED,
+}
+
+
+def _is_transfer(kind: str, method: int, *, has_params: bool) -> bool:
+    """Return whether a call is a transfer by another name.
+
+    An account takes any exported number and does nothing else; an Ethereum account, or a contract that is
+    called without parameters, gets the value by InvokeContract, as Ethereum transactions do it.
+    """
+    if kind == "account":
+        return method >= FIRST_EXPORTED
+    return kind in ("", "evm") and method == METHOD_INVOKE_EVM and not has_params
 
 
 def _amount_requested(params: bytes) -> int:

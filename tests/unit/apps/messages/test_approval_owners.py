@@ -1,4 +1,4 @@
-"""One person alone gets no miner to which the pool then pays deposits, and no other owner for one."""
+"""One person alone gets no miner to which the pool then pays deposits, no other owner or signer."""
 
 from __future__ import annotations
 
@@ -85,3 +85,19 @@ def test_a_worker_of_a_miner_changes_without_a_second_person() -> None:
     assert not fits(ApprovalRule(above=5), message, receiver="miner")
     assert amount_moved_compute(message, receiver="miner") == 0
     assert fits(ApprovalRule(above=5), message), "it may be a withdrawal from the market"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [one for one in multisig.Method if "SIGNER" in one.name or "THRESHOLD" in one.name],
+)
+def test_other_signers_of_a_multisig_are_an_amount_above_any(method: int) -> None:
+    for inner in ("f02000", "f2aucqkbifaucqkbifaucqkbifaucqkbifd23kqqq"):
+        proposed = row(to="f02000", value=0, method=2, params=proposal(inner, method=int(method)))
+        assert fits(ApprovalRule(above=5), proposed, receiver="multisig")
+        assert fits(ApprovalRule(above=5), proposed)
+        assert fits(ApprovalRule(actor="multisig", above=5), proposed, receiver="multisig")
+    of_a_key = row(to="f02000", value=0, method=2, params=proposal(KEY, method=int(method)))
+    assert not fits(ApprovalRule(above=5), of_a_key, receiver="multisig")
+    direct = row(to="f01000", value=0, method=int(method))
+    assert not fits(ApprovalRule(above=5), direct, receiver="miner"), "5 is a miner's SubmitWindowedPoSt"

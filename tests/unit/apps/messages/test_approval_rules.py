@@ -26,6 +26,7 @@ from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
 from tests.messaging import START
 from tests.people import operator_person, person, principal, principal_by_token, tenant, token
 
@@ -179,6 +180,21 @@ def test_a_transfer_of_nothing_to_oneself_never_waits() -> None:
     assert not fits(ApprovalRule(method=0), row(to=KEY))
     assert fits(ApprovalRule(method=0), row(to=KEY, value=1))
     assert fits(ApprovalRule(method=0), row(to=OTHER))
+
+
+def test_a_transfer_by_another_method_waits_like_a_transfer() -> None:
+    rule, eth = ApprovalRule(method=0, above=5), "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
+
+    assert fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=6)), "Ethereum accounts know no other"
+    assert fits(rule, row(to="f01000", method=METHOD_INVOKE_EVM, value=6), receiver="evm")
+    assert fits(rule, row(to=OTHER, method=METHOD_INVOKE_EVM, value=6, params=b"\x41\x01"))
+    assert fits(rule, row(to="f01000", method=1 << 24, value=6), receiver="account")
+    inner = proposal(eth, method=METHOD_INVOKE_EVM, value=6)
+    assert fits(rule, row(to="f02000", method=2, params=inner), receiver="multisig")
+
+    assert not fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=5))
+    assert not fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=6, params=b"\x41\x01")), "a call"
+    assert not fits(rule, row(to="f01000", method=METHOD_INVOKE_EVM, value=6), receiver="multisig")
 
 
 def who(name: str) -> Principal:
