@@ -50,7 +50,7 @@ def guard_choose(message: Message, *, guards: Sequence[GasGuard], receiver: str)
     `receiver` is the kind of actor that it goes to, empty where that is not known.
     """
     fitting = [guard for guard in guards if guard_is_applicable(guard, message=message, receiver=receiver)]
-    binding = [guard for guard in fitting if guard.kind or message.priority not in PRESSING]
+    binding = [guard for guard in fitting if is_binding(guard, message=message)]
     holds = [
         Hold(int(guard.hold_base_fee), message.pushed_height + guard.hold_epochs if guard.hold_epochs else 0)
         for guard in binding
@@ -63,6 +63,11 @@ def guard_choose(message: Message, *, guards: Sequence[GasGuard], receiver: str)
         holds=tuple(holds),
         budgets=tuple(guard for guard in binding if guard.daily_budget),
     )
+
+
+def is_binding(guard: GasGuard, *, message: Message) -> bool:
+    """Return whether a guard that fits holds a message and counts it in its day: proofs only by name."""
+    return bool(guard.kind) or message.priority not in PRESSING
 
 
 def guard_is_applicable(guard: GasGuard, *, message: Message, receiver: str) -> bool:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_noop
 
+from apps.messages.selectors.receivers import kind_from_address
 from apps.users.selectors.grants import miners_owners
 from poolsite.filecoin.actors import market, miner, miner_control, multisig, power
-from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_name
+from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name
 from poolsite.filecoin.address import ID, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor, encode
@@ -119,7 +120,7 @@ def _fits(rule: ApprovalRule, act: Act) -> bool:
 
 def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
     """Yield what the message does, and what each proposal in it would do."""
-    kind, method, value = receiver or _address_kind(message.to), int(message.method), int(message.value)
+    kind, method, value = receiver or kind_from_address(message.to), int(message.method), int(message.value)
     params: bytes | None = None
     for depth in range(NESTED_MAX):
         has_amount = method in _WITHDRAWALS.get(kind, ())
@@ -145,7 +146,7 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
             inner = from_cbor(multisig.ProposeParams, params or b"")
         except (BadCbor, ValueError):
             break
-        kind, method, value = _address_kind(str(inner.to)), int(inner.method), int(inner.value)
+        kind, method, value = kind_from_address(str(inner.to)), int(inner.method), int(inner.value)
         params = inner.params
     yield ANYTHING
 
@@ -199,11 +200,6 @@ def _amount_requested(params: bytes) -> int:
             continue
         return int(getattr(read, "amount_requested", 0) or getattr(read, "amount", 0))
     return TOTAL_FILECOIN
-
-
-def _address_kind(address: str) -> str:
-    """Return the kind of actor that an address alone tells; empty for most that are no key's."""
-    return "account" if address[1:2] in ("1", "3") else actor_kind(address_parse(address))
 
 
 @cache

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.core import clock
 from apps.messages.models import ActorRules, GasGuard, Receiver, Sender
 from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN
-from apps.messages.rules.guard_choice import guard_choose, guard_is_applicable
+from apps.messages.rules.guard_choice import guard_choose, guard_is_applicable, is_binding
 from apps.messages.selectors.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules_load
 from apps.messages.selectors.gas_guards import guards_spent
+from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.rules import MethodRules
 from apps.messages.states import Wait
 
@@ -56,7 +57,7 @@ def message_limits(message: Message, *, reason: Wait, head: Head | None) -> tupl
     """
     rules = list(_rule_limits(message))
     every = list(GasGuard.objects.order_by("pk"))
-    kind = _kind(message) if any(row.actor for row in every) else ""
+    kind = receiver_kinds([message.to]).get(message.to, "") if any(row.actor for row in every) else ""
     guards = [row for row in every if guard_is_applicable(row, message=message, receiver=kind)]
     capped = [row for row in guards if row.max_fee]
     tightest = min(capped, key=lambda row: int(row.max_fee), default=None)
@@ -66,7 +67,8 @@ def message_limits(message: Message, *, reason: Wait, head: Head | None) -> tupl
         rules = [replace(one, binds=False) if one is most else one for one in rules]
     binding = {("max_fee", tightest.pk)} if guard_binds and tightest is not None else set()
     budget = _tightest_budget(message, guards, kind=kind, head=head)
-    hold = min((row for row in guards if row.hold_base_fee), key=lambda row: row.hold_base_fee, default=None)
+    holds = (row for row in guards if row.hold_base_fee and is_binding(row, message=message))
+    hold = min(holds, key=lambda row: row.hold_base_fee, default=None)
     binding |= {(name, row.pk) for name, row in (("daily_budget", budget), ("hold_base_fee", hold)) if row}
     found = [*rules, *_guard_limits(guards, binding)]
     blocking = _blocking(found, reason, head=head)
@@ -90,11 +92,6 @@ def _rule_limits(message: Message) -> Iterator[Limit]:
             if value:
                 yield Limit(level, setting, value, target, binds=is_first)
                 is_first = False
-
-
-def _kind(message: Message) -> str:
-    row = Receiver.objects.filter(address=message.to).first()
-    return "" if row is None else row.kind
 
 
 def _method_rule(message: Message) -> ActorRules | None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def kind_from_address(address: str) -> str:
-    """Return the kind that follows from an address alone; empty for most."""
+    """Return the kind that follows from an address alone; empty for most that are no key's."""
+    if address[1:2] in ("1", "3"):
+        return "account"
     return actor_kind(address_parse(address)) if address else ""
 
 

@@ -96,6 +96,17 @@ def test_a_guard_speaks_only_about_what_it_names(pool: Pool) -> None:
     assert chosen == {"transfer", "of-bob"}
 
 
+def test_a_guard_of_miners_leaves_a_transfer_to_a_key_alone(pool: Pool) -> None:
+    address = pool.address()
+    found = guard(actor="miner", hold_base_fee=1, daily_budget=10**9)
+    pool.push("one", address, to="f1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba", gas=FEES)
+
+    pool.choose()
+
+    assert pool.row("one").state == MessageState.FILLED
+    assert spent_of(found, pool) == 0
+
+
 def test_a_held_message_goes_when_the_base_fee_falls(pool: Pool) -> None:
     address = pool.address()
     guard(hold_base_fee=90)

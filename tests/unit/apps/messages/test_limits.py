@@ -234,3 +234,19 @@ def test_unsigned_message_under_a_fee_limit_offers_to_raise_it(pool: Pool) -> No
     pool.choose()
 
     assert message_diagnose(pool.row("one"), head=pool.head).actions[0] == "raise-fee"
+
+
+def test_guards_of_another_type_or_that_spare_proofs_are_not_shown_in_force(pool: Pool) -> None:
+    address = pool.address()
+    guard_set(principal=SYSTEM, actor="miner", max_fee=1, hold_base_fee=1)
+    guard_set(principal=SYSTEM, hold_base_fee=FIL)
+    key = "f1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba"
+    pool.push("transfer", address, to=key)
+    pool.push("creation", address, to="f04", method=9)
+    pool.push("proof", address, kind="window_post")
+
+    assert set(limits(pool, "transfer")) == set(limits(pool, "creation"))
+    assert ("guard", "max_fee") not in limits(pool, "transfer")
+    assert limits(pool, "transfer")["guard", "hold_base_fee"].binds
+    assert limits(pool, "transfer")["guard", "hold_base_fee"].value == FIL
+    assert not limits(pool, "proof")["guard", "hold_base_fee"].binds
