@@ -57,7 +57,7 @@ class ReplaceView(PoolView):
             limits = {
                 name: data[name] if name in request.data else int(getattr(found, name)) for name in names
             }
-            row = fee_limits_set(message=found, **limits, now=clock.now())
+            row = fee_limits_set(message=found, **limits, now=clock.now(), by=self.principal)
             return Response(message_body(row, head_height=head_height_or_zero()))
         head = head_current()
         if head is None:

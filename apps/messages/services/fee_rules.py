@@ -10,16 +10,18 @@ from django.utils.translation import gettext
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
 from apps.messages.models import SharedRules
-from apps.messages.rules.gas_checks import fee_cap_check
+from apps.messages.rules.gas_checks import FACTOR_MAX, fee_cap_check
 from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.services.retry import retry_after_rule_change
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 if TYPE_CHECKING:
     from apps.messages.models import FeeRules
     from apps.users.rules.principals import Principal
 
 FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
+FACTORS: Final = ("gas_over_estimation", "gas_over_premium")
 
 
 @transaction.atomic
@@ -60,6 +62,11 @@ def fees_set(row: Any, *, fees: dict[str, Any]) -> None:
             continue
         if value < 0:
             raise BadMessage(gettext("must not be negative"), field=name)
+        if name in FACTORS and value > FACTOR_MAX:
+            text = gettext("the factor must be between 0 and {most}").format(most=FACTOR_MAX)
+            raise BadMessage(text, field=name)
+        if name not in FACTORS and value > TOTAL_FILECOIN:
+            raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
         if name == "gas_fee_cap":
             fee_cap_check(value)
         setattr(row, name, value)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.core.units import values_with_units
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.rules.gas_checks import fee_cap_check, gas_shortfall_describe
@@ -168,11 +169,15 @@ def _store_version(
 
 
 @transaction.atomic
-def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: datetime) -> Message:
+def fee_limits_set(
+    *, message: Message, max_fee: int, gas_fee_cap: int, now: datetime, by: Principal | None = None
+) -> Message:
     """Set for a message without a nonce its own largest fee and fee cap, and have it tried at once.
 
     They go before those of its sender, its method and the pool; the gas guard's cap still holds.  0 leaves
-    the rules to decide.  Raises BadMessage if it is signed already or a value cannot be paid.
+    the rules to decide.  `by` goes into the audit log.
+
+    Raises BadMessage if it is signed already or a value cannot be paid.
     """
     # A selection that has it signed meanwhile went by the old limits, and is done again.  Its locks' order.
     Sender.objects.filter(address=message.from_addr).update(version=F("version") + 1)
@@ -192,6 +197,9 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
         max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
     )
     event_record(row, event="fee raised", text=text, now=now)
+    before = values_with_units({"max_fee": row.max_fee, "gas_fee_cap": row.gas_fee_cap})
+    after = values_with_units({"max_fee": max_fee, "gas_fee_cap": gas_fee_cap})
+    message_audit(by, action="message.replace", message=row, before=before, after=after)
     publish(Change("message", row.pk, row.tenant_id))
     transaction.on_commit(partial(selection_enqueue, row.from_addr))
     row.refresh_from_db()

@@ -144,7 +144,8 @@ def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpRes
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
-            fee_limits_set(message=row, max_fee=sent["max_fee"], gas_fee_cap=sent["gas_fee_cap"], now=now())
+            limits = {name: sent[name] for name in ("max_fee", "gas_fee_cap")}
+            fee_limits_set(message=row, **limits, now=now(), by=viewer)
             return redirect("message", row.id)
     return fees_page(request, data, row, name="fee_limits", title=_("Raise a message's fee"), form=form)
 

@@ -18,11 +18,12 @@ from apps.messages.services.method_rules import actor_rules_set, method_rule_set
 from apps.messages.services.replace import fee_limits_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
+from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.cids import cid_of_cbor
 from tests.fake_node import CODES
 from tests.messaging import FIL, RECEIVER
-from tests.people import tenant
+from tests.people import principal, tenant
 
 if TYPE_CHECKING:
     from tests.messaging import Pool
@@ -210,10 +211,15 @@ def test_raised_fee_lets_an_unsigned_message_go(pool: Pool) -> None:
     old_sender_cap(address, 10)
     pool.choose()
 
-    fee_limits_set(message=pool.row("one"), max_fee=FIL, gas_fee_cap=5_000_000, now=pool.now)
+    limits = {"max_fee": FIL, "gas_fee_cap": 5_000_000}
+    fee_limits_set(message=pool.row("one"), **limits, now=pool.now, by=principal())
     pool.choose()
 
-    row = pool.row("one")
+    row, line = pool.row("one"), AuditEntry.objects.get(action="message.replace")
+    assert (line.before, line.after) == (
+        {"max_fee": "0 FIL", "gas_fee_cap": "0 attoFIL per gas"},
+        {"max_fee": "1 FIL", "gas_fee_cap": "5000000 attoFIL per gas"},
+    )
     assert (row.state, row.gas_fee_cap) == (MessageState.FILLED, 5_000_000)
     assert row.events.filter(event="fee raised").exists()
 

@@ -15,6 +15,7 @@ from apps.messages.services.extra_nodes import extra_node_delete, extra_node_sav
 from apps.messages.states import SenderState
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from tests import factories
 from tests.people import principal
 
@@ -55,7 +56,15 @@ def test_settings_change_and_the_log_names_what_did() -> None:
 
 @pytest.mark.parametrize(
     ("data", "field"),
-    [({"fees": {"max_fee": -1}}, "max_fee"), ({"quota": -1}, "quota"), ({"quota": 1 << 31}, "quota")],
+    [
+        ({"fees": {"max_fee": -1}}, "max_fee"),
+        ({"fees": {"max_fee": TOTAL_FILECOIN + 1}}, "max_fee"),
+        ({"fees": {"base_fee": TOTAL_FILECOIN + 1}}, "base_fee"),
+        ({"fees": {"gas_over_premium": 1e308}}, "gas_over_premium"),
+        ({"fees": {"gas_over_estimation": 1001.0}}, "gas_over_estimation"),
+        ({"quota": -1}, "quota"),
+        ({"quota": 1 << 31}, "quota"),
+    ],
 )
 def test_bad_setting_is_named_and_changes_nothing(data: dict[str, object], field: str) -> None:
     address = factories.wallet().address
