@@ -69,6 +69,8 @@ class ChainFollower:
         self._enqueued: tuple[Head, int, int] | None = None
         """The head and the epoch whose steps were enqueued last, and an epoch's seconds."""
         self._signed_at = 0.0
+        self._weights: dict[str, int] = {}
+        """Weight of the chain below the head that was followed last, by its key."""
         self._logged_reason = ""
         self._listener: HeadListener | None = None
         self._watch: NodeWatch | None = None
@@ -129,12 +131,13 @@ class ChainFollower:
         """Follow a tipset that was announced; return the new head if it moved."""
         node = client_of(address)
         node_require_own(address.http_url, client=node)
-        if head_is_stale(facts, client=node):
+        if head_is_stale(facts, client=node, weights=self._weights):
             reason = gettext("{url} catches up: its head is far below ours and is not followed")
             self._log_reason(reason.format(url=address.http_url))
             return None
         self.box.heard_at = time.monotonic()
         result = head_follow(client=chain_client(), facts=facts, now=clock.now(), finality=finality)
+        self._weights = {facts.key: facts.parent_weight}
         self._logged_reason = ""
         if result is None:
             return None

@@ -15,7 +15,7 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from apps.chain.node.client import ChainClient
@@ -83,14 +83,17 @@ def head_follow(
         return None
 
 
-def head_is_stale(facts: TipsetFacts, *, client: ChainClient) -> bool:
+def head_is_stale(facts: TipsetFacts, *, client: ChainClient, weights: Mapping[str, int]) -> bool:
     """Return whether a head is far below ours because its node still catches up; `client` asks it alone.
 
     To follow it would take back all landings above.  A reorganisation so far down is followed: the node has
-    our head as well, and another branch.  Raises NodeUnavailable.
+    our head as well, and another branch; or the chain below it is heavier than the one below ours, by
+    `weights` if that has our head's key.  Raises NodeUnavailable.
     """
     tip = head_current()
     if tip is None or facts.height >= tip.height - STALE_EPOCHS:
+        return False
+    if facts.parent_weight > weights.get(tip.key, facts.parent_weight):
         return False
     own = head_at(facts.height)
     if own is None or own.key == facts.key:

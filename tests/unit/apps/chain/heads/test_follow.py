@@ -301,6 +301,17 @@ def test_a_head_of_another_branch_is_not_followed_by_a_node_without_ours(site: S
         assert hear_of(site, backup, url) == 38, "heights of branches differ by a few epochs"
 
 
+def test_lower_head_of_a_heavier_branch_is_followed_without_ours(site: Site) -> None:
+    """Its epochs had more blocks, ours were partly null: it is no node that catches up."""
+    branch = behind(site, epochs=40)
+    for _ in range(10):
+        branch.mine(salt="heavier", weight=5)
+    with served(branch) as url:
+        nodes_sync([url])
+
+        assert hear_of(site, branch, url) == 13
+
+
 def test_a_deep_reorganisation_to_a_lower_head_is_followed(site: Site) -> None:
     behind(site, epochs=40)
     site.node.rewind(20)
