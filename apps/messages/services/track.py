@@ -7,6 +7,7 @@ whatever it does twice has the same result.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +76,7 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
         if len(path.reverted) > 1:  # the oldest of these executed what the first of the new branch has, too
             stale_wallets_mark(since=path.reverted[-2].arrived_at)
         if not path.is_complete:
-            reverted_keys = _left_chain(tracker, head, client=client)
+            reverted_keys = _left_chain(head, client=client)
             return _search_instead(tracker, head, reverted_keys=reverted_keys, client=client, now=now)
         total = Tracked()
         reverted_keys = [row.key for row in path.reverted]
@@ -114,23 +115,31 @@ def _search_instead(
     return Tracked(0, landed, reverted, displaced, has_searched=True)
 
 
-def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[str]:
+def _left_chain(head: Head, *, client: ChainClient) -> list[str]:
     """Return the executing tipsets of what landed last, before we were away, and is not on the chain now.
 
-    A reorganisation may take back what is younger than the network's finality.
+    A reorganisation hardly takes back what is older than the network's finality; but a node that was on a
+    wrong branch for longer may be set up anew.  So older ones are asked for while all younger ones have left.
     """
     finality = network_current().chain_finality
     # By the newest changes: the index of heights that this would need is of use nowhere else.
     newest = Message.objects.order_by("-updated_at").values("pk")[:CHANGES_SEARCHED]
-    rows = Message.objects.filter(
-        pk__in=newest,
-        state__in=[MessageState.LANDED, MessageState.REPLACED],
-        height__gt=tracker.height - finality,
-    )
-    places = list(
-        rows.exclude(executed_key="").values_list("height", "tipset_key", "executed_key").distinct()
-    )
-    tipset = key_to_json(head.key)
+    rows = Message.objects.filter(pk__in=newest, state__in=[MessageState.LANDED, MessageState.REPLACED])
+    landed = rows.exclude(executed_key="").values_list("height", "tipset_key", "executed_key")
+    places = list(landed.distinct().order_by("-height"))
+    left: list[str] = []
+    while places:
+        count = bisect_left(places, finality - places[0][0], key=lambda place: -place[0])
+        span, places = places[:count], places[count:]
+        left += (gone := _keys_gone(span, key=head.key, client=client))
+        if len(gone) < len(span):
+            break
+    return left
+
+
+def _keys_gone(places: Sequence[tuple[int, str, str]], *, key: str, client: ChainClient) -> list[str]:
+    """Return the executing tipsets of those places whose including tipset is not on the chain of a tipset."""
+    tipset = key_to_json(key)
     answers = client.call_many([("ChainGetTipSetByHeight", [height, tipset]) for height, _, _ in places])
     return [
         executed

@@ -10,6 +10,8 @@ import pytest
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.models import Head
+from apps.chain.selectors.network import network_current
+from apps.chain.services.heads import head_follow
 from apps.messages.models import Message, Sender, Tracker
 from apps.messages.rules.push_items import Gas
 from apps.messages.services.cancel import message_mark_bad
@@ -260,6 +262,30 @@ def test_after_days_offline_the_node_is_asked(pool: Pool) -> None:
         "waiting": MessageState.FILLED,
     }
     assert pool.row("landed").height == pool.head.height - 31
+
+
+def test_fork_longer_than_finality_takes_back_all_its_landings(pool: Pool) -> None:
+    """As where a node that missed an upgrade is set up anew from a snapshot of the right chain."""
+    address, finality = pool.address(), network_current().chain_finality
+    for name, epochs in (("before", 4), ("first", finality + 5), ("last", 3)):
+        pool.push(name, address)
+        pool.choose()
+        for _ in range(epochs):
+            pool.node.mine()
+        pool.settle()
+
+    pool.node.rewind(pool.head.height - 3)
+    for _ in range(2 * finality + 10):
+        pool.node.mine(salt="branch", only=lambda _signed: False)
+    facts = pool.client.chain_head()
+    followed = head_follow(client=pool.client, facts=facts, now=pool.now, finality=finality)
+    assert followed is not None
+    assert followed.has_gap
+    done = messages_track(head=followed.head, client=pool.client, now=pool.now)
+
+    assert (done.has_searched, done.reverted) == (True, 2)
+    states = [pool.row(name).state for name in ("before", "first", "last")]
+    assert states == [MessageState.LANDED, MessageState.FILLED, MessageState.FILLED]
 
 
 def has_nonce(nonce: int, signed: SignedMessage) -> bool:
