@@ -18,11 +18,14 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.proving.models import Partition
 from apps.proving.selectors.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.messages.models import Message
     from apps.proving.models import FaultDeclaration, Recovery
     from apps.proving.rules.proving_context import ProvingContext
@@ -67,6 +70,13 @@ def declaration_push(
         type(row).objects.filter(pk=row.pk).update(error=error.reason[:2000])
         return ""
     return message_id
+
+
+def declaration_partition_find(row: Recovery | FaultDeclaration, *, numbers: Sequence[int]) -> int:
+    """Return the partition that a declaration's sectors are in: a compaction gives others another number."""
+    rows = Partition.objects.filter(deadline__miner=row.miner_id, deadline__index=row.deadline_index)
+    found = rows.filter(all_sectors__contains=[numbers[0]]).values_list("index", flat=True).first()
+    return row.partition_index if found is None else found
 
 
 def declaration_outcome_resolve(

@@ -29,6 +29,7 @@ from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
     declaration_outcome_resolve,
+    declaration_partition_find,
     declaration_push,
     declaration_withdraw,
 )
@@ -192,8 +193,9 @@ def _stuck_withdraw(row: FaultDeclaration, message: Message | None, context: Pro
 
 
 def _declare(row: FaultDeclaration, context: ProvingContext, *, sender: str) -> None:
+    partition = declaration_partition_find(row, numbers=row.sectors)
     sectors = PartitionSectors(
-        deadline=row.deadline_index, partition=row.partition_index, sectors=bitfield_of(row.sectors)
+        deadline=row.deadline_index, partition=partition, sectors=bitfield_of(row.sectors)
     )
     message_id = declaration_push(
         row,

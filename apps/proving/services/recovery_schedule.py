@@ -63,7 +63,8 @@ def _choose(
     for row in same.only(*fields).order_by("updated_at"):
         if row.state in OPEN:
             room -= len(row.good)
-            left.get(row.partition_index, set()).difference_update(row.sectors)
+            for numbers in left.values():  # a compaction may have given their partition another number
+                numbers.difference_update(row.sectors)
         else:
             failures.update(row.sectors)
             failed_at.update(dict.fromkeys(row.sectors, row.updated_at))

@@ -12,10 +12,11 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
-from apps.proving.models import Deadline, Recovery
+from apps.proving.models import Deadline, Partition, Recovery
 from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
     declaration_outcome_resolve,
+    declaration_partition_find,
     declaration_push,
     declaration_withdraw,
 )
@@ -125,9 +126,9 @@ def _stuck_withdraw(row: Recovery, message: Message | None, context: ProvingCont
 
 
 def _is_recovered(row: Recovery) -> bool:
-    deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
-    partition = None if deadline is None else deadline.partitions.filter(index=row.partition_index).first()
-    return partition is not None and not set(row.good) & set(partition.faulty)
+    rows = Partition.objects.filter(deadline__miner=row.miner_id, deadline__index=row.deadline_index)
+    faulty = list(rows.values_list("faulty", flat=True))
+    return bool(faulty) and set(row.good).isdisjoint(number for numbers in faulty for number in numbers)
 
 
 def _step(row: Recovery, event: str, context: ProvingContext, **data: Any) -> None:
@@ -184,7 +185,7 @@ def _declare(row: Recovery, context: ProvingContext, *, sender: str) -> None:
             recoveries=(
                 PartitionSectors(
                     deadline=row.deadline_index,
-                    partition=row.partition_index,
+                    partition=declaration_partition_find(row, numbers=row.good),
                     sectors=bitfield_of(row.good),
                 ),
             )
