@@ -251,15 +251,16 @@ def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, work: Sealin
 
 
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
+    """Return sectors with their proofs, in order: what does not fit into a message is cut from its end."""
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
     numbers = [number for number, onchain in found.items() if onchain is not None]
     held = chain(*placed_pieces_read(miner, numbers=numbers).values())
     expired_allocations_remove(held, client=work.client, height=work.head.height, key=work.head.key)
     placed = manifests_read(miner, numbers=numbers)
+    order = {sector.pk: place for place, sector in enumerate(sectors)}
+    rows = Sector.objects.select_related("miner", "final_proof").filter(pk__in=[*order])
     parts = []
-    for sector in Sector.objects.select_related("miner", "final_proof").filter(
-        pk__in=[sector.pk for sector in sectors]
-    ):
+    for sector in sorted(rows, key=lambda row: order[row.pk]):
         onchain = found[sector.number]
         if onchain is None:  # the watch of pre-commits sets the sector back, or finds it proven
             continue

@@ -79,11 +79,11 @@ def commit_form_choose(
 ) -> BatchForm | None:
     """Return how sectors are committed: with one proof or with one each, whichever costs less gas.
 
-    None while a host makes the one proof.
+    None while a host makes the one proof.  `parts` are in the order in which they may not wait.
     """
-    parts = sorted(parts, key=lambda part: part.sector.number)
     single = commit_form_fit(BatchForm(batch_entries_fit(parts, policy=work.policy)))
-    # cut before it is asked for: of fewer sectors the proof would be another one
+    # cut before it is asked for, and by number: of other sectors the proof would be another one
+    parts = sorted(parts, key=lambda part: part.sector.number)
     whole = commit_form_fit(BatchForm(parts, aggregate=bytes(_aggregate_bytes_compute(parts))))
     made = aggregate_make(
         miner,

@@ -273,6 +273,19 @@ def test_a_deposit_that_is_soon_lost_waits_for_no_aggregate(is_in_it: bool) -> N
     assert Sector.objects.get(pk=urgent.pk).state == "COMMIT_SENT"
 
 
+def test_a_message_too_small_for_all_has_the_sectors_that_are_due_first() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    since = 200 + 60 - NETWORK.max_prove_commit_duration
+    Sector.objects.filter(pk=rows[0].pk).update(precommit_epoch=since)  # of the highest number
+    chain.precommits[rows[0].number] = (since, bytes(rows[0].comm_r or b""))
+
+    batches_close(work(chain, aggregate_commits=False, commit_batch_bytes=1))
+
+    batch = Batch.objects.get()
+    assert (batch.reason, list(batch.commits.all())) == ("deadline", [rows[0]])
+
+
 def test_a_sector_that_is_paused_ends_the_aggregate_and_the_others_go() -> None:
     chain = Chain()
     rows = proven(chain)
