@@ -66,4 +66,7 @@ def piece_finish(piece: Piece) -> None:
 
 def _idle_discard(piece: Piece) -> None:
     with suppress(PieceBusy), piece_opened(piece):  # whoever holds it still writes it
-        piece_discard(piece)
+        # Or has done so since the list was read, and the piece may be whole by now.
+        rows = Piece.objects.filter(pk=piece.pk)
+        if not rows.exclude(state=piece.state, updated_at=piece.updated_at).exists():
+            piece_discard(piece)

@@ -12,10 +12,10 @@ from apps.core import clock
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import BadOffset, PieceBusy, PieceUnknown
 from apps.pieces.models import Piece
-from apps.pieces.selectors import PieceFilter, pieces_fetching, pieces_page
-from apps.pieces.services import checks, uploads
+from apps.pieces.selectors import PieceFilter, pieces_fetching, pieces_page, uploads_idle
+from apps.pieces.services import checks, retention, uploads
 from apps.pieces.services.restored_data import data_drop
-from apps.pieces.services.retention import UNCHECKED, piece_finish, pieces_tidy
+from apps.pieces.services.retention import RESUMABLE_RETENTION, UNCHECKED, piece_finish, pieces_tidy
 from apps.sectors.services.sealing.packing import piece_refuse
 from tests import factories, people
 
@@ -216,3 +216,22 @@ def test_bytes_that_came_back_meanwhile_outlive_the_next_head(miner: Miner) -> N
 
     assert piece_path(piece).read_bytes() == DATA
     assert not Piece.objects.filter(has_leftover=True).exists()
+
+
+def test_an_upload_that_ends_while_idle_ones_are_listed_keeps_its_bytes(
+    monkeypatch: pytest.MonkeyPatch, miner: Miner
+) -> None:
+    piece = factories.piece(miner, state="UPLOADING", payload_size=len(DATA))
+    Piece.objects.update(updated_at=clock.now() - 2 * RESUMABLE_RETENTION)
+    piece_path(piece).write_bytes(DATA)
+
+    def listed(**before: Any) -> list[Piece]:
+        found = uploads_idle(**before)
+        Piece.objects.filter(pk=piece.pk).update(state="READY", updated_at=clock.now())
+        return found
+
+    monkeypatch.setattr(retention, "uploads_idle", listed)
+    pieces_tidy(now=clock.now())
+
+    assert piece_path(piece).read_bytes() == DATA
+    assert Piece.objects.get().state == "READY"
