@@ -63,9 +63,14 @@ def numbers_lock(miner: Miner, *, now: datetime) -> SectorNumbers:
             ).format(miner=miner, when=when),
             field="miner",
         )
+    restored_skip(row, restored_at=restored_at)
+    return row
+
+
+def restored_skip(row: SectorNumbers, *, restored_at: datetime | None) -> None:
+    """Pass over what a backup may lack, once after each restore; the caller locks and saves the row."""
     if restored_at is not None and (row.skipped_at is None or row.skipped_at < restored_at):
         row.next_number, row.skipped_at = row.next_number + RESTORE_SKIP, restored_at
-    return row
 
 
 def barred_numbers_collect(row: SectorNumbers, *, allocated: Sequence[range]) -> BitField:

@@ -16,6 +16,7 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
+from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerNotReady
 from apps.miners.services.role_leases import role_renew
 from apps.miners.states import MinerState, RoleKind
@@ -31,6 +32,7 @@ from apps.sectors.services.numbers import (
     counter_load,
     numbers_allocate,
     numbers_lock,
+    restored_skip,
 )
 from apps.sectors.states import ReservationState
 from apps.users.services.audit import audit_record
@@ -211,13 +213,15 @@ def sectorid_export(
     """Return what filguard's file is to hold, greater than every number given; the pool gives no more.
 
     Again is the same number, for whoever was killed before the file was written, or a greater one where the
-    chain has allocated more.  Raises NotAllowed.
+    chain has allocated more or the pool was restored.  Raises NotAllowed.
     """
     _require_allowed(principal)
+    restored_at = restore_check(now=now).restored_at
     counter = SectorNumbers.objects.select_for_update().filter(miner=miner).first()
     # By the locked row: another may have exported it this moment.
     exported = None if counter is None or counter.exported_at is None else counter
     row = exported or numbers_lock(miner, now=now)
+    restored_skip(row, restored_at=restored_at)  # it may have been imported, and gone on, since the backup
     barred = barred_numbers_collect(row, allocated=allocated).ranges
     number = row.next_number = max(row.next_number, barred[-1][1] if barred else 0)
     row.exported_at = row.exported_at or now

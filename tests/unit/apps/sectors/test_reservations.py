@@ -173,6 +173,17 @@ def test_sectorid_goes_out_and_comes_back_without_giving_a_number_twice() -> Non
     assert sectorid_import(miner, number=7, principal=person) == 33, "it never goes back"
 
 
+def test_sectorid_of_a_restored_pool_passes_over_what_the_backup_lacks() -> None:
+    miner, person = factories.miner(), people.principal()
+    out = sectorid_export(miner, principal=person, now=NOON)
+    # As the backup has it: in what is lost it was imported again, and numbers were given.
+
+    recovery_begin("restored", now=clock.now())
+
+    for _ in range(2):
+        assert sectorid_export(miner, principal=person, now=NOON) == out + RESTORE_SKIP
+
+
 def test_allocator_that_lost_its_role_gives_no_number() -> None:
     miner = factories.miner()
     for name in "ab":
