@@ -28,6 +28,12 @@ class CommitOnItsWay(Conflict):
     code = "commit_on_its_way"
 
 
+class PreCommitOnItsWay(Conflict):
+    """The sector gets no other ticket: its pre-commit may still land, and is of this replica."""
+
+    code = "precommit_on_its_way"
+
+
 class FailureUnknown(NotFound):
     """No paused sector has this fingerprint."""
 

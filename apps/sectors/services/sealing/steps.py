@@ -13,7 +13,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.messages.states import MessageState
-from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
+from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused, PreCommitOnItsWay
 from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
@@ -28,7 +28,7 @@ from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, Sect
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Batch, Worker
     from apps.users.rules.principals import Principal
 
 
@@ -171,12 +171,19 @@ def sector_retry(
 ) -> Sector:
     """Go on with a paused sector: the same stage again, or from an earlier `state` of its table.
 
-    `by` goes into the audit log.  Raises NotPaused, WrongState.
+    `by` goes into the audit log.  Raises NotPaused, WrongState, PreCommitOnItsWay.
     """
     job, current = job_lock(sector.pk)
     if current.paused_at is None:
         raise NotPaused(gettext("sector {number} is not paused").format(number=current.number))
     if state is not None and state != current.state:
+        is_replica_lost = current.state == SectorState.PERSISTED and state != SectorState.PC2_DONE
+        if is_replica_lost and _may_land(current.precommit_batch):
+            raise PreCommitOnItsWay(
+                gettext("the pre-commit of sector {number} may still land: wait for its message").format(
+                    number=current.number
+                )
+            )
         is_anew = state == SectorState.ALLOCATED and not has_data(current)
         data: dict[str, Any] = {"pieces": []} if is_anew else {}
         before = copy(current)
@@ -248,16 +255,15 @@ def _stage_end(sector: Sector, *, job: Job, host: Worker, actor: str, now: datet
     publish(Change("worker", host.pk, host.tenant_id))
 
 
-def _may_land(sector: Sector) -> bool:
-    """Return whether the chain may still get a sector's commit, or has just got it."""
-    batch = sector.commit_batch
+def _may_land(batch: Batch | None, *, counts_landed: bool = False) -> bool:
+    """Return whether the chain may still get a batch's message; with `counts_landed` also if it has it."""
     if batch is None:
         return False
     message = messages_by_ids([batch.message_id]).get(batch.message_id)
     if message is None:
         return batch.state == BatchState.CLOSED  # its message is about to be pushed
     is_landed = message.state == MessageState.LANDED and message.exit_code == 0
-    return message_may_land(message) or (is_landed and sector.state == SectorState.COMMIT_SENT)
+    return message_may_land(message) or (is_landed and counts_landed)
 
 
 @transaction.atomic
@@ -269,7 +275,7 @@ def sector_abort(
     Raises WrongState once the chain knows the sector as proven, CommitOnItsWay while it soon may.
     """
     job, current = job_lock(sector.pk)
-    if _may_land(current):
+    if _may_land(current.commit_batch, counts_landed=current.state == SectorState.COMMIT_SENT):
         raise CommitOnItsWay(
             gettext("the commit of sector {number} may still land: wait for its message").format(
                 number=current.number

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import WrongState
-from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused
+from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused, PreCommitOnItsWay
 from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.selectors.sectors import resume_choices
@@ -136,6 +136,19 @@ def test_a_sector_whose_commit_may_land_is_not_given_up(
 
     sector.refresh_from_db()
     assert sector.state == ("COMMIT_SENT" if may_land else "ABORTED")
+
+
+def test_another_ticket_waits_for_the_pre_commit_that_may_land() -> None:
+    sector = made("PERSISTED", paused_at=NOON)
+    batch = factories.batch(sector.miner, BatchKind.PRE_COMMIT)
+    type(sector).objects.filter(pk=sector.pk).update(precommit_batch=batch)
+    factories.sender(batch.sender, chain_nonce=3)
+    factories.message(batch.message_id, from_addr=batch.sender, state="FAILED", nonce=3)
+
+    with pytest.raises(PreCommitOnItsWay):
+        sector_retry(sector, actor="ann", now=NOON, state="ALLOCATED")
+    factories.sender(batch.sender, chain_nonce=4)
+    assert sector_retry(sector, actor="ann", now=NOON, state="ALLOCATED").state == "ALLOCATED"
 
 
 @pytest.mark.parametrize("state", ["COMMIT_LANDED", "PROVING"])
