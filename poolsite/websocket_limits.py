@@ -7,11 +7,14 @@ one token could make it hold as much as the largest message has.
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,12 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
             unread += sum(map(len, self.frames)) + FRAGMENT_BYTES * len(self.frames)
         if unread > FREE_BYTES or self.partial_bytes:
             PARTIAL_FRAMES.note(self, unread if unread > FREE_BYTES else 0)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send it.  A handshake that was refused is complete: uvicorn would log each as an error."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release what it held."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,6 +17,11 @@ SECRET_WORDS = ("password", "secret", "token", "private", "authorization", "cook
 FRAME_LOGGERS = ("uvicorn.error", "websockets")
 """At DEBUG they write the headers and frames of web sockets, tokens and cookies among them, as plain text."""
 
+SOCKET_QUERY = re.compile(r'("WebSocket [^?"]*)\?.*"')
+"""The query in a line of uvicorn's about a web socket."""
+
+HIDDEN = "(hidden)"
+
 INNOCENT_KEYS = frozenset({"lease_token"})
 """Named like secrets, but plain counters."""
 
@@ -24,7 +30,23 @@ def secrets_hide(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     """Replace the values of keys that are named like secrets."""
     for key in event:
         if key not in INNOCENT_KEYS and any(word in key.lower() for word in SECRET_WORDS):
-            event[key] = "(hidden)"
+            event[key] = HIDDEN
+    return event
+
+
+def addresses_shorten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop queries, in which programs may send their token, and the secret of an invitation.
+
+    uvicorn names a web socket by its whole address; Django names a request that failed by its path, and so,
+    with its query, does the `request` of the line.
+    """
+    text = str(event.get("event", ""))
+    if '"WebSocket ' in text:
+        event["event"] = SOCKET_QUERY.sub(r'\1"', text)
+    if hasattr(event.get("request"), "get_full_path"):
+        match = event.pop("request").resolver_match
+        secret = match.kwargs.get("token", "") if match else ""
+        event["event"] = text.replace(secret, HIDDEN) if secret else text
     return event
 
 
@@ -50,6 +72,7 @@ def shared_processors(process: str) -> list[Processor]:
         process_name,
         colours_drop,
         secrets_hide,
+        addresses_shorten,
     ]
 
 

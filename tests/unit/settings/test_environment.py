@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import resolve
 
 from poolsite.settings.environment import (
     CLIENT_TIMEOUTS,
@@ -22,6 +24,9 @@ from poolsite.settings.environment import (
     env_text,
 )
 from poolsite.settings.logs import logging_for, secrets_hide
+
+if TYPE_CHECKING:
+    from django.test import RequestFactory
 
 
 def test_a_database_behind_a_socket_is_understood() -> None:
@@ -106,7 +111,8 @@ def test_secrets_never_reach_a_log() -> None:
     }
 
 
-def test_a_line_is_one_json_object_with_its_process() -> None:
+def line_of(record: logging.LogRecord) -> str:
+    """What a library's record becomes."""
     out = StringIO()
     row = logging_for(level="INFO", process="tasks")
     formatter = row["formatters"]["events"]
@@ -116,14 +122,40 @@ def test_a_line_is_one_json_object_with_its_process() -> None:
             foreign_pre_chain=formatter["foreign_pre_chain"], processors=formatter["processors"]
         )
     )
-    record = logging.LogRecord("library", logging.WARNING, "file", 1, "low on %s", ("room",), None)
-
     handler.emit(record)
+    return out.getvalue()
 
-    line = out.getvalue()
+
+def test_a_line_is_one_json_object_with_its_process() -> None:
+    line = line_of(logging.LogRecord("library", logging.WARNING, "file", 1, "low on %s", ("room",), None))
+
     assert '"event": "low on room"' in line
     assert '"process": "tasks"' in line
     assert '"level": "warning"' in line
+
+
+@pytest.mark.parametrize("end", [("[accepted]", ()), ("%d", (401,))])
+@pytest.mark.parametrize("query", ["?token=S3CRET", '?a="&token=S3CRET', "?a?token=S3CRET"])
+def test_a_web_socket_is_logged_without_its_query(query: str, end: tuple[str, tuple[int, ...]]) -> None:
+    text, args = f'%s - "WebSocket %s" {end[0]}', ("10.0.0.1:5", f"/rpc/v1{query}", *end[1])
+
+    line = line_of(logging.LogRecord("uvicorn.error", logging.INFO, "file", 1, text, args, None))
+
+    assert "S3CRET" not in line
+    assert r"10.0.0.1:5 - \"WebSocket /rpc/v1\" " in line
+
+
+def test_a_failed_request_is_logged_without_query_and_invitation(rf: RequestFactory) -> None:
+    for path in ("/api/v1/miners?token=S3CRET", "/invitation/Mg/S3CRET/"):
+        request = rf.get(path)
+        request.resolver_match = resolve(request.path)
+        record = logging.LogRecord("x", logging.ERROR, "f", 1, "%s: %s", ("Failed", request.path), None)
+        record.request = request
+
+        line = line_of(record)
+
+        assert "S3CRET" not in line
+        assert f"Failed: {path.partition('?')[0].replace('S3CRET', '(hidden)')}" in line
 
 
 @pytest.mark.parametrize(("level", "least"), [("DEBUG", "INFO"), ("ERROR", "ERROR")])

@@ -25,7 +25,7 @@ def token(transactional_db: None) -> str:
     return people.token("read", of="wallet")
 
 
-async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token, monkeypatch):
+async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token, monkeypatch, caplog):
     monkeypatch.setattr("apps.api.rpc.transport.websocket.SOCKETS_MAX", 2)
 
     async with dial(web, token) as first, dial(web, token):
@@ -42,6 +42,7 @@ async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token
 
     assert (refusal.value.response.status_code, refusal.value.response.headers["Retry-After"]) == (429, "10")
     assert answer["result"]["APIVersion"] == 0
+    assert [line.getMessage() for line in caplog.records if line.levelname == "ERROR"] == []
 
 
 async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, token, settings, monkeypatch):
