@@ -18,6 +18,18 @@ class Text(forms.CharField):
         super().__init__(required=False, initial=initial, strip=strip)
 
 
+class Tick(Text):
+    """A box that is ticked or not."""
+
+    def bound_data(self, data: Any, initial: Any) -> str:  # noqa: ARG002  # Django's form
+        """Return what was sent; a box without a tick is not, whatever it began with."""
+        return data or ""
+
+    def clean(self, value: Any) -> bool:
+        """Return whether it was ticked."""
+        return bool(value == "1")
+
+
 class TextList(Text):
     """Several words, typed into one field or ticked one by one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.urls import path
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
@@ -21,6 +22,7 @@ from apps.checks.services.channels import (
     ChannelSpec,
     channel_add,
     channel_callback_set,
+    channel_edit,
     channel_remove,
     channel_set,
     channel_test,
@@ -70,8 +72,28 @@ class ChannelInput(InputSerializer):
 
 
 class ChannelChange(InputSerializer):
-    """What is changed of a channel."""
+    """What is changed of a channel; what is left out stays."""
 
+    target = serializers.CharField(
+        max_length=TARGET_MAX,
+        required=False,
+        allow_blank=True,
+        help_text="Where notifications go from now on, those that wait too; of PAGERDUTY empty: its own URL.",
+    )
+    secret = serializers.CharField(
+        max_length=TARGET_MAX,
+        required=False,
+        allow_blank=True,
+        help_text="Signing key of the webhook, empty: none; PAGERDUTY: the integration key.",
+    )
+    repeat_s = serializers.ChoiceField(
+        choices=REPEATS_S, required=False, help_text="Least seconds between two reports of a check."
+    )
+    critical_only = serializers.BooleanField(required=False)
+    with_actions = serializers.BooleanField(
+        required=False,
+        help_text="Webhooks: also told of acknowledgements, comments, what fails again or is worse.",
+    )
     enabled = serializers.BooleanField(
         required=False, help_text="False: nothing is sent to it, and what waits for it is dropped."
     )
@@ -171,14 +193,18 @@ class AlertChannelView(PoolView):
         return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)
 
     @extend_schema(request=ChannelChange, responses=ChannelOutput)
+    @transaction.atomic
     def patch(self, request: Request, uuid: str) -> Response:
-        """Disable it, enable it again, or set what PagerDuty signs with."""
+        """Disable it, enable it again, change what it is told of and where, or what PagerDuty signs with."""
         data = checked(ChannelChange(data=request.data))
         row = channel_visible(self.principal, uuid)
         if not data:
             raise BadValue(gettext("name what is to change"), field="enabled")
         if "callback_secret" in data:
             channel_callback_set(principal=self.principal, channel=row, secret=data["callback_secret"])
+        edited = {name: value for name, value in data.items() if name not in ("callback_secret", "enabled")}
+        if edited:
+            channel_edit(principal=self.principal, channel=row, **edited)
         if "enabled" in data:
             channel_set(principal=self.principal, channel=row, is_enabled=data["enabled"])
         return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,13 +21,14 @@ from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.pagerduty import EVENTS_URL
 from apps.checks.services.public_hosts import is_private_literal
 from apps.checks.states import AlertEvent, ChannelKind
-from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.units import value_with_unit
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from apps.users.rules.principals import Principal
@@ -37,6 +38,8 @@ log = structlog.get_logger(__name__)
 REPEATS_S: Final = (900, 3600, 6 * 3600, 24 * 3600)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
+CHOSEN: Final = ("repeat_s", "critical_only", "with_actions")
+"""Fields of a channel that say which notifications it gets."""
 CHANNELS_MAX: Final = 10
 """Channels of one tenant."""
 TEST_EVERY: Final = timedelta(minutes=1)
@@ -119,14 +122,7 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
         raise BadValue(gettext("enter a name of at most 100 characters"), field="name")
     if spec.kind not in ChannelKind.values:
         raise BadValue(gettext("choose Webhook, E-mail or PagerDuty"), field="kind")
-    if spec.kind == ChannelKind.PAGERDUTY and not spec.secret:
-        raise BadValue(gettext("enter the integration key of an Events API v2 integration"), field="secret")
-    if spec.with_actions and spec.kind != ChannelKind.WEBHOOK:
-        raise BadValue(gettext("only a webhook is told of actions"), field="with_actions")
-    if spec.repeat_s not in REPEATS_S:
-        raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
-    if len(spec.secret) > TARGET_MAX:
-        raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
+    _spec_check(spec)
     if tenant is not None:
         Tenant.objects.select_for_update().get(pk=tenant.pk)  # two that come at once are counted one by one
         if AlertChannel.objects.filter(tenant=tenant).count() >= CHANNELS_MAX:
@@ -155,6 +151,69 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
         principal=principal, action="alerts.channel.add", target=channel_describe(row), before={}, after=after
     )
     return row
+
+
+def _spec_check(spec: ChannelSpec) -> None:
+    """Check what does not depend on other channels, but for the target.  Raises BadValue."""
+    if spec.kind == ChannelKind.PAGERDUTY and not spec.secret:
+        raise BadValue(gettext("enter the integration key of an Events API v2 integration"), field="secret")
+    if spec.with_actions and spec.kind != ChannelKind.WEBHOOK:
+        raise BadValue(gettext("only a webhook is told of actions"), field="with_actions")
+    if spec.repeat_s not in REPEATS_S:
+        raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
+    if len(spec.secret) > TARGET_MAX:
+        raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
+
+
+@transaction.atomic
+def channel_edit(
+    *,
+    principal: Principal,
+    channel: AlertChannel,
+    target: str | None = None,
+    secret: str | None = None,
+    **chosen: int,
+) -> None:
+    """Change where a channel's notifications go, their key, or by names of `CHOSEN` which it gets.
+
+    What is not given, or None, stays.  What waits for the channel goes where it leads then.
+    Raises NotAllowed, NotFound, BadValue.
+    """
+    _allowed(principal, channel.tenant_id)
+    rows = AlertChannel.objects.select_for_update(of=("self",)).select_related("tenant")
+    row = rows.filter(pk=channel.pk).first()
+    if row is None:
+        raise NotFound(gettext("there is no such channel"))
+    held = {name: getattr(row, name) for name in CHOSEN}
+    _spec_check(
+        ChannelSpec(
+            name=row.name, kind=row.kind, secret=row.secret[:1] if secret is None else secret, **held | chosen
+        )
+    )
+    before, after = _chosen_facts(held), _chosen_facts(held | chosen)
+    if target is not None:
+        target = target_read(row.kind, text=target.strip(), to_public=row.tenant is not None)
+        row.target, after["target"] = text_encrypt(target), "another"
+    if secret is not None and row.kind != ChannelKind.EMAIL and (secret or row.secret):
+        row.secret, after["secret"] = text_encrypt(secret) if secret else "", "another" if secret else "none"
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    if not changed:
+        return
+    for name, value in chosen.items():
+        setattr(row, name, value)
+    row.save(update_fields=["target", "secret", *CHOSEN])
+    audit_record(
+        principal=principal,
+        action="alerts.channel.set",
+        target=channel_describe(row),
+        before={name: value for name, value in before.items() if name in changed},
+        after=changed,
+    )
+
+
+def _chosen_facts(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the audit log holds of which notifications a channel gets."""
+    return {**chosen, "repeat_s": value_with_unit("repeat_s", chosen["repeat_s"])}
 
 
 @transaction.atomic

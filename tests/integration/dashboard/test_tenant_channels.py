@@ -83,6 +83,29 @@ def test_tenants_admin_adds_tests_pauses_and_removes_a_channel(hook: Hook) -> No
     assert not AlertChannel.objects.exists()
 
 
+def test_tenants_admin_edits_a_channel_and_a_refusal_keeps_what_was_ticked() -> None:
+    row = channel("ops", tenant=people.tenant("alice"), with_actions=True)
+    page, here = admin(), reverse("alert-channel-settings", args=[row.uuid])
+
+    assert page.post(address_of("tenant-channel-act", row.uuid, "edit"))["Location"] == here
+    assert "checked" in page.get(here).content.decode().partition("with_actions")[2]
+    target = AlertChannel.objects.get().target
+    refused = page.post(here, {"repeat_s": "900", "critical_only": "1", "target": "x"})
+    assert refused.status_code == 422
+    ticked = [part.partition(">")[0] for part in refused.content.decode().split('type="checkbox"')[1:]]
+    assert ["checked" in box for box in ticked] == [True, False]
+
+    saved = page.post(here, {"repeat_s": "900", "critical_only": "1"})
+
+    assert saved["Location"] == address_of("tenant")
+    row.refresh_from_db()
+    assert (row.repeat_s, row.critical_only, row.with_actions) == (900, True, False)
+    assert row.target == target, "an empty field leaves it"
+    people.person("ann")
+    assert signed_in("ann").get(here).status_code == 404
+    assert admin("ben", of="bob").post(here, {"repeat_s": "3600"}).status_code == 404
+
+
 def test_others_of_the_tenant_see_channels_and_change_none() -> None:
     row = channel("ops", tenant=people.tenant("alice"))
     people.person("ann")

@@ -1,4 +1,4 @@
-"""Channels of alerts: a new one, test, enable, disable, remove."""
+"""Channels of alerts: a new one, test, enable, disable, edit, remove."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from apps.checks.services.channels import (
     can_manage_channels,
     channel_add,
     channel_callback_set,
+    channel_edit,
     channel_remove,
     channel_set,
     channel_test,
@@ -31,7 +32,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.alerts.page import OPS, every_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, Tick
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,30 +43,31 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 
-class ChannelForm(PageForm):
-    """Where notifications go, and which."""
+PAGES: Final = {"edit": "alert-channel-settings", "callback": "alert-channel-callback"}
+"""What is done with a channel on a page of its own: act and page."""
 
-    blamed = "name"
-    name = Text()
-    kind = Text()
+
+class EditForm(PageForm):
+    """What can be changed of a channel: which notifications it gets, and where they go."""
+
     target = Text()
     secret = Text()
     repeat_s = Text(initial="3600")
-    critical_only = Text()
-    with_actions = Text()
+    critical_only = Tick()
+    with_actions = Tick()
 
     def clean_repeat_s(self) -> int:
         """Read seconds; what is no number is none of those offered."""
         typed = self.cleaned_data["repeat_s"]
         return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
 
-    def clean_critical_only(self) -> bool:
-        """Read the tick."""
-        return bool(self.cleaned_data["critical_only"] == "1")
 
-    def clean_with_actions(self) -> bool:
-        """Read the other one."""
-        return bool(self.cleaned_data["with_actions"] == "1")
+class ChannelForm(EditForm):
+    """Where notifications go, and which."""
+
+    blamed = "name"
+    name = Text()
+    kind = Text()
 
 
 class CallbackForm(PageForm):
@@ -103,10 +105,15 @@ def channel_form_render(
         title=_("Add a channel"),
         section=section,
         kinds=ChannelKind.choices,
-        repeats=[(str(seconds), every_text(seconds)) for seconds in REPEATS_S],
-        soon=every_text(REPEATS_S[0]),
+        **repeats_offered(),
         **context,
     )
+
+
+def repeats_offered() -> dict[str, Any]:
+    """Return the intervals that a form offers, and that of urgent checks."""
+    offered = [(str(seconds), every_text(seconds)) for seconds in REPEATS_S]
+    return {"repeats": offered, "soon": every_text(REPEATS_S[0])}
 
 
 @require_POST
@@ -119,8 +126,8 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
     if op == "remove" and not is_confirm_submitted(request):
         question = channel_question(channel, back=reverse("alerts"), page=_("Alerts"), section="alerts")
         return confirm_page_render(request, viewer, question)
-    if op == "callback":
-        return redirect("alert-channel-callback", key)
+    if op in PAGES:
+        return redirect(PAGES[op], key)
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     channel_do(viewer, channel, op)
@@ -131,10 +138,9 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
 @sign_in_required
 def channel_callback(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Show where PagerDuty is to report, and set with what it signs."""
-    row = channel_visible(viewer, key)
-    if not can_manage_channels(viewer, tenant_id=row.tenant_id) or row.kind != ChannelKind.PAGERDUTY:
+    row, back = channel_managed(viewer, key)
+    if row.kind != ChannelKind.PAGERDUTY:
         raise Http404
-    back = reverse("alerts") if row.tenant is None else reverse("tenant", args=[row.tenant.uuid])
     form = CallbackForm.of(request)
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
@@ -163,6 +169,43 @@ def channel_callback(request: HttpRequest, viewer: Principal, key: UUID) -> Http
     )
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def channel_settings(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show which notifications a channel gets, and change that, or where they go."""
+    row, back = channel_managed(viewer, key)
+    ticks = {name: "1" for name in ("critical_only", "with_actions") if getattr(row, name)}
+    form = EditForm.of(request, repeat_s=str(row.repeat_s), **ticks)
+    if form.is_valid():
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        with form.refusals():
+            chosen = {**form.cleaned_data}
+            target, secret = chosen.pop("target") or None, chosen.pop("secret") or None
+            channel_edit(principal=viewer, channel=row, target=target, secret=secret, **chosen)
+            notice_leave(request, _("Channel saved."))
+            return redirect(back)
+    return form_render(
+        request,
+        viewer,
+        "alerts/edit.html",
+        form,
+        title=gettext("Settings of {channel}").format(channel=row.name),
+        section="alerts" if row.tenant is None else "tenants",
+        channel=row,
+        back=back,
+        **repeats_offered(),
+    )
+
+
+def channel_managed(viewer: Principal, key: UUID) -> tuple[AlertChannel, str]:
+    """Return a channel that the viewer manages, and the address of its page.  Raises NotFound, Http404."""
+    row = channel_visible(viewer, key)
+    if not can_manage_channels(viewer, tenant_id=row.tenant_id):
+        raise Http404
+    return row, reverse("alerts") if row.tenant is None else reverse("tenant", args=[row.tenant.uuid])
+
+
 def channel_do(viewer: Principal, channel: AlertChannel, op: str) -> None:
     """Do one of `OPS` with a channel.  Raises DomainError."""
     if op == "test":
@@ -188,5 +231,6 @@ def channel_question(channel: AlertChannel, *, back: str, page: StrOrPromise, se
 urlpatterns: Final = [
     path("alerts/channels/add/", channel_new, name="alert-channel-new"),
     path("alerts/channels/<uuid:key>/acknowledgements/", channel_callback, name="alert-channel-callback"),
+    path("alerts/channels/<uuid:key>/settings/", channel_settings, name="alert-channel-settings"),
     path("alerts/channels/<uuid:key>/<str:op>/", channel_act, name="alert-channel-act"),
 ]

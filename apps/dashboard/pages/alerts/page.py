@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 ALERTS_SHOWN: Final = 30
 NOTIFICATIONS_SHOWN: Final = 20
-OPS: Final = ("test", "enable", "disable", "callback", "remove")
+OPS: Final = ("test", "enable", "disable", "edit", "callback", "remove")
 """What is done with a channel."""
 
 
@@ -91,6 +91,7 @@ def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]
         word = StateLabel("bad", _("not delivered"))
     labels: dict[str, StrOrPromise] = {
         **({"test": _("Send test"), "disable": _("Disable")} if row.is_enabled else {"enable": _("Enable")}),
+        "edit": _("Edit…"),
         **({"callback": _("Acknowledgements…")} if row.kind == ChannelKind.PAGERDUTY else {}),
         "remove": _("Remove…"),
     }

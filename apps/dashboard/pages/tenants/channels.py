@@ -16,6 +16,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.alerts.channels import (
+    PAGES,
     ChannelForm,
     channel_do,
     channel_form_render,
@@ -86,8 +87,8 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, channel: UUI
         back = reverse("tenant", args=[tenant.uuid])
         question = channel_question(row, back=back, page=tenant.name, section="tenants")
         return confirm_page_render(request, viewer, question)
-    if op == "callback":
-        return redirect("alert-channel-callback", channel)
+    if op in PAGES:
+        return redirect(PAGES[op], channel)
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:

@@ -16,7 +16,7 @@ from apps.checks.services.acknowledgements import (
     alert_acknowledgement_end,
     alert_comment,
 )
-from apps.checks.services.channels import channel_set
+from apps.checks.services.channels import channel_edit, channel_set
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.states import ChannelKind
 from apps.core.errors import BadValue
@@ -72,6 +72,24 @@ def test_what_people_do_is_told_to_whom_it_was_asked_for(tickets: AlertChannel) 
     assert second.text == f"[{network}] system commented on “fee_debt is wrong”: disk\nordered"
     assert second.body["comment"] == "disk\nordered"
     assert (third.body["actor"], "acknowledged_by" in third.body) == ("system", False)
+
+
+def test_a_webhook_gets_new_events_once_it_is_edited(tickets: AlertChannel) -> None:
+    plain = AlertChannel.objects.get(name="plain")
+    told(T0, "fee_debt")
+    channel_edit(principal=SYSTEM, channel=plain, with_actions=True)
+    acknowledge(T0 + MINUTE)
+
+    assert events("plain") == ["started", "acknowledged"]
+    line = AuditEntry.objects.get(action="alerts.channel.set")
+    assert (line.target, line.before, line.after) == (
+        "plain",
+        {"with_actions": False},
+        {"with_actions": True},
+    )
+
+    channel_edit(principal=SYSTEM, channel=plain, with_actions=True, repeat_s=3600)
+    assert AuditEntry.objects.filter(action="alerts.channel.set").count() == 1, "nothing was changed"
 
 
 def test_an_acknowledgement_that_runs_out_is_told(tickets: AlertChannel) -> None:

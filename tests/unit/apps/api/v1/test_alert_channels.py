@@ -100,6 +100,7 @@ def test_each_sees_and_changes_its_own_and_the_operator_all(client: Client, alic
     for method, path, body in (
         ("GET", "", None),
         ("PATCH", "", {"enabled": False}),
+        ("PATCH", "", {"with_actions": True}),
         ("DELETE", "", None),
         ("POST", "/test", None),
     ):
@@ -157,6 +158,53 @@ def test_refusal_names_the_field_and_no_secret(
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert "T0PS3CRET" not in answer.content.decode()
     assert not AlertChannel.objects.exists()
+
+
+def test_a_channel_is_edited_and_what_waits_goes_where_it_leads_then(
+    client: Client, alice: str, hook: Hook, settings: Any
+) -> None:
+    settings.ALERT_URLS_PRIVATE = True
+    row = channel("ops", tenant=people.tenant("alice"))
+    path = f"/{row.uuid}"
+    ask(client, "POST", f"{path}/test", by=alice)
+    told = {"repeat_s": 900, "critical_only": True, "with_actions": True}
+
+    answer = ask(client, "PATCH", path, by=alice, body={**told, "target": hook.url, "secret": "S1GN"})
+
+    assert (answer.status_code, answer.json()["target"]) == (200, "http://127.0.0.1/…")
+    assert told.items() <= answer.json().items()
+    notifications_deliver(now=clock.now)
+    assert [body["event"] for body in hook.bodies] == ["test"]
+    assert hook.got[0][0]["X-Poolsite-Signature"].startswith("sha256=")
+    line = AuditEntry.objects.get(action="alerts.channel.set")
+    assert line.before == {"repeat_s": "3600 s", "critical_only": False, "with_actions": False}
+    assert line.after == {**told, "repeat_s": "900 s", "target": "another", "secret": "another"}
+    assert ask(client, "PATCH", path, by=alice, body={"secret": ""}).status_code == 200
+    assert AlertChannel.objects.get().secret == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "field"),
+    [
+        ("WEBHOOK", {"target": "http://10.0.0.7/T0PS3CRET"}, "target"),
+        ("WEBHOOK", {"target": ""}, "target"),
+        ("WEBHOOK", {"repeat_s": 7}, "repeat_s"),
+        ("PAGERDUTY", {"secret": ""}, "secret"),
+        ("PAGERDUTY", {"with_actions": True}, "with_actions"),
+        ("WEBHOOK", {"critical_only": True, "enabled": False, "callback_secret": "x"}, "callback_secret"),
+        ("PAGERDUTY", {"callback_secret": "x", "repeat_s": 900, "with_actions": True}, "with_actions"),
+    ],
+)
+def test_a_refused_edit_changes_nothing(
+    client: Client, alice: str, kind: str, wrong: dict[str, Any], field: str
+) -> None:
+    row = channel("ops", tenant=people.tenant("alice"), kind=kind, secret="S1GN")
+    before = AlertChannel.objects.values().get()
+
+    answer = ask(client, "PATCH", f"/{row.uuid}", by=alice, body=wrong)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert AlertChannel.objects.values().get() == before
 
 
 def test_list_has_pages(client: Client, alice: str) -> None:
