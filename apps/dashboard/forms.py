@@ -65,15 +65,15 @@ class PageForm(forms.Form):
         return cls(request.POST if request.method == "POST" else None, initial=initial)
 
     @classmethod
-    def kept(cls, request: HttpRequest, **initial: Any) -> Self:
-        """Return the form as it was sent, or with what `keep_href` put into its address."""
+    def from_address(cls, request: HttpRequest, **initial: Any) -> Self:
+        """Return the form as it was sent, or with what `address_of` put into its address."""
         there = {name: request.GET[name] for name in {*cls.base_fields} - KEYS if name in request.GET}
         return cls.of(request, **(initial | there))
 
-    def keep_href(self, here: str) -> str:
+    def address_of(self, here: str) -> str:
         """Return the page's address with what was typed, for who goes back to it from a question."""
-        kept = {name: text for name, text in self.typed.items() if text and name not in KEYS}
-        return f"{here}?{urlencode(kept)}"
+        typed = {name: text for name, text in self.typed.items() if text and name not in KEYS}
+        return f"{here}?{urlencode(typed)}"
 
     @property
     def refusal(self) -> str:

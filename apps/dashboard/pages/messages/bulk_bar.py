@@ -39,12 +39,12 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, wanted: MessageFilter, 
     Without a filter, everything means what is on its way: what has its end is never changed, and is not
     counted beyond its page.
     """
-    viewer, asked = data.viewer, wanted if wanted.query else ALL_OPEN
+    viewer, meant = data.viewer, wanted if wanted.query else ALL_OPEN
     is_whole = not pager.newer and not pager.older
     count, is_more = pager.shown, not is_whole
-    if asked == ALL_OPEN:
+    if meant == ALL_OPEN:
         count, is_more = data.messages_waiting.signed + data.messages_waiting.queued, False
-    elif asked.state in OPEN_STATES and not is_whole:
+    elif meant.state in OPEN_STATES and not is_whole:
         count, is_more = counted(rows)
     actions = BULK_LABELS if viewer.may("sign") and (not wanted.state or wanted.state in OPEN_STATES) else ()
     number = gettext("{count}+").format(count=formatting.whole(count)) if is_more else formatting.whole(count)
@@ -62,6 +62,6 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, wanted: MessageFilter, 
         all_selected=all_selected.format(number=number),
         action=reverse("messages-csv"),
         acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
-        filter=(*asked.query.items(), ("shown_at", now().isoformat())),
+        filter=(*meant.query.items(), ("shown_at", now().isoformat())),
         is_csv=True,
     )

@@ -111,7 +111,7 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
         text=_("A transfer cannot be undone once it has landed.") if is_own else text,
         label=gettext("Send {value}").format(value=fil_format(value))
         + ("" if is_own else gettext(" from {whose}").format(whose=whose)),
-        back=form.keep_href(reverse("message-compose")),
+        back=form.address_of(reverse("message-compose")),
         page=_("Send"),
         section="messages",
         hidden_fields=tuple(form.typed.items()),

@@ -64,7 +64,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
         raise Http404
-    form = MinerForm.kept(request)
+    form = MinerForm.from_address(request)
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
@@ -139,7 +139,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> Htt
             "the size is final."
         ),
         label=_("Send transfer and create miner") if plan.worker_fund else _("Create miner"),
-        back=form.keep_href(reverse("miner-new")),
+        back=form.address_of(reverse("miner-new")),
         page=_("Add a miner"),
         section="miners",
         hidden_fields=tuple((sent | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),

@@ -70,7 +70,7 @@ class WithdrawalForm(PageForm):
 def withdraw(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show what is available; the form asks with the price first, and is sent after the second click."""
     miner, data = miner_get(viewer, address), PageData(viewer)
-    form = WithdrawalForm.kept(request)
+    form = WithdrawalForm.from_address(request)
     if request.method == "POST" and not may_change(viewer, miner=miner):
         raise Http404
     if request.method == "POST" and form.is_valid():
@@ -85,7 +85,7 @@ def withdraw(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
             plan = withdrawal_plan(miner, request=wanted, principal=viewer, client=client, head=head)
             plan.run_check()
             refused = signer_refusal_read(plan, by=viewer)
-            back = form.keep_href(reverse("miner-withdraw", args=[miner.address]))
+            back = form.address_of(reverse("miner-withdraw", args=[miner.address]))
             return confirm_page_render(request, viewer, confirm_of(miner, wanted, plan, refused, back=back))
     return page_of(request, viewer, miner, form)
 

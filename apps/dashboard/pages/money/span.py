@@ -74,5 +74,5 @@ class MoneySpan:
         found = money_by_miner(miners, days=days, now=now)
         if self.until is None:
             return found
-        kept = {pk: [line for line in lines if line.day <= self.until] for pk, lines in found.items()}
-        return {pk: lines for pk, lines in kept.items() if lines}
+        shown = {pk: [line for line in lines if line.day <= self.until] for pk, lines in found.items()}
+        return {pk: lines for pk, lines in shown.items() if lines}

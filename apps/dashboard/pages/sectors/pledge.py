@@ -64,7 +64,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     # The only miner is preselected: no other can be meant.
     if len(choices.choices) == 1 and not choices.is_searched:
         address = address or choices.choices[0].value
-    form = PledgeForm.kept(request, miner=address)
+    form = PledgeForm.from_address(request, miner=address)
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
@@ -148,7 +148,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         ),
         text=price.say,
         label=gettext("Pledge {sectors}").format(sectors=plural(count, "sector")),
-        back=form.keep_href(reverse("pledge")),
+        back=form.address_of(reverse("pledge")),
         page=_("Pledge"),
         section="sectors",
         hidden_fields=tuple(form.typed.items()),
