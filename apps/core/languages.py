@@ -42,3 +42,8 @@ def clauses_text(texts: Iterable[object]) -> str:
 def colon_text(one: object, other: object) -> str:
     """Return what something is or why, in the page's language: `a: b`."""
     return gettext("{one}: {other}").format(one=one, other=other)
+
+
+def sentence_text(text: object) -> str:
+    """Return a sentence with the full stop of the page's language: `a.`."""
+    return gettext("{sentence}.").format(sentence=str(text).rstrip(".。"))

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils.http import urlencode
 
 from apps.core import formatting
+from apps.core.languages import list_text
 from apps.miners.selectors.miners import miner_principal, miners_visible
 from apps.miners.states import MinerState
 from apps.users.selectors.tenants import tenants_visible
@@ -157,5 +158,5 @@ def picker(
 def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:
     """Return a wallet as it is chosen: `worker f3wd…mlia, 50.0000 FIL`; an operator sees whose it is."""
     named = f"{wallet.label} {formatting.shortened(wallet.address)}".strip()
-    whose = f", {wallet.tenant.name}" if viewer.is_operator else ""
-    return f"{named}, {formatting.fil(wallet.balance)} FIL{whose}"
+    whose = (wallet.tenant.name,) if viewer.is_operator else ()
+    return list_text((named, f"{formatting.fil(wallet.balance)} FIL", *whose))

@@ -15,6 +15,7 @@ from apps.checks.findings.acts import ACTS_MAX, blocks_unwanted, miner_warm_up
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import fil, plural, time_left
+from apps.core.languages import colon_text
 from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
 
@@ -65,7 +66,7 @@ def _lost_reason(last: Round, missing: int) -> str:
     )
     cause = stored_text(last.reason) or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
     cost = say("; {missing} FIL lost in 24 h").format(missing=fil(missing)) if missing else ""
-    return f"{words}: {cause}{cost}" if cause else f"{words}{cost}"
+    return (colon_text(words, cause) if cause else words) + cost
 
 
 def _acts(miners: Sequence[Miner], last: Round) -> tuple[Act, ...]:

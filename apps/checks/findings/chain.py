@@ -13,6 +13,7 @@ from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, named
 from apps.checks.selectors.exposure import fees_per_day
 from apps.core.formatting import plural, time_left
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 
 F3_LAG: Final = 30
@@ -117,7 +118,7 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
     if unreadable_text(data.nodes) and not is_named:
         away = data.nodes[0]
         error = stored_text(away.error)
-        cause = error if str(away) in error else f"{away}: {error}"
+        cause = error if str(away) in error else colon_text(away, error)
         why = f"; {cause}" if data.viewer.sees_pool else gettext("; the operator has to fix this")
         yield Finding(
             "nodes",

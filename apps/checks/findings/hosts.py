@@ -11,6 +11,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
+from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.rules.hardware import disk_share, disk_space, has_lost_folder, is_short_of_disk
 from apps.sectors.selectors.hosts import proves_windows, stages_served, worker_is_away
@@ -88,7 +89,7 @@ def _bound_text(count: int, paid: int, *, lone: Sequence[str]) -> str:
     """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
     if lone:
         proofs = gettext("no window is proven without {lone}: restart it").format(lone=named(lone))
-        return f"{proofs}; {_bound_text(count, paid, lone=())}" if count else proofs
+        return clauses_text((proofs, _bound_text(count, paid, lone=()))) if count else proofs
     if not count:
         return gettext("no sector depends on it; its other jobs go to other hosts")
     at_stake = gettext(", {paid} with a deposit on chain").format(paid=paid) if paid else ""

@@ -13,7 +13,7 @@ from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left
-from apps.core.languages import list_text
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
@@ -57,7 +57,7 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "recovery",
         gettext("no message is signed: the pool is recovering from a restored backup"),
-        f"{left}; {stored_text(row.reason)}" if data.viewer.sees_pool else left,
+        clauses_text((left, stored_text(row.reason))) if data.viewer.sees_pool else left,
         link=Link("recovery") if data.viewer.sees_pool else None,
         button=gettext("Recovery") if data.viewer.sees_pool else "",
         per_day=fees_per_day(data, data.miners),  # proofs are messages
@@ -72,7 +72,9 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     if first is None:
         return
     wait = Wait(first.wait)
-    why = f"{_what(data, first)}: {wait.label}" + (f": {stored_text(first.error)}" if first.error else "")
+    why = colon_text(_what(data, first), wait.label)
+    if first.error:
+        why = colon_text(why, stored_text(first.error))
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
         why += gettext(", for {time}").format(time=time_left((data.at - since).total_seconds()))
@@ -126,7 +128,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
     yield Finding(
         "failed",
         gettext("{many} failed in the last {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
-        f"{_what(data, first)}: {why}",
+        colon_text(_what(data, first), why),
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
         has_more=has_more,

@@ -93,7 +93,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
         counts = {miner.pk: len({row.number for row in data.bad_sectors[miner.pk]}) for miner in group}
         first = rows[0]
         where = gettext("sector {number} on {host}, {path}").format(
-            number=first.number, host=first.host or "a host", path=first.path or first.store
+            number=first.number, host=first.host or gettext("a host"), path=first.path or first.store
         )
         yield Finding(
             f"files-{group[0].address or group[0].pk}",

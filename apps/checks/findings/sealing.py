@@ -12,6 +12,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
@@ -30,7 +31,11 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     paused = data.sectors.exclude(paused_at=None)
     named_ones = list(paused[:ACTS_MAX])
     first = next(iter(named_ones), None)
-    why = "" if first is None else f"{first.miner.address} / {first.number}: {stored_text(first.error)}"
+    why = (
+        ""
+        if first is None
+        else colon_text(f"{first.miner.address} / {first.number}", stored_text(first.error))
+    )
     is_single = first is not None and count == 1
     paid = paused.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER)
     by_size = paid.select_related(None).order_by().values_list("sector_size").annotate(Count("pk"))

@@ -13,6 +13,7 @@ from apps.checks.findings.results import REASON_MAX, Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import fil, plural
+from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
 from apps.pieces.selectors import pieces_visible
@@ -46,7 +47,7 @@ CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "exten
 
 def _named(sector: Sector, error: str) -> str:
     """`f01000 / 7: no space left`."""
-    return f"{sector.miner.address} / {sector.number}: {error or gettext('no reason given')}"
+    return colon_text(f"{sector.miner.address} / {sector.number}", error or gettext("no reason given"))
 
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
@@ -130,7 +131,7 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
             gettext("{moves} between stores failed").format(
                 moves=at_least(len(rows), "move", has_more=has_more)
             ),
-            f"{_named(first.sector, stored_text(first.error))}; {way}",
+            clauses_text((_named(first.sector, stored_text(first.error)), way)),
             link=Link("store", (str(first.from_store.uuid),)),
             count=len(rows),
             has_more=has_more,
@@ -144,7 +145,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
     rows, has_more = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
     if rows:
         first = rows[0]
-        why = f"{first.miner.address}: {stored_text(first.error) or gettext('no reason given')}"
+        why = colon_text(first.miner.address, stored_text(first.error) or gettext("no reason given"))
         say = gettext("{pieces} could not be unsealed").format(
             pieces=at_least(len(rows), "piece", has_more=has_more)
         )
@@ -163,7 +164,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "pieces",
             gettext("{pieces} failed").format(pieces=at_least(len(rows), "piece", has_more=has_more)),
-            f"{first}: {stored_text(first.error) or gettext('no reason given')}",
+            colon_text(first, stored_text(first.error) or gettext("no reason given")),
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
@@ -189,7 +190,7 @@ def pieces_stopped(data: CheckData) -> Iterator[Finding]:
             gettext("{pieces} due within 24 h: not being sealed").format(
                 pieces=at_least(len(rows), "piece", has_more=has_more)
             ),
-            f"{first}: {stored_text(first.error) or _stopped_text(first)}",
+            colon_text(first, stored_text(first.error) or _stopped_text(first)),
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due),

@@ -13,7 +13,7 @@ from apps.checks.findings.acts import sectors_rebuild
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
-from apps.core.languages import clauses_text
+from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.selectors.damocles import has_plan
 from apps.sectors.selectors.ended_sectors import needs_no_proof
@@ -101,7 +101,7 @@ def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int
 def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: Sequence[Worker]) -> str:
     """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
     reported = [
-        f"{row.worker.name}: {stored_text(row.reason)}"
+        colon_text(row.worker.name, stored_text(row.reason))
         for store in data.stores
         if store.name in missing.get(store.tenant_id, ())
         for row in attachments_of(store)
@@ -153,7 +153,7 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"store-{store.pk}",
             say("{store} accepts no sectors").format(store=store.name),
-            f"{bad[0].worker.name}: {stored_text(bad[0].reason)}{_waiting_text(data)}",
+            colon_text(bad[0].worker.name, stored_text(bad[0].reason)) + _waiting_text(data),
             link=Link("store", (str(store.uuid),)),
         )
 

@@ -11,6 +11,7 @@ from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miner_name, named
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.proving.selectors.posts import windows_missed
 from apps.proving.states import Forecast
@@ -69,7 +70,7 @@ def _deadlines_findings(
         yield Finding(
             f"deadlines-{key}-{miners[group[0]].address or group[0]}",
             f"{plural(len(keys), 'deadline')} {say}",
-            f"{named(names)}: {cause}" if cause else named(names),
+            colon_text(named(names), cause) if cause else named(names),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),
             per_day=sum(_window_cost(row, miners, data) for row in rows),

@@ -15,6 +15,7 @@ from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.check_settings import can_set_checks
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import plural
+from apps.core.languages import sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
@@ -83,7 +84,7 @@ def checks_verdict(data: PageData) -> Verdict:
     say = gettext("{checks} failed:").format(checks=plural(failed, "check"))
     return Verdict(
         say,
-        f"{plural(len(report.found), 'issue')}.",
+        sentence_text(plural(len(report.found), "issue")),
         checked_text(report),
     )
 

@@ -12,7 +12,7 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
 
 from apps.core import formatting
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.core.local_time import minute_text, page_zone
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
@@ -38,6 +38,7 @@ register.filter("shortened", formatting.shortened)
 register.filter("moment", time_html)
 register.filter("stored", stored_text)
 register.filter("listed", list_text)
+register.filter("colon", colon_text)
 
 
 @register.simple_tag

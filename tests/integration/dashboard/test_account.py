@@ -327,6 +327,8 @@ def test_people_list_shows_who_has_no_second_factor():
     text = text_of(signed_in("adam").get("/people/"))
 
     assert "1 has no second factor" in text
+    User.objects.filter(username="adam").update(language="zh-hans")
+    assert "均有双重验证" not in text_of(signed_in("adam").get("/people/"))
     assert "bill" not in text
     assert "olga" not in text
     assert "bill" in text_of(signed_in("olga").get("/people/"))

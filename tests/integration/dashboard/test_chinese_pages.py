@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from html import unescape
 from typing import Final
+from urllib.parse import unquote
 
 import pytest
 
 from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read
+from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.registry import live_pages
+from tests.demo_changes import changes
 from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool
 from tests.page_client import signed_in, text_of
 from tests.page_words import Words
-from tests.people import operator_person, person
+from tests.people import operator_person, person, principal
 from tests.shared_reports import REPORT_NOW, SharedReports
 
 pytestmark = pytest.mark.django_db
 
 HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
+LIVE_KEY: Final = re.compile(r'/ws/live/\?page=([^&"]*)')
+"""Names the page that live updates are for."""
 DATA: Final = frozenset({"Send", "pool"})
 """Names of a method and a tenant, which are also words of pages."""
 
@@ -81,3 +88,29 @@ def test_a_page_in_chinese_is_translated(pages, page, name):
     html = text_of(signed_in(name).get(pages[page]))
 
     assert untranslated(html) == set()
+
+
+def test_pages_of_single_acts_are_translated(pages):
+    client, others = signed_in("olga"), set(pages) - {*LISTS, *FORMS, *OBJECTS}
+
+    found = {page: untranslated(text_of(client.get(pages[page]))) for page in sorted(others)}
+
+    assert {page: texts for page, texts in found.items() if texts} == {}
+
+
+def test_what_is_pushed_to_a_chinese_page_is_translated(pages, pool):
+    client, viewer = signed_in("olga"), principal("pool", "admin", is_operator=True)
+    kinds = {kind for page in live_pages().values() for kind in (*page.fragments, *page.rows)}
+    everything = changes(pool) | {(kind, "") for kind in kinds}
+
+    found = {}
+    for page, address in pages.items():
+        followed = LIVE_KEY.search(text_of(client.get(address)))
+        if followed is not None and unquote(followed[1]).partition(":")[0] in live_pages():
+            pushed = fragments_render(
+                everything, viewer=viewer, page=unescape(unquote(followed[1])), language="zh-hans"
+            )
+            found[page] = untranslated(pushed)
+
+    assert len(found) > 20
+    assert {page: texts for page, texts in found.items() if texts} == {}

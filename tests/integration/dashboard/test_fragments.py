@@ -15,9 +15,8 @@ from django.urls import reverse
 from apps.dashboard.fragments import fragment
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.registry import live_pages
-from apps.messages.models import Sender
-from apps.proving.models import Deadline
 from tests import factories
+from tests.demo_changes import changes
 from tests.demo_data import addresses, busy_pool
 from tests.people import PASSWORD, operator_person, principal
 
@@ -79,30 +78,6 @@ def plain(html: str) -> str:
 
 def watching(tenant="alice", **overrides):
     return replace(principal(tenant), actor="", **overrides)
-
-
-def changes(pool):
-    """A change of every kind that this pool knows."""
-    deadline = Deadline.objects.get(miner=pool.miner, index=5)
-    return {
-        ("head", "1000"),
-        ("miner", str(pool.miner.pk)),
-        ("deadline", str(deadline.pk)),
-        ("sector", str(pool.active.uuid)),
-        ("sector", str(pool.paused.uuid)),
-        ("job", str(pool.sealing.job.pk)),
-        ("worker", str(pool.sealer.pk)),
-        ("message", pool.landed.id),
-        ("message", pool.flying.id),
-        ("message", pool.stuck.id),
-        ("messages", "all"),
-        ("sender", str(Sender.objects.get(address=pool.wallet.address).pk)),
-        ("guard", "1"),
-        ("wallet", str(pool.wallet.pk)),
-        ("signer", "x"),
-        ("batch", str(pool.active.precommit_batch_id)),
-        ("process", "web-1"),
-    }
 
 
 def page_keys(pool):

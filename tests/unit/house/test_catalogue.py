@@ -12,7 +12,14 @@ import pytest
 
 from apps.core.catalogue import CATALOGUE, COMPILED, catalogue_compile, is_compiled
 from apps.core.catalogue_files import catalogue_read, po_of
-from apps.core.management.commands.makemessages import marked_texts, python_texts, template_texts
+from apps.core.management.commands.makemessages import (
+    CONTEXT_MARKS,
+    MARKS,
+    PLURAL_MARKS,
+    marked_texts,
+    python_texts,
+    template_texts,
+)
 from tests.timing import SITE
 
 if TYPE_CHECKING:
@@ -96,16 +103,116 @@ def test_an_outdated_compilation_is_replaced_at_the_next_start() -> None:
     assert COMPILED.stat().st_size > 100_000
 
 
-def test_pages_join_lists_in_their_language() -> None:
-    """By `list_text`, `clauses_text` and the filter `listed`, as Chinese has its own comma for lists."""
+JOINS: Final = re.compile(r"[:;,] |\. ")
+"""What joins two values, after a value."""
+
+
+def english_joins(source: str) -> Iterator[str]:
+    """Yield what joins values in formatted strings as English does."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            parts = node.values[1:] if isinstance(node.values[0], ast.FormattedValue) else node.values[2:]
+            ends = isinstance(node.values[-1], ast.Constant) and node.values[-1].value == "."
+            if ends or any(isinstance(part, ast.Constant) and JOINS.match(str(part.value)) for part in parts):
+                yield ast.unparse(node)
+
+
+def page_joins(template: str) -> Iterator[str]:
+    """Yield what joins values of a template as English does, outside of its marked texts."""
+    unmarked = re.sub(r"{% blocktranslate.*?{% endblocktranslate %}", "…", template, flags=re.DOTALL)
+    yield from re.findall(r"(?:}}|%}|…)[:;,] [^\n]*", unmarked)
+
+
+def test_pages_join_texts_in_their_language() -> None:
+    """By `list_text`, `clauses_text`, `colon_text`, `sentence_text` and filters: Chinese has other marks."""
     pages = [*(SITE / "apps/dashboard").rglob("*.py"), *(SITE / "apps/checks/findings").rglob("*.py")]
     found = {
+        f"{path.relative_to(SITE)}: {join}"
+        for path in (*pages, *(SITE / "templates").rglob("*.html"))
+        for join in (english_joins if path.suffix == ".py" else page_joins)(path.read_text())
+    } | {
         str(path.relative_to(SITE))
         for path in (*pages, *(SITE / "templates").rglob("*.html"))
         if re.search(r"""(["'])[,;] \1\.join\(|\|join:"[,;]""", path.read_text())
     }
 
-    assert found == {"apps/dashboard/layout.py"}, "which raises an error for programmers"
+    assert found == {
+        "apps/dashboard/layout.py",  # raises an error for programmers
+        "apps/dashboard/registry.py: f'{pages.__name__}.'",  # modules' names
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("f'{a}: {b}'", 1),
+        ("f'f0{a}, {b}'", 1),
+        ("f'{a}. {b}'", 1),
+        ("f'{a}.'", 1),
+        ("f'{a} / {b}'", 0),
+        ("f'{a}.{b}'", 0),
+        ("f'Accept: {a}'", 0),
+    ],
+)
+def test_an_english_join_is_known(source: str, count: int) -> None:
+    assert len(list(english_joins(source))) == count
+
+
+READ: Final = re.compile(r".*[A-Za-z]{2,} [a-z]{2,}|[A-Z][a-z]+( [a-z]+)*$")
+"""What a person may read: several words, or one with a capital."""
+NOT_READ: Final = frozenset(
+    {*MARKS, *PLURAL_MARKS, *CONTEXT_MARKS, "plural", "at_least", "getattr", "reverse"}
+)
+"""Calls whose texts are marked, or nobody's to read."""
+NO_TEXTS: Final = frozenset({"TypeVar", "ParamSpec", "cast", "format_html"})
+VERBATIM: Final = frozenset(
+    {
+        *("Android", "Chrome", "Edge", "Firefox", "Linux", "Opera", "Safari", "Windows"),
+        *("Accept", "Cookie", "Lax", "Referer", "Vary", "Filecoin", "Gateway", "Message", "Worker"),
+        *("command line", "file of thread", "CHANNEL_LAYERS has no default"),
+        *("fee raised", "not approved", "waits for approval", "taken back", "tried by hand", "marked bad"),
+    }
+)
+"""Names of browsers, services, headers and classes, keys of what is stored, and a programmer's error."""
+COMMANDS: Final = ("make ", "python ", "<")
+"""Begin what is copied into a terminal, and markup."""
+
+
+def unmarked(source: str) -> Iterator[str]:
+    """Yield the texts of a module that are read on pages and that nothing marks."""
+    tree, skipped = ast.parse(source), set[int]()
+    for node in ast.walk(tree):
+        name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Raise) or name in NOT_READ | NO_TEXTS:
+            skipped |= {id(one) for one in ast.walk(node)}
+        elif isinstance(node, ast.Expr):  # a docstring
+            skipped.add(id(node.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            text = node.value
+            if READ.match(text) and text not in VERBATIM and not text.startswith(COMMANDS):
+                yield text
+
+
+def test_each_text_of_the_pages_modules_is_marked() -> None:
+    paths = [*(SITE / "apps/dashboard").rglob("*.py"), *(SITE / "apps/checks/findings").rglob("*.py")]
+
+    assert {str(path.relative_to(SITE)): text for path in paths for text in unmarked(path.read_text())} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("title = 'Remove files'", ["Remove files"]),
+        ("fragment('x.html', title='Facts')", ["Facts"]),
+        ("title = _('Remove files')", []),
+        ("def f():\n    'Return what it is.'", []),
+        ("raise ValueError('no such row')", []),
+        ("key = 'miner-new'", []),
+    ],
+)
+def test_a_text_without_a_mark_is_known(source: str, found: list[str]) -> None:
+    assert list(unmarked(source)) == found
 
 
 def early(source: str) -> Iterator[int]:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
@@ -82,6 +83,11 @@ class RuleRow:
     can_change: bool
     is_own_request: bool
     """Whether the viewer is the first of the two people who remove it."""
+
+    @property
+    def named(self) -> str:
+        """What it applies to, and whose."""
+        return list_text((self.what, self.whose))
 
 
 def may_change(viewer: Principal, tenant_id: int | None) -> bool:

@@ -16,6 +16,7 @@ from apps.blocks.states import NotDrawn, RoundState
 from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.pages.blocks.luck_bands import LuckBand, luck_band
@@ -135,4 +136,4 @@ def powerless_text(data: PageData) -> str:
     """Name the miners without power, of whose rounds there is no row."""
     names = [miner.name or str(miner) for miner in data.miners if not miner.qa_power]
     why = NotDrawn.NO_POWER.label
-    return f"{named(names)}: {why}" if names else ""
+    return colon_text(named(names), why) if names else ""

@@ -12,6 +12,7 @@ from apps.chain.selectors.nodes import nodes_pool
 from apps.chain.selectors.upgrades import readiness, upgrade_next
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core import formatting
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
@@ -88,8 +89,8 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
 
 def upgrade_text(ready: Readiness) -> str:
     """Return how a node stands to the next upgrade."""
-    texts = {True: "ready", False: gettext("not ready"), None: "unknown"}
-    return f"{ready.upgrade.short}: {texts[ready.is_ready]}"
+    texts = {True: gettext("ready"), False: gettext("not ready"), None: gettext("unknown")}
+    return colon_text(ready.upgrade.short, texts[ready.is_ready])
 
 
 def node_actions(node: Node) -> tuple[Action, ...]:

@@ -20,6 +20,7 @@ from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.charts import spark
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -116,7 +117,8 @@ def ready_facts(height: int) -> Iterable[Fact]:
     for node, one in nodes:
         if not one.is_ready:
             yield Fact(
-                gettext("Not ready") if one.is_ready is False else gettext("Unknown"), f"{node}: {one.reason}"
+                gettext("Not ready") if one.is_ready is False else gettext("Unknown"),
+                colon_text(node, one.reason),
             )
 
 

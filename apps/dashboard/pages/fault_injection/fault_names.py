@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 
-PARTS: Final[dict[StrOrPromise, dict[str, tuple[StrOrPromise, str, StrOrPromise]]]] = {
+PARTS: Final[dict[StrOrPromise, dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]]] = {
     _("Blocks"): {
         "mining": (
             _("Mining"),
             "",
-            "on-demand: one block per message; paused: the chain advances only by the actions above",
+            _("on-demand: one block per message; paused: the chain advances only by the actions above"),
         ),
         "nullLeft": (
             _("Null rounds"),
-            "epochs",
+            _("epochs"),
             _("the built-in miner makes no block in this many coming epochs"),
         ),
         "flapLeft": (
             _("Flapping forks"),
-            "tipsets",
-            "a heavier fork immediately replaces each of the coming tipsets",
+            _("tipsets"),
+            _("a heavier fork immediately replaces each of the coming tipsets"),
         ),
         "spikeLeft": (
             _("Base fee spike"),
-            "epochs",
+            _("epochs"),
             _("full blocks: the base fee rises by an eighth per epoch"),
         ),
         "baseFeeFloor": (
@@ -40,8 +40,8 @@ PARTS: Final[dict[StrOrPromise, dict[str, tuple[StrOrPromise, str, StrOrPromise]
         "hideMessages": (_("Withhold messages"), "", _("blocks do not include pending messages")),
         "inclusionDelay": (
             _("Slow inclusion"),
-            "epochs",
-            "a new message is left out of blocks for this long",
+            _("epochs"),
+            _("a new message is left out of blocks for this long"),
         ),
         "withholdPost": (_("Withhold proofs"), "", _("the built-in miner does not prove its sector")),
         "loseSector": (
@@ -52,15 +52,15 @@ PARTS: Final[dict[StrOrPromise, dict[str, tuple[StrOrPromise, str, StrOrPromise]
         "beaconLateMs": (_("Late beacon"), "ms", _("each epoch's beacon value, and so its block, is late")),
     },
     _("Messages"): {
-        "dropNext": (_("Drop messages"), "messages", _("the next messages are accepted, then dropped")),
-        "dropShare": (_("Drop a share"), "0 to 1", _("this share of messages is accepted, then dropped")),
+        "dropNext": (_("Drop messages"), _("messages"), _("the next messages are accepted, then dropped")),
+        "dropShare": (_("Drop a share"), _("0 to 1"), _("this share of messages is accepted, then dropped")),
     },
     _("Responses"): {
         "lagMs": (_("Lag"), "ms", _("every response is delayed")),
-        "jitterMs": (_("Jitter"), "ms", "a random delay on top of the lag"),
+        "jitterMs": (_("Jitter"), "ms", _("a random delay on top of the lag")),
         "lagMethods": (
             _("Lagging methods"),
-            "pattern",
+            _("pattern"),
             _("only matching methods are delayed, such as StateWaitMsg; empty: all"),
         ),
         "stallRandomness": (
@@ -70,21 +70,21 @@ PARTS: Final[dict[StrOrPromise, dict[str, tuple[StrOrPromise, str, StrOrPromise]
         ),
         "errorMethods": (
             _("Fail methods"),
-            "pattern",
+            _("pattern"),
             _("matching methods fail, such as MpoolPush"),
         ),
-        "errorShare": (_("Failure rate"), "0 to 1", _("share of the calls to those methods that fail")),
+        "errorShare": (_("Failure rate"), _("0 to 1"), _("share of the calls to those methods that fail")),
         "errorCode": (_("Error code"), "", _("returned by the calls that fail")),
         "errorText": (_("Error text"), "", _("returned by the calls that fail")),
         "garbageMethods": (
             _("Invalid responses"),
-            "pattern",
+            _("pattern"),
             _("matching methods return garbage"),
         ),
     },
     _("Reported state"): {
         "freezeHead": (_("Freeze the head"), "", _("the node keeps reporting its current head")),
-        "behind": (_("Report lag"), "epochs", _("the node reports that it is this far behind")),
+        "behind": (_("Report lag"), _("epochs"), _("the node reports that it is this far behind")),
         "networkName": (_("Wrong network"), "name", _("the node reports this network name")),
         "duplicateNotifications": (
             _("Duplicate notifications"),

@@ -18,7 +18,7 @@ from apps.chain.services.fault_injection import ACTIONS, devnet_action_run, faul
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -58,13 +58,13 @@ def devnet_verdict(state: DevnetState | None) -> Verdict:
 def devnet_facts(state: DevnetState) -> list[Fact]:
     """Lay out the status of the node."""
     forms = [FaultForm(name) for name in state.active]
-    active = list_text(f"{form.label}: {form.text(state.faults[form.key])}" for form in forms)
+    active = list_text(colon_text(form.label, form.text(state.faults[form.key])) for form in forms)
     return [
         Fact(_("Network"), state.network, mono=True),
         Fact(_("Height"), formatting.whole(state.height)),
         Fact(_("Null rounds so far"), formatting.whole(state.null_rounds)),
         Fact(_("Pending messages"), formatting.whole(state.pending)),
-        Fact(_("Active faults"), active or "none"),
+        Fact(_("Active faults"), active or gettext("none")),
     ]
 
 

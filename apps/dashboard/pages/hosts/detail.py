@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import clauses_text, list_text
+from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -134,7 +135,7 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
         parts.append(remedy)
     text = clauses_text(part for part in parts if part)
     is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # a host name or address keeps its case
-    return f"{text if is_name else text[:1].upper() + text[1:]}." if text else ""
+    return sentence_text(text if is_name else capfirst(text)) if text else ""
 
 
 def slot_rows(worker: Worker) -> tuple[SlotRow, ...]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.dashboard.labels import JOBS, STAGES
 
 if TYPE_CHECKING:
     from apps.sectors.models import Job, Worker
+
+
+UNITS: Final = {"sectors": _("sectors"), "rounds": _("rounds")}
+"""What hosts count; another one is named as it was reported."""
 
 
 def held_jobs(worker: Worker) -> list[Job]:
@@ -22,16 +27,17 @@ def held_jobs(worker: Worker) -> list[Job]:
 def job_text(job: Job) -> str:
     """`f01001 / 3: PC1`, or which deadline is proved."""
     if job.sector is not None:
-        return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
+        return colon_text(f"{job.miner.address} / {job.sector.number}", STAGES.get(job.stage, job.stage))
     far = progress_text(job)
-    return f"{job.miner.address}: {kind_text(job.kind)}{', ' if far else ''}{far}"
+    what = kind_text(job.kind)
+    return colon_text(job.miner.address, list_text((what, far)) if far else what)
 
 
 def progress_text(job: Job) -> str:
     """How far a proof is, `5 of 20 sectors`; empty while its host has not told."""
     if not job.progress_total:
         return ""
-    unit = job.progress_unit or "steps"
+    unit = str(UNITS.get(job.progress_unit, job.progress_unit)) or gettext("steps")
     return gettext("{progress_done} of {progress_total} {unit}").format(
         progress_done=formatting.whole(job.progress_done),
         progress_total=formatting.whole(job.progress_total),

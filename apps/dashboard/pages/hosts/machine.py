@@ -95,7 +95,7 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     yield from parallel_facts(worker, report)
     if count := sectors_by_disk(worker, report):
         yield Fact(_("Room for new sectors"), count)
-    yield Fact(_("GPUs"), list_text(hardware.get("gpus") or ()) or "none")
+    yield Fact(_("GPUs"), list_text(hardware.get("gpus") or ()) or gettext("none"))
     yield Fact(_("Proofs"), list_text(hardware.get("proofs") or ()) or formatting.NOTHING)
     if win := winning_text(hardware):
         yield Fact(_("WinningPoSt"), win)

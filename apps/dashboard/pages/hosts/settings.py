@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from apps.core.languages import list_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
@@ -72,7 +73,7 @@ def shared_rows(viewer: Principal) -> Iterable[SharedRow]:
         for key, value in sorted(row.values.items()):
             yield SharedRow(
                 level=str(level),
-                whose=f"{row.group}, {whose}" if row.group else whose,
+                whose=list_text((row.group, whose)) if row.group else whose,
                 setting=setting_label(key),
                 value=setting_value(key, str(value)),
                 change=urlencode({"place": place_key((row.tenant_id, row.group)), "key": key}),

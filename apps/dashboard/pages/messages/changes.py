@@ -74,7 +74,8 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
         error = gettext("only a message in flight can be published again")
     else:
         published = message_republish(message=row, now=now(), by=viewer)
-        error = "" if row.pk in published.accepted else published.refused.get(row.pk, "no node answers")
+        refused = published.refused.get(row.pk, gettext("no node answers"))
+        error = "" if row.pk in published.accepted else refused
     return answer(request, viewer, key, error=error)
 
 

@@ -80,7 +80,7 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
     tags = (
         gettext("method {method}").format(method=message.method),
         message.kind.replace("_", " "),
-        "time-sensitive" if message.time_sensitive else "",
+        gettext("time-sensitive") if message.time_sensitive else "",
     )
     return MessageDetail(
         key=message.id,
@@ -143,7 +143,9 @@ def detail_fragments(context: FragmentContext, row: Message) -> Iterable[str]:
     message = message_detail(row, context.data)
     yield fragment("messages/_state.html", message=message)
     yield fragment("messages/_checks.html", finding=message.finding, checks=message.checks)
-    yield fragment("messages/_facts.html", facts=message.facts, title="On the chain", key="message-facts")
+    yield fragment(
+        "messages/_facts.html", facts=message.facts, title=gettext("On the chain"), key="message-facts"
+    )
     yield fragment("sectors/_timeline.html", events=message.history, key="message")
 
 

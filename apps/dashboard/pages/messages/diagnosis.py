@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import sentence_text
 from apps.dashboard.cards import Check
 from apps.dashboard.pages.messages.diagnosis_checks import evidence_checks, limit_checks, message_checks
 from apps.dashboard.pages.messages.rows import URGENT_WAITS, USUAL_WAITS
@@ -123,7 +125,7 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
         action, href = gettext("Review…"), reverse("message-approve", args=[message.id])
     return Finding(
         tone=tone,
-        title=f"{diagnosis.text[:1].upper()}{diagnosis.text[1:]}.",
+        title=sentence_text(capfirst(diagnosis.text)),
         text=gettext("What happens next: {by_itself}.{diagnosis}").format(
             by_itself=diagnosis.by_itself, diagnosis=when_text(diagnosis, data)
         ),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import list_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Check
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
@@ -73,7 +73,7 @@ def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iter
         value = limit_text(limit)
         tone, word = ("ok", gettext("in force")) if limit.binds else ("idle", gettext("not used"))
         if limit.blocks:
-            tone, word, value = "bad", gettext("blocks"), f"{value}. {WHERE[limit.level]}"
+            tone, word, value = "bad", gettext("blocks"), f"{sentence_text(value)} {WHERE[limit.level]}"
         what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
         yield Check(what, value, tone, word, limit_href(limit, message, data))
 

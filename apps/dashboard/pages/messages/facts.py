@@ -44,7 +44,7 @@ def chain_facts(message: Message) -> Iterable[Fact]:
     yield Fact(_("Value"), fil_format(int(message.value)))
     yield Fact(_("Nonce"), formatting.whole(message.nonce))
     yield Fact(_("Gas limit"), formatting.whole(message.gas_limit or None))
-    fees = f"{formatting.fee_text(message.gas_fee_cap)}, {formatting.fee_text(message.gas_premium)}"
+    fees = list_text(map(formatting.fee_text, (message.gas_fee_cap, message.gas_premium)))
     yield Fact(_("Fee cap, premium"), fees if message.gas_fee_cap else formatting.NOTHING)
     if message.state == MessageState.LANDED:
         yield Fact(_("Epoch"), formatting.whole(message.height))

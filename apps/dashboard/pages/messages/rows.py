@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.messages.rules.methods import method_text
@@ -70,7 +70,7 @@ def message_why(message: Message) -> tuple[str, str]:
             return stored_text(message.error) or str(message.get_state_display()), "bad"
         return stored_text(message.error) or gettext("another message landed with its nonce"), "warn"
     wait = Wait(message.wait)
-    text = f"{wait.label}: {stored_text(message.error)}" if message.error else str(wait.label)
+    text = colon_text(wait.label, stored_text(message.error)) if message.error else str(wait.label)
     if wait in USUAL_WAITS:
         return text, ""
     return text, "bad" if wait in URGENT_WAITS else "warn"

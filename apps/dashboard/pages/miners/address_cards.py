@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
+from apps.core.languages import list_text
 from apps.dashboard.pages.miners.address_form import AddressForm, picked_changes
 from apps.dashboard.pickers import picker, wallet_choice
 from apps.miners.states import AddressChange
@@ -113,7 +114,7 @@ def control_rows(
     rows = [
         ControlRow(
             one,
-            f"{one}, {wallet_choice(held[one], viewer=data.viewer)}"
+            list_text((one, wallet_choice(held[one], viewer=data.viewer)))
             if one in held
             else _("{one}, not a wallet of the pool").format(one=one),
             one in chosen,

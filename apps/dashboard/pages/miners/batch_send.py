@@ -15,7 +15,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural, size
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
@@ -53,7 +53,7 @@ def waiting_facts(waiting: Mapping[str, Sequence[int]]) -> tuple[tuple[StrOrProm
                 else ""
             )
             named = list_text(numbers[:NAMED_MAX])
-            facts.append((KIND_TEXTS[kind], f"{plural(len(numbers), 'sector')}: {named}{more}"))
+            facts.append((KIND_TEXTS[kind], colon_text(plural(len(numbers), "sector"), f"{named}{more}")))
     return tuple(facts)
 
 

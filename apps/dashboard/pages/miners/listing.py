@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text, sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
@@ -120,7 +121,9 @@ def list_verdict_of(data: PageData) -> Verdict:
     power = " ".join(formatting.size(sum(miner.qa_power for miner in data.miners)))
     faulty = sum(miner.faulty_sectors for miner in data.miners)
     rest = "" if report.found or faulty else gettext("No faults.")
-    return verdict_by(report, Verdict(f"{plural(len(data.miners), 'miner')}, {power}.", rest))
+    return verdict_by(
+        report, Verdict(sentence_text(list_text((plural(len(data.miners), "miner"), power))), rest)
+    )
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import clauses_text, list_text
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
@@ -102,7 +102,9 @@ def _attempts_text(post: WindowPost) -> str:
             job = attempt.work
             far = progress_text(job)
             parts.append(
-                f"{job.worker.name}: {far or gettext('in progress')}" if job.worker else str(waiting_text)
+                colon_text(job.worker.name, far or gettext("in progress"))
+                if job.worker
+                else str(waiting_text)
             )
     return clauses_text(parts)
 

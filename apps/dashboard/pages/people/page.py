@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import list_text, sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm
@@ -54,15 +54,20 @@ def person_label(person: User) -> StateLabel:
     )
 
 
-def factor_text(person: User) -> str:
-    """`app, 2 passkeys`; the counts were read along."""
-    if not person.has_usable_password():
-        return gettext("invitation pending")
+def second_text(person: User) -> str:
+    """`app, 2 passkeys`; empty without a second factor; the counts were read along."""
     parts = [gettext("app")] if getattr(person, "apps_count", 0) else []
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:
         parts.append(plural(passkeys, "passkey"))
-    return list_text(parts) or gettext("password only")
+    return list_text(parts)
+
+
+def factor_text(person: User) -> str:
+    """Return what lets a person in."""
+    if not person.has_usable_password():
+        return gettext("invitation pending")
+    return second_text(person) or gettext("password only")
 
 
 TRIES_SHOWN: Final = 20
@@ -103,6 +108,7 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
             "label": person_label(row),
             "is_invited": not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
             "factor": factor_text(row),
+            "has_second": bool(second_text(row)),
             "may_act": may and row.role in roles and row.get_username() != viewer.actor,
         }
         for row in people_listed(viewer)
@@ -126,12 +132,12 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
 def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
     """Return in one sentence who may come in, and whose password alone lets in."""
     here = [row for row in rows if row["label"].tone == "ok"]
-    weak = [row for row in here if row["factor"] == "password only"]
+    weak = [row for row in here if not row["has_second"]]
+    many = sentence_text(plural(len(here), "active account"))
     if not weak:
-        all_have = _("All of them have a second factor.") if here else ""
-        return Verdict(f"{plural(len(here), 'active account')}.", all_have)
+        return Verdict(many, _("All of them have a second factor.") if here else "")
     return Verdict(
-        f"{plural(len(here), 'active account')}.",
+        many,
         ngettext("{count} has no second factor.", "{count} have no second factor.", len(weak)).format(
             count=len(weak)
         ),

@@ -114,7 +114,7 @@ def policy_page(
     return page_render(
         request,
         f"wallets/{name}.html",
-        title=titles.get(name, "Signing policy"),
+        title=titles.get(name, gettext("Signing policy")),
         section="wallets",
         data=PageData(viewer),
         status=status,

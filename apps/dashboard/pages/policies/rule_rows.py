@@ -52,7 +52,7 @@ def allows_text(rule: RuleForm) -> str:
     if "message" not in rule.types:
         return values_text(others, any_text=gettext("nothing"))
     methods = values_text(rule.methods, any_text=gettext("every message"))
-    return f"{methods}; {list_text(others)}" if others else methods
+    return clauses_text((methods, list_text(others))) if others else methods
 
 
 def where_text(rule: RuleForm) -> str:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.miners.deadlines import FORECASTS
@@ -51,7 +51,7 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
         )
 
     return [
-        Fact(gettext("Forecast"), f"{FORECASTS[row.forecast].word}: {stored_text(row.reason)}"),
+        Fact(gettext("Forecast"), colon_text(FORECASTS[row.forecast].word, stored_text(row.reason))),
         Fact(gettext("Miss probability"), risk_text(row.miss)),
         Fact(gettext("Fault cutoff"), epoch(row.cutoff_epoch)),
         Fact(gettext("Challenge"), epoch(row.challenge_epoch)),

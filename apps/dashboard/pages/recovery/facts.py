@@ -9,7 +9,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import plural, shortened
-from apps.core.languages import list_text
+from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.html_time import time_html
@@ -32,7 +32,7 @@ def facts_of(row: Recovery) -> list[Fact]:
     started = time_html(row.restored_at)
     facts = [
         Fact(pgettext_lazy("recovery", "Started"), started),
-        Fact(_("Reason"), f"{capfirst(stored_text(row.reason))}."),
+        Fact(_("Reason"), sentence_text(capfirst(stored_text(row.reason)))),
     ]
     matched = gettext("{messages} found and matched").format(messages=plural(row.matched, "message"))
     if row.since is not None:
@@ -88,4 +88,4 @@ def _left(title: str, rows: QuerySet[Any], field: str, consequence: str) -> list
     if field == "address":
         names = [shortened(name) for name in names]
     more = gettext(" and {count} more").format(count=count - NAMED) if count > NAMED else ""
-    return [Fact(title, f"{list_text(names)}{more}; {consequence}")]
+    return [Fact(title, clauses_text((list_text(names) + more, consequence)))]

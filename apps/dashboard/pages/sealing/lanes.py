@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.core.local_time import clock_text
 from apps.dashboard.charts import Bar, gantt_bar
 from apps.dashboard.pages.hosts.state import worker_label
@@ -92,7 +93,7 @@ def lane_row(lane: Lane, report: SealingReport, wanted: SealingFilter) -> LaneRo
             )
         )
     label = f"{stage_name(lane.stage)} {lane.number}"
-    return LaneRow(label, tuple(bars), f"{label}: {plural(len(bars), 'run')}")
+    return LaneRow(label, tuple(bars), colon_text(label, plural(len(bars), "run")))
 
 
 def run_bar(run: StageRun, report: SealingReport, wanted: SealingFilter) -> RunBar:
@@ -106,7 +107,7 @@ def run_bar(run: StageRun, report: SealingReport, wanted: SealingFilter) -> RunB
     )
     return RunBar(
         gantt_bar(start, end, tone="bad" if run.is_error else "ok"),
-        f"{sector_name(run)} {stage_name(run.stage)}: {how}",
+        colon_text(f"{sector_name(run)} {stage_name(run.stage)}", how),
         bar_mark(run.number, end - start),
         sector_href(run.sector),
         is_other=wanted.miner not in ("", run.miner),

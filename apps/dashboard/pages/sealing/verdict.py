@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import STAGES
 from apps.sectors.selectors.host_lanes import slots_of
@@ -83,20 +83,24 @@ def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
         else ""
     )
     if absent:
-        named = list_text(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
+        more = ("…",) if len(absent) > NAMED else ()
+        named = list_text((*(one.name for one in absent[:NAMED]), *more))
         which = (
             gettext("Every host shown with slots for {stage} is paused or offline.")
             if left
             else gettext("Every host with slots for {stage} is paused or offline.")
         )
         unavailable = ngettext("host with slots: {named}", "hosts with slots: {named}", len(absent))
-        return Verdict(which.format(stage=stage), f"{waiting}; {unavailable.format(named=named)}{rest}.")
+        return Verdict(
+            which.format(stage=stage),
+            sentence_text(clauses_text((waiting, unavailable.format(named=named))) + rest),
+        )
     shown = (
         gettext("No host shown has a slot for {stage}.")
         if rest
         else gettext("No host has a slot for {stage}.")
     )
-    return Verdict(shown.format(stage=stage), f"{waiting}{rest}.")
+    return Verdict(shown.format(stage=stage), sentence_text(waiting + rest))
 
 
 def waiting_text(count: int) -> str:

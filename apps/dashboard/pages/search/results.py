@@ -123,7 +123,7 @@ def _sender_find(data: PageData, address: str) -> SearchResult:
 def _wallet_finds(data: PageData, known: Q) -> Iterator[SearchResult]:
     """Wallets, each with the sender that it may be."""
     for wallet in wallets_visible(data.viewer).filter(known)[:MOST]:
-        balance = f"{formatting.shortened(wallet.address)}, {formatting.fil(wallet.balance)} FIL"
+        balance = list_text((formatting.shortened(wallet.address), f"{formatting.fil(wallet.balance)} FIL"))
         name, here = wallet.label or formatting.shortened(wallet.address), f"#f-wallet-{wallet.pk}"
         if senders_visible(data.viewer).filter(address=wallet.address).exists():
             yield _sender_find(data, wallet.address)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import colon_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Event
 from apps.dashboard.labels import CHANGE_EVENTS, CHANGES
@@ -34,12 +35,17 @@ def change_text(change: SectorChange | None) -> str:
             if change.expiration is None
             else gettext(", to epoch {expiration}").format(expiration=formatting.whole(change.expiration))
         )
-        why = f": {stored_text(change.error).rstrip('.')}" if change.error else ""
-        return f"{word[:1].upper()}{word[1:]}{end}{why}."
+        return _sentence(f"{word[:1].upper()}{word[1:]}{end}", change)
     code = (
         "" if not change.exit_code else gettext(" (exit code {exit_code})").format(exit_code=change.exit_code)
     )
-    return f"{word[:1].upper()}{word[1:]}{code}: {stored_text(change.error).rstrip('.')}."
+    return _sentence(f"{word[:1].upper()}{word[1:]}{code}", change)
+
+
+def _sentence(text: str, change: SectorChange) -> str:
+    """Return a sentence with what went wrong."""
+    why = stored_text(change.error).rstrip(".")
+    return sentence_text(colon_text(text, why) if why else text)
 
 
 def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action, ...]:

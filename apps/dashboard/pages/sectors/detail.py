@@ -160,7 +160,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("sectors/_timeline.html", events=sector.events, key="sector")
     yield fragment("sectors/_messages.html", sector_messages=sector.messages)
     yield fragment("sectors/_copies.html", sector=sector)
-    yield fragment("messages/_facts.html", facts=sector.facts, title="Facts", key="sector-facts")
+    yield fragment("messages/_facts.html", facts=sector.facts, title=gettext("Facts"), key="sector-facts")
 
 
 def clocks_fragment(context: FragmentContext) -> Iterable[str]:

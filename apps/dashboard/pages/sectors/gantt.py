@@ -9,6 +9,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.languages import colon_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
 from apps.dashboard.labels import STAGES
@@ -103,7 +104,7 @@ def _row(name: str, spans: Sequence[Span], *, start: datetime, whole: float) -> 
         )
         for span in spans
     )
-    return GanttRow(stage=name, took=took, text=f"{name}: {took}", bars=bars)
+    return GanttRow(stage=name, took=took, text=colon_text(name, took), bars=bars)
 
 
 def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:

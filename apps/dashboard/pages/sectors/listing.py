@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import list_text, sentence_text
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -56,9 +56,10 @@ def sealing_verdict(data: PageData) -> Verdict:
             if count
         )
         return Verdict(
-            gettext("{sectors} in progress:").format(sectors=plural(under_way, "sector")), f"{stages}."
+            gettext("{sectors} in progress:").format(sectors=plural(under_way, "sector")),
+            sentence_text(stages),
         )
-    return Verdict(_("Nothing is being sealed:"), f"{active_text(data)}.")
+    return Verdict(_("Nothing is being sealed:"), sentence_text(active_text(data)))
 
 
 def active_text(data: PageData) -> str:

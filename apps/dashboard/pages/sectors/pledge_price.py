@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.batches.miner_funds import Funds
     from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
 
-GUESSED: Final = "a guess: no batches of this miner have landed yet"
+GUESSED: Final = _("a guess: no batches of this miner have landed yet")
 LEARNT: Final = _("based on its latest batches, at the current base fee")
 
 

@@ -112,13 +112,13 @@ def review(
     return page_render(
         request,
         "sectors/remove_files.html",
-        title="Remove files",
+        title=gettext("Remove files"),
         section="sectors",
         data=data,
         status=422 if wrong else 200,
         heading=gettext("Remove files of {sectors}").format(sectors=plural(len(accepted), "sector"))
         if plan
-        else "Remove files",
+        else gettext("Remove files"),
         wrong=wrong,
         accepted=len(accepted),
         may_remove=data.viewer.may("sign"),

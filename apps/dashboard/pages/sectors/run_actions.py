@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.languages import colon_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import RUNS, STAGES
@@ -33,7 +34,7 @@ def run_text(run: PipelineRun | None) -> str:
         if run.error
         else ""
     )
-    return f"{RUNS[run.kind]}: {doing}.{failed}"
+    return sentence_text(colon_text(RUNS[run.kind], doing)) + failed
 
 
 def run_actions(sector: Sector, run: PipelineRun | None) -> tuple[Action, ...]:

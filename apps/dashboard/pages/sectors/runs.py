@@ -78,7 +78,10 @@ def snap_up_question(row: Sector) -> ConfirmPage:
                 gettext("Data"),
                 list_text((plural(len(pieces), "piece"), " ".join(formatting.size(price.packed.used)))),
             ),
-            (gettext("Verified"), " ".join(formatting.size(price.verified)) if price.verified else "none"),
+            (
+                gettext("Verified"),
+                " ".join(formatting.size(price.verified)) if price.verified else gettext("none"),
+            ),
             (gettext("Additional pledge"), formatting.amount_text(price.pledge)),
             (gettext("From the miner's balance"), formatting.amount_text(price.funds.from_balance)),
             (gettext("Sent with the message"), formatting.amount_text(price.funds.sent)),

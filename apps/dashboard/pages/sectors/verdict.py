@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.countdown import has_expired
@@ -36,9 +37,9 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
             ),
         )
     if sector.paused_at is not None:
-        return gettext("{stages} failed:").format(
-            stages=STAGES[sector.stage]
-        ), f"{stored_text(sector.error).rstrip('.')}."
+        return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), sentence_text(
+            stored_text(sector.error)
+        )
     files = (
         gettext("its files stay on disk")
         if sector.removal_asked_at is None
@@ -60,12 +61,12 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
             return gettext("Recovering."), gettext("Its next proof makes it active again.")
         return gettext("Faulty."), gettext("It regains its power once its recovery is declared and proven.")
     odd = str(row.countdown.say) if row.countdown.tone == "warn" else ""
-    rest = batch_text(sector, data) or (odd and f"{capfirst(odd)}.") or queue_text(sector)
+    rest = batch_text(sector, data) or (odd and sentence_text(capfirst(odd))) or queue_text(sector)
     if sector.error and sector.error[:ERROR_MAX] not in odd:
         rest = (
             gettext("{rest} Last failure: {error}").format(rest=rest, error=stored_text(sector.error)).strip()
         )
-    return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
+    return sentence_text(capfirst(row.label.word)), rest
 
 
 def queue_text(sector: Sector) -> str:

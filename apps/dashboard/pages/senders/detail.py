@@ -98,7 +98,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
         return
     detail = sender_detail(row, context.data)
     yield fragment("senders/_head.html", **head_context(detail))
-    yield fragment("messages/_facts.html", facts=detail.facts, title="Status", key="sender-facts")
+    yield fragment("messages/_facts.html", facts=detail.facts, title=gettext("Status"), key="sender-facts")
 
 
 def head_context(detail: SenderDetail) -> dict[str, Any]:

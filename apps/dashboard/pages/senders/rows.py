@@ -81,7 +81,7 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     if sender.gap_nonce is not None:
         return gettext("an empty message will fill the gap within a few heads")
     if lane.stuck:
-        return "a fee cap is below the base fee, or no node accepts the message"
+        return gettext("a fee cap is below the base fee, or no node accepts the message")
     if stuck:
         return gettext("see each stuck message for the reason")
     if is_used_elsewhere(sender, now=at):

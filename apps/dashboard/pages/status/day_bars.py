@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.checks.selectors.components import DAYS_SHOWN, Seconds
 from apps.checks.states import Condition
 from apps.core.formatting import duration
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def _bar(day: date, counted: Seconds, *, x: float) -> DayBar:
         mid=round(x + width / 2, 2),
         parts=tuple(_parts(counted)),
         mark="" if worst is None else MARKS.get(worst, ""),
-        title="" if worst in (None, Condition.UP) else f"{day.isoformat()}: {seconds_text(counted)}",
+        title="" if worst in (None, Condition.UP) else colon_text(day.isoformat(), seconds_text(counted)),
     )
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.sectors.selectors.hosts import proves_windows
@@ -178,7 +178,7 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
     """Return the tone and the words of something that happened to a store."""
     if event.event in set(StoreCondition):
         label = CONDITIONS[StoreCondition(event.event)]
-        return label.tone, f"{event.actor}: {label.word}"
+        return label.tone, colon_text(event.actor, label.word)
     texts = {
         "ATTACHED": ("ok", _("attached to %s")),
         "DETACHED": ("warn", _("detached from %s")),

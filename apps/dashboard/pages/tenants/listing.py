@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.formatting import plural
+from apps.core.languages import sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.labels import StateLabel
@@ -70,7 +71,7 @@ def verdict_of(viewer: Principal) -> Verdict:
         if count
         else ""
     )
-    return Verdict(f"{plural(count, 'tenant')}.", rest)
+    return Verdict(sentence_text(plural(count, "tenant")), rest)
 
 
 class NewTenantForm(PageForm):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.languages import colon_text
 
 if TYPE_CHECKING:
     from apps.users.selectors.rate_limits import RateUsed
@@ -37,13 +38,13 @@ def span_text(seconds: float) -> str:
 def rate_row(used: RateUsed) -> RateRow:
     """Lay out one rate."""
     row, usage = used.row, used.usage
-    named = f"{row.service or 'every service'}: {row.api}" if row.api else row.service
+    named = colon_text(row.service or gettext("every service"), row.api) if row.api else row.service
     rate = gettext("{capacity} in {reset_ns}").format(
         capacity=formatting.whole(row.capacity), reset_ns=span_text(row.reset_ns / 10**9)
     )
     return RateRow(
         key=str(row.uuid),
-        what=named or "everything",
+        what=named or gettext("everything"),
         rate=rate if row.capacity else gettext("no limit"),
         left=gettext("{left} left").format(left=formatting.whole(usage.left))
         if usage is not None

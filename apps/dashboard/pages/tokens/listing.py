@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.formatting import plural
+from apps.core.languages import sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.layout import page_render
@@ -81,7 +82,7 @@ def verdict_of(viewer: Principal, *, at: datetime) -> Verdict:
         if valid
         else ""
     )
-    return Verdict(f"{plural(valid, 'valid token')}.", rest)
+    return Verdict(sentence_text(plural(valid, "valid token")), rest)
 
 
 @require_POST

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -47,9 +48,9 @@ def list_verdict_of(count: int, data: PageData) -> Verdict:
     many = plural(count, "address", "addresses")
     if report.fails("signers_away"):
         return verdict_by(
-            report, Verdict(f"{many}.", _("Messages from addresses without a signer wait for it."))
+            report, Verdict(sentence_text(many), _("Messages from addresses without a signer wait for it."))
         )
-    return verdict_by(report, Verdict(f"{many}.", _("Every address in use has a connected signer.")))
+    return verdict_by(report, Verdict(sentence_text(many), _("Every address in use has a connected signer.")))
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
