@@ -38,6 +38,10 @@ FIGURE_HOLES: Final = frozenset({"count", "done", "number"})
 """Names of values that begin with a digit."""
 SURE_MIN: Final = 12
 """Characters of a template that no text has by chance: ` of ` is in many."""
+CUT_LENGTHS: Final = frozenset({180, 200, 300, 500, 1_000, 2_000, 4_000})
+"""Characters to which services cut texts for their columns."""
+CUT: Final = "…"
+"""Stands for what was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,30 @@ class Template:
             return None
         return self._named([*before, text[start:end], *reversed(after)])
 
+    def values_of_cut(self, text: str) -> dict[str, str] | None:
+        """Return the values with which this template begins as the text does, up to where that was cut.
+
+        None if it does not, or if the text has so little of it that it may be another's.
+        """
+        first, *others = self.literals
+        if not text.startswith(first):
+            return None
+        rest, weight, values = text[len(first) :], len(first), []
+        for literal in others:
+            value, found, after = rest.partition(literal) if literal else (rest, "", "")
+            if not found:
+                shared = next(
+                    (size for size in range(len(literal), 0, -1) if rest.endswith(literal[:size])), 0
+                )
+                values.append(rest[: len(rest) - shared] + ("" if shared else CUT))
+                weight += shared
+                break
+            values.append(value)
+            rest, weight = after, weight + len(literal)
+        values += [CUT] * (len(self.holes) - len(values))
+        named = dict(reversed(list(zip(self.holes, values, strict=True))))  # the first of a name is whole
+        return named if weight >= SURE_MIN else None
+
     def _named(self, values: Sequence[str]) -> dict[str, str] | None:
         """Return values by their names; None if one name had two."""
         named = dict(zip(self.holes, values, strict=True))
@@ -144,15 +172,34 @@ class Reading(NamedTuple):
 
 
 @cache
+def pairs() -> tuple[tuple[str, str], ...]:
+    """Return what services store or stored, with its translation."""
+    return tuple((text, translation) for text, translation in json.loads(TEMPLATES.read_text()))
+
+
+@cache
 def templates() -> dict[str, tuple[Template, ...]]:
     """Return the templates that services store, by the word of each that the fewest others have."""
-    found = [template_of(*pair) for pair in json.loads(TEMPLATES.read_text())]
+    found = [one for pair in pairs() if (one := template_of(*pair)).holes]
     common = Counter(word for one in found for word in one.words)
     by_word: defaultdict[str, list[Template]] = defaultdict(list)
     for one in found:
         if one.words:  # `{host}: {error}` is read by its separators
             by_word[min(one.words, key=lambda word: (common[word], word))].append(one)
     return {word: tuple(some) for word, some in by_word.items()}
+
+
+@cache
+def older_texts() -> dict[str, str]:
+    """Return texts without values that rows have and no file has any more, with their translations."""
+    return {text: translation for text, translation in pairs() if not template_of(text, translation).holes}
+
+
+@cache
+def beginnings() -> tuple[Template, ...]:
+    """Return the templates that end with words of their own, the likeliest first: a text may lack these."""
+    found = {one for some in templates().values() for one in some if one.literals[-1] or len(one.holes) > 1}
+    return tuple(sorted(found, key=lambda one: one.rank))
 
 
 def stored_text(text: str) -> str:
@@ -165,44 +212,53 @@ def stored_text(text: str) -> str:
 @lru_cache(maxsize=KEPT_MAX)
 def _translated(text: str) -> str:
     """Return a text in the one language that the pages have besides English."""
-    return _read(text, DEPTH_MAX) or text
+    return _read(text, DEPTH_MAX, is_cut=len(text) in CUT_LENGTHS) or text
 
 
-def _read(text: str, depth: int) -> str | None:
+def _read(text: str, depth: int, *, is_cut: bool = False) -> str | None:
     """Return the translation of a text, or of what is known of it; None if that is nothing."""
     if (exact := gettext(text)) != text:
         return exact
+    if (older := older_texts().get(text)) is not None:
+        return older
     if not depth:
         return None
-    template = _by_template(text, depth)
+    template = _by_template(text, depth, is_cut=is_cut)
     if template is not None and template.is_sure:
         return template.text
-    clauses = _parts(text.split("; "), depth)
+    clauses = _parts(text.split("; "), depth, is_cut=is_cut)
     if clauses is not None and all(read for _, read in clauses):
         return clauses_text(_known(clauses))
     if template is not None:
         return template.text
     if clauses is not None:
         return clauses_text(_known(clauses))
-    if (parts := _parts(text.split(": ", 1), depth)) is not None:
+    if (parts := _parts(text.split(": ", 1), depth, is_cut=is_cut)) is not None:
         return colon_text(*_known(parts))
-    items = _parts(text.split(", "), depth)
+    items = _parts(text.split(", "), depth, is_cut=is_cut)
     return list_text(_known(items)) if items is not None and all(read for _, read in items) else None
 
 
-def _by_template(text: str, depth: int) -> Reading | None:
+def _by_template(text: str, depth: int, *, is_cut: bool) -> Reading | None:
     """Return the translation by the likeliest template that the text fits; None if it fits none."""
     by_word = templates()
     found = {one for word in set(WORD.findall(text)) for one in by_word.get(word, ())}
     for one in sorted(found, key=lambda one: one.rank):
         values = one.values_of(text)
-        shown = None if values is None else _values(one, values, depth)
+        shown = None if values is None else _values(one, values, depth, is_cut=is_cut)
         if shown is not None:
             return Reading(one.filled(shown), is_sure=2 * one.weight > len(text))
+    for one in beginnings() if is_cut else ():
+        values = one.values_of_cut(text)
+        shown = None if values is None else _values(one, values, depth)
+        if shown is not None:
+            return Reading(one.filled(shown), is_sure=False)
     return None
 
 
-def _values(template: Template, values: Mapping[str, str], depth: int) -> dict[str, str] | None:
+def _values(
+    template: Template, values: Mapping[str, str], depth: int, *, is_cut: bool = False
+) -> dict[str, str] | None:
     """Return a text's values as the page shows them; None if they are no values that the template takes.
 
     A count begins with a digit, and a name is no clauses; where the template has few characters, a value of
@@ -211,7 +267,13 @@ def _values(template: Template, values: Mapping[str, str], depth: int) -> dict[s
     shown = {}
     for name, value in values.items():
         is_text, is_figure = name in TEXT_HOLES, value[:1].isdigit()
-        read = _read(value, depth - 1) if value and (is_text or " " in value) else None
+        is_last = is_cut and name == template.holes[-1] and not template.literals[-1]
+        whole = value.removesuffix(CUT)
+        read = (
+            _read(whole, depth - 1, is_cut=is_last or whole != value)
+            if whole and (is_text or " " in whole)
+            else None
+        )
         if not is_text and (
             "; " in value
             or not (is_figure or name not in FIGURE_HOLES)
@@ -222,11 +284,16 @@ def _values(template: Template, values: Mapping[str, str], depth: int) -> dict[s
     return shown
 
 
-def _parts(texts: Sequence[str], depth: int) -> list[tuple[str, str | None]] | None:
-    """Return the parts of a text, each with its translation; None if it is whole or no part has one."""
+def _parts(texts: Sequence[str], depth: int, *, is_cut: bool) -> list[tuple[str, str | None]] | None:
+    """Return the parts of a text, each with its translation; None if it is whole or no part has one.
+
+    Of a text that `is_cut` the last part is.
+    """
     if len(texts) == 1:
         return None
-    parts = [(text, _read(text, depth - 1) if text else None) for text in texts]
+    *others, last = texts
+    parts = [(text, _read(text, depth - 1) if text else None) for text in others]
+    parts.append((last, _read(last, depth - 1, is_cut=is_cut) if last else None))
     return parts if any(read for _, read in parts) else None
 
 

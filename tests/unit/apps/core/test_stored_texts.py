@@ -10,14 +10,28 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from babel.messages.catalog import Catalog
 from django.utils.translation import deactivate_all, override
 
+from apps.core import stored_texts
 from apps.core.catalogue import TEMPLATES
+from apps.core.catalogue_files import LOCALE, catalogue_read, po_of, templates_of
 from apps.core.languages import clauses_text, colon_text, list_text
-from apps.core.stored_texts import FIGURE_HOLES, Template, pieces_of, stored_text, template_of, templates
+from apps.core.management.commands import makemessages
+from apps.core.stored_texts import (
+    FIGURE_HOLES,
+    SURE_MIN,
+    Template,
+    older_texts,
+    pieces_of,
+    stored_text,
+    template_of,
+    templates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PAIRS: Final = [tuple(pair) for pair in json.loads(TEMPLATES.read_text())]
 """Each text with values that a service may store, with its translation."""
@@ -63,6 +77,30 @@ def test_every_text_with_values_that_services_store_is_read_back() -> None:
 
     assert unread == {}
     assert len(PAIRS) > 500
+
+
+@pytest.mark.parametrize("length", [200, 300])
+def test_a_text_that_was_cut_to_its_column_is_read(length: int) -> None:
+    unread, read = set(), 0
+    for text, translation in PAIRS:
+        template = template_of(text, translation)
+        values = values_for(template)
+        if template.holes and len(template.literals[0]) >= SURE_MIN:
+            values[template.holes[-1]] += "/long" * 60
+            shown = stored_text(text_of(text, values)[:length])
+            read += 1
+            if shown.startswith(template.literals[0]) and not translation.startswith(template.literals[0]):
+                unread.add(text)
+
+    assert unread == set()
+    assert read > 100
+
+
+def test_what_was_cut_off_is_told_by_an_ellipsis() -> None:
+    host, more = "rack-" + "b" * 300, "its host is offline; " * 20
+
+    assert stored_text(f"the lease of {host} expired"[:200]) == f"{host[:187]}… 的租约已到期"
+    assert stored_text(f"sector 5 to cold: {more}"[:200]).startswith("扇区 5 移到 cold：其主机已离线")
 
 
 def test_texts_that_no_word_tells_apart_are_separators() -> None:
@@ -144,3 +182,25 @@ def test_a_name_that_stands_twice_has_one_value() -> None:
 
     assert template.values_of("a is not a") == {"host": "a"}
     assert template.values_of("a is not b") is None
+
+
+def test_what_was_reworded_is_read_in_the_rows_that_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, file = Catalog(locale=LOCALE), tmp_path / "django.po"
+    before.add("{host} left the farm", "{host} 离开了农场", [("apps/sectors/services/x.py", 0)])
+    before.add("the farm is empty", "农场是空的", [("apps/sectors/services/x.py", 0)])
+    before.add("the page of the farm", "农场的页面", [("apps/dashboard/x.py", 0)])
+    monkeypatch.setattr(
+        makemessages, "marked_texts", lambda: {("", "the store {store} was lost"): ["apps/x.py"]}
+    )
+    file.write_bytes(po_of(makemessages.catalogue_merge(before)))
+    file.write_bytes(po_of(again := makemessages.catalogue_merge(catalogue_read(file))))
+    found = dict(json.loads(templates_of(catalogue_read(file))))
+
+    monkeypatch.setattr(stored_texts, "pairs", lambda: tuple(found.items()))
+
+    assert set(found) == {"{host} left the farm", "the farm is empty", "the store {store} was lost"}
+    assert [message.id for message in again if message.id] == ["the store {store} was lost"]
+    assert older_texts.__wrapped__() == {"the farm is empty": "农场是空的"}
+    assert [one.holes for some in templates.__wrapped__().values() for one in some].count(("host",)) == 1
