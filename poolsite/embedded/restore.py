@@ -21,7 +21,7 @@ from poolsite.embedded.backup import DUMP, Backup, database_url, secret_files
 from poolsite.embedded.children import Slot
 from poolsite.embedded.database import CONNECT_S, login_of, program_run
 from poolsite.embedded.errors import BackupRefused, StartupError
-from poolsite.embedded.folders import folders_create
+from poolsite.embedded.folders import folders_create, passable_create
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import postgres_child
@@ -119,7 +119,7 @@ def restore(paths: PoolPaths, folder: Path) -> str:
     Return the name of the database that was replaced.
     """
     with ExitStack() as held:
-        paths.var.mkdir(mode=0o711, parents=True, exist_ok=True)
+        passable_create(paths.var)
         lease = held.enter_context(owned(paths.var, patience_s=5.0))
         if "DATABASE_URL" not in os.environ:
             cluster = cluster_of(paths)

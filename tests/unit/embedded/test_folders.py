@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from poolsite.embedded import paths as paths_module
 from poolsite.embedded.errors import StartupError
-from poolsite.embedded.folders import PRIVATE_FOLDERS, folders_create
+from poolsite.embedded.folders import PRIVATE_FOLDERS, folders_create, passable_create
 from poolsite.embedded.paths import PoolPaths
 
 
@@ -28,6 +29,18 @@ def test_nobody_else_enters_a_folder_of_the_pool_even_one_that_was_open(paths):
     for name in PRIVATE_FOLDERS:
         assert stat.S_IMODE((paths.var / name).stat().st_mode) == 0o700, name
     assert stat.S_IMODE(paths.secret.stat().st_mode) == 0o600
+
+
+def test_server_may_pass_to_its_data_and_sockets_under_any_umask(paths, tmp_path):
+    before = os.umask(0o077)
+    try:
+        passable_create(tmp_path / "srv" / "pool" / "var")
+        folders_create(paths)
+    finally:
+        os.umask(before)
+
+    passed = ("srv", "srv/pool", "srv/pool/var", "sockets")
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in passed] == [0o711] * 4
 
 
 def test_empty_session_key_is_remade_and_another_is_kept(paths):

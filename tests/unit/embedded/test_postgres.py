@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from poolsite.embedded import postgres
@@ -23,9 +24,17 @@ def test_copied_binaries_are_those_of_the_wheel_after_each_upgrade(
     paths, release = PoolPaths(tmp_path / "var"), postgres.release_of(postgres_programs())
 
     cluster = postgres.cluster_of(paths)
-    for _ in range(2):
-        postgres.binaries_copy(cluster)
+    before = os.umask(0o077)
+    try:
+        for _ in range(2):
+            postgres.binaries_copy(cluster)
+    finally:
+        os.umask(before)
 
+    assert cluster.moved_to is not None
+    assert cluster.moved_to.stat().st_mode & 0o001
+    closed = [path for path in cluster.programs.parents[2].rglob("*") if not path.stat().st_mode & 0o004]
+    assert not closed, "a umask closes nothing of it to the server's account"
     assert cluster.programs != postgres_programs()
     assert postgres.release_of(cluster.programs) == release
     monkeypatch.setattr(postgres, "release_of", lambda _: "99.9")
