@@ -143,9 +143,9 @@ def disk_sample(*, at: float | None = None) -> None:
     """Note the free room, once a minute; without Redis it is not noted."""
     now = time.time() if at is None else at
     samples = _samples()
-    if samples and now - samples[-1][0] < SAMPLE_EVERY_S:
+    recent = [sample for sample in samples if 0 <= now - sample[0] <= SAMPLES_S]  # none of a clock ahead
+    if recent and now - recent[-1][0] < SAMPLE_EVERY_S:
         return
-    recent = [sample for sample in samples if now - sample[0] <= SAMPLES_S]
     try:
         cache.set(SAMPLES_KEY, [*recent, (now, disk_space().free)], SAMPLES_S)
     except (RedisError, OSError):

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db.models import Count, F, Min
 from prometheus_client.core import GaugeMetricFamily
 
@@ -14,6 +15,7 @@ from apps.chain.states import NodeCondition
 from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
+from apps.core.disk import disk_spaces
 from apps.core.formatting import ATTO_PER_FIL
 from apps.core.processes import PROCESS_STATES
 from apps.gateway.selectors.connections import provers_connected, signers_connected
@@ -61,6 +63,7 @@ class PoolCollector:
         yield from proving_figures(data)
         yield from blocks_figures(data)
         yield from hosts_figures(data)
+        yield gauges("disk_free_bytes", "Free space of each disk of the console.", "folder", disk_figures())
 
 
 def checks_figures(data: CheckData) -> Iterator[Metric]:
@@ -167,6 +170,11 @@ def blocks_figures(data: CheckData) -> Iterator[Metric]:
     if margin is not None:
         text = "Shortest time left when a block was signed in the last 24 hours."
         yield gauge("block_margin_seconds", text, margin)
+
+
+def disk_figures() -> dict[str, float]:
+    """Return the free bytes of each disk by a folder of the pool that is on it."""
+    return {str(space.place or settings.VAR): space.free for space in disk_spaces()}
 
 
 def hosts_figures(data: CheckData) -> Iterator[Metric]:

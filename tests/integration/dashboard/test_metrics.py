@@ -16,6 +16,7 @@ from apps.messages.states import Wait
 from apps.proving.models import WindowPost
 from tests import factories
 from tests.demo_data import busy_pool
+from tests.integration.pools import SITE
 from tests.people import tenant
 
 if TYPE_CHECKING:
@@ -99,6 +100,18 @@ def test_metrics_tell_of_wins_and_how_much_time_their_blocks_had(client):
     assert found["poolsite_wins_expected"] == 2.0
     assert found["poolsite_rounds_undrawn"] == 1
     assert found["poolsite_block_margin_seconds"] == 11.5
+
+
+def test_documented_series_are_those_of_metrics(client):
+    client.get("/healthz")  # of these there is none before the first answer
+    factories.head(1000)
+    text = client.get("/metrics").content.decode()
+    written = (SITE / "docs" / "operations.md").read_text()
+
+    named = set(re.findall(r"\bpoolsite_[a-z_]+", written)) - {"poolsite_before_restore"}
+
+    assert "poolsite_disk_free_bytes" in named
+    assert named - set(re.findall(r"^poolsite_[a-z_]+", text, re.M)) == {"poolsite_block_margin_seconds"}
 
 
 def test_metrics_of_an_empty_pool_can_be_read(client):

@@ -83,6 +83,8 @@ def test_samples_are_taken_once_a_minute_and_kept_for_hours(free: Any) -> None:
     assert disk_space().hours_left == pytest.approx(17 / 6, rel=0.01)
     disk_sample(at=40_000.0)
     assert len(cache.get(disk.SAMPLES_KEY)) == 1
+    disk_sample(at=11_200.0)
+    assert [at for at, _ in cache.get(disk.SAMPLES_KEY)] == [11_200.0], "the clock was set back"
 
 
 def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> None:
