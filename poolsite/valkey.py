@@ -6,6 +6,7 @@ Console and sealing hosts run the same command, so it lies below both and import
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,33 @@ def server_program() -> Path | None:
         for program in Path(folder).glob("_binaries/*/valkey-server"):
             return program
     return next((Path(found) for name in SYSTEM_PROGRAMS if (found := shutil.which(name))), None)
+
+
+DAMAGED: Final = (
+    b"Bad file format reading the append only file",
+    b"Unexpected end of file reading the append only file",
+    b"AOF manifest",
+    b"Unable to obtain the AOF file",
+)
+"""The server's last words about files that it cannot load."""
+
+
+def damaged_data_move(data: Path, log: Path) -> None:
+    """Move the server's files aside if it ended because it cannot load them, as after a power cut.
+
+    They hold nothing that is not made anew: hints, heartbeats, routes.  A server that never starts would keep
+    its pool or host from working for good.
+    """
+    with suppress(OSError):
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 2048))
+            last = file.read().rstrip().rpartition(b"\n")[2]
+        folder, aside = data / "appendonlydir", data / "appendonlydir.damaged"
+        if any(text in last for text in DAMAGED) and folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            with log.open("a") as words:
+                words.write(f"{folder} cannot be loaded: it is now {aside}\n")
 
 
 def server_command(program: Path, *, socket: Path, data: Path) -> list[str]:

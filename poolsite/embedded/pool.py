@@ -14,6 +14,7 @@ from poolsite.embedded.devnet_processes import devnet_child, miner_step, policy_
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.host_programs import hosts
 from poolsite.embedded.paths import SITE
+from poolsite.valkey import damaged_data_move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,6 +103,7 @@ def redis_child(paths: PoolPaths) -> Child:
         name="redis",
         argv=redis.command(paths),
         cwd=paths.var,
+        prepare=partial(damaged_data_move, paths.var / "redis", paths.log / "redis.log"),
         ready=redis.readiness_probe(paths.redis_socket),
         orphan_signal=signal.SIGTERM,
     )

@@ -13,14 +13,15 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.valkey import server_command, server_program
+from poolsite.valkey import damaged_data_move, server_command, server_program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,8 @@ class ChildCommand:
     orphan_signal: signal.Signals = signal.SIGKILL
     """Sent by the kernel when the sealer dies; a Celery worker would finish its tasks on SIGTERM."""
     stop_s: float = 3.0
+    prepare: Callable[[Path], object] | None = None
+    """Called with its log before each start."""
 
 
 class ChildSlot:
@@ -89,6 +92,8 @@ class ChildSlot:
             if os.getppid() != parent:  # we died between fork and prctl
                 os._exit(1)
 
+        if command.prepare is not None:
+            command.prepare(self.log_path)
         with self.log_path.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603  # our own table of commands
                 list(command.argv),
@@ -156,4 +161,9 @@ def broker_command(folder: Path, socket: Path) -> ChildCommand:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     argv = server_command(program, socket=socket, data=data)
-    return ChildCommand(name="broker", argv=tuple(argv), orphan_signal=signal.SIGTERM)
+    return ChildCommand(
+        name="broker",
+        argv=tuple(argv),
+        orphan_signal=signal.SIGTERM,
+        prepare=partial(damaged_data_move, data),
+    )

@@ -95,6 +95,26 @@ def test_data_of_redis_6_2_are_read(paths: PoolPaths) -> None:
             assert client.lrange("io", 0, -1) == [b"a task"]
 
 
+@pytest.mark.parametrize(("file", "zeros"), [("manifest", 0), ("1.incr.aof", 4096), ("1.base.rdb", 89)])
+def test_files_that_a_power_cut_damaged_are_moved_aside(paths: PoolPaths, file: str, zeros: int) -> None:
+    data, log = paths.var / "redis", paths.var / "redis.log"
+    with running(paths) as client:
+        client.set("kept", "yes")
+    (data / "appendonlydir" / f"appendonly.aof.{file}").write_bytes(bytes(zeros))
+    valkey.damaged_data_move(data, log)  # nothing is known yet
+    with log.open("ab") as out:
+        assert subprocess.run(redis.command(paths), cwd=paths.var, stdout=out, timeout=60).returncode == 1
+
+    valkey.damaged_data_move(data, log)
+
+    assert "it is now" in log.read_text()
+    with running(paths) as client:
+        client.set("kept", "again")
+    valkey.damaged_data_move(data, log)
+    with running(paths) as client:
+        assert client.get("kept") == b"again"
+
+
 def test_a_system_server_is_taken_where_the_wheel_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
