@@ -28,6 +28,7 @@ from poolsite.filecoin.election import (
     win_count,
     winning_post_randomness,
 )
+from poolsite.filecoin.proof_verifier import ProofVerifier
 from poolsite.filecoin.signature import BadSignature
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ class Validator:
             raise BadBlock("invalid election post: No winning post proof given")
         proof = header.win_post_proof[0]
         randomness = winning_post_randomness(info.beacon.data, header.height, header.miner)
-        is_valid = self.rules.proofs.winning_post(
+        is_valid = self.rules.proofs.is_proven(
+            ProofVerifier.winning_post,
             proof.proof_bytes,
             post_proof=proof.post_proof,
             randomness=randomness,

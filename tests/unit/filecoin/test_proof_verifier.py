@@ -114,16 +114,16 @@ def test_the_devnet_takes_both_forms_and_a_key_that_comes_later(tmp_path: Path, 
     container, known = porep_of("2k_v1_1")
     proof, post_known = post_case("window")
     checks = ProofChecks(keys)
-    assert checks.porep(container, **known)
-    assert checks.window_post(proof, **post_known)
-    assert not checks.window_post(proof, **post_known | {"randomness": bytes(32)})
+    assert checks.is_proven(ProofVerifier.porep, container, **known)
+    assert checks.is_proven(ProofVerifier.window_post, proof, **post_known)
+    assert not checks.is_proven(ProofVerifier.window_post, proof, **post_known | {"randomness": bytes(32)})
     path = tmp_path / verifying_key_name(post_circuit_id(post_parameters(5)))
     key = path.read_bytes()
     path.unlink()
     late = ProofChecks(VerifyingKeys(tmp_path))
-    assert not late.window_post(proof, **post_known)
+    assert not late.is_proven(ProofVerifier.window_post, proof, **post_known)
     path.write_bytes(key)
-    assert late.window_post(proof, **post_known)
+    assert late.is_proven(ProofVerifier.window_post, proof, **post_known)
 
 
 class OneKey:
@@ -209,7 +209,9 @@ def test_an_aggregate_of_seals_is_made_and_checked_as_one(
     checks = ProofChecks(VerifyingKeys(tmp_path))
 
     def is_good(proof: bytes = data, about: Any = tuple(sectors)) -> bool:
-        return checks.aggregate(proof, seal_proof=SEAL_2K, miner_id=1000, sectors=about)
+        return checks.is_proven(
+            ProofVerifier.porep_aggregate, proof, seal_proof=SEAL_2K, miner_id=1000, sectors=about
+        )
 
     assert is_good()
     assert is_good(), "remembered"

@@ -20,6 +20,7 @@ from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.deadlines import is_available_for_dispute
 from poolsite.filecoin.pledge import DISPUTE_REWARD
+from poolsite.filecoin.proof_verifier import ProofVerifier
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def _is_valid(call: Call, editor: MinerStateEditor, row: PostedProof) -> bool:
     randomness = call.machine.randomness.beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED, row.challenge, miner_entropy(id_address(editor.id))
     )
-    return call.machine.proofs.window_post(
+    return call.machine.proofs.is_proven(
+        ProofVerifier.window_post,
         row.proof,
         post_proof=editor.miner.post_proof,
         randomness=randomness,

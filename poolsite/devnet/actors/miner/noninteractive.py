@@ -25,7 +25,7 @@ from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import FAIL_STATE, prove_commit_ni_gas, verify_ni_gas
 from poolsite.filecoin.noninteractive import LOOKBACK, MAX_SECTORS, SEED
-from poolsite.filecoin.proof_verifier import ProvenSeal
+from poolsite.filecoin.proof_verifier import ProofVerifier, ProvenSeal
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, BadProofType, RegisteredAggregationProof, seal_proof
 from poolsite.filecoin.sha254 import sha254_zero
@@ -122,8 +122,12 @@ def _verify(call: Call, editor: MinerStateEditor, params: ProveCommitSectorsNIPa
         )
         for info in params.sectors
     ]
-    if not call.machine.proofs.aggregate(
-        params.aggregate_proof, seal_proof=params.seal_proof_type, miner_id=call.receiver, sectors=seals
+    if not call.machine.proofs.is_proven(
+        ProofVerifier.porep_aggregate,
+        params.aggregate_proof,
+        seal_proof=params.seal_proof_type,
+        miner_id=call.receiver,
+        sectors=seals,
     ):
         raise bad_argument("aggregate seal verify failed: invalid aggregate")
 

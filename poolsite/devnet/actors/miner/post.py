@@ -19,6 +19,7 @@ from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.gas_model import window_post_gas
+from poolsite.filecoin.proof_verifier import ProofVerifier
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_NAMES, BadProofType, RegisteredPoStProof, post_proof
 
@@ -188,7 +189,8 @@ def _verify(
     """Check the proof over all sectors that it covers.  Raises ActorError 16."""
     entropy = miner_entropy(id_address(call.receiver))
     sectors = _covered(editor, proven)
-    is_valid = call.machine.proofs.window_post(
+    is_valid = call.machine.proofs.is_proven(
+        ProofVerifier.window_post,
         proof,
         post_proof=editor.miner.post_proof,
         randomness=call.machine.randomness.beacon(Tag.WINDOWED_POST_CHALLENGE_SEED, info.challenge, entropy),

@@ -32,7 +32,7 @@ from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
 from poolsite.filecoin.power import quality_power
-from poolsite.filecoin.proof_verifier import ProvenSeal
+from poolsite.filecoin.proof_verifier import ProofVerifier, ProvenSeal
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_32GIB
 from poolsite.filecoin.sha254 import sha254_zero
@@ -179,14 +179,19 @@ def _verify(
     seals = [_seal(call, candidate) for candidate in candidates]
     kind = candidates[0].precommit.seal_proof
     if params.aggregate_proof:
-        if not call.machine.proofs.aggregate(
-            params.aggregate_proof, seal_proof=kind, miner_id=call.receiver, sectors=seals
+        if not call.machine.proofs.is_proven(
+            ProofVerifier.porep_aggregate,
+            params.aggregate_proof,
+            seal_proof=kind,
+            miner_id=call.receiver,
+            sectors=seals,
         ):
             raise bad_argument("aggregate seal verify failed: invalid aggregate")
         return
     verdicts = []
     for candidate, seal, proof, code in zip(candidates, seals, params.sector_proofs, codes, strict=True):
-        is_valid = not code and call.machine.proofs.porep(
+        is_valid = not code and call.machine.proofs.is_proven(
+            ProofVerifier.porep,
             proof,
             seal_proof=candidate.precommit.seal_proof,
             comm_r=seal.comm_r,

@@ -23,6 +23,7 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_UPDATE, replica_update_gas
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.proof_verifier import ProofVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,8 @@ def _update_code(
     if not (is_home and holds_zeros and is_sealed) or kind != SECTOR_SIZES.index(editor.miner.sector_size):
         return ILLEGAL_ARGUMENT
     call.charge_to(FAIL_STATE + VERIFY_UPDATE)
-    is_valid = call.machine.proofs.update(
+    is_valid = call.machine.proofs.is_proven(
+        ProofVerifier.update,
         proof,
         update_proof=kind,
         comm_r_old=sector.sealed_cid.digest,

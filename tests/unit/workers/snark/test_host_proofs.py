@@ -206,8 +206,13 @@ def test_a_win_is_groth16_once_the_child_is_warm_and_the_devnet_checks_it(
     sectors = [(1, task.replicas[0].comm_r)]
 
     def holds(checks: ProofChecks, seed: bytes) -> bool:
-        return checks.winning_post(
-            bytes(proof), post_proof=0, randomness=seed, miner_id=1000, sectors=sectors
+        return checks.is_proven(
+            ProofVerifier.winning_post,
+            bytes(proof),
+            post_proof=0,
+            randomness=seed,
+            miner_id=1000,
+            sectors=sectors,
         )
 
     devnet = ProofChecks(VerifyingKeys(folder))
