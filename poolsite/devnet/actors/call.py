@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from poolsite.devnet.actors.actor_errors import SERIALIZATION, ActorError, forbidden
-from poolsite.devnet.actors.ledger import KIND_MINER, actor_get
+from poolsite.devnet.actors.actor_errors import SERIALIZATION, ActorError, bad_argument, forbidden
+from poolsite.devnet.actors.ledger import KIND_MINER, actor_get, resolve_existing
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
 
@@ -121,6 +121,13 @@ class Call:
         actor = actor_get(self.draft, self.caller)
         if actor is None or actor.kind != KIND_MINER:
             raise forbidden(f"caller f0{self.caller} is not one of supported")
+
+    def id_of(self, address: Address) -> int:
+        """Return the id of the actor that an address names.  Raises ActorError 16 without one."""
+        actor_id = resolve_existing(self.draft, address)
+        if actor_id is None:
+            raise bad_argument(f"failed to resolve address {address}")
+        return actor_id
 
     def charge_to(self, gas: float) -> None:
         """Charge the message at least `gas` beyond its inclusion."""

@@ -15,7 +15,6 @@ from poolsite.devnet.actors.multisig_signers import add_signer, change_threshold
 from poolsite.devnet.actors.multisig_wallet import (
     MAX_SIGNERS,
     calling_wallet,
-    signer_id,
     threshold_check,
     wallet_for_signer,
     wallet_of,
@@ -53,7 +52,7 @@ def construct(call: Call, actor_id: int, params: bytes) -> None:
         raise bad_argument("must have at least one signer")
     if len(construction.signers) > MAX_SIGNERS:
         raise bad_argument(f"cannot add more than {MAX_SIGNERS} signers")
-    signers = tuple(signer_id(call, address) for address in construction.signers)
+    signers = tuple(call.id_of(address) for address in construction.signers)
     if len(set(signers)) != len(signers):
         raise bad_argument("duplicate signer not allowed")
     threshold_check(construction.num_approvals_threshold, len(signers))

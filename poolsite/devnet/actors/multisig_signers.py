@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden
 from poolsite.devnet.actors.ledger import resolve
-from poolsite.devnet.actors.multisig_wallet import MAX_SIGNERS, calling_wallet, signer_id, threshold_check
+from poolsite.devnet.actors.multisig_wallet import MAX_SIGNERS, calling_wallet, threshold_check
 from poolsite.devnet.state.rows import MULTISIGS, Multisig
 from poolsite.filecoin.actors.multisig import (
     AddSignerParams,
@@ -24,7 +24,7 @@ def add_signer(call: Call) -> bytes:
     """Handle AddSigner."""
     params = call.read(AddSignerParams)
     wallet = calling_wallet(call)
-    signer = signer_id(call, params.signer)
+    signer = call.id_of(params.signer)
     if signer in wallet.signers:
         raise forbidden(f"f0{signer} is already a signer")
     if len(wallet.signers) >= MAX_SIGNERS:
@@ -56,7 +56,7 @@ def swap_signer(call: Call) -> bytes:
     """Handle SwapSigner."""
     params = call.read(SwapSignerParams)
     wallet = calling_wallet(call)
-    old, new = resolve(call.draft, params.from_), signer_id(call, params.to)
+    old, new = resolve(call.draft, params.from_), call.id_of(params.to)
     if old not in wallet.signers:
         raise forbidden(f"{params.from_} is not a signer")
     if new in wallet.signers:

@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, illegal_state
-from poolsite.devnet.actors.ledger import resolve_existing
 from poolsite.devnet.state.rows import MULTISIGS, Multisig
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-    from poolsite.filecoin.address import Address
 
 MAX_SIGNERS: Final = 256
-
-
-def signer_id(call: Call, address: Address) -> int:
-    """Return the actor ID of a signer.  Raises ActorError."""
-    actor_id = resolve_existing(call.draft, address)
-    if actor_id is None:
-        raise bad_argument(f"failed to resolve address {address}")
-    return actor_id
 
 
 def threshold_check(threshold: int, signers: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import bad_argument, fil
 from poolsite.devnet.actors.frames import pay
-from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get, resolve_existing
+from poolsite.devnet.actors.ledger import KIND_MINER, MARKET, actor_get
 from poolsite.devnet.state.miner_rows import MINERS, Miner
 from poolsite.devnet.state.rows import ESCROWS, Escrow
 from poolsite.filecoin.actors.market import (
@@ -23,7 +23,6 @@ from poolsite.filecoin.codec import to_cbor
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft, State
-    from poolsite.filecoin.address import Address
 
 
 def escrow_of(state: Draft | State, party: int) -> Escrow:
@@ -40,7 +39,7 @@ def _change(draft: Draft, party: int, *, amount: int = 0, locked: int = 0) -> No
 
 
 def escrow_covers(state: Draft | State, party: int, amount: int) -> bool:
-    """Whether a party has so much that is not locked."""
+    """Return whether a party has so much that is not locked."""
     escrow = escrow_of(state, party)
     return escrow.locked + amount <= escrow.amount
 
@@ -66,16 +65,9 @@ def escrow_slash(draft: Draft, party: int, amount: int) -> None:
     _change(draft, party, amount=-amount, locked=-amount)
 
 
-def _party(call: Call, address: Address) -> int:
-    actor_id = resolve_existing(call.draft, address)
-    if actor_id is None:
-        raise bad_argument(f"failed to resolve address {address}")
-    return actor_id
-
-
 def add_balance(call: Call) -> bytes:
     """Handle AddBalance."""
-    party = _party(call, call.read(AddBalanceParams).address)
+    party = call.id_of(call.read(AddBalanceParams).address)
     if call.value <= 0:
         raise bad_argument(f"balance to add must be greater than zero was: {fil(call.value)}")
     _change(call.draft, party, amount=call.value)
@@ -87,7 +79,7 @@ def withdraw_balance(call: Call) -> bytes:
     params = call.read(WithdrawBalanceParams)
     if params.amount < 0:
         raise bad_argument(f"negative amount {params.amount}")
-    party = _party(call, params.provider_or_client_address)
+    party = call.id_of(params.provider_or_client_address)
     recipient = party
     allowed: tuple[int, ...] = (party,)
     actor = actor_get(call.draft, party)
@@ -104,5 +96,5 @@ def withdraw_balance(call: Call) -> bytes:
 
 def get_balance(call: Call) -> bytes:
     """Handle GetBalance."""
-    escrow = escrow_of(call.draft, _party(call, call.read(AddBalanceParams).address))
+    escrow = escrow_of(call.draft, call.id_of(call.read(AddBalanceParams).address))
     return to_cbor(GetBalanceReturn(escrow.amount, escrow.locked))

@@ -14,14 +14,11 @@ from poolsite.devnet.actors.actor_errors import (
     fil,
     illegal_state,
 )
-from poolsite.devnet.actors.ledger import resolve_existing
 from poolsite.devnet.state.verified_rows import DATACAPS, DataCap, allowances_of
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 
 if TYPE_CHECKING:
-    from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft, State
-    from poolsite.filecoin.address import Address
 
 
 def datacap_of(state: Draft | State, holder: int) -> int:
@@ -104,11 +101,3 @@ def tokens(amount: int) -> str:
 def identified(actor_id: int) -> str:
     """Return an actor as the real one prints it."""
     return f"Address {{ payload: ID({actor_id}) }}"
-
-
-def holder_of(call: Call, address: Address) -> int:
-    """Return the actor that an address names.  Raises ActorError 16."""
-    found = resolve_existing(call.draft, address)
-    if found is None:
-        raise bad_argument(f"failed to resolve address {address}")
-    return found

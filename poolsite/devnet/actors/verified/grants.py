@@ -11,7 +11,7 @@ from poolsite.devnet.actors.actor_errors import bad_argument, not_found
 from poolsite.devnet.actors.ledger import VERIFREG, VERIFREG_ROOT
 from poolsite.devnet.actors.nested import nested_send
 from poolsite.devnet.actors.verified.allocations import size_min
-from poolsite.devnet.actors.verified.datacap import datacap_of, holder_of
+from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.state.verified_rows import REMOVALS, VERIFIERS, Count, DataCap
 from poolsite.filecoin.actors.account import AuthenticateMessageParams
 from poolsite.filecoin.actors.account import Method as AccountMethod
@@ -41,7 +41,7 @@ def add_verifier(call: Call) -> bytes:
         raise bad_argument(
             f"Allowance {params.allowance} below minimum deal size for add verifier {params.address}"
         )
-    verifier = holder_of(call, params.address)
+    verifier = call.id_of(params.address)
     call.require_caller((VERIFREG_ROOT,))
     if verifier == VERIFREG_ROOT:
         raise bad_argument("Rootkey cannot be added as verifier")
@@ -53,7 +53,7 @@ def add_verifier(call: Call) -> bytes:
 
 def remove_verifier(call: Call) -> bytes:
     """Handle RemoveVerifier."""
-    verifier = holder_of(call, call.read(RemoveVerifierParams).address)
+    verifier = call.id_of(call.read(RemoveVerifierParams).address)
     call.require_caller((VERIFREG_ROOT,))
     if call.draft.get(VERIFIERS, verifier) is None:
         raise bad_argument(f"failed to remove verifier: address not found f0{verifier}")
@@ -68,7 +68,7 @@ def add_verified_client(call: Call) -> bytes:
         raise bad_argument(
             f"allowance {params.allowance} below MinVerifiedDealSize for add verified client {params.address}"
         )
-    client = holder_of(call, params.address)
+    client = call.id_of(params.address)
     if client == VERIFREG_ROOT:
         raise bad_argument("root cannot be added as a verified client")
     verifier: DataCap | None = call.draft.get(VERIFIERS, call.caller)
@@ -96,9 +96,9 @@ def remove_data_cap(call: Call) -> bytes:
     Raises ActorError 16, 17, 18.
     """
     params: RemoveDataCapParams = call.read(RemoveDataCapParams)
-    client = holder_of(call, params.verified_client_to_remove)
+    client = call.id_of(params.verified_client_to_remove)
     requests = (params.verifier_request1, params.verifier_request2)
-    verifiers = [holder_of(call, request.verifier) for request in requests]
+    verifiers = [call.id_of(request.verifier) for request in requests]
     if verifiers[0] == verifiers[1]:
         raise bad_argument("need two different verifiers to send remove datacap request")
     call.require_caller((VERIFREG_ROOT,))
