@@ -14,6 +14,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.fixed_point import polynomial
 from poolsite.filecoin.randomness import Tag, draw_randomness, miner_entropy
 from poolsite.filecoin.signature import BadSignature, bls_verify
 
@@ -78,24 +79,14 @@ class BadElection(ValueError):
     """An election, ticket or eligibility that the chain does not accept; the text is lotus'."""
 
 
-def _polynomial(coefficients: Sequence[int], x: int) -> int:
-    """Return the polynomial's value in 2^-256 by Horner's scheme, each product rounded down.
-
-    Down for negative ones too, as the shift does in Go: rounding towards 0 would give other winners.
-    """
-    result = coefficients[0]
-    for coefficient in coefficients[1:]:
-        result = (result * x >> PRECISION) + coefficient
-    return result
-
-
 def exp_negative(x: int) -> int:
     """Return e^-x for 0 <= x in 2^-256, as the chain computes it.
 
     lotus states its error as below 3.4e-30 for x under 1.725 and below 4.6e-15 for x under 5, the largest
     mean that one miner can have.  Source: electionproof.go expneg.
     """
-    return (_polynomial(_EXP_NUM, x) << PRECISION) // _polynomial(_EXP_DEN, x)
+    numerator = polynomial(_EXP_NUM, x, precision=PRECISION)
+    return (numerator << PRECISION) // polynomial(_EXP_DEN, x, precision=PRECISION)
 
 
 def win_count(vrf_proof: bytes, power: int, total_power: int) -> int:

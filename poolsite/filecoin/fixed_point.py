@@ -41,11 +41,14 @@ _LN_DEN: Final = (
 """Its denominator, likewise."""
 
 
-def polynomial(coefficients: Sequence[int], x: int) -> int:
-    """Return the value by Horner's scheme, highest power first, each product rounded down."""
+def polynomial(coefficients: Sequence[int], x: int, *, precision: int = PRECISION) -> int:
+    """Return the value in 2^-precision by Horner's scheme, highest power first, each product rounded down.
+
+    Down for negative ones too, as the shift does in Go: rounding towards 0 would give other winners.
+    """
     result = coefficients[0]
     for coefficient in coefficients[1:]:
-        result = (result * x >> PRECISION) + coefficient
+        result = (result * x >> precision) + coefficient
     return result
 
 
