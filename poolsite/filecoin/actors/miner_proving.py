@@ -142,7 +142,7 @@ class CompactPartitionsParams:
     deadline: Uint64
     """Index of the deadline, 0 to 47."""
     partitions: BitField
-    """Partition indexes; the deadline's last partition is always included."""
+    """Partition indexes; their live sectors fill up the deadline's last other partition, then new ones."""
 
 
 @cbor_tuple

@@ -56,7 +56,7 @@ class UpdateNetworkKPIParams:
     """Set the next epoch's reward from the network's power; only the power actor calls it."""
 
     raw_byte_power: TokenAmount
-    """Raw power of the miners above the consensus minimum, bytes."""
+    """Raw bytes of the miners above the consensus minimum; of all while too few reach it."""
 
 
 class Method(enum.IntEnum):
