@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
-from uuid import uuid4
 
 from django import forms
 from django.utils.http import urlencode
@@ -30,23 +29,18 @@ KEYS: Final = frozenset({"id", "key"})
 """Fields that make a double click one act: each form that is shown has its own."""
 
 
-def new_key() -> str:
-    """Make the key of a form: however often it is sent, it is done once."""
-    return uuid4().hex
-
-
 class ShownField(forms.BoundField):
     """A field as templates write it."""
 
     @property
     def shown(self) -> Any:
-        """What stands in it: as typed, else as it began."""
+        """Return what stands in it: as typed, else as it began."""
         value = self.value()
         return self.field.prepare_value(self.initial) if value is None else value
 
     @property
     def error(self) -> str:
-        """Why it was refused; empty if it was not."""
+        """Return why it was refused; empty if it was not."""
         return str(next(iter(self.errors), ""))
 
 
@@ -77,17 +71,17 @@ class PageForm(forms.Form):
 
     @property
     def refusal(self) -> str:
-        """What was refused of the form as a whole."""
+        """Return what was refused of the form as a whole."""
         return str(next(iter(self.non_field_errors()), self.refused_unsent))
 
     @property
     def why(self) -> str:
-        """Why it was refused, for a page that says so in one place."""
+        """Return why it was refused, for a page that says so in one place."""
         return self.refusal or str(next((one[0] for one in self.errors.values() if one), ""))
 
     @property
     def typed(self) -> dict[str, str]:
-        """What stands in the fields."""
+        """Return what stands in the fields."""
         return {field.name: str(field.shown) for field in self}  # type: ignore[attr-defined]  # bound_field_class
 
     @contextmanager
@@ -132,7 +126,7 @@ class FeeRulesForm(PageForm):
 
     @property
     def fees(self) -> dict[str, Any]:
-        """What it sets, but for the quota."""
+        """Return what it sets, but for the quota."""
         return {name: self.cleaned_data[name] for name in FeeRulesForm.base_fields if name != "quota"}
 
 

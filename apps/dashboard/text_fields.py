@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import uuid4
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 TEXTS_MAX: Final = 100
+KEY_MAX: Final = 64
+
+
+def new_key() -> str:
+    """Make the key of a form: however often it is sent, it is done once."""
+    return uuid4().hex
 
 
 class Text(forms.CharField):
@@ -28,6 +35,18 @@ class Tick(Text):
     def clean(self, value: Any) -> bool:
         """Return whether it was ticked."""
         return bool(value == "1")
+
+
+class Key(Text):
+    """The key of a form; what cannot be one is replaced."""
+
+    def __init__(self) -> None:
+        super().__init__(initial=new_key)
+
+    def clean(self, value: Any) -> str:
+        """Return it."""
+        typed = str(super().clean(value))
+        return typed[:KEY_MAX] if typed.isalnum() else new_key()
 
 
 class TextList(Text):

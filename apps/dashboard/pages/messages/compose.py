@@ -24,11 +24,11 @@ from apps.dashboard.confirm_page import (
     confirm_page_render,
     is_confirm_submitted,
 )
-from apps.dashboard.forms import PageForm, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import chosen_label, picker
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, new_key
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read, message_dry_run
 from apps.messages.services.push import message_push

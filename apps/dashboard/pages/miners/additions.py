@@ -18,12 +18,12 @@ from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Key, Text
 from apps.miners.services.create import miner_create
 from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read, creation_plan
 from apps.miners.services.importing import miner_import
@@ -49,13 +49,8 @@ class MinerForm(PageForm):
     sector_size = Text()
     address = Text()
     proven_by = Text()
-    key = Text(initial=new_key)
+    key = Key()
     fund_worker = Text()
-
-    def clean_key(self) -> str:
-        """Read the key of the form; what cannot be one is replaced."""
-        typed = str(self.cleaned_data["key"])
-        return typed if typed.isalnum() and len(typed) <= 64 else new_key()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -188,7 +183,7 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
 
 
 def tenant_of(viewer: Principal, name: str) -> Tenant:
-    """Whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
+    """Return whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
     if not viewer.is_operator:
         return tenants_visible(viewer).get()
     found = tenants_visible(viewer).filter(name=name).first()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from apps.dashboard.forms import PageForm, new_key
+from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Amount, Integer
-from apps.dashboard.text_fields import Text, TextList
+from apps.dashboard.text_fields import Key, Text, TextList
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.states import AddressChange
 
@@ -23,18 +23,17 @@ class AddressForm(PageForm):
     addresses = TextList()
     quota = Amount()
     expiration = Integer()
-    key = Text(initial=new_key)
+    key = Key()
 
     def request(self) -> AddressRequest:
         """Return what is asked."""
         values = self.cleaned_data
-        key = str(values["key"])
         return AddressRequest(
             change=values["change"],
             addresses=tuple(values["addresses"]),
             quota=values["quota"],
             expiration=values["expiration"],
-            key=key[:64] if key.isalnum() else new_key(),
+            key=values["key"],
         )
 
 

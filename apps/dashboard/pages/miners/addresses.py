@@ -22,7 +22,6 @@ from apps.dashboard.confirm_page import (
     confirm_page_render,
     is_confirm_submitted,
 )
-from apps.dashboard.forms import new_key
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.address_cards import ChangeCard, change_cards
@@ -30,6 +29,7 @@ from apps.dashboard.pages.miners.address_form import AddressForm
 from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows, place_rows, way_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import new_key
 from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get

@@ -15,14 +15,14 @@ from django.views.decorators.http import require_http_methods
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.dashboard.confirm_page import is_confirm_submitted
-from apps.dashboard.forms import PageForm, new_key
+from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.transfer_facts import plan_facts
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan
@@ -75,12 +75,7 @@ class TransferForm(PageForm):
 
     tenant = Text()
     from_tenant = Text()
-    key = Text(initial=new_key)
-
-    def clean_key(self) -> str:
-        """Read the key of the form; what cannot be one is replaced."""
-        typed = str(self.cleaned_data["key"])
-        return typed[:64] if typed.isalnum() else new_key()
+    key = Key()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

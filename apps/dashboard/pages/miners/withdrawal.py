@@ -14,13 +14,13 @@ from apps.chain.node.client import chain_client
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Amount
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_changes import may_change
 from apps.miners.services.withdrawals import (
@@ -55,14 +55,11 @@ class WithdrawalForm(PageForm):
     """How much; the key makes a double click one message."""
 
     amount = AmountOrAll()
-    key = Text(initial=new_key)
+    key = Key()
 
     def request(self) -> WithdrawalRequest:
         """Return what is asked."""
-        key = str(self.cleaned_data["key"])
-        return WithdrawalRequest(
-            amount=self.cleaned_data["amount"], key=key[:64] if key.isalnum() else new_key()
-        )
+        return WithdrawalRequest(amount=self.cleaned_data["amount"], key=self.cleaned_data["key"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_http_methods
 from apps.blocks.selectors.billing import day_unsettled, tenant_billed, terms_now
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.core import clock
-from apps.dashboard.forms import PageForm, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Day, Percent
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Key, Text
 from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
@@ -47,12 +47,7 @@ class CorrectionForm(PageForm):
     direction = Text(initial="charge")
     amount = Amount()
     note = Text()
-    key = Text(initial=new_key)
-
-    def clean_key(self) -> str:
-        """Read the key of the form; what cannot be one is replaced."""
-        typed = str(self.cleaned_data["key"])
-        return typed[:64] if typed.isalnum() else new_key()
+    key = Key()
 
 
 def managed_tenant_find(viewer: Principal, key: UUID) -> Tenant:

@@ -18,13 +18,13 @@ from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, form_render, new_key
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import has_sealing_host
 from apps.dashboard.pages.sectors.pledge_price import PriceCard, life_text, price_card
 from apps.dashboard.pickers import miner_label, picker
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, new_key
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
