@@ -31,11 +31,6 @@ class StatusBanner:
     """Seconds since 1970; None of an incident."""
     ends_at: float | None
 
-    @property
-    def is_incident(self) -> bool:
-        """Return whether something is wrong now, and nobody had planned it."""
-        return self.starts_at is None
-
 
 def status_banners(now: datetime) -> list[StatusBanner]:
     """Return what every page says now; without Redis each page reads it."""

@@ -138,7 +138,7 @@ def test_banners_are_of_open_incidents_and_near_maintenance(pool_redis: str) -> 
 
     found = status_banners(T0)
 
-    assert [(one.text, one.is_incident) for one in found] == [("we are on it", True), ("near", False)]
+    assert [(one.text, one.starts_at is None) for one in found] == [("we are on it", True), ("near", False)]
     assert status_banners(T0) == found, "as it is shared"
 
 
