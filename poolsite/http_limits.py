@@ -70,7 +70,7 @@ class LimitedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket's protocol."""
+        """Pass the connection to the WebSocket's protocol."""
         self.deadline_clear()
         super().handle_websocket_upgrade()
 
@@ -85,7 +85,7 @@ class LimitedHttp(HttpToolsProtocol):
         self.deadline = self.loop.call_later(seconds, self.abort_incomplete)
 
     def deadline_clear(self) -> None:
-        """Leave the connection open."""
+        """Keep the connection open."""
         if self.deadline is not None:
             self.deadline.cancel()
             self.deadline = None

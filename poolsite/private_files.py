@@ -43,7 +43,7 @@ def private_write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock file while a file beside it is read, changed and written.
+    """Lock a file while one beside it is read, changed and written.
 
     Threads of one process wait for each other too; `on_wait` is called every second while one waits.
     """

@@ -79,7 +79,7 @@ class HostSettings:
             self._apply({str(name): str(value) for name, value in stored.items()})
 
     def _apply(self, configured: dict[str, str]) -> str:
-        """Obey the console's settings; gives why not, and keeps the present ones then."""
+        """Apply the console's settings; return why not, and keep the present ones then."""
         own = merge(self.own)
         merged = slots_of_plans(merge(self.own | console_levels(configured, known=own)), own=own)
         try:
@@ -94,7 +94,7 @@ class HostSettings:
         return ""
 
     def console_set(self, configured: dict[str, str]) -> str:
-        """Obey these settings of the console and no others, and keep them; gives why not, or nothing."""
+        """Apply these settings of the console and no others, and keep them; return why not, or nothing."""
         if refusal := self._apply(configured):
             log.warning("settings_refused", reason=refusal)
             return refusal

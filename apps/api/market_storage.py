@@ -156,7 +156,7 @@ def order_read(payload: Json, *, miner: str) -> UnsealOrder:
 
 
 def order_accept(order: UnsealOrder, *, gateway: str) -> str:
-    """Have it delivered for the miner's tenant.  Raises DomainError."""
+    """Begin its delivery for the miner's tenant; return how far that is.  Raises DomainError."""
     miner = miner_get(SYSTEM, order.miner)
     by = replace(miner_principal(miner), actor=f"market at {gateway}"[:200])
     return piece_deliver(order, market=reverse_of(DROPLET), by=by, now=clock.now())

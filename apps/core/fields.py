@@ -62,7 +62,7 @@ class AddressField(CharField):
         return self.to_python(models.Field.get_prep_value(self, value))
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        """Leave the canonical text on the object too, so that it reads the same before and after saving."""
+        """Set the canonical text on the object too, so that it reads the same before and after saving."""
         value = super().pre_save(model_instance, add)
         if isinstance(value, str | Address):
             value = self.to_python(value)
@@ -97,7 +97,7 @@ class CidField(CharField):
         return self.to_python(models.Field.get_prep_value(self, value))
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        """Leave the canonical text on the object too."""
+        """Set the canonical text on the object too."""
         value = super().pre_save(model_instance, add)
         if isinstance(value, str | Cid):
             value = self.to_python(value)

@@ -126,7 +126,7 @@ def time_left(seconds: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """How long something took: `31 ms`, `4.2 s`, `21:40`, `3:39:58`."""
+    """Return how long something took: `31 ms`, `4.2 s`, `21:40`, `3:39:58`."""
     if seconds is None:
         return NOTHING
     if seconds < 1:

@@ -42,7 +42,7 @@ class RequestThread(ThreadPoolExecutor):
         """What it was given last: done as soon as the thread is free."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have something done in the thread, after all that was given before."""
+        """Run something in the thread, after all that was given before."""
         self.last = super().submit(work, *args, **kwargs)
         return self.last
 
@@ -53,7 +53,7 @@ class RequestThread(ThreadPoolExecutor):
 
 
 def connection_reuse() -> None:
-    """Have this thread's connection outlive the request; `connections` has one object per thread."""
+    """Keep this thread's connection beyond the request; `connections` has one object per thread."""
     link = connections["default"]
     options = {"CONN_MAX_AGE": CONNECTION_AGE_MAX_S, "CONN_HEALTH_CHECKS": True}
     link.settings_dict = {**link.settings_dict, **options}

@@ -72,7 +72,7 @@ def readiness() -> dict[str, Any]:
 
 
 def database_state() -> str:
-    """Ask the database whether it takes writes."""
+    """Return `ok`, `read-only` or `away`: whether the database takes writes."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("select current_setting('transaction_read_only') = 'on'")

@@ -41,7 +41,7 @@ class TaskThreads(Executor):
         self._over = threading.Event()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Have something carried out.  Raises RuntimeError after `shutdown`."""
+        """Run something in a thread.  Raises RuntimeError after `shutdown`."""
         future: Future[T] = Future()
         with self._lock:
             if self._over.is_set():

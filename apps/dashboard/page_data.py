@@ -39,7 +39,7 @@ class PageData(CheckData):
 
     @cached_property
     def has_devnet(self) -> bool:
-        """Whether there is a devnet whose faults the viewer may set."""
+        """Return whether there is a devnet whose faults the viewer may set."""
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
 
     @property

@@ -22,7 +22,7 @@ STRANGER_ANSWERS_IN: Final = timedelta(minutes=5)
 
 
 def place_of(request: HttpRequest) -> RelyingParty:
-    """Where the page was opened, as passkeys know it."""
+    """Return where the page was opened, as passkeys know it."""
     host = request.get_host()
     return RelyingParty(host=urlsplit(f"//{host}").hostname or host, origin=f"{request.scheme}://{host}")
 

@@ -59,7 +59,7 @@ class Picker:
 
     @property
     def narrowed(self) -> str:
-        """What a search leaves out, as a part of its query."""
+        """Return what a search leaves out, as a part of its query."""
         return urlencode({"omit": self.omit, "of": self.of})
 
 

@@ -99,7 +99,7 @@ def is_submitted(request: HttpRequest) -> bool:
 
 
 def credentials_check(request: HttpRequest) -> str:
-    """Hold the answer against what the person has; notes a right one, says what is wrong with another."""
+    """Compare the answer with what the person has; note a right one, return what is wrong with another."""
     person, now, source = cast("User", request.user), clock.now(), client_ip(request)
     wrong = ""
     try:
@@ -146,7 +146,7 @@ def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str
 
 
 def back_of(request: HttpRequest) -> str:
-    """Where whoever does not go on came from: only ever an address of our own."""
+    """Return where whoever does not go on came from: only ever an address of our own."""
     before = urlsplit(request.headers.get("Referer", ""))
     referer = before._replace(scheme="", netloc="").geturl() if before.netloc == request.get_host() else ""
     wanted = request.POST.get(BACK) or referer

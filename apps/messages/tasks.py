@@ -66,7 +66,7 @@ def track(height: int, key: str) -> None:
 
 @shared_task(name="messages.explain")
 def explain() -> None:
-    """Ask what actors said of the messages that landed lately and failed."""
+    """Read what actors said of the messages that landed lately and failed."""
     try:
         refusals_explain(client=chain_client(), now=clock.now())
     except NodeUnavailable as error:
@@ -106,7 +106,7 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
 
 
 def _selections_enqueue(head: Head, *, besides: set[str]) -> set[str]:
-    """Have each sender chosen for that has something due; returns all of them."""
+    """Enqueue a selection for each sender that has something due; return all of them."""
     due = set(due_senders_list(head=head))
     for address in _in_turn(due - besides):
         current_app.send_task(

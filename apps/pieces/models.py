@@ -113,7 +113,7 @@ class Piece(Named, Timestamped):
 
     @property
     def has_unread_terms(self) -> bool:
-        """Whether it has an allocation or a deal whose terms were not read yet."""
+        """Return whether it has an allocation or a deal whose terms were not read yet."""
         is_allocated = self.allocation is not None and self.client is not None
         return (is_allocated and self.term_max is None) or (self.deal is not None and self.end_epoch is None)
 
@@ -140,7 +140,7 @@ class Piece(Named, Timestamped):
 
     @property
     def is_readable(self) -> bool:
-        """Whether its raw bytes are kept and are what they should be."""
+        """Return whether its raw bytes are kept and are what they should be."""
         return self.has_data and bool(self.piece_cid)
 
     @property

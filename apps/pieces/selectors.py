@@ -332,7 +332,7 @@ class StorageUse:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether they take more than they may: the limit was lowered, or a miner came with its pieces."""
+        """Return whether they take more than they may: the limit was lowered, or a miner brought pieces."""
         return 0 < self.limit_bytes < self.used_bytes
 
     def has_room(self, count: int) -> bool:

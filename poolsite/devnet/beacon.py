@@ -38,7 +38,7 @@ class Beacon:
         return tuple(self.entry(round) for round in range(parent_epoch + 1, epoch + 1))
 
     def is_valid(self, entry: BeaconEntry) -> bool:
-        """Whether the value is the beacon's."""
+        """Return whether the value is the beacon's."""
         if entry == self.entry(entry.round):
             return True
         salt = entry.data[96:]

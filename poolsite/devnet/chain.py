@@ -117,7 +117,7 @@ class Chain:
         return signed
 
     def message_cache(self, signed: SignedMessage) -> None:
-        """Have a message at hand that will soon be asked for."""
+        """Cache a message that will soon be read."""
         with self.lock:
             self._messages[signed.cid.data] = signed
             while len(self._messages) > MESSAGES_CACHED:
@@ -211,7 +211,7 @@ class Chain:
         return reverted, applied[::-1]
 
     def is_canonical(self, tipset: Tipset) -> bool:
-        """Whether the best chain goes through it."""
+        """Return whether the best chain goes through it."""
         return self._keys.get(tipset.height) == bytes(tipset.key)
 
     def at_height(self, height: int, base: Tipset, *, after: bool = False) -> Tipset:

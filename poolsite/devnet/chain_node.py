@@ -134,7 +134,7 @@ class ChainNode:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the chain has a head."""
+        """Return whether the chain has a head."""
         return self.chain.has_head
 
     def tipset(self, key: tuple[Cid, ...]) -> Tipset:

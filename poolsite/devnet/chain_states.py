@@ -47,7 +47,7 @@ class ChainStates:
         return state
 
     def cache(self, key: bytes, state: State) -> None:
-        """Have a state at hand that will soon be asked for."""
+        """Cache a state that will soon be read."""
         with self._lock:
             self._states[key] = state
             self._states.move_to_end(key)

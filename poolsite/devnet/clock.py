@@ -17,7 +17,7 @@ class Clock(Protocol):
         ...
 
     def wall_seconds(self, seconds: float) -> float:
-        """How long to wait for so many chain seconds."""
+        """Return how long to wait for so many chain seconds."""
         ...
 
     def not_before(self, seconds: float) -> None:

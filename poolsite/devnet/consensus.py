@@ -150,7 +150,7 @@ def _senders(machine: Machine, flat: list[tuple[Cid, SignedMessage]]) -> list[tu
 
 
 def _is_snapshot_due(chain: Chain, tipset: Tipset) -> bool:
-    """Whether a multiple of SNAPSHOT_EVERY lies between the parent and this tipset."""
+    """Return whether a multiple of SNAPSHOT_EVERY lies between the parent and this tipset."""
     parent = chain.parent(tipset)
     last = -1 if parent is None else parent.height
     return tipset.height // SNAPSHOT_EVERY > last // SNAPSHOT_EVERY

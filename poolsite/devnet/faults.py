@@ -135,14 +135,14 @@ class Faults:
         return result
 
     def consume_null_round(self) -> bool:
-        """Whether the coming epoch shall be a null round."""
+        """Return whether the coming epoch shall be a null round."""
         if self.settings.null_left:
             self.settings.null_left -= 1
             return True
         return False
 
     def flaps(self) -> bool:
-        """Whether the new tipset shall be replaced at once."""
+        """Return whether the new tipset shall be replaced at once."""
         if self.settings.flap_left:
             self.settings.flap_left -= 1
             return True
@@ -163,7 +163,7 @@ class Faults:
         return [signed for signed in pending if epoch - self._arrived[signed.cid.data] >= delay]
 
     def forgets(self, signed: SignedMessage) -> bool:
-        """Whether a pushed message is accepted and forgotten."""
+        """Return whether a pushed message is accepted and forgotten."""
         self.store.messages_put([(signed.cid.data, signed_message_to_cbor(signed))])
         if self.settings.drop_next:
             self.settings.drop_next -= 1

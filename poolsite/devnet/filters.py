@@ -57,7 +57,7 @@ class Filters:
         self._listeners: dict[bytes, tuple[str, Callable[[Tipset | SignedMessage], None]]] = {}
 
     def watch(self, mempool: Mempool, heads: set[Callable[[list[Tipset], list[Tipset]], None]]) -> None:
-        """Hear of heads and pending messages from now on."""
+        """Subscribe to heads and pending messages."""
         mempool.watchers.add(self._message_added)
         heads.add(self._heads_changed)
 

@@ -87,7 +87,7 @@ class Housekeeper:
             self._once("prove", info, lambda: self._prove(parent, info, sector.partition))
 
     def _is_challenged(self, parent: Link, info: DeadlineInfo, epoch: int) -> bool:
-        """Whether the window is open and its challenge can be drawn: null rounds may hide it for a while."""
+        """Return whether the window is open and its challenge can be drawn: null rounds may delay it."""
         return info.open < epoch < info.close and info.challenge <= parent.height
 
     def _fill_block(self, parent: Link) -> None:

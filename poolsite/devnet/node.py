@@ -94,7 +94,7 @@ class Devnet(ChainNode):
         self._stopping = threading.Event()
 
     def finality_start(self) -> None:
-        """Have this node take part in fast finality (F3) for miners that ask it to."""
+        """Begin to take part in fast finality (F3) for miners that ask this node to."""
         issuer = hashlib.sha256(self.access.secret).hexdigest()  # the same after a restart, as a peer ID is
         self.participation = Participation(network=f"{self.network.name}/1", issuer=issuer)
 
@@ -186,7 +186,7 @@ class Devnet(ChainNode):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a message waits for its block, or one in the newest block for its execution."""
+        """Return whether a message waits for its block, or one in the newest block for its execution."""
         with self.lock:
             head = self.head
             waits = any(self.chain.tipset_messages(head.tipset)) or self._chosen(head, head.height + 1)

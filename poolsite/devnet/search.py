@@ -105,7 +105,7 @@ class Search:
 
 
 def _is_replacement(old: Message, new: Message) -> bool:
-    """Whether two messages differ in gas and fees only.  Source: Message.EqualCall."""
+    """Return whether two messages differ in gas and fees only.  Source: Message.EqualCall."""
     return (old.from_, old.to, old.nonce, old.value, old.method, old.params) == (
         new.from_,
         new.to,

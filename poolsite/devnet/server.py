@@ -175,7 +175,7 @@ def _token(scope: Scope) -> str | None:
 
 
 def _is_near(scope: Scope) -> bool:
-    """Whether a program of this machine calls: not one elsewhere, and no page in a browser here.
+    """Return whether a program of this machine calls: not one elsewhere, and no page in a browser here.
 
     Browsers name the page's site with every call that is not a plain link; a page of any host could call.
     """

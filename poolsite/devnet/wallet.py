@@ -37,7 +37,7 @@ class Wallet:
         return sorted(self._keys, key=str)
 
     def has(self, address: Address) -> bool:
-        """Whether the key is here."""
+        """Return whether the key is here."""
         return address in self._keys
 
     def key(self, address: Address) -> KeyInfo:

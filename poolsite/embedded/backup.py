@@ -155,7 +155,7 @@ def backups_prune(paths: PoolPaths, newest: Path, *, keep: int) -> None:
 
 
 def main() -> int:
-    """Take a backup; 0 if it was, 1 with one sentence if not."""
+    """Write a backup; return 0 if it was, 1 with one sentence if not."""
     parser = argparse.ArgumentParser(prog="make backup", description="Back up a running pool's database.")
     parser.add_argument("folder", type=Path, help="where backups are kept, on another disk")
     parser.add_argument("--keep", type=int, default=0, help="remove the pool's oldest ones there; 0: none")

@@ -90,7 +90,7 @@ class Options:
 
     @property
     def signer_listen(self) -> str:
-        """Where the signer answers as a wallet; a port of its own choice if nobody needs to know it."""
+        """Return where the signer answers as a wallet; on a port of its choice if nobody needs to know it."""
         port = SIGNER_PORT if SIGNER_PORT in self.compat_ports else 0
         return os.environ.get("SIGNER_LISTEN") or f"127.0.0.1:{port}"
 
@@ -103,7 +103,7 @@ class Options:
 
     @property
     def url(self) -> str:
-        """What a person types; a name, since passkeys need one."""
+        """Return what a person types; a name, since passkeys need one."""
         return f"http://{self.bracketed_host}:{self.port}"
 
     @property

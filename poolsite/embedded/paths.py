@@ -36,7 +36,7 @@ class PoolPaths:
 
     @property
     def database_url(self) -> str:
-        """How the embedded PostgreSQL is reached."""
+        """Return how the embedded PostgreSQL is reached."""
         return f"postgresql:///poolsite?host={quote(str(self.sockets / 'pg'), safe='/')}&user=poolsite"
 
     @property
@@ -46,7 +46,7 @@ class PoolPaths:
 
     @property
     def redis_url(self) -> str:
-        """How the embedded Redis is reached."""
+        """Return how the embedded Redis is reached."""
         return f"unix://{self.redis_socket}"
 
     @property
@@ -62,12 +62,12 @@ class PoolPaths:
 
     @property
     def processes(self) -> Path:
-        """What the supervisor last wrote of its children."""
+        """Return what the supervisor last wrote of its children."""
         return self.var / "processes.json"
 
     @property
     def last_backup(self) -> Path:
-        """When the last backup was taken, and where it is."""
+        """Return when the last backup was taken, and where it is."""
         return self.var / "last_backup.json"
 
     @property

@@ -63,7 +63,7 @@ def pool_table(
 
 
 def without(table: list[Child], disabled: frozenset[str]) -> list[Child]:
-    """Leave out what runs elsewhere; nobody waits for it.  Raises StartupError for other names."""
+    """Return the children but for what runs elsewhere; nobody waits for it.  Raises StartupError."""
     unknown = disabled - {child.name for child in table}
     if unknown:
         raise StartupError(

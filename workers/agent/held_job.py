@@ -30,7 +30,7 @@ class HeldJob:
 
     @property
     def named(self) -> dict[str, Any]:
-        """What a line of the log names it by."""
+        """Return what a line of the log names it by."""
         inputs = self.inputs
         return {"job": self.id, "miner": inputs.miner_id, "sector": inputs.number, "stage": inputs.stage}
 

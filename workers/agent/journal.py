@@ -131,7 +131,7 @@ class Journal:
 
     @contextmanager
     def at_work(self, job_id: str, *, patience_s: float = 0.0) -> Iterator[bool]:
-        """Hold a job while working on it; gives False if somebody else does.
+        """Lock a job while working on it; yields False if somebody else does.
 
         The lock goes with the process, however that ends.  A little patience tells one who works from
         one who only looks whether anybody works.

@@ -322,13 +322,13 @@ class Agent:
         self._drop_failed(job, failure.error)
 
     def _drop_failed(self, job: HeldJob, error: str) -> None:
-        """Hold a job whose failure the console knows no longer; its stage may have a pause now."""
+        """Drop a job whose failure the console knows; its stage may have a pause now."""
         stage = job.inputs.stage
         self.leases.last_error = f"{stage}: {error[:ERROR_MAX]}{self.capacity.failing.failed(stage, job.id)}"
         self._drop(job, why=error)
 
     def _drop(self, job: HeldJob, *, why: str) -> None:
-        """Hold a job no longer; its files and its record stay for the next claim, a guest's do not."""
+        """Drop a job; its files and its record stay for the next claim, a guest's do not."""
         self.held.pop(job.id, None)
         self.leases.release(job.id)
         if is_guest(job.inputs):

@@ -34,7 +34,7 @@ class SealingPaths:
 
     @property
     def pc1_output(self) -> Path:
-        """What PC1 gave, for PC2."""
+        """Return what PC1 gave, for PC2."""
         return self.job / "pc1.json"
 
     @property

@@ -89,7 +89,7 @@ class Removals:
             return sum(self._bytes.values())
 
     def stop(self) -> None:
-        """Leave the rest to the next start: the console asks again."""
+        """Stop; the rest is removed at the next start, when the console asks again."""
         self._is_stopped.set()
 
     def remove(self, command: Command) -> bool:

@@ -186,7 +186,7 @@ def _machine_report(config: SealerConfig, *, places: SealingPlaces, stores: Stor
 def _files_report(
     leases: LeaseKeeper, *, places: SealingPlaces, stores: Stores, journal: Journal
 ) -> tuple[Removals, SealingLeftovers]:
-    """Have heartbeats report the files that are here, and carry out orders to remove some."""
+    """Report by heartbeats the files that are here, and carry out orders to remove some."""
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
     removals = Removals(places=places, stores=stores, journal=journal)
     leases.stage_end = partial(stage_end, journal)

@@ -163,7 +163,7 @@ def subtract_rows(left, right, out):
 
 @njit(**SERIAL)
 def count_not_canonical(rows):
-    """How many nodes are not below r.
+    """Return how many nodes are not below r.
 
     rows: u64[n, 4]
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.

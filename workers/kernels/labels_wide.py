@@ -101,7 +101,7 @@ def _emit_labels_store(builder, state, nodes):
 
 
 def _emit_prefetch(builder, nodes):
-    """Ask for a node's 16 labels, 512 bytes in 8 cache lines, before they are read."""
+    """Emit prefetches of a node's 16 labels, 512 bytes in 8 cache lines, before they are read."""
     prefetch = llvm.function(builder, "llvm.prefetch.p0", llvm.VOID, [I8.as_pointer(), I32, I32, I32])
     for line in range(0, NODES, LINE):
         hint = [llvm.pointer(builder, nodes, line, I8)]

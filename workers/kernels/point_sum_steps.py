@@ -190,7 +190,7 @@ def _finish_any(e, builder, points, first, second, factors, out, places):
 
 
 def _emit_fetch(e, builder, points, indices):
-    """Ask for 8 rows before they are used.
+    """Emit prefetches of 8 rows before they are used.
 
     points:  i64  address of the first row;  indices: i64  address of u32[8]
     """

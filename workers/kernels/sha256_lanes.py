@@ -72,7 +72,7 @@ def _choose(builder: Any, e: Any, f: Any, g: Any) -> Any:
 
 
 def _majority(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """What at least two of the three bits are."""
+    """Return what at least two of the three bits are."""
     if _is_ternary(a):
         return ternary(builder, 0b11101000, [a, b, c])
     return builder.or_(builder.and_(a, b), builder.and_(c, builder.or_(a, b)))

@@ -35,17 +35,17 @@ class Stage:
 
     @property
     def task(self) -> type[Any]:
-        """What goes in."""
+        """Return what goes in."""
         return _type(self.name, "Task")
 
     @property
     def output(self) -> type[Any]:
-        """What comes out."""
+        """Return what comes out."""
         return _type(self.name, "Output")
 
     @property
     def run(self) -> Callable[..., Any]:
-        """What runs it, as run(task, progress=…) -> output; loads its module, which has the stage's name."""
+        """Return its `run(task, progress=…) -> output`; loads its module, which has the stage's name."""
         run: Callable[..., Any] = loaded(f"workers.processors.{self.name}:run")
         return run
 

@@ -40,7 +40,7 @@ class WinningFirst:
 
     @contextmanager
     def winning(self) -> Iterator[None]:
-        """Hold back windows' proofs that have not begun; several wins at once do not wait for each other."""
+        """Delay windows' proofs that have not begun; several wins at once do not wait for each other."""
         with self._opened() as descriptor:
             if descriptor is not None:
                 # Nobody holds the other lock for longer than it takes to ask for it.

@@ -37,7 +37,7 @@ class Caller:
 
     @property
     def description(self) -> str:
-        """How rules and records name it."""
+        """Return how rules and records name it."""
         return f"{'' if self.addresses is None else 'strategy '}rpc {self.source}"
 
     def may_see(self, address: str) -> bool:

@@ -61,7 +61,7 @@ def editor_remove(folder: Path, name: str) -> None:
 
 
 def signature_check(folder: Path, *, editor: str, change: str, signature: str) -> None:
-    """Hold a signature against the editor's code.  Raises NotAnEditor."""
+    """Compare a signature with the editor's code.  Raises NotAnEditor."""
     editors = editors_read(folder)
     if not editors:
         raise NotAnEditor(

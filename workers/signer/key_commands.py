@@ -74,7 +74,7 @@ def restore(options: argparse.Namespace) -> str:
 
 
 def password_typed() -> str:
-    """Ask for a new password, twice: a slip would cost every key.  Raises SignerError."""
+    """Read a new password, typed twice: a slip would cost every key.  Raises SignerError."""
     fresh = getpass.getpass("New password: ")
     if fresh != fresh.strip():
         raise SignerError("a password must not begin or end with a space: its file would lose it")

@@ -86,12 +86,12 @@ class KeyStore:
 
     @property
     def is_set(self) -> bool:
-        """Whether there is a store, i.e. a password was chosen."""
+        """Return whether there is a store, i.e. a password was chosen."""
         return self.path.exists()
 
     @property
     def is_locked(self) -> bool:
-        """Whether keys cannot be used now."""
+        """Return whether keys cannot be used now."""
         return self.password is None
 
     def entries(self) -> list[Entry]:

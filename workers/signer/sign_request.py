@@ -72,7 +72,7 @@ class SignRequest:
 
     @property
     def amounts(self) -> Amounts:
-        """What it adds to a day's sums."""
+        """Return what it adds to a day's sums."""
         return Amounts(self.value, self.fee_max, self.premium_max)
 
     @property

@@ -55,7 +55,7 @@ class Group:
 
     @property
     def path(self) -> Path:
-        """What adds points on this machine."""
+        """Return what adds points on this machine."""
         return self.lanes if has_ifma() else self.portable
 
 

@@ -70,7 +70,7 @@ class StoreOrders:
         """Those of them that the console orders no more while they are carried out."""
 
     def stop(self) -> None:
-        """Have checks end."""
+        """Stop checks."""
         self._is_stopped = True
 
     def order(self, command: Command) -> str | None:

@@ -46,7 +46,7 @@ class Field:
 
     @property
     def key(self) -> str:
-        """What it is called in the handler's data."""
+        """Return what it is called in the handler's data."""
         return self.name.lower()
 
 

@@ -76,7 +76,7 @@ class Answers:
 
     @property
     def is_good(self) -> bool:
-        """Whether what is kept was confirmed lately."""
+        """Return whether what is kept was confirmed lately."""
         return time.monotonic() < self.good_until
 
     @contextlib.contextmanager

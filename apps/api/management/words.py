@@ -45,7 +45,7 @@ def checked(kind: type[InputSerializer], values: Mapping[str, Any]) -> dict[str,
 
 
 def confirm(phrase: str, *, is_needed: bool = True) -> None:
-    """Ask for words that name act and number, if they are asked for.  Raises CommandError for others."""
+    """Prompt for words that name act and number, if they are needed.  Raises CommandError for others."""
     if is_needed and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
         raise CommandError("not confirmed: nothing was done")
 

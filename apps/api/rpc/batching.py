@@ -81,7 +81,7 @@ class _LoopBatcher(Generic[Item, Answer]):
         return await future
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the thread work on the next batch; a task for it would be one more turn that callers wait."""
+        """Start the thread on the next batch; a task for it would be one more turn that callers wait."""
         batch, self.waiting = self.waiting[:BATCH_MAX], self.waiting[BATCH_MAX:]
         items = [(principal, item) for principal, item, _ in batch]
         self.thread.submit(partial(run_and_report, loop, partial(self._end, loop, batch), self.work, items))
@@ -123,11 +123,11 @@ class DatabaseThread:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread lives."""
+        """Return whether its thread lives."""
         return self._thread is not None
 
     def submit(self, job: Callable[[], list[Change]]) -> None:
-        """Have a job done in the thread; it returns what is to be published, and must not raise."""
+        """Run a job in the thread; it returns what is to be published, and must not raise."""
         with self._lock:
             self._jobs.put(job)
             if self._thread is None:

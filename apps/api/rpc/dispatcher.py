@@ -167,7 +167,7 @@ class Dispatcher:
 
     @property
     def shares_loop(self) -> bool:
-        """Whether other calls share its event loop: over a socket they always do."""
+        """Return whether other calls share its event loop: over a socket they always do."""
         return self.in_loop or self.connection is not None
 
     def full_name(self, method: str) -> str:

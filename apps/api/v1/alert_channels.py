@@ -226,7 +226,7 @@ class AlertChannelTestView(PoolView):
 
     @extend_schema(request=None, responses={202: ChannelTestOutput})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Have a test sent; the channel then shows whether it was delivered."""
+        """Send a test; the channel then shows whether it was delivered."""
         row = channel_visible(self.principal, uuid)
         sent = channel_test(principal=self.principal, channel=row, now=clock.now())
         return Response(ChannelTestOutput(sent).data, status=202)

@@ -104,7 +104,7 @@ class StoreChecksView(PoolView):
 
     @extend_schema(request=StoreCheckInput, responses={201: StoreCheckOutput})
     def post(self, request: Request, uuid: str) -> Response:
-        """Have a host verify the files of one sector, or of all; a running check is returned instead."""
+        """Verify the files of one sector, or of all, by a host; a running check is returned instead."""
         body = StoreCheckInput(data=request.data)
         body.is_valid(raise_exception=True)
         data, now = body.validated_data, clock.now()

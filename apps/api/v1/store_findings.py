@@ -149,7 +149,7 @@ class StoreAdoptView(PoolView):
 
     @extend_schema(request=FindingAdoptInput, responses=StorePlannedList)
     def post(self, request: Request, uuid: str) -> Response:
-        """Have a host compare comm_r and sizes; sectors that match are then recorded in this store."""
+        """Compare comm_r and sizes by a host; sectors that match are then recorded in this store."""
         body = FindingAdoptInput(data=request.data)
         body.is_valid(raise_exception=True)
         data, now = body.validated_data.get("findings"), clock.now()

@@ -75,7 +75,7 @@ class StoreScansView(PoolView):
 
     @extend_schema(request=None, responses={201: StoreScanOutput})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Have a host scan the store; a running scan is returned instead."""
+        """Scan the store by a host; a running scan is returned instead."""
         store = store_get(self.principal, uuid, now=clock.now())
         scan = scan_begin(store, now=clock.now(), by=self.principal)
         return created(scan_body(scan_get(store, str(scan.uuid))))

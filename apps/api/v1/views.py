@@ -119,7 +119,7 @@ class PoolView(APIView):
 
     @property
     def principal(self) -> Principal:
-        """Who calls; permission was checked before the method runs."""
+        """Return who calls; permission was checked before the method runs."""
         return cast("Principal", self.request.auth)
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:

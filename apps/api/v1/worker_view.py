@@ -72,7 +72,7 @@ class WorkerView(PoolView):
 
     @property
     def tenant_id(self) -> int:
-        """Whose workers and miners the caller's are.  Raises NotAllowed for the pool itself."""
+        """Return whose workers and miners the caller's are.  Raises NotAllowed for the pool itself."""
         if self.principal.tenant_id is None:
             raise NotAllowed(gettext("a worker needs a token that belongs to a tenant"))
         return self.principal.tenant_id

@@ -170,14 +170,14 @@ class MinerRound:
         return ElectionProof(win_count(vrf, info.power, info.network_power), vrf)
 
     async def _vrf(self, info: BaseInfo, draw: Draw) -> bytes:
-        """Have a draw signed.
+        """Return a signed draw.
 
         It is not verified here, which takes longer than to make it: nodes refuse a block with a false one.
         """
         return (await self._signature(info, draw.to_cbor(), META_DRAW)).data
 
     async def _signature(self, info: BaseInfo, to_sign: bytes, meta_type: str) -> Signature:
-        """Have the worker's key sign, which the miner's tenant must have been granted."""
+        """Return a signature by the worker's key, which the miner's tenant must have been granted."""
         tenant_id, worker = self.miner.row.tenant_id, str(info.worker)
         is_granted = self.miner.may_sign if worker == self.miner.row.worker else None
         if is_granted is None:  # the worker changed within the lookback
@@ -239,7 +239,7 @@ class MinerRound:
     async def _reserve(
         self, info: BaseInfo, election: ElectionProof, proof: asyncio.Task[tuple[PoStProof, ...]]
     ) -> Block:
-        """Have the block made, and its height reserved."""
+        """Create the block, and reserve its height."""
         ticket, messages = await self._ticket(info)
         proofs = await proof
         async with self.step("base"):
@@ -314,7 +314,7 @@ class MinerRound:
         return again, ElectionProof(wins, election.vrf_proof)
 
     async def _create(self, template: BlockTemplate) -> BlockMsg:
-        """Have a node make the block; without messages rather than not at all.  Raises NodeRefused."""
+        """Return a node's block; without messages rather than not at all.  Raises NodeRefused."""
         nodes, until = self.context.nodes, self.context.times.sign_until
         try:
             block = await nodes.block_create(template, until=until)
@@ -333,7 +333,7 @@ class MinerRound:
         return block
 
     async def _sign(self, info: BaseInfo, row: Block) -> BlockMsg:
-        """Have the reserved header signed; the same one every time."""
+        """Sign the reserved header; the same one every time."""
         block = unsigned_block_decode(row)
         payload = block.header.signing_bytes
         made = None if self.made is None else self.made.header

@@ -190,7 +190,7 @@ class BlockNodes:
         return messages_disjoint(lists)
 
     async def block_create(self, template: BlockTemplate, *, until: float) -> BlockMsg:
-        """Have a block made of a template; venus hands it back unsigned where it lacks the worker's key.
+        """Create a block of a template; venus returns it unsigned where it lacks the worker's key.
 
         A node that signs its blocks itself and cannot, or lets us make none, is followed by the next.
         Raise NodeRefused, with what to do where the node lacks the key; NodeUnavailable.

@@ -57,7 +57,7 @@ class BlockProviders:
     async def sign(
         self, worker: Address, to_sign: bytes, *, account: str, meta_type: str, until: float
     ) -> Signature:
-        """Have the worker's key sign.  Raises SignerAway, SignerRefused."""
+        """Sign by the worker's key.  Raises SignerAway, SignerRefused."""
         request = WalletSignRequest(str(worker), (account,), to_sign, meta_type)
         hub_request = HubRequest(
             wallet_route(str(worker)), (account,), "WalletSign", request.payload(), is_repeatable=True
@@ -75,7 +75,7 @@ class BlockProviders:
     async def prove(
         self, actor_id: int, request: Json, *, account: str, until: float
     ) -> tuple[PoStProof, ...]:
-        """Have a WinningPoSt computed.  Raises ProofTimeout, ProofRefused."""
+        """Return a WinningPoSt that the miner's prover computed.  Raises ProofTimeout, ProofRefused."""
         hub_request = HubRequest(
             proof_route(actor_id), (account,), "ComputeProof", request, is_repeatable=True
         )
@@ -97,6 +97,6 @@ class BlockProviders:
             ) from None
 
     async def _request(self, request: HubRequest, until: float) -> Json:
-        """Ask through the hub; who restarts meanwhile is waited for as long as its answer is of use."""
+        """Send it through the hub; who restarts meanwhile is waited for as long as its answer is of use."""
         left_s = until - time.time()
         return await self.hub.request(request, deadline=Deadline(left_s), patience_s=left_s)

@@ -100,7 +100,7 @@ def base_info_of(actor_id: int) -> tuple[BaseInfo | None, int]:
 
 
 def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
-    """Have the election's draw signed; a miner that has no power yet by its worker of now."""
+    """Sign the election's draw; for a miner that has no power yet, by its worker of now."""
     if info is None:
         raise WarmUpFailed(gettext("the node returned no base info: no power at the lookback yet"))
     worker = str(info.worker)

@@ -37,7 +37,7 @@ class MiningStatus:
 
     @property
     def reason(self) -> str:
-        """Why not, in words."""
+        """Return why not, in words."""
         return str(NotDrawn(self.why_not).label) if self.why_not else ""
 
 

@@ -45,7 +45,7 @@ TICKET_RETENTION: Final = timedelta(days=1)
 
 
 def f3_participate(miners: Sequence[Miner], *, links: Sequence[NodeLink], now: datetime) -> bool:
-    """Ask for the leases that are missing or about to end; False where there is none to renew.
+    """Request the leases that are missing or about to end; False where there is none to renew.
 
     Without a node that runs F3, leases of earlier are kept and say so.  A node that does not answer is asked
     no more in this pass: others wait for theirs.

@@ -85,7 +85,7 @@ class HeadListener:
         self._thread.join(timeout=10)
 
     def restrict_to(self, urls: list[str]) -> None:
-        """Leave the node that is listened to if it is none of these, the best first, or a better one is back.
+        """Disconnect from a node that is none of these, the best first, or once a better one is back.
 
         Reads go to the best: it may not have the heads of another one yet.
         """

@@ -101,7 +101,7 @@ class EpochClock:
     """Seconds per epoch."""
 
     def starts_at(self, epoch: int) -> int:
-        """When `epoch` begins, in seconds since 1970."""
+        """Return when `epoch` begins, in seconds since 1970."""
         return round(self.at_s + (epoch - self.epoch) * self.delay_s)
 
     def left_s(self, epoch: int) -> int:

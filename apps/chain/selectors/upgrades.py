@@ -53,7 +53,7 @@ class Upgrade:
 
     @property
     def short(self) -> str:
-        """What it is called where room is short: `nv28`."""
+        """Return what it is called where room is short: `nv28`."""
         return self.name if self.network_version is None else f"nv{self.network_version}"
 
     @property

@@ -45,7 +45,7 @@ MESSAGE_ACTS: Final[dict[str, tuple[str, StrOrPromise, bool]]] = {
 
 
 def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
-    """Have these hosts claim work again."""
+    """Return the acts by which these hosts claim work again."""
     return tuple(
         Act(Link("host-act", (str(worker.uuid), "resume")), gettext("Resume"), worker.name)
         for worker in workers[:ACTS_MAX]
@@ -62,7 +62,7 @@ def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...
 
 
 def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
-    """Try the failed stage of these sectors again; one that is not paused needs nobody."""
+    """Return the acts that retry these sectors' failed stages; one that is not paused needs nobody."""
     return tuple(
         Act(Link("sector-retry", (str(row.uuid),)), gettext("Retry"), f"{row.miner.address} / {row.number}")
         for row in sectors
@@ -71,7 +71,7 @@ def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
 
 
 def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
-    """Make the replicas of these sectors again; the page asks first."""
+    """Return the acts that rebuild these sectors; the page asks first."""
     return tuple(
         Act(
             Link("sector-rebuild", (str(row.uuid),)),
@@ -84,7 +84,7 @@ def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
 
 
 def deadlines_dry_run(miner: Miner, deadlines: Sequence[Deadline]) -> tuple[Act, ...]:
-    """Have the proofs of these deadlines made and looked at without sending them."""
+    """Return the acts that compute and verify the proofs of these deadlines without sending them."""
     return tuple(
         Act(
             Link("proving-dry-run", (miner.address, str(row.index))),
@@ -98,7 +98,7 @@ def deadlines_dry_run(miner: Miner, deadlines: Sequence[Deadline]) -> tuple[Act,
 
 
 def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
-    """Go on with runs that stopped, at the same stage."""
+    """Return the acts that retry runs that stopped, at the same stage."""
     return tuple(
         Act(
             Link("sector-run-retry", (str(row.sector.uuid), row.kind)),
@@ -110,7 +110,7 @@ def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
 
 
 def funds_send(to: str, name: str, *, label: str = "", value: int = 0) -> Act:
-    """Fill in a transfer to this address; the page asks which wallet pays, and shows the price."""
+    """Return the act that begins a transfer to this address; the page asks which wallet pays."""
     filled = {"to": to, **({"value": fil_format(value, unit="")} if value else {})}
     link = Link("message-compose", query=urlencode(filled))
     return Act(link, label or gettext("Send FIL to"), name, opens_page=True)
@@ -135,7 +135,7 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
 
 
 def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:
-    """Show what these do, for a second person to approve or refuse."""
+    """Return the acts that show what these do, for a second person to approve or refuse."""
     return tuple(
         Act(Link("message-approve", (row.pk,)), gettext("Review"), message_name(row, data), opens_page=True)
         for row in messages[:ACTS_MAX]
@@ -143,7 +143,7 @@ def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, 
 
 
 def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
-    """Ask for fees above the base fee, with what they cost, for all messages below it at once."""
+    """Return the act that raises the fees of all messages below the base fee at once, with its cost."""
     if len(messages) == 1:
         link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
     else:
@@ -158,7 +158,7 @@ def message_name(message: Message, data: CheckData) -> str:
 
 
 def miner_warm_up(miner: Miner) -> Act:
-    """Go the way of a win with a throw-away challenge, which shows the step that fails."""
+    """Return the act that tries a win by a throw-away challenge, which shows the step that fails."""
     link = Link("blocks-warm-up", (str(miner.uuid),))
     return Act(link, gettext("Warm up"), str(miner.name or miner), perm=Perm.WRITE)
 
@@ -170,7 +170,7 @@ def blocks_unwanted(miner: Miner) -> Act:
 
 
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
-    """Leave a node of another chain: disable it, or unbind a pool that was bound by mistake."""
+    """Return the acts for nodes of another chain: disable one, or unbind a pool that was bound by mistake."""
     if any(one.condition not in CONDITIONS_FOREIGN for one in nodes):
         act = Act(
             Link("chain-node-act", (str(node.pk), "disable")), gettext("Disable"), str(node), perm=Perm.ADMIN
@@ -186,7 +186,7 @@ def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
 
 
 def channels_test(channels: Sequence[AlertChannel]) -> tuple[Act, ...]:
-    """Send a test to these channels; what waits for one that takes it follows at once."""
+    """Return the acts that send a test to these channels; what waits for one follows at once."""
     return tuple(
         Act(Link("alert-channel-act", (str(row.uuid), "test")), gettext("Test"), row.name, perm=Perm.ADMIN)
         for row in channels[:ACTS_MAX]

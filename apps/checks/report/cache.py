@@ -47,7 +47,7 @@ def report_now(data: CheckData) -> Report:
 
 
 def publish_difference(report: Report, viewer: Principal) -> None:
-    """Have the bells of these viewers count again if the findings are others than before."""
+    """Publish that the bells of these viewers count again, if the findings are others than before."""
     found = sha256(
         repr([(one.check.name, str(one.check.severity), one.finding.say) for one in report.found]).encode()
     ).hexdigest()

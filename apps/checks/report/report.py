@@ -39,7 +39,7 @@ class Result:
 
     @property
     def count(self) -> int:
-        """How many objects are affected."""
+        """Return how many objects are affected."""
         return sum(finding.count for finding in self.findings)
 
     @property
@@ -67,7 +67,7 @@ class Found:
 
     @property
     def link(self) -> Link:
-        """Where it is mended."""
+        """Return where it is mended."""
         return self.finding.link or self.check.link
 
     @property
@@ -108,7 +108,7 @@ class Report:
 
     @property
     def unpriced(self) -> int:
-        """How many findings cost power or FIL and have no figure: no sum holds them."""
+        """Return how many findings cost power or FIL and have no figure: no sum holds them."""
         return sum(one.is_unpriced for one in self.found)
 
     def of(self, *topics: Topic) -> Report:
@@ -126,7 +126,7 @@ class Report:
 
     @property
     def passed(self) -> int:
-        """How many checks found nothing."""
+        """Return how many checks found nothing."""
         return sum(result.passed for result in self.results)
 
     @property

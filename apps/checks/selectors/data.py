@@ -121,7 +121,7 @@ class CheckData:
 
     @cached_property
     def chain_status(self) -> ChainStatus | None:
-        """How old the newest head is; None before the first one."""
+        """Return how old the newest head is; None before the first one."""
         return chain_status_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
 
     @cached_property
@@ -141,7 +141,7 @@ class CheckData:
 
     @cached_property
     def backup_last(self) -> datetime | None:
-        """When the last backup was taken with `make backup`."""
+        """Return when the last backup was taken with `make backup`."""
         return backup_last_taken()
 
     @cached_property
@@ -194,7 +194,7 @@ class CheckData:
 
     @cached_property
     def f3(self) -> dict[str, F3Participation]:
-        """What each node said last of fast finality."""
+        """Return what each node said last of fast finality."""
         return f3_read()
 
     @cached_property
@@ -269,7 +269,7 @@ class CheckData:
 
     @cached_property
     def host_speeds(self) -> dict[int, HostSpeed]:
-        """How fast the viewer's hosts were lately, by their keys."""
+        """Return how fast the viewer's hosts were lately, by their keys."""
         return host_speeds(self.viewer)
 
     @cached_property
@@ -318,7 +318,7 @@ class CheckData:
 
     @cached_property
     def spend_pace(self) -> dict[str, tuple[int, int]]:
-        """What the gas of each wallet cost in `LEARN_DAYS`, and of how many days that is."""
+        """Return what the gas of each wallet cost in `LEARN_DAYS`, and of how many days that is."""
         return spend_pace([one.address for one in self.wallets], days=LEARN_DAYS, now=self.at)
 
     @cached_property
@@ -330,12 +330,12 @@ class CheckData:
 
     @cached_property
     def alerts_last_run(self) -> datetime | None:
-        """When alerts were last evaluated; None if it is not known, or nobody is to be notified."""
+        """Return when alerts were last evaluated; None if it is not known, or nobody is to be notified."""
         return alerts_last_run() if self.rare.channels else None
 
     @cached_property
     def restored(self) -> Recovery:
-        """What is known of the last restore, and of the recovery after it."""
+        """Return what is known of the last restore, and of the recovery after it."""
         return recovery_row()
 
     @property
@@ -346,7 +346,7 @@ class CheckData:
 
     @property
     def reward_per_win(self) -> int:
-        """What one win brings now, without tips, in attoFIL; 0 if it is not known."""
+        """Return what one win brings now, without tips, in attoFIL; 0 if it is not known."""
         return 0 if self.reward is None else int(block_reward(self.reward.reward.value, 1))
 
     def reward_per_day(self, miner: Miner) -> int:

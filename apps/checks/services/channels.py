@@ -304,7 +304,7 @@ def channel_test(*, principal: Principal, channel: AlertChannel, now: datetime) 
 
 
 def _deliver_soon() -> None:
-    """Have it sent at once; without a broker the next turn does it."""
+    """Enqueue its delivery; without a broker the next turn delivers it."""
     try:
         current_app.send_task("alerts.run", queue="io", retry=False, expires=10)
     except (BrokerAway, OSError) as error:

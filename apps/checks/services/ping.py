@@ -30,7 +30,7 @@ OUTAGE_S: Final = 3 * PING_EVERY_S
 
 
 def ping_enqueue() -> None:
-    """Have the URL called by a task of its own, if there is one and it was not called within a minute."""
+    """Enqueue a call of the URL, if there is one and it was not called within a minute."""
     if not settings.ALERTS_PING_URL:
         return
     try:

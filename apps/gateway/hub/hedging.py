@@ -164,7 +164,7 @@ class _Race:
         return self.has_room() and any(one.process not in self.running.values() for one in self.left)
 
     def start(self) -> None:
-        """Ask the next one, of a process of which none is asked if there is one."""
+        """Send it to the next one, of a process that got none if there is one."""
         new = (one for one in self.left if one.process not in self.running.values())
         chosen = next(new, self.left[0])
         self.left.remove(chosen)

@@ -73,7 +73,7 @@ class Provider:
         raise AssertionError("each kind registers in its own way")
 
     async def route(self) -> None:
-        """Have requests routed here, unless the channel ends meanwhile: nobody would remove them then."""
+        """Route requests here, unless the channel ends meanwhile: nobody would remove the routes then."""
         if self.is_open:
             await self.hub.add(self)
         if not self.is_open:

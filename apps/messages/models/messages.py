@@ -235,7 +235,7 @@ class Message(Timestamped):
 
     @property
     def return_(self) -> bytes:
-        """What the method returned, in CBOR."""
+        """Return what the method returned, in CBOR."""
         return bytes(self.return_data)
 
     @property

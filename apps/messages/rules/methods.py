@@ -17,7 +17,7 @@ def method_text(to: str, method: int, *, kind: str, miners: Collection[str]) -> 
 
 
 def receiver_kind(to: str, *, kind: str, miners: Collection[str]) -> str:
-    """Which kind of actor `to` is, as far as it is known without asking the chain."""
+    """Return which kind of actor `to` is, as far as it is known without asking the chain."""
     return "miner" if to in miners or kind in MINER_KINDS else actor_kind(address_parse(to))
 
 

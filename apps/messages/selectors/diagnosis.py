@@ -111,14 +111,14 @@ class Diagnosis:
 
     @property
     def by_itself(self) -> str:
-        """What happens next."""
+        """Return what happens next."""
         if "exit_code" in self.evidence:
             return gettext("nothing: its nonce and gas are spent; push a new message to try again")
         return str(BY_ITSELF[self.reason])
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What a person could do."""
+        """Return what a person could do."""
         return ACTIONS.get(self.reason, ())
 
 

@@ -107,7 +107,7 @@ def fee_limit_compute(message: Message, *, client: ChainClient, key: str) -> int
 
 
 def fee_limit_cap(limit: int, *, message: Message) -> int:
-    """Hold a largest fee under the gas guard's cap; 0 stands for no limit."""
+    """Return a max fee under the gas guard's cap; 0 stands for no limit."""
     guards = list(GasGuard.objects.filter(max_fee__gt=0))
     kind = receiver_kinds([message.to]).get(message.to, "") if guards else ""
     cap = guard_choose(message, guards=guards, receiver=kind).max_fee

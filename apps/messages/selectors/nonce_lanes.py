@@ -55,12 +55,12 @@ class Lane:
 
     @property
     def gaps(self) -> int:
-        """How many of the nonces shown nobody has."""
+        """Return how many of the nonces shown nobody has."""
         return sum(one.place == "gap" for one in self.nonces)
 
     @property
     def stuck(self) -> int:
-        """How many of the nonces shown cannot land as they are."""
+        """Return how many of the nonces shown cannot land as they are."""
         return sum(one.place == "stuck" for one in self.nonces)
 
 

@@ -68,7 +68,7 @@ def is_stuck(head: Head | None, network: Network | None) -> Q:
 
 
 def stuck_marked(rows: QuerySet[Message], *, head: Head | None, network: Network | None) -> QuerySet[Message]:
-    """Have each row say in `is_stuck` whether it needs attention."""
+    """Return the rows with `is_stuck`: whether each needs attention."""
     is_open = Q(state__in=[MessageState.UNFILLED, MessageState.FILLED])
     found = ExpressionWrapper(is_open & is_stuck(head, network), output_field=BooleanField())
     return rows.annotate(is_stuck=found)

@@ -54,7 +54,7 @@ class Candidate:
 
     @property
     def spec(self) -> GasSpec:
-        """What the node is asked: the rules' wishes under the guard's cap."""
+        """Return what the node is asked: the rules' wishes under the guard's cap."""
         limits = [limit for limit in (self.fees.spec.max_fee, self.guard.max_fee) if limit]
         return replace(self.fees.spec, max_fee=min(limits, default=0))
 

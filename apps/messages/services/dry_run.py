@@ -54,7 +54,7 @@ class DryRun:
 
     @property
     def balance_after(self) -> int:
-        """What would be left after it and all in flight at their dearest; negative if it does not suffice."""
+        """Return what it and all in flight at their dearest would leave; negative if it does not suffice."""
         return self.balance - self.in_flight - self.cost_max
 
 

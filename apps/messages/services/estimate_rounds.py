@@ -106,7 +106,7 @@ def _settled_count(verdicts: Sequence[Verdict], left: set[str]) -> int:
 def _settled(
     selection: Selection, verdicts: Sequence[Verdict], left: set[str], settled_count: int
 ) -> list[Candidate]:
-    """Leave what is decided, and return what is signed or has to be estimated again."""
+    """Note why what is decided is left, and return what is signed or has to be estimated again."""
     again: list[Candidate] = []
     for at, verdict in enumerate(verdicts):
         if verdict.ready is not None and verdict.id in left:
@@ -122,7 +122,7 @@ def _settled(
 
 
 def _unsettled(selection: Selection, verdicts: Sequence[Verdict], signed: Signatures) -> None:
-    """Leave for the next round what is signed by no estimate, and count in budgets what is signed only."""
+    """Postpone to the next round what is signed by no estimate, and count in budgets what is signed only."""
     left = {pk for pk, _, _ in selection.waits}
     selection.budgets.planned.clear()
     for verdict in verdicts:

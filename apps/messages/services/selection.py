@@ -85,7 +85,7 @@ class Selection:
     """Ids that failed nothing and let those behind them go first for some epochs."""
 
     def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
-        """Leave a message for later and say why."""
+        """Note that a message is left for later, and why."""
         self.waits.append((row.pk, wait, text))
         if is_failure:
             self.failed.append(row)
@@ -116,7 +116,7 @@ class SenderChainState:
 
     @property
     def free_balance(self) -> int:
-        """What is left for new messages, in attoFIL."""
+        """Return what is left for new messages, in attoFIL."""
         return self.balance - sum(row.cost for row in self.flight)
 
 

@@ -15,7 +15,7 @@ SELECT_EXPIRES_S: Final = 30
 
 
 def selection_enqueue(address: str) -> None:
-    """Have this sender's messages chosen now; without a broker the next head does it."""
+    """Enqueue the selection of this sender's messages; without a broker the next head does it."""
     try:
         current_app.send_task(
             "messages.select_sender",

@@ -198,7 +198,7 @@ def _rival(
 def _sign(
     selection: Selection, pending: Sequence[tuple[PendingSignature, ChainMessage]]
 ) -> list[SignedMessage | DomainError]:
-    """Have each message signed for its tenant: one round through the hub per tenant."""
+    """Sign each message for its tenant: one round through the hub per tenant."""
     found: dict[int, SignedMessage | DomainError] = {}
     selection.selection_id.step += 1
     rows = [one.ready.row for one, _ in pending]

@@ -93,7 +93,7 @@ class Miner(Named, Timestamped):
 
     @property
     def is_held(self) -> bool:
-        """Whether another program has it, and nobody has said yet from which height on the pool does."""
+        """Return whether another program has it, and nobody has said yet from which height the pool does."""
         return self.works_until == 0
 
     @property

@@ -59,7 +59,7 @@ class Role(Named, Timestamped):
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether one host alone may hold it."""
+        """Return whether one host alone may hold it."""
         return self.kind in EXCLUSIVE_ROLES
 
 

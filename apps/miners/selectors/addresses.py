@@ -51,7 +51,7 @@ class MinerAddresses:
 
 
 def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
-    """Ask a node.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
+    """Return the addresses that a node knows.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(
             gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"

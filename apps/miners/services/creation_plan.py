@@ -54,7 +54,7 @@ class CreationPlan:
 
     @property
     def total(self) -> int:
-        """What the owner's balance has to cover, attoFIL."""
+        """Return what the owner's balance has to cover, attoFIL."""
         return self.deposit + self.worker_fund
 
 

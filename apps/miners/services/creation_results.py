@@ -75,7 +75,7 @@ def _made(message: Message) -> power.CreateMinerReturn:
 
 @transaction.atomic
 def _miner_revert(pk: int, message: Message) -> None:
-    """Take a miner's ID away where its message is not on the chain any more, or made another one."""
+    """Remove a miner's ID where its message is not on the chain any more, or made another one."""
     miner = _miner_lock(pk)
     if miner is None or miner.state != MinerState.ACTIVE or _agrees(miner, message):
         return  # another task removed the miner or was faster

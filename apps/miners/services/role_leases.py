@@ -61,7 +61,7 @@ def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: d
 
 
 def _lapsed_acquire(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
-    """Have a host take over what nobody holds any more, unless another one goes first."""
+    """Transfer to a host what nobody holds any more, unless another one goes first."""
     same = [one for one in rows if (one.miner_id, one.kind) == (row.miner_id, row.kind)]
     holder = next((one for one in same if one.state == RoleState.HELD), None)
     if holder is not None and (holder.lease_until is None or holder.lease_until > now):

@@ -180,5 +180,5 @@ def roles_forget(miner: Miner) -> None:
 
 
 def roles_publish(miner: Miner) -> None:
-    """Have the pages of a miner read its roles again."""
+    """Publish that the pages of a miner read its roles again."""
     publish(Change("role", miner.pk, miner.tenant_id))

@@ -94,7 +94,7 @@ def repeated_transfer_find(request: TransferRequest, *, miner: Miner) -> MinerTr
 
 
 def transfer_check(request: TransferRequest, *, miner: Miner) -> None:
-    """Hold a transfer against what this room knows.
+    """Check a transfer by what this app knows.
 
     Raises MinerNotReady, MinerMoved, TransferRefused with the field to blame.
     """
@@ -218,6 +218,6 @@ def transfer_audit(row: MinerTransfer, *, principal: Principal) -> None:
 
 
 def transfer_publish(miner: Miner, *, tenants: Sequence[Tenant]) -> None:
-    """Have the pages of these tenants, and the operator's, read everything again."""
+    """Publish that the pages of these tenants, and the operator's, read everything again."""
     for tenant in tenants:
         publish(Change(MOVED, miner.pk, tenant.pk))

@@ -77,7 +77,7 @@ class WithdrawalFunds:
 
     @property
     def quota_left(self) -> int | None:
-        """What the term still allows, in attoFIL; None without one."""
+        """Return what the term still allows, in attoFIL; None without one."""
         return self.addresses.quota - self.addresses.used_quota if self.has_term else None
 
     @property
@@ -87,7 +87,7 @@ class WithdrawalFunds:
 
     @property
     def most(self) -> int:
-        """What can be withdrawn now, beside what is in progress; never negative."""
+        """Return what can be withdrawn now, beside what is in progress; never negative."""
         limit = self.available if self.quota_left is None else min(self.available, self.quota_left)
         return max(limit - self.in_progress, 0)
 
@@ -104,7 +104,7 @@ class WithdrawalPlan:
 
     @property
     def remains(self) -> int:
-        """What stays available, in attoFIL."""
+        """Return what stays available, in attoFIL."""
         return self.funds.available - self.funds.in_progress - self.amount
 
     def run_check(self) -> None:
@@ -127,7 +127,7 @@ class SentWithdrawal:
 
 
 def funds_read(miner: Miner, *, client: ChainClient, head: Head) -> WithdrawalFunds:
-    """Ask a node how much can be withdrawn.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
+    """Return what can be withdrawn.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
     addresses = addresses_read(miner, client=client)
     available = client.call("StateMinerAvailableBalance", miner.address, key_to_json(head.key))
     return WithdrawalFunds(

@@ -81,7 +81,7 @@ def piece_opened(piece: Piece) -> Iterator[BinaryIO]:
 
 @contextmanager
 def piece_whole(piece: Piece) -> Iterator[Path]:
-    """Hold the file of a piece whose bytes are all here, and return its path; it is not made.
+    """Lock the file of a piece whose bytes are all here, and yield its path; it is not made.
 
     Raises PieceBusy, UploadIncomplete: a kill may have come between the row and its file.
     """

@@ -82,7 +82,7 @@ def _terms_write(piece: Piece, terms: dict[str, int]) -> None:
 def expired_allocations_remove(
     pieces: Iterable[Piece], *, client: NodeCaller, height: int, key: str
 ) -> list[Piece]:
-    """Take from pieces of pre-committed sectors the allocations that expired meanwhile; return these pieces.
+    """Remove expired allocations from pieces of pre-committed sectors; return these pieces.
 
     With one the chain refuses the sector's commit for good, and deposit and all other pieces are lost with
     it; without it the piece is stored, and counts once instead of ten times.  Raises NodeRefused.

@@ -84,7 +84,7 @@ CHECKS_BAD: Final[Compiled[int]] = Compiled(
 
 
 def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
-    """Have every sector checked that the next window must prove; returns how many jobs that makes.
+    """Begin checks of every sector that the next window must prove; return how many jobs that makes.
 
     A partition's store without a host in charge, or of which the check failed, is tried again until the
     cut-off: once something was checked for this window, only every `interval_epochs`.
@@ -115,7 +115,7 @@ def _checks_begin_ahead(deadline: Deadline, *, context: ProvingContext) -> int:
 
 
 def _checks_repeat(deadline: Deadline, *, context: ProvingContext) -> int:
-    """Have the sectors checked again that were bad, once before the cut-off and a while after the first."""
+    """Repeat the checks that found bad sectors, once before the cut-off and a while after the first."""
     provers = checkers_list(deadline.miner, context=context)
     rows = SectorCheck.objects.filter(
         miner=deadline.miner,

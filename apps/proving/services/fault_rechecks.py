@@ -43,7 +43,7 @@ def may_wait(post: WindowPost, *, context: ProvingContext) -> bool:
 
 
 def faults_recheck(post: WindowPost, *, context: ProvingContext) -> None:
-    """Have the sectors read that a proof in hand leaves out; with some of them back it is made anew."""
+    """Recheck the sectors that a proof in hand leaves out; with some of them back it is made anew."""
     if not may_wait(post, context=context):
         return
     attempt = post.attempt(AttemptKind.RECHECK)

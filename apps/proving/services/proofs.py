@@ -121,7 +121,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
 
 
 def _empty(post: WindowPost, context: ProvingContext) -> None:
-    """Leave partitions of which no sector can be read, until the files are checked again."""
+    """Omit partitions of which no sector can be read, until the files are checked again."""
     if post.attempt(AttemptKind.FALLBACK):
         fallback_use(post, context=context, why=gettext_noop("no sectors can be read now"))
         return
@@ -209,7 +209,7 @@ def _prover_name(job: Job) -> str:
 def _faults_collect(
     post: WindowPost, attempt: ProofAttempt, faults: set[int], context: ProvingContext
 ) -> None:
-    """Leave out the sectors that a host could not read; if it read none, another host is asked first."""
+    """Omit the sectors that a host could not read; if it read none, another host is asked first."""
     host = _prover_name(attempt.work)
     if faults >= _is_requested(attempt.work) and (
         len(running_attempts_list(post)) == 2 or has_other_host(post, job=attempt.work, context=context)

@@ -47,7 +47,7 @@ PREFIX: Final = "recover"
 
 
 def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
-    """Have a prover read the sectors' files by a proof over all of them."""
+    """Begin to read the sectors' files by a proof over all of them."""
     known = onchain_sectors_read(context.client, miner=recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
         advance(

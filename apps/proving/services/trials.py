@@ -33,7 +33,7 @@ TEST_S = 120
 
 
 def sector_test(miner: Miner, *, number: int, principal: Principal, context: ProvingContext) -> CheckRun:
-    """Have a host in charge check one sector's files and open one random leaf.
+    """Request that a host in charge checks one sector's files and opens one random leaf.
 
     Raises NotAllowed, NotFound for a sector that is in no deadline, CheckUnavailable.
     """
@@ -80,7 +80,7 @@ def sector_test(miner: Miner, *, number: int, principal: Principal, context: Pro
 def deadline_dry_run(
     miner: Miner, *, index: int, principal: Principal, context: ProvingContext, only: int | None = None
 ) -> list[CheckRun]:
-    """Have the whole proof of a deadline made as for its window, by a throw-away challenge, and not sent.
+    """Request the whole proof of a deadline as for its window, by a throw-away challenge, and do not send it.
 
     With `only` that of one partition.
 

@@ -74,5 +74,5 @@ class SectorChange(Named, Timestamped):
 
     @property
     def stage(self) -> str:
-        """What is done next, upper case."""
+        """Return what is done next, upper case."""
         return str(CHANGE_NEXT[self.state].stage)

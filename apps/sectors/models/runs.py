@@ -69,7 +69,7 @@ class PipelineRun(Named, Timestamped):
 
     @property
     def step(self) -> StageSpec:
-        """What follows its state."""
+        """Return what follows its state."""
         return RUN_NEXT[self.state]
 
     @property

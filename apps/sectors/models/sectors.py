@@ -172,17 +172,17 @@ class Sector(Named, Timestamped):
 
     @property
     def step(self) -> StageSpec:
-        """What follows its state."""
+        """Return what follows its state."""
         return NEXT_STAGE[self.state]
 
     @property
     def stage(self) -> str:
-        """What is done next, upper case."""
+        """Return what is done next, upper case."""
         return str(self.step.stage)
 
     @property
     def progress(self) -> float | None:
-        """How far the stage is, 0 to 1; None when nobody knows."""
+        """Return how far the stage is, 0 to 1; None when nobody knows."""
         return self.progress_done / self.progress_total if self.progress_total else None
 
 

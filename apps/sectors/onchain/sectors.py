@@ -83,7 +83,7 @@ class TrialRun:
 
     @property
     def is_good(self) -> bool:
-        """Whether it would do what it is for."""
+        """Return whether it would do what it is for."""
         return self.exit_code == 0
 
 

@@ -107,7 +107,7 @@ class FailureGroup:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self.rows)
 
 

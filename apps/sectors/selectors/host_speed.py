@@ -40,7 +40,7 @@ class StageSpeed:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long as the others; None if that is not known or does not matter."""
+        """Return how many times as long as the others; None if that is not known or does not matter."""
         if not self.others_ms or self.ms - self.others_ms < SLOW_LEAST_MS:
             return None
         return self.ms / self.others_ms

@@ -82,7 +82,7 @@ class StageRun:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Return how long it took, in seconds."""
         return (self.end - self.start).total_seconds()
 
 

@@ -33,7 +33,7 @@ class Tenant(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether its people and tokens are let in."""
+        """Return whether its people and tokens are let in."""
         return self.enabled and self.deleted_at is None
 
 

@@ -54,17 +54,17 @@ class Principal:
 
     @property
     def is_limited(self) -> bool:
-        """Whether it is a token that does less than its level says; such a one makes no other tokens."""
+        """Return whether it is a token that does less than its level says; such a one makes no tokens."""
         return bool(self.scopes or self.methods or self.miners or self.signers)
 
     @property
     def is_partial(self) -> bool:
-        """Whether it sees a part of its tenant; what concerns the whole tenant it does not change."""
+        """Return whether it sees a part of its tenant; what concerns the whole tenant it does not change."""
         return bool(self.miners or self.signers)
 
     @property
     def sees_pool(self) -> bool:
-        """Whether it sees what belongs to no miner or signer, such as hosts, of all tenants."""
+        """Return whether it sees what belongs to no miner or signer, such as hosts, of all tenants."""
         return self.is_operator and not self.is_partial
 
     def may_call(self, method: str) -> bool:

@@ -25,7 +25,7 @@ class Rule:
 
     @property
     def each_us(self) -> int:
-        """What one request puts into the bucket."""
+        """Return what one request puts into the bucket."""
         return max(self.reset_us // max(self.capacity, 1), 1)
 
     def counts(self, service: str, api: str) -> bool:

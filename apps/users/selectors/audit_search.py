@@ -56,7 +56,7 @@ class AuditFilter:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether lines are passed over, of which there may be any number."""
+        """Return whether lines are passed over, of which there may be any number."""
         return bool(self.who or self.what or self.target or self.targets or self.since or self.until)
 
 

@@ -22,7 +22,7 @@ DRAW_RANDOM: Final = "drawrandomparam"
 
 
 def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type: str, extra: bytes) -> None:
-    """Hold bytes to be signed against a token's limits.  Raises NotAllowed.
+    """Compare bytes to be signed with a token's limits.  Raises NotAllowed.
 
     Not every signer compares the bytes with the message in `extra`, so that is done here.
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @transaction.atomic
 def served_wallets_sync(*, now: datetime) -> None:
-    """Have a row for each key that a signer proved, and note which are served now."""
+    """Create a row for each key that a signer proved, and note which are served now."""
     for key in UNKNOWN.rows():
         kind = SIG_TYPE_NAMES[signature_type_choose(address_parse(key.address))]
         wallet, _ = Wallet.objects.get_or_create(

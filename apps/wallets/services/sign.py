@@ -33,7 +33,7 @@ SIGN_S: Final = 10.0
 
 
 def message_sign(message: Message, *, tenant_id: int | None, asked_by: str = MESSAGER) -> SignedMessage:
-    """Have one message signed.  Raises SenderNotGranted, SignerAway, SignerRefused."""
+    """Sign one message by its signer.  Raises SenderNotGranted, SignerAway, SignerRefused."""
     answer = messages_sign([message], tenant_id=tenant_id, asked_by=asked_by)[0]
     if isinstance(answer, DomainError):
         raise answer
@@ -48,7 +48,7 @@ def messages_sign(
     asked_by: str = MESSAGER,
     origins: Sequence[Origin] = (),
 ) -> list[SignedMessage | DomainError]:
-    """Have messages signed, all at once, and record each; `origins`, one for each, say which ones they are.
+    """Sign messages by their signers, all at once, and record each; `origins` says which ones they are.
 
     Each gets its signed form, or SenderNotGranted, SignerAway, SignedBefore or SignerRefused.
     Nothing unsigned by the sender's own key comes back: every signature is verified.  Network work: not for
@@ -90,7 +90,7 @@ def _rule_of(answer: Signature | DomainError) -> str:
 def bytes_sign(
     *, address: Address, to_sign: bytes, meta_type: str, extra: bytes, tenant_id: int | None, asked_by: str
 ) -> Signature:
-    """Have bytes of any kind signed, as the wallet interface of a node does; recorded like messages.
+    """Sign bytes of any kind, as the wallet interface of a node does; recorded like messages.
 
     Raises SenderNotGranted, SignerAway, SignerRefused.
     """

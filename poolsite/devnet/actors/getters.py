@@ -109,7 +109,7 @@ def economy_queries_note(machine: Machine) -> None:
 
 
 def _miners_above(call: Call) -> int:
-    """How many miners have the consensus minimum."""
+    """Return how many miners have the consensus minimum."""
     minimum = call.network.consensus_miner_min_power
     return miners_above(call.draft, call.machine.profile, minimum=minimum)
 

@@ -45,7 +45,7 @@ def claim_total(state: Draft | State, profile: Profile, *, minimum: int, minimum
 
 
 def miners_above(state: Draft | State, profile: Profile, *, minimum: int) -> int:
-    """How many miners have the consensus minimum."""
+    """Return how many miners have the consensus minimum."""
     return sum(claim_of(state, miner_id, profile).raw >= minimum for miner_id in state.keys(CLAIMS))
 
 

@@ -133,7 +133,7 @@ def fail_next(node: Devnet, method: int, code: int, count: int) -> Any:
 
 
 def drain(node: Devnet, address: Address, remaining_fil: int) -> Any:
-    """Leave an actor with so many FIL at most; the answer is the CID of the message that does it."""
+    """Reduce an actor's balance to at most so many FIL; the answer is the CID of the message that does it."""
     return _owner_send(node, DRAIN_METHOD, to_cbor(DrainParams(address, remaining_fil * FIL)))
 
 

@@ -87,7 +87,7 @@ def market_deals(node: Devnet, key: Key) -> Any:
 
 
 def market_pending(node: Devnet, proposal: Cid, key: Key) -> Any:
-    """Whether a proposal, its parties by actor number, is published and was not looked at yet."""
+    """Return whether a proposal, its parties by actor number, is published and was not looked at yet."""
     return Market(state_get(node, key)).is_pending(proposal)
 
 

@@ -67,7 +67,7 @@ class RpcMethod:
 
     @property
     def is_channel(self) -> bool:
-        """Whether its result is a channel, which needs a socket."""
+        """Return whether its result is a channel, which needs a socket."""
         return self.channel or inspect.isasyncgenfunction(self.handler)
 
 

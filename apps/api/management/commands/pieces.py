@@ -101,7 +101,7 @@ class Command(AnyOrderCommand):
             self.stdout.write("all counts are right")
 
     def _seal(self, miner: Miner, *, is_dry_run: bool) -> None:
-        """Have sectors of waiting pieces begin, or only show them: a line for each."""
+        """Begin the sectors of waiting pieces, or only show them: a line for each."""
         plan = packing_plan(miner) if is_dry_run else packing_request(miner, now=clock.now(), by=SYSTEM)
         for packed in plan:
             names = ", ".join(str(one.piece_cid) for one in packed.pieces)

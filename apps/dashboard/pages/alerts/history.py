@@ -79,7 +79,7 @@ class Search:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether anything is left out."""
+        """Return whether anything is left out."""
         return any(self.query.values())
 
     @property

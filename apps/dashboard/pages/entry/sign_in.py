@@ -41,7 +41,7 @@ PENDING: Final = "pending"
 
 
 def next_page(request: HttpRequest) -> str:
-    """Where to go on: only ever an address of our own."""
+    """Return where to go on: only ever an address of our own."""
     wanted = request.POST.get("next") or request.GET.get("next") or "/"
     allowed = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if allowed and wanted.startswith("/") else "/"

@@ -84,7 +84,7 @@ class FaultForm(PageForm):
 
     @property
     def is_active(self) -> bool:
-        """Whether the node misbehaves by it."""
+        """Return whether the node misbehaves by it."""
         return self.now != self.quiet
 
     @property
@@ -155,7 +155,7 @@ class ActionForm(PageForm):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What it asks the node for."""
+        """Return what it asks the node for."""
         return {
             "act": self.key,
             "numbers": {number.name: self.cleaned_data[number.name] for number in self.action.numbers},

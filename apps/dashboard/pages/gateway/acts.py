@@ -42,7 +42,7 @@ LEVELS: Final = {"test": "sign", "end": "admin"}
 @require_POST
 @sign_in_required
 def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
-    """Have a connection prove that it works, or end it; answers with its row."""
+    """Test a connection, or close it; answers with its row."""
     if op not in LEVELS or not viewer.may(LEVELS[op]):
         raise Http404
     row = connection_get(viewer, key)

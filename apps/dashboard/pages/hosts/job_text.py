@@ -34,7 +34,7 @@ def job_text(job: Job) -> str:
 
 
 def progress_text(job: Job) -> str:
-    """How far a proof is, `5 of 20 sectors`; empty while its host has not told."""
+    """Return how far a proof is, `5 of 20 sectors`; empty while its host has not told."""
     if not job.progress_total:
         return ""
     unit = str(UNITS.get(job.progress_unit, job.progress_unit)) or gettext("steps")

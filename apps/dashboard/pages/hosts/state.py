@@ -44,7 +44,7 @@ def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None
 
 
 def kernels_ready(worker: Worker) -> tuple[int, int]:
-    """How many of its kernels a host has compiled, and of how many; equal once it claims all stages."""
+    """Return how many kernels a host has compiled, and of how many; equal once it claims all stages."""
     return worker.hardware.get("kernels_done", 0), worker.hardware.get("kernels_total", 0)
 
 
@@ -65,7 +65,7 @@ def parameters_text(worker: Worker) -> str:
 
 
 def idle_text(worker: Worker, *, now: datetime) -> str:
-    """Why a worker has nothing to do."""
+    """Return why a worker has nothing to do."""
     if worker_is_away(worker, now=now):
         return gettext("no heartbeat for {time}").format(
             time=formatting.time_left((now - worker.seen_at).total_seconds())

@@ -82,7 +82,7 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
 @require_POST
 @sign_in_required
 def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Have a message that rests after a failure tried at once."""
+    """Retry a message that backs off after a failure at once."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     error = ""

@@ -150,7 +150,7 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
 
 
 def funds_check(message: Message, wallet: Wallet) -> Check:
-    """Whether the sender can pay value and the most that the gas may cost."""
+    """Return whether the sender can pay value and the most that the gas may cost."""
     need = message.value + message.gas_fee_cap * message.gas_limit
     enough = (wallet.balance or 0) >= need
     say = gettext("{balance} FIL available, at most {need} FIL needed").format(
@@ -165,7 +165,7 @@ def funds_check(message: Message, wallet: Wallet) -> Check:
 
 
 def nonce_check(message: Message, wallet: Wallet | None) -> Check:
-    """Whether the chain wants this nonce next."""
+    """Return whether the chain wants this nonce next."""
     if message.nonce is None:
         return Check(
             gettext("Nonce is the next one"),

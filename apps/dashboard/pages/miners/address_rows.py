@@ -54,7 +54,7 @@ class WayRow:
 
 
 def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
-    """Who may do what."""
+    """Return who may do what."""
     yield AddressRow(_("Owner"), now.owner, _("changes addresses and withdraws"))
     yield AddressRow(_("Worker"), now.worker, _("signs blocks, sends proofs and commits"))
     for address in now.control:

@@ -60,7 +60,7 @@ def waiting_facts(waiting: Mapping[str, Sequence[int]]) -> tuple[tuple[StrOrProm
 @require_POST
 @sign_in_required
 def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask first; then have it go with the next head."""
+    """Confirm first; then send it with the next head."""
     miner = miner_get(viewer, address)
     head = head_current()
     if not viewer.may("sign") or head is None:
@@ -102,7 +102,7 @@ def packing_facts(plan: Sequence[PackedSector]) -> tuple[str, ...]:
 @require_POST
 @sign_in_required
 def seal(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask first; then have the sectors of waiting pieces begin with the next head."""
+    """Confirm first; then begin the sectors of waiting pieces with the next head."""
     miner = miner_get(viewer, address)
     if not viewer.may("sign"):
         raise Http404

@@ -58,7 +58,7 @@ class MinerRow:
 
     @property
     def key(self) -> object:
-        """What names it in addresses."""
+        """Return what names it in addresses."""
         return self.row.address or self.row.uuid
 
 

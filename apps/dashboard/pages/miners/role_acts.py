@@ -108,7 +108,7 @@ def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) ->
 def confirm_of(
     request: HttpRequest, viewer: Principal, miner: Miner, act: str, values: dict[str, Any]
 ) -> HttpResponse:
-    """Ask first."""
+    """Return the page that asks whether to do it."""
     title, text, label = CONFIRMED[act]
     host, group = str(values["host"])[:100], str(values["group"])[:100]
     kind = RoleKind(values["kind"]).label if values["kind"] in RoleKind.values else ""

@@ -69,7 +69,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
 
 
 def live_text(miner: Miner) -> str:
-    """How many sectors live on the chain, and how many of them have no row."""
+    """Return how many sectors live on the chain, and how many of them have no row."""
     text = gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors))
     if not miner.unlisted_sectors:
         return text

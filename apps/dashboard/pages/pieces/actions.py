@@ -41,7 +41,7 @@ def _acted(
 @require_POST
 @sign_in_required
 def unseal(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
-    """Have a piece unsealed of which no copy is kept."""
+    """Unseal a piece of which no copy is kept."""
     return _acted(request, viewer, key, lambda piece: unseal_request(piece, now=now()))
 
 

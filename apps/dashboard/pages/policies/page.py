@@ -59,7 +59,7 @@ class MinersProposal:
 
     @property
     def command(self) -> str:
-        """What the signer's owner runs on its host instead."""
+        """Return what the signer's owner runs on its host instead."""
         return " --miner ".join(("python -m workers signer policy", *self.miners))
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @require_POST
 @sign_in_required
 def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -> HttpResponse:
-    """Ask first; then push the message and show it."""
+    """Confirm first; then push the message and show it."""
     context = proving_context()
     if not viewer.may("sign") or context is None:
         raise Http404

@@ -41,7 +41,7 @@ def _miner_for_test(viewer: Principal, address: str) -> Miner:
 @require_POST
 @sign_in_required
 def dry_run(request: HttpRequest, viewer: Principal, address: str, index: int) -> HttpResponse:
-    """Have the deadline's whole proof made without sending it."""
+    """Request the deadline's whole proof, which is not sent."""
     miner = _miner_for_test(viewer, address)
 
     def begin(context: ProvingContext) -> object:
@@ -53,7 +53,7 @@ def dry_run(request: HttpRequest, viewer: Principal, address: str, index: int) -
 @require_POST
 @sign_in_required
 def test(request: HttpRequest, viewer: Principal, address: str, number: int) -> HttpResponse:
-    """Have one sector's files looked at."""
+    """Request a check of one sector's files."""
     miner = _miner_for_test(viewer, address)
     index = deadline_index_of(miner, number)
     if index is None:

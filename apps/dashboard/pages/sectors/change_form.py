@@ -51,7 +51,7 @@ class ChangeForm(PageForm):
 
     @property
     def has_ids(self) -> bool:
-        """Whether it names the sectors one by one."""
+        """Return whether it names the sectors one by one."""
         return bool(self.cleaned_data["id"]) and not self.cleaned_data["all"]
 
     def selection_fields(self) -> list[tuple[str, str]]:

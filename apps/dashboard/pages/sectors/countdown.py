@@ -119,7 +119,7 @@ def has_expired(sector: Sector, data: PageData) -> bool:
 
 
 def expires_in(sector: Sector, data: PageData) -> str:
-    """How long a sealed sector still lives."""
+    """Return how long a sealed sector still lives."""
     if sector.expiration is None or data.clock is None or sector.stage != Stage.PROVING:
         return formatting.NOTHING
     left = data.clock.left_s(sector.expiration)

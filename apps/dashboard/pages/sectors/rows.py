@@ -49,7 +49,7 @@ class SectorRow:
 
     @property
     def can_pick(self) -> bool:
-        """Whether something can be done for this one together with others."""
+        """Return whether something can be done for this one together with others."""
         return self.may_pick and str(self.row.state) == SectorState.PROVING
 
     @property
@@ -58,7 +58,7 @@ class SectorRow:
 
     @property
     def say(self) -> str:
-        """Why it stands still; empty for one that goes on."""
+        """Return why it stands still; empty for one that goes on."""
         return stored_text(self.row.error) if self.row.paused_at is not None else ""
 
     @property
@@ -92,7 +92,7 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
 
 
 def place_text(sector: Sector) -> str:
-    """Where the miner proves it: `5 / 0`, deadline and partition."""
+    """Return where the miner proves it: `5 / 0`, deadline and partition."""
     return formatting.NOTHING if sector.deadline is None else f"{sector.deadline} / {sector.partition}"
 
 

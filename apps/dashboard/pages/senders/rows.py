@@ -92,7 +92,7 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
 
 
 def runway(balance: int | None, pace: tuple[int, int] | None) -> tuple[str, str]:
-    """How long the balance lasts at what the last days cost, and how bad that is."""
+    """Return how long the balance lasts at what the last days cost, and how bad that is."""
     if balance is None or not pace or pace[0] <= 0:
         return formatting.NOTHING, ""
     days = balance * pace[1] // pace[0]
@@ -147,12 +147,12 @@ class SenderList:
 
     @cached_property
     def open_counts(self) -> dict[str, OpenCount]:
-        """What each sender has on its way."""
+        """Return what each sender has on its way."""
         return open_by_sender(self.data.viewer)
 
     @cached_property
     def stuck(self) -> dict[str, int]:
-        """How many messages of each sender are stuck."""
+        """Return how many messages of each sender are stuck."""
         return stuck_by_sender(self.data.viewer, head=self.data.head, network=self.data.network)
 
     def order_of(self, sender: Sender) -> tuple[int, str, str]:

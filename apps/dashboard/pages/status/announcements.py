@@ -98,7 +98,7 @@ def announce(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def maintenance_over(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Ask, then end maintenance or withdraw its announcement."""
+    """Confirm, then end maintenance or withdraw its announcement."""
     _operator_only(viewer)
     maintenance = maintenance_get(key)
     row = maintenance_row(maintenance, now=clock.now())

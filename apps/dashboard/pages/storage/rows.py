@@ -97,7 +97,7 @@ class StoreRow:
 
     @property
     def tone(self) -> str:
-        """How much it needs somebody."""
+        """Return how much it needs somebody."""
         if not self.is_proven or (self.checked is not None and self.checked.bad is not None):
             return "bad"
         return self.label.tone

@@ -60,7 +60,7 @@ class Identity:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What stays the same as long as nobody restores or moves it."""
+        """Return what stays the same as long as nobody restores or moves it."""
         return {
             "cluster": self.cluster,
             "timeline": self.timeline,

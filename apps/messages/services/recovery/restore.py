@@ -190,7 +190,7 @@ def _is_matched(one: Sent, *, now: datetime) -> bool:
 
 
 def _unexplained(sent: list[Sent]) -> list[Sent]:
-    """Leave out what rows have, and what a person has decided about."""
+    """Return those that no row has, and about which no person has decided."""
     cids = [one.cid for one in sent]
     known = _own_cids(cids) | set(UnmatchedMessage.objects.filter(cid__in=cids).values_list("cid", flat=True))
     return [one for one in sent if one.cid not in known]

@@ -70,7 +70,7 @@ class Funds:
 
     @property
     def sent(self) -> int:
-        """What the messages carry."""
+        """Return what the messages carry."""
         return self.needed - self.from_balance
 
 

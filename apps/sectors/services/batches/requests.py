@@ -48,7 +48,7 @@ def waiting_sectors_group(miner: Miner) -> dict[str, list[int]]:
 
 
 def batches_request(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[int]]:
-    """Have all that waits go with the next head, whatever the base fee is; return what waits.
+    """Send all that waits with the next head, whatever the base fee is; return what waits.
 
     Raises NotAllowed, NothingWaits.
     """

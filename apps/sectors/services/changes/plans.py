@@ -72,7 +72,7 @@ class ChangePlan:
 
     @property
     def burnt(self) -> int | None:
-        """What is gone for good: the fee, and the gas as far as it is known."""
+        """Return what is gone for good: the fee, and the gas as far as it is known."""
         return None if self.gas_expected is None else self.fee + self.gas_expected
 
     @property

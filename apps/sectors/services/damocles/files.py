@@ -47,7 +47,7 @@ class StoredFiles:
 
 
 def files_check_start(record: DamoclesRecord, *, stored: StoredFiles, now: datetime) -> None:
-    """Have the provers of a store look at a sector's files there; of another store nothing is known yet."""
+    """Begin checks of a sector's files by the provers of a store; of another store nothing is known yet."""
     sector = stored.sector
     store = Store.objects.filter(tenant_id=sector.tenant_id, name=stored.store).first()
     provers = [] if store is None else provers_of_store(store, now=now)

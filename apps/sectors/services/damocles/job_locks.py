@@ -121,7 +121,7 @@ class LockedJob:
             )
 
     def begin(self) -> None:
-        """Have the worker hold the job: it goes on where it had stopped, and is nobody else's from now on."""
+        """Assign the job to the worker: it goes on where it had stopped, and is nobody else's from now on."""
         if self.record.is_failed_there and self.run is not None and self.run.paused_at is not None:
             cleared = {"paused_at": None, "error": "", "attempts": 0, "updated_at": self.now}
             PipelineRun.objects.filter(pk=self.run.pk).update(**cleared)

@@ -54,7 +54,7 @@ class LockedSector:
 
     @property
     def rank(self) -> int:
-        """How far the sector is."""
+        """Return how far the sector is."""
         return stage_rank(NEXT_STAGE[self.sector.state].stage)
 
     def is_before(self, state: str) -> bool:
@@ -73,7 +73,7 @@ class LockedSector:
             self.job, self.sector = job_lock(self.sector.pk)
 
     def lease(self) -> None:
-        """Have the worker hold the job while the next step is its own."""
+        """Lease the job to the worker while the next step is its own."""
         self.record.begun_at = self.record.begun_at or self.now
         self.record.save()
         if self.job.sticky_worker is None:  # its worker names the sector for the first time
@@ -120,7 +120,7 @@ class LockedSector:
         return deals_refuse(self.sector, job=self.job, record=self.record, now=self.now)
 
     def bind(self, worker: Worker) -> None:
-        """Have a worker be the one that has the sector's files."""
+        """Bind the sector to the worker that has its files."""
         self.job.sticky_worker = worker
         if self.job.worker_id is not None:
             self.job.worker = worker

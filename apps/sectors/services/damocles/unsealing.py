@@ -69,7 +69,7 @@ def unseal_is_wanted(principal: Principal, *, name: SectorName, cid: str, now: d
 
 
 def _uploading(one: LockedJob) -> None:
-    """Have a job wait for the bytes."""
+    """Move a job to where it waits for the bytes."""
     one.begin()
     if one.job.stage == UnsealStage.UNSEAL:
         one.step(StageOutputs())

@@ -86,7 +86,7 @@ def _young_updates_drop(
     found: Mapping[int, OnSector],
     work: SealingContext,
 ) -> None:
-    """Leave out the updates that the chain did not have a finality ago."""
+    """Drop the updates that the chain did not have a finality ago."""
     updated = [row for row, facts in changed.items() if "comm_r" in facts]
     since = work.head.height - work.network.chain_finality
     old = [row.number for row in updated if found[row.number].activation <= since]

@@ -119,7 +119,7 @@ def host_role_fail_over(
 
 @transaction.atomic
 def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
-    """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
+    """Assign all roles of a miner to one host.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
     roles_begin(miner, principal=principal, now=now)
     _idle_require(miner, besides=host, now=now)
     heard = {kind: role_heartbeat_find(miner, host=host, kind=kind) for kind in RoleKind.values}

@@ -44,12 +44,12 @@ class RoleTest:
 
     @property
     def is_highest(self) -> bool:
-        """Whether the number is above all that were there, so no other program gives numbers out."""
+        """Return whether the number is above all that were there, so no other program gives numbers out."""
         return self.sector.number > self.highest
 
     @property
     def has_started(self) -> bool:
-        """Whether the host has made the first stage."""
+        """Return whether the host has made the first stage."""
         return self.sector.state != SectorState.ALLOCATED
 
 

@@ -45,7 +45,7 @@ class UnsealOrder:
 
 
 def piece_deliver(order: UnsealOrder, *, market: str, by: Principal, now: datetime) -> str:
-    """Have bytes of a sector brought to a market; returns how far that is, in sophon-gateway's words.
+    """Deliver bytes of a sector to a market; return how far that is, in sophon-gateway's words.
 
     `market`: the registered market's address.  Raises MinerUnknown, PieceUnknown, BadValue, NotUnsealed.
     """
@@ -59,7 +59,7 @@ def piece_deliver(order: UnsealOrder, *, market: str, by: Principal, now: dateti
 
 
 def _unsealing(piece: Piece, delivery: PieceDelivery, *, now: datetime) -> str:
-    """Have the piece unsealed; returns how far that is.  Raises NotUnsealed."""
+    """Unseal the piece; return how far that is.  Raises NotUnsealed."""
     try:
         job = unseal_request(piece, now=now)
     except UnsealFailed as error:

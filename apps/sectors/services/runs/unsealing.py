@@ -52,7 +52,7 @@ OPEN: Final = (JobState.READY, JobState.LEASED, JobState.WAITING, JobState.PAUSE
 
 @transaction.atomic
 def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Job:
-    """Have a piece unsealed; the job that is under way is returned for each further request.
+    """Unseal a piece; the job in progress is returned for each further request.
 
     A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed, DiskFull, PieceQuotaExceeded.
     """
@@ -101,7 +101,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
 @transaction.atomic
 def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
-    """Have the piece of a job that failed unsealed at once.
+    """Unseal the piece of a job that failed at once.
 
     Raises NotUnsealed, DiskFull, PieceQuotaExceeded.
     """

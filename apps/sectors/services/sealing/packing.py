@@ -81,7 +81,7 @@ class PackedSector:
 
     @property
     def offsets(self) -> list[int]:
-        """Where each piece begins."""
+        """Return where each piece begins."""
         return [0, *accumulate(piece.padded_size for piece in self.pieces)][:-1]
 
 
@@ -174,7 +174,7 @@ def _may_begin(piece: Piece, work: SealingContext) -> bool:
 
 
 def unread_terms_read(miner: Miner, *, pieces: Sequence[Piece], work: SealingContext) -> set[int]:
-    """Ask for terms that were not read yet, of some pieces; return the keys of those that stay unread.
+    """Read terms of some pieces that were not read yet; return the keys of those that stay unread.
 
     Before a piece is due the chain may lack them: its client may have sent the data first.
     """
@@ -228,7 +228,7 @@ def packing_plan(miner: Miner) -> list[PackedSector]:
 
 
 def packing_request(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:
-    """Have the sectors of all pieces that wait begin with the next head, filled up with zeros; return them.
+    """Begin the sectors of all waiting pieces with the next head, filled up with zeros; return them.
 
     Raises NotAllowed, NothingWaits.
     """

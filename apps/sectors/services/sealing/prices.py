@@ -80,12 +80,12 @@ class PledgePrice:
 
     @property
     def topup(self) -> int:
-        """What of the pledge the commit brings."""
+        """Return what of the pledge the commit brings."""
         return max(self.pledge - self.deposit, 0)
 
     @property
     def locked(self) -> int:
-        """What the messages bring, to be locked."""
+        """Return what the messages bring, to be locked."""
         return self.deposit + self.topup
 
     @property
@@ -106,7 +106,7 @@ class Payer:
 
     @property
     def left(self) -> int:
-        """What remains after all of it; negative if it cannot pay."""
+        """Return what remains after all of it; negative if it cannot pay."""
         return self.balance - self.promised - self.needs
 
 

@@ -87,7 +87,7 @@ def tickets_renew(
 
 @transaction.atomic
 def _renew(sector: Sector, *, ticket: bytes, epoch: int, now: datetime) -> bool:
-    """Give a sector another ticket unless a host has claimed it, or it moved, since it was read."""
+    """Renew a sector's ticket unless a host has claimed it, or it moved, since it was read."""
     job, current = job_lock(sector.pk)
     if current.paused_at is not None or not Job.objects.filter(UNLABELLED, pk=job.pk).exists():
         return False

@@ -74,7 +74,7 @@ class LostStore:
 
     @property
     def sectors(self) -> int:
-        """How many lie there: the proving ones will be without files."""
+        """Return how many lie there: the proving ones will be without files."""
         return self.proving + self.under_way
 
 

@@ -77,12 +77,12 @@ class Market:
         return found
 
     def progress(self, number: int) -> DealState | None:
-        """How far a deal is; None if it is in no sector."""
+        """Return how far a deal is; None if it is in no sector."""
         row: DealState | None = self.state.get(DEAL_STATES, number)
         return row
 
     def is_pending(self, cid: Cid) -> bool:
-        """Whether a proposal is published and was not looked at yet."""
+        """Return whether a proposal is published and was not looked at yet."""
         return self.state.get(PENDING_DEALS, cid.data) is not None
 
 
@@ -116,7 +116,7 @@ class MarketEditor(Market):
         return number
 
     def schedule(self, epoch: int, number: int) -> None:
-        """Have the market look at a deal in an epoch."""
+        """Schedule the market's look at a deal in an epoch."""
         row: DealEvents | None = self.state.get(DEAL_EVENTS, epoch)
         self.state.put(DEAL_EVENTS, epoch, DealEvents((*(row.deals if row else ()), number)))
 

@@ -55,7 +55,7 @@ def debt_repay_partly(machine: Machine, miner_id: int, miner: Miner) -> Miner:
 
 
 def penalty_apply(machine: Machine, miner_id: int, miner: Miner, penalty: int) -> Miner:
-    """Owe a penalty and pay at once what can be paid."""
+    """Add a penalty to what is owed and pay at once what can be paid."""
     return debt_repay_partly(machine, miner_id, replace(miner, debt=miner.debt + penalty))
 
 

@@ -235,7 +235,7 @@ def _holder_or_create(call: Call, address: Address) -> int:
 
 
 def _debited(call: Call, address: Address) -> int:
-    """Whose tokens an operator spends: somebody else's.  Raises ActorError 16, 19."""
+    """Return whose tokens an operator spends: somebody else's.  Raises ActorError 16, 19."""
     found = resolve_existing(call.draft, address)
     if found == call.caller:
         raise bad_argument(f"operator cannot be the same as the debited address {id_address(call.caller)}")

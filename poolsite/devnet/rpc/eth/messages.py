@@ -41,7 +41,7 @@ def hash_text(cid: Cid) -> str:
 
 
 def name_text(state: State, address: Address) -> str | None:
-    """How Ethereum tools name an address: its f410 name, else its actor's number; None without an actor."""
+    """Return an address as Ethereum tools do: its f410 name, else its actor's number; None without one."""
     name = eth_name(address) if address.eth_address is not None else None
     if name is not None:
         return "0x" + name.hex()

@@ -192,7 +192,7 @@ def _list_or_one(value: Any, read: Any) -> tuple[bytes, ...]:
 
 
 def filter_read(value: Any) -> FilterSpec:
-    """Which logs are asked for."""
+    """Return which logs are asked for."""
     fields = _object(value, "ethtypes.EthFilterSpec")
     topics = fields.get("topics")
     if topics is not None and not isinstance(topics, list):

@@ -82,12 +82,12 @@ def remove_sector(call: Call, name: SectorName) -> None:
 
 
 def finalize_sector(call: Call, name: SectorName) -> None:
-    """Have a damocles-worker wipe what it still has of a sector that proves.  Raises NotThatFar."""
+    """Order a damocles-worker to wipe what it still has of a sector that proves.  Raises NotThatFar."""
     damocles_sector_finalize(call.principal, name=name, now=clock.now())
 
 
 def sector_set_for_rebuild(call: Call, name: SectorName, _options: Json) -> bool:
-    """Have the pool's own hosts make a lost replica again; what bytes there are it knows itself.
+    """Begin to rebuild a lost replica on the pool's own hosts; what bytes there are it knows itself.
 
     Raises NotRebuildable, RunUnderWay, PiecesMissing, NoHost.
     """
@@ -110,7 +110,7 @@ def simulate_wd_post(
     _sectors: Json,
     _randomness: Json,
 ) -> None:
-    """Have a partition's proof made and not sent, of the sectors that the chain has there.
+    """Request a partition's proof that is not sent, of the sectors that the chain has there.
 
     Raises NotFound, CheckUnavailable.
     """
