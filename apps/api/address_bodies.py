@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:
-    """Write a miner's addresses, what is pending, and the messages that would change them."""
+    """Return a miner's addresses, what is pending, and the messages that would change them, as JSON."""
     change = now.pending_beneficiary
     return {
         "owner": now.owner,
@@ -61,7 +61,7 @@ def reach_body(now: MinerAddresses) -> dict[str, Any]:
 
 
 def price_body(run: DryRun) -> dict[str, Any]:
-    """Write what a message would do and cost."""
+    """Return what a message would do and cost, as JSON."""
     return {
         "exit_code": run.exit_code,
         "error": run.error,
@@ -72,7 +72,7 @@ def price_body(run: DryRun) -> dict[str, Any]:
 
 
 def sent_body(sent: SentChange) -> dict[str, Any]:
-    """Write a change that was pushed; with what it cost once it has landed."""
+    """Return a change that was pushed, as JSON; with what it cost once it has landed."""
     if sent.plan is not None:
         return {"message": str(sent.message.pk), **plan_body(sent.plan)}
     row = sent.message
@@ -86,7 +86,7 @@ def sent_body(sent: SentChange) -> dict[str, Any]:
 
 
 def spent_body(row: Message) -> dict[str, Any]:
-    """Write what a message that was pushed before did, and cost once it has landed."""
+    """Return what a message that was pushed before did, and cost once it has landed, as JSON."""
     return {
         "exit_code": max(row.exit_code, 0),
         "error": row.error,
@@ -97,7 +97,7 @@ def spent_body(row: Message) -> dict[str, Any]:
 
 
 def plan_body(plan: ChangePlan) -> dict[str, Any]:
-    """Write a change with its price."""
+    """Return a change with its price as JSON."""
     return {
         "says": plan.says,
         "sender": str(plan.item.from_),

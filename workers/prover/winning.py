@@ -56,7 +56,7 @@ def winning_task(request: Json, *, stores: Stores, miner_id: int) -> tuple[Winni
 
 
 def proofs_json(task: WinningPostTask, output: WinningPostOutput) -> Json:
-    """Write `[]PoStProof`."""
+    """Return `[]PoStProof` as JSON."""
     return [
         {"PoStProof": task.proof_type, "ProofBytes": base64.b64encode(proof).decode()}
         for proof in output.proofs

@@ -41,7 +41,7 @@ class Ciphertext:
     data: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """Write it."""
+        """Return it as JSON."""
         return {
             "kdf": {"name": "argon2id", **asdict(self.cost), "salt": _text(self.salt)},
             "cipher": {"name": "aes-256-gcm", "nonce": _text(self.nonce), "data": _text(self.data)},

@@ -45,7 +45,7 @@ class Entry:
     deleted_at: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Write it."""
+        """Return it as JSON."""
         return {
             "address": self.address,
             "type": self.type,

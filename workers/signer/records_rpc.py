@@ -46,7 +46,7 @@ def count(value: Json) -> int:
 
 
 def record_json(row: sqlite3.Row) -> Json:
-    """Write one record; a refusal's reason stands under a name of ours.
+    """Return one record as JSON; a refusal's reason stands under a name of ours.
 
     The original writes `{}` for an error, which its own Go client cannot read back; null it can.
     """

@@ -24,7 +24,7 @@ NAMES: Final = list_of(TEXT)
 
 
 def bind_json(bind: KeyBind) -> Json:
-    """Write a key bind."""
+    """Return a key bind as JSON."""
     return {
         "BindID": bind.number,
         "Name": bind.name,
@@ -35,19 +35,19 @@ def bind_json(bind: KeyBind) -> Json:
 
 
 def group_json(group: Group, token: str = "") -> Json:
-    """Write a group, or what a token is for."""
+    """Return a group, or what a token is for, as JSON."""
     binds = [bind_json(bind) for bind in group.binds]
     fields = {"GroupID": group.number, "Name": group.name, "KeyBinds": binds}
     return {"Token": token, **fields} if token else fields
 
 
 def types_json(number: int, name: str, codes: list[int]) -> Json:
-    """Write a template of types."""
+    """Return a template of types as JSON."""
     return {"MTTId": number, "Name": name, "MetaTypes": mask_of(types_of(codes))}
 
 
 def methods_json(number: int, name: str, methods: list[str]) -> Json:
-    """Write a template of methods."""
+    """Return a template of methods as JSON."""
     return {"MTId": number, "Name": name, "Methods": methods}
 
 

@@ -27,7 +27,7 @@ def limit_id(id_text: str) -> str:
 
 
 def limit_json(row: RateLimit) -> Json:
-    """Write a limit."""
+    """Return a limit as JSON."""
     return {
         "Id": str(row.uuid),
         "Name": row.tenant.name,

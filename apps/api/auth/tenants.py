@@ -35,7 +35,7 @@ def tenant_required(name: str) -> Tenant:
 
 
 def tenant_json(tenant: Tenant) -> Json:
-    """Write a tenant."""
+    """Return a tenant as JSON."""
     return {
         "id": str(tenant.uuid),
         "name": tenant.name,

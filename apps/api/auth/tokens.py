@@ -89,7 +89,7 @@ def masked(row: Token) -> str:
 
 
 def token_json(row: Token, *, shown: str = "") -> Json:
-    """Write a token; its text only to somebody who has sent it."""
+    """Return a token as JSON; its text only to somebody who has sent it."""
     return {
         "token": shown or masked(row),
         "name": row.tenant.name,

@@ -74,7 +74,7 @@ class AdoptionList(serializers.Serializer[Any]):
 
 
 def adoption_body(row: SectorAdoption) -> dict[str, Any]:
-    """Write one adoption."""
+    """Return one adoption as JSON."""
     plain = ("state", "total", "written", "absent", "unplaced", "unread", "created_at", "updated_at")
     return {
         "uuid": str(row.uuid),
@@ -86,7 +86,7 @@ def adoption_body(row: SectorAdoption) -> dict[str, Any]:
 
 
 def plan_body(plan: AdoptionPlan) -> dict[str, Any]:
-    """Write what an adoption would do."""
+    """Return what an adoption would do, as JSON."""
     return {
         "count": len(plan.numbers),
         "numbers": numbers_format(plan.numbers),

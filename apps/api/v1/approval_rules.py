@@ -59,7 +59,7 @@ class ApprovalRulePage(serializers.Serializer[Any]):
 
 
 def rule_body(row: ApprovalRule) -> dict[str, Any]:
-    """Write one rule."""
+    """Return one rule as JSON."""
     return {
         "uuid": str(row.uuid),
         "tenant": row.tenant.name if row.tenant else None,

@@ -47,7 +47,7 @@ class StatementOutput(serializers.Serializer[Any]):
 
 
 def charge_body(row: Charge) -> dict[str, Any]:
-    """Write a charge."""
+    """Return a charge as JSON."""
     by = row.terms
     prices = {} if by is None else {"POWER": by.power_price, "MONTHLY": by.monthly_sum}
     price = prices.get(row.kind)
@@ -68,7 +68,7 @@ def charge_body(row: Charge) -> dict[str, Any]:
 
 
 def statement_body(row: Statement) -> dict[str, Any]:
-    """Write a statement."""
+    """Return a statement as JSON."""
     return {
         "uuid": row.uuid,
         "tenant": row.tenant.name,

@@ -56,7 +56,7 @@ class CorrectionInput(InputSerializer):
 
 
 def terms_body(row: BillingTerms) -> dict[str, Any]:
-    """Write terms."""
+    """Return terms as JSON."""
     return {
         "from_day": row.from_day,
         "reward_percent": percent_number(row.reward_percent),

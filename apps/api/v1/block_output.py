@@ -70,7 +70,7 @@ class BlockPage(serializers.Serializer[Any]):
 
 
 def round_body(row: Round) -> dict[str, Any]:
-    """Write one round."""
+    """Return one round as JSON."""
     return {
         "height": row.epoch,
         "base_height": row.base_height,
@@ -88,7 +88,7 @@ def round_body(row: Round) -> dict[str, Any]:
 
 
 def block_body(row: Block) -> dict[str, Any]:
-    """Write one block."""
+    """Return one block as JSON."""
     assert row.round is not None
     return {
         "height": row.height,

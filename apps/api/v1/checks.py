@@ -89,7 +89,7 @@ class ChecksOutput(serializers.Serializer[Any]):
 
 
 def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
-    """Write one finding."""
+    """Return one finding as JSON."""
     return {
         "key": finding.key,
         "say": finding.say,
@@ -106,7 +106,7 @@ def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
 
 
 def check_body(result: Result, mute: CheckSetting | None) -> dict[str, Any]:
-    """Write one check."""
+    """Return one check as JSON."""
     check = result.check
     return {
         "name": check.name,

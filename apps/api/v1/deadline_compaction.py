@@ -51,7 +51,7 @@ class CompactOutput(serializers.Serializer[Any]):
 
 
 def compaction_body(plan: CompactionPlan, message: Message | None = None) -> dict[str, Any]:
-    """Write a compaction."""
+    """Return a compaction as JSON."""
     return {
         "deadline": plan.deadline,
         "partitions": list(plan.partitions),
@@ -65,7 +65,7 @@ def compaction_body(plan: CompactionPlan, message: Message | None = None) -> dic
 
 
 def sent_before_body(message: Message, index: int) -> dict[str, Any]:
-    """Write the compaction of a key that was used before."""
+    """Return the compaction of a key that was used before, as JSON."""
     return {
         "deadline": index,
         "partitions": list(compacted_partitions_read(message)),

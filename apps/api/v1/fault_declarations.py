@@ -40,7 +40,7 @@ class DeclarationList(serializers.Serializer[Any]):
 
 
 def declaration_body(row: FaultDeclaration) -> dict[str, Any]:
-    """Write one declaration."""
+    """Return one declaration as JSON."""
     return {
         "uuid": str(row.uuid),
         "state": row.state,

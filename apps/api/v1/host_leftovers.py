@@ -67,7 +67,7 @@ class LeftoverRemoveInput(InputSerializer):
 
 
 def leftover_body(one: Leftover) -> dict[str, Any]:
-    """Write one leftover."""
+    """Return one leftover as JSON."""
     return {
         "id": one.id,
         "miner_id": one.miner_id,

@@ -116,7 +116,7 @@ class WorkerDetail(WorkerOutput):
 
 
 def parallel_body(worker: Worker, report: HostReport | None) -> dict[str, Any] | None:
-    """Write how many sectors a host can seal at once."""
+    """Return how many sectors a host can seal at once, as JSON."""
     plan = host_parallel_plan(worker, report)
     if plan is None:
         return None
@@ -139,7 +139,7 @@ def parallel_body(worker: Worker, report: HostReport | None) -> dict[str, Any] |
 
 
 def detail_body(worker: Worker) -> dict[str, Any]:
-    """Write one worker with its settings and its record."""
+    """Return one worker with its settings and its record as JSON."""
     report, record = host_report(worker), host_record(worker, now=clock.now())
     failures = [
         {
@@ -162,7 +162,7 @@ def detail_body(worker: Worker) -> dict[str, Any]:
 
 
 def worker_body(worker: Worker) -> dict[str, Any]:
-    """Write one worker with the jobs that it holds."""
+    """Return one worker with the jobs that it holds, as JSON."""
     plain = ("name", "host", "version", "kinds", "slots", "stores", "hardware", "seen_at", "registered_at")
     held = getattr(worker, "held_jobs", ())
     return {

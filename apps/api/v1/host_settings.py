@@ -70,7 +70,7 @@ class SharedList(serializers.Serializer[Any]):
 
 
 def shared_body(row: SharedSettings) -> dict[str, Any]:
-    """Write settings that several hosts share."""
+    """Return settings that several hosts share, as JSON."""
     tenant = None if row.tenant is None else row.tenant.name
     return {"tenant": tenant, "group": row.group, "values": row.values}
 

@@ -63,7 +63,7 @@ class MessageApprovalOutput(serializers.Serializer[Any]):
 
 
 def approval_body(row: Message) -> dict[str, Any]:
-    """Write what there is to decide about a message, or what was decided."""
+    """Return what there is to decide about a message, or what was decided, as JSON."""
     found = approval_of(row)
     waits = row.needs_approval and not row.is_final
     return {

@@ -60,7 +60,7 @@ class MessageOutput(serializers.Serializer[Any]):
 
 
 def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
-    """Write one message."""
+    """Return one message as JSON."""
     is_on_chain = bool(row.tipset_key)
     receipt = {
         "exit_code": row.exit_code,

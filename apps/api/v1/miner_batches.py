@@ -142,7 +142,7 @@ class BatchSettingsOutput(serializers.Serializer[Any]):
 
 
 def settings_body(miner: Miner) -> dict[str, Any]:
-    """Write a miner's settings."""
+    """Return a miner's settings as JSON."""
     own = batch_settings_own(miner)
     return {
         "in_force": policy_body(batch_policy(miner)),
@@ -152,7 +152,7 @@ def settings_body(miner: Miner) -> dict[str, Any]:
 
 
 def policy_body(policy: SealingPolicy) -> dict[str, Any]:
-    """Write the values that a miner may have of its own."""
+    """Return the values that a miner may have of its own, as JSON."""
     values: dict[str, Any] = {name: policy.value(name) for name in BATCH_FIELDS}
     return values | {name: str(values[name]) for name in BASE_FEES.values()}
 

@@ -51,7 +51,7 @@ class MinerTransferOutput(serializers.Serializer[Any]):
 
 
 def transfer_body(row: MinerTransfer) -> dict[str, Any]:
-    """Write one transfer."""
+    """Return one transfer as JSON."""
     return {
         "id": str(row.uuid),
         "miner": row.miner.address,

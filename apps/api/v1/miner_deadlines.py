@@ -48,7 +48,7 @@ class DeadlineList(serializers.Serializer[Any]):
 
 
 def deadline_body(row: Deadline) -> dict[str, Any]:
-    """Write one deadline."""
+    """Return one deadline as JSON."""
     return {
         "index": row.index,
         "open": row.open_epoch,

@@ -93,7 +93,7 @@ class MinerMoveInput(InputSerializer):
 
 
 def step_body(step: Step) -> dict[str, Any]:
-    """Write one step."""
+    """Return one step as JSON."""
     plain = ("key", "title", "figure", "risk", "command")
     return {
         **{name: getattr(step, name) for name in plain},
@@ -104,13 +104,13 @@ def step_body(step: Step) -> dict[str, Any]:
 
 
 def window_body(window: MoveWindow) -> dict[str, Any]:
-    """Write one window."""
+    """Return one window as JSON."""
     plain = ("deadline", "open", "close", "sectors", "is_ours", "is_proven")
     return {name: getattr(window, name) for name in plain}
 
 
 def move_body(move: Move) -> dict[str, Any]:
-    """Write a move."""
+    """Return a move as JSON."""
     plain = ("miner", "height", "works_from", "works_until", "is_pending")
     return {
         **{name: getattr(move, name) for name in plain},

@@ -88,12 +88,12 @@ PLAIN = (
 
 
 def miner_body(miner: Miner) -> dict[str, Any]:
-    """Write one miner."""
+    """Return one miner as JSON."""
     return miner_bodies([miner])[0]
 
 
 def miner_bodies(miners: Sequence[Miner]) -> list[dict[str, Any]]:
-    """Write miners, with as many queries for many as for one."""
+    """Return miners as JSON, with as many queries for many as for one."""
     senders = senders_chosen(miners)
     return [_body(miner, senders[miner]) for miner in miners]
 

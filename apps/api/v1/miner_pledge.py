@@ -72,7 +72,7 @@ class PledgePriceOutput(serializers.Serializer[Any]):
 
 
 def price_body(price: PledgePrice, paying: PaymentPlan, *, count: int) -> dict[str, Any]:
-    """Write a price."""
+    """Return a price as JSON."""
     funds = paying.funds(count)
     return {
         "count": count,

@@ -54,7 +54,7 @@ class MinerSendersOutput(serializers.Serializer[Any]):
 
 
 def senders_body(miner: Miner) -> dict[str, Any]:
-    """Write who sends a miner's messages."""
+    """Return who sends a miner's messages, as JSON."""
     return {
         row.use.value: {"named": row.named, "now": row.now.address, "reason": row.now.reason}
         for row in senders_of(miner)

@@ -78,7 +78,7 @@ class TargetOutput(serializers.Serializer[Any]):
 
 
 def target_body(row: SealTarget) -> dict[str, Any]:
-    """Write a target."""
+    """Return a target as JSON."""
     amount = None if row.base_fee_max is None else str(row.base_fee_max)
     plain = ("in_work", "day_bytes", "until", "power_max", "since", "held_by", "reason", "held_since")
     return {

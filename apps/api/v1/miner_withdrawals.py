@@ -64,7 +64,7 @@ class WithdrawalOutput(serializers.Serializer[Any]):
 
 
 def plan_body(plan: WithdrawalPlan) -> dict[str, Any]:
-    """Write a withdrawal with its price."""
+    """Return a withdrawal with its price as JSON."""
     return {
         "amount": str(plan.amount),
         "receiver": plan.funds.receiver,
@@ -77,7 +77,7 @@ def plan_body(plan: WithdrawalPlan) -> dict[str, Any]:
 
 
 def sent_body(sent: SentWithdrawal) -> dict[str, Any]:
-    """Write a withdrawal that was pushed; with what it cost once it has landed."""
+    """Return a withdrawal that was pushed, as JSON; with what it cost once it has landed."""
     row = sent.message
     if sent.plan is not None:
         return {"message": str(row.pk), **plan_body(sent.plan)}

@@ -60,7 +60,7 @@ class MiningOutput(serializers.Serializer[Any]):
 
 
 def mining_body(miner: Miner) -> dict[str, Any]:
-    """Write how a miner stands in the election."""
+    """Return how a miner stands in the election, as JSON."""
     now = mining_status(miner, now=clock.now())
     lease = next(iter(f3_leases([miner])), None)
     return {
@@ -75,7 +75,7 @@ def mining_body(miner: Miner) -> dict[str, Any]:
 
 
 def lease_body(lease: F3Lease) -> dict[str, Any]:
-    """Write how a miner takes part in fast finality."""
+    """Return how a miner takes part in fast finality, as JSON."""
     takes_part = lease.runs_at(clock.now())
     return {
         "takes_part": takes_part,

@@ -59,7 +59,7 @@ def days_of(request: Request) -> int:
 
 
 def line_body(line: MoneyLine) -> dict[str, Any]:
-    """Write a line."""
+    """Return one line of money as JSON."""
     return {str(name): getattr(line, str(name)) for name in MoneyOutput().fields}
 
 

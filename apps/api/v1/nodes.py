@@ -100,12 +100,12 @@ def values_of(form: type[InputSerializer], request: Request) -> dict[str, Any]:
 
 
 def body_of(node: Node) -> dict[str, Any]:
-    """Write a node; its token stays here."""
+    """Return a node as JSON; its token stays here."""
     return bodies_of([node])[0]
 
 
 def bodies_of(nodes: Iterable[Node]) -> list[dict[str, Any]]:
-    """Write nodes; their tokens stay here."""
+    """Return nodes as JSON; their tokens stay here."""
     context = {"upgrade": upgrade_next()}
     return [NodeOutput(node, context=context).data for node in nodes]
 

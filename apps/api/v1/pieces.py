@@ -62,7 +62,7 @@ class PiecePage(serializers.Serializer[Any]):
 
 
 def piece_body(piece: Piece) -> dict[str, Any]:
-    """Write one piece."""
+    """Return one piece as JSON."""
     names = ("payload_size", "state", "received", "offset", "allocation", "deal", "start_epoch")
     return {
         "uuid": str(piece.uuid),

@@ -36,7 +36,7 @@ class PiecesSealOutput(serializers.Serializer[Any]):
 
 
 def packing_body(plan: Sequence[PackedSector]) -> dict[str, Any]:
-    """Write the sectors that waiting pieces begin."""
+    """Return the sectors that waiting pieces begin, as JSON."""
     names = [[str(piece.piece_cid) for piece in packed.pieces] for packed in plan]
     rows = zip(names, plan, strict=True)
     return {"sectors": [{"pieces": ids, "used": one.used, "size": one.size} for ids, one in rows]}

@@ -81,7 +81,7 @@ class PlanOutput(serializers.Serializer[Any]):
 
 
 def costs_body(costs: PlanCosts) -> dict[str, Any]:
-    """Write the money."""
+    """Return what it costs, as JSON."""
     price = costs.price
     return {
         "deposit": str(price.deposit),

@@ -70,7 +70,7 @@ class CheckRunList(serializers.Serializer[Any]):
 
 
 def check_body(run: CheckRun) -> dict[str, Any]:
-    """Write one look."""
+    """Return one check of files as JSON."""
     return {
         "uuid": str(run.uuid),
         "kind": run.kind,

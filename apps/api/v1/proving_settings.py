@@ -56,7 +56,7 @@ class ProvingSettingsOutput(serializers.Serializer[Any]):
 
 
 def settings_body(miner: Miner | None) -> dict[str, Any]:
-    """Write the settings of a miner, or of the pool."""
+    """Return the settings of a miner, or of the pool, as JSON."""
     key = None if miner is None else miner.pk
     return {
         "in_force": dataclasses.asdict(proving_policy(key)),

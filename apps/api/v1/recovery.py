@@ -89,7 +89,7 @@ class DecisionInput(InputSerializer):
 
 
 def recovery_body() -> dict[str, Any]:
-    """Write the state of recovery."""
+    """Return the state of recovery as JSON."""
     row = recovery_row()
     unread = senders_unread(row).values_list("address", flat=True) if row.since is not None else ()
     return {
@@ -112,7 +112,7 @@ def recovery_body() -> dict[str, Any]:
 
 
 def unmatched_body(row: UnmatchedMessage) -> dict[str, Any]:
-    """Write one message without a row."""
+    """Return one message without a row as JSON."""
     return {
         "cid": row.cid,
         "from": row.from_addr,

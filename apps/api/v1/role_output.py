@@ -49,7 +49,7 @@ class RoleList(serializers.Serializer[Any]):
 
 
 def role_body(row: Role) -> dict[str, Any]:
-    """Write one role."""
+    """Return one role as JSON."""
     return {
         "host": row.host,
         "group": row.group,
@@ -67,11 +67,11 @@ def role_body(row: Role) -> dict[str, Any]:
 
 
 def roles_body(miner: Miner) -> dict[str, Any]:
-    """Write the roles of a miner's hosts, and those that groups have."""
+    """Return the roles of a miner's hosts, and those that groups have, as JSON."""
     groups = [role_group_body(row) for row in role_groups_of(miner)]
     return {"results": [role_body(row) for row in roles_of(miner)], "groups": groups}
 
 
 def role_group_body(row: RoleGroup) -> dict[str, Any]:
-    """Write the role of a group."""
+    """Return the role of a group as JSON."""
     return {"group": row.group, "kind": row.kind, "priority": row.priority}

@@ -104,7 +104,7 @@ class SealingOutput(serializers.Serializer[Any]):
 
 
 def lane_body(lane: Lane, filters: SealingFilter) -> dict[str, Any]:
-    """Write one slot."""
+    """Return one slot as JSON."""
     runs: list[dict[str, Any]] = [
         {
             "miner": run.miner,
@@ -125,7 +125,7 @@ def lane_body(lane: Lane, filters: SealingFilter) -> dict[str, Any]:
 
 
 def stage_body(row: StageFigures) -> dict[str, Any]:
-    """Write one stage's figures."""
+    """Return one stage's figures as JSON."""
     same = (
         *("stage", "slots", "running", "waiting", "waiting_before", "oldest", "failed", "use"),
         *("queue_slots", "queue_running", "queue_use", "p50_s", "p90_s"),
@@ -134,7 +134,7 @@ def stage_body(row: StageFigures) -> dict[str, Any]:
 
 
 def bottleneck_body(limits: Bottleneck, report: SealingReport) -> dict[str, Any]:
-    """Write what limits the farm."""
+    """Return what limits the farm, as JSON."""
     host = next((one.worker.name for one in report.hosts if one.worker.pk == limits.worker), "")
     return {
         "kind": limits.kind,
@@ -149,7 +149,7 @@ def bottleneck_body(limits: Bottleneck, report: SealingReport) -> dict[str, Any]
 
 
 def report_body(report: SealingReport, filters: SealingFilter) -> dict[str, Any]:
-    """Write the report."""
+    """Return the report as JSON."""
     return {
         "at": report.at,
         "since": report.since,

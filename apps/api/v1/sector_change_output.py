@@ -91,7 +91,7 @@ class ChangeRefusedOutput(ErrorSerializer):
 
 
 def change_body(row: SectorChange) -> dict[str, Any]:
-    """Write one change."""
+    """Return one change as JSON."""
     plain = ("kind", "state", "stage", "expiration", "old_expiration", "reason", "exit_code", "error")
     return {
         "uuid": str(row.uuid),
@@ -107,7 +107,7 @@ def change_body(row: SectorChange) -> dict[str, Any]:
 
 
 def price_body(one: SectorPrice) -> dict[str, Any]:
-    """Write what a change does to one sector."""
+    """Return what a change does to one sector, as JSON."""
     live, after = one.live, one.after
     return {
         "sector": str(one.sector.uuid),
@@ -128,7 +128,7 @@ def price_body(one: SectorPrice) -> dict[str, Any]:
 
 
 def plan_body(plan: ChangePlan, changes: Sequence[SectorChange] = ()) -> dict[str, Any]:
-    """Write a price, with the changes that were asked for."""
+    """Return a price, with the changes that were asked for, as JSON."""
 
     def known(amount: int | None) -> str | None:
         return None if amount is None else str(amount)

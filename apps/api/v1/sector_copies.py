@@ -62,7 +62,7 @@ class CopyPage(serializers.Serializer[Any]):
 
 
 def copy_body(copy: SectorCopy) -> dict[str, Any]:
-    """Write what is known of a sector's files in a store."""
+    """Return what is known of a sector's files in a store, as JSON."""
     plain = ("condition", "files", "file_count", "size", "reason", "found_at", "checked_at")
     return {
         "sector": str(copy.sector.uuid),

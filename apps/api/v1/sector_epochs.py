@@ -87,7 +87,7 @@ def head_and_network() -> tuple[Head, Network]:
 
 
 def expiring_body(sector: Sector, *, height: int, network: Network) -> dict[str, Any]:
-    """Write a sector that ends soon."""
+    """Return a sector that ends soon, as JSON."""
     last = last_epochs(sector, height=height, network=network)
     plain = ("number", "seal_proof", "activation", "expiration")
     return {
@@ -100,7 +100,7 @@ def expiring_body(sector: Sector, *, height: int, network: Network) -> dict[str,
 
 
 def precommit_body(sector: Sector, *, network: Network) -> dict[str, Any]:
-    """Write a sector that waits for its commit."""
+    """Return a sector that waits for its commit, as JSON."""
     start_epoch = sector.precommit_epoch or 0
     seed = start_epoch + network.pre_commit_challenge_delay
     plain = ("number", "seal_proof", "state", "precommit_epoch")

@@ -88,7 +88,7 @@ class StateInput(InputSerializer):
 
 
 def group_body(group: FailureGroup) -> dict[str, Any]:
-    """Write one group."""
+    """Return one group as JSON."""
     plain = ("kind", "state", "stage", "level", "advice", "count", "hosts", "since", "last")
     return {
         "fingerprint": group.key,

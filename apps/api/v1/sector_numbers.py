@@ -89,7 +89,7 @@ class ReserveInput(InputSerializer):
 
 
 def reservation_body(row: NumberReservation) -> dict[str, Any]:
-    """Write one reservation."""
+    """Return one reservation as JSON."""
     return {
         "id": str(row.uuid),
         "name": row.name,

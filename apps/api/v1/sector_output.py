@@ -120,7 +120,7 @@ PLAIN = (
 
 
 def sectors_body(sectors: Sequence[Sector]) -> list[dict[str, Any]]:
-    """Write sectors with their messages, in two queries for all of them."""
+    """Return sectors with their messages as JSON, in two queries for all of them."""
     messages, changes = sectors_messages(sectors), changes_newest(sectors)
     head = head_current()
     height = 0 if head is None else head.height
@@ -147,7 +147,7 @@ def _wait(sector: Sector, *, height: int, delay: int, confidence: int) -> dict[s
 
 
 def sector_body(sector: Sector, messages: Sequence[SectorMessage]) -> dict[str, Any]:
-    """Write one sector."""
+    """Return one sector as JSON."""
     worker = sector.job.worker or sector.job.sticky_worker
     return {
         "uuid": str(sector.uuid),
@@ -164,7 +164,7 @@ def sector_body(sector: Sector, messages: Sequence[SectorMessage]) -> dict[str, 
 
 
 def message_body(one: SectorMessage) -> dict[str, Any]:
-    """Write one of a sector's messages; before the messager has it, it counts as unfilled."""
+    """Return one of a sector's messages as JSON; before the messager has it, it counts as unfilled."""
     return {
         "id": one.batch.message_id,
         "kind": one.kind,
@@ -178,13 +178,13 @@ def _hex(value: bytes | memoryview | None) -> str | None:
 
 
 def event_body(row: JobEvent) -> dict[str, Any]:
-    """Write one step."""
+    """Return one step as JSON."""
     names = ("at", "event", "stage", "from_state", "to_state", "ms", "actor", "note", "is_error")
     return {name: getattr(row, name) for name in names}
 
 
 def detail_body(sector: Sector) -> dict[str, Any]:
-    """Write one sector with its steps."""
+    """Return one sector with its steps as JSON."""
     return sectors_body([sector])[0] | {
         "events": [event_body(row) for row in sector_events(sector)[:EVENTS_MAX]],
         "resume_at": list(resume_choices(sector)) if sector.paused_at is not None else [],

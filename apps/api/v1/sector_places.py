@@ -44,7 +44,7 @@ class SectorPlacesOutput(serializers.Serializer[Any]):
 
 
 def place_body(place: SectorPlace) -> dict[str, Any]:
-    """Write one place."""
+    """Return one place as JSON."""
     return asdict(place)
 
 

@@ -32,7 +32,7 @@ class RebuildPlanOutput(serializers.Serializer[Any]):
 
 
 def plan_body(plan: RebuildPlan) -> dict[str, Any]:
-    """Write what a rebuild would do."""
+    """Return what a rebuild would do, as JSON."""
     return {
         "hosts": list(plan.hosts),
         "payload_bytes": plan.payload,

@@ -53,7 +53,7 @@ class RecordsImportOutput(serializers.Serializer[Any]):
 
 
 def import_body(one: RecordImport) -> dict[str, Any]:
-    """Write what became of one record."""
+    """Return what became of one record, as JSON."""
     return {
         "miner_id": one.miner_id,
         "number": one.number,

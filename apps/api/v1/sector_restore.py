@@ -38,7 +38,7 @@ class RestorationOutput(serializers.Serializer[Any]):
 
 
 def restoration_body(plan: Restoration) -> dict[str, Any]:
-    """Write where a sector goes."""
+    """Return where a sector goes, as JSON."""
     return {
         "uuid": str(plan.sector.uuid),
         "refusal": plan.refusal,

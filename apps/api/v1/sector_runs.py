@@ -85,7 +85,7 @@ class RunAbortInput(InputSerializer):
 
 
 def run_body(run: PipelineRun) -> dict[str, Any]:
-    """Write one run."""
+    """Return one run as JSON."""
     return {
         "uuid": str(run.uuid),
         "kind": run.kind,
@@ -103,7 +103,7 @@ def run_body(run: PipelineRun) -> dict[str, Any]:
 
 
 def price_body(price: SnapUpPrice) -> dict[str, Any]:
-    """Write what a snap-up costs."""
+    """Return what a snap-up costs, as JSON."""
     return {
         "pieces": [str(piece.piece_cid) for piece in price.packed.pieces],
         "padded_bytes": price.packed.used,

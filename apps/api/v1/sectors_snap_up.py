@@ -49,7 +49,7 @@ class SnapUpsOutput(serializers.Serializer[Any]):
 
 
 def snap_up_body(one: SnapUp) -> dict[str, Any]:
-    """Write one sector."""
+    """Return one sector as JSON."""
     pieces = [] if one.packed is None else [str(piece.piece_cid) for piece in one.packed.pieces]
     return {
         "sector": str(one.sector.uuid),

@@ -97,7 +97,7 @@ class TargetsOutput(serializers.Serializer[Any]):
 
 
 def month_body(one: ServiceMonth, targets: ServiceTargets | None) -> dict[str, Any]:
-    """Write a month."""
+    """Return a month as JSON."""
     return {
         "targets": dict(targets_results(targets, one)),
         "tenant": one.tenant,

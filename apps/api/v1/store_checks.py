@@ -60,13 +60,13 @@ class StoreCheckList(serializers.Serializer[Any]):
 
 
 def check_bodies(checks: Collection[StoreCheck]) -> list[dict[str, Any]]:
-    """Write some checks."""
+    """Return some checks as JSON."""
     waits = checks_wait(checks, now=clock.now())
     return [_body(check, waits[check.pk]) for check in checks]
 
 
 def check_body(check: StoreCheck) -> dict[str, Any]:
-    """Write one check."""
+    """Return one check as JSON."""
     [body] = check_bodies([check])
     return body
 

@@ -87,7 +87,7 @@ class FindingRemoveInput(InputSerializer):
 
 
 def finding_body(finding: StoreFinding) -> dict[str, Any]:
-    """Write one finding."""
+    """Return one finding as JSON."""
     sector = finding.sector
     plain = ("kind", "state", "name", "miner_id", "number", "error", "updated_at")
     return {
@@ -100,7 +100,7 @@ def finding_body(finding: StoreFinding) -> dict[str, Any]:
 
 
 def planned_body(plan: Iterable[Planned]) -> dict[str, Any]:
-    """Write what is done with findings."""
+    """Return what is done with findings, as JSON."""
     return {
         "results": [
             {

@@ -68,7 +68,7 @@ class StoreForgetView(PoolView):
 
 
 def lost_body(lost: LostStore) -> dict[str, Any]:
-    """Write what is lost."""
+    """Return what is lost, as JSON."""
     return {
         "refusal": lost.refusal,
         "proving": lost.proving,

@@ -75,14 +75,14 @@ class CancelledOutput(serializers.Serializer[Any]):
 
 
 def moves_body(moves: Iterable[StoreMove]) -> dict[str, Any]:
-    """Write moves, and what they wait for."""
+    """Return moves, and what they wait for, as JSON."""
     rows = list(moves)
     awaited = removals_awaited(rows)
     return {"results": [move_body(row, awaited.get(row.pk)) for row in rows]}
 
 
 def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
-    """Write one move."""
+    """Return one move as JSON."""
     return {
         "uuid": str(move.uuid),
         "sector": str(move.sector.uuid),

@@ -65,7 +65,7 @@ class StoreDetail(StoreOutput):
 
 
 def store_body(store: Store) -> dict[str, Any]:
-    """Write one store."""
+    """Return one store as JSON."""
     now = clock.now()
     status, rate = store_status(store, now=now), store_fill_rate(store)
     days = store_days_left(store, rate)
@@ -94,5 +94,5 @@ def store_body(store: Store) -> dict[str, Any]:
 
 
 def detail_body(store: Store) -> dict[str, Any]:
-    """Write one store with its sectors by state."""
+    """Return one store with its sectors by state as JSON."""
     return {**store_body(store), "sectors_by_state": store_sector_counts(store)}

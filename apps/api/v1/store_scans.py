@@ -48,7 +48,7 @@ class StoreScanList(serializers.Serializer[Any]):
 
 
 def scan_body(scan: StoreScan) -> dict[str, Any]:
-    """Write one scan."""
+    """Return one scan as JSON."""
     plain = ("state", "known", "counts", "error", "created_at", "updated_at")
     left_out = ("redeclares", "drops_missing", "settled_at")
     facts = {name: getattr(scan, name) for name in (*plain, *left_out)}

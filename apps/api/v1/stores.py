@@ -56,7 +56,7 @@ class StoreInput(InputSerializer):
 
 
 def order_body(command: WorkerCommand) -> dict[str, Any]:
-    """Write an order that a host carries out with its next heartbeat."""
+    """Return an order that a host carries out with its next heartbeat, as JSON."""
     plain = {"op": command.op, "args": command.args, "created_at": command.created_at}
     return {"id": str(command.uuid), **plain}
 

@@ -63,7 +63,7 @@ class SignRecordPage(serializers.Serializer[Any]):
 
 
 def wallet_data(wallet: Wallet) -> dict[str, Any]:
-    """Write a wallet."""
+    """Return a wallet as JSON."""
     return {
         "address": wallet.address,
         "label": wallet.label,

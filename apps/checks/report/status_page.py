@@ -65,7 +65,7 @@ def percent_up(seconds: Seconds) -> float | None:
 
 
 def seconds_body(seconds: Seconds) -> dict[str, int]:
-    """Write how long a component was in each condition."""
+    """Return how long a component was in each condition, as JSON."""
     return {
         "up_s": seconds.up,
         "degraded_s": seconds.degraded,
@@ -76,7 +76,7 @@ def seconds_body(seconds: Seconds) -> dict[str, int]:
 
 
 def component_body(one: ComponentRecord) -> dict[str, Any]:
-    """Write a component with its days."""
+    """Return a component with its days as JSON."""
     return {
         "component": str(one.component),
         "name": str(one.component.label),
@@ -89,7 +89,7 @@ def component_body(one: ComponentRecord) -> dict[str, Any]:
 
 
 def incident_body(row: ComponentIncident) -> dict[str, Any]:
-    """Write an incident."""
+    """Return an incident as JSON."""
     return {
         "id": str(row.uuid),
         "component": row.component,
@@ -103,7 +103,7 @@ def incident_body(row: ComponentIncident) -> dict[str, Any]:
 
 
 def maintenance_body(row: Maintenance) -> dict[str, Any]:
-    """Write an announcement."""
+    """Return an announcement as JSON."""
     return {
         "id": str(row.uuid),
         "text": row.text,

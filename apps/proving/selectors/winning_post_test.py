@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:
-    """Write the request for the miner's first active sector.  Raises NothingToProve."""
+    """Return the request for the miner's first active sector as JSON.  Raises NothingToProve."""
     rows = (
         Sector.objects.filter(miner__actor_id=actor_id, active=True).exclude(comm_r=None).order_by("number")
     )

@@ -166,7 +166,7 @@ def pieces_placed(column: Iterable[dict[str, Any]], placed: Iterable[Piece]) -> 
 
 
 def piece_written(placed: PlacedPiece, *, provider: int) -> dict[str, Any]:
-    """Write a SectorPieceV2, with the numbers that the chain knows the piece by; of zeros it has none."""
+    """Return a SectorPieceV2, with the numbers by which the chain knows the piece; zeros have none."""
     row, cid = placed.row, {"/": placed.cid}
     deal: dict[str, Any] = {
         "DealID": 0 if row is None else row.deal or 0,

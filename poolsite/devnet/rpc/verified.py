@@ -38,7 +38,7 @@ def _party(state: State, address: Address) -> int:
 
 
 def allocation_json(row: Allocation) -> dict[str, Any]:
-    """Write an allocation."""
+    """Return an allocation as JSON."""
     return {
         "Client": row.client,
         "Provider": row.provider,
@@ -51,7 +51,7 @@ def allocation_json(row: Allocation) -> dict[str, Any]:
 
 
 def claim_json(provider: int, row: DataClaim) -> dict[str, Any]:
-    """Write a claim."""
+    """Return a claim as JSON."""
     return {
         "Provider": provider,
         "Client": row.client,

@@ -62,7 +62,7 @@ def own(call: Call, addresses: Sequence[Address] = ()) -> list[Miner]:
 
 
 def infos(rows: Sequence[Miner]) -> list[Json]:
-    """Write MinerInfos."""
+    """Return MinerInfos as JSON."""
     on = miners_on(rows)
     return [
         {

@@ -29,18 +29,18 @@ def b64(data: bytes) -> str:
 
 
 def sector_id(name: SectorName) -> Json:
-    """Write an abi.SectorID."""
+    """Return an abi.SectorID as JSON."""
     return {"Miner": name.miner_id, "Number": name.number}
 
 
 def allocated_form(sector: Sector) -> Json:
-    """Write an AllocatedSector."""
+    """Return an AllocatedSector as JSON."""
     name = SectorName(sector.miner.actor_id or 0, sector.number)
     return {"ID": sector_id(name), "ProofType": sector.seal_proof}
 
 
 def piece_form(placed: PlacedPiece, *, provider: int) -> Json:
-    """Write a SectorPieceV2 for a worker, which fetches what has a number and takes the rest for zeros.
+    """Return a SectorPieceV2 for a worker, which fetches what has a number; the rest is zeros to it.
 
     A piece that claims no allocation and has no deal is numbered by its row here.
     """
@@ -52,7 +52,7 @@ def piece_form(placed: PlacedPiece, *, provider: int) -> Json:
 
 
 def store_form(store: Store) -> Json:
-    """Write a StoreBasicInfo."""
+    """Return a StoreBasicInfo as JSON."""
     return {
         "Name": store.name,
         "Path": store_path_find(store),
@@ -64,7 +64,7 @@ def store_form(store: Store) -> Json:
 
 
 def store_detail_form(store: Store, reserved: Sequence[DamoclesRecord]) -> Json:
-    """Write a StoreDetailedInfo."""
+    """Return a StoreDetailedInfo as JSON."""
     used = max(store.total_bytes - store.free_bytes, 0)
     by = [
         {

@@ -93,7 +93,7 @@ def _pieces(found: AllocatedRun) -> list[Json]:
 
 
 def _public(sector: Sector) -> Json:
-    """Write a SectorPublicInfo of the replica of zeros."""
+    """Return a SectorPublicInfo of the replica of zeros as JSON."""
     old = bytes(sector.key_comm_r or sector.comm_r or b"")
     return {
         "CommR": [*old],

@@ -119,7 +119,7 @@ def all_jobs(call: Call) -> Json:
 
 
 def input_form(one: ProofJob) -> Json:
-    """Write a WdPoStInput; null where it is forgotten."""
+    """Return a WdPoStInput as JSON; null where it is forgotten."""
     if one.inputs is None:
         return None
     return {
@@ -139,7 +139,7 @@ def input_form(one: ProofJob) -> Json:
 
 
 def job_form(one: ProofJob) -> Json:
-    """Write a WdPoStJobBrief: of what goes in and comes out how many sectors and faults."""
+    """Return a WdPoStJobBrief as JSON: of what goes in and comes out how many sectors and faults."""
     job = one.job
     state = STATES.get(JobState(job.state), ProofState.FINISHED)
     is_over, result = state is ProofState.FINISHED, job.result or {}

@@ -44,7 +44,7 @@ def worker_ping_infos(call: Call) -> list[Json]:
 
 
 def _ping_form(worker: Worker) -> Json:
-    """Write a WorkerPingInfo, of the process that pinged last where there are several of the name."""
+    """Return a WorkerPingInfo, of the process that pinged last where several have the name."""
     ping: dict[str, Any] = max(worker.hardware.get(PINGS, {}).values(), key=lambda one: one["at"], default={})
     threads, busy = ping.get("threads", 0), ping.get("busy")
     summary = {
@@ -109,7 +109,7 @@ def get_miner_config(call: Call, miner_id: int) -> Json:
 
 
 def config_form(miner: Miner, *, policy: SealingPolicy, network: Network) -> Json:
-    """Write a MinerConfig."""
+    """Return a MinerConfig as JSON."""
 
     def batch(most: int, wait_epochs: int) -> Json:
         wait = duration(wait_epochs * network.epoch_s)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def connect_state(row: ProviderConnection, addresses: list[str] | None) -> Json:
-    """Write one connection."""
+    """Return one connection as JSON."""
     return {
         "Addrs": addresses,
         "ChannelId": str(row.uuid),
@@ -32,7 +32,7 @@ def connect_state(row: ProviderConnection, addresses: list[str] | None) -> Json:
 
 
 def wallet_details(rows: Iterable[SignerConnection]) -> list[Json]:
-    """Write wallets by account."""
+    """Return wallets by account as JSON."""
     details: dict[str, dict[str, Any]] = {}
     for row in rows:
         detail = details.setdefault(

@@ -36,7 +36,7 @@ def head_height() -> int:
 
 
 def rows_json(rows: Iterable[Message]) -> list[dict[str, Any]]:
-    """Write messages as the messager lists them."""
+    """Return messages as the messager lists them."""
     height = head_height()
     return [message_json(row, head_height=height) for row in rows]
 

@@ -36,7 +36,7 @@ def _base64(data: bytes) -> str | None:
 
 
 def message_json(row: Message, *, head_height: int) -> dict[str, Any]:
-    """Write a message flat, in the messager's order.
+    """Return a message flat, in the messager's order.
 
     A message that another one displaced carries that one's receipt and tipset, as its callers expect.
     """
@@ -94,7 +94,7 @@ def _fee_json(row: FeeRules) -> dict[str, Any]:
 
 
 def sender_json(row: Sender) -> dict[str, Any]:
-    """Write an Address."""
+    """Return an Address as JSON."""
     return {
         "id": str(row.uuid),
         "addr": row.address,
@@ -110,12 +110,12 @@ def sender_json(row: Sender) -> dict[str, Any]:
 
 
 def shared_json(row: SharedRules) -> dict[str, Any]:
-    """Write a SharedSpec."""
+    """Return a SharedSpec as JSON."""
     return {"id": 1, "selMsgNum": row.quota, **_fee_json(row)}
 
 
 def actor_cfg_json(row: ActorRules) -> dict[str, Any]:
-    """Write an ActorCfg."""
+    """Return an ActorCfg as JSON."""
     return {
         "id": str(row.pk),
         "version": row.actor_version,
@@ -128,7 +128,7 @@ def actor_cfg_json(row: ActorRules) -> dict[str, Any]:
 
 
 def node_json(row: ExtraNode) -> dict[str, Any]:
-    """Write a Node."""
+    """Return a Node as JSON."""
     return {
         "ID": str(row.pk),
         "Name": row.name,
