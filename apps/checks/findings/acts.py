@@ -143,7 +143,7 @@ def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, 
 
 
 def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
-    """Return the act that raises the fees of all messages below the base fee at once, with its cost."""
+    """Return the act that raises the fees of all messages below the base fee; its page shows the cost."""
     if len(messages) == 1:
         link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
     else:

@@ -188,7 +188,7 @@ def _nonces_used(address: str, given_up: Collection[Message]) -> set[int | None]
 
 
 def policy_change(viewer: Principal, *, address: str, change: PolicyChange) -> PolicyApplied:
-    """Send a sealed change to the signer; what its policy refused is tried on the next head.
+    """Send a signed policy change to the signer; what its policy refused is tried on the next head.
 
     Raises NotAllowed, NotFound, SignerAway, SignerRefused.
     """
