@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""
+SHARED_DEFAULTS: Final = {"quota": 20, "gas_over_estimation": 1.25, "max_fee": MAX_FEE_DEFAULT}
+"""The messager's first shared rules, by field."""
 
 MESSAGE, SENDER, METHOD, POOL, TENANT, GUARD = "message", "sender", "method", "pool", "tenant", "guard"
 NODE = "node"
@@ -69,10 +71,8 @@ class FeeChoice:
 
 
 def shared_rules_load() -> SharedRules:
-    """Return the pool's rules; the first call makes them with the messager's defaults."""
-    defaults = {"quota": 20, "gas_over_estimation": 1.25, "max_fee": MAX_FEE_DEFAULT}
-    row, _ = SharedRules.objects.get_or_create(pk=1, defaults=defaults)
-    return row
+    """Return the pool's rules; the messager's defaults until somebody changes them."""
+    return SharedRules.objects.first() or SharedRules(pk=1, **SHARED_DEFAULTS)
 
 
 def fee_choose(

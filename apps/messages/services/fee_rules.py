@@ -11,7 +11,7 @@ from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
 from apps.messages.models import SharedRules
 from apps.messages.rules.gas_checks import FACTOR_MAX, fee_cap_check
-from apps.messages.selectors.fees import shared_rules_load
+from apps.messages.selectors.fees import SHARED_DEFAULTS
 from apps.messages.services.retry import retry_after_rule_change
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
@@ -27,8 +27,7 @@ FACTORS: Final = ("gas_over_estimation", "gas_over_premium")
 @transaction.atomic
 def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int | None = None) -> SharedRules:
     """Change the pool's own rules."""
-    shared_rules_load()  # the first call creates the row
-    row = SharedRules.objects.select_for_update().get()
+    row, _ = SharedRules.objects.select_for_update().get_or_create(pk=1, defaults=SHARED_DEFAULTS)
     before = rules_describe(row)
     fees_set(row, fees=fees)
     if quota is not None:
