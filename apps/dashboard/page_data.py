@@ -15,7 +15,7 @@ from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
-from apps.wallets.selectors import wallet_labels, wallets_by_balance
+from apps.wallets.selectors import wallets_by_balance
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class PageData(CheckData):
         """Addresses in use for which no signer is connected; read only where the check finds some."""
         if not self.report.fails("signers_away"):
             return set()
-        away = {wallet.address for wallet in self.wallets if not wallet.is_served(self.at)}
+        away = {wallet.address for wallet in self.wallets_used if not wallet.is_served(self.at)}
         return senders_needed(self, away).addresses
 
     @cached_property
@@ -116,7 +116,7 @@ class PageData(CheckData):
     def names(self) -> AddressNames:
         """Names of addresses and miners."""
         return AddressNames(
-            wallets=wallet_labels(self.viewer),
+            wallets=self.wallet_names,
             miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
         )
 

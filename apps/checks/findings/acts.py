@@ -121,9 +121,8 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
     diagnosis = message_diagnose(message, head=data.head)
     action, key = next(iter(diagnosis.actions), ""), message.pk
     if action == "fund":
-        names = {wallet.address: wallet.label for wallet in data.wallets}
         sender = message.from_addr
-        return (funds_send(sender, names.get(sender) or shortened(sender)),)
+        return (funds_send(sender, data.wallet_names.get(sender) or shortened(sender)),)
     if action == "replace-earlier" and "earlier_id" in diagnosis.evidence:
         action, key = "replace", str(diagnosis.evidence["earlier_id"])
     if action not in MESSAGE_ACTS:

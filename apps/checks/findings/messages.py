@@ -36,10 +36,9 @@ FAILED_SHOWN: Final = timedelta(hours=1)
 
 def _what(data: CheckData, message: Message) -> str:
     """`SubmitWindowedPoSt of alice worker`."""
-    labels = {wallet.address: wallet.label for wallet in data.wallets}
     return gettext("{message} of {labels}").format(
         message=message_name(message, data),
-        labels=labels.get(message.from_addr) or shortened(message.from_addr),
+        labels=data.wallet_names.get(message.from_addr) or shortened(message.from_addr),
     )
 
 

@@ -74,7 +74,7 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
     """Addresses whose balance ends within days at what gas has cost lately."""
     pace = data.spend_pace
     short = []
-    for wallet in data.wallets:
+    for wallet in data.wallets_used:
         cost, days = pace.get(wallet.address, (0, 1))
         if wallet.balance is not None and cost > 0:
             left = int(wallet.balance) * days * 86_400 // cost

@@ -28,7 +28,9 @@ SHARED: Final = (
     "reward",
     "miners",
     "deadlines",
-    "wallets",
+    "wallets_used",
+    "wallet_names",
+    "spend_pace",
     "restored",
     "spend",
     "precommit_times",
@@ -104,7 +106,7 @@ def report_of_sender(data: CheckData, sender: Sender, *, stuck: int) -> Report:
     own = narrowed(
         data,
         odd_senders=[sender],
-        wallets=[wallet for wallet in data.wallets if wallet.address == sender.address],
+        wallets_used=[one for one in data.wallets_used if one.address == sender.address],
         messages_waiting=Waiting(signed=0, queued=0, stuck=stuck),
         stuck_messages=data.stuck_messages.filter(from_addr=sender.address),
     )

@@ -29,6 +29,7 @@ from apps.gateway.selectors.connections import connections_failed
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
+from apps.messages.selectors.messages import messages_open
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.selectors.senders import senders_visible
@@ -47,7 +48,7 @@ from apps.sectors.selectors.sector_etas import precommit_times
 from apps.sectors.selectors.sectors import sectors_counts, sectors_visible
 from apps.sectors.selectors.stores import stores_read
 from apps.sectors.selectors.targets import targets_paused
-from apps.wallets.selectors import wallets_visible
+from apps.wallets.selectors import wallet_labels, wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
 
 if TYPE_CHECKING:
@@ -278,6 +279,20 @@ class CheckData:
         return list(wallets_visible(self.viewer))
 
     @cached_property
+    def wallets_used(self) -> list[Wallet]:
+        """Those that a miner names, that have open messages, or that paid gas lately: few of many."""
+        named = {address for one in self.miners for address in (one.worker, one.owner, *one.control)}
+        is_used = Q(address__in=named.union(self.spend_pace))
+        if self.rare.messages_open:
+            is_used |= Q(address__in=messages_open(self.viewer).order_by().values("from_addr"))
+        return list(wallets_visible(self.viewer).filter(is_used))
+
+    @cached_property
+    def wallet_names(self) -> dict[str, str]:
+        """Labels of the viewer's wallets that have one, by address."""
+        return wallet_labels(self.viewer)
+
+    @cached_property
     def odd_senders(self) -> list[Sender]:
         """The viewer's senders with a nonce gap, paused ones, and those that another program uses."""
         if not self.rare.senders_odd:
@@ -319,7 +334,8 @@ class CheckData:
     @cached_property
     def spend_pace(self) -> dict[str, tuple[int, int]]:
         """Return what the gas of each wallet cost in `LEARN_DAYS`, and of how many days that is."""
-        return spend_pace([one.address for one in self.wallets], days=LEARN_DAYS, now=self.at)
+        addresses = wallets_visible(self.viewer).order_by().values("address")
+        return spend_pace(addresses, days=LEARN_DAYS, now=self.at)
 
     @cached_property
     def failed_connections(self) -> list[SignerConnection | ProverConnection]:

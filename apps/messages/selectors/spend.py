@@ -76,7 +76,9 @@ def spend_by_sender(viewer: Principal, *, days: int, now: datetime) -> dict[str,
     return {row["from_addr"]: int(row["total"]) for row in rows.annotate(total=Sum("cost"))}
 
 
-def spend_pace(addresses: Collection[str], *, days: int, now: datetime) -> dict[str, tuple[int, int]]:
+def spend_pace(
+    addresses: Collection[str] | QuerySet[Any, Any], *, days: int, now: datetime
+) -> dict[str, tuple[int, int]]:
     """Return what the gas of these addresses cost in the last days, and of how many days that is.
 
     Whoever sent it: tenants that share an address share its balance.  The days are those from its first

@@ -41,7 +41,7 @@ MOST_QUERIES = {
     "charges": 11,
     "charges-tenant": 14,
     "statement": 13,
-    "sender": 19,  # one of them for the wallets, of which each has its pace
+    "sender": 20,  # three of them for the wallets in use, their pace, and its own balance
     "wallets": 12,
     "hosts": 11,
     "stores": 13,  # two of them for the checks of their files

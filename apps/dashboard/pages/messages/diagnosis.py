@@ -19,6 +19,7 @@ from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.remedies import message_remedies
 from apps.messages.selectors.stuck import LATE_EPOCHS
 from apps.messages.states import MessageState, Wait
+from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
         tone = "warn"
     earlier = str(diagnosis.evidence.get("earlier_id", ""))
     action, href = (gettext("Open that message"), reverse("message", args=[earlier])) if earlier else ("", "")
-    if diagnosis.reason == Wait.POLICY and any(row.address == message.from_addr for row in data.wallets):
+    held = wallets_visible(data.viewer).filter(address=message.from_addr)
+    if diagnosis.reason == Wait.POLICY and held.exists():
         action, href = gettext("Open the signing policy"), reverse("policy", args=[message.from_addr])
     if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
         action, href = gettext("Raise fee…"), reverse("message-replace", args=[message.id])

@@ -16,6 +16,7 @@ from apps.dashboard.cards import Check
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
 from apps.messages.selectors.message_limits import QUOTA, message_limits
 from apps.messages.states import Wait
+from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
 
 def message_checks(message: Message, data: PageData) -> Iterable[Check]:
     """Look at what could hold a message up, in the order in which the chain would refuse."""
-    wallet = next((w for w in data.wallets if w.address == message.from_addr), None)
+    wallet = wallets_visible(data.viewer).filter(address=message.from_addr).first()
     if wallet is None or not wallet.is_served(data.at):
         yield Check(
             gettext("Signer is connected"), gettext("no connected signer holds the key"), "bad", gettext("no")

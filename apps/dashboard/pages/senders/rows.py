@@ -13,6 +13,7 @@ from apps.core import formatting
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
+from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
@@ -102,10 +103,9 @@ def runway(balance: int | None, pace: tuple[int, int] | None) -> tuple[str, str]
 
 
 def sender_row(
-    sender: Sender, *, lane: Lane, data: PageData, spent: int, quota: int, stuck: int
+    sender: Sender, *, lane: Lane, data: PageData, balance: int | None, spent: int, quota: int, stuck: int
 ) -> SenderRow:
     """Lay out one sender of `senders_visible`."""
-    balance = balance_of(sender, data)
     lasts, lasts_tone = runway(balance, data.spend_pace.get(sender.address))
     return SenderRow(
         row=sender,
@@ -126,13 +126,6 @@ def sender_row(
 def name_of(sender: Sender, data: PageData) -> str:
     """Return what a sender is called."""
     return data.names.wallets.get(sender.address) or formatting.shortened(sender.address)
-
-
-def balance_of(sender: Sender, data: PageData) -> int | None:
-    """Return the wallet's balance, which every head refreshes; else what the last selection saw."""
-    wallet = next((one for one in data.wallets if one.address == sender.address), None)
-    found = sender.balance if wallet is None or wallet.balance is None else wallet.balance
-    return None if found is None else int(found)
 
 
 TONES: Final = ("bad", "warn", "idle", "run", "ok")
@@ -172,11 +165,13 @@ class SenderList:
         lanes = lanes_of(senders, viewer=data.viewer, open_counts=self.open_counts, base_fee=base_fee)
         quota = shared_rules_load().quota
         spent = spend_by_sender(data.viewer, days=LEARN_DAYS, now=data.at)
+        balances = balances_of(senders)
         return [
             sender_row(
                 row,
                 lane=lanes[row.address],
                 data=data,
+                balance=balances[row.address],
                 spent=spent.get(row.address, 0),
                 quota=quota,
                 stuck=self.stuck.get(row.address, 0),

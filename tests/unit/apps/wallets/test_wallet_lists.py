@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db.models.signals import post_init
 
+from apps.checks.report.evaluate import evaluate
+from apps.checks.selectors.data import CheckData
 from apps.dashboard.pagination import ROWS
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import Wallet
@@ -89,3 +91,16 @@ def test_wallets_come_in_pages(wallets: list[Wallet]) -> None:
     assert wallets[ROWS].address not in first
     assert wallets[ROWS].address in second
     assert f"{MANY} addresses" in second
+
+
+def test_checks_read_no_wallet_that_nothing_needs(wallets: list[Wallet], made: list[str]) -> None:
+    Wallet.objects.update(seen_at=None)
+    used, spending = wallets[0].address, wallets[1].address
+    factories.message(from_addr=used)
+    factories.spend(spending)
+    made.clear()
+
+    found = {one.check.name for one in evaluate(CheckData(SYSTEM)).found}
+
+    assert "signers_away" in found
+    assert set(made) == {used, spending}
