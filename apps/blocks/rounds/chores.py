@@ -61,8 +61,9 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
     if head is None:
         return ""
     if head.key != settled_key:
-        rounds_interrupt(before=head.height - 1)
-        rounds_settle(head, finality=network_current().chain_finality)
+        finality = network_current().chain_finality
+        rounds_interrupt(before=head.height - 1, final=head.height - finality)
+        rounds_settle(head, finality=finality)
         rewards_book()
     if sums_up:
         rounds_left_settle(head, network=network_current())

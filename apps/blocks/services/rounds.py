@@ -91,7 +91,9 @@ def submissions_record(submitted: Sequence[Submitted]) -> list[None]:
 
 ROUNDS_LEFT: Final[Compiled[Round]] = Compiled(
     "rounds_left",
-    lambda before: Round.objects.select_related("miner").filter(state=RoundState.WON, epoch__lt=before),
+    lambda before: Round.objects.select_related("miner", "block").filter(
+        state=RoundState.WON, epoch__lt=before
+    ),
     before="bigint",
 )
 ROUNDS_AT: Final[Compiled[Round]] = Compiled(
@@ -104,10 +106,18 @@ ROUNDS_AT: Final[Compiled[Round]] = Compiled(
 )
 
 
-def rounds_interrupt(*, before: int) -> int:
-    """End the rounds that a service left behind when it was killed and that are too old to go on."""
+def rounds_interrupt(*, before: int, final: int = 0) -> int:
+    """End the rounds that a service left behind when it was killed and that are too old to go on.
+
+    One below the height `final` whose block was signed may have been submitted, and no later look finds it on
+    the chain: it counts as submitted, so that a node is asked.
+    """
     rows = ROUNDS_LEFT.rows(before=before)
     for row in rows:
+        block = getattr(row, "block", None)
+        if row.epoch < final and block is not None and block.cid:
+            round_advance(row, event="SUBMIT")
+            continue
         round_advance(
             row,
             event=RoundState.INTERRUPTED,

@@ -10,6 +10,7 @@ import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.services import rewards, settle
+from apps.blocks.services.rounds import rounds_interrupt
 from apps.blocks.services.settle import rounds_left_settle, rounds_settle
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -150,3 +151,23 @@ def test_block_of_a_long_outage_gets_its_reward_if_a_node_computes_it(
     booked = (row.block.reward, row.block.penalty, row.block.vesting_offset)
     assert row.state == RoundState.INCLUDED
     assert booked == ((5 * FIL, 3, 17) if computes else (None, None, None))
+
+
+@pytest.mark.parametrize(("cid", "state"), [("signed", RoundState.INCLUDED), ("", RoundState.INTERRUPTED)])
+def test_win_left_at_a_kill_before_a_long_outage_is_looked_for(
+    cid: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block may have gone out before the kill, and its tipset is too old to be among the pool's heads."""
+    row = submitted(factories.miner(1000), 99)
+    Round.objects.update(state=RoundState.WON)
+    if not cid:
+        Block.objects.update(cid="")
+    monkeypatch.setattr("apps.blocks.services.settle.chain_client", lambda: Archive(computes=True))
+    head, network = factories.head(1200), SimpleNamespace(chain_finality=FINALITY)
+
+    rounds_interrupt(before=head.height - 1, final=head.height - FINALITY)
+    rounds_left_settle(head, network=network)  # type: ignore[arg-type]
+
+    row.refresh_from_db()
+    assert row.state == state
+    assert row.block.reward == (5 * FIL if cid else None)
