@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from celery import shared_task
 
 from apps.chain.node.isolation import for_each_isolated
@@ -10,7 +12,7 @@ from apps.checks.report.components import components_found
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_delete_old, alerts_run_note, alerts_update
 from apps.checks.services.components import components_record
-from apps.checks.services.deliver import notifications_deliver
+from apps.checks.services.deliver import TURN_S, notifications_deliver
 from apps.checks.services.ping import ping_enqueue, ping_send
 from apps.checks.services.service_days import service_day_count
 from apps.checks.services.tenant_alerts import tenants_alerts_update
@@ -22,7 +24,12 @@ from apps.users.rules.principals import SYSTEM
 @shared_task(name="alerts.run")
 @single_flight
 def alerts_run() -> None:
-    """Evaluate the checks, count the components' time, open and end alerts, and send notifications."""
+    """Evaluate the checks, count the components' time, open and end alerts, and send notifications.
+
+    Whatever channels do, it takes less than the time in which nothing counts as evaluated: after slow ones
+    the next run sends what tenants are told.
+    """
+    began = time.monotonic()
     data = CheckData(SYSTEM)
     data.__dict__["alerts_last_run"] = data.at  # they are evaluated now, however long the pool was stopped
     network = data.network.name if data.network is not None else "no chain"
@@ -36,7 +43,7 @@ def alerts_run() -> None:
     alerts_update(report=report, pool=network, now=clock.now())
     notifications_deliver(now=clock.now)
     for_each_isolated([clock.now()], lambda now: service_day_count(now=now), event="service_day_not_counted")
-    if tenants_alerts_update(pool=network, now=clock.now()):
+    if tenants_alerts_update(pool=network, now=clock.now()) and time.monotonic() - began < TURN_S:
         notifications_deliver(now=clock.now)
     alerts_delete_old(now=clock.now())
     alerts_run_note(now=clock.now())

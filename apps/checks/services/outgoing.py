@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import smtplib
+import time
 from base64 import b64encode
 from datetime import datetime
 from http.client import HTTPException
@@ -92,14 +93,15 @@ def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -
 
 
 def pagerduty_send(row: Notification, *, url: str, key: str, to_public: bool) -> None:
-    """Post the events of a notification one after the other.  Raises NotDelivered."""
+    """Post the events of a notification one after the other, all within `ANSWER_S`.  Raises NotDelivered."""
+    until = time.monotonic() + ANSWER_S
     for event in pagerduty_events_build(row, key=key):
         status, answer = url_open(
             url,
             method="POST",
             body=json.dumps(event).encode(),
             headers={"Content-Type": "application/json"},
-            answer_s=ANSWER_S,
+            answer_s=max(until - time.monotonic(), 1.0),
             to_public=to_public,
         )
         if not 200 <= status < 300:

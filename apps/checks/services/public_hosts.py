@@ -9,7 +9,9 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
 from typing import TYPE_CHECKING
@@ -35,8 +37,8 @@ class PublicConnections(Connections):
         """Connect to the first checked address that answers.  Raises HostNotPublic, OSError."""
         until = time.monotonic() + connect_s
         port = self._port or (443 if self._is_secure else 80)
-        addresses = public_addresses_find(self._host, port=port)
         try:
+            addresses = public_addresses_find(self._host, port=port, until=until)
             sock = address_open(addresses, port=port, until=until)
         except TimeoutError:
             text = gettext("no connection within {connect_s:g} s").format(connect_s=connect_s)
@@ -57,13 +59,36 @@ class PublicConnections(Connections):
         return secure
 
 
-def public_addresses_find(host: str, *, port: int) -> list[str]:
-    """Return the addresses of a host that may be connected to.  Raises HostNotPublic, socket.gaierror."""
-    found = [str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+def public_addresses_find(host: str, *, port: int, until: float) -> list[str]:
+    """Return the addresses of a host that may be connected to.
+
+    Raises HostNotPublic, TimeoutError, socket.gaierror, UnicodeError.
+    """
+    found = host_resolve(host, port=port).result(timeout=seconds_left(until))
     fine = [address for address in found if settings.ALERT_URLS_PRIVATE or is_public(address)]
     if not fine:
         raise HostNotPublic(gettext("its host has no public address"))
     return fine
+
+
+def host_resolve(host: str, *, port: int) -> Future[list[str]]:
+    """Begin to look up the addresses of a host, in a thread of its own.
+
+    The system waits for a name server as long as it likes, minutes with search domains; a tenant may have
+    one that never answers, and the evaluation of all checks would wait with it.
+    """
+    addresses: Future[list[str]] = Future()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            addresses.set_exception(error)
+        else:
+            addresses.set_result([str(place[0]) for *_, place in found])
+
+    threading.Thread(target=look_up, name="look-up", daemon=True).start()
+    return addresses
 
 
 def address_open(addresses: Sequence[str], *, port: int, until: float) -> socket.socket:

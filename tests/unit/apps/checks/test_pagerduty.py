@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.urls import reverse
 
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.selectors.alerts import channels_visible, target_shown
-from apps.checks.services import deliver
+from apps.checks.services import deliver, outgoing
 from apps.checks.services.acknowledgements import alert_acknowledge, alert_acknowledgement_end
 from apps.checks.services.channels import CLAIM, channel_test
 from apps.checks.services.deliver import notifications_deliver
@@ -125,6 +126,22 @@ def test_test_opens_an_incident_and_resolves_it(hook: Hook) -> None:
     assert actions(hook) == ["trigger", "resolve"]
     assert {body["dedup_key"] for body in hook.bodies} == {f"poolsite-test-{row.uuid}"}
     assert hook.bodies[0]["payload"]["severity"] == "info"
+
+
+def test_events_of_one_notification_share_the_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, times = [0.0], []
+
+    def slow(*_given: Any, answer_s: float, **_how: Any) -> tuple[int, bytes]:
+        times.append(answer_s)
+        clock[0] += 10
+        return 202, b""
+
+    monkeypatch.setattr(outgoing, "url_open", slow)
+    monkeypatch.setattr(outgoing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    notification_send(channel_test(principal=SYSTEM, channel=pager(), now=T0))
+
+    assert times == [15.0, 5.0]
 
 
 def test_refusal_is_shown_in_the_services_words_without_the_key(hook: Hook) -> None:

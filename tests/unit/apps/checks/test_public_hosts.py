@@ -50,6 +50,19 @@ def looked_up(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
     return asked
 
 
+def test_a_look_up_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(f"{HERE}.socket.getaddrinfo", lambda *_given, **_how: [answered.wait(20)][:0])
+    monkeypatch.setattr(outgoing, "CONNECT_S", 0.2)
+    began = time.monotonic()
+
+    row = outcome_of("https://slow-name.example/hook")
+
+    assert time.monotonic() - began < 10
+    assert row.error.startswith("no response")
+    answered.set()
+
+
 def connected(monkeypatch: pytest.MonkeyPatch, *, to: int, refused: tuple[str, ...] = ()) -> list[Any]:
     """Have every connection lead to a port of this machine, or be refused; where they were meant to go."""
     places: list[Any] = []

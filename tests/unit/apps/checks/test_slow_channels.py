@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.checks import tasks
 from apps.checks.models import Notification
 from apps.checks.services import deliver
 from apps.checks.services.deliver import notifications_deliver
@@ -72,6 +74,25 @@ def test_channel_that_failed_is_sent_to_after_the_others(
     notifications_deliver(now=lambda: T0)
 
     assert order == ["good", "failing"]
+
+
+def test_run_that_took_long_leaves_what_tenants_are_told_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, turns = [0.0], []
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(tasks, "tenants_alerts_update", lambda **_: [Notification()])
+
+    for took, expected in ((1.0, 2), (30.0, 1)):
+
+        def deliver_slowly(*, took: float = took, **_: Any) -> int:
+            clock[0] += took
+            turns.append(took)
+            return 0
+
+        monkeypatch.setattr(tasks, "notifications_deliver", deliver_slowly)
+        tasks.alerts_run()
+        assert turns.count(took) == expected
 
 
 def test_long_queue_of_one_channel_ends_with_the_turn(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
