@@ -90,6 +90,6 @@ class ChargeKind(models.TextChoices):
     """What a tenant is charged for."""
 
     REWARDS = "REWARDS", _("Share of rewards")
-    POWER = "POWER", "QA power"
+    POWER = "POWER", _("QA power")
     MONTHLY = "MONTHLY", _("Monthly sum")
     CORRECTION = "CORRECTION", _("Correction")

@@ -10,8 +10,8 @@ class NodeCondition(models.TextChoices):
     """What the last probe of a node found."""
 
     UNKNOWN = "UNKNOWN", _("not probed yet")
-    HEALTHY = "HEALTHY", "healthy"
-    LAGGING = "LAGGING", "behind"
+    HEALTHY = "HEALTHY", _("healthy")
+    LAGGING = "LAGGING", _("behind")
     FORKED = "FORKED", _("on another branch")
     WRONG_NETWORK = "WRONG_NETWORK", _("on another network")
     RULES_MISSING = "RULES_MISSING", _("network parameters unknown")
@@ -21,9 +21,9 @@ class NodeCondition(models.TextChoices):
 class NodeRole(models.TextChoices):
     """What a node is asked for; messages are published to all of them."""
 
-    MAIN = "MAIN", "main"
-    BACKUP = "BACKUP", "backup"
-    WINNING = "WINNING", "winning"
+    MAIN = "MAIN", _("main")
+    BACKUP = "BACKUP", _("backup")
+    WINNING = "WINNING", _("winning")
     PUSH_ONLY = "PUSH_ONLY", _("push only")
 
 

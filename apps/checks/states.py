@@ -13,7 +13,7 @@ class ChannelKind(models.TextChoices):
     """How notifications are delivered."""
 
     WEBHOOK = "WEBHOOK", _("Webhook")
-    EMAIL = "EMAIL", "E-mail"
+    EMAIL = "EMAIL", _("E-mail")
     PAGERDUTY = "PAGERDUTY", "PagerDuty"
 
 
@@ -30,20 +30,20 @@ class AlertEvent(models.TextChoices):
     UNACKNOWLEDGED = "UNACKNOWLEDGED", _("acknowledgement ended")
     COMMENTED = "COMMENTED", _("comment")
     ENDED = "ENDED", _("passes again")
-    TEST = "TEST", "test"
+    TEST = "TEST", _("test")
 
 
 class AlertEntryKind(models.TextChoices):
     """What a line of an alert's history tells of."""
 
-    STARTED = "STARTED", "started failing"
-    CHANGED = "CHANGED", "changed"
-    ENDED = "ENDED", "passes again"
-    ACKNOWLEDGED = "ACKNOWLEDGED", "acknowledged"
-    WITHDRAWN = "WITHDRAWN", "acknowledgement ended"
-    WORSENED = "WORSENED", "became worse"
-    EXPIRED = "EXPIRED", "acknowledgement ran out"
-    COMMENTED = "COMMENTED", "comment"
+    STARTED = "STARTED", _("started failing")
+    CHANGED = "CHANGED", _("changed")
+    ENDED = "ENDED", _("passes again")
+    ACKNOWLEDGED = "ACKNOWLEDGED", _("acknowledged")
+    WITHDRAWN = "WITHDRAWN", _("acknowledgement ended")
+    WORSENED = "WORSENED", _("became worse")
+    EXPIRED = "EXPIRED", _("acknowledgement ran out")
+    COMMENTED = "COMMENTED", _("comment")
 
 
 FAILING: Final = (AlertEvent.STARTED, AlertEvent.REPEATED, AlertEvent.REOPENED, AlertEvent.WORSENED)

@@ -69,9 +69,9 @@ STATES_BY_CODE: Final[dict[int, str]] = {code: state for state, code in WIRE_COD
 class ApprovalState(models.TextChoices):
     """What a second person has decided about a message."""
 
-    PENDING = "PENDING", "waiting"
-    APPROVED = "APPROVED", "approved"
-    REFUSED = "REFUSED", "refused"
+    PENDING = "PENDING", _("waiting")
+    APPROVED = "APPROVED", _("approved")
+    REFUSED = "REFUSED", _("refused")
 
 
 APPROVAL_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
@@ -88,7 +88,7 @@ APPROVAL_WITHIN: Final = timedelta(hours=24)
 class SenderState(models.TextChoices):
     """Whether an address may send."""
 
-    ALIVE = "ALIVE", "sending"
+    ALIVE = "ALIVE", _("sending")
     FORBIDDEN = "FORBIDDEN", _("stopped")
     """No push and no selection; what is in flight is still tracked."""
 
@@ -107,12 +107,12 @@ SENDER_WIRE_CODES: Final[dict[str, int]] = {SenderState.ALIVE: 1, SenderState.FO
 class Priority(models.IntegerChoices):
     """Order of choice; smaller goes first."""
 
-    PROOF = 0, "proof"
+    PROOF = 0, _("proof")
     """WindowPoSt and recoveries: they have a deadline on chain."""
-    GAP = 1, "gap"
+    GAP = 1, _("gap")
     """Closes a gap in the nonces, behind which everything waits."""
-    PRE_COMMIT = 2, "pre-commit"
-    REST = 3, "other"
+    PRE_COMMIT = 2, _("pre-commit")
+    REST = 3, _("other")
 
 
 PRESSING: Final = (Priority.PROOF, Priority.GAP)

@@ -169,7 +169,14 @@ VERBATIM: Final = frozenset(
     {
         *("Android", "Chrome", "Edge", "Firefox", "Linux", "Opera", "Safari", "Windows"),
         *("Accept", "Cookie", "Lax", "Referer", "Vary", "Filecoin", "Gateway", "Message", "Worker"),
-        *("command line", "file of thread", "CHANNEL_LAYERS has no default"),
+        *(
+            "PagerDuty",
+            "WindowPoSt",
+            "WinningPoSt",
+            "command line",
+            "file of thread",
+            "CHANNEL_LAYERS has no default",
+        ),
         *("fee raised", "not approved", "waits for approval", "taken back", "tried by hand", "marked bad"),
     }
 )
@@ -198,6 +205,23 @@ def test_each_text_of_the_pages_modules_is_marked() -> None:
     paths = [*(SITE / "apps/dashboard").rglob("*.py"), *(SITE / "apps/checks/findings").rglob("*.py")]
 
     assert {str(path.relative_to(SITE)): text for path in paths for text in unmarked(path.read_text())} == {}
+
+
+def unmarked_labels(source: str) -> Iterator[str]:
+    """Yield the labels of choices that nothing marks."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and any("Choices" in ast.unparse(base) for base in node.bases):
+            for item in node.body:
+                if isinstance(item, ast.Assign) and isinstance(item.value, ast.Tuple):
+                    label = item.value.elts[-1]
+                    if isinstance(label, ast.Constant) and str(label.value) not in VERBATIM:
+                        yield str(label.value)
+
+
+def test_each_label_of_choices_is_marked() -> None:
+    paths = [*(SITE / "apps").rglob("*.py")]
+
+    assert {label for path in paths for label in unmarked_labels(path.read_text())} == set()
 
 
 @pytest.mark.parametrize(
