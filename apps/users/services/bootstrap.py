@@ -64,7 +64,7 @@ def _program_token_ensure(
 
     A revoked one stays: the operator did that on purpose, and removes the file to get another.
     """
-    text = path.read_text().strip() if path.exists() else ""
+    text = path.read_text(errors="replace").strip() if path.exists() else ""
     if text and token_by_text(text) is not None:
         return text
     label = f"bootstrap {name}"

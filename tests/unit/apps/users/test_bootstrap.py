@@ -56,6 +56,16 @@ def test_a_fresh_pool_gets_an_operator_and_tokens_of_least_privilege(var):
     }
 
 
+def test_token_file_that_is_no_text_gets_another_token(var):
+    bootstrap()
+    (var / "tokens" / "prover").write_bytes(b"\xff\xfe")
+
+    bootstrap()
+
+    text = (var / "tokens" / "prover").read_text().strip()
+    assert principal_by_token(text, now=clock.now()).scopes == ("prover",)
+
+
 def test_the_files_are_for_their_owner_alone(var):
     bootstrap()
 
