@@ -160,6 +160,6 @@ def plural(count: int, noun: str, many: str = "") -> str:
     return ngettext(*plural_forms(noun, many), count).format(count=whole(count))
 
 
-def plural_kept(count: int, noun: str, many: str = "") -> str:
+def plural_kept(count: int, noun: str) -> str:
     """Return the same as rows and the audit log keep it: in English, whoever acts."""
-    return plural_forms(noun, many)[count != 1].format(count=whole(count))
+    return plural_forms(noun)[count != 1].format(count=whole(count))

@@ -101,7 +101,7 @@ class Spark:
     tone: str = "run"
 
 
-def spark(values: Sequence[float], *, label: str, tone: str = "run") -> Spark | None:
+def spark(values: Sequence[float], *, label: str) -> Spark | None:
     """Return the line of `values`; None if there are fewer than two to join."""
     if len(values) < 2:
         return None
@@ -111,7 +111,7 @@ def spark(values: Sequence[float], *, label: str, tone: str = "run") -> Spark | 
         f"{index * step:.1f} {18 - (value - low) / span * 15:.1f}" for index, value in enumerate(values)
     ]
     line = "M" + "L".join(points)
-    return Spark(line=line, area=f"{line}L100 20L0 20Z", label=label, tone=tone)
+    return Spark(line=line, area=f"{line}L100 20L0 20Z", label=label)
 
 
 @dataclass(frozen=True, slots=True)

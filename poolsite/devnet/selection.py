@@ -20,17 +20,11 @@ MAX_MESSAGES: Final = 8192
 """Most messages of one signature type in a block."""
 
 
-def messages_select(
-    pending: Iterable[SignedMessage],
-    state: State,
-    *,
-    base_fee: int,
-    included: frozenset[object] = frozenset(),
-) -> list[SignedMessage]:
+def messages_select(pending: Iterable[SignedMessage], state: State, *, base_fee: int) -> list[SignedMessage]:
     """Choose messages by effective premium, each sender's in order of nonces, until the block is full.
 
     A message whose cap is below the base fee, whose gas cannot pay its inclusion, or whose sender lacks the
-    funds stops its sender's row.  `included`: CIDs that other blocks of the tipset carry.
+    funds stops its sender's row.
     """
     rows = _rows(pending, state, base_fee=base_fee)
     heap = [(_rank(row[0], base_fee), at) for at, row in enumerate(rows)]
@@ -43,9 +37,8 @@ def messages_select(
         signed = rows[at][positions[at]]
         if gas + signed.message.gas_limit > BLOCK_GAS_LIMIT:
             continue
-        if signed.cid not in included:
-            gas += signed.message.gas_limit
-            chosen.append(signed)
+        gas += signed.message.gas_limit
+        chosen.append(signed)
         positions[at] += 1
         if positions[at] < len(rows[at]):
             heapq.heappush(heap, (_rank(rows[at][positions[at]], base_fee), at))

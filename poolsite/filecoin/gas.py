@@ -106,22 +106,19 @@ def over_estimation(gas_used: int, gas_limit: int) -> tuple[int, int]:
     return gas_limit - gas_used - burnt, burnt
 
 
-def gas_outputs(
-    *, gas_used: int, gas_limit: int, base_fee: int, fee_cap: int, premium: int, charge_fee: bool = True
-) -> GasOutputs:
+def gas_outputs(*, gas_used: int, gas_limit: int, base_fee: int, fee_cap: int, premium: int) -> GasOutputs:
     """Return who pays what; `base_fee` is the ParentBaseFee of the block that includes the message.
 
     All prices are attoFIL per gas.  The sender's side adds up: both burns, tip and refund are fee cap times
-    gas limit.  The penalty comes on top, from the miner.  Without `charge_fee` nothing is burnt and nobody is
-    penalised.
+    gas limit.  The penalty comes on top, from the miner.
 
     Source: burn.go ComputeGasOutputs.
     """
-    pay = min(base_fee, fee_cap) if charge_fee else 0
+    pay = min(base_fee, fee_cap)
     tip = min(premium, fee_cap - pay)
     refunded, burnt = over_estimation(gas_used, gas_limit)
     # The network gets its base fee in any case: what the sender's cap leaves open is the including miner's.
-    penalty = (base_fee - pay) * (gas_used + burnt) if charge_fee else 0
+    penalty = (base_fee - pay) * (gas_used + burnt)
     refund = gas_limit * fee_cap - pay * gas_used - tip * gas_limit - pay * burnt
     return GasOutputs(
         base_fee_burn=AttoFil(pay * gas_used),
@@ -161,12 +158,13 @@ def effective_premium(*, base_fee: int, fee_cap: int, premium: int) -> AttoFil:
     return AttoFil(min(premium, fee_cap - base_fee))
 
 
-def premium_at_target(premiums: Sequence[tuple[int, int]], *, index: int = GAS_TARGET_INDEX) -> AttoFil:
+def premium_at_target(premiums: Sequence[tuple[int, int]]) -> AttoFil:
     """Return the premium at the target unit of gas, from (effective premium, gas limit) of each message.
 
-    The messages are laid out by falling premium, each as long as its gas limit; `index` is a place on that
+    The messages are laid out by falling premium, each as long as its gas limit; the target is a place on that
     line. 0 if the messages' gas does not reach it.  Source: basefee.go WeightedQuickSelect.
     """
+    index = GAS_TARGET_INDEX
     for premium, gas_limit in sorted(premiums, reverse=True):
         if index < gas_limit:
             return AttoFil(premium)

@@ -88,9 +88,7 @@ def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
         return file.read(NODE_BYTES) == labels.first_label(sector.replica_id, layer)
 
 
-def last_layer(
-    sector: LabelledSector, *, progress: Progress = no_progress, folder: Path | None = None
-) -> Nodes:
+def last_layer(sector: LabelledSector, *, progress: Progress = no_progress) -> Nodes:
     """Return the labels of the last layer: from its file if it is there, else made again.
 
     They are in memory of our own and may be overwritten.  Raises NotEnoughRoom.
@@ -108,7 +106,7 @@ def last_layer(
         own = as_nodes(raw)
         _copy(own, layer_nodes(sector.files, parameters.layers), alive=alive)
         return own
-    parents = parents_of(parameters, folder=folder, progress=lambda *_: alive())
+    parents = parents_of(parameters, progress=lambda *_: alive())
     buffers = _buffers([sector], alive=alive)
     for layer in range(1, parameters.layers + 1):
         for _, end in _labelled([sector], layer, parents=parents, buffers=buffers):

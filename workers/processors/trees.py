@@ -36,14 +36,14 @@ def node_bytes(node: Nodes) -> bytes:
     return node.tobytes()
 
 
-def binary_row(children: Nodes, parents: Nodes, *, progress: Progress = no_progress) -> None:
+def binary_row(children: Nodes, parents: Nodes) -> None:
     """Hash one row of a binary SHA-254 tree from the row below."""
     below, above = _words(children), _words(parents)
 
     def work(first: int, end: int) -> None:
         binary_tree.hash_row(below[2 * first : 2 * end], above[first:end])
 
-    parallel_for(work, len(parents), size=BINARY_CHUNK, progress=progress)
+    parallel_for(work, len(parents), size=BINARY_CHUNK)
 
 
 def binary_ancestors(nodes: Nodes, above: Nodes) -> None:

@@ -121,11 +121,11 @@ def cursor_of(request: Request) -> tuple[datetime, str] | None:
     return cursor_read(text) if text else None
 
 
-def cursor_number(request: Request, *, default: int = 0) -> int:
-    """Return the same of a list whose rows have numbers; `default` for the first page.  Raises BadValue."""
+def cursor_number(request: Request) -> int:
+    """Return the same of a list whose rows have numbers; 0 for the first page.  Raises BadValue."""
     found = cursor_of(request)
     if found is None:
-        return default
+        return 0
     if not found[1].isascii() or not found[1].isdigit() or len(found[1]) >= DIGITS:
         raise NotACursor
     return int(found[1])

@@ -109,9 +109,9 @@ class ChainClient(FailoverCalls):
         """Return the network's name."""
         return self.ask(text_read, "StateNetworkName")
 
-    def state_network_version(self, key: str | None = None) -> int:
+    def state_network_version(self) -> int:
         """Return the protocol version."""
-        return self.ask(int, "StateNetworkVersion", key_to_json(key))
+        return self.ask(int, "StateNetworkVersion", key_to_json(None))
 
     def state_get_network_params(self) -> dict[str, Any]:
         """Return what the network says about its times and sizes."""
@@ -125,9 +125,9 @@ class ChainClient(FailoverCalls):
         """Return the key address behind an ID address."""
         return self.ask(text_read, "StateAccountKey", address, key_to_json(key))
 
-    def state_lookup_id(self, address: str, key: str | None = None) -> str:
+    def state_lookup_id(self, address: str) -> str:
         """Return the ID address of any address."""
-        return self.ask(text_read, "StateLookupID", address, key_to_json(key))
+        return self.ask(text_read, "StateLookupID", address, key_to_json(None))
 
     def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
         """Run a message without putting it on chain; returns the node's InvocResult."""
@@ -153,9 +153,9 @@ class ChainClient(FailoverCalls):
         encoded = base64.b64encode(entropy).decode()
         return self.ask(base64.b64decode, method, tag, epoch, encoded, key_to_json(key))
 
-    def state_miner_info(self, miner: str, key: str | None = None) -> dict[str, Any]:
+    def state_miner_info(self, miner: str) -> dict[str, Any]:
         """Return owner, worker, control addresses, proof type and sizes."""
-        return self.ask(object_read, "StateMinerInfo", miner, key_to_json(key))
+        return self.ask(object_read, "StateMinerInfo", miner, key_to_json(None))
 
     def state_miner_proving_deadline(self, miner: str, key: str | None = None) -> dict[str, Any]:
         """Return the current deadline (dline.Info)."""

@@ -89,13 +89,13 @@ class ComponentRecord:
         return total
 
 
-def components_records(now: datetime, *, days: int = DAYS_SHOWN) -> list[ComponentRecord]:
+def components_records(now: datetime) -> list[ComponentRecord]:
     """Return each component with its days up to today.
 
     Once nothing has evaluated the checks for a while, nobody knows how the components are.
     """
     rows = {row.component: row for row in ComponentStatus.objects.all()}
-    first = (now - timedelta(days=days - 1)).date()
+    first = (now - timedelta(days=DAYS_SHOWN - 1)).date()
     by_component: dict[str, dict[date, Seconds]] = {}
     for row in ComponentDay.objects.filter(day__range=(first, now.date())).order_by("day"):
         by_component.setdefault(row.component, {})[row.day] = seconds_of(row)

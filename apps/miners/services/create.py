@@ -29,8 +29,6 @@ from poolsite.filecoin.message import METHOD_SEND
 from poolsite.filecoin.sector import post_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
     from apps.users.models import Tenant
@@ -125,13 +123,12 @@ def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bo
 
 
 @transaction.atomic
-def create_miner_push(  # noqa: PLR0913  # a miner has that many facts
+def create_miner_push(
     *,
     tenant: Tenant,
     name: str,
     owner: Address | str,
     worker: Address | str,
-    control: Sequence[Address | str] = (),
     seal_proof: RegisteredSealProof,
     deposit: int,
     message_id: str,
@@ -147,7 +144,6 @@ def create_miner_push(  # noqa: PLR0913  # a miner has that many facts
         "name": name,
         "owner": address_format(address_read(owner)),
         "worker": address_format(address_read(worker)),
-        "control": [address_format(address_read(one)) for one in control],
         "seal_proof": int(seal_proof),
         "post_proof": int(seal_proof.window_post_proof),
         "sector_size": int(seal_proof.sector_size),
