@@ -15,7 +15,7 @@ from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
-from apps.wallets.selectors import wallets_by_balance
+from apps.wallets.selectors import wallets_by_balance, wallets_visible
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ class PageData(CheckData):
     def alerts(self) -> dict[str, Alert]:
         """Open alerts of the viewer by check; read only where something was found."""
         return alerts_open(self.viewer) if self.report.found else {}
+
+    @cached_property
+    def wallets(self) -> list[Wallet]:
+        """All of the viewer's wallets, of which a large pool has thousands."""
+        return list(wallets_visible(self.viewer))
 
     @cached_property
     def addresses_away(self) -> set[str]:

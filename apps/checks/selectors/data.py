@@ -22,6 +22,7 @@ from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.selectors.alerts import alerts_last_run
 from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
+from apps.checks.selectors.exposure import wallets_used
 from apps.checks.selectors.rare import Rare, rare_read, rare_rows
 from apps.core.clock import now
 from apps.core.processes import processes_all
@@ -29,7 +30,6 @@ from apps.gateway.selectors.connections import connections_failed
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
-from apps.messages.selectors.messages import messages_open
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.selectors.senders import senders_visible
@@ -274,18 +274,9 @@ class CheckData:
         return host_speeds(self.viewer)
 
     @cached_property
-    def wallets(self) -> list[Wallet]:
-        """The viewer's wallets."""
-        return list(wallets_visible(self.viewer))
-
-    @cached_property
     def wallets_used(self) -> list[Wallet]:
         """Those that a miner names, that have open messages, or that paid gas lately: few of many."""
-        named = {address for one in self.miners for address in (one.worker, one.owner, *one.control)}
-        is_used = Q(address__in=named.union(self.spend_pace))
-        if self.rare.messages_open:
-            is_used |= Q(address__in=messages_open(self.viewer).order_by().values("from_addr"))
-        return list(wallets_visible(self.viewer).filter(is_used))
+        return wallets_used(self)
 
     @cached_property
     def wallet_names(self) -> dict[str, str]:
@@ -334,15 +325,13 @@ class CheckData:
     @cached_property
     def spend_pace(self) -> dict[str, tuple[int, int]]:
         """Return what the gas of each wallet cost in `LEARN_DAYS`, and of how many days that is."""
-        addresses = wallets_visible(self.viewer).order_by().values("address")
-        return spend_pace(addresses, days=LEARN_DAYS, now=self.at)
+        return spend_pace(wallets_visible(self.viewer).values("address"), days=LEARN_DAYS, now=self.at)
 
     @cached_property
     def failed_connections(self) -> list[SignerConnection | ProverConnection]:
         """Signers and provers of which a request failed in the last day."""
-        if not self.rare.signers_failed and not self.rare.provers_failed:
-            return []
-        return connections_failed(self.viewer, since=self.at - timedelta(days=1))
+        has_any = self.rare.signers_failed or self.rare.provers_failed
+        return connections_failed(self.viewer, since=self.at - timedelta(days=1)) if has_any else []
 
     @cached_property
     def alerts_last_run(self) -> datetime | None:

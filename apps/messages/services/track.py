@@ -131,13 +131,13 @@ def _left_chain(head: Head, *, client: ChainClient) -> list[str]:
     while places:
         count = bisect_left(places, finality - places[0][0], key=lambda place: -place[0])
         span, places = places[:count], places[count:]
-        left += (gone := _keys_gone(span, key=head.key, client=client))
-        if len(gone) < len(span):
+        left += (reverted := _keys_reverted(span, key=head.key, client=client))
+        if len(reverted) < len(span):
             break
     return left
 
 
-def _keys_gone(places: Sequence[tuple[int, str, str]], *, key: str, client: ChainClient) -> list[str]:
+def _keys_reverted(places: Sequence[tuple[int, str, str]], *, key: str, client: ChainClient) -> list[str]:
     """Return the executing tipsets of those places whose including tipset is not on the chain of a tipset."""
     tipset = key_to_json(key)
     answers = client.call_many([("ChainGetTipSetByHeight", [height, tipset]) for height, _, _ in places])

@@ -242,7 +242,7 @@ def test_unsigned_message_under_a_fee_limit_offers_to_raise_it(pool: Pool) -> No
     assert message_diagnose(pool.row("one"), head=pool.head).actions[0] == "raise-fee"
 
 
-def test_guards_of_another_type_or_that_spare_proofs_are_not_shown_in_force(pool: Pool) -> None:
+def test_guards_of_another_type_are_not_shown_nor_holds_of_proofs_in_force(pool: Pool) -> None:
     address = pool.address()
     guard_set(principal=SYSTEM, actor="miner", max_fee=1, hold_base_fee=1)
     guard_set(principal=SYSTEM, hold_base_fee=FIL)
