@@ -22,8 +22,8 @@ from apps.chain.selectors.upgrades import nodes_unready
 from apps.checks.selectors.alerts import alerts_last_run
 from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
-from apps.checks.selectors.exposure import wallets_used
 from apps.checks.selectors.rare import Rare, rare_read, rare_rows
+from apps.checks.selectors.used_wallets import wallets_used
 from apps.core.clock import now
 from apps.core.processes import processes_all
 from apps.gateway.selectors.connections import connections_failed
@@ -276,7 +276,7 @@ class CheckData:
     @cached_property
     def wallets_used(self) -> list[Wallet]:
         """Those that a miner names, that have open messages, or that paid gas lately: few of many."""
-        return wallets_used(self)
+        return wallets_used(self.viewer, self.miners, paid=self.spend_pace, has_open=self.rare.messages_open)
 
     @cached_property
     def wallet_names(self) -> dict[str, str]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from apps.checks.selectors.data import CheckData
     from apps.miners.models import Miner
-    from apps.wallets.models import Wallet
 
 STUCK_MAX: Final = 1_000
 """Stuck messages whose value is added up."""
@@ -56,15 +55,6 @@ def senders_needed(data: CheckData, addresses: Collection[str]) -> Needed:
         needed.update(waiting.filter(address__in=addresses).values_list("address", flat=True))
     provers = [one for one, uses in chosen.items() if uses[Use.POST] in addresses]
     return Needed(needed.intersection(addresses), provers)
-
-
-def wallets_used(data: CheckData) -> list[Wallet]:
-    """Return the viewer's wallets that a miner names, that have open messages, or that paid gas lately."""
-    named = {address for one in data.miners for address in (one.worker, one.owner, *one.control)}
-    is_used = Q(address__in=named.union(data.spend_pace))
-    if data.rare.messages_open:
-        is_used |= Q(address__in=messages_open(data.viewer).order_by().values("from_addr"))
-    return list(wallets_visible(data.viewer).filter(is_used))
 
 
 def _senders_chosen(data: CheckData, senders: Collection[str]) -> dict[Miner, dict[Use, str]]:

@@ -104,7 +104,7 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
 
 
 def _once_each_nonce(found: dict[str, Any]) -> dict[str, Any]:
-    """Return what was found without what was given up if the message that took its nonce is the very same one on chain."""
+    """Return what was found, less what was given up and whose nonce the very same message on chain has."""
     rows = sorted(
         (_message_of(one) for one, _ in found.values()),
         key=lambda row: (row.state == MessageState.FILLED, row.created_at),
