@@ -74,7 +74,7 @@ def test_buttons_of_a_channel_stay_within_its_row(look: Visit, operator: User, w
     box, buttons = row.bounding_box(), [one.bounding_box() for one in row.get_by_role("button").all()]
 
     assert box is not None
-    assert len(buttons) == 3
+    assert len(buttons) == 4
     assert all(one and one["y"] + one["height"] <= box["y"] + box["height"] for one in buttons)
 
 
