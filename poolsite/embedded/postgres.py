@@ -44,6 +44,9 @@ SETTINGS: Final = (
     "max_wal_size=512MB",
     "timezone=UTC",
     "log_timezone=UTC",
+    # A refused statement has values in it, such as a session's key.
+    "log_min_error_statement=panic",
+    "log_error_verbosity=terse",
 )
 """For one machine's pool: many small sessions, little memory, few processes beside them."""
 
