@@ -6,6 +6,7 @@ from typing import Any
 
 from django.urls import path
 from django.utils.translation import gettext
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
 from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
-from apps.api.v1.serializers import address_value
+from apps.api.v1.serializers import address_value, moment_value
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
@@ -38,7 +39,7 @@ class MessagePage(serializers.Serializer[Any]):
 class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
-    filters = ("state", "from", "kind", "cursor", "limit")
+    filters = ("state", "from", "kind", "after", "before", "cursor", "limit")
     repeatable = ("state", "from")
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True
@@ -48,6 +49,8 @@ class MessagesView(PoolView):
             OpenApiParameter("state", str, many=True, enum=MessageState.values),
             OpenApiParameter("from", str, many=True),
             OpenApiParameter("kind", str),
+            OpenApiParameter("after", OpenApiTypes.DATETIME, description="created after this moment"),
+            OpenApiParameter("before", OpenApiTypes.DATETIME, description="created before this moment"),
             CURSOR,
             LIMIT,
         ],
@@ -62,7 +65,9 @@ class MessagesView(PoolView):
             states=_states(query.getlist("state")),
             senders=[address_value(one, field="from") for one in query.getlist("from")],
             kind=query.get("kind", ""),
-            before=cursor_of(request),
+            after=moment_value(query.get("after"), field="after"),
+            before=moment_value(query.get("before"), field="before"),
+            below=cursor_of(request),
             limit=limit + 1,
         )
         height = head_height_or_zero()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core import clock
 from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -63,10 +65,32 @@ class AddressField(serializers.CharField):
             raise serializers.ValidationError(str(error)) from None
 
 
+class MomentField(serializers.DateTimeField):
+    """A moment in which something can have been written."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Read it.  Raises ValidationError, for other years too."""
+        moment: datetime = super().to_internal_value(value)
+        first, last = clock.YEARS
+        if not first <= moment.year <= last:
+            reason = gettext("must be between the years {first} and {last}")
+            raise serializers.ValidationError(reason.format(first=first, last=last))
+        return moment
+
+
 def address_value(text: str, *, field: str) -> str:
     """Return an address of a query or path as canonical text.  Raises BadValue that names `field`."""
+    return str(_value(AddressField(), text, field=field))
+
+
+def moment_value(text: str | None, *, field: str) -> datetime | None:
+    """Return a moment of a query; None if it has none.  Raises BadValue that names `field`."""
+    return None if text is None else _value(MomentField(), text, field=field)
+
+
+def _value(kind: Any, text: str, *, field: str) -> Any:
     try:
-        return str(AddressField().run_validation(text))
+        return kind.run_validation(text)
     except serializers.ValidationError as error:
         raise BadValue(" ".join(map(str, error.detail)), field=field) from None
 

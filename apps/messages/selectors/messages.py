@@ -143,10 +143,15 @@ def messages_page(
     states: Collection[str] = (),
     senders: Collection[str] = (),
     kind: str = "",
-    before: tuple[datetime, str] | None = None,
+    after: datetime | None = None,
+    before: datetime | None = None,
+    below: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Message]:
-    """Return one page, newest first; `before` is creation time and id of the last row of the page above."""
+    """Return one page of those created between two moments, newest first.
+
+    `below` is creation time and id of the last row of the page above.
+    """
     rows = messages_visible(viewer).select_related(None).defer("signed")
     if states:
         rows = rows.filter(state__in=list(states))
@@ -154,8 +159,12 @@ def messages_page(
         rows = rows.filter(from_addr__in=list(senders))
     if kind:
         rows = rows.filter(kind=kind)
+    if after is not None:
+        rows = rows.filter(created_at__gt=after)
     if before is not None:
-        moment, pk = before
+        rows = rows.filter(created_at__lt=before)
+    if below is not None:
+        moment, pk = below
         # The first condition lets the index stop the scan; the exclusion settles equal times.
         rows = rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=pk)
     return list(rows[:limit])

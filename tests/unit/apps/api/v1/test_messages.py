@@ -228,6 +228,20 @@ def test_filters_choose(pool: Pool, client: Client) -> None:
     assert ids("state=FILLED&state=UNFILLED") == ["c", "b", "a"]
 
 
+def test_messages_of_some_days_are_listed_across_pages(pool: Pool, client: Client) -> None:
+    alice, address = token("sign"), pool.address()
+    for day in range(1, 6):
+        pool.push(f"m{day}", address)
+        Message.objects.filter(push_id=f"m{day}").update(created_at=f"2026-11-0{day}T12:00:00Z")
+    span, names, cursor = "after=2026-11-01T12:00:00Z&before=2026-11-05T12:00:00%2B00:00", [], ""
+    for _ in range(2):
+        page = get(client, f"{ROUTE}?{span}&limit=2{cursor}", by=alice).json()
+        names.append([row["id"] for row in page["results"]])
+        cursor = f"&cursor={page['next']}"
+
+    assert names == [["m4", "m3"], ["m2"]]
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -236,6 +250,9 @@ def test_filters_choose(pool: Pool, client: Client) -> None:
         ("cursor=zzz", "cursor"),
         ("limit=x", "limit"),
         ("nope=1", "nope"),
+        ("after=yesterday", "after"),
+        ("before=9999-12-31T23:59:59Z", "before"),
+        ("before=", "before"),
     ],
 )
 def test_a_wrong_filter_is_named(pool: Pool, client: Client, query: str, field: str) -> None:
