@@ -35,10 +35,13 @@ class MiningSpan:
 
 
 def mining_course(miners: Sequence[Miner], *, now: datetime) -> list[MiningSpan]:
-    """Return wins, expectation and rewards of the last month by day; of a young pool in `COURSE_SPANS`."""
+    """Return wins, expectation and rewards of the last month by day; of a young pool in `COURSE_SPANS`.
+
+    Rounds that began after `now`, which is taken before they are read, belong to the next page.
+    """
     # From midnight, as the first day's sum has the rounds of all of it.
     since = datetime.combine((now - timedelta(days=COURSE_DAYS)).date(), time(), tzinfo=UTC)
-    rounds = Round.objects.filter(miner__in=miners, at__gte=since).order_by()
+    rounds = Round.objects.filter(miner__in=miners, at__gte=since, at__lte=now).order_by()
     days = MiningDay.objects.filter(miner__in=miners, day__gte=since.date()).order_by("day")
     oldest = rounds.aggregate(at=Min("at"))["at"]
     if oldest is None:

@@ -86,7 +86,7 @@ def _figures(
 
     def use(of: Collection[int]) -> float | None:
         time = sum(slots[worker] * (now - known_since[worker]).total_seconds() for worker in of)
-        return min(sum(worked[worker] for worker in of) / time, 1.0) if time else None
+        return min(sum(worked[worker] for worker in of) / time, 1.0) if time > 0 else None
 
     seconds = sorted(run.seconds for run in good)
     return StageFigures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -10,7 +11,11 @@ from django.template.engine import Engine
 from django.test import Client
 from django.urls import resolve
 
+from apps.blocks.models import Round
+from apps.blocks.states import RoundState
+from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS
+from apps.core.clock import now
 from apps.core.middleware import CONTENT_POLICY
 from apps.users.states import Role
 from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool, plain_addresses
@@ -151,3 +156,17 @@ def test_no_page_shows_a_name_that_it_was_not_given(
     }
 
     assert {name: words for name, words in missing.items() if words} == {}
+
+
+@pytest.mark.parametrize("ago", [timedelta(seconds=2), timedelta(days=1)])
+def test_pages_whose_clock_was_taken_before_their_rows(pool, pages, monkeypatch, ago):
+    taken = now() - ago
+    common = {"miner": pool.miner, "base_height": 9, "at": now(), "expected": 0.5, "win_count": 1}
+    Round.objects.create(epoch=10, state=RoundState.INCLUDED, **common)
+    monkeypatch.setattr(CheckData, "at", taken)
+    olga = signed_in("olga")
+    olga.raise_request_exception = False
+
+    answers = {name: olga.get(address).status_code for name, address in pages.items()}
+
+    assert {name: status for name, status in answers.items() if status != 200} == {}

@@ -104,3 +104,16 @@ def test_a_span_begins_at_midnight_once_its_first_rounds_are_summed_up():
 
     assert luck_since(1, now=at) == at - timedelta(days=1)
     assert luck_since(7, now=at) == datetime(2026, 11, 13, tzinfo=UTC)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("others", [[], [timedelta(seconds=1)], [timedelta(days=40)]])
+def test_a_course_whose_clock_was_taken_before_a_round_leaves_it_out(others):
+    miner, at = factories.miner(2001), now()
+    for epoch, ago in enumerate([timedelta(seconds=-3), *others]):
+        common = {"miner": miner, "base_height": 1, "at": at - ago, "expected": 0.5}
+        Round.objects.create(epoch=epoch, state=RoundState.INCLUDED, win_count=1, **common)
+
+    course = mining_course([miner], now=at)
+
+    assert sum(span.wins for span in course) == sum(ago < timedelta(days=30) for ago in others)
