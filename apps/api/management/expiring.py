@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.v1.sector_epochs import head_and_network
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.expirations import sectors_expiring
 from apps.sectors.services.reservations import numbers_parse
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -53,7 +53,7 @@ def is_by_epochs(options: dict[str, Any]) -> bool:
 
 def expiring_chosen(options: dict[str, Any]) -> list[Sector]:
     """Return a miner's sectors that end in the range, soonest first.  Raises CommandError, MinerUnknown."""
-    miner, (head, _) = miner_get(SYSTEM, options["miner"]), head_and_network()
+    miner, (head, _) = miner_get(COMMAND, options["miner"]), head_and_network()
     first = head.height + FROM if options["ends_from"] is None else options["ends_from"]
     last = head.height + TO if options["ends_to"] is None else options["ends_to"]
     if last < first:
@@ -61,7 +61,7 @@ def expiring_chosen(options: dict[str, Any]) -> list[Sector]:
     left_out = set(numbers_parse(options["exclude"])) if options["exclude"] else set()
     chosen: list[Sector] = []
     after: tuple[int, int] | None = None
-    while rows := sectors_expiring(SYSTEM, miner, start=first, before=last + 1, after=after, limit=PAGE):
+    while rows := sectors_expiring(COMMAND, miner, start=first, before=last + 1, after=after, limit=PAGE):
         for row in rows:
             if row.number not in left_out and not (options["only_cc"] and has_data(row)):
                 chosen.append(row)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.sectors.selectors.hosts import workers_visible
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from apps.sectors.models import Worker
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def host_by_name(name: str) -> Worker:
     """Return the host with this name or id.  Raises CommandError, which tells hosts of one name apart."""
-    rows = [one for one in workers_visible(SYSTEM) if name in (one.name, str(one.uuid))]
+    rows = [one for one in workers_visible(COMMAND) if name in (one.name, str(one.uuid))]
     if len(rows) == 1:
         return rows[0]
     if not rows:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import confirm
 from apps.core.formatting import plural, size
 from apps.sectors.selectors.store_scans import findings_waiting
@@ -21,7 +22,6 @@ from apps.sectors.services.stores.leftover_removals import (
     leftovers_remove,
     removable_leftovers_list,
 )
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +53,7 @@ def host_leftovers_remove(
         sealing_leftovers_remove(
             worker,
             ids=[*removable],
-            by=SYSTEM,
+            by=COMMAND,
             work=work,
             reason=options["reason"][:500],
             count=len(removable),
@@ -79,7 +79,7 @@ def store_leftovers_remove(
         leftovers_remove(
             store,
             uuids=[*removable],
-            by=SYSTEM,
+            by=COMMAND,
             work=work,
             reason=options["reason"][:500],
             count=len(removable),

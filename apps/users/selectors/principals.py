@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pwd
+import socket
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
 from apps.users.errors import TokenRefused
 from apps.users.models import Token
-from apps.users.rules.principals import Principal
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.states import ROLE_PERMS, Role
 
 if TYPE_CHECKING:
@@ -64,6 +70,19 @@ def actors_people(actors: Iterable[str]) -> tuple[str, ...]:
         rows = Token.objects.filter(tenant__name=tenant, name=name).exclude(created_by="")
         found |= set(rows.values_list("created_by", flat=True))
     return tuple(sorted(found))
+
+
+@cache
+def command_principal() -> Principal:
+    """Return who gives a command on this machine: the pool's own rights, under the person's name there.
+
+    Of one who became root by sudo, sudo tells the name; nobody else can set it for root's processes.
+    """
+    uid = os.geteuid()
+    name = os.environ.get("SUDO_USER", "") if uid == 0 else ""
+    with contextlib.suppress(KeyError):  # an account that the machine does not know, as in containers
+        name = name or pwd.getpwuid(uid).pw_name
+    return replace(SYSTEM, actor=f"command of {name or uid} on {socket.gethostname()}")
 
 
 def principal_of(user: User, *, source: str = "") -> Principal:

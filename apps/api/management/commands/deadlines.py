@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import confirm, facts, refusals_as_command_errors
 from apps.api.v1.deadline_compaction import compaction_body
 from apps.api.v1.proving import context_require
@@ -11,7 +12,6 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadlines_of
 from apps.proving.services.compaction import compactable_partitions_list, compaction_plan, compaction_send
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -34,7 +34,7 @@ class Command(AnyOrderCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write a line for each deadline, or for each fact of the compaction."""
         with refusals_as_command_errors():
-            miner = miner_get(SYSTEM, options["miner"])
+            miner = miner_get(COMMAND, options["miner"])
             if options["act"] == "list":
                 for row in deadlines_of(miner):
                     can = ",".join(map(str, compactable_partitions_list(row))) or "none"
@@ -49,6 +49,6 @@ class Command(AnyOrderCommand):
                 return
             confirm(f"compact {index}", is_needed=not options["yes"])
             _plan, message = compaction_send(
-                miner, index=index, partitions=options["partitions"], by=SYSTEM, context=context
+                miner, index=index, partitions=options["partitions"], by=COMMAND, context=context
             )
         self.stdout.write(f"sent: {message.pk}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import confirm, facts, plan_lines, refusals_as_command_errors
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
@@ -16,7 +17,6 @@ from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.sealing.failures import change_request_read, failure_find
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -41,7 +41,7 @@ class Command(AnyOrderCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
         if options["act"] == "list":
-            for group in failures_grouped(SYSTEM):
+            for group in failures_grouped(COMMAND):
                 for line in facts(group_body(group)):
                     self.stdout.write(line)
                 self.stdout.write("")
@@ -49,10 +49,10 @@ class Command(AnyOrderCommand):
         if not options["fingerprint"]:
             raise CommandError("name the group by its fingerprint")
         with refusals_as_command_errors():
-            group = failure_find(options["fingerprint"], viewer=SYSTEM)
+            group = failure_find(options["fingerprint"], viewer=COMMAND)
             if group.kind in (*CHANGES, COMPACT):
                 self._confirm(group, is_needed=not options["yes"])
-            done, refused = failures_retry(group.key, by=SYSTEM, now=clock.now(), state=options["state"])
+            done, refused = failures_retry(group.key, by=COMMAND, now=clock.now(), state=options["state"])
         for one in done:
             self.stdout.write(f"{retried_describe(one)}: retried")
         for one, why in refused:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.hosts import host_by_name
 from apps.api.management.words import checked, confirm, facts, refusals_as_command_errors, values_of
 from apps.api.v1.host_output import detail_body
@@ -23,7 +24,6 @@ from apps.sectors.services.hosts.settings import (
     worker_settings_resolve,
     worker_settings_set,
 )
-from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
 from poolsite.wire.commands import Operation
 
@@ -79,7 +79,7 @@ class Command(AnyOrderCommand):
 
     def _list(self) -> None:
         now = clock.now()
-        for worker in workers_visible(SYSTEM):
+        for worker in workers_visible(COMMAND):
             states = {
                 "away": worker_is_away(worker, now=now),
                 "paused": worker.is_paused,
@@ -102,28 +102,28 @@ class Command(AnyOrderCommand):
             self.stdout.write(line)
 
     def _order(self, worker: Worker, op: Operation) -> None:
-        order = worker_command_enqueue(worker, op=op, args={}, actor=SYSTEM.actor, by=SYSTEM)
+        order = worker_command_enqueue(worker, op=op, args={}, actor=COMMAND.actor, by=COMMAND)
         self.stdout.write(f"ordered: {worker.name} {op}, order {order.uuid}")
 
     def _retire(self, worker: Worker, options: dict[str, Any]) -> None:
         confirm(f"retire {worker.name}", is_needed=not options["yes"])
         if options["now"]:
-            worker_retire(worker, now=clock.now(), by=SYSTEM)
+            worker_retire(worker, now=clock.now(), by=COMMAND)
             self.stdout.write(f"retired: {worker.name}")
             return
-        worker_retire_drained(worker, actor=SYSTEM.actor, now=clock.now(), by=SYSTEM)
+        worker_retire_drained(worker, actor=COMMAND.actor, now=clock.now(), by=COMMAND)
         self.stdout.write(f"ordered: {worker.name} drains and is then retired")
 
     def _set(self, worker: Worker, arguments: list[str]) -> None:
         values = values_read(
             checked(ValuesInput, {"values": values_of(arguments)})["values"], is_shared=False
         )
-        worker_settings_set(worker, values=values, actor=SYSTEM.actor, by=SYSTEM)
+        worker_settings_set(worker, values=values, actor=COMMAND.actor, by=COMMAND)
         self._show_target(worker)
 
     def _group(self, worker: Worker, arguments: list[str]) -> None:
         group = checked(GroupInput, {"group": arguments[0] if arguments else ""})["group"]
-        worker_group_set(worker, group=group, actor=SYSTEM.actor, by=SYSTEM)
+        worker_group_set(worker, group=group, actor=COMMAND.actor, by=COMMAND)
         self._show_target(worker)
 
     def _show_target(self, worker: Worker) -> None:
@@ -137,7 +137,7 @@ class Command(AnyOrderCommand):
         tenant = tenant_by_name(options["tenant"]) if options["tenant"] else None
         values = values_read(checked(ValuesInput, {"values": values_of(arguments)})["values"])
         row = shared_settings_set(
-            values, tenant=tenant, group=options["group"], actor=SYSTEM.actor, by=SYSTEM
+            values, tenant=tenant, group=options["group"], actor=COMMAND.actor, by=COMMAND
         )
         for key, value in sorted(row.values.items()):
             self.stdout.write(f"{key}: {value}")

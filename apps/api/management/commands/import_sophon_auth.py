@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from apps.api.management.caller import COMMAND
 from apps.core.errors import BadValue
-from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
 from apps.users.services.sophon_import import sophon_import
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         try:
             with path.open() as lines, transaction.atomic():
                 imported = sophon_import(lines)
-                audit_record(principal=SYSTEM, action="import", target=path.name, after=dict(imported.made))
+                audit_record(principal=COMMAND, action="import", target=path.name, after=dict(imported.made))
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from None
         except (BadValue, UnicodeDecodeError) as error:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.market_storage import MarketStorage
 from apps.chain.node.addresses import node_address
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get, miners_active
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         """Serve until it is stopped."""
         try:
             address = node_address(given["gateway"])
-            miners = [miner_get(SYSTEM, one) for one in given["miner"]] or list(miners_active())
+            miners = [miner_get(COMMAND, one) for one in given["miner"]] or list(miners_active())
         except DomainError as error:
             raise CommandError(error.reason) from None
         if given["token_file"]:

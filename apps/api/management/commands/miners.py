@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext
 
 from apps.api.address_bodies import reach_body
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import checked, facts, refusals_as_command_errors, values_of
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
 from apps.api.v1.miner_moves import DIRECTIONS, MinerMoveInput, move_body, move_do
@@ -27,7 +28,6 @@ from apps.sectors.selectors.targets import target_get
 from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.targets import target_remove, target_set
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -77,23 +77,23 @@ class Command(AnyOrderCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Set it, then write a line for each value."""
         with refusals_as_command_errors():
-            miner, arguments = miner_get(SYSTEM, options["miner"]), options["values"]
+            miner, arguments = miner_get(COMMAND, options["miner"]), options["values"]
             body = getattr(self, f"_{options['what']}")(miner, arguments)
         for line in move_lines(body) if options["what"] == "move" else facts(body):
             self.stdout.write(line)
 
     def _target(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
         if arguments == ["end"]:
-            target_remove(miner, by=SYSTEM)
+            target_remove(miner, by=COMMAND)
             return {"target": "none"}
         if arguments:
-            target_set(miner, values=checked(TargetInput, values_of(arguments)), by=SYSTEM, now=clock.now())
+            target_set(miner, values=checked(TargetInput, values_of(arguments)), by=COMMAND, now=clock.now())
         return target_body(target_get(miner))
 
     def _waiting(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
         head = head_current()
         if arguments == ["send"] and head is not None:
-            return batches_request(miner, head=head, by=SYSTEM)
+            return batches_request(miner, head=head, by=COMMAND)
         if arguments:
             raise CommandError("use `send`, once a head is known, or nothing")
         return waiting_sectors_group(miner)
@@ -103,8 +103,8 @@ class Command(AnyOrderCommand):
             senders = {
                 name: (text or "").replace(",", " ").split() for name, text in values_of(arguments).items()
             }
-            senders_set(miner, named=checked(MinerSendersInput, senders), by=SYSTEM)
-        return senders_body(miner_get(SYSTEM, str(miner.uuid)))
+            senders_set(miner, named=checked(MinerSendersInput, senders), by=COMMAND)
+        return senders_body(miner_get(COMMAND, str(miner.uuid)))
 
     def _reach(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
         if arguments:
@@ -116,16 +116,16 @@ class Command(AnyOrderCommand):
         direction = Direction(directions[0]) if directions else direction_of(miner)
         acts = [word for word in arguments if word not in DIRECTIONS]
         if acts == ["cancel"]:
-            miner = move_cancel(miner, by=SYSTEM)
+            miner = move_cancel(miner, by=COMMAND)
         elif acts:
             body = checked(MinerMoveInput, {**values_of(acts), "way": str(direction)})
             body.pop("way")
-            miner = move_do(miner, direction=direction, by=SYSTEM, **body)
-        return move_body(move_of(miner, SYSTEM, direction=direction))
+            miner = move_do(miner, direction=direction, by=COMMAND, **body)
+        return move_body(move_of(miner, COMMAND, direction=direction))
 
     def _batches(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
         if arguments == ["end"]:
             raise CommandError("`end` does not apply to settings: use name=null")
         if arguments:
-            batch_settings_set(miner, values=checked(BatchSettingsInput, values_of(arguments)), by=SYSTEM)
-        return settings_body(miner_get(SYSTEM, str(miner.uuid)))
+            batch_settings_set(miner, values=checked(BatchSettingsInput, values_of(arguments)), by=COMMAND)
+        return settings_body(miner_get(COMMAND, str(miner.uuid)))

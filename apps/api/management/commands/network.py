@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.node.addresses import node_address
 from apps.chain.node.client import ChainClient
@@ -16,7 +17,6 @@ from apps.chain.services.networks import network_read
 from apps.chain.services.probes import PROBE_TIMEOUT_S
 from apps.core.errors import DomainError
 from apps.miners.services.network_unbind import network_unbind
-from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.policy import network_is_public
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             if options["unbind"]:
-                self.stdout.write(f"the pool is no longer bound to {network_unbind(principal=SYSTEM)}")
+                self.stdout.write(f"the pool is no longer bound to {network_unbind(principal=COMMAND)}")
                 return
             bound = network_bound() or _configured_network()
         except DomainError as refusal:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import facts, refusals_as_command_errors
 from apps.api.v1.pieces import piece_body
 from apps.core import clock
@@ -19,7 +20,6 @@ from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upl
 from apps.pieces.states import PiecePurpose
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.sectors.services.sealing.packing import packing_plan, packing_request
-from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Command(AnyOrderCommand):
                 self._recount()
                 return
             if options["act"] == SEAL:
-                self._seal(miner_get(SYSTEM, options["miner"]), is_dry_run=options["dry_run"])
+                self._seal(miner_get(COMMAND, options["miner"]), is_dry_run=options["dry_run"])
                 return
             for line in facts(piece_body(self._piece(options["act"], options["piece"], options["purpose"]))):
                 self.stdout.write(line)
@@ -87,10 +87,10 @@ class Command(AnyOrderCommand):
     def _piece(self, act: str, name: str, purpose: str) -> Piece:
         """Return a piece after what is to be done with it."""
         if act == "purpose":
-            return piece_purpose_set(piece_named(SYSTEM, name), purpose=purpose, by=SYSTEM)
+            return piece_purpose_set(piece_named(COMMAND, name), purpose=purpose, by=COMMAND)
         if act == "unseal":
-            unseal_request(piece_get(SYSTEM, name), now=clock.now())
-        return piece_status(SYSTEM, name)
+            unseal_request(piece_get(COMMAND, name), now=clock.now())
+        return piece_status(COMMAND, name)
 
     def _recount(self) -> None:
         """Count what quotas count anew: a line for each miner whose count was wrong, and is right now."""
@@ -102,7 +102,7 @@ class Command(AnyOrderCommand):
 
     def _seal(self, miner: Miner, *, is_dry_run: bool) -> None:
         """Begin the sectors of waiting pieces, or only show them: a line for each."""
-        plan = packing_plan(miner) if is_dry_run else packing_request(miner, now=clock.now(), by=SYSTEM)
+        plan = packing_plan(miner) if is_dry_run else packing_request(miner, now=clock.now(), by=COMMAND)
         for packed in plan:
             names = ", ".join(str(one.piece_cid) for one in packed.pieces)
             self.stdout.write(f"{packed.used} of {packed.size} bytes: {names}")
@@ -117,8 +117,8 @@ class Command(AnyOrderCommand):
         with refusals_as_command_errors():
             if options["act"] == "add":
                 with file.open("rb") as source:
-                    miner, spec = miner_get(SYSTEM, options["miner"]), PieceSpec(payload_size=size)
-                    body = piece_body(piece_upload(miner, spec=spec, source=source, by=SYSTEM)[0])
+                    miner, spec = miner_get(COMMAND, options["miner"]), PieceSpec(payload_size=size)
+                    body = piece_body(piece_upload(miner, spec=spec, source=source, by=COMMAND)[0])
             else:
                 found = commitment_of(file.absolute())
                 body = {
@@ -134,7 +134,7 @@ class Command(AnyOrderCommand):
         before: int | None = None
         while True:
             filters = PieceFilter(miner=options["miner"], state=options["state"], before=before)
-            rows = pieces_page(SYSTEM, filters, limit=PAGE)
+            rows = pieces_page(COMMAND, filters, limit=PAGE)
             for row in rows:
                 place = ""
                 if row.sector_number is not None:

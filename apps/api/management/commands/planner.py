@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import facts, refusals_as_command_errors, values_of
 from apps.api.v1.planner import planner_body
 from apps.core.management.any_order import AnyOrderCommand
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -27,6 +27,6 @@ class Command(AnyOrderCommand):
         arguments = list(options["words"])
         address = arguments.pop(0) if arguments and "=" not in arguments[0] else ""
         with refusals_as_command_errors():
-            body = planner_body(SYSTEM, address, values_of(arguments))
+            body = planner_body(COMMAND, address, values_of(arguments))
         for line in facts(body):
             self.stdout.write(line)

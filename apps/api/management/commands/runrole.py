@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from apps.api.management.caller import COMMAND
 from apps.api.sector_counter import SectorCounter, counter_serve
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -26,7 +27,6 @@ from apps.sectors.services.roles.groups import (
     group_role_assign,
     group_role_remove,
 )
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -72,7 +72,7 @@ def ip_port(text: str) -> tuple[str, int]:
 
 def only_miner() -> str:
     """Return the one miner of the pool: filguard's flags name none.  Raises CommandError."""
-    found = [miner.address for miner in miners_visible(SYSTEM) if miner.address]
+    found = [miner.address for miner in miners_visible(COMMAND) if miner.address]
     if len(found) != 1:
         known = ", ".join(found[:5]) or "none"
         raise CommandError(f"specify the miner with --miner=f0…: there are {len(found)}: {known}")
@@ -121,7 +121,7 @@ class Command(BaseCommand):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
         try:
-            miner = miner_get(SYSTEM, options["miner"] or only_miner())
+            miner = miner_get(COMMAND, options["miner"] or only_miner())
             if options["group"]:
                 self._group_set(miner, options)
             else:
@@ -143,9 +143,9 @@ class Command(BaseCommand):
         requested = self._requested(options)
         present = {row.kind for row in role_groups_of(miner) if row.group == group}
         for kind in sorted((present & MANAGED) - requested):
-            group_role_remove(miner, group=group, kind=kind, principal=SYSTEM, now=now)
+            group_role_remove(miner, group=group, kind=kind, principal=COMMAND, now=now)
         for kind in sorted(requested - present):
-            group_role_assign(miner, grant=GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
+            group_role_assign(miner, grant=GroupGrant(group=group, kind=kind), principal=COMMAND, now=now)
         host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=now)
 
     def _requested(self, options: dict[str, Any]) -> set[RoleKind]:
@@ -161,9 +161,9 @@ class Command(BaseCommand):
         requested = self._requested(options)
         present = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
         for kind in sorted((present & MANAGED) - requested):
-            host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
+            host_role_remove(miner, host=host, kind=kind, principal=COMMAND, now=now)
         for kind in sorted(requested - present):
-            host_role_assign(miner, grant=RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
+            host_role_assign(miner, grant=RoleGrant(host=host, kind=kind), principal=COMMAND, now=now)
         host_roles_renew(miner.tenant_id, host=host, kinds=RENEWED_KINDS, now=now)
 
     def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:
@@ -195,7 +195,7 @@ class Command(BaseCommand):
         """Release this machine's roles, as filguard's miner does by ending: those on standby take over."""
         present = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
         for kind in sorted(present & set(kinds)):
-            host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=clock.now())
+            host_role_remove(miner, host=host, kind=kind, principal=COMMAND, now=clock.now())
             self.stdout.write(f"{kind}: released")
 
     def _step(self, miner: Miner, host: str) -> None:

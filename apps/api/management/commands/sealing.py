@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.v1.host_output import detail_body
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
@@ -17,7 +18,6 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
-from apps.users.rules.principals import SYSTEM
 from apps.wallets.selectors import wallets_visible
 from poolsite.wire.pipeline import SECTOR_STATES
 
@@ -78,20 +78,20 @@ class Command(AnyOrderCommand):
             self._workers()
 
     def _jobs(self) -> None:
-        for worker in workers_visible(SYSTEM):
+        for worker in workers_visible(COMMAND):
             for job in getattr(worker, "held_jobs", ()):
                 number = "" if job.sector is None else f" / {job.sector.number}"
                 self.stdout.write(f"{worker.name}: {job.stage} of {job.miner}{number}, job {job.uuid}")
 
     def _workers(self) -> None:
-        for worker in workers_visible(SYSTEM):
+        for worker in workers_visible(COMMAND):
             for name, value in detail_body(worker).items():
                 self.stdout.write(f"{name}: {value}")
             self.stdout.write("")
 
     def _info(self, address: str, *, with_all: bool) -> None:
         try:
-            miners = [miner_get(SYSTEM, address)] if address else list(miners_visible(SYSTEM))
+            miners = [miner_get(COMMAND, address)] if address else list(miners_visible(COMMAND))
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
         for line in chain_lines():
@@ -148,7 +148,7 @@ def miner_lines(miner: Miner) -> Iterator[str]:
     if int(miner.fee_debt):
         yield f"  Debt: {amount_text(int(miner.fee_debt))}"
     spendable = max(int(miner.available), 0)
-    rows = wallets_visible(SYSTEM).filter(address__in=[miner.worker, *miner.control])
+    rows = wallets_visible(COMMAND).filter(address__in=[miner.worker, *miner.control])
     balances = dict(rows.values_list("address", "balance"))
     for label, address in (("Worker", miner.worker), *(("Control", one) for one in miner.control)):
         held = balances.get(address)
@@ -156,7 +156,7 @@ def miner_lines(miner: Miner) -> Iterator[str]:
         yield f"{label} balance: {amount_text(None if held is None else int(held))} {address}"
     yield f"Total spendable: {amount_text(spendable)}"
     states: dict[str, int] = {}
-    own = sectors_visible(SYSTEM).select_related(None).order_by().filter(miner=miner)
+    own = sectors_visible(COMMAND).select_related(None).order_by().filter(miner=miner)
     for state in own.values_list("state", flat=True).iterator():
         states[state] = states.get(state, 0) + 1
     yield "Sectors:"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.words import refusals_as_command_errors
 from apps.miners.selectors.miners import miner_get
 from apps.moves.selectors.lotus_metadata import lotus_snapshot, snapshot_require
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sector_records import record_of
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -63,9 +63,9 @@ class Command(BaseCommand):
             self._import(options["what"], is_trial=options["dry_run"])
 
     def _export(self, address: str) -> None:
-        miner, before = miner_get(SYSTEM, address), None
+        miner, before = miner_get(COMMAND, address), None
         while True:
-            rows = sectors_page(SYSTEM, SectorFilter(miner=miner.address, before=before), limit=RECORDS_MAX)
+            rows = sectors_page(COMMAND, SectorFilter(miner=miner.address, before=before), limit=RECORDS_MAX)
             for row in rows:
                 self.stdout.write(json.dumps(record_of(row)))
             if len(rows) < RECORDS_MAX:
@@ -73,11 +73,11 @@ class Command(BaseCommand):
             before = rows[-1].pk
 
     def _lotus(self, address: str, file: Path | None, *, is_all: bool, is_early: bool) -> None:
-        miner = miner_get(SYSTEM, address)
+        miner = miner_get(COMMAND, address)
         if file is None:
             raise CommandError("name the file: --to FILE")
         if not is_early:
-            snapshot_require(miner, by=SYSTEM)
+            snapshot_require(miner, by=COMMAND)
         count = 0
         try:
             with file.open("xb") as out:
@@ -95,6 +95,6 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(f"{name}: {error}") from None
         for at in range(0, len(records), RECORDS_MAX):
-            for done in records_import(records[at : at + RECORDS_MAX], by=SYSTEM, is_trial=is_trial):
+            for done in records_import(records[at : at + RECORDS_MAX], by=COMMAND, is_trial=is_trial):
                 outcome = done.refusal or ", ".join(done.filled) or "nothing new"
                 self.stdout.write(f"f0{done.miner_id} {done.number}: {outcome}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.v1.sector_rebuild import plan_body
 from apps.api.v1.sector_runs import price_body, run_body
 from apps.core import clock
@@ -17,7 +18,6 @@ from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import snap_up_price
-from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write what came of it, a line for each fact."""
         try:
-            miner = miner_get(SYSTEM, options["miner"])
-            sector = sectors_by_numbers(SYSTEM, [(miner.pk, options["number"])]).get(
+            miner = miner_get(COMMAND, options["miner"])
+            sector = sectors_by_numbers(COMMAND, [(miner.pk, options["number"])]).get(
                 (miner.pk, options["number"])
             )
             if sector is None:
@@ -64,15 +64,17 @@ class Command(BaseCommand):
     def _act(self, sector: Sector, kind: JobKind, options: dict[str, Any]) -> dict[str, Any]:
         if options["act"] == "retry":
             state = options["state"]
-            return run_body(run_retry(run_open(sector, kind=kind), by=SYSTEM, now=clock.now(), state=state))
+            return run_body(run_retry(run_open(sector, kind=kind), by=COMMAND, now=clock.now(), state=state))
         if options["act"] == "abort":
             reason = options["reason"]
-            return run_body(run_abort(run_open(sector, kind=kind), reason=reason, by=SYSTEM, now=clock.now()))
+            return run_body(
+                run_abort(run_open(sector, kind=kind), reason=reason, by=COMMAND, now=clock.now())
+            )
         if kind is JobKind.REBUILD:
             if options["dry_run"]:
                 return plan_body(rebuild_plan(sector))
-            return run_body(rebuild_begin(sector, by=SYSTEM, now=clock.now()))
+            return run_body(rebuild_begin(sector, by=COMMAND, now=clock.now()))
         work = sealing_context_read()
         if options["dry_run"]:
             return price_body(snap_up_price(sector, piece_cids=options["piece"], work=work))
-        return run_body(snap_up_begin(sector, piece_cids=options["piece"], by=SYSTEM, work=work))
+        return run_body(snap_up_begin(sector, piece_cids=options["piece"], by=COMMAND, work=work))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -36,20 +36,20 @@ class Command(BaseCommand):
         """Do it; a file that is there already is not written over."""
         file: Path = options["file"]
         try:
-            miner = miner_get(SYSTEM, options["miner"])
+            miner = miner_get(COMMAND, options["miner"])
             if options["way"] == "export":
                 allocated = numbers_allocated(chain_client(), miner.address)
                 if file.exists() and file.read_text().strip():
                     raise CommandError(f"{file} already exists: it may hold the number of another miner")
                 file.touch()  # before the export: numbers leave the pool only once they can be written
-                number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), allocated=allocated)
+                number = sectorid_export(miner, principal=COMMAND, now=clock.now(), allocated=allocated)
                 file.write_text(f"{number}\n")
                 self.stdout.write(f"{file} holds {number}; the pool no longer allocates numbers of {miner}")
                 return
             text = file.read_text().strip()
             if not text.isascii() or not text.isdigit():
                 raise CommandError(f"{file} does not hold a number")
-            following = sectorid_import(miner, number=int(text), principal=SYSTEM)
+            following = sectorid_import(miner, number=int(text), principal=COMMAND)
             self.stdout.write(f"the next number of {miner} is {following}")
         except OSError as error:
             raise CommandError(str(error)) from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
 from apps.api.management.words import confirm, plan_lines
 from apps.api.v1.sector_epochs import expiring_body, head_and_network, precommit_body
@@ -38,7 +39,6 @@ from apps.sectors.services.sealing.restore import restoration_plan, sector_resto
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.services.stores.file_removals import removals_plan, removals_request
 from apps.sectors.states import AdoptionState
-from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import fil_parse
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -58,16 +58,16 @@ LISTS = ("list", "check-expire", "precommits")
 CHANGES = tuple(kind.lower() for kind in ChangeKind)
 SINGLE: dict[str, Callable[[Sector, dict[str, Any]], object]] = {
     "retry": lambda row, given: sector_retry(
-        row, actor=SYSTEM.actor, now=clock.now(), state=given["state"], by=SYSTEM
+        row, actor=COMMAND.actor, now=clock.now(), state=given["state"], by=COMMAND
     ),
     "pause": lambda row, given: sector_stop(
-        row, actor=SYSTEM.actor, now=clock.now(), ends_stage=given["end_stage"], by=SYSTEM
+        row, actor=COMMAND.actor, now=clock.now(), ends_stage=given["end_stage"], by=COMMAND
     ),
     "abort": lambda row, given: sector_abort(
-        row, actor=SYSTEM.actor, reason=given["reason"], now=clock.now(), by=SYSTEM
+        row, actor=COMMAND.actor, reason=given["reason"], now=clock.now(), by=COMMAND
     ),
     "set-state": lambda row, given: sector_state_set(
-        row, state=given["state"] or "", reason=given["reason"], by=SYSTEM, now=clock.now()
+        row, state=given["state"] or "", reason=given["reason"], by=COMMAND, now=clock.now()
     ),
 }
 """Acts on each named sector by itself."""
@@ -159,7 +159,7 @@ class Command(AnyOrderCommand):
             return
         if act == "status":
             for row in sectors:
-                for name, value in detail_body(sector_get(SYSTEM, str(row.uuid))).items():
+                for name, value in detail_body(sector_get(COMMAND, str(row.uuid))).items():
                     for line in value if name == "events" else [value]:
                         self.stdout.write(f"{name}: {line}")
             return
@@ -173,7 +173,7 @@ class Command(AnyOrderCommand):
         before: int | None = None
         while True:
             filters = SectorFilter(miner=options["miner"], states=states, before=before)
-            rows = sectors_page(SYSTEM, filters, limit=PAGE)
+            rows = sectors_page(COMMAND, filters, limit=PAGE)
             for row in rows:
                 paused = f" failed: {row.error}" if row.paused_at is not None else ""
                 active = " active" if row.active else ""
@@ -184,11 +184,11 @@ class Command(AnyOrderCommand):
             before = rows[-1].pk
 
     def _expiring(self, options: dict[str, Any]) -> None:
-        miner, (head, network) = miner_get(SYSTEM, options["miner"]), head_and_network()
+        miner, (head, network) = miner_get(COMMAND, options["miner"]), head_and_network()
         before = head.height + options["cutoff"] + 1
         after: tuple[int, int] | None = None
         while rows := sectors_expiring(
-            SYSTEM, miner, start=head.height, before=before, after=after, limit=PAGE
+            COMMAND, miner, start=head.height, before=before, after=after, limit=PAGE
         ):
             for row in rows:
                 one = expiring_body(row, height=head.height, network=network)
@@ -198,9 +198,9 @@ class Command(AnyOrderCommand):
             after = rows[-1].expiration or 0, rows[-1].pk
 
     def _precommits(self, options: dict[str, Any]) -> None:
-        miner, (_, network) = miner_get(SYSTEM, options["miner"]), head_and_network()
+        miner, (_, network) = miner_get(COMMAND, options["miner"]), head_and_network()
         after = -1
-        while rows := precommits_open(SYSTEM, miner, after=after, limit=PAGE):
+        while rows := precommits_open(COMMAND, miner, after=after, limit=PAGE):
             for row in rows:
                 one = precommit_body(row, network=network)
                 epochs = f"pre-committed {one['precommit_epoch']}, seed {one['seed_epoch']}"
@@ -208,7 +208,7 @@ class Command(AnyOrderCommand):
             after = rows[-1].number
 
     def _pledge(self, options: dict[str, Any]) -> None:
-        miner, count = miner_get(SYSTEM, options["miner"]), options["count"]
+        miner, count = miner_get(COMMAND, options["miner"]), options["count"]
         work = sealing_context_read()
         price = pledge_price(miner, client=work.client, head=work.head, network=work.network)
         paying = payment_plan_make(miner, price=price)
@@ -221,14 +221,14 @@ class Command(AnyOrderCommand):
             return
         allocated = numbers_allocated(work.client, miner.address)
         made = pledge_create(
-            miner, count=count, actor=SYSTEM.actor, now=clock.now(), allocated=allocated, by=SYSTEM
+            miner, count=count, actor=COMMAND.actor, now=clock.now(), allocated=allocated, by=COMMAND
         )
         numbers = made.sectors.order_by("number").values_list("number", flat=True)
         self.stdout.write(f"pledged {', '.join(map(str, numbers))}")
 
     def _adopt(self, options: dict[str, Any]) -> None:
         """Write the rows of sectors that the chain has; their files follow with the heads."""
-        miner, arguments = miner_get(SYSTEM, options["miner"]), options["numbers"]
+        miner, arguments = miner_get(COMMAND, options["miner"]), options["numbers"]
         work, numbers = sealing_context_read(), numbers_parse(",".join(arguments)) if arguments else None
         plan = adoption_plan(miner, numbers=numbers, work=work)
         self.stdout.write(
@@ -238,7 +238,7 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"left out, not live on the chain: {numbers_format(plan.absent)}")
         if options["dry_run"]:
             return
-        row = adoption_begin(miner, numbers=numbers, work=work, by=SYSTEM)
+        row = adoption_begin(miner, numbers=numbers, work=work, by=COMMAND)
         while row.state == AdoptionState.ROWS:
             adoption_follow(row, work=sealing_context_read())
             row = adoption_get(miner, str(row.uuid))
@@ -257,7 +257,7 @@ class Command(AnyOrderCommand):
             return
         confirm(f"restore {len(chosen)}", is_needed=not options["yes"])
         for row in chosen:
-            sector_restore(row, force=force, reason=options["reason"][:500], by=SYSTEM, work=work)
+            sector_restore(row, force=force, reason=options["reason"][:500], by=COMMAND, work=work)
         self.stdout.write(f"restored: {plural(len(chosen), 'sector')}")
 
     def _change(self, sectors: list[Sector], request: ChangeRequest, options: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ class Command(AnyOrderCommand):
         _, made = changes_request(
             sectors,
             request=request,
-            by=SYSTEM,
+            by=COMMAND,
             client=client,
             head=head,
             network=network,
@@ -306,7 +306,7 @@ class Command(AnyOrderCommand):
             count = sum(not one.refusal for one in plan)
             confirm(f"remove {count}", is_needed=bool(count) and not options["yes"])
             removals_request(
-                sectors, by=SYSTEM, work=work, reason=options["reason"][:500], count=count or None
+                sectors, by=COMMAND, work=work, reason=options["reason"][:500], count=count or None
             )
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
@@ -315,14 +315,14 @@ class Command(AnyOrderCommand):
 
 def sectors_of(address: str, arguments: list[str]) -> list[Sector]:
     """Read sector numbers and ranges of a miner.  Raises CommandError, MinerUnknown, SectorUnknown."""
-    miner = miner_get(SYSTEM, address)
+    miner = miner_get(COMMAND, address)
     numbers: list[int] = []
     for word in arguments:
         first, dash, last = word.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise CommandError(f"{word} is not a sector number")
         numbers += range(int(first), int(last if dash else first) + 1)
-    found = sectors_by_numbers(SYSTEM, [(miner.pk, number) for number in numbers])
+    found = sectors_by_numbers(COMMAND, [(miner.pk, number) for number in numbers])
     for number in numbers:
         if (miner.pk, number) not in found:
             raise SectorUnknown(f"{address} / {number}")

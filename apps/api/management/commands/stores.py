@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.api.management.hosts import host_by_name
 from apps.api.management.leftovers import host_leftovers_remove, host_lines, store_leftovers_remove
 from apps.api.management.words import checked, refusals_as_command_errors, values_of
@@ -27,7 +28,6 @@ from apps.sectors.services.stores.orders import StoreChanges, store_attach, stor
 from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
 from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import CopyCondition, ScanState
-from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -140,7 +140,7 @@ class Command(AnyOrderCommand):
         try:
             lost = lost_store(store, now=now)
             if options["confirm"]:
-                lost = store_forget(store, confirm=options["confirm"], now=now, by=SYSTEM)
+                lost = store_forget(store, confirm=options["confirm"], now=now, by=COMMAND)
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
         for name in ("refusal", "proving", "under_way", "size", "pledge"):
@@ -151,13 +151,13 @@ class Command(AnyOrderCommand):
 
     def _list(self) -> None:
         now = clock.now()
-        for store in stores_visible(SYSTEM, now=now):
+        for store in stores_visible(COMMAND, now=now):
             status = store_status(store, now=now).condition
             self.stdout.write(f"{store.uuid} {store.tenant.name} {store.name} {status} {store.sectors}")
 
     def _find(self, options: dict[str, Any]) -> None:
-        sector = sector_get(SYSTEM, options["name"])
-        for place in sector_places(sector, viewer=SYSTEM, now=clock.now()):
+        sector = sector_get(COMMAND, options["name"])
+        for place in sector_places(sector, viewer=COMMAND, now=clock.now()):
             self.stdout.write(", ".join(f"{name} {value}" for name, value in place_body(place).items()))
 
     def _order(self, options: dict[str, Any]) -> None:
@@ -165,33 +165,33 @@ class Command(AnyOrderCommand):
         now, act = clock.now(), options["act"]
         if act == "attach":
             worker = host_by_name(options["host"])
-            order = store_attach(worker, path=options["name"], is_new=options["new"], by=SYSTEM)
+            order = store_attach(worker, path=options["name"], is_new=options["new"], by=COMMAND)
             self.stdout.write(f"ordered: {worker.name} attaches {options['name']}, order {order.uuid}")
             return
         store = self._store(options["name"], options["tenant"])
         if act == "detach":
             row = attachment_get(store, str(host_by_name(options["host"]).uuid))
-            order = store_detach(row, now=now, by=SYSTEM)
+            order = store_detach(row, now=now, by=COMMAND)
             self.stdout.write(f"ordered: {row.worker.name} detaches {store.name}, order {order.uuid}")
         elif act == "change":
             values = values_of(options["values"])
             if values.get("labels") is not None:
                 values["labels"] = [one for one in values["labels"].split(",") if one]
-            store_change(store, changes=StoreChanges(**checked(StoreInput, values)), now=now, by=SYSTEM)
+            store_change(store, changes=StoreChanges(**checked(StoreInput, values)), now=now, by=COMMAND)
             self.stdout.write(f"ordered: {store.name} {' '.join(options['values'])}")
         elif act == "check":
-            check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=SYSTEM)
+            check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=COMMAND)
             self.stdout.write(f"checks: {check.total} sectors in {store.name}, check {check.uuid}")
         elif act == "scan":
             self._scan(store, is_cancelled=options["cancel"])
         elif act == "adopt":
-            for one in findings_adopt(store, uuids=None, now=now, by=SYSTEM):
+            for one in findings_adopt(store, uuids=None, now=now, by=COMMAND):
                 self.stdout.write(
                     f"{one.finding.name}: {one.refusal or 'its comm_r is compared before adoption'}"
                 )
         else:
             target = self._store(options["to"], options["tenant"])
-            made = moves_begin(store, target=target, numbers=options["count"], now=now, by=SYSTEM)
+            made = moves_begin(store, target=target, numbers=options["count"], now=now, by=COMMAND)
             for move in made:
                 self.stdout.write(f"moves: {move.sector.miner} / {move.sector.number} to {target.name}")
 
@@ -218,7 +218,7 @@ class Command(AnyOrderCommand):
         drops, confirm = options["drop_missing"], options["confirm"]
         if drops and not is_one and not options["dry_run"] and confirm != EVERY_STORE:
             raise CommandError(f"--drop-missing for every store requires --confirm {EVERY_STORE}")
-        found = [self._store(name, options["tenant"])] if is_one else stores_visible(SYSTEM, now=now)
+        found = [self._store(name, options["tenant"])] if is_one else stores_visible(COMMAND, now=now)
         for store in found:
             if options["tenant"] not in ("", store.tenant.name):
                 continue
@@ -229,7 +229,7 @@ class Command(AnyOrderCommand):
                     text += f", in the last scan {plan.missing} missing, {plan.elsewhere} recorded elsewhere"
                 if not options["dry_run"]:
                     typed = confirm if is_one else store.name
-                    scan = redeclaration_begin(store, drops_missing=drops, confirm=typed, now=now, by=SYSTEM)
+                    scan = redeclaration_begin(store, drops_missing=drops, confirm=typed, now=now, by=COMMAND)
                     text += f", scan {scan.uuid}"
             except DomainError as refusal:
                 if is_one:
@@ -240,13 +240,13 @@ class Command(AnyOrderCommand):
     def _scan(self, store: Store, *, is_cancelled: bool) -> None:
         """Begin a scan, or cancel the one that runs."""
         if not is_cancelled:
-            scan = scan_begin(store, now=clock.now(), by=SYSTEM)
+            scan = scan_begin(store, now=clock.now(), by=COMMAND)
             self.stdout.write(f"ordered: {scan.worker.name} scans {store.name}, scan {scan.uuid}")
             return
         running = scans_of(store).filter(state=ScanState.RUNNING).first()
         if running is None:
             raise CommandError(f"no scan of {store.name} is running")
-        scan_cancel(running, now=clock.now(), by=SYSTEM)
+        scan_cancel(running, now=clock.now(), by=COMMAND)
         self.stdout.write(f"cancelled: scan {running.uuid} of {store.name}")
 
     def _checks(self, store: Store) -> None:
@@ -281,7 +281,7 @@ class Command(AnyOrderCommand):
     def _store(self, name: str, tenant: str) -> Store:
         rows = [
             store
-            for store in stores_visible(SYSTEM, now=clock.now())
+            for store in stores_visible(COMMAND, now=clock.now())
             if name in (store.name, str(store.uuid)) and tenant in ("", store.tenant.name)
         ]
         if len(rows) != 1:

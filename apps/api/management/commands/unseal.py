@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.caller import COMMAND
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors.reverse import DROPLET, reverse_of
@@ -17,7 +18,6 @@ from apps.pieces.errors import PieceSealed
 from apps.pieces.selectors import piece_placed, pieces_of_sector
 from apps.sectors.services.runs.deliveries import ENDED, FAILED, UnsealOrder, piece_deliver
 from apps.sectors.services.runs.unsealing import unseal_request
-from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """List, or bring the bytes."""
         try:
-            miner = miner_get(SYSTEM, options["miner"])
+            miner = miner_get(COMMAND, options["miner"])
             if not options["output"] and not options["to"]:
                 for piece in pieces_of_sector(miner, options["number"]):
                     storage = "kept unsealed" if piece.is_readable else "sealed"
@@ -107,7 +107,7 @@ class Command(BaseCommand):
         )
         reported = ""
         while reported not in ENDED.values():
-            state = piece_deliver(order, market=reverse_of(DROPLET), by=SYSTEM, now=clock.now())
+            state = piece_deliver(order, market=reverse_of(DROPLET), by=COMMAND, now=clock.now())
             if state != reported:
                 self.stdout.write(state)
                 reported = state
