@@ -156,3 +156,7 @@ class Wait(models.TextChoices):
     NODE_REFUSES = "NODE_REFUSES", _("the node rejects the message")
     NODE_AWAY = "NODE_AWAY", _("no node responds")
     EXPIRED = "EXPIRED", _("its last valid epoch has passed")
+
+
+UNSENDABLE: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.ESTIMATE, Wait.SIGNER_AWAY, Wait.POLICY, Wait.STOPPED)
+"""Reasons for which a node with a wallet of its own would refuse a push instead of holding the message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -19,7 +20,7 @@ from poolsite.wire.jsonrpc.messages import RpcError, method_missing, operator_mi
 from poolsite.wire.jsonrpc.parameters import params_decode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 
     from apps.api.rpc.threads import TenantThreads
     from apps.users.rules.principals import Principal
@@ -99,6 +100,26 @@ class Call:
     """State that lives as long as the socket, for methods that belong together; None over POST."""
     left: Callable[[], Awaitable[None]] | None = None
     """Returns when the caller of a POST has left; on a socket the call is cancelled."""
+
+
+async def result_unless_left(call: Call, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns; it is cancelled when the caller of a POST leaves.
+
+    Raises what it raises, and RpcError for a caller that left.
+    """
+    task = asyncio.create_task(work)
+    tasks: set[asyncio.Future[Any]] = {task}
+    if call.left is not None:
+        tasks.add(asyncio.ensure_future(call.left()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise RpcError("the caller left")
+        return task.result()
+    finally:
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(slots=True)

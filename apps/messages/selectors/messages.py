@@ -11,6 +11,7 @@ from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.message import signed_message_from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.users.rules.principals import Principal
+    from poolsite.filecoin.message import SignedMessage
 
 AMBIGUOUS_MAX: Final = 20
 """Messages of one id, of as many tenants, that a refusal names at most."""
@@ -93,9 +95,9 @@ BY_KEY: Final[Compiled[Message]] = Compiled(
 )
 
 
-def message_states(ids: Collection[str]) -> list[tuple[str, str, int]]:
-    """Return key, state and landing height of the messages that there are."""
-    return list(Message.objects.filter(pk__in=ids).values_list("pk", "state", "height"))
+def message_states(ids: Collection[str]) -> list[Message]:
+    """Return the messages that there are, with what tells whether somebody still waits for them."""
+    return list(Message.objects.filter(pk__in=ids).only("state", "height", "wait", "attempts"))
 
 
 def message_may_land(message: Message) -> bool:
@@ -114,6 +116,21 @@ def messages_moved(heights: Mapping[str, int | None]) -> set[str]:
     """Return those of the messages that have not succeeded, or no longer, or landed at another height."""
     rows = Message.objects.filter(pk__in=list(heights)).values_list("pk", "state", "exit_code", "height")
     return {pk for pk, *where in rows if where != [MessageState.LANDED, 0, heights[pk]]}
+
+
+def message_of_cid(viewer: Principal, cid: str) -> Message | None:
+    """Return the viewer's message of which a version was ever signed with this CID; None for others'."""
+    rows = messages_visible(viewer)
+    newest = rows.filter(cid=cid).exclude(cid="")
+    found = sorted(newest, key=lambda row: row.state not in (MessageState.FILLED, MessageState.LANDED))
+    return found[0] if found else rows.filter(pk__in=message_keys_by_cid(cid)).first()
+
+
+def message_versions(message: Message) -> list[SignedMessage]:
+    """Return every version of a message that was signed, the first one first."""
+    older = SignedVersion.objects.filter(message=message).order_by("made_at", "pk")
+    signed = [*older.values_list("signed", flat=True), *([message.signed] if message.signed else [])]
+    return [signed_message_from_cbor(bytes(one)) for one in signed]
 
 
 def message_keys_by_cid(cid: str) -> list[str]:

@@ -29,4 +29,4 @@ def test_each_test_that_is_named_exists() -> None:
             continue
         path, _, name = shown_by.partition("::")
         text = (ROOT / "tests" / path).read_text()
-        assert re.search(rf"^def {name or 'test_'}", text, re.MULTILINE), f"row {number}: {shown_by}"
+        assert re.search(rf"^(async )?def {name or 'test_'}", text, re.MULTILINE), f"row {number}: {shown_by}"

@@ -75,7 +75,7 @@ def test_a_method_that_no_node_has_is_not_passed_on(client, node):
         ("MpoolPush", "write", False, True),
         ("MpoolClear", "admin", False, False),
         ("WalletNew", "admin", False, False),
-        ("MpoolPushMessage", "admin", False, False),
+        ("MsigApprove", "admin", False, False),
         ("Shutdown", "admin", False, False),
         ("Shutdown", "admin", True, True),
         ("WalletNew", "admin", True, True),
@@ -94,12 +94,12 @@ def test_levels_are_kept_and_the_nodes_own_keys_are_the_operators(
 
 @pytest.mark.parametrize("perm", ["read", "admin"])
 def test_a_tenant_is_told_what_to_call_instead_of_a_nodes_push(client, node, perm):
-    answer = call(client, "Filecoin.MpoolPushMessage", {}, None, token=people.token(perm))
+    answer = call(client, "Filecoin.MsigApprove", {}, None, token=people.token(perm))
 
     assert answer.json()["error"] == {
         "code": 1,
-        "message": "missing permission to invoke 'MpoolPushMessage'  (only the pool's operator may): "
-        "push with Message.PushMessage or POST /api/v1/messages",
+        "message": "missing permission to invoke 'MsigApprove'  (only the pool's operator may): "
+        "push the message with Message.PushMessage or POST /api/v1/messages",
     }
     assert node.calls == []
 

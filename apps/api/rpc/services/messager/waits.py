@@ -22,11 +22,12 @@ from apps.core.errors import DomainError, NotReachable
 from apps.core.event_loops import PerLoop
 from apps.messages.selectors.messages import message_states
 from apps.messages.selectors.seen_messages import messages_seen
-from apps.messages.states import MessageState
+from apps.messages.states import UNSENDABLE, MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from apps.messages.models import Message
     from apps.users.rules.principals import Principal
 
 GROUP: Final = "live.pool"
@@ -51,6 +52,8 @@ class MessageStatus:
     state: str
     height: int
     """Of the tipset that includes it."""
+    is_unsendable: bool
+    """Whether a selection found that it cannot be sent as things are."""
     head_height: int
 
 
@@ -60,14 +63,15 @@ class MessageWaits:
     def __init__(self) -> None:
         self.waiting: dict[str, set[asyncio.Future[None]]] = {}
         """By the messages' keys."""
-        self.depths: dict[asyncio.Future[None], int] = {}
-        """How many heads each waiter wants above its message."""
+        self.depths: dict[asyncio.Future[None], int | None] = {}
+        """How many heads each waiter wants above its message; None: it wants the first signature, or what
+        speaks against it."""
         self.landed: set[str] = set()
         """Keys of those that are on chain and only wait for heads."""
         self.task: asyncio.Task[None] | None = None
 
-    async def wait(self, id_: str, confidence: int, *, viewer: Principal) -> str:
-        """Return the message's key once it is final and deep enough.
+    async def wait(self, id_: str, confidence: int | None, *, viewer: Principal) -> str:
+        """Return the message's key once it is final and deep enough, or signed if `confidence` is None.
 
         Raises MessageNotFound, MessageIdAmbiguous.
         """
@@ -111,9 +115,15 @@ class MessageWaits:
         """Resolve the waits for this message whose condition holds."""
         is_on_chain = found.state in (MessageState.LANDED, MessageState.REPLACED)
         (self.landed.add if is_on_chain else self.landed.discard)(found.key)
+        is_decided = found.is_unsendable or found.state != MessageState.UNFILLED
         for future in list(self.waiting.get(found.key, ())):
-            is_deep = is_on_chain and found.head_height - found.height > self.depths[future]
-            if (is_deep or found.state == MessageState.FAILED) and not future.done():
+            depth = self.depths[future]
+            if depth is None:
+                is_over = is_decided
+            else:
+                is_deep = is_on_chain and found.head_height - found.height > depth
+                is_over = is_deep or found.state == MessageState.FAILED
+            if is_over and not future.done():
                 future.set_result(None)
 
     async def _listen(self) -> None:
@@ -165,7 +175,13 @@ def message_statuses(keys: list[str]) -> list[MessageStatus]:
     """Return the status of messages."""
     head = head_current()
     height = 0 if head is None else head.height
-    return [MessageStatus(key, state, at, height) for key, state, at in message_states(keys)]
+    return [message_status(row, head_height=height) for row in message_states(keys)]
+
+
+def message_status(row: Message, *, head_height: int) -> MessageStatus:
+    """Return the status of a message."""
+    is_unsendable = row.attempts > 0 and row.wait in UNSENDABLE
+    return MessageStatus(row.pk, row.state, row.height, is_unsendable, head_height)
 
 
 def statuses_of_callers(requests: list[tuple[Principal, str]]) -> list[MessageStatus | DomainError]:
@@ -173,7 +189,7 @@ def statuses_of_callers(requests: list[tuple[Principal, str]]) -> list[MessageSt
     return [
         message_missing(found)
         if isinstance(found, DomainError)
-        else MessageStatus(found[0].pk, found[0].state, found[0].height, found[1])
+        else message_status(found[0], head_height=found[1])
         for found in messages_seen(requests)
     ]
 
@@ -187,6 +203,14 @@ message_waits: Final = PerLoop(MessageWaits)
 async def message_wait(*, viewer: Principal, id: str, confidence: int) -> str:  # its name
     """Wait until a message is final with more than `confidence` heads above it, or was given up.
 
-    Returns its key.  Raises MessageNotFound at once for what the viewer cannot see, MessageIdAmbiguous.
+    Return its key.  Raises MessageNotFound at once for what the viewer cannot see, MessageIdAmbiguous.
     """
     return await message_waits().wait(id, confidence, viewer=viewer)
+
+
+async def message_signed_wait(*, viewer: Principal, id: str) -> str:
+    """Wait until a message has its nonce and signature, was given up, or cannot be sent as things are.
+
+    Return its key.  Raises MessageNotFound at once for what the viewer cannot see, MessageIdAmbiguous.
+    """
+    return await message_waits().wait(id, None, viewer=viewer)

@@ -1,4 +1,4 @@
-"""`Filecoin.StateWaitMsg`: waiting for a message at a node's socket for as long as the caller does.
+"""`Filecoin.StateWaitMsg`: waiting for a message, at a node's socket, for as long as the caller does.
 
 A message lands in its own time, and a caller may want fifteen epochs on top of it: no time limit fits.
 Source: filecoin-project/lotus chain/stmgr/searchwait.go WaitForMessage.
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from apps.api.rpc.dispatcher import in_thread
+from apps.api.rpc.dispatcher import in_thread, result_unless_left
+from apps.api.rpc.services.node.own_messages import own_message_find, own_message_wait, wait_params
 from apps.api.rpc.services.node.proxy import (
     NODES,
     frames_followed,
@@ -44,28 +45,20 @@ def wait_method(method: str) -> Callable[..., Any]:
 
     async def handler(call: Call, *params: Json) -> Json:
         params_text(method, list(params))
-        wait = asyncio.create_task(message_wait(call, method, list(params)))
-        tasks: set[asyncio.Future[Any]] = {wait}
-        if call.left is not None:
-            tasks.add(asyncio.ensure_future(call.left()))
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not wait.done():
-                raise RpcError("the caller left")
-            return wait.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return await result_unless_left(call, message_wait(call, method, list(params)))
 
     return handler
 
 
 async def message_wait(call: Call, method: str, params: list[Json]) -> Json:
-    """Return a node's answer; if it lacks the message, ends or is not followed any more, ask the next.
+    """Return what became of a message: of the caller's own by the pool's rows, of others by a node.
 
-    Raises RpcError with a node's own words.
+    If a node lacks the message, ends or is not followed any more, the next one is asked.  Raises RpcError
+    with a node's own words.
     """
+    wanted = wait_params(params)
+    if wanted is not None and (own := await own_message_find(call, wanted.cid)) is not None:
+        return await own_message_wait(call, own, wanted)
     lacking: dict[str, NodeRefused] = {}
     async with WAITS.of(call.principal.tenant_name):
         while (socket := await followed_socket(call.version, but=lacking)) is not None:

@@ -14,12 +14,14 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import InterfaceError, OperationalError
 
+from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.node.methods import IMMUTABLE, LEVELS
+from apps.api.rpc.threads import NODE_THREADS
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.addresses import NodeAddress
 from apps.chain.node.client import ChainClient
@@ -31,7 +33,7 @@ from poolsite.wire.jsonrpc.client import channel_read
 from poolsite.wire.jsonrpc.messages import CODE_PANIC, CODE_PARSE, Json, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from apps.api.rpc.dispatcher import Call
 
@@ -150,6 +152,12 @@ def node_call(call: Call, method: str, params: list[Json]) -> Json:
     if key and result is not None:
         OBJECT_CACHE.put(key, result)
     return result
+
+
+async def in_node_thread(call: Call, work: Callable[[], Any]) -> Any:
+    """Return what plain code returns that waits for a node or the database."""
+    tenant = call.principal.tenant_name
+    return await in_thread(work, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
 
 
 def params_text(method: str, params: list[Json]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.dispatcher import Call, Service
-from apps.api.rpc.services.node import ethereum, message_waits, wallet
+from apps.api.rpc.services.node import ethereum, message_waits, own_answers, own_messages, pushes, wallet
 from apps.api.rpc.services.node.methods import CHANNELS, INSTEAD, LEVELS, TENANT_CALLS
 from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
 from apps.chain.node.call_timeouts import LONG_METHODS
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 VERSIONS: Final = ("v0", "v1")
-HANDLERS: Final = {**wallet.HANDLERS, **ethereum.HANDLERS, **message_waits.HANDLERS}
+HANDLERS: Final = {
+    **wallet.HANDLERS,
+    **ethereum.HANDLERS,
+    **message_waits.HANDLERS,
+    **own_messages.HANDLERS,
+    **own_answers.HANDLERS,
+    **pushes.HANDLERS,
+}
 """Methods that are not just passed on."""
 
 

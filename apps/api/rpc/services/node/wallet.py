@@ -7,7 +7,7 @@ was granted.  Source: filecoin-project/venus venus-shared/api/chain/v1 wallet.go
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
 from apps.messages.selectors.signature_checks import bytes_signature_check, message_signature_check
@@ -89,12 +89,22 @@ def wallet_has(call: Call, *params: Json) -> Json:
     return call.principal.is_operator or sender_allowed(call.principal.tenant_id, str(address))
 
 
-def wallet_list(call: Call, *params: Json) -> Json:
+def wallet_list(call: Call, *params: Json) -> Any:
     """Return the addresses of which `wallet_has` is true; to an operator, those of the node's own wallet."""
     if call.principal.is_operator and not call.principal.is_partial:
         return node_call(call, "WalletList", list(params))
     granted = dict.fromkeys(row.address for row in signers_of(call.principal))
     return [address for address in granted if call.principal.may_see_signer(address)]
+
+
+def wallet_default_address(call: Call, *params: Json) -> Json:
+    """Return the first address of `wallet_list`; an operator's is the node's own.  Raises RpcError."""
+    if call.principal.is_operator and not call.principal.is_partial:
+        return node_call(call, "WalletDefaultAddress", list(params))
+    addresses = wallet_list(call)
+    if not addresses:
+        raise RpcError("failed to get default key: key not found")
+    return addresses[0]
 
 
 def miner_create_block(call: Call, *params: Json) -> Json:
@@ -142,6 +152,7 @@ HANDLERS: Final = {
     "WalletSignMessage": wallet_sign_message,
     "WalletHas": wallet_has,
     "WalletList": wallet_list,
+    "WalletDefaultAddress": wallet_default_address,
     "MinerCreateBlock": miner_create_block,
 }
 """By the name without its prefix."""

@@ -1,0 +1,60 @@
+"""What a node says of its caller and of itself, answered by the pool: its tokens are the pool's.
+
+Source: filecoin-project/lotus node/impl/common/common.go, api/api_errors.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.api.rpc.services.node.proxy import node_call
+from apps.core import clock
+from apps.users.errors import TokenRefused
+from apps.users.selectors.principals import principal_of_token
+from apps.users.selectors.tokens import token_by_text
+from apps.users.states import Perm, perms_up_to
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import TEXT, RpcMethod, params_decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.api.rpc.dispatcher import Call
+    from poolsite.wire.jsonrpc.messages import Json
+
+CODE_F3_DISABLED: Final = 4
+"""EF3Disabled, at which a lotus-miner leaves F3 alone; at any other error it tries again for ever."""
+F3_METHODS: Final = ("F3GetManifest", "F3GetOrRenewParticipationTicket", "F3Participate")
+"""What a lotus-miner calls to vote with its node's help."""
+
+
+def auth_verify(call: Call, *params: Json) -> Json:
+    """Return the levels of one of the pool's tokens.  Raises RpcError."""
+    [text] = params_decode("Filecoin.AuthVerify", AUTH_VERIFY, list(params))
+    row = token_by_text(text)
+    if row is None:
+        if call.principal.is_operator:
+            return node_call(call, "AuthVerify", list(params))
+        raise RpcError("JWT Verification failed: the pool has no such token")
+    try:
+        principal = principal_of_token(row, now=clock.now())
+    except TokenRefused as error:
+        raise RpcError(f"JWT Verification failed: {error.reason}") from None
+    # What asks knows no limits but levels: a token for a part of them is good for reading.
+    return list(perms_up_to(Perm.READ if principal.is_limited else principal.perm))
+
+
+def f3_method(method: str) -> Callable[..., Json]:
+    """Return the handler of a method of F3: the pool votes for its miners itself, with their signers."""
+
+    def handler(call: Call, *params: Json) -> Json:
+        if call.principal.is_operator:
+            return node_call(call, method, list(params))
+        raise RpcError("f3 is disabled", code=CODE_F3_DISABLED)
+
+    return handler
+
+
+AUTH_VERIFY: Final = RpcMethod("read", auth_verify, (TEXT,))
+HANDLERS: Final = {"AuthVerify": auth_verify, **{name: f3_method(name) for name in F3_METHODS}}
+"""By the name without its prefix."""

@@ -1,0 +1,242 @@
+"""`Filecoin.MpoolPushMessage` and its kin: unsigned messages that a program has its node send.
+
+The program, such as an unchanged lotus-miner, waits for the signed message and keeps its CID.  The pool's
+messager gives nonce and signature; what a node would refuse at once is refused in a node's words, and a
+program that is told an error may push again: so what was refused is withdrawn first.
+Source: filecoin-project/lotus node/impl/full/mpool.go, node/impl/market/market.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.rpc.dispatcher import result_unless_left
+from apps.api.rpc.services.messager.json_values import big, optional
+from apps.api.rpc.services.messager.parameters import MESSAGE
+from apps.api.rpc.services.messager.waits import message_signed_wait
+from apps.api.rpc.services.node.proxy import in_node_thread, node_call
+from apps.api.rpc.services.node.wallet import node_holds
+from apps.api.rpc.threads import TenantSlots
+from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import chain_client
+from apps.chain.selectors.heads import head_current
+from apps.core import clock
+from apps.core.errors import DomainError, LostRace, WrongState
+from apps.messages.errors import MessageNotFound
+from apps.messages.rules.push_items import Gas, PushItem, SendSpec
+from apps.messages.selectors.messages import message_get, message_versions
+from apps.messages.services.cancel import message_withdraw
+from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.push import messages_push
+from apps.messages.services.selection_queue import selection_enqueue
+from apps.messages.states import UNSENDABLE, MessageState, Wait
+from poolsite.filecoin.actors.market import AddBalanceParams, Method
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import signed_message_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import (
+    ADDRESS,
+    BadParam,
+    Param,
+    RpcMethod,
+    fields,
+    list_of,
+    nullable,
+    params_decode,
+    text,
+)
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+    from apps.messages.models import Message
+    from poolsite.filecoin.message import SignedMessage
+    from poolsite.wire.jsonrpc.messages import Json
+
+PUSH_WAIT_S: Final = 600.0
+"""A message that has no nonce by then is withdrawn and refused, unless a second person is still to approve
+it: a program that waits for ever does nothing else meanwhile."""
+PUSHES: Final = TenantSlots(500)
+"""A tenant's pushes that wait at a time; later ones begin when earlier ones end."""
+MARKET: Final = id_address(5)
+NO_UUID: Final = str(uuid.UUID(int=0))
+REFUSALS: Final = {
+    Wait.FUNDS: "mpool push: not enough funds: {}",
+    Wait.ESTIMATE: "GasEstimateMessageGas error: {}",
+}
+"""How a node begins its refusal; any other is one to sign."""
+
+
+def push_spec(value: Any) -> tuple[str, SendSpec]:
+    """Read MessageSendSpec: the id that makes a push idempotent, and the highest fee.  Raises BadParam."""
+    row = fields(value)
+    push_id = optional(row.get("msguuid"), text, "")
+    try:
+        is_named = bool(push_id) and uuid.UUID(push_id) != uuid.UUID(NO_UUID)
+    except ValueError:
+        raise BadParam(f"invalid UUID: {push_id[:60]!r}") from None
+    return push_id if is_named else "", SendSpec(max_fee=optional(row.get("maxfee"), big, 0))
+
+
+async def mpool_push_message(call: Call, *params: Json) -> Json:
+    """Send a message and return it signed."""
+    message, spec = params_decode("Filecoin.MpoolPushMessage", PUSH, list(params))
+    if await is_of_node(call, [message]):
+        return await forward(call, "MpoolPushMessage", *params)
+    return signed_message_to_json(await result_unless_left(call, signed_push(call, message, spec)))
+
+
+async def mpool_batch_push_message(call: Call, *params: Json) -> Json:
+    """Send messages one after the other and return them signed; the id of the call is the first one's.
+
+    lotus gives one id to all, and so one message.  Raises RpcError with the first refusal; those before it
+    are sent.
+    """
+    messages, spec = params_decode("Filecoin.MpoolBatchPushMessage", BATCH, list(params))
+    if await is_of_node(call, messages):
+        return await forward(call, "MpoolBatchPushMessage", *params)
+    push_id, fees = spec or ("", SendSpec())
+    own = [str(uuid.uuid5(uuid.UUID(push_id), str(at))) if push_id else "" for at in range(1, len(messages))]
+    ids = [push_id, *own]
+    signed = [
+        await result_unless_left(call, signed_push(call, message, (id_, fees)))
+        for message, id_ in zip(messages, ids, strict=False)
+    ]
+    return [signed_message_to_json(one) for one in signed]
+
+
+async def market_add_balance(call: Call, *params: Json) -> Json:
+    """Pay into an address' escrow at the market actor and return the message's CID."""
+    wallet, holder, amount = params_decode("Filecoin.MarketAddBalance", ADD_BALANCE, list(params))
+    message = ChainMessage(
+        to=MARKET,
+        from_=wallet,
+        value=amount,
+        method=int(Method.ADD_BALANCE),
+        params=to_cbor(AddBalanceParams(holder)),
+    )
+    if await is_of_node(call, [message]):
+        return await forward(call, "MarketAddBalance", *params)
+    signed = await result_unless_left(call, signed_push(call, message, None))
+    return cid_to_json(signed.cid)
+
+
+async def is_of_node(call: Call, messages: list[ChainMessage]) -> bool:
+    """Return whether an operator means the node's own wallet: its addresses are nobody's here."""
+    senders = {message.from_ for message in messages}
+    if not call.principal.is_operator:
+        return False
+    return bool(await in_node_thread(call, lambda: all(node_holds(call, sender) for sender in senders)))
+
+
+async def forward(call: Call, method: str, *params: Json) -> Json:
+    """Forward a call to the node."""
+    return await in_node_thread(call, partial(node_call, call, method, list(params)))
+
+
+async def signed_push(call: Call, message: ChainMessage, spec: tuple[str, SendSpec] | None) -> SignedMessage:
+    """Push a message and return what was signed first, whatever replaced it since.
+
+    Under the same id it is the same message again.  Raises RpcError in lotus' words, with nothing left to be
+    sent later; but if the caller leaves, the message stays, to be found under its id.
+    """
+    push_id, fees = spec or ("", SendSpec())
+    item = PushItem(
+        id=push_id or str(uuid.uuid4()),
+        to=message.to,
+        from_=message.from_,
+        value=message.value,
+        method=message.method,
+        params=message.params,
+        spec=fees,
+        gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
+    )
+    async with PUSHES.of(call.principal.tenant_name):
+        key = await in_node_thread(call, partial(accept, call, item, message))
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PUSH_WAIT_S):
+                    await message_signed_wait(viewer=call.principal, id=key)
+            signed: SignedMessage | None = await in_node_thread(call, partial(outcome, call, key))
+            if signed is not None:
+                return signed
+
+
+def accept(call: Call, item: PushItem, message: ChainMessage) -> str:
+    """Store a message that a node would take, have it chosen at once, and return its key.
+
+    What was pushed under this id before is not tried again.  Raises RpcError, DomainError.
+    """
+    if message.version != 0:
+        raise RpcError("message version is not 0")
+    if message.nonce:
+        raise RpcError(f"MpoolPushMessage expects message nonce to be 0, was {message.nonce}")
+    try:
+        message_get(call.principal, item.id)
+    except MessageNotFound:
+        sendable_check(call, item)
+    found = messages_push([item], principal=call.principal)[0]
+    if isinstance(found, DomainError):
+        raise found
+    if found.state == MessageState.UNFILLED and not found.needs_approval:
+        selection_enqueue(found.from_addr)  # its program does nothing else meanwhile: no head is waited for
+    return str(found.pk)
+
+
+def sendable_check(call: Call, item: PushItem) -> None:
+    """Refuse what the actors refuse or the sender cannot pay.  Raises RpcError, DomainError."""
+    head = head_current()
+    if head is None:
+        raise NetworkUnknown("no chain head is known yet")
+    trial = message_dry_run(item, principal=call.principal, client=chain_client(), head=head)
+    if not trial.gas_limit:
+        raise RpcError(f"GasEstimateMessageGas error: estimating gas used: {trial.error}")
+    available = trial.balance - trial.in_flight
+    if available < trial.cost_max:
+        raise RpcError(f"mpool push: not enough funds: {available} < {trial.cost_max}")
+
+
+def outcome(call: Call, key: str) -> SignedMessage | None:
+    """Return the first signed version of a message that has been decided; None if it may wait on.
+
+    Raises RpcError once it is certain that the message is never sent.
+    """
+    row = message_get(call.principal, key)
+    versions = message_versions(row)
+    if versions:
+        return versions[0]
+    if row.state == MessageState.UNFILLED:
+        is_unsendable = row.attempts > 0 and row.wait in UNSENDABLE
+        if row.needs_approval and not is_unsendable:
+            return None
+        try:
+            message_withdraw(row, reason=row.error or str(Wait(row.wait).label), now=clock.now())
+        except (LostRace, WrongState):
+            return None  # it got its nonce this moment
+        raise refusal_of(row)
+    raise refusal_of(row)
+
+
+def refusal_of(row: Message) -> RpcError:
+    """Return why a message is not sent, as a node would begin."""
+    reason = row.error or str(Wait(row.wait).label)
+    text_ = REFUSALS.get(Wait(row.wait), "failed to sign message: {}, addr=" + row.from_addr)
+    return RpcError(text_.format(reason))
+
+
+SPEC: Final = nullable(Param("*api.MessageSendSpec", push_spec))
+PUSH: Final = RpcMethod("sign", mpool_push_message, (MESSAGE, SPEC))
+BATCH: Final = RpcMethod("sign", mpool_batch_push_message, (list_of(MESSAGE), SPEC))
+ADD_BALANCE: Final = RpcMethod("sign", market_add_balance, (ADDRESS, ADDRESS, Param("*big.Int", big)))
+HANDLERS: Final = {
+    "MpoolPushMessage": mpool_push_message,
+    "MpoolBatchPushMessage": mpool_batch_push_message,
+    "MarketAddBalance": market_add_balance,
+}
+"""By the name without its prefix."""

@@ -1,0 +1,303 @@
+"""An unchanged lotus-miner's messages: pushed to its node unsigned, waited for, looked up by their CIDs."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from channels.db import database_sync_to_async
+
+from apps.api.rpc.dispatcher import Call
+from apps.api.rpc.services.messager import waits
+from apps.api.rpc.services.node import own_messages, proxy, pushes
+from apps.api.rpc.services.node.methods import LEVELS
+from apps.api.rpc.services.node.table import HANDLERS
+from apps.messages.models import Message
+from apps.messages.selectors.replacement_fees import NewFees
+from apps.messages.services.cancel import message_cancel
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.replace import message_replace
+from apps.messages.states import MessageState
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.message import signed_message_from_json
+from poolsite.filecoin.signature import signature_verify
+from poolsite.wire.jsonrpc.messages import RpcError
+from tests.messaging import FIL, RECEIVER, Pool, pool_world
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ZERO = {"Version": 0, "Nonce": 0, "GasLimit": 0, "GasFeeCap": "0", "GasPremium": "0", "Params": None}
+ENOUGH_S = 30
+
+
+@pytest.fixture
+def pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    """A pool in which a selection runs as soon as it is asked for."""
+    monkeypatch.setattr(waits, "CHECK_ANYWAY_S", 0.05)
+    monkeypatch.setattr(own_messages, "OPEN_CHECK_S", 0.05)
+    proxy.NODES.clear()
+    proxy.OBJECT_CACHE.clear()
+    with pool_world(monkeypatch) as pool:
+        monkeypatch.setattr(pushes, "selection_enqueue", lambda _address: pool.choose())
+        yield pool
+    proxy.NODES.clear()
+
+
+@pytest.fixture
+def held(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Pool:
+    """A pool in which nothing is selected but on a head."""
+    monkeypatch.setattr(pushes, "selection_enqueue", lambda _address: None)
+    return pool
+
+
+def in_thread(work: Any) -> Any:
+    return database_sync_to_async(work, thread_sensitive=False)
+
+
+def caller(name: str = "alice", **row: Any) -> Call:
+    return Call(principal(name, **row), "v1", on_socket=True, in_loop=True)
+
+
+async def ask(method: str, *params: Any, of: Call | None = None) -> Any:
+    handler = HANDLERS[method]
+    call = of or await in_thread(caller)()
+    answer = (
+        handler(call, *params) if asyncio.iscoroutinefunction(handler) else in_thread(handler)(call, *params)
+    )
+    return await asyncio.wait_for(answer, ENOUGH_S)
+
+
+def unsigned(address: str, **fields: Any) -> dict[str, Any]:
+    return {**ZERO, "To": RECEIVER, "From": address, "Value": "5", "Method": 0, **fields}
+
+
+def spec() -> dict[str, Any]:
+    return {"MsgUuid": str(uuid.uuid4()), "MaxFee": "0"}
+
+
+async def landed(pool: Pool, address: str, *, heads: int = 2, **fields: Any) -> dict[str, Any]:
+    """Push a message and mine until it is on chain; returns its CID."""
+    signed = await ask("MpoolPushMessage", unsigned(address, **fields), spec())
+    for _ in range(heads):
+        await in_thread(pool.step)()
+    cid: dict[str, Any] = signed["CID"]
+    return cid
+
+
+async def test_a_push_answers_the_signed_message_that_the_chain_gets(pool):
+    address = await in_thread(pool.address)()
+
+    answer = await ask("MpoolPushMessage", unsigned(address), spec())
+
+    signed = signed_message_from_json(answer)
+    signature_verify(signed.signature, address_parse(address), signed.message.cid.data)
+    assert (signed.message.nonce, int(signed.message.value)) == (0, 5)
+    assert answer["CID"] == {"/": str(signed.cid)}
+    assert str(pool.node.pool[(address, 0)].cid) == str(signed.cid)
+
+
+async def test_the_same_uuid_is_the_same_message_for_ever(pool):
+    address = await in_thread(pool.address)()
+    wishes = spec()
+    first = await ask("MpoolPushMessage", unsigned(address), wishes)
+    row = await in_thread(Message.objects.get)()
+    replace = in_thread(message_replace)
+    await replace(message=row, fees=NewFees(), client=pool.client, head=pool.head, now=pool.now)
+
+    assert await ask("MpoolPushMessage", unsigned(address), wishes) == first
+    twice = await asyncio.gather(*(ask("MpoolPushMessage", unsigned(address), wishes) for _ in range(2)))
+
+    assert twice == [first, first], "the first version, whatever replaced it"
+    assert await in_thread(Message.objects.count)() == 1
+
+
+async def test_a_caller_that_is_cut_off_finds_its_message_again(held):
+    address = await in_thread(held.address)()
+    wishes = spec()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask("MpoolPushMessage", unsigned(address), wishes), 0.5)
+
+    again = asyncio.create_task(ask("MpoolPushMessage", unsigned(address), wishes))
+    await asyncio.sleep(0.2)
+    await in_thread(held.step)()
+
+    assert (await again)["Message"]["Nonce"] == 0
+    assert await in_thread(Message.objects.count)() == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"Nonce": 3}, "MpoolPushMessage expects message nonce to be 0, was 3"),
+        ({"Value": str(500 * FIL)}, "mpool push: not enough funds: "),
+        ({"Version": 1}, "message version is not 0"),
+    ],
+)
+async def test_what_a_node_would_refuse_is_refused_in_its_words(pool, fields, words):
+    address = await in_thread(pool.address)()
+
+    with pytest.raises(RpcError, match=words):
+        await ask("MpoolPushMessage", unsigned(address, **fields), spec())
+
+    assert not await in_thread(Message.objects.exists)(), "nothing is left to be sent later"
+
+
+async def test_what_the_actors_refuse_is_not_stored(pool):
+    address = await in_thread(pool.address)()
+    pool.node.fails[RECEIVER] = "message execution failed: exit 16, reason: no"
+
+    with pytest.raises(RpcError, match=r"GasEstimateMessageGas error: estimating gas used: .*exit 16"):
+        await ask("MpoolPushMessage", unsigned(address), spec())
+
+    assert not await in_thread(Message.objects.exists)()
+
+
+async def test_what_the_signer_refuses_is_withdrawn_before_the_answer(pool):
+    address = await in_thread(pool.address)()
+    pool.keyring.refused = {address_parse(RECEIVER).payload}
+
+    with pytest.raises(RpcError, match=f"failed to sign message: .*policy: not this one.*addr={address}"):
+        await ask("MpoolPushMessage", unsigned(address), spec())
+
+    row = await in_thread(Message.objects.get)()
+    assert (row.state, row.nonce) == (MessageState.FAILED, None)
+    pool.keyring.refused = set()
+    await in_thread(pool.step)()
+    assert not pool.node.pool, "its program was told an error and pushes again: this one is never sent"
+
+
+async def test_what_gets_no_nonce_in_time_is_withdrawn(held, monkeypatch):
+    monkeypatch.setattr(pushes, "PUSH_WAIT_S", 0.2)
+    address = await in_thread(held.address)()
+
+    with pytest.raises(RpcError, match="failed to sign message: waiting for the next head"):
+        await ask("MpoolPushMessage", unsigned(address), spec())
+
+    assert (await in_thread(Message.objects.get)()).state == MessageState.FAILED
+
+
+async def test_a_stranger_may_not_push_for_an_address(pool):
+    address = await in_thread(pool.address)()
+    bob = await in_thread(lambda: caller("bob"))()
+
+    with pytest.raises(Exception, match=address):
+        await ask("MpoolPushMessage", unsigned(address), spec(), of=bob)
+
+    assert not await in_thread(Message.objects.exists)()
+
+
+async def test_a_batch_is_as_many_messages_under_one_uuid(pool):
+    address = await in_thread(pool.address)()
+    wishes, both = spec(), [unsigned(address, Value="1"), unsigned(address, Value="2")]
+
+    first = await ask("MpoolBatchPushMessage", both, wishes)
+
+    assert [one["Message"]["Nonce"] for one in first] == [0, 1]
+    assert await ask("MpoolBatchPushMessage", both, wishes) == first
+    assert await in_thread(Message.objects.count)() == 2
+
+
+async def test_an_escrow_is_paid_into_by_a_message(pool):
+    address = await in_thread(pool.address)()
+    pool.node.kinds["f05"] = "storagemarket"
+
+    cid = await ask("MarketAddBalance", address, "f01234", str(FIL))
+
+    row = await in_thread(Message.objects.get)()
+    assert (cid, row.to, row.method, row.value) == ({"/": row.cid}, "f05", 2, FIL)
+
+
+async def test_a_landing_is_found_by_every_cid_that_was_given_out(pool):
+    address = await in_thread(pool.address)()
+    first = (await ask("MpoolPushMessage", unsigned(address), spec()))["CID"]
+    row = await in_thread(Message.objects.get)()
+    replace = in_thread(message_replace)
+    row = await replace(message=row, fees=NewFees(), client=pool.client, head=pool.head, now=pool.now)
+    await in_thread(messages_publish)([row.pk], now=pool.now)
+    assert await ask("StateSearchMsg", None, first, -1, True) is None, "in flight"
+    waiting = asyncio.create_task(ask("StateWaitMsg", first, 1, -1, True))
+    for _ in range(4):
+        await in_thread(pool.step)()
+    row = await in_thread(Message.objects.get)()
+
+    found = await waiting
+
+    assert found["Message"] == {"/": row.cid} != first
+    assert found["Receipt"]["ExitCode"] == 0
+    assert found["TipSet"] == [{"/": row.executed_key}]
+    assert found["Height"] == pool.node.tipsets[row.executed_key].height == row.height + 1
+    assert await ask("StateSearchMsg", [], {"/": row.cid}, -1, False) == found
+    assert await ask("StateSearchMsg", None, first, -1, True) == found
+    assert await ask("StateSearchMsg", None, first, -1, False) is None
+    assert await ask("StateSearchMsg", [{"/": row.tipset_key}], first, -1, True) is None, "not below this one"
+    assert await ask("StateSearchMsg", [], first, 1, True) is None, "not within one epoch of the head"
+    with pytest.raises(RpcError, match="message was replaced"):
+        await ask("StateWaitMsg", first, 0, -1, False)
+
+
+async def test_a_nonce_that_went_to_another_message_is_a_replacement(pool):
+    address = await in_thread(pool.address)()
+    cid = (await ask("MpoolPushMessage", unsigned(address), spec()))["CID"]
+    waiting = asyncio.create_task(ask("StateWaitMsg", cid, 0, -1, True))
+    row = await in_thread(Message.objects.get)()
+    cancel = in_thread(message_cancel)
+    transfer = await cancel(message=row, client=pool.client, head=pool.head, now=pool.now)
+    await in_thread(messages_publish)([transfer.pk], now=pool.now)
+    assert await ask("StateSearchMsg", None, cid, -1, True) is None, "either may land"
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+
+    for _ in range(2):
+        await in_thread(pool.step)()
+
+    for answer in (waiting, ask("StateSearchMsg", None, cid, -1, True)):
+        with pytest.raises(RpcError, match=r"message was replaced: .*NOT a valid replacement"):
+            await answer
+    assert await ask("StateSearchMsg", None, cid, -1, False) is None
+
+
+async def test_others_messages_are_the_nodes_to_answer(pool):
+    address = await in_thread(pool.address)()
+    cid = await landed(pool, address)
+    bob = await in_thread(lambda: caller("bob"))()
+    before = len(pool.node.calls)
+
+    await ask("StateSearchMsg", None, cid, -1, True, of=bob)
+
+    assert "StateSearchMsg" in pool.node.calls[before:]
+
+
+async def test_a_message_that_no_node_has_is_read_from_the_pool(pool):
+    address = await in_thread(pool.address)()
+    cid = await landed(pool, address)
+    pool.node.refuses = lambda method, _: (
+        "blockstore get: ipld: not found" if method == "ChainGetMessage" else None
+    )
+
+    found = await ask("ChainGetMessage", cid)
+
+    assert (found["From"], found["Value"], found["Nonce"]) == (address, "5", 0)
+
+
+async def test_the_pool_answers_for_its_own_tokens(pool):
+    alice = await in_thread(lambda: caller(perm="sign"))()
+    with pytest.raises(RpcError, match="failed to get default key"):
+        await ask("WalletDefaultAddress", of=alice)
+    address = await in_thread(pool.address)()
+
+    assert await ask("WalletDefaultAddress", of=alice) == address
+    with pytest.raises(RpcError, match="JWT Verification failed"):
+        await ask("AuthVerify", "eyJh.eyJi.c", of=alice)
+
+
+@pytest.mark.parametrize("method", ["F3GetManifest", "F3GetOrRenewParticipationTicket", "F3Participate"])
+async def test_f3_is_disabled_for_tenants_for_good(pool, method):
+    assert method in LEVELS
+    with pytest.raises(RpcError, match="f3 is disabled") as refused:
+        await ask(method)
+    assert refused.value.code == 4
