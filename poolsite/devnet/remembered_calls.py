@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ class RememberedCalls:
 
     session: str = field(default_factory=_session_new)
     """Names this run: clients learn from another one that the node was started again."""
+    started_at: float = field(default_factory=time.time)
+    """When this run began, UNIX seconds of the computer's clock."""
     pushed: dict[str, SignedMessage] = field(default_factory=dict)
     """Messages that MpoolPushMessage made, by the caller's UUID."""
     named: dict[bytes, bytes] = field(default_factory=dict)

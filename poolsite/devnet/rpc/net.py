@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.rpc import params as p
@@ -92,6 +93,16 @@ def sync_check_bad(_node: Devnet, _cid: Cid) -> Any:
     return ""
 
 
+def start_time(node: Devnet) -> Any:
+    """Return when this node was started."""
+    return datetime.fromtimestamp(node.calls.started_at, tz=UTC).isoformat().replace("+00:00", "Z")
+
+
+def log_alerts(_node: Devnet) -> Any:
+    """Return no alerts: the devnet has no journal of its own."""
+    return []
+
+
 def block_time(node: Devnet) -> Any:
     return node.network.epoch_s * 10**9
 
@@ -108,6 +119,8 @@ METHODS: Final = (
     Method("SyncCheckBad", "read", (p.CID,), sync_check_bad),
     Method("NodeStatus", "read", (p.BOOL,), node_status),
     Method("Session", "read", (), session),
+    Method("StartTime", "read", (), start_time),
+    Method("LogAlerts", "admin", (), log_alerts),
     Method("BlockTime", "read", (), block_time),
     Method("Discover", "read", (), discover),
 )

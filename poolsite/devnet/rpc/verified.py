@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.ledger import resolve
+from poolsite.devnet.actors.market.deals import Market
 from poolsite.devnet.rpc import params as p
 from poolsite.devnet.rpc.dispatch import Method
 from poolsite.devnet.rpc.errors import ACTOR_NOT_FOUND
@@ -84,6 +85,19 @@ def state_allocation(node: Devnet, client: Address, number: int, key: Key) -> An
     return state_allocations(node, client, key).get(str(number))
 
 
+def pending_deal_allocation_id(node: Devnet, deal: int, key: Key) -> Any:
+    """Return the number of a published deal's allocation; 0 once it is active, or if it has none."""
+    published = Market(state_get(node, key)).deal(deal)
+    return 0 if published is None else published.allocation or 0
+
+
+def pending_deal_allocation(node: Devnet, deal: int, key: Key) -> Any:
+    """Null if there is none."""
+    number = pending_deal_allocation_id(node, deal, key)
+    proposal = Market(state_get(node, key)).proposal(deal)
+    return state_allocation(node, proposal.client, number, key) if number and proposal else None
+
+
 def state_claims(node: Devnet, provider: Address, key: Key) -> Any:
     state = state_get(node, key)
     return _claims(state, _party(state, provider))
@@ -114,6 +128,8 @@ def state_verifier(node: Devnet, address: Address, key: Key) -> Any:
 METHODS: Final = (
     Method("StateGetAllocation", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), state_allocation),
     Method("StateGetAllocations", "read", (p.ADDRESS, p.TIPSET_KEY), state_allocations),
+    Method("StateGetAllocationForPendingDeal", "read", (p.UINT, p.TIPSET_KEY), pending_deal_allocation),
+    Method("StateGetAllocationIdForPendingDeal", "read", (p.UINT, p.TIPSET_KEY), pending_deal_allocation_id),
     Method("StateGetAllAllocations", "read", (p.TIPSET_KEY,), state_all_allocations),
     Method("StateGetClaim", "read", (p.ADDRESS, p.UINT, p.TIPSET_KEY), state_claim),
     Method("StateGetClaims", "read", (p.ADDRESS, p.TIPSET_KEY), state_claims),

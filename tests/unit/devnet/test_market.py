@@ -14,6 +14,7 @@ from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.execution import message_simulate
 from poolsite.devnet.forks import reorg
 from poolsite.devnet.node import Devnet
+from poolsite.devnet.rpc.verified import pending_deal_allocation, pending_deal_allocation_id
 from poolsite.devnet.state.deal_rows import DEAL_STATES, DEALS
 from poolsite.devnet.state.rows import ACTORS
 from poolsite.devnet.state.verified_rows import allocations_of
@@ -334,10 +335,15 @@ def test_a_verified_deal_spends_data_cap_and_its_sector_counts_ten_times(granted
     assert (row.provider, row.data, row.term_min) == (fair.miner.id, PIECE, term)
     assert (row.term_max, row.expiration) == (term + TERM_BUFFER, deals[1].start_epoch)
     piece = fair.piece(1, verified_allocation_key=VerifiedAllocationKey(fair.client_id, 2))
+    assert pending_deal_allocation_id(fair.node, 1, ()) == 2
+    assert pending_deal_allocation(fair.node, 1, ())["Data"] == {"/": str(deals[1].piece_cid)}
     assert fair.miner.prove(fair.seal(1), pieces={1: (piece,)}, must_notify=True).exit_code == 0
     sector = fair.miner.reader.sector(1)
     assert sector.verified_weight == SIZE * (sector.expiration - sector.activation)
     assert fair.market.deal(1).allocation is None
+    for number in (1, 99):
+        assert pending_deal_allocation_id(fair.node, number, ()) == 0
+        assert pending_deal_allocation(fair.node, number, ()) is None
     assert fair.state.keys(allocations_of(fair.client_id)) == [1, 3, 4]
     fair.check()
 

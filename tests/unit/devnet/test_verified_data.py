@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -233,6 +234,20 @@ def test_data_cap_of_an_expired_allocation_comes_back(granted):
     assert granted.state.keys(allocations_of(granted.id_of(STRANGER))) == [2]
 
 
+async def test_a_node_says_since_when_it_runs_and_what_alarms_it(granted):
+    replay = Replay(granted.node, {})
+
+    async def ask(method):
+        body = {"jsonrpc": "2.0", "id": 1, "method": f"Filecoin.{method}", "params": []}
+        return (
+            await replay.answer({"path": "/rpc/v1", "token": "admin", "request": json.dumps(body)})
+        ).json()
+
+    started = datetime.fromisoformat((await ask("StartTime"))["result"])
+    assert timedelta(0) <= datetime.now(UTC) - started < timedelta(hours=1)
+    assert (await ask("LogAlerts"))["result"] == []
+
+
 async def test_nodes_tell_of_verified_data(granted):
     granted.allocate(granted.request(), granted.request())
     proofs, pieces = granted.seal(1, allocation=1)
@@ -245,6 +260,8 @@ async def test_nodes_tell_of_verified_data(granted):
         return (await replay.answer(exchange)).json()["result"]
 
     client, miner = str(STRANGER.address), str(granted.miner.address)
+    assert await ask("StateGetAllocationForPendingDeal", 7) is None
+    assert await ask("StateGetAllocationIdForPendingDeal", 7) == 0
     assert list(await ask("StateGetAllocations", client)) == ["2"]
     assert (await ask("StateGetAllocation", client, 2))["Data"] == {"/": str(PIECE)}
     assert await ask("StateGetAllocation", client, 1) is None
