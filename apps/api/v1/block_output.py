@@ -9,7 +9,10 @@ from rest_framework import serializers
 from apps.blocks.states import RoundState, WhyNot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.blocks.models import Block, Round
+    from apps.blocks.selectors.luck import Luck
 
 
 class StepOutput(serializers.Serializer[Any]):
@@ -35,6 +38,15 @@ class RoundOutput(serializers.Serializer[Any]):
     steps = StepOutput(many=True)
     budget_ms = serializers.IntegerField(help_text="time by which a block had to be signed")
     at = serializers.DateTimeField()
+
+
+class LuckOutput(serializers.Serializer[Any]):
+    """Wins of a span against what the miner's share of the power let expect."""
+
+    days = serializers.IntegerField(help_text="length of the span, which ends now")
+    wins = serializers.IntegerField()
+    expected = serializers.FloatField()
+    share = serializers.FloatField(allow_null=True, help_text="wins per expected win; null if none was")
 
 
 class RoundPage(serializers.Serializer[Any]):
@@ -85,6 +97,19 @@ def round_body(row: Round) -> dict[str, Any]:
         "budget_ms": row.budget_ms,
         "at": row.at,
     }
+
+
+def luck_body(spans: Mapping[int, Luck]) -> list[dict[str, Any]]:
+    """Return a miner's luck as JSON, the shortest span first."""
+    return [
+        {
+            "days": days,
+            "wins": luck.wins,
+            "expected": round(luck.expected, 4),
+            "share": None if luck.share is None else round(luck.share, 4),
+        }
+        for days, luck in sorted(spans.items())
+    ]
 
 
 def block_body(row: Block) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.block_output import LuckOutput, luck_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.blocks.rounds.warm_up import warm_up
+from apps.blocks.selectors.luck import lucks_shared
 from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.selectors.nodes import f3_leases
 from apps.blocks.services.mining import mining_set
@@ -56,6 +58,7 @@ class MiningOutput(serializers.Serializer[Any]):
         help_text="expected wins per epoch, by its share of the network's power"
     )
     expected_time_to_win_s = serializers.FloatField(allow_null=True, help_text="mean time from now")
+    luck = LuckOutput(many=True, help_text="of the last 1, 7 and 30 days")
     f3 = F3LeaseOutput(allow_null=True, help_text="null: no lease was requested")
 
 
@@ -70,6 +73,7 @@ def mining_body(miner: Miner) -> dict[str, Any]:
         "reason": now.reason,
         "expected": now.expected,
         "expected_time_to_win_s": None if now.to_win_s is None else round(now.to_win_s, 1),
+        "luck": luck_body(lucks_shared([miner], now=clock.now())[miner.pk]),
         "f3": None if lease is None else lease_body(lease),
     }
 

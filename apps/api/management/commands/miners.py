@@ -10,10 +10,12 @@ from django.utils.translation import gettext
 from apps.api.address_bodies import reach_body
 from apps.api.management.caller import COMMAND
 from apps.api.management.words import checked, facts, refusals_as_command_errors, values_of
+from apps.api.v1.block_output import luck_body
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
 from apps.api.v1.miner_moves import DIRECTIONS, MinerMoveInput, move_body, move_do
 from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
+from apps.blocks.selectors.luck import lucks_shared
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 
-PARTS: Final = ("target", "batches", "senders", "waiting", "reach", "move")
+PARTS: Final = ("target", "batches", "senders", "waiting", "reach", "move", "luck")
 
 
 def move_lines(body: dict[str, Any]) -> Iterator[str]:
@@ -59,6 +61,7 @@ class Command(AnyOrderCommand):
         "batches f01000 [pack_wait_s=600 commit_base_fee_max=null]; "
         "senders f01000 [post=f01005,f01006 commit=]: which addresses send what, in order; "
         "reach f01000: whether clients can reach the node that takes its deals; "
+        "luck f01000: wins against expected wins of 1, 7 and 30 days; "
         "waiting f01000 [send]: show what is waiting for a batch, or send it with the next head; "
         "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel]: show the steps of a move, "
         "or do one"
@@ -105,6 +108,11 @@ class Command(AnyOrderCommand):
             }
             senders_set(miner, named=checked(MinerSendersInput, senders), by=COMMAND)
         return senders_body(miner_get(COMMAND, str(miner.uuid)))
+
+    def _luck(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
+        if arguments:
+            raise CommandError("luck takes no values")
+        return {"luck": luck_body(lucks_shared([miner], now=clock.now())[miner.pk])}
 
     def _reach(self, miner: Miner, arguments: list[str]) -> dict[str, Any]:
         if arguments:

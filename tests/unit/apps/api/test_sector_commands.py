@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.blocks.models import Round
+from apps.blocks.states import RoundState
 from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.pieces.data.commitments import small_commitment
@@ -272,3 +274,15 @@ def test_the_planner_answers_as_rest_does(client: Client) -> None:
     assert f"limit: {body['limit']}" in shown
     with pytest.raises(CommandError, match="no such number"):
         said("planner", "hots=2")
+
+
+def test_luck_of_a_miner_is_written_for_each_span() -> None:
+    miner = factories.miner(2001)
+    for epoch, state in ((1, RoundState.INCLUDED), (2, RoundState.NO_WIN)):
+        won = int(state == RoundState.INCLUDED)
+        common = {"base_height": epoch - 1, "at": now(), "expected": 0.25, "win_count": won}
+        Round.objects.create(miner=miner, epoch=epoch, state=state, **common)
+
+    assert said("miners", "luck", "f02001").splitlines() == [
+        f"luck: days {days}, wins 1, expected 0.5, share 2.0" for days in (1, 7, 30)
+    ]

@@ -108,6 +108,7 @@ def test_a_miner_that_is_not_drawn_is_told_why(miner, ask, power, is_on, why):
 
     assert (found["why_not"], bool(found["reason"])) == (why, bool(why))
     assert ask("rounds").json()["why_not_now"] == why
+    assert [one["days"] for one in found["luck"]] == [1, 7, 30]
     wait = found["expected_time_to_win_s"]
     # A quarter of a win an epoch: 4.5 epochs in the mean, as the wins of one epoch are Poisson distributed.
     assert wait is None if why else wait == pytest.approx(4.52 * network_current().epoch_s, rel=0.01)
