@@ -8,13 +8,17 @@ from django.core.management.base import CommandError
 
 from apps.api.management.caller import COMMAND
 from apps.api.v1.sector_epochs import head_and_network
+from apps.core.formatting import fil
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.expirations import sectors_expiring
+from apps.sectors.services.changes.steps import CHANGES_MAX
 from apps.sectors.services.reservations import numbers_parse
+from poolsite.filecoin.amounts import BadAmount, fil_parse
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterable, Iterator
 
     from apps.sectors.models import Sector
     from apps.sectors.services.changes.plans import ChangePlan
@@ -25,7 +29,6 @@ TO: Final = 92_160
 """Epochs from the head on: 32 days.  Source: lotus cli/spcli/sectors.go SectorsExtendCmd."""
 TOLERANCE: Final = 7 * 2_880
 CHOSEN_MAX: Final = 10_000
-PAGE: Final = 1_000
 
 
 def expiring_arguments(parser: ArgumentParser) -> None:
@@ -36,7 +39,9 @@ def expiring_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--to", dest="ends_to", type=int, help="for extend: sectors that end by this epoch")
     parser.add_argument("--exclude", default="", help="for extend: leave these out, such as 5,7-9")
     parser.add_argument("--only-cc", action="store_true", help="for extend: only sectors without data")
-    parser.add_argument("--max-sectors", type=int, default=CHOSEN_MAX, help="for extend: at most this many")
+    parser.add_argument(
+        "--max-sectors", type=int, default=CHOSEN_MAX, help="for extend by epochs: at most this many"
+    )
     parser.add_argument(
         "--tolerance",
         type=int,
@@ -51,24 +56,53 @@ def is_by_epochs(options: dict[str, Any]) -> bool:
     return options["ends_from"] is not None or options["ends_to"] is not None
 
 
-def expiring_chosen(options: dict[str, Any]) -> list[Sector]:
-    """Return a miner's sectors that end in the range, soonest first.  Raises CommandError, MinerUnknown."""
+def expiring_groups(options: dict[str, Any]) -> Iterator[list[Sector]]:
+    """Yield a miner's sectors that end in the range, soonest first, as many as one request takes.
+
+    Raises CommandError, MinerUnknown.
+    """
     miner, (head, _) = miner_get(COMMAND, options["miner"]), head_and_network()
     first = head.height + FROM if options["ends_from"] is None else options["ends_from"]
     last = head.height + TO if options["ends_to"] is None else options["ends_to"]
     if last < first:
         raise CommandError(f"--to: epoch {last} is before epoch {first}")
     left_out = set(numbers_parse(options["exclude"])) if options["exclude"] else set()
-    chosen: list[Sector] = []
     after: tuple[int, int] | None = None
-    while rows := sectors_expiring(COMMAND, miner, start=first, before=last + 1, after=after, limit=PAGE):
-        for row in rows:
-            if row.number not in left_out and not (options["only_cc"] and has_data(row)):
-                chosen.append(row)
-            if len(chosen) == min(options["max_sectors"], CHOSEN_MAX):
-                return chosen
+    while rows := sectors_expiring(
+        COMMAND, miner, start=first, before=last + 1, after=after, limit=CHANGES_MAX
+    ):
+        chosen = [row for row in rows if row.number not in left_out]
+        if options["only_cc"]:
+            chosen = [row for row in chosen if not has_data(row)]
+        if chosen:
+            yield chosen
         after = rows[-1].expiration or 0, rows[-1].pk
-    return chosen
+
+
+def first_accepted(plan: ChangePlan, *, limit: int, without: set[int]) -> list[Sector]:
+    """Return a plan's sectors without some, up to the last of so many that would be extended."""
+    wanted: list[Sector] = []
+    count = 0
+    for one in plan.sectors:
+        if count == limit:
+            break
+        if one.sector.pk not in without:
+            count += not one.refusal
+            wanted.append(one.sector)
+    return wanted
+
+
+def fee_check(plans: Iterable[ChangePlan], *, limit: str) -> None:
+    """Check that the gas of all messages is known and within a limit in FIL.  Raises CommandError."""
+    try:
+        most = fil_parse(limit)
+    except BadAmount as error:
+        raise CommandError(f"--max-fee: {error}") from None
+    gas = [plan.gas_max for plan in plans if plan.accepted]
+    if None in gas:
+        raise CommandError("--max-fee: the gas cost is unknown, as the node could not simulate the messages")
+    if (total := sum(one or 0 for one in gas)) > most:
+        raise CommandError(f"gas may cost up to {fil(total)} FIL, more than --max-fee")
 
 
 def too_short(plan: ChangePlan, *, tolerance: int) -> set[int]:

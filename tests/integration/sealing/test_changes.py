@@ -480,4 +480,9 @@ def test_the_command_extends_what_ends_in_a_range_of_epochs(
 
     told("--only-cc", "--max-sectors", "1")
 
-    assert SectorChange.objects.get().kind == "EXTEND"
+    first = SectorChange.objects.get()
+    assert first.kind == "EXTEND"
+
+    told("--max-sectors", "1")
+
+    assert SectorChange.objects.exclude(pk=first.pk).get().sector != first.sector

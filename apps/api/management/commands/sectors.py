@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
 from apps.api.management.caller import COMMAND
-from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
+from apps.api.management.expiring import (
+    expiring_arguments,
+    expiring_groups,
+    fee_check,
+    first_accepted,
+    is_by_epochs,
+    too_short,
+)
 from apps.api.management.words import confirm, plan_lines
 from apps.api.v1.sector_epochs import expiring_body, head_and_network, precommit_body
 from apps.api.v1.sector_output import detail_body
@@ -39,14 +47,14 @@ from apps.sectors.services.sealing.restore import restoration_plan, sector_resto
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.services.stores.file_removals import removals_plan, removals_request
 from apps.sectors.states import AdoptionState
-from poolsite.filecoin.amounts import fil_parse
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from apps.sectors.models import Sector
+    from apps.sectors.services.changes.plans import ChangePlan
 
 
 REMOVE = "remove-files"
@@ -135,9 +143,9 @@ class Command(AnyOrderCommand):
             reason=options["reason"][:500],
         )
         try:
-            chosen = expiring_chosen(options) if by_epochs else []
-            chosen += sectors_of(options["miner"], options["numbers"])
-            self._change(chosen, request, options)
+            named = sectors_of(options["miner"], options["numbers"])
+            groups = expiring_groups(options) if by_epochs else ()
+            self._change(chain([named] if named else (), groups), request, options)
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
 
@@ -260,36 +268,66 @@ class Command(AnyOrderCommand):
             sector_restore(row, force=force, reason=options["reason"][:500], by=COMMAND, work=work)
         self.stdout.write(f"restored: {plural(len(chosen), 'sector')}")
 
-    def _change(self, sectors: list[Sector], request: ChangeRequest, options: dict[str, Any]) -> None:
+    def _change(
+        self, groups: Iterable[list[Sector]], request: ChangeRequest, options: dict[str, Any]
+    ) -> None:
+        """Print what the change does to each group of sectors, ask once, request it for each."""
         head, network, client = head_current(), network_current(), chain_client()
         if head is None:
             raise CommandError("no chain head is known yet")
-        plan = changes_plan(sectors, request=request, client=client, head=head, network=network)
-        if is_by_epochs(options) and (short := too_short(plan, tolerance=options["tolerance"])):
+
+        def plan_of(sectors: list[Sector]) -> ChangePlan:
+            return changes_plan(sectors, request=request, client=client, head=head, network=network)
+
+        plans: list[ChangePlan] = []
+        for sectors in groups:
+            plan = plan_of(sectors)
+            if is_by_epochs(options):
+                plan = self._narrow(plan, plan_of, options, chosen=sum(len(one.accepted) for one in plans))
+            plans.append(plan)
+            if sum(len(one.accepted) for one in plans) >= options["max_sectors"]:
+                self.stdout.write(f"--max-sectors: the first {options['max_sectors']} that can be extended")
+                break
+        plans = [one for one in plans if one.accepted] or plans[:1] or [plan_of([])]
+        for line in chain.from_iterable(map(plan_lines, plans)):
+            self.stdout.write(line)
+        if options["max_fee"] is not None:
+            fee_check(plans, limit=options["max_fee"])
+        if options["dry_run"]:
+            return
+        count = sum(len(plan.accepted) for plan in plans)
+        confirm(f"{options['act']} {count}", is_needed=bool(count) and not options["yes"])
+        requested = 0
+        for plan in plans:
+            _, made = changes_request(
+                [one.sector for one in plan.sectors],
+                request=request,
+                by=COMMAND,
+                client=client,
+                head=head,
+                network=network,
+                now=clock.now(),
+                count=len(plan.accepted) or None,
+            )
+            requested += len(made)
+        self.stdout.write(f"{plural(requested, 'sector')}: messages follow with the next heads")
+
+    def _narrow(
+        self,
+        plan: ChangePlan,
+        plan_of: Callable[[list[Sector]], ChangePlan],
+        options: dict[str, Any],
+        *,
+        chosen: int,
+    ) -> ChangePlan:
+        """Return the plan without sectors that gain too little or are beyond --max-sectors."""
+        short = too_short(plan, tolerance=options["tolerance"])
+        if short:
             self.stdout.write(
                 f"left out: {plural(len(short), 'sector')} with fewer epochs gained than --tolerance"
             )
-            sectors = [one for one in sectors if one.pk not in short]
-            plan = changes_plan(sectors, request=request, client=client, head=head, network=network)
-        for line in plan_lines(plan):
-            self.stdout.write(line)
-        if options["max_fee"] is not None and (plan.gas_max or 0) > fil_parse(options["max_fee"]):
-            raise CommandError(f"gas may cost up to {fil(plan.gas_max or 0)} FIL, more than --max-fee")
-        if options["dry_run"]:
-            return
-        count = len(plan.accepted)
-        confirm(f"{options['act']} {count}", is_needed=bool(count) and not options["yes"])
-        _, made = changes_request(
-            sectors,
-            request=request,
-            by=COMMAND,
-            client=client,
-            head=head,
-            network=network,
-            now=clock.now(),
-            count=count or None,
-        )
-        self.stdout.write(f"{plural(len(made), 'sector')}: messages follow with the next heads")
+        wanted = first_accepted(plan, limit=options["max_sectors"] - chosen, without=short)
+        return plan if len(wanted) == len(plan.sectors) else plan_of(wanted)
 
     def _remove(self, options: dict[str, Any]) -> None:
         """Print what gets free, ask, have it removed."""
