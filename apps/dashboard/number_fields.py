@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import ATTO_PER_FIL, ATTO_PER_NANO
 from apps.dashboard.text_fields import Text
-from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.amounts import TOTAL_FILECOIN, BadAmount, fil_parse
 
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
@@ -34,7 +34,7 @@ PERCENT_WRITTEN: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 
 class Amount(Text):
-    """FIL, or nanoFIL for a fee per gas, as attoFIL."""
+    """FIL, or nanoFIL for a fee per gas, as attoFIL; another unit may be written, as in `20 nFIL`."""
 
     def __init__(self, *, is_fee: bool = False) -> None:
         super().__init__()
@@ -46,20 +46,13 @@ class Amount(Text):
         if not text:
             return 0
         wrong = ValidationError(_("enter an amount in %(unit)s, such as 0.5"), params={"unit": self.unit})
-        plain = text.replace("\u202f", "").replace(" ", "")
         try:
-            amount = Decimal(plain) * self.factor
-            is_integer = amount == amount.to_integral_value()
-        except InvalidOperation:
+            amount = int(fil_parse(text.replace(" ", ""), default_unit=self.unit))
+        except BadAmount:
             raise wrong from None
-        if (
-            not plain.isascii()
-            or len(plain) > DIGITS_MAX
-            or not is_integer
-            or not 0 <= amount <= TOTAL_FILECOIN
-        ):
+        if not 0 <= amount <= TOTAL_FILECOIN:
             raise wrong
-        return int(amount)
+        return amount
 
     def prepare_value(self, value: Any) -> Any:
         """Write attoFIL so that reading it gives the same; 0 is an empty field."""

@@ -21,10 +21,24 @@ TOTAL_FILECOIN: Final = AttoFil(2_000_000_000 * FIL)
 """All FIL that will ever exist; no message may carry more.  Source: lotus chain/types/bigint.go
 TotalFilecoinInt."""
 
-_UNITS: Final = {"fil": 18, "": 18, "attofil": 0, "afil": 0, "nanofil": 9, "microfil": 12, "millifil": 15}
+_UNITS: Final = {"fil": 18, "attofil": 0, "afil": 0} | {
+    name: decimals
+    for decimals, names in {
+        3: ("femtofil", "ffil"),
+        6: ("picofil", "pfil"),
+        9: ("nanofil", "nfil"),
+        12: ("microfil", "ufil"),
+        15: ("millifil", "mfil"),
+    }.items()
+    for name in names
+}
 """Decimals of each unit, by its name in lower case: one of it is so many powers of ten attoFIL.  lotus'
-ParseFIL knows FIL and attoFIL; the units between are this project's."""
-_AMOUNT_TEXT: Final = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
+ParseFIL reads FIL and attoFIL; the others are those that its Short writes, and their names."""
+_AMBIGUOUS: Final = re.compile("[MP](?i:fil)")
+"""Not milli and pico: a capital makes mega and peta of them."""
+_GROUP_SPACE: Final = "\u202f"
+"""The narrow space that pages write between thousands."""
+_AMOUNT_TEXT: Final = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?\s*([A-Za-zµμ]*)", re.ASCII)
 """Sign, whole digits, digits behind the point, unit; ASCII alone, so that no other script's digits pass."""
 
 
@@ -65,22 +79,24 @@ def amount_parse(text: str) -> AttoFil:
     return AttoFil(int(text))
 
 
-def fil_parse(text: str) -> AttoFil:
-    """Read an amount as people write it: `1.5`, `1.5 FIL`, `20 nanoFIL`, `3 attoFIL`.
+def fil_parse(text: str, *, default_unit: str = "FIL") -> AttoFil:
+    """Read an amount as people write it: `1.5`, `.5 FIL`, `20 nFIL`, `3 attoFIL`.
 
-    Raises BadAmount on other text, and on more digits than the unit has.
+    `default_unit` is that of a number alone.  Raises BadAmount on other text, and on more digits than the
+    unit has.
     """
-    match = _AMOUNT_TEXT.fullmatch(text.strip())
+    match = _AMOUNT_TEXT.fullmatch(text.strip().replace(_GROUP_SPACE, ""))
     if match is None or len(text) > 100:
         raise BadAmount(f"failed to parse {text[:40]!r} as an amount of FIL")
     sign, integer, fraction, unit = match.groups(default="")
+    unit = unit.replace("µ", "u").replace("μ", "u") or default_unit
     decimals = _UNITS.get(unit.lower())
-    if decimals is None:
+    if decimals is None or _AMBIGUOUS.fullmatch(unit):
         raise BadAmount(f"unrecognized suffix: {unit!r}")
     fraction = fraction.rstrip("0")
     if len(fraction) > decimals:
         raise BadAmount(f"{text.strip()!r} is finer than one attoFIL")
-    amount = int(integer) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
+    amount = int(integer or "0") * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
     return AttoFil(-amount if sign == "-" else amount)
 
 

@@ -51,7 +51,7 @@ class TermsInput(InputSerializer):
 class CorrectionInput(InputSerializer):
     """A correction of what was charged."""
 
-    amount = serializers.RegexField(r"^-?[0-9]{1,40}$", help_text="attoFIL as text; below 0 it is a credit")
+    amount = AmountField(is_signed=True, help_text="attoFIL as text; below 0 it is a credit")
     note = serializers.CharField(max_length=200, help_text="why")
 
 

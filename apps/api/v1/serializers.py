@@ -12,11 +12,14 @@ from rest_framework import serializers
 from apps.core import clock
 from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.amounts import BadAmount, fil_parse
 
 ADDRESS_PATTERN: Final = "^[ft][0-4][0-9a-z]+$"
 """What every address looks like; the rest is its checksum's."""
 AMOUNT_DIGITS: Final = 40
 """Of the largest amount that is read: more than all FIL in attoFIL."""
+AMOUNT_PATTERN: Final = r"^-?([0-9]{1,40}|[0-9]{0,20}\.?[0-9]{1,18} ?([num]|nano|micro|milli|atto|a)?FIL)$"
+"""attoFIL, or an amount with its unit."""
 APPROVAL_HELP: Final = "the rule by which the message waits for a second person; empty if it does not"
 
 
@@ -95,16 +98,26 @@ def _value(kind: Any, text: str, *, field: str) -> Any:
         raise BadValue(" ".join(map(str, error.detail)), field=field) from None
 
 
-@extend_schema_field({"type": "string", "pattern": rf"^[0-9]{{1,{AMOUNT_DIGITS}}}$"})
+@extend_schema_field({"type": "string", "pattern": AMOUNT_PATTERN})
 class AmountField(serializers.CharField):
-    """A whole number of attoFIL as decimal text, as JSON numbers end at 2^53."""
+    """A whole number of attoFIL as decimal text, as JSON numbers end at 2^53, or an amount with its unit."""
+
+    def __init__(self, *, is_signed: bool = False, **more: Any) -> None:
+        super().__init__(**more)
+        self.is_signed = is_signed
 
     def to_internal_value(self, data: Any) -> Any:
         """Read it."""
-        text = super().to_internal_value(data)
-        if not text.isascii() or not text.isdigit() or len(text) > AMOUNT_DIGITS:
-            raise serializers.ValidationError(gettext("must be a whole number of attoFIL, as text"))
-        return int(text)
+        limit = 10**AMOUNT_DIGITS
+        try:
+            amount = int(fil_parse(super().to_internal_value(data), default_unit="attoFIL"))
+        except BadAmount:
+            amount = limit
+        if not (-limit if self.is_signed else -1) < amount < limit:
+            raise serializers.ValidationError(
+                gettext("must be a whole number of attoFIL, as text, or an amount such as 1.5 FIL")
+            )
+        return amount
 
     def to_representation(self, value: Any) -> str:
         """Write it."""

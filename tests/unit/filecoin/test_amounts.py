@@ -39,6 +39,13 @@ def test_foreign_bytes_are_refused(data: bytes) -> None:
         ("1.5 FIL", 15 * FIL // 10),
         ("20 nanoFIL", 20 * 10**9),
         ("3 attofil", 3),
+        ("20 nFIL", 20 * 10**9),
+        ("1.5 mFIL", 15 * 10**14),
+        ("2 µFIL", 2 * 10**12),
+        ("2 uFIL", 2 * 10**12),
+        (".5", FIL // 2),
+        ("5.", 5 * FIL),
+        ("1\u202f234.5", 12345 * FIL // 10),
         ("-0.1FIL", -FIL // 10),
         ("0.000000000000000001", 1),
         ("1.50000000000000000000000", 15 * FIL // 10),
@@ -50,7 +57,23 @@ def test_people_s_amounts_are_read(text: str, amount: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "FIL", "1,5", "1e18", "0x10", "1.0000000000000000001", "5 BTC", "1 2", "nan", "1.5 atto", "9" * 200],
+    [
+        "",
+        "FIL",
+        "1,5",
+        "1e18",
+        "0x10",
+        "1.0000000000000000001",
+        "5 BTC",
+        "1 2",
+        "nan",
+        "1.5 atto",
+        "9" * 200,
+        ".",
+        ". FIL",
+        "1 MFIL",
+        "1 PFil",
+    ],
 )
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(BadAmount):

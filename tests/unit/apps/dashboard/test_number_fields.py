@@ -1,11 +1,15 @@
-"""Sizes in forms: what is written is read as the same, so saving a form unchanged changes nothing."""
+"""Sizes and amounts in forms: what is written is read as the same, with a unit or without."""
 
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
 
-from apps.api.v1.miner_targets import BYTES_MOST
-from apps.dashboard.number_fields import SIZE_MAX, Size
+from apps.api.management.words import checked
+from apps.api.v1.miner_targets import BYTES_MOST, TargetInput
+from apps.api.v1.serializers import AmountField
+from apps.dashboard.number_fields import SIZE_MAX, Amount, Size
 from apps.dashboard.pages.miners.targets import TargetForm
 
 SIZES = {
@@ -38,3 +42,36 @@ def test_target_that_is_saved_unchanged_stays(power_max: int) -> None:
     assert form.is_valid()
     assert {name: form.values()[name] for name in kept} == kept
     assert TargetForm({"act": "set"}).is_valid()
+
+
+@pytest.mark.parametrize(
+    ("text", "fil", "fee"),
+    [
+        ("1.5", 15 * 10**17, 15 * 10**8),
+        (".5", 5 * 10**17, 5 * 10**8),
+        ("20 nFIL", 20 * 10**9, 20 * 10**9),
+        ("2 mFIL", 2 * 10**15, 2 * 10**15),
+        ("7 attoFIL", 7, 7),
+        ("1\u202f234", 1234 * 10**18, 1234 * 10**9),
+        ("", 0, 0),
+    ],
+)
+def test_amounts_are_read_alike_in_pages_rest_and_commands(text: str, fil: int, fee: int) -> None:
+    assert (Amount().clean(text), Amount(is_fee=True).clean(text)) == (fil, fee)
+    if "FIL" in text:
+        assert AmountField().run_validation(text) == fil
+        assert checked(TargetInput, {"base_fee_max": text}) == {"base_fee_max": fee}
+
+
+@pytest.mark.parametrize("text", ["-1", "1,5", "1 MFIL", "2000000001 FIL", "1e3", "1 BTC"])
+def test_other_amounts_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Amount().clean(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "1,5 FIL", "1 MFIL", "9" * 41, "0.1 attoFIL"])
+def test_rest_takes_attofil_alone_without_a_unit(text: str) -> None:
+    with pytest.raises(serializers.ValidationError):
+        AmountField().run_validation(text)
+    assert AmountField().run_validation("1500") == 1500
+    assert AmountField(is_signed=True).run_validation("-1.5 FIL") == -15 * 10**17
