@@ -21,7 +21,7 @@ from apps.api.v1.sector_change_output import (
     change_body,
     plan_body,
 )
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
@@ -68,7 +68,7 @@ class ChangesInput(ExtendInput):
     """A change of many sectors, sent in as few messages per miner as possible."""
 
     kind = serializers.ChoiceField(choices=[str(kind) for kind in ChangeKind])
-    sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=CHANGES_MAX)
+    sectors = serializers.ListField(child=SectorField(), min_length=1, max_length=CHANGES_MAX)
 
 
 class ChangePage(serializers.Serializer[Any]):

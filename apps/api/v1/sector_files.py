@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sector_get, sectors_picked
 from apps.sectors.services.batches.context import sealing_context_read
@@ -32,7 +32,7 @@ class RemoveFilesInput(InputSerializer):
 class RemoveManyInput(RemoveFilesInput):
     """Many sectors at once."""
 
-    sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=REMOVALS_MAX)
+    sectors = serializers.ListField(child=SectorField(), min_length=1, max_length=REMOVALS_MAX)
 
 
 class FileRemovalOutput(serializers.Serializer[Any]):

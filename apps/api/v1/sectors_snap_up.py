@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.serializers import AmountField, InputSerializer, SectorField
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.services.batches.context import sealing_context_read
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class SnapUpsInput(InputSerializer):
     """Which sectors; waiting pieces are put into them in this order."""
 
-    sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=SNAP_UPS_MAX)
+    sectors = serializers.ListField(child=SectorField(), min_length=1, max_length=SNAP_UPS_MAX)
 
 
 class SnapUpsSectorOutput(serializers.Serializer[Any]):

@@ -11,6 +11,8 @@ from rest_framework import serializers
 
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.sectors.rules.sector_names import sector_name_parse
+from apps.sectors.selectors.hosts import is_uuid
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 
@@ -122,6 +124,22 @@ class AmountField(serializers.CharField):
     def to_representation(self, value: Any) -> str:
         """Write it."""
         return str(value)
+
+
+class SectorField(serializers.CharField):
+    """A sector by its uuid, or by its miner and number."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**{"help_text": "uuid, or miner and number as in `f01004-12`"} | more)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Read it; whether it exists is checked later."""
+        text: str = super().to_internal_value(data)
+        if not is_uuid(text) and sector_name_parse(text) is None:
+            raise serializers.ValidationError(
+                gettext("must be a sector: its uuid, or its miner and number as in f01004-12")
+            )
+        return text
 
 
 class FactorField(serializers.FloatField):

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import LIMIT, number
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class StoreCheckInput(InputSerializer):
     """One sector, or all, and the maximum read rate."""
 
-    sector = serializers.UUIDField(required=False)
+    sector = SectorField(required=False)
     bytes_s = serializers.IntegerField(required=False, default=PACE)
 
 

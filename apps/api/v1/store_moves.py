@@ -13,11 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import LIMIT, number
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.selectors.moves import moves_of, removals_awaited
+from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class MovesInput(InputSerializer):
-    """The target, and which proving sectors: those with these uuids, or `count` of them."""
+    """The target, and which proving sectors: those named, or `count` of them."""
 
     to = serializers.UUIDField()
-    sectors = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=1000)
+    sectors = serializers.ListField(child=SectorField(), required=False, max_length=1000)
     count = serializers.IntegerField(required=False, min_value=1, max_value=1000)
 
 
@@ -123,11 +124,14 @@ class StoreMovesView(PoolView):
         data, now = body.validated_data, clock.now()
         if ("sectors" in data) == ("count" in data):
             raise BadValue(gettext("specify the sectors, or a count"), field="sectors")
-        numbers = data["count"] if "count" in data else [str(one) for one in data["sectors"]]
+        numbers = data["count"] if "count" in data else self._uuids(data["sectors"])
         source = store_get(self.principal, uuid, now=now)
         target = store_get(self.principal, str(data["to"]), now=now)
         made = moves_begin(source, target=target, numbers=numbers, now=now, by=self.principal)
         return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
+
+    def _uuids(self, names: list[str]) -> list[str]:
+        return [str(row.uuid) for row in sectors_picked(self.principal, names)]
 
     @extend_schema(responses={200: CancelledOutput})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.db.models import Count, Prefetch, Q
 
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Batch, JobEvent, Sector
+from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, RUN_FINAL, SectorState
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from apps.sectors.models import PipelineRun, Worker
     from apps.users.rules.principals import Principal
 
-
-NAMED: Final = re.compile(r"[ft]0(\d{1,18})-(\d{1,18})", re.ASCII)
-"""A sector by its miner and number."""
 
 DEPOSIT_OVER: Final = FINAL_STATES | {SectorState.COMMIT_LANDED}
 """States in which a sector's deposit is locked no more, or nothing can be done for it."""
@@ -56,22 +54,37 @@ def sector_get(viewer: Principal, name: str) -> Sector:
     if is_uuid(name):
         sector = rows.filter(uuid=name).first()
     else:
-        found = NAMED.fullmatch(name)
-        sector = rows.filter(miner__actor_id=int(found[1]), number=int(found[2])).first() if found else None
+        place = sector_name_parse(name)
+        sector = rows.filter(miner__actor_id=place[0], number=place[1]).first() if place else None
     if sector is None:
         raise SectorUnknown(name[:100])
     return sector
 
 
-def sectors_picked(viewer: Principal, uuids: Iterable[object]) -> list[Sector]:
-    """Return the named sectors in order.  Raises SectorUnknown for the first that is not there."""
-    names = list(dict.fromkeys(str(one) for one in uuids))
-    rows = sectors_visible(viewer).filter(uuid__in=[one for one in names if is_uuid(one)])
-    found = {str(row.uuid): row for row in rows}
-    missing = next((one for one in names if one not in found), None)
+def sectors_picked(viewer: Principal, names: Iterable[object]) -> list[Sector]:
+    """Return sectors, each once and in order, by their uuids, or by miner and number as `f01004-12`.
+
+    Raises SectorUnknown for the first that does not exist.
+    """
+    keys = {str(one): sector_name_parse(str(one)) or _uuid_text(str(one)) for one in names}
+    numbers: dict[int, set[int]] = {}
+    for key in keys.values():
+        if isinstance(key, tuple):
+            numbers.setdefault(key[0], set()).add(key[1])
+    fits = Q(uuid__in=[key for key in keys.values() if isinstance(key, str) and key])
+    for miner, of_miner in numbers.items():
+        fits |= Q(miner__actor_id=miner, number__in=of_miner)
+    found: dict[str | tuple[int, int], Sector] = {}
+    for row in sectors_visible(viewer).filter(fits):
+        found |= {str(row.uuid): row, (row.miner.actor_id or 0, row.number): row}
+    missing = next((name for name, key in keys.items() if key not in found), None)
     if missing is not None:
-        raise SectorUnknown(missing)
-    return [found[one] for one in names]
+        raise SectorUnknown(missing[:100])
+    return list({found[key].pk: found[key] for key in keys.values()}.values())
+
+
+def _uuid_text(name: str) -> str:
+    return str(UUID(name)) if is_uuid(name) else ""
 
 
 def sectors_by_numbers(

@@ -28,6 +28,14 @@ LEADS: dict[str, tuple[Callable[[Pool], str], Callable[[Pool], str]]] = {
         lambda pool: f"{pool.miner.address} / 3",
         lambda pool: reverse("sector", args=[pool.sealing.uuid]),
     ),
+    "a sector as REST writes it": (
+        lambda pool: f"{pool.miner.address}-3",
+        lambda pool: reverse("sector", args=[pool.sealing.uuid]),
+    ),
+    "a sector as its files are called": (
+        lambda pool: f"s-t0{pool.miner.actor_id}-3",
+        lambda pool: reverse("sector", args=[pool.sealing.uuid]),
+    ),
     "a sector's id": (
         lambda pool: str(pool.active.uuid),
         lambda pool: reverse("sector", args=[pool.active.uuid]),

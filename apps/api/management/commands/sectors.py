@@ -29,6 +29,7 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.sectors import SectorUnknown
+from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.adoptions import adoption_get
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 REMOVE = "remove-files"
 PAGE = 1_000
+NUMBERS_MAX = 10_000
 ADOPT = "adopt"
 RESTORE = "restore"
 LISTS = ("list", "check-expire", "precommits")
@@ -97,7 +99,7 @@ class Command(AnyOrderCommand):
             "act", choices=[*LISTS, "status", "pledge", *SINGLE, *CHANGES, REMOVE, ADOPT, RESTORE]
         )
         parser.add_argument("miner", help="address of the miner, such as f01000")
-        parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9")
+        parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9; or f01000-5")
         parser.add_argument(
             "--state", help="for list: only these states, comma-separated; for retry, set-state: the state"
         )
@@ -356,10 +358,13 @@ def sectors_of(address: str, arguments: list[str]) -> list[Sector]:
     miner = miner_get(COMMAND, address)
     numbers: list[int] = []
     for word in arguments:
-        first, dash, last = word.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise CommandError(f"{word} is not a sector number")
-        numbers += range(int(first), int(last if dash else first) + 1)
+        place = sector_name_parse(word)
+        if place is not None and place[0] != miner.actor_id:
+            raise CommandError(f"{word} is a sector of another miner")
+        span = numbers_parse(f"{place[1]}" if place else word)
+        if len(numbers) + len(span) > NUMBERS_MAX:
+            raise CommandError(f"at most {NUMBERS_MAX} sectors at a time")
+        numbers += span
     found = sectors_by_numbers(COMMAND, [(miner.pk, number) for number in numbers])
     for number in numbers:
         if (miner.pk, number) not in found:

@@ -30,6 +30,7 @@ from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.selectors import PieceFilter, pieces_page
+from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid, workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.wallets.selectors import wallets_visible
@@ -50,8 +51,8 @@ MOST: Final = 8
 QUERY_MAX: Final = 256
 """Longest question: a message's id has so many characters."""
 DIGITS_MAX: Final = 18
-SECTOR: Final = re.compile(r"(?:[ft]0(?P<miner>[0-9]{1,18})[\s/]+)?(?P<number>[0-9]{1,18})")
-"""`f01004 / 3`, as the pages write it, or the number alone."""
+NUMBER: Final = re.compile(rf"[0-9]{{1,{DIGITS_MAX}}}")
+"""A sector's number without its miner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,15 @@ def _wallet_finds(data: PageData, known: Q) -> Iterator[SearchResult]:
 def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
     """Sectors of a number, or of an id."""
     rows = sectors_visible(data.viewer)
-    match = SECTOR.fullmatch(text)
+    place: tuple[int | None, int] | None = sector_name_parse(text)
+    if place is None and NUMBER.fullmatch(text):
+        place = None, int(text)
     if is_uuid(text):
         rows = rows.filter(uuid=text)
-    elif match is not None:
+    elif place is not None:
         # With the miners' keys: only (miner, number) has an index, a number alone would scan.
-        seen = [miner.pk for miner in data.miners if match["miner"] in (None, str(miner.actor_id))]
-        rows = rows.filter(miner__in=seen, number=int(match["number"]))
+        seen = [miner.pk for miner in data.miners if place[0] in (None, miner.actor_id)]
+        rows = rows.filter(miner__in=seen, number=place[1])
     else:
         return
     for row in rows[:MOST]:

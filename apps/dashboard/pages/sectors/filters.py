@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.checks.findings.sector_ends import expires_soon
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.sector_pages import of_host
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -99,6 +100,8 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> Q
         rows = rows.filter(pk__in=list(data.changes))
     elif state in ("aborted", "terminated"):
         rows = rows.filter(state=state.upper())
-    if q:
+    if (place := sector_name_parse(q)) is not None:
+        rows = rows.filter(miner__actor_id=place[0], number=place[1])
+    elif q:
         rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.filter(store=q[:110])
     return rows
