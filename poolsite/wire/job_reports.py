@@ -111,9 +111,10 @@ class Complete(Document, frozen=True, kw_only=True):
 
     token: Int
     proof: bytes
-    """Empty when no sector could be proved, and of a check."""
+    """Of all sectors but `faults`; empty when none of them could be proved, and of a check.  A prover of an
+    earlier version makes none if there are faults."""
     faults: tuple[Int, ...] = ()
-    """Numbers of sectors whose files are not good; the proof is void unless this is empty."""
+    """Numbers of sectors whose files are not good."""
     ms: Int = 0
     read_ms: Int = 0
     """Of it until the last sector was read; 0: not told."""

@@ -27,6 +27,9 @@ class WindowPostTask(Message, frozen=True):
     """Randomness of the chain."""
     seconds_left: Int = 0
     """Until the proof is of no more use; 0: unknown.  Programs of the field are not told."""
+    job: Text = ""
+    """Whose earlier task with faulty sectors this one goes on with; empty: nothing that was read is kept.
+    Programs of the field are not told either."""
 
 
 class WindowPostOutput(Message, frozen=True):

@@ -5,9 +5,9 @@ Source: rust-fil-proofs filecoin-proofs/src/api/window_post.rs; damocles-worker 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from poolsite.filecoin.post.challenges import post_randomness
+from poolsite.filecoin.post.challenges import post_randomness, sector_challenges
 from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import window_post_container
 from workers.processors import inputs
@@ -23,10 +23,19 @@ from workers.snark.files import post_spec
 if TYPE_CHECKING:
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 
+Opening = tuple[bytes, int, tuple[int, ...]]
+"""A sector's comm_r, number and challenged nodes: what its vanilla proof follows from."""
+EARLIER: Final[dict[str, dict[Opening, VanillaPoStProof]]] = {}
+"""By job whose task had faulty sectors, the proofs of the good ones, until its next task takes them: a full
+partition on hard disks takes minutes to read."""
+EARLIER_MAX: Final = 2
+"""As a prover makes so many proofs at a time; of a full partition it is 60 MB."""
+
 
 def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPostOutput:
     """Prove all sectors; with faulty ones among them there is no proof but their numbers.
 
+    Whoever asks proves the others by a task without the faulty ones, for which no file is read again.
     Sectors are proven ascending by number, each once: a good sector that stands in for a faulty one
     (filecoin-ffi's map of replicas has it so too) is not opened twice.
     """
@@ -51,18 +60,32 @@ def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPost
 def window_post_prove(
     task: WindowPostTask, *, progress: Progress = no_progress
 ) -> tuple[tuple[VanillaPoStProof, ...], tuple[int, ...]]:
-    """Return the vanilla proofs of the good sectors and the numbers of the faulty ones."""
+    """Return the vanilla proofs of the good sectors and the numbers of the faulty ones.
+
+    With faulty ones among them the proofs are kept for the job's next task.
+    """
     parameters = post_parameters_of(task.proof_type, PoStKind.WINDOW)
     replicas = distinct_replicas(task.replicas)
     randomness = post_randomness(task.seed)
-    proofs, faults = [], []
+    earlier = EARLIER.pop(task.job, {})
+    read: dict[Opening, VanillaPoStProof] = {}
+    faults = []
     for position, replica in enumerate(replicas):
+        number = replica.sector_id
+        challenges = sector_challenges(parameters, randomness, sector_number=number, position=position)
+        opening = (replica.comm_r, number, challenges)
         try:
-            proofs.append(sector_prove(parameters, replica, randomness=randomness, position=position))
+            read[opening] = earlier.get(opening) or sector_prove(
+                parameters, replica, randomness=randomness, position=position
+            )
         except (BadFile, BadProof):
-            faults.append(replica.sector_id)
+            faults.append(number)
         progress(position + 1, len(replicas))
-    return tuple(proofs), tuple(faults)
+    if faults and task.job:
+        EARLIER[task.job] = read
+        for oldest in list(EARLIER)[:-EARLIER_MAX]:
+            EARLIER.pop(oldest, None)
+    return tuple(read.values()), tuple(faults)
 
 
 def distinct_replicas(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:

@@ -13,15 +13,21 @@ from poolsite.wire.job_reports import REASON_MAX, BadSector, Complete, Fail, Lev
 from poolsite.wire.jobs import JobKind
 from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
-from workers.processors.post_tasks import Replica, SectorCheckOutput, SectorCheckTask, WindowPostTask
+from workers.processors.post_tasks import (
+    Replica,
+    SectorCheckOutput,
+    SectorCheckTask,
+    WindowPostOutput,
+    WindowPostTask,
+)
 from workers.processors.tasks import AggregateTask
-from workers.prover.located import OtherPlaces, sectors_locate, store_having
+from workers.prover.located import Located, OtherPlaces, sectors_locate, store_having
 from workers.prover.near import task_near
 from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
 from workers.storage.bucket_files import store_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from poolsite.wire.job_inputs import AggregateInputs, SectorCheckInputs, WindowPostInputs
     from poolsite.wire.jobs import Assignment
@@ -86,14 +92,12 @@ class ProofJobs:
             return _fail(assignment, text, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
 
     def _proof(self, assignment: Assignment, inputs: WindowPostInputs) -> Complete:
-        """Make a window's proof, or find out which sectors have no good files; wins go first."""
+        """Make a window's proof without the sectors that have no good files, and say which; wins go first."""
         self.gate.window_wait(
             is_wanted=lambda: not self.leases.is_lost(assignment.id),
             most_s=min(WAIT_MAX_S, inputs.seconds_left / 10 or GATE_S),
         )
         started, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
-        task = self.task_of(inputs, located.replicas)
-        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
         read, read_at = 0, started
 
         def progress(done: int, total: int) -> None:
@@ -102,13 +106,7 @@ class ProofJobs:
                 read, read_at = done, time.monotonic()
             self.hold(assignment, done=done, total=total)
 
-        output, unread = self._call(assignment, task, progress=progress)
-        while replicas := others.after(task.replicas, output.faults):  # a move took the old copy away
-            log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
-            task, read = self.task_of(inputs, replicas), 0
-            output, unread = self._call(assignment, task, progress=progress)
-        if output.faults:
-            _stores_check(located.stores)
+        output, faults = self._proof_of_the_readable(assignment, inputs, located, progress=progress)
         took = int((time.monotonic() - started) * 1000)
         proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
         log.info(
@@ -122,15 +120,51 @@ class ProofJobs:
         return Complete(
             token=assignment.token,
             proof=proof,
-            faults=output.faults,
+            faults=tuple(sorted(faults)),
             ms=took,
             read_ms=int((read_at - started) * 1000),
-            bad=_located(
-                task.replicas,
-                {number: unread.get(number, "") for number in set(output.faults) - located.unreachable},
-            ),
-            unreachable=tuple(sorted(located.unreachable.intersection(output.faults))),
+            bad=tuple(one for one in faults.values() if one is not None),
+            unreachable=tuple(sorted(number for number, one in faults.items() if one is None)),
         )
+
+    def _proof_of_the_readable(
+        self,
+        assignment: Assignment,
+        inputs: WindowPostInputs,
+        located: Located,
+        *,
+        progress: Callable[[int, int], None],
+    ) -> tuple[WindowPostOutput, dict[int, BadSector | None]]:
+        """Return the proof of all sectors but the faulty ones, and what is wrong with these.
+
+        A good sector stands in for a faulty one: it is in the proof once, however often it is listed, so what
+        is left is proven as it is.  None: its store is away, so nothing is known of its files.  Raises
+        OSError if no store is left: its sectors are not to be called faulty for that.
+        """
+        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
+        faults: dict[int, BadSector | None] = {}
+        began, task = time.monotonic(), self.task_of(inputs, located.replicas)
+        task = replace(task, job=f"{assignment.id}:{assignment.token}")
+        output, unread = self._call(assignment, task, progress=progress)
+        while not faults.keys() >= set(output.faults):
+            replicas = others.after(task.replicas, output.faults)  # a move took the old copy away
+            if replicas:
+                log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
+            else:
+                lost = _stores_lost(located.stores)
+                reasons = {number: unread.get(number, "") for number in output.faults}
+                faults |= {number: BadSector(number=number, path="", reason=UNPROVEN) for number in reasons}
+                faults |= {one.number: one for one in _located(task.replicas, reasons)}
+                away = {one.sector_id for one in task.replicas if store_having(lost, one.sealed_file)}
+                faults |= dict.fromkeys((located.unreachable | away).intersection(output.faults))
+                replicas = tuple(one for one in task.replicas if one.sector_id not in faults)
+                if not replicas:
+                    break
+                log.info("sectors_left_out", job=assignment.id, sectors=sorted(faults)[:NAMED])
+            left = inputs.seconds_left and max(inputs.seconds_left - int(time.monotonic() - began), 1)
+            task = replace(task, replicas=replicas, seconds_left=left)
+            output, unread = self._call(assignment, task, progress=progress)
+        return output, faults
 
     def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
         """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
@@ -242,6 +276,14 @@ class ProofJobs:
 
 def _fail(assignment: Assignment, text: str, *, level: Level = Level.PERMANENT) -> Fail:
     return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=text)
+
+
+def _stores_lost(stores: Sequence[Attachment]) -> list[Attachment]:
+    """Return the stores that went away.  Raises OSError if all of them did."""
+    lost = [one for one in stores if not one.is_here]
+    if len(lost) == len(stores):
+        _stores_check(lost)
+    return lost
 
 
 def _stores_check(stores: Iterable[Attachment]) -> None:

@@ -196,7 +196,7 @@ def proof_results_store(
     )
     for store in stores:
         known_bad = SectorCheck.objects.filter(miner=post.miner, store=store, is_good=False, good_in="")
-        cured = set() if bad else set(known_bad.values_list("number", flat=True)) & set(numbers)
+        cured = set(known_bad.values_list("number", flat=True)) & set(numbers)
         # A sector that lies in none of the host's stores, as far as is known, counts for the first.
         is_first = store == stores[0]
         in_store = [

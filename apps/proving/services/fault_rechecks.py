@@ -18,6 +18,7 @@ from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.services.attempts import ENDED, PROVERS, attempt_end, attempt_fail, attempts_cancel
 from apps.proving.services.jobs import (
     BadProof,
+    faults_read,
     job_create,
     job_is_lapsed,
     onchain_sectors_read,
@@ -153,8 +154,8 @@ def _readable(post: WindowPost, job: Job) -> set[int]:
     """Return the sectors that a finished check could read."""
     if job.state != JobState.DONE:
         return set()
-    faults = {int(number) for number in job.result.get("faults", ())}
-    if not faults:
+    faults = faults_read(job)
+    if job.proof or not faults:
         try:
             proof_check(job)
         except BadProof:

@@ -167,19 +167,26 @@ def lease_length_compute(window_s: int) -> int:
     return max(min(LEASE_MAX_S, window_s // 4), 1)
 
 
+def faults_read(job: Job) -> set[int]:
+    """Return the sectors of a finished job that its host could not prove; its proof covers the others."""
+    return {int(number) for number in job.result.get("faults", ())}
+
+
 def proof_check(job: Job) -> None:
     """Check a finished job's proof as the chain would, without its verifying key by form alone.
 
-    Raises BadProof with the reason.
+    It covers all sectors but those that the host reported as faulty.  Raises BadProof with the reason.
     """
-    inputs = document_decode(WindowPostInputs, job.inputs)
+    inputs, faults = document_decode(WindowPostInputs, job.inputs), faults_read(job)
     try:
         proof_verifier().window_post(
             bytes(job.proof or b""),
             post_proof=inputs.post_proof,
             randomness=inputs.randomness,
             miner_id=inputs.miner_id,
-            sectors=[(sector.number, sector.comm_r) for sector in inputs.sectors],
+            sectors=[
+                (sector.number, sector.comm_r) for sector in inputs.sectors if sector.number not in faults
+            ],
         )
     except BAD_PROOFS as error:
         raise BadProof(str(error)) from error

@@ -83,14 +83,14 @@ def offer_renew(job: Job, *, failures: Callable[[], Counter[int]], context: Prov
 
 
 def post_failures_count(post: WindowPost) -> Counter[int]:
-    """Return how often each host, by its key, has failed at the proofs of a window."""
+    """Return how often each host, by its key, has failed at the proofs of a window, or at some sectors."""
     return _failures_count(
         Q(
             job__proof_attempt__post__miner=post.miner_id,
             job__proof_attempt__post__deadline_index=post.deadline_index,
             job__proof_attempt__post__open_epoch=post.open_epoch,
         ),
-        Q(job__proof_attempt__state=AttemptState.FAILED),
+        Q(job__proof_attempt__state=AttemptState.FAILED) | Q(job__result__faults__0__isnull=False),
     )
 
 

@@ -19,6 +19,7 @@ from apps.proving.services.attempts import (
     attempt_collect,
     attempt_end,
     attempt_fail,
+    attempt_promote,
     attempts_cancel,
     running_attempts_list,
 )
@@ -27,6 +28,7 @@ from apps.proving.services.check_results import proof_results_store
 from apps.proving.services.fault_rechecks import fallback_use, is_fallback_as_good
 from apps.proving.services.jobs import (
     BadProof,
+    faults_read,
     job_create,
     job_is_lapsed,
     onchain_sectors_read,
@@ -37,7 +39,7 @@ from apps.proving.services.offers import has_other_host, offer_find, post_failur
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
 from apps.proving.services.windows import post_split
-from apps.proving.states import AttemptKind, PostState
+from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import WindowPostInputs
@@ -182,7 +184,7 @@ def _job_create(
 def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     """Check a finished job: its proof is kept, its faulty sectors are skipped, a bad proof is made again."""
     job = attempt.work
-    faults = {int(number) for number in job.result.get("faults", ())}
+    faults = faults_read(job)
     if faults:
         _faults_collect(post, attempt, faults, context)
         return
@@ -209,9 +211,12 @@ def _prover_name(job: Job) -> str:
 def _faults_collect(
     post: WindowPost, attempt: ProofAttempt, faults: set[int], context: ProvingContext
 ) -> None:
-    """Omit the sectors that a host could not read; if it read none, another host is asked first."""
-    host = _prover_name(attempt.work)
-    if faults >= _is_requested(attempt.work) and (
+    """Omit the sectors that a host could not read; if it read none, another host is asked first.
+
+    The host's proof of the others is kept; one of an earlier version makes none, and is asked again.
+    """
+    host, requested = _prover_name(attempt.work), _is_requested(attempt.work)
+    if faults >= requested and (
         len(running_attempts_list(post)) == 2 or has_other_host(post, job=attempt.work, context=context)
     ):
         # Perhaps only this one cannot read the store.
@@ -222,8 +227,9 @@ def _faults_collect(
             reason=gettext_noop("{host} cannot read any of the sectors").format(host=host),
         )
         return
-    facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
-    skipped = skipped_add(post, facts=facts[post.deadline_index], faults=faults)
+    read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
+    facts = read[post.deadline_index]
+    skipped = skipped_add(post, facts=facts, faults=faults & requested)
     if skipped == post.skipped:
         attempt_fail(
             post,
@@ -233,6 +239,12 @@ def _faults_collect(
         )
         return
     reason = gettext_noop("files of sectors {faults} cannot be read").format(faults=sorted(faults))
+    partial = WindowPost(partitions=post.partitions, skipped=skipped)
+    order, partial.partitions = proof_order_build(facts, post=partial)
+    if set(order) == requested - faults and _has_good_proof(attempt.work):
+        partial.proof = attempt.work.proof
+        _partial_proof_store(post, attempt, partial, facts=facts, reason=reason, context=context)
+        return
     with transaction.atomic():
         # This counts as progress, not as a failed try: the next proof, without them, goes out at once.
         note_record(post, context=context, text=reason)
@@ -243,6 +255,73 @@ def _faults_collect(
         attempt_end(attempt, event="FAIL", context=context, reason=reason)
     if is_fallback_as_good(post):
         fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
+
+
+def _has_good_proof(job: Job) -> bool:
+    """Return whether a host proved the sectors that it did not report as faulty."""
+    if not job.proof:
+        return False
+    try:
+        proof_check(job)
+    except BadProof as bad:
+        log.warning("bad_proof", job=str(job.uuid), worker=_prover_name(job), reason=str(bad))
+        return False
+    return True
+
+
+def _partial_proof_store(
+    post: WindowPost,
+    attempt: ProofAttempt,
+    partial: WindowPost,
+    *,
+    facts: Sequence[PartitionFacts],
+    reason: str,
+    context: ProvingContext,
+) -> None:
+    """Keep a proof with what it leaves out: as the proof, or as the fallback while a backup prover is at it.
+
+    `partial` has its columns.  They are written together: what is sent is what was proved.
+    """
+    job, partial_columns = attempt.work, {"proof": partial.proof, "skipped": partial.skipped}
+    partial_columns["partitions"] = partial.partitions
+    with transaction.atomic():
+        note_record(post, context=context, text=reason)
+        numbers = _is_requested(job) - faults_read(job)
+        proof_results_store(post, job=job, numbers=numbers, context=context)
+        if _may_backup_better(post, partial, context):
+            attempt_end(attempt, event="USE", context=context, reason=reason)
+            attempt_promote(post, context=context)
+            ProofAttempt.objects.create(
+                post=post,
+                kind=AttemptKind.FALLBACK,
+                state=AttemptState.AVAILABLE,
+                reason=reason[:300],
+                **partial_columns,
+            )
+            post_update(post, error=reason[:2000])
+            return
+        post_update(post, skipped=partial.skipped, error=reason[:2000])
+        if is_fallback_as_good(post):
+            attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
+            attempt_end(attempt, event="FAIL", context=context, reason=reason)
+            fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
+            return
+        _unreadable_part(post, facts, covered=partial.partitions, context=context)
+        now = {"proved_at": context.now, "updated_at": context.now}
+        advance(post, "PROVE", error="", tries=0, try_epoch=None, **partial_columns, **now)
+        attempts_cancel(post, context=context, besides=attempt)
+        attempt_end(attempt, event="USE", context=context, reason=reason)
+    post_publish(post)
+
+
+def _may_backup_better(post: WindowPost, partial: WindowPost, context: ProvingContext) -> bool:
+    """Return whether another host is at the same proof and has time to leave out less than `partial`."""
+    return (
+        len(running_attempts_list(post)) == 2
+        and post.attempt(AttemptKind.FALLBACK) is None
+        and partial.partitions == post.partitions
+        and context.head.height < partial_proof_epoch_compute(post, network=context.network)
+    )
 
 
 def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:

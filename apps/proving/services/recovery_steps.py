@@ -22,6 +22,7 @@ from apps.proving.services.declaration_messages import (
 )
 from apps.proving.services.jobs import (
     BadProof,
+    faults_read,
     job_cancel,
     job_create,
     job_is_lapsed,
@@ -160,21 +161,21 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     if job.state != JobState.DONE:
         offer_renew(job, failures=partial(recovery_failures_count, row), context=context)
         return
-    faults = {int(number) for number in job.result.get("faults", ())}
-    if faults:
+    rest = sorted(set(row.good) - faults_read(job))
+    if not rest:
         job_strip(job)
-        rest = sorted(set(row.good) - faults)
-        if rest:
-            _check(row, numbers=rest, context=context)
-        else:
-            _step(row, "FAIL", context, error=gettext_noop("the files cannot be read"))
+        _step(row, "FAIL", context, error=gettext_noop("the files cannot be read"))
+        return
+    if not job.proof and rest != sorted(row.good):  # a host that makes none where sectors are faulty
+        job_strip(job)
+        _check(row, numbers=rest, context=context)
         return
     try:
         proof_check(job)
     except BadProof as bad:
         _step(row, "FAIL", context, error=gettext_noop("the files are damaged: {bad}").format(bad=bad)[:2000])
     else:
-        _step(row, "PROVE", context, error="")
+        _step(row, "PROVE", context, good=rest, error="")
     job_strip(job)
 
 

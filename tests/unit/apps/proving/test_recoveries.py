@@ -442,3 +442,17 @@ def test_a_pass_moves_what_another_had_once_it_has_its_turn(monkeypatch: pytest.
     monkeypatch.setattr(recoveries, "try_lock", lambda *_: nullcontext(False))
 
     assert advanced().state == RecoveryState.SENT
+
+
+def test_the_rest_is_declared_by_the_proof_that_came_with_the_faults() -> None:
+    _, row = begun()
+    done(row.job, faults=[2])
+    Job.objects.update(proof=b"of sector 1")
+
+    row = advanced()
+
+    declared_sectors = from_cbor(
+        DeclareFaultsRecoveredParams, bytes(Message.objects.get(pk=row.message_id).params)
+    )
+    assert (row.state, row.good) == (RecoveryState.SENT, [1])
+    assert list(declared_sectors.recoveries[0].sectors) == [1]

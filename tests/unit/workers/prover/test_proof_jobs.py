@@ -14,6 +14,7 @@ import pytest
 from poolsite.wire.job_inputs import ProvenSector, SectorCheckInputs, WindowPostInputs
 from poolsite.wire.job_reports import Complete, Fail, Level, Progress
 from poolsite.wire.jobs import Assignment, JobKind
+from workers.processors.codec import Base64
 from workers.processors.post_tasks import BadReplica, SectorCheckOutput, WindowPostOutput
 from workers.prover import proof_jobs
 from workers.prover.proof_jobs import ProofJobs
@@ -98,16 +99,19 @@ def done(kind: JobKind, stores: Stores, call: Any) -> Complete | Fail:
 
 @pytest.mark.parametrize("kind", INPUTS)
 def test_a_sector_whose_p_aux_cannot_be_read_is_the_only_fault(kind: JobKind, stores: Stores) -> None:
-    asked: list[int] = []
+    asked: list[list[int]] = []
 
     def call(kind: str, task: Any, **_: Any) -> Any:
-        asked.extend(replica.sector_id for replica in task.replicas)
-        return FOUND[kind]
+        asked.append([replica.sector_id for replica in task.replicas])
+        return FOUND[kind] if 7 in asked[-1] else WindowPostOutput((Base64(b"of the rest"),), ())
 
     found = done(kind, stores, call)
 
     assert isinstance(found, Complete), found
-    assert (found.faults, len(asked)) == ((7,), 10)
+    is_proof = kind is JobKind.WINDOW_POST
+    rest = [number for number in range(1, 11) if number != 7]
+    assert (found.faults, found.proof) == ((7,), b"of the rest" if is_proof else b"")
+    assert asked == [[*range(1, 11)], rest][: 1 + is_proof]
     assert [bad.number for bad in found.bad] == [7]
 
 
