@@ -185,7 +185,7 @@ class PieceDelivery(Named, Timestamped):
 
 
 class PieceQuota(models.Model):
-    """How many bytes a tenant's pieces may take; without a row, as many as `settings.PIECE_QUOTA_BYTES`."""
+    """How many bytes a tenant's pieces may take; without a row, what `settings.PIECE_QUOTA_BYTES` says."""
 
     tenant = models.OneToOneField(
         Tenant, on_delete=models.CASCADE, primary_key=True, related_name="piece_quota"

@@ -10,12 +10,15 @@ from django.conf import settings
 from django.db.models import Case, CharField, Count, F, Func, Q, Sum, Value, When
 from django.utils.translation import gettext
 
+from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
+from apps.users.models import Tenant
+from apps.users.states import POOL
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
 
@@ -32,6 +35,8 @@ MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", ou
 """Host and port of the address to which a delivery goes."""
 NAMED_MAX: Final = 10
 """Uploads that a refusal names."""
+TENANT_PART: Final = 2
+"""Of the disk of pieces one tenant may use a half, unless the operator said otherwise."""
 PLACE_MAX: Final = 64 << 30
 """Padded bytes of the largest place, a whole sector, in which a piece named with its size is looked for."""
 
@@ -340,11 +345,22 @@ class StorageUse:
         return not self.limit_bytes or self.used_bytes + count <= self.limit_bytes
 
 
+def default_limit(tenant_id: int) -> int:
+    """Return how many bytes a tenant without a quota of its own may use: see `settings.PIECE_QUOTA_BYTES`."""
+    limit: int = settings.PIECE_QUOTA_BYTES
+    if limit >= 0:
+        return limit
+    if Tenant.objects.filter(pk=tenant_id, name=POOL).exists():
+        return 0
+    room = disk_space(settings.PIECES_DIR).total - settings.DISK_RESERVE_BYTES
+    return max(room // TENANT_PART, 1)
+
+
 def storage_use(tenant_id: int) -> StorageUse:
     """Return how much of its quota a tenant uses, by the count of each of its miners."""
     own = PieceQuota.objects.filter(tenant_id=tenant_id).values_list("limit_bytes", flat=True).first()
     used = MinerStorage.objects.filter(miner__tenant_id=tenant_id).aggregate(sum=Sum("held_bytes"))["sum"]
-    limit = max(settings.PIECE_QUOTA_BYTES, 0) if own is None else own
+    limit = default_limit(tenant_id) if own is None else own
     return StorageUse(int(used or 0), limit, own is None)
 
 

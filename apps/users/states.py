@@ -17,6 +17,8 @@ class Perm(models.TextChoices):
     ADMIN = "admin"
 
 
+POOL: Final = "pool"
+"""The tenant that the embedded programs and the first operator belong to."""
 PERMS: Final[tuple[str, ...]] = tuple(Perm.values)
 """In order: a level allows itself and everything before it."""
 PART_PERMS: Final[dict[str, str]] = {"signer": Perm.READ, "sealer": Perm.WRITE, "prover": Perm.WRITE}

@@ -142,7 +142,7 @@ def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
         if tenant is None:
             fault = f"can't bind signer:{signer} to not exist user:{data['user']}"
             raise AuthFault(f"unregister signer:{signer}, error: {fault}")
-        signer_grant(tenant=tenant, address=signer)
+        signer_grant(tenant=tenant, address=signer, is_by_hand=True)
     return VOID
 
 

@@ -32,9 +32,10 @@ class TenantSlots:
 class TenantThreads:
     """Threads of which each tenant has a share."""
 
-    def __init__(self, name: str, workers: int) -> None:
+    def __init__(self, name: str, workers: int, *, slots: int = 0) -> None:
+        """`slots`: how many of them a tenant may hold; 0: its share."""
         self._threads = DatabaseThreads(name, workers)
-        self._slots = TenantSlots(workers // TENANT_SHARE)
+        self._slots = TenantSlots(slots or workers // TENANT_SHARE)
 
     async def run(self, tenant: str, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return what `work` returns.  Raises what it raises."""
@@ -58,5 +59,7 @@ NODE_THREADS: Final = TenantThreads("rpc-node", 64)
 """For those of them that a node or a signer answers."""
 LONG_THREADS: Final = TenantThreads("rpc-long", 64)
 """For those of them that a node may take minutes for."""
+COSTLY_THREADS: Final = TenantThreads("rpc-costly", 8, slots=1)
+"""For those of them that keep a node busy: of a tenant one at a time."""
 RATE_THREADS: Final = DatabaseThreads("rpc-rates", 32, keeps_connections=True)
 """For counting calls against rate limits, before their handlers run."""

@@ -19,7 +19,7 @@ from apps.sectors.selectors.hosts import worker_of
 from apps.sectors.selectors.jobs import job_is_of_miners
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.rules.principals import Principal
-from apps.users.services.bootstrap import POOL
+from apps.users.states import POOL
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
 from poolsite.wire.jobs import JobKind
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
 from apps.checks.findings.messages import FAILED_SHOWN
-from apps.checks.findings.results import Finding
+from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miners_named, named
 from apps.checks.selectors.exposure import (
     fees_per_day,
@@ -18,7 +19,9 @@ from apps.checks.selectors.exposure import (
 from apps.core.formatting import plural, shortened
 from apps.core.stored_texts import stored_text
 from apps.gateway.models import ProverConnection, SignerConnection
+from apps.gateway.selectors import signer_grants as grants
 from apps.gateway.states import Purpose
+from apps.users.states import Perm
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
@@ -81,4 +84,24 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
             say,
             gettext("latest: {last_failure}").format(last_failure=stored_text(rows[0].last_failure)),
             count=len(rows),
+        )
+
+
+def grants_unchosen(data: CheckData) -> Iterator[Finding]:
+    """Keys of another tenant's signer that a tenant may use though nobody granted them."""
+    if not data.rare.grants_unchosen:
+        return
+    for tenant, rows in groupby(grants.grants_unchosen(), key=lambda row: row.tenant):
+        addresses = [row.address for row in rows]
+        names = [data.wallet_names.get(address) or shortened(address) for address in addresses]
+        page = Link("tenant", (str(tenant.uuid),))
+        yield Finding(
+            f"grants-{tenant.uuid}",
+            gettext("{tenant} may use {keys} of another tenant's signer that nobody granted").format(
+                tenant=tenant.name, keys=plural(len(addresses), "key")
+            ),
+            gettext("{names}: keep or revoke each on the tenant's page").format(names=named(names)),
+            link=page,
+            count=len(addresses),
+            acts=(Act(page, gettext("Review"), tenant.name, perm=Perm.ADMIN, opens_page=True),),
         )

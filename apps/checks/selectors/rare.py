@@ -15,6 +15,7 @@ from apps.chain.models import Network
 from apps.checks.models import AlertChannel, CheckSetting
 from apps.core.compiled import Compiled
 from apps.gateway.models import ProverConnection, SignerConnection
+from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.failed import given_up_since, refused_since
 from apps.messages.states import MessageState, SenderState
@@ -82,6 +83,8 @@ class Rare(NamedTuple):
     messages_given_up: bool = True
     messages_refused: bool = True
     signers_failed: bool = True
+    grants_unchosen: bool = True
+    """Of keys of another tenant's signer, made by no person."""
     provers_failed: bool = True
     wins_lost: bool = True
     blocks_foreign: bool = True
@@ -123,6 +126,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "messages_given_up": Exists(given_up_since(messages, day)),
         "messages_refused": Exists(refused_since(messages, day)),
         "signers_failed": Exists(SignerConnection.objects.filter(failed_at__gt=day)),
+        "grants_unchosen": Exists(grants_unchosen()),
         "provers_failed": Exists(ProverConnection.objects.filter(failed_at__gt=day)),
         "wins_lost": Exists(
             Round.objects.filter(win_count__gt=0, at__gte=day, state__in=[*LOSSES, RoundState.ORPHANED])

@@ -259,6 +259,7 @@ NO_OUTAGES: Final = frozenset(
         "f3_unleased",
         "fee_debt",
         "files_of_ended",
+        "grants_unchosen",
         "host_folders_away",
         "hosts_away",
         "hosts_disk",

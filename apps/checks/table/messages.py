@@ -122,4 +122,14 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         Link("gateway"),
         _("Gateway"),
     ),
+    Check(
+        "grants_unchosen",
+        _("A person granted each key of another tenant's signer"),
+        (Topic.GATEWAY, Topic.WALLETS),
+        WARNING,
+        signers.grants_unchosen,
+        Link("tenants"),
+        _("Tenants"),
+        operator_only=True,
+    ),
 )

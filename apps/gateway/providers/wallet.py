@@ -32,7 +32,7 @@ from apps.gateway.services.connections import (
     signer_connection_open,
 )
 from apps.users.selectors.approvals import accounts_refused
-from apps.users.services.bootstrap import POOL
+from apps.users.states import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify

@@ -19,7 +19,7 @@ from apps.users.selectors.approvals import accounts_refused
 from apps.users.services.grants import signer_grant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from apps.gateway.hub.activity import Activity
@@ -84,13 +84,13 @@ def accounts_claim(*, principal: Principal, names: Sequence[str]) -> list[str]:
 
 @transaction.atomic
 def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collection[str]) -> None:
-    """Write down keys that a connection proved, and let its accounts use them.
+    """Write down keys that a connection proved, and let its own tenant use them, if it serves that.
 
-    An address that somebody took from an account stays taken: a signer comes back after every restart.
-    Another tenant to which somebody granted a key of this signer by hand uses what is granted by hand alone,
-    also once that was revoked, and of keys that the signer makes later.  A key that others use already is
-    granted to nobody by a tenant that never used it: its proof may come from a signer of theirs that dials
-    two gateways, one of which passes the challenge on.
+    Another tenant that it serves uses only keys that a person granted it: among all of a signer's keys is the
+    owner's of its own tenant.  (Grants that an earlier version made for such a tenant stay; a check names
+    them.)  An address that somebody took from the tenant stays taken: a signer comes back after every
+    restart.  A key that others use already is granted to nobody by a tenant that never used it: its proof may
+    come from a signer of theirs that dials two gateways, one of which passes the challenge on.
     """
     connection = SignerConnection.objects.select_related("tenant").get(pk=connection_id)
     now = clock.now()
@@ -104,28 +104,22 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
         unique_fields=["address", "tenant"],
         update_fields=["connection", "verified_at", "removed_at"],
     )
-    tenants = list(Tenant.objects.filter(name__in=accounts, deleted_at=None).order_by("pk"))
-    grants = SignerGrant.objects.filter(address__in=proved, tenant__in=tenants)
-    # A returning signer has all of its grants already.
-    known = set(grants.values_list("tenant_id", "address"))
-    held = SignerKey.objects.filter(tenant=connection.tenant).values("address")
-    manual = SignerGrant.objects.filter(is_by_hand=True, address__in=held, tenant__in=tenants)
-    chosen = set(manual.values_list("tenant_id", flat=True))
-    contested = _used_by_others(connection, proved, tenants=tenants)
-    for address in sorted(contested):
-        log.warning("signer_key_of_others", signer=connection.tenant.name, address=address)
-    granted = [one for one in proved if one[1] in SIGNED_PROTOCOLS and one not in contested]
-    for tenant in tenants:
-        if tenant.pk in chosen - {connection.tenant_id}:
-            continue
-        for address in granted:
-            if (tenant.pk, address) not in known:
-                signer_grant(tenant=tenant, address=address)
+    if connection.tenant.name in accounts and connection.tenant.deleted_at is None:
+        grants = SignerGrant.objects.filter(address__in=proved, tenant=connection.tenant)
+        # A returning signer has all of its grants already.
+        known = set(grants.values_list("address", flat=True))
+        served = Tenant.objects.filter(name__in=accounts, deleted_at=None)
+        contested = _used_by_others(connection, proved, tenants=served)
+        for address in sorted(contested):
+            log.warning("signer_key_of_others", signer=connection.tenant.name, address=address)
+        for address in proved:
+            if address[1] in SIGNED_PROTOCOLS and address not in contested | known:
+                signer_grant(tenant=connection.tenant, address=address)
     publish(Change("signer", str(connection.uuid), connection.tenant_id))
 
 
 def _used_by_others(
-    connection: SignerConnection, addresses: Sequence[str], *, tenants: Sequence[Tenant]
+    connection: SignerConnection, addresses: Sequence[str], *, tenants: Iterable[Tenant]
 ) -> set[str]:
     """Return the addresses that other tenants than those served may use, and the signer's own never did."""
     grants = SignerGrant.objects.filter(address__in=addresses)

@@ -17,14 +17,12 @@ from apps.users.services.operator_file import operator_read, operator_write
 from apps.users.services.passwords import password_generate, user_create, user_set_password
 from apps.users.services.tenants import tenant_create
 from apps.users.services.tokens import token_issue, token_revoke
-from apps.users.states import PART_PERMS, Perm, Role
+from apps.users.states import PART_PERMS, POOL, Perm, Role
 from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-POOL: Final = "pool"
-"""The tenant that the embedded programs and the first operator belong to."""
 OPERATOR: Final = "operator"
 """Name of the first person."""
 

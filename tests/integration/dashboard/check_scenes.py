@@ -15,7 +15,7 @@ from apps.chain.states import NodeCondition
 from apps.checks.models import AlertChannel, Notification
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
-from apps.gateway.models import ProverConnection, SignerConnection
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
@@ -24,6 +24,7 @@ from apps.miners.states import RoleKind, RoleState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from apps.users.models import MinerGrant
+from apps.users.services.grants import signer_grant
 from tests import factories
 from tests.integration.dashboard.check_scenes_sealing import SEALING_SCENES, epochs_ago
 from tests.people import tenant
@@ -215,6 +216,11 @@ def messages_unapproved(_: Any) -> None:
     factories.message("unapproved", needs_approval=True, wait=Wait.APPROVAL)
 
 
+def grants_unchosen(_: Any) -> None:
+    SignerKey.objects.create(address=factories.bls(6), tenant=tenant("alice"), verified_at=now())
+    signer_grant(tenant=tenant("bob"), address=factories.bls(6))
+
+
 def messages_failed(_: Any) -> None:
     factories.message("bad", state=MessageState.FAILED, error="marked as failed")
 
@@ -357,6 +363,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         sector_recovery,
         messages_stuck,
         messages_unapproved,
+        grants_unchosen,
         messages_failed,
         base_fee_above_cap,
         nonce_gaps,

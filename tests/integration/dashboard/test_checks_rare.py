@@ -48,6 +48,7 @@ FIELDS = {
     "targets_paused": "targets_paused",
     "messages_stuck": "messages_open",
     "messages_unapproved": "messages_unapproved",
+    "grants_unchosen": "grants_unchosen",
     "base_fee_above_cap": "messages_open",
     "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core.clock import now
 from apps.dashboard.pagination import ROWS
+from apps.gateway.models import SignerKey
 from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import miner_grant, rate_limit_set, signer_grant
@@ -147,6 +149,18 @@ def test_an_address_is_given_and_taken(olga):
     assert last_row()[:2] == ("signer.ungrant", address)
 
 
+def test_a_key_that_another_tenants_signer_brought_is_kept_or_revoked(olga):
+    address = factories.bls(1)
+    SignerKey.objects.create(address=address, tenant=people.tenant("alice"), verified_at=now())
+    signer_grant(tenant=people.tenant("bob"), address=address)
+    assert "granted by nobody" in text_of(olga.get(path_of("bob")))
+
+    post(olga, "bob", "signer", address=address)
+
+    assert "granted by nobody" not in text_of(olga.get(path_of("bob")))
+    assert SignerGrant.objects.get(tenant__name="bob").is_by_hand
+
+
 def test_a_rate_is_set_counts_is_shown_and_removed(olga, pool_redis):
     people.tenant("alice")
 
@@ -236,7 +250,8 @@ def test_unknown_tenant_action_is_404_and_idle_session_reauthenticates(olga):
     assert not MinerGrant.objects.exists()
 
 
-def test_the_operator_sets_how_many_bytes_of_data_a_tenant_may_store(olga):
+def test_the_operator_sets_how_many_bytes_of_data_a_tenant_may_store(olga, settings):
+    settings.PIECE_QUOTA_BYTES = 0
     factories.piece(factories.miner(of="alice"))
 
     assert "100 B, no limit" in text_of(olga.get(path_of("alice")))

@@ -47,6 +47,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "runs_stopped": ("Retry f0",),
     "messages_stuck": ("Retry Send",),
     "messages_unapproved": ("Review Send…",),
+    "grants_unchosen": ("Review bob…",),
     "base_fee_above_cap": ("Raise fees of Send…",),
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),

@@ -24,8 +24,9 @@ from apps.miners.states import MinerState
 from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.audit import audit_record
-from apps.users.services.bootstrap import POOL, pool_prepare
+from apps.users.services.bootstrap import pool_prepare
 from apps.users.services.operator_file import DamagedFile
+from apps.users.states import POOL
 from apps.wallets.selectors import wallets_visible
 from apps.wallets.services.label import wallet_label_set
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof

@@ -24,6 +24,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.miners.services.ownership import assignment_check, tenant_miner_grant, tenant_miner_revoke
 from apps.pieces.selectors import storage_use
 from apps.pieces.services.quotas import piece_quota_set
@@ -94,6 +95,8 @@ class TenantPage:
     tenant: Tenant
     miners: list[MinerGrant]
     signers: list[SignerGrant]
+    unchosen: set[str]
+    """Addresses of them that another tenant's signer brought, and nobody granted."""
     rates: list[RateRow]
     services: tuple[str, ...]
     storage: StorageBar
@@ -154,6 +157,7 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
             tenant=row,
             miners=list(miners[:SHOWN]),
             signers=list(signers[:SHOWN]),
+            unchosen=set(grants_unchosen().filter(tenant=row).values_list("address", flat=True)),
             rates=[rate_row(used) for used in rates_used(row)],
             services=SERVICES,
             storage=storage_bar(row.pk),

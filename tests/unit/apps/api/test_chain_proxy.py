@@ -3,48 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.api.rpc.services.node import proxy
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import ObjectCache
 from apps.chain.models import Node
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
 from tests import people
-from tests.fake_node import FakeNode, served
+from tests.unit.apps.api.nodes import call, node_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.fake_node import FakeNode
+
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    proxy.OBJECT_CACHE.clear()
-    proxy.NODES.clear()
-    yield
-    proxy.OBJECT_CACHE.clear()
-    proxy.NODES.clear()
 
 
 @pytest.fixture
 def node() -> Iterator[FakeNode]:
-    node = FakeNode()
-    node.mine()
-    with served(node, token="secret") as url:
-        nodes_sync([url])
-        Node.objects.update(condition=NodeCondition.HEALTHY, token="secret")
+    with node_served() as node:
         yield node
-
-
-def call(client: Any, method: str, *params: Any, token: str | None = None, **headers: str) -> Any:
-    body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": list(params)}
-    sent = people.bearer(token or people.token("read")) | headers
-    return client.post("/rpc/v1", json.dumps(body), content_type="application/json", headers=sent)
 
 
 def test_a_read_is_answered_by_the_node(client, node):

@@ -171,6 +171,7 @@ def test_retrievals_of_a_process_share_its_rate(
     monkeypatch.setattr("apps.core.streams.asyncio.sleep", sleep)
     monkeypatch.setattr("apps.core.streams.time.monotonic", lambda: 1000.0)
     monkeypatch.setattr("apps.api.piece_gateway.THROTTLE", Throttle())
+    settings.PIECE_RETRIEVAL_RATE = 0
     assert [retrieve(), retrieve()] == [DATA, DATA]
     settings.PIECE_RETRIEVAL_RATE = 50
     assert [retrieve(), retrieve(), retrieve()] == [DATA, DATA, DATA]

@@ -12,6 +12,7 @@ from apps.gateway.hub.activity import Activity
 from apps.gateway.hub.routes import wallet_route
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.selectors.connections import is_expected, keys_served
+from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.gateway.services import connections
 from apps.gateway.states import Purpose
 from apps.users.models import AccountApproval, SignerGrant
@@ -24,12 +25,11 @@ pytestmark = pytest.mark.django_db
 ADDRESS, OTHER = factories.secp(3), factories.bls(4)
 
 
-def opened(*accounts: str) -> str:
+def opened(*accounts: str, caller: str = "alice") -> str:
     """The id of a wallet's channel that was just opened."""
-    caller = principal("alice")
     key = str(uuid.uuid4())
     connections.signer_connection_open(
-        uuid=key, principal=caller, accounts=accounts, process="web-1", source="10.0.0.7"
+        uuid=key, principal=principal(caller), accounts=accounts, process="web-1", source="10.0.0.7"
     )
     return key
 
@@ -95,14 +95,36 @@ def test_a_key_that_was_taken_again_brings_no_others() -> None:
     assert not SignerGrant.objects.filter(deleted_at=None, tenant=bob).exists()
 
 
-def test_another_tenant_without_a_grant_by_hand_gets_every_key() -> None:
-    """As with sophon-gateway, where a signer supports the account."""
+def test_another_tenant_without_a_granted_key_gets_none() -> None:
     bob, key = tenant("bob"), opened("alice", "bob")
 
     connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS, OTHER])
+    connections.keys_add(connection_id=key, accounts=["bob"], addresses=[ADDRESS, OTHER])  # asked for later
 
-    granted = SignerGrant.objects.filter(deleted_at=None, tenant=bob).values_list("address", flat=True)
-    assert set(granted) == {ADDRESS, OTHER}
+    assert not SignerGrant.objects.filter(tenant=bob).exists()
+
+
+def test_what_an_earlier_version_granted_stays_until_a_person_decides() -> None:
+    bob, key = tenant("bob"), opened("alice", "bob")
+    for address in (ADDRESS, OTHER):
+        signer_grant(tenant=bob, address=address)
+
+    connections.keys_add(connection_id=key, accounts=["alice", "bob"], addresses=[ADDRESS, OTHER])
+
+    assert SignerGrant.objects.filter(deleted_at=None, tenant=bob).count() == 2
+    assert {grant.address for grant in grants_unchosen()} == {ADDRESS, OTHER}
+    signer_grant(tenant=bob, address=ADDRESS, is_by_hand=True)
+    signer_grant_revoke(tenant=bob, address=OTHER)
+    assert list(grants_unchosen()) == []
+
+
+def test_keys_of_a_tenants_own_signer_are_no_question() -> None:
+    for of in ("alice", "bob"):
+        key = opened(of, caller=of)
+        connections.keys_add(connection_id=key, accounts=[of], addresses=[ADDRESS])
+    signer_grant(tenant=tenant("bob"), address=ADDRESS)
+
+    assert list(grants_unchosen()) == []
 
 
 def test_a_key_that_another_tenant_uses_is_granted_to_no_newcomer() -> None:

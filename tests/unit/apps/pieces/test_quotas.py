@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 
 from apps.core import clock
+from apps.core.disk import DiskSpace
 from apps.core.errors import BadValue, NotAllowed
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import MinerStorage, Piece, PieceQuota
@@ -114,6 +115,7 @@ def test_pieces_count_for_the_tenant_of_their_miner(miner: Miner) -> None:
 
 
 def test_the_tenants_own_limit_wins_over_the_pools(miner: Miner, settings: Any) -> None:
+    settings.PIECE_QUOTA_BYTES = 0
     assert not storage_use(miner.tenant_id).limit_bytes
     settings.PIECE_QUOTA_BYTES = 100
     with pytest.raises(PieceQuotaExceeded):
@@ -224,3 +226,34 @@ def test_pieces_from_before_the_quotas_are_counted() -> None:
     migrate_all(by_way_of="0009_quotas")
 
     assert used(miner) == 100
+
+
+def test_a_tenant_without_a_quota_may_fill_half_of_the_disk(
+    miner: Miner, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DISK_RESERVE_BYTES = 200
+    monkeypatch.setattr("apps.pieces.selectors.disk_space", lambda _: DiskSpace(free=900, total=1000))
+
+    begin(miner, payload_size=400)
+    with pytest.raises(PieceQuotaExceeded):
+        begin(miner, payload_size=1)
+
+    assert storage_use(people.tenant("bob").pk).limit_bytes == 400
+    assert storage_use(people.tenant("pool").pk).limit_bytes == 0
+
+
+@pytest.mark.parametrize(("default", "limits"), [(-1, [0]), (0, []), (100, [])])
+def test_tenants_with_data_keep_what_they_had_when_the_default_came(
+    miner: Miner, settings: Any, default: int, limits: list[int]
+) -> None:
+    settings.PIECE_QUOTA_BYTES = 0
+    factories.miner(2002, of="bob")
+    begin(miner, payload_size=10)
+    pieces_as_of("0012_leftovers")
+    settings.PIECE_QUOTA_BYTES = default
+
+    migrate_all(by_way_of="0013_quotas_as_before")
+
+    rows = PieceQuota.objects.filter(tenant=miner.tenant)
+    assert list(rows.values_list("limit_bytes", flat=True)) == limits
+    assert not PieceQuota.objects.filter(tenant__name="bob").exists()

@@ -14,6 +14,10 @@ CHANNELS: Final = frozenset[str](_TABLE["kinds"]["channels"])
 """Subscriptions: their answer is a channel of values."""
 TENANT_CALLS: Final = frozenset[str](_TABLE["kinds"]["tenant_calls"])
 """Calls above `read` that a tenant may make; all others are the operator's."""
+COSTLY: Final = frozenset[str](_TABLE["kinds"]["costly"])
+"""Reads that count against a tenant's budget of node time."""
+OPERATOR_READS: Final = frozenset[str](_TABLE["kinds"]["operator_reads"])
+"""Reads that are the operator's."""
 IMMUTABLE: Final = frozenset[str](_TABLE["kinds"]["immutable"])
 """Answers that never change, as long as the call names its object by a CID."""
 INSTEAD: Final[dict[str, str]] = _TABLE["instead"]

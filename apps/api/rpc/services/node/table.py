@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services.node import ethereum, message_waits, own_answers, own_messages, pushes, wallet
-from apps.api.rpc.services.node.methods import CHANNELS, INSTEAD, LEVELS, TENANT_CALLS
+from apps.api.rpc.services.node.methods import (
+    CHANNELS,
+    COSTLY,
+    INSTEAD,
+    LEVELS,
+    OPERATOR_READS,
+    TENANT_CALLS,
+)
+from apps.api.rpc.services.node.node_time import costly_method
 from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
 from apps.chain.node.call_timeouts import LONG_METHODS
 from poolsite.wire.jsonrpc.messages import Json
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSIONS: Final = ("v0", "v1")
 HANDLERS: Final = {
+    **{name: costly_method(name) for name in COSTLY},
     **wallet.HANDLERS,
     **ethereum.HANDLERS,
     **message_waits.HANDLERS,
@@ -49,7 +58,7 @@ def rows_make() -> dict[str, RpcMethod]:
             is_raw=True,
             is_long=name in LONG_METHODS,
             asks_node=True,
-            operator_only=level != "read" and name not in TENANT_CALLS,
+            operator_only=name in OPERATOR_READS or (level != "read" and name not in TENANT_CALLS),
             instead=INSTEAD.get(name, ""),
         )
         for name, level in LEVELS.items()

@@ -1,0 +1,98 @@
+"""A tenant's budget of node time: reads that keep a node busy may not hold up what proves and seals.
+
+They run one at a time for each tenant.  What they take is counted, in this process, and empties again at the
+rate of the budget; while it is full, more of them are refused.  Other methods are not counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+
+from apps.api.rpc.dispatcher import in_thread
+from apps.api.rpc.services.node.proxy import node_call
+from apps.api.rpc.threads import COSTLY_THREADS
+from poolsite.wire.jsonrpc.messages import RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.api.rpc.dispatcher import Call
+    from poolsite.wire.jsonrpc.messages import Json
+
+MINUTE_S: Final = 60.0
+
+
+class NodeTime:
+    """The seconds of node time that each tenant has used and not got back; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._used: dict[str, tuple[float, float]] = {}
+        """By tenant: seconds, and the moment of the monotonic clock at which they were counted."""
+
+    def used_s(self, tenant: str, *, now: float) -> float:
+        """Return what counts against a tenant now."""
+        used, at = self._used.get(tenant, (0.0, now))
+        return max(used - (now - at) * settings.NODE_TIME_S / MINUTE_S, 0.0)
+
+    def require(self, tenant: str) -> None:
+        """Refuse a tenant that has used up its budget.  Raises RpcError."""
+        budget: int = settings.NODE_TIME_S
+        with self._lock:
+            used = self.used_s(tenant, now=time.monotonic())
+        if budget and used >= budget:
+            wait = int((used - budget) * MINUTE_S / budget) + 1
+            raise RpcError(
+                f"the tenant's budget of {budget} s a minute of node time for methods like this is used up: "
+                f"try again in {wait} s, or with fewer calls"
+            )
+
+    def count(self, tenant: str, spent_s: float) -> None:
+        """Count what a call took."""
+        now = time.monotonic()
+        with self._lock:
+            self._used[tenant] = (self.used_s(tenant, now=now) + spent_s, now)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._used.clear()
+
+
+NODE_TIME: Final = NodeTime()
+"""What this process counted.  (Module state: a tenant's calls share a budget.)"""
+
+
+def costly_method(method: str) -> Callable[..., Any]:
+    """Return the handler of a method that counts."""
+
+    async def handler(call: Call, *params: Json) -> Json:
+        tenant = call.principal.tenant_name
+        return await in_thread(
+            counted_call,
+            call,
+            method,
+            list(params),
+            in_loop=call.in_loop,
+            tenant=tenant,
+            threads=COSTLY_THREADS,
+        )
+
+    return handler
+
+
+def counted_call(call: Call, method: str, params: list[Json]) -> Json:
+    """Forward one call and count its time; the operator's counts for nobody.  Raises RpcError."""
+    if call.principal.is_operator:
+        return node_call(call, method, params)
+    tenant = call.principal.tenant_name
+    NODE_TIME.require(tenant)  # here, as earlier ones of this tenant have ended now
+    started = time.monotonic()
+    try:
+        return node_call(call, method, params)
+    finally:
+        NODE_TIME.count(tenant, time.monotonic() - started)
