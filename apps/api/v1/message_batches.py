@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.errors import error_body
+from apps.api.outside_messages import outside_messages_push
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.serializers import APPROVAL_HELP, ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView
@@ -20,7 +21,6 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.push import messages_push
 
 BATCH_MAX = 1000
 
@@ -75,7 +75,7 @@ class BatchView(PoolView):
         body = BatchInput(data=request.data)
         body.is_valid(raise_exception=True)
         items = [push_item(data) for data in body.validated_data["messages"]]
-        answers = messages_push(items, principal=self.principal)
+        answers = outside_messages_push([(self.principal, item) for item in items])
         results = [
             {"id": item.id, "state": None, "wait": "", "error": error_body(answer)}
             if isinstance(answer, DomainError)

@@ -12,16 +12,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.outside_messages import outside_message_push
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
 from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
 from apps.api.v1.serializers import address_value, moment_value
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue
 from apps.messages.selectors.messages import message_get, message_pushed, messages_page
 from apps.messages.services.cancel import message_mark_bad
-from apps.messages.services.push import messages_push
 from apps.messages.states import MessageState
 
 PAGE_DEFAULT = 50
@@ -82,9 +82,7 @@ class MessagesView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         is_known = message_pushed(tenant_id=self.principal.own_id, push_id=data["id"])
-        row = messages_push([push_item(data)], principal=self.principal)[0]
-        if isinstance(row, DomainError):
-            raise row
+        row = outside_message_push(push_item(data), principal=self.principal)
         answer = message_body(row, head_height=head_height_or_zero())
         return Response(answer) if is_known else created(answer)
 

@@ -16,6 +16,8 @@ from apps.users.states import Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from django.db.models import QuerySet
 
     from apps.messages.models import Recovery
@@ -38,6 +40,23 @@ def miner_get(viewer: Principal, address: str) -> Miner:
     if row is None:
         raise MinerUnknown(address[:100])
     return row
+
+
+def miners_of_addresses(addresses: Collection[str]) -> dict[str, Miner]:
+    """Return the pool's active miners among some receivers, by the f0 or f2 address that names each."""
+    ids = {number for one in addresses if (number := _actor_id(one)) is not None}
+    named = Q(actor_id__in=ids) | Q(robust__in=[one for one in addresses if one])
+    rows = Miner.objects.filter(named, state=MinerState.ACTIVE)
+    by_name = {name: row for row in rows for name in row.names}
+    return {one: by_name[f"f{one[1:]}"] for one in addresses if f"f{one[1:]}" in by_name}
+
+
+def _actor_id(address: str) -> int | None:
+    try:
+        parsed = address_parse(address)
+    except BadAddress:
+        return None
+    return parsed.actor_id if parsed.protocol == ID else None
 
 
 def miners_with_restored_moves(recovery: Recovery) -> QuerySet[Miner]:

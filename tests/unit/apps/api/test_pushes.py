@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.api.rpc.services.messager import pushes
+from apps.api import outside_messages
 from apps.api.rpc.services.messager.pushes import message_push_batched
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message
@@ -46,7 +46,7 @@ async def test_calls_in_flight_share_a_few_inserts(monkeypatch: pytest.MonkeyPat
         sizes.append(len(items))
         return messages_push_batch(items, **options)
 
-    monkeypatch.setattr(pushes, "messages_push_batch", counted)
+    monkeypatch.setattr(outside_messages, "messages_push_batch", counted)
     rows = await asyncio.gather(*(message_push_batched(item(f"m{n}"), principal=alice) for n in range(50)))
 
     assert [row.push_id for row in rows] == [f"m{n}" for n in range(50)]
@@ -88,7 +88,7 @@ async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.Monkey
         batches.append(len(asked))
         return messages_push_batch(asked)
 
-    monkeypatch.setattr(pushes, "messages_push_batch", counted)
+    monkeypatch.setattr(outside_messages, "messages_push_batch", counted)
     rows = await asyncio.gather(
         message_push_batched(item("first"), principal=alice),
         message_push_batched(PushItem(id="his", to="f01000", from_=others, method=0), principal=bob),
@@ -123,7 +123,7 @@ async def test_a_broken_insert_reaches_its_callers_and_the_desk_goes_on(
         raise OSError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pushes, "messages_push_batch", broken)
+        patch.setattr(outside_messages, "messages_push_batch", broken)
         with pytest.raises(OSError, match="no room"):
             await message_push_batched(item("one"), principal=alice)
 

@@ -10,6 +10,7 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from apps.api.outside_messages import outside_message_push, outside_messages_push
 from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.parameters import QuickSend
@@ -19,7 +20,6 @@ from apps.chain.node.client import chain_client
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
-from apps.messages.services.push import message_push, messages_push, messages_push_batch
 from poolsite.filecoin.address import ID, address_format
 from poolsite.wire.jsonrpc.messages import json_read
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def _push(items: list[tuple[Principal, PushItem]]) -> list[Message | DomainError]:
-    return messages_push_batch(items)
+    return outside_messages_push(items)
 
 
 _PUSHES: Final[RequestBatcher[PushItem, Message]] = RequestBatcher(_push)
@@ -68,19 +68,16 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
         return (await message_push_batched(item, principal=call.principal)).push_id
     # Resolving an ID address takes a node call, for which the rest of the batch must not wait.
     tenant = call.principal.tenant_name
-    push = partial(messages_push, [item], principal=call.principal)
-    answers = await in_thread(push, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
-    if isinstance(answers[0], DomainError):
-        raise answers[0]
-    return str(answers[0].push_id)
+    push = partial(outside_message_push, item, principal=call.principal)
+    row = await in_thread(push, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
+    return str(row.push_id)
 
 
 def send(call: Call, params: QuickSend) -> str:
     """Push a message from the command line, its parameters in hex or JSON."""
     if params.method == 0:
         raise BadMessage("do not use it to send funds", field="method")
-    row = message_push(
-        principal=call.principal,
+    item = PushItem(
         id=str(uuid.uuid4()),
         to=params.to,
         from_=params.from_,
@@ -89,7 +86,7 @@ def send(call: Call, params: QuickSend) -> str:
         params=_quick_params(params),
         gas=params.gas,
     )
-    return str(row.push_id)
+    return str(outside_message_push(item, principal=call.principal).push_id)
 
 
 def _quick_params(params: QuickSend) -> bytes:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.api.outside_messages import outside_message_push, window_refusals
 from apps.api.rpc.dispatcher import result_unless_left
 from apps.api.rpc.services.messager.json_values import big, optional
 from apps.api.rpc.services.messager.parameters import MESSAGE
@@ -25,13 +26,12 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
-from apps.core.errors import DomainError, LostRace, WrongState
+from apps.core.errors import LostRace, WrongState
 from apps.messages.errors import MessageNotFound
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.selectors.messages import message_get, message_versions
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.push import messages_push
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import UNSENDABLE, MessageState, Wait
 from poolsite.filecoin.actors.market import AddBalanceParams, Method
@@ -54,6 +54,8 @@ from poolsite.wire.jsonrpc.parameters import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
     from poolsite.filecoin.message import SignedMessage
@@ -66,6 +68,7 @@ PUSHES: Final = TenantSlots(500)
 """A tenant's pushes that wait at a time; later ones begin when earlier ones end."""
 MARKET: Final = id_address(5)
 NO_UUID: Final = str(uuid.UUID(int=0))
+SIGNED_PUSHES: Final = ("MpoolPush", "MpoolPushUntrusted", "MpoolBatchPush", "MpoolBatchPushUntrusted")
 REFUSALS: Final = {
     Wait.FUNDS: "mpool push: not enough funds: {}",
     Wait.ESTIMATE: "GasEstimateMessageGas error: {}",
@@ -127,6 +130,26 @@ async def market_add_balance(call: Call, *params: Json) -> Json:
     return cid_to_json(signed.cid)
 
 
+def signed_push_method(method: str) -> Callable[..., Json]:
+    """Return the handler of a method that forwards what its caller signed, one message or several."""
+
+    def handler(call: Call, *params: Json) -> Json:
+        signed = params[0] if params and isinstance(params[0], list) else params[:1]
+        for refusal in window_refusals([(call.principal, *_call_of(one)) for one in signed]).values():
+            raise refusal
+        return node_call(call, method, list(params))
+
+    return handler
+
+
+def _call_of(signed: Json) -> tuple[str, int]:
+    """Return receiver and method of a signed message; what cannot be read is the node's to refuse."""
+    match signed:
+        case {"Message": {"To": str(to), "Method": int(method)}}:
+            return to, method
+    return "", 0
+
+
 async def is_of_node(call: Call, messages: list[ChainMessage]) -> bool:
     """Return whether an operator means the node's own wallet: its addresses are nobody's here."""
     senders = {message.from_ for message in messages}
@@ -181,9 +204,7 @@ def accept(call: Call, item: PushItem, message: ChainMessage) -> str:
         message_get(call.principal, item.id)
     except MessageNotFound:
         sendable_check(call, item)
-    found = messages_push([item], principal=call.principal)[0]
-    if isinstance(found, DomainError):
-        raise found
+    found = outside_message_push(item, principal=call.principal)
     if found.state == MessageState.UNFILLED and not found.needs_approval:
         selection_enqueue(found.from_addr)  # its program does nothing else meanwhile: no head is waited for
     return str(found.pk)
@@ -238,5 +259,6 @@ HANDLERS: Final = {
     "MpoolPushMessage": mpool_push_message,
     "MpoolBatchPushMessage": mpool_batch_push_message,
     "MarketAddBalance": market_add_balance,
+    **{name: signed_push_method(name) for name in SIGNED_PUSHES},
 }
 """By the name without its prefix."""

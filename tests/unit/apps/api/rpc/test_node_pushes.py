@@ -14,16 +14,19 @@ from apps.api.rpc.services.messager import waits
 from apps.api.rpc.services.node import own_messages, proxy, pushes
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.table import HANDLERS
+from apps.messages.errors import BadMessage
 from apps.messages.models import Message
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import signed_message_from_json
 from poolsite.filecoin.signature import signature_verify
 from poolsite.wire.jsonrpc.messages import RpcError
+from tests import factories
 from tests.messaging import FIL, RECEIVER, Pool, pool_world
 from tests.people import principal
 
@@ -189,6 +192,23 @@ async def test_a_stranger_may_not_push_for_an_address(pool):
         await ask("MpoolPushMessage", unsigned(address), spec(), of=bob)
 
     assert not await in_thread(Message.objects.exists)()
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+async def test_a_window_that_the_pool_proves_is_not_proven_by_others(pool, is_signed):
+    address = await in_thread(pool.address)()
+    await in_thread(lambda: factories.miner(1234))()
+    proof = unsigned(address, To="t01234", Method=5, Value="0", Params="gA==")
+    signed = {"Message": proof, "Signature": {"Type": 1, "Data": ""}}
+
+    with pytest.raises(BadMessage, match="the pool proves the windows of f01234"):
+        await (ask("MpoolPush", signed) if is_signed else ask("MpoolPushMessage", proof, spec()))
+
+    assert "MpoolPush" not in pool.node.calls
+    assert not await in_thread(Message.objects.exists)()
+    await in_thread(lambda: Miner.objects.update(works_until=0))()
+    if not is_signed:
+        assert (await ask("MpoolPushMessage", proof, spec()))["Message"]["Nonce"] == 0, "moved out"
 
 
 async def test_a_batch_is_as_many_messages_under_one_uuid(pool):
