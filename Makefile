@@ -17,7 +17,7 @@ help:
 	@echo "make up      start the pool; Ctrl-C stops it"
 	@echo "make test    run the tests (installs everything they need)"
 	@echo "make quick   run the unit tests that need neither a chain nor a browser"
-	@echo "make peers   build third-party programs and run them against the pool (needs Go and Node.js)"
+	@echo "make peers [PROGRAMS=folder]  run third-party programs against the pool: from the registries (needs Go and Node.js), and built ones"
 	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url] [LOTUS=folder]  run a pool on a real lotus node: messages, sectors, data, proofs, blocks, moving a cluster (docs/real-chain.md)"
 	@echo "make lint    check style, types, import contracts, words and kernels"
 	@echo "make format  format Python files and templates"
@@ -72,7 +72,7 @@ quick: test-environment
 	@$(VENV) -m pytest -n "$${WORKERS:-2}" -m "not slow and not timing and not long" --durations 5 --durations-min 0.7 tests/unit/apps tests/unit/house tests/unit/settings tests/unit/wire tests/unit/workers/signer tests/unit/workers/console tests/unit/workers/storage
 
 peers: test-environment
-	@$(VENV) -m pytest -m "peer" tests/peers
+	@POOLSITE_PEER_PROGRAMS="$(or $(PROGRAMS),$(POOLSITE_PEER_PROGRAMS))" $(VENV) -m pytest -m "peer" tests/peers
 
 # TESTS names some of its files.
 real-chain: test-environment

@@ -1,8 +1,8 @@
 """sophon-messager and ours in one run: the same node, signer, hub and limits, the same client, by turns.
 
 From the first push until the node's message pool has every message: what is counted is the nonce that the
-node would give next.  Needs the program (`make peers` builds it, or SOPHON_MESSAGER names it); without it
-only ours is measured.
+node would give next.  Needs the program in the folder that POOLSITE_PEER_PROGRAMS names; without it only ours
+is measured.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ import websockets
 
 from tests.acceptance.pool import RunningPool
 from tests.integration.pools import port_free, wait_until
-from tests.peers.programs import CACHE
+from tests.peers.programs import PROGRAMS_VARIABLE
 from tests.peers.questions import Node, transfer
 from tests.peers.signer import RunningSigner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PEER: Final = Path(os.environ.get("SOPHON_MESSAGER") or CACHE / "go" / "sophon-messager")
+PEER: Final = Path(os.environ.get(PROGRAMS_VARIABLE) or os.devnull) / "sophon-messager"
 SENDERS: Final = 50
 MESSAGES: Final = 10_000
 IN_FLIGHT: Final = 50

@@ -13,7 +13,6 @@ import importlib
 import itertools
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -32,12 +31,11 @@ import websockets
 from tests.bench import blocks
 from tests.bench.beside_messager import cpu_of
 from tests.bench.block_world import FIRST_MINER, MINERS, USER
-from tests.peers.programs import SITE, go_source
+from tests.peers.programs import SITE, built_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOURCE: Final = "https://github.com/ipfs-force-community/sophon-miner"
 TAG: Final = "v1.19.0"
 ROUNDS: Final = 5
 """Of each, after one that nobody counts."""
@@ -92,19 +90,12 @@ def cases() -> list[Case]:
 
 @cache
 def peer() -> Path | str:
-    """Return the program, built if need be, or why there is none; that is said once."""
-    named = os.environ.get("SOPHON_MINER")
-    if named:
-        return Path(named)
-    if shutil.which("go") is None:
-        reason = "there is no Go here to build it"
-    else:
-        try:
-            return go_source(SOURCE, tag=TAG, package="./cmd")
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            reason = str(error).strip()[-300:]
-    sys.stdout.write(f"  sophon-miner {TAG} is not measured beside ours: {reason}\n")
-    return reason
+    """Return the program, or why there is none; that is said once."""
+    try:
+        return built_program("sophon-miner", version=TAG, shows="ours is no slower")
+    except AssertionError as error:
+        sys.stdout.write(f"  sophon-miner is not measured beside ours: {error}\n")
+        return str(error)
 
 
 def run(case: Case) -> Figure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.acceptance.pool import RunningPool
-from tests.peers.programs import SOPHON_AUTH, go_program, go_source
+from tests.peers.programs import SOPHON_AUTH, built_program, go_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,23 +56,24 @@ def sophon_auth(go: None) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sophon_messager(go: None) -> Path:
-    """sophon-messager itself, out of its repository."""
-    return go_source("https://github.com/ipfs-force-community/sophon-messager", tag="v1.20.0", package=".")
+def sophon_messager() -> Path:
+    """sophon-messager itself."""
+    shows = "its command line drives the console, and its server works with our nodes, users and signers"
+    return built_program("sophon-messager", version="v1.20.0", shows=shows)
 
 
 @pytest.fixture(scope="session")
-def sophon_miner(go: None) -> Path:
-    """sophon-miner itself, out of its repository."""
-    return go_source("https://github.com/ipfs-force-community/sophon-miner", tag="v1.19.0", package="./cmd")
+def sophon_miner() -> Path:
+    """sophon-miner itself."""
+    shows = "its command line drives the console, and it mines for the pool's miner by our hub and nodes"
+    return built_program("sophon-miner", version="v1.19.0", shows=shows)
 
 
 @pytest.fixture(scope="session")
-def venus_wallet(go: None) -> Path:
-    """venus-wallet itself, out of its repository."""
-    return go_source(
-        "https://github.com/filecoin-project/venus-wallet", tag="v1.20.0", package="./cmd/wallet"
-    )
+def venus_wallet() -> Path:
+    """venus-wallet itself."""
+    shows = "it serves our hub as a signer, and its command line drives our signer"
+    return built_program("venus-wallet", version="v1.20.0", shows=shows)
 
 
 @pytest.fixture(scope="session")

@@ -32,13 +32,9 @@ SOPHON_AUTH: Final = "github.com/ipfs-force-community/sophon-auth/cmd/server"
 """The main package of sophon-auth: server and command line in one."""
 
 
-CHECKOUTS: Final = Path(os.environ.get("POOLSITE_PEER_SOURCES") or CACHE / "sources")
-"""Checkouts of programs that are built from their repository."""
-
-CLONE_S: Final = 120
-RUST_S: Final = 5400
-"""The first build of damocles-worker compiles some 600 crates, rust-fil-proofs among them."""
-NO_QUESTIONS: Final = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+PROGRAMS_VARIABLE: Final = "POOLSITE_PEER_PROGRAMS"
+"""Environment variable: a folder with built programs that no registry serves, as `make peers PROGRAMS=folder`
+sets it."""
 
 
 class PeerRefused(Exception):
@@ -63,56 +59,17 @@ def go_program(name: str, package: str = ".") -> Path:
     return target
 
 
-def go_source(url: str, *, tag: str, package: str) -> Path:
-    """Build a program of which no module proxy has a release: out of its repository at a tag; gives its path.
+def built_program(name: str, *, version: str, shows: str) -> Path:
+    """Return a program that no registry serves, as somebody built it from its repository.
 
-    Fails where neither the folder POOLSITE_PEER_SOURCES has a checkout nor the host can be reached.
+    Fails where the folder is not named or lacks it, and says what its tests would have shown.
     """
-    name = url.rsplit("/", 1)[-1]
-    source, target = CHECKOUTS / name, CACHE / "go" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "building").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        clone(url, tag=tag, source=source)
-        done = subprocess.run(
-            ["go", "build", "-mod=mod", "-buildvcs=false", "-o", target, package],
-            cwd=source,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_S,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    return target
-
-
-def rust_source(url: str, *, tag: str, folder: str, binary: str) -> Path:
-    """Build a Rust program of a folder of a repository, with the toolchain that it names; gives its path.
-
-    Where POOLSITE_PEER_SOURCES has a checkout it is built as it stands.
-    """
-    source = CHECKOUTS / url.rsplit("/", 1)[-1]
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "building").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        clone(url, tag=tag, source=source)
-        command = ["cargo", "build", "--release", "--bin", binary]
-        done = subprocess.run(
-            command, cwd=source / folder, capture_output=True, text=True, timeout=RUST_S, check=False
-        )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return source / folder / "target" / "release" / binary
-
-
-def clone(url: str, *, tag: str, source: Path) -> None:
-    """Clone a repository at a tag, unless a checkout stands there."""
-    if source.exists():
-        return
-    command: list[str | Path] = ["git", "clone", "-q", "--depth", "1", "--branch", tag, url, source]
-    cloned = subprocess.run(
-        command, capture_output=True, text=True, timeout=CLONE_S, check=False, env=NO_QUESTIONS
-    )
-    assert cloned.returncode == 0, f"{url} cannot be cloned: {cloned.stderr.strip()[-200:]}"
+    folder = os.environ.get(PROGRAMS_VARIABLE, "")
+    program = Path(folder).absolute() / name
+    where = f"{folder} has no {name}" if folder else f"{PROGRAMS_VARIABLE} names no folder with {name}"
+    is_there = bool(folder) and program.is_file()
+    assert is_there, f"{where} ({version}), which would show that {shows} (docs/peers.md)"
+    return program
 
 
 def node_packages(name: str) -> Path:

@@ -17,7 +17,7 @@ import pytest
 from tests.acceptance.pipeline_walks import posted
 from tests.acceptance.pool import PERIOD_S, RunningPool
 from tests.integration.pools import SITE, port_free, wait_until
-from tests.peers.programs import CACHE, rust_source
+from tests.peers.programs import CACHE, built_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,10 +62,9 @@ class Daemon:
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    """damocles-worker, out of its repository."""
-    assert shutil.which("cargo") is not None, "there is no cargo here, and a Rust program is what is tested"
-    url = "https://github.com/ipfs-force-community/damocles"
-    return rust_source(url, tag="v0.13.0", folder="damocles-worker", binary="damocles-worker")
+    """damocles-worker itself."""
+    shows = "it seals, snaps up, rebuilds, unseals and proves windows for the pool"
+    return built_program("damocles-worker", version="v0.13.0", shows=shows)
 
 
 @pytest.fixture(scope="module")

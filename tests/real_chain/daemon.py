@@ -22,6 +22,7 @@ from tests.servers import folder_new, tied_to_us
 
 PROGRAMS_VARIABLE: Final = "REAL_CHAIN_LOTUS"
 """Environment variable: the folder with `lotus` and its -seed, -miner and -shed, built with the tag `2k`."""
+PROGRAMS: Final = ("lotus", "lotus-seed", "lotus-miner", "lotus-shed")
 MINER: Final = "f01000"
 SECTORS: Final = 8
 """Two for each of the first four deadlines."""
@@ -39,7 +40,11 @@ class LotusCluster:
 
     def __init__(self) -> None:
         programs = os.environ.get(PROGRAMS_VARIABLE, "")
-        assert programs, f"{PROGRAMS_VARIABLE} must name the folder of lotus and lotus-seed"
+        lacking = [name for name in PROGRAMS if not (Path(programs or os.devnull) / name).is_file()]
+        assert not lacking, (
+            f"{PROGRAMS_VARIABLE} must name a folder of built programs; {', '.join(lacking)} lacking in "
+            f"{programs or 'no folder'}: not shown is that a lotus cluster moves into the pool and back"
+        )
         assert os.environ.get(FOLDER_VARIABLE), (
             f"{FOLDER_VARIABLE} must name the folder of the pool's and the node's parameters"
         )

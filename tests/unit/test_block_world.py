@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +13,7 @@ import websockets
 from poolsite.devnet.node import Devnet
 from tests.bench import beside_miner
 from tests.bench.block_world import MINERS, Door, World, worker_key
+from tests.peers.programs import PROGRAMS_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,8 +85,7 @@ async def test_block_counts_once_signed_and_of_the_round(world: World, address: 
 def test_why_the_peer_is_absent_is_said_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.delenv("SOPHON_MINER", raising=False)
+    monkeypatch.delenv(PROGRAMS_VARIABLE, raising=False)
     beside_miner.peer.cache_clear()
     try:
         assert beside_miner.RATIO not in beside_miner.cases()
@@ -96,4 +95,4 @@ def test_why_the_peer_is_absent_is_said_once(
 
     said = capsys.readouterr().out
     assert said.count("not measured beside ours") == 1
-    assert "no Go" in said
+    assert "names no folder with sophon-miner" in said
