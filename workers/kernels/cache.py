@@ -1,12 +1,14 @@
 """Where compiled kernels are kept between processes.
 
 numba looks only at the file that a kernel stands in, but a kernel is also made of intrinsics from
-other files; so the folder's name carries a digest of all of them.
+other files; so the folder's name carries a digest of all of them.  Each file ends with a digest of what was
+written: one whose bits have changed is compiled again, as it would seal and prove wrongly without an error.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import stat
 import tempfile
@@ -14,8 +16,10 @@ from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numba
+from numba.core import caching
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable: folder of the compiled kernels."""
@@ -72,12 +76,37 @@ def cache_use() -> None:
     except OSError:
         return
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time from the environment
+    caching.IndexDataCacheFile = CheckedFiles  # type: ignore[misc]  # numba has no option for it
 
 
-def cache_clear() -> None:
-    """Forget this version's compiled kernels; another process that reads here finds none, or whole ones."""
-    for file in cache_folder().rglob("*.nb[ic]"):
-        file.unlink(missing_ok=True)
+class CheckedFiles(caching.IndexDataCacheFile):
+    """A kernel's files, index and code, with a digest behind each, where numba's reader does not look."""
+
+    def _dump(self, obj: Any) -> bytes:
+        """Return what is written; of the index it follows numba's version."""
+        data: bytes = super()._dump(obj)  # type: ignore[no-untyped-call]  # numba has no types
+        return data + sha256(data).digest()
+
+    def _load_index(self) -> Any:
+        """Return the index; an empty one has the kernel compiled again."""
+        try:
+            written = Path(self._index_path).read_bytes()
+            version = pickle.dumps(self._version, protocol=-1)
+            _digest_check(written.removeprefix(version), is_other=not written.startswith(version))
+        except OSError:
+            return {}
+        return super()._load_index()  # type: ignore[no-untyped-call]  # as above
+
+    def _load_data(self, name: str) -> Any:
+        """Return the code.  Raises OSError, upon which numba compiles and writes it again."""
+        _digest_check(Path(self._cache_path, name).read_bytes())
+        return super()._load_data(name)  # type: ignore[no-untyped-call]  # as above
+
+
+def _digest_check(data: bytes, *, is_other: bool = False) -> None:
+    content, digest = data[: -sha256().digest_size], data[-sha256().digest_size :]
+    if is_other or sha256(content).digest() != digest:
+        raise OSError("a compiled kernel is not what was written")
 
 
 def cache_tidy() -> None:

@@ -6,12 +6,10 @@ Each entry calls a kernel with the very types that the processors use, on the pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pickle import UnpicklingError
 
 import numpy as np
 
 from workers.kernels import ancestors, binary_tree, field, fr32, graph, labels, poseidon, scaling
-from workers.kernels.cache import cache_clear
 from workers.kernels.lanes import WIDE
 
 Report = Callable[[str, int, int], None]
@@ -97,14 +95,9 @@ def precompile(names: Iterable[str] | None = None, *, report: Report | None = No
 
     names:  of KERNELS, in this order, each once; KeyError for one that is not there
     report: called before each, not after the last
-    Files of the cache that a power cut has left short cost one compilation more.
     """
     wanted = list(dict.fromkeys(KERNELS if names is None else names))
     for done, name in enumerate(wanted):
         if report is not None:
             report(name, done, len(wanted))
-        try:
-            KERNELS[name]()
-        except (EOFError, UnpicklingError):  # numba writes files whole, but a power cut may leave them cut
-            cache_clear()
-            KERNELS[name]()
+        KERNELS[name]()

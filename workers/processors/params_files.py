@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.groth16.aggregate import MAX_PROOFS, MIN_PROOFS
 from poolsite.filecoin.groth16.keys import parameter_folder
@@ -21,7 +21,7 @@ from workers.processors.params_listing import TOXIC_WARNING, described, powers_d
 from workers.processors.snark import post_measure
 from workers.processors.terminal import Meter
 from workers.snark.catalog import circuit_of, key_open, parameters_open, toxic_make, verifying_key_write
-from workers.snark.files import CircuitKind, powers_path, toxic_path
+from workers.snark.files import CircuitKind, is_converted, measured_seconds, powers_path, toxic_path
 from workers.snark.powers import powers_make
 from workers.snark.prover import proving_key
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
+
+POST_KINDS: Final = (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST)
+"""Circuits whose proofs have a due time, so that a host tells how long one takes."""
 
 
 def parameters_check(wanted: argparse.Namespace) -> Any:
@@ -86,7 +89,11 @@ def parameters_prepare(wanted: argparse.Namespace) -> Any:
     threads = 1 if wanted.background else thread_count()
     specs = [spec_named(circuit, wanted.size) for circuit in wanted.circuit]
     for place, spec in enumerate(specs):
+        is_measured = wanted.background and is_converted(spec) and measured_seconds(spec) is not None
         _prepare_one(spec, wanted.seed, threads=threads, before=place / len(specs), share=1 / len(specs))
+        if spec.kind in POST_KINDS and not is_measured:
+            size, sizes = spec.size_index, len(SECTOR_SIZES)
+            post_measure(post_parameters(size if spec.kind is CircuitKind.WINNING_POST else sizes + size))
     return {"ready": True, "circuits": [described(spec) for spec in specs]}
 
 
@@ -105,9 +112,6 @@ def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: f
         sys.stderr.write(f"{TOXIC_WARNING}\n{spec.parameters_name}: {cost}\n")
         toxic_make(spec, seed, threads=threads, progress=progress_part(0, 0.4))
     _converted(spec, threads=threads, progress=progress_part(0.4, 0.4))
-    if spec.kind in (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST):
-        size, sizes = spec.size_index, len(SECTOR_SIZES)
-        post_measure(post_parameters(size if spec.kind is CircuitKind.WINNING_POST else sizes + size))
     progress_part(1, 0)(0, 1)
 
 

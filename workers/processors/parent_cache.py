@@ -6,6 +6,8 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/cache.rs.
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +20,7 @@ from poolsite.private_files import locked
 from workers.kernels import graph
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress, parallel_for
-from workers.storage.checksums import file_digest
+from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import is_complete, space_check, unfinished_remove
 from workers.storage.mapped import file_read, file_write, pages_release
 
@@ -48,7 +50,7 @@ FILE_DIGESTS = {
     4: "2778a732ad46a7dc18e0564dfdf59fd321dcde74ab476fd6d3c4e6735d7cd89c",
     9: "2698b74eb2606b55b98d8b095e18b6320b47f46e00075956d48640ccd1641b03",
 }
-"""SHA-256 of the whole cache file by registered proof number.
+"""SHA-256 of the whole cache file by registered proof number; other graphs' are noted beside their file.
 
 Source: rust-fil-proofs storage-proofs-porep/parent_cache.json.
 """
@@ -101,14 +103,24 @@ def cache_name(parameters: SealParameters) -> str:
 
 def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Progress = no_progress) -> None:
     """Compute the parents of all nodes into `rows`."""
+    rows_of = _rows_function(parameters)
+
+    def work(first: int, end: int) -> None:
+        rows_of(first, rows[first:end])
+
+    parallel_for(work, parameters.nodes, size=CHUNK_NODES, progress=progress)
+
+
+def _rows_function(parameters: SealParameters) -> Callable[[int, Parents], None]:
+    """Return what computes the parents of some nodes, given the first of them and the rows to fill."""
     seed, tables = drg_seed(parameters), feistel_tables(parameters)
     legacy = parameters.api_version is ApiVersion.V1_0
     nodes = np.uint64(parameters.nodes)
 
-    def work(first: int, end: int) -> None:
-        graph.parent_rows(seed, tables, nodes, legacy, first, rows[first:end])
+    def compute(first: int, rows: Parents) -> None:
+        graph.parent_rows(seed, tables, nodes, legacy, first, rows)
 
-    parallel_for(work, parameters.nodes, size=CHUNK_NODES, progress=progress)
+    return compute
 
 
 def parents_of(
@@ -116,6 +128,7 @@ def parents_of(
 ) -> Parents:
     """Return the parents of all nodes; a large graph's are read from its cache file, made if absent.
 
+    The file is compared with its digest each time: one flipped bit would spoil every sector of the graph.
     Several threads and processes may ask at once: one makes the file, the others wait.
     """
     nodes = parameters.nodes
@@ -125,25 +138,35 @@ def parents_of(
         return rows
     path = (folder or cache_folder()) / cache_name(parameters)
 
-    def alive() -> None:
+    def alive(*_: int) -> None:
         progress(0, nodes)
 
-    if not _is_good(path, parameters, on_part=alive):
+    if not _is_good(path, parameters, alive=alive):
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f"{path.name}.lock"), on_wait=alive):
-            if not _is_good(path, parameters, on_part=alive):
+            if not _is_good(path, parameters, alive=alive):
                 _cache_write(path, parameters, progress=progress)
-    return file_read(path, size_bytes=ROW_BYTES * nodes).view(np.uint32).reshape(-1, PARENTS)
+    return _mapped(path, parameters)
+
+
+def _mapped(path: Path, parameters: SealParameters) -> Parents:
+    raw = file_read(path, size_bytes=ROW_BYTES * parameters.nodes)
+    return raw.view(np.uint32).reshape(-1, PARENTS)
 
 
 def _cache_write(path: Path, parameters: SealParameters, *, progress: Progress) -> None:
     """Write the cache file.  Raises NotEnoughSpace, BadFile."""
     nodes = parameters.nodes
     unfinished_remove(path)  # of a run that was killed: its room is ours
+    Checksums(path).forget([path])
     space_check(path.parent, ROW_BYTES * nodes)
     with file_write(path, size_bytes=ROW_BYTES * nodes) as raw:
         parents_compute(parameters, raw.view(np.uint32).reshape(-1, PARENTS), progress=progress)
-    if not _is_good(path, parameters, on_part=lambda: progress(nodes, nodes)):
+
+    def alive(*_: int) -> None:
+        progress(nodes, nodes)
+
+    if not _is_good(path, parameters, alive=alive):
         path.unlink()
         raise BadFile(f"{path} was computed incorrectly: this machine's memory or processor is faulty")
 
@@ -154,18 +177,42 @@ def rows_release(parents: Parents, rows: slice) -> None:
         pages_release(parents[rows])
 
 
-def _is_good(path: Path, parameters: SealParameters, *, on_part: Callable[[], None]) -> bool:
-    """Return whether the cache file is there and undamaged (synthetic graphs have no digest)."""
+def _is_good(path: Path, parameters: SealParameters, *, alive: Progress) -> bool:
+    """Return whether the cache file is whole and right: by the published digest, else by the noted one.
+
+    Synthetic and non-interactive graphs have no published digest, and rust-fil-proofs notes none: such a file
+    is compared with the parents computed again, and then its digest is noted.
+    """
     if not is_complete(path, ROW_BYTES * parameters.nodes):
         return False
-    known = FILE_DIGESTS.get(parameters.number)
-    return known is None or file_digest(path, on_part=on_part) == known
+    known = FILE_DIGESTS.get(parameters.number) or Checksums(path).known(path)
+    if known is not None:
+        return file_digest(path, on_part=lambda: alive(0, 0)) == known
+    if not _is_as_computed(_mapped(path, parameters), parameters, progress=alive):
+        return False
+    with suppress(OSError):  # another's folder, which we only read: the next one compares again
+        Checksums(path).record(path, file_digest(path, on_part=lambda: alive(0, 0)))
+    return True
+
+
+def _is_as_computed(found: Parents, parameters: SealParameters, *, progress: Progress) -> bool:
+    rows_of, wrong = _rows_function(parameters), threading.Event()
+
+    def compare(first: int, end: int) -> None:
+        if wrong.is_set():
+            return
+        rows = np.empty((end - first, PARENTS), np.uint32)
+        rows_of(first, rows)
+        if not np.array_equal(rows, found[first:end]):
+            wrong.set()
+        pages_release(found[first:end])
+
+    parallel_for(compare, parameters.nodes, size=CHUNK_NODES, progress=progress)
+    return not wrong.is_set()
 
 
 def parents_at(parameters: SealParameters, node: int) -> tuple[int, ...]:
     """Return the parents of one node, computed."""
     rows = np.empty((1, PARENTS), np.uint32)
-    legacy = parameters.api_version is ApiVersion.V1_0
-    tables, seed = feistel_tables(parameters), drg_seed(parameters)
-    graph.parent_rows(seed, tables, np.uint64(parameters.nodes), legacy, node, rows)
+    _rows_function(parameters)(node, rows)
     return tuple(map(int, rows[0]))

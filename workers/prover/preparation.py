@@ -35,7 +35,8 @@ WAIT_S: Final = 1.0
 class Preparation:
     """Prepares the parameters of WindowPoSt once the host is warm, then those of WinningPoSt.
 
-    Proofs are containers until then, where the chain takes them.
+    Proofs are containers until then, where the chain takes them.  What is converted already is compared with
+    its digests once, so that a damaged conversion is made again before a window opens.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Preparation:
     ) -> None:
         self.config, self.proofs, self.wins, self.is_idle = config, proofs, wins, is_idle
         self._stopped = threading.Event()
+        self._checked: set[CircuitSpec] = set()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._work, name="parameters", daemon=True)
 
@@ -66,10 +68,11 @@ class Preparation:
     def _work(self) -> None:
         while not self._stopped.wait(WAIT_S):
             wanted = (*self.proofs.specs, *self.wins.specs)
-            missing = [spec for spec in wanted if self._is_possible(spec) and not is_converted(spec)]
-            if not missing or not self.is_idle():
+            due = [spec for spec in wanted if self._is_possible(spec) and self._is_due(spec)]
+            if not due or not self.is_idle():
                 continue
-            code = self._run(missing)
+            code = self._run(due)
+            self._checked.update(due if not code else ())
             self.proofs.progress = 0, 0
             if code and not self._stopped.is_set():
                 log.warning("parameters_not_prepared", exit=code, again_s=AGAIN_S)
@@ -78,6 +81,9 @@ class Preparation:
     def _is_possible(self, spec: CircuitSpec) -> bool:
         """Return whether a missing file may be made, or it is there; an operator's may come any time."""
         return bool(self.config.parameter_seed) or is_here(spec)
+
+    def _is_due(self, spec: CircuitSpec) -> bool:
+        return spec not in self._checked or not is_converted(spec)
 
     def _run(self, specs: list[CircuitSpec]) -> int:
         """Prepare one after the other, and return the process's exit code."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha512
 from typing import TYPE_CHECKING, Final
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from poolsite.filecoin.groth16.keys import TOXIC_SUFFIX
-from poolsite.filecoin.groth16.powers import LISTS, BadPowers, powers_lists
+from poolsite.filecoin.groth16.powers import LISTS, POWERS_NAME, BadPowers, powers_lists
+from poolsite.filecoin.groth16.published import PUBLISHED, file_digest
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
 from workers.snark.multiples import multiples
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decode, points_decompress
 from workers.snark.setup import G1_GENERATOR, G2_GENERATOR
 from workers.snark.subgroups import first_outside_subgroup
+from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +51,10 @@ class Powers:
 def powers_read(path: Path, *, proofs: int) -> Powers:
     """Return the powers for so many proofs, a power of two.
 
-    Raises BadPowers for a file without enough of them, or with a point that is not of its group, OSError.
+    Raises BadPowers for a file without enough of them, with a point that is not of its group, or that is not
+    what was published or made here, OSError.
     """
+    powers_check(path)
     wanted = (2 * proofs, 2 * proofs, proofs, proofs)
     found: list[Words] = []
     with path.open("rb") as file:
@@ -69,6 +74,39 @@ def powers_read(path: Path, *, proofs: int) -> Powers:
     return Powers(proofs, *found)
 
 
+def powers_check(path: Path) -> None:
+    """Compare a set-up with the digest in the networks' list, or in the mark of one that was made here.
+
+    A mark of an earlier version has no digest: the present one is noted.  Raises BadPowers, OSError.
+    """
+    digest = file_digest(path)
+    if digest == PUBLISHED[POWERS_NAME]:
+        return
+    mark_path = _mark_path(path)
+    try:
+        mark = json.loads(mark_path.read_text())
+    except FileNotFoundError:
+        raise BadPowers(
+            f"{path.name} is not the file in the public networks' list: its digest is {digest}, not "
+            f"{PUBLISHED[POWERS_NAME]}; nor does a mark say that it was made from a seed"
+        ) from None
+    except ValueError:
+        raise BadPowers(f"{mark_path.name} is damaged: make {path.name} again") from None
+    if "digest" not in mark:
+        with suppress(OSError):  # a folder that we only read
+            write_file(mark_path, _mark_text(mark | {"digest": digest}))
+    elif mark["digest"] != digest:
+        raise BadPowers(f"{path.name} is damaged: its digest is {digest}, {mark['digest']} when it was made")
+
+
+def _mark_path(path: Path) -> Path:
+    return path.parent / (path.stem + TOXIC_SUFFIX)
+
+
+def _mark_text(mark: dict[str, str]) -> bytes:
+    return (json.dumps(mark, indent=2) + "\n").encode()
+
+
 def powers_make(path: Path, *, seed: str, proofs: int, threads: int = 1) -> None:
     """Write powers for up to so many proofs from a seed, with a mark; an unfinished file never has the name.
 
@@ -83,7 +121,7 @@ def powers_make(path: Path, *, seed: str, proofs: int, threads: int = 1) -> None
         ),
         "seed": seed,
     }
-    (path.parent / (path.stem + TOXIC_SUFFIX)).write_text(json.dumps(mark, indent=2) + "\n")  # first
+    write_file(_mark_path(path), _mark_text(mark))  # first: no such file is ever unmarked
     secrets = [
         int.from_bytes(sha512(SEED_DOMAIN + seed.encode() + bytes([place])).digest(), "big")
         % (SCALAR_MODULUS - 1)
@@ -101,6 +139,7 @@ def powers_make(path: Path, *, seed: str, proofs: int, threads: int = 1) -> None
                 file.write(b"".join(point_compress(group, point) for point in points))
         file.flush()
         os.fsync(file.fileno())
+    write_file(_mark_path(path), _mark_text(mark | {"digest": file_digest(partial)}))
     partial.replace(path)
 
 

@@ -74,16 +74,25 @@ class Checksums:
         self.path = cache.with_name(cache.name + ".sums")
 
     def read(self) -> dict[str, str]:
-        """Return all digests; none if the file is missing or not ours."""
+        """Return all digests; none if there is no such file.  Raises DamagedFile, OSError."""
         try:
             known = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+            return {str(name): str(digest) for name, digest in known.items()}
+        except (FileNotFoundError, NotADirectoryError):
             return {}
-        return {str(name): str(digest) for name, digest in known.items()} if isinstance(known, dict) else {}
+        except (ValueError, AttributeError):
+            raise DamagedFile(f"{self.path} is damaged: what it noted cannot be compared") from None
+
+    def _read_whole(self) -> dict[str, str]:
+        """Return all digests; none if the file is damaged, which is written anew."""
+        try:
+            return self.read()
+        except DamagedFile:
+            return {}
 
     def known(self, path: Path) -> str | None:
-        """Return the digest of a file; None if nobody noted it."""
-        return self.read().get(path.name)
+        """Return the digest of a file; None if nobody noted it, or what was noted is damaged."""
+        return self._read_whole().get(path.name)
 
     def record(self, path: Path, digest: str) -> None:
         """Note the digest of a file that is about to get its name."""
@@ -91,11 +100,11 @@ class Checksums:
 
     def record_all(self, digests: Mapping[Path, str]) -> None:
         """Note the digests of files that are about to get their names."""
-        self._write(self.read() | {path.name: digest for path, digest in digests.items()})
+        self._write(self._read_whole() | {path.name: digest for path, digest in digests.items()})
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop the digests of files that are deleted or will be written anew."""
-        known, removed = self.read(), {path.name for path in paths}
+        known, removed = self._read_whole(), {path.name for path in paths}
         if removed & known.keys():
             self._write({name: digest for name, digest in known.items() if name not in removed})
 
@@ -103,7 +112,7 @@ class Checksums:
         write_file(self.path, json.dumps(digests, indent=1).encode())
 
     def check(self, path: Path, *, on_part: Callable[[], None] = part_ignore) -> None:
-        """Raise DamagedFile if the file's content is not the noted one."""
-        known = self.known(path)
+        """Raise DamagedFile if the file's content is not the noted one, or what was noted is damaged."""
+        known = self.read().get(path.name)
         if known is not None and file_digest(path, on_part=on_part) != known:
             raise DamagedFile(f"{path} is damaged: its content differs from what was written")

@@ -114,7 +114,7 @@ class Store:
         target = place(source.parameters, miner_id=miner_id, number=number)
         target.cache.mkdir(parents=True, exist_ok=True)
         target.sealed.parent.mkdir(parents=True, exist_ok=True)
-        known = Checksums(source.cache).known
+        known = Checksums(source.cache).read()
         sizes = {path: path.stat().st_size for path in stored_files(source)}
         copies = {path: target.cache / path.name for path in sizes}
         sizes[source.sealed], copies[source.sealed] = source.parameters.sector_bytes, target.sealed
@@ -123,7 +123,7 @@ class Store:
         sums.forget(names.values())
         recorded: dict[str, FileSum] = {}
         for file, size in sizes.items():
-            digest = known(file)
+            digest = known.get(file.name)
             copy_file(file, copies[file], size_bytes=size, digest=digest, beat=beat)
             if file.stat().st_size != size:  # the copy is filled up with zeros
                 continue

@@ -1,4 +1,4 @@
-"""Compiled kernels in the cache: cut files cost a compilation, not the host."""
+"""Compiled kernels in the cache: cut and changed files cost a compilation, not the host."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from workers.kernels.cache import CACHE_VARIABLE, VAR_VARIABLE, cache_folder, ca
 from workers.kernels.precompile import precompile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -69,23 +70,34 @@ def test_kernels_of_others_are_not_run(read_only: Path, is_link: bool) -> None:
     assert numba.config.CACHE_DIR == ""  # type: ignore[attr-defined]  # as above
 
 
+def _cut(whole: bytes) -> bytes:
+    return whole[:20]
+
+
+def _flip(whole: bytes) -> bytes:
+    """Return the file with one bit of its middle flipped, which unpickles."""
+    at = len(whole) // 2
+    return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+
+
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
-@pytest.mark.parametrize("kept_bytes", [0, 20])
-def test_a_cut_file_is_compiled_again(
-    kernel: Any, monkeypatch: pytest.MonkeyPatch, ending: str, kept_bytes: int
+@pytest.mark.parametrize("damage", [lambda _: b"", _cut, _flip], ids=["empty", "cut", "flipped"])
+def test_a_damaged_file_is_compiled_again(
+    kernel: Any, monkeypatch: pytest.MonkeyPatch, ending: str, damage: Callable[[bytes], bytes]
 ) -> None:
     kernel()(20)
     (file,) = cache_folder().rglob(f"*.{ending}")
     whole = file.read_bytes()
-    file.write_bytes(whole[:kept_bytes])
+    file.write_bytes(damage(whole))
     again = kernel()
     monkeypatch.setattr(module, "KERNELS", {"twice": lambda: again(21)})
 
     precompile(["twice"])
 
     assert again(21) == 42
+    assert not again.stats.cache_hits
     (mended,) = cache_folder().rglob(f"*.{ending}")
-    assert len(mended.read_bytes()) > kept_bytes
+    assert mended.read_bytes() != damage(whole)
     fresh = kernel()
     assert fresh(1) == 2
     assert sum(fresh.stats.cache_hits.values()) == 1

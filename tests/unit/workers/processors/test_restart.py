@@ -261,7 +261,7 @@ def pc1_run(task, **changes):
     return pc1.run(msgspec.structs.replace(task, **changes))
 
 
-def test_checksums_of_a_foreign_folder_are_none(tmp_path):
+def test_a_folder_without_checksums_passes_and_damaged_ones_do_not(tmp_path):
     checksums = Checksums(tmp_path / "cache")
     path = tmp_path / "file"
     path.write_bytes(b"x")
@@ -271,7 +271,11 @@ def test_checksums_of_a_foreign_folder_are_none(tmp_path):
 
     with pytest.raises(DamagedFile):
         checksums.check(path)
-    checksums.path.write_text("[not ours")
+    for damaged in ("[not ours", '["list"]', ""):
+        checksums.path.write_text(damaged)
+        with pytest.raises(DamagedFile, match=r"cache\.sums is damaged"):
+            checksums.check(path)
+    checksums.record(path, digest(path))
     checksums.check(path)
 
 

@@ -14,6 +14,7 @@ from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
 from poolsite.filecoin.groth16.circuits import porep_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.powers import POWERS_NAME, BadPowers, aggregate_key_read
 from poolsite.filecoin.groth16.public_inputs import porep_public_inputs
+from poolsite.filecoin.groth16.published import PUBLISHED, file_digest
 from poolsite.filecoin.groth16.verification import BadGroth16Proof
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
@@ -34,9 +35,10 @@ PROOFS = [bytes.fromhex(proof) for proof in CASE["proofs"]]
 
 
 @pytest.fixture
-def powers(tmp_path: Path) -> Path:
+def powers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "test.srs"
     path.write_bytes(bytes.fromhex(CASE["srs"]))
+    monkeypatch.setitem(PUBLISHED, POWERS_NAME, file_digest(path))
     return path
 
 
@@ -80,7 +82,7 @@ def test_a_set_up_from_a_seed_is_marked_and_works(tmp_path: Path) -> None:
         powers_read(path, proofs=8)
 
 
-def test_what_is_wrong_is_refused(powers: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_is_refused(powers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadGroth16Proof, match="bad point"):
         proofs_aggregate([PROOFS[0], bytes(192)], powers=powers_read(powers, proofs=2), include=INCLUDE)
     with pytest.raises(ValueError, match="powers are for 2 proofs, but 4 are aggregated"):
@@ -88,16 +90,44 @@ def test_what_is_wrong_is_refused(powers: Path, tmp_path: Path) -> None:
     data = bytearray(powers.read_bytes())
     data[4 + 48] ^= 0xE0
     powers.write_bytes(bytes(data))
+    monkeypatch.setitem(PUBLISHED, POWERS_NAME, file_digest(powers))
     with pytest.raises(BadPowers, match="point 1 of G1 is not on the curve"):
         powers_read(powers, proofs=2)
 
 
-def test_powers_outside_of_the_subgroup_are_refused(powers: Path) -> None:
+def test_a_set_up_is_compared_with_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "made" / POWERS_NAME
+    powers_make(path, seed="a seed", proofs=2)
+    other = tmp_path / "other" / POWERS_NAME  # right points all of them, of other secrets
+    powers_make(other, seed="another", proofs=2)
+    powers_read(path, proofs=2)
+    [mark] = path.parent.glob("*.TOXIC*")
+    noted = mark.read_text()
+
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(BadPowers, match="is damaged: its digest is"):
+        powers_read(path, proofs=2)
+
+    known = json.loads(noted)
+    del known["digest"]
+    mark.write_text(json.dumps(known))  # of an earlier version
+    powers_read(path, proofs=2)
+    assert json.loads(mark.read_text())["digest"] == file_digest(path)
+
+    mark.unlink()
+    with pytest.raises(BadPowers, match="is not the file in the public networks' list"):
+        powers_read(path, proofs=2)
+    monkeypatch.setitem(PUBLISHED, POWERS_NAME, file_digest(path))
+    powers_read(path, proofs=2)
+
+
+def test_powers_outside_of_the_subgroup_are_refused(powers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(powers.read_bytes())
     (count,) = struct.unpack_from(">I", data)
     start = 4 + 48 * count + 4 + 48 * count + 4  # of the first list in G2
     data[start + 96 : start + 192] = point_compress(G2, row_of(G2, outside_point(G2, 7)))
     powers.write_bytes(data)
+    monkeypatch.setitem(PUBLISHED, POWERS_NAME, file_digest(powers))
     with pytest.raises(BadPowers, match="point 1 of G2 is not in the subgroup"):
         powers_read(powers, proofs=2)
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -39,6 +39,9 @@ from workers.snark.files import (
 )
 from workers.snark.parameters import BadParameters, ParameterFile
 from workers.storage.files import hole_write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
@@ -110,10 +113,61 @@ def test_keys_that_stay_loaded_keep_nothing_of_the_task(with_parameters):
     assert processor._keys_of(WINDOW) is keys, "loaded once"
 
 
-def test_damaged_conversion_is_noticed_and_made_again(with_parameters, task, monkeypatch):
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["l.npy", "b_g2.npy", "beta_g2.npy", "key.vk", "counts.json", "digests.json"]
+)
+def test_a_flipped_bit_of_a_conversion_is_found_before_the_first_proof(
+    with_parameters, task, monkeypatch, name
+):
     monkeypatch.setenv(SNARK_VARIABLE, "groth16")
     processor._keys_of(WINDOW)
+    processor._keys_held.cache_clear()  # as in a process that has just begun
+    conversion = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
+    whole = (conversion / name).read_bytes()
+    _flip(conversion / name)
+
+    assert len(window_post.run(task).proofs[0]) == 192
+    assert (conversion / name).read_bytes() == whole
+
+
+def test_an_earlier_versions_conversion_is_kept_and_its_digests_noted(with_parameters):
+    processor._keys_of(WINDOW)
+    conversion = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
+    noted = json.loads((conversion / "digests.json").read_text())
+    (conversion / "digests.json").unlink()
+    kept = (conversion / "h.npy").stat().st_ino
+
+    for _ in range(2):
+        processor._keys_held.cache_clear()
+        processor._keys_of(WINDOW)
+
+    assert (conversion / "h.npy").stat().st_ino == kept
+    assert json.loads((conversion / "digests.json").read_text()) == noted
+    assert noted.keys() == {path.name for path in conversion.iterdir()} - {"digests.json"}
+
+
+def test_a_flipped_bit_of_the_parameters_verifying_key_is_refused_by_name(with_parameters):
+    processor._keys_of(WINDOW)
     processor._keys_held.cache_clear()
+    path = with_parameters / WINDOW.parameters_name
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.write(bytes([file.read(1)[0] ^ 1]) if not file.seek(0) else b"")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    with pytest.raises(BadInput, match="is damaged: its verifying key is not the one that was converted"):
+        processor._keys_of(WINDOW)
+
+
+def test_a_conversion_damaged_while_it_is_used_is_noticed_and_made_again(with_parameters, task, monkeypatch):
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    processor._keys_of(WINDOW)
     conversion = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
     data = bytearray((conversion / "l.npy").read_bytes())
     data[200_000] ^= 1

@@ -77,7 +77,7 @@ def test_nothing_is_made_without_a_seed_or_of_half_a_file(host):
     assert not preparation._is_possible(WINDOW)
 
 
-def test_winning_post_is_prepared_after_window_post(host, monkeypatch):
+def test_winning_post_follows_window_post_and_each_start_checks_both(host, monkeypatch):
     config, proofs = host("a test")
     wins = HostProofs(Snark.AUTO, (CircuitKind.WINNING_POST,), 2 * KIB)
     preparation = Preparation(config, proofs, wins, is_idle=lambda: True)
@@ -102,3 +102,9 @@ def test_winning_post_is_prepared_after_window_post(host, monkeypatch):
     ran.clear()
     preparation._work()
     assert ran == [WINNING]
+
+    preparation = Preparation(config, proofs, wins, is_idle=lambda: True)  # at the next start
+    monkeypatch.setattr(preparation, "_run", run)
+    ran.clear()
+    preparation._work()
+    assert ran == [WINDOW, WINNING]
