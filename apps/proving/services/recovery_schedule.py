@@ -49,7 +49,8 @@ def _choose(
     """Return what is started now: a partition and some of its sectors for each message.
 
     Left alone is what is in progress, and for a while what failed for this window; it goes last, so that
-    sectors whose files are missing do not take the others' room.
+    sectors whose files are missing do not take the others' room.  A recovery in progress goes on without the
+    sectors whose files were bad: they failed.
     """
     policy = proving_policy(deadline.miner_id)
     same = Recovery.objects.filter(
@@ -64,10 +65,10 @@ def _choose(
         if row.state in OPEN:
             room -= len(row.good)
             for numbers in left.values():  # a compaction may have given their partition another number
-                numbers.difference_update(row.sectors)
-        else:
-            failures.update(row.sectors)
-            failed_at.update(dict.fromkeys(row.sectors, row.updated_at))
+                numbers.difference_update(row.good)
+        failed = set(row.sectors).difference(row.good if row.state in OPEN else ())
+        failures.update(failed)
+        failed_at.update(dict.fromkeys(failed, row.updated_at))
     pauses = {count: _pause(count, deadline, context) for count in set(failures.values())}
     paused = {number for number, at in failed_at.items() if at > context.now - pauses[failures[number]]}
     first = [(index, number) for index in sorted(left) for number in sorted(left[index] - paused)]

@@ -72,7 +72,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
                 context=context,
             ),
         )
-        Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
+        Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers, updated_at=context.now)
     recovery.refresh_from_db()
     _publish(recovery)
 

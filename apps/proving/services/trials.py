@@ -23,6 +23,8 @@ from apps.proving.states import CheckKind, CheckState, PostState
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.miners.models import Miner
     from apps.proving.rules.proving_context import ProvingContext
     from apps.users.rules.principals import Principal
@@ -56,7 +58,7 @@ def sector_test(miner: Miner, *, number: int, principal: Principal, context: Pro
         )
     with transaction.atomic():
         deadline = Deadline.objects.select_for_update().get(pk=part.deadline_id)
-        _require_none(deadline, CheckKind.TEST, [number])
+        _require_none(deadline, CheckKind.TEST, sectors=[number])
         run = _run(deadline, CheckKind.TEST, principal, partitions=[part.index], sectors=[number])
         run.store = stores[0] if len(stores) == 1 else ""
         run.job = check_job_create(
@@ -99,7 +101,7 @@ def deadline_dry_run(
     window_s = context.network.proving.window * context.network.epoch_s
     with transaction.atomic():
         deadline = Deadline.objects.select_for_update().get(pk=deadline.pk)
-        _require_none(deadline, CheckKind.DRY_RUN)
+        _require_none(deadline, CheckKind.DRY_RUN, partitions=[at for covered, _ in plans for at in covered])
         runs = []
         for covered, sectors in plans:
             numbers = sorted({sector.number for sector in sectors})
@@ -157,11 +159,14 @@ def _require_write(principal: Principal) -> None:
         raise NotAllowed(gettext("requires the write permission"))
 
 
-def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None = None) -> None:
+def _require_none(
+    deadline: Deadline, kind: CheckKind, *, partitions: Collection[int] = (), sectors: Collection[int] = ()
+) -> None:
+    """Raise CheckUnavailable if one of these partitions or sectors is being checked in this way."""
     running = CheckRun.objects.filter(
         miner=deadline.miner_id, deadline_index=deadline.index, kind=kind, state=CheckState.RUNNING
     )
-    if (running if sectors is None else running.filter(sectors=sectors)).exists():
+    if any({*partitions} & {*run.partitions} or {*sectors} & {*run.sectors} for run in running):
         raise CheckUnavailable(gettext("one is already running"))
 
 

@@ -64,6 +64,8 @@ def adoption_begin(
 ) -> SectorAdoption:
     """Order the adoption of all sectors without a row, or of those of `numbers`; repeated it is the same.
 
+    One whose rows are being written takes in the sectors that it lacks.
+
     Raises NotAllowed, MinerNotReady, AdoptionRefused, NodeRefused, NodeUnavailable.
     """
     if not by.may("sign"):
@@ -83,10 +85,9 @@ def adoption_begin(
             )
         row = locked.adoptions.select_for_update().filter(state__in=OPEN_ADOPTIONS).first()
         if row is not None and row.state == AdoptionState.ROWS:
-            if plan.numbers - bitfield_of_runs(row.runs):
-                raise AdoptionRefused(
-                    gettext("another adoption of this miner is in progress: wait for it, or cancel it")
-                )
+            if more := plan.numbers - bitfield_of_runs(row.runs):
+                _extend(row, more, now=work.now)
+                _audit(miner, more, by=by)
             return row
         if not plan.numbers:
             if row is not None:
@@ -97,10 +98,23 @@ def adoption_begin(
         made = SectorAdoption.objects.create(
             miner=miner, runs=runs_of(plan.numbers), total=len(plan.numbers), actor=by.actor[:200]
         )
-        after = {"count": made.total, "numbers": numbers_format(plan.numbers)}
-        audit_record(principal=by, action="sector.adopt", target=miner.address, after=after)
-        publish(Change("miner", miner.pk, miner.tenant_id))
+        _audit(miner, plan.numbers, by=by)
     return made
+
+
+def _extend(row: SectorAdoption, more: BitField, *, now: datetime) -> None:
+    """Add sectors to an adoption whose rows are being written; it goes back to the first of them."""
+    row.runs = runs_of(bitfield_of_runs(row.runs) | more)
+    row.total += len(more)
+    row.next_number = min(row.next_number, next(iter(more)))
+    row.updated_at = now
+    row.save(update_fields=["runs", "total", "next_number", "updated_at"])
+
+
+def _audit(miner: Miner, numbers: BitField, *, by: Principal) -> None:
+    after = {"count": len(numbers), "numbers": numbers_format(numbers)}
+    audit_record(principal=by, action="sector.adopt", target=miner.address, after=after)
+    publish(Change("miner", miner.pk, miner.tenant_id))
 
 
 def _nothing_text(miner: Miner, listed: int, absent: int) -> str:

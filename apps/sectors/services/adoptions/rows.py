@@ -93,9 +93,9 @@ def _portion_write(
         # Whoever transfers the miner waits, and whoever allocates numbers.
         miner = Miner.objects.select_for_update(no_key=True).get(pk=row.miner_id)
         current = SectorAdoption.objects.select_for_update().get(pk=row.pk)
-        if current.state != AdoptionState.ROWS:
+        if current.state != AdoptionState.ROWS or current.runs != row.runs:
             row.refresh_from_db(fields=["state"])
-            return False
+            return False  # it ended, or more sectors were added: the next head goes on from where it is now
         counter_load(miner)
         SectorNumbers.objects.select_for_update().get(miner=miner)
         known = numbers_known(miner, list(found))
@@ -168,6 +168,8 @@ def _data(miner: Miner, number: int, claim: Claim, work: SealingContext) -> dict
 def _rows_end(row: SectorAdoption, work: SealingContext) -> bool:
     """Note that every row is written; returns whether it was still to be noted."""
     current = SectorAdoption.objects.select_for_update().get(pk=row.pk)
+    if current.state == AdoptionState.ROWS and current.runs != row.runs:
+        return False  # more sectors were added
     if current.state == AdoptionState.ROWS:
         absent = current.total - current.written
         advance(current, "WRITE", absent=absent, updated_at=work.now)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.models import RUNS_OVER, Job, Sector, StoreMove, Worker, WorkerCommand
+from apps.sectors.models import RUNS_OVER, Job, Sector, Store, StoreMove, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import removals_awaited
 from apps.sectors.selectors.stores import provers_of_store
@@ -50,13 +50,14 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     rows = own.exclude(state__in=ORDERED).exclude(error__gt="", updated_at__gt=now - ROOM_AGAIN)
     rows = rows.exclude(state=MoveState.COPIED, error__gt="", updated_at__gt=now - AGAIN_AFTER)
     rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
+    targets = Store.objects.filter(pk__in=rows.order_by().values("to_store"))
+    rows = rows.filter(to_store__in=[one.pk for one in targets if provers_of_store(one, now=now)])
     rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
     known = list(rows[:CONSIDERED_MAX])
     if not known:
         return
     ordered = own.filter(state__in=ORDERED).count()
     awaited = removals_awaited(known)
-    proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
     for row in known:
         if ordered >= AT_ONCE:
             return
@@ -64,7 +65,7 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
             advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
         elif row.pk in awaited:
             continue  # a new copy would be removed with what an earlier move left
-        elif proven[row.to_store_id] and _is_begun(row, now=now):
+        elif _is_begun(row, now=now):
             ordered += 1
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
+from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Recovery, SectorCheck, WindowPost
 from apps.proving.services import recovery_steps
 from apps.proving.services.check_results import checks_collect
@@ -308,6 +309,19 @@ def test_failures_are_not_counted_for_a_job_that_keeps_its_offer() -> None:
         recoveries_advance(context)
 
     assert not [one["sql"] for one in queries.captured_queries if "sectors_jobevent" in one["sql"]]
+
+
+def test_a_dry_run_of_one_partition_holds_up_no_other() -> None:
+    of, chain = miner(), OneDeadline(partitions=[[1], [2]])
+    facts: dict[str, Any] = {"index": 0, "principal": principal(), "context": look(chain)}
+    deadline_dry_run(of, only=0, **facts)
+
+    deadline_dry_run(of, only=1, **facts)
+
+    assert sorted(run.partitions for run in CheckRun.objects.all()) == [[0], [1]]
+    for only in (1, None):
+        with pytest.raises(CheckUnavailable, match="one is already running"):
+            deadline_dry_run(of, only=only, **facts)
 
 
 def test_a_dry_run_goes_to_another_host_once_its_own_is_gone() -> None:

@@ -456,3 +456,28 @@ def test_the_rest_is_declared_by_the_proof_that_came_with_the_faults() -> None:
     )
     assert (row.state, row.good) == (RecoveryState.SENT, [1])
     assert list(declared_sectors.recoveries[0].sectors) == [1]
+
+
+def test_what_was_bad_is_checked_again_while_the_rest_is_declared() -> None:
+    of, row = begun()
+    done(row.job, faults=[2])  # sector 2's disk is away
+    advanced()
+    done(Recovery.objects.get().job)
+    row = advanced()
+    assert (row.state, row.good) == (RecoveryState.SENT, [1])
+    assert recoveries_begin(of, context=look(OneDeadline())) == 0, "after a pause"
+    message_is(row, MessageState.LANDED, exit_code=0)
+    row = advanced()
+    Partition.objects.update(recovering=[1])
+
+    # Two minutes later the disk is back, and the cut-off is still ahead.
+    assert recoveries_begin(of, context=look(OneDeadline(), 963, later_s=120)) == 1
+
+    again = Recovery.objects.order_by("-pk")[0]
+    assert (asked(again.job), row.state) == ({2}, RecoveryState.LANDED)
+    done(again.job, faults=[2])
+    recoveries_advance(look(OneDeadline(), 963, later_s=120))
+    again.refresh_from_db()
+    assert again.state == RecoveryState.FAILED
+    count = recoveries_begin(of, context=look(OneDeadline(), 963, later_s=140))
+    assert count == 0, "after a pause"

@@ -122,8 +122,6 @@ def test_asked_again_it_is_the_same_and_then_there_is_nothing(miner: Miner) -> N
     chain = chain_of(6, 7, 8)
     made = begin(miner, chain, [6, 7])
     assert begin(miner, chain, [7]).pk == made.pk
-    with pytest.raises(AdoptionRefused, match="another adoption of this miner is in progress"):
-        begin(miner, chain)
     adoptions_follow(at_head(chain))
     with pytest.raises(AdoptionRefused, match="these sectors are already recorded here"):
         begin(miner, chain, [6, 7])
@@ -134,6 +132,28 @@ def test_asked_again_it_is_the_same_and_then_there_is_nothing(miner: Miner) -> N
     with pytest.raises(AdoptionRefused, match="all sectors of f01000 on chain"):
         begin(miner, chain)
     assert numbers() == [6, 7, 8]
+
+
+def test_an_adoption_takes_in_what_is_asked_for_meanwhile(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoptions, "READ_MAX", 2)
+    chain = chain_of(2, 6, 7, 8, 9)
+    made = begin(miner, chain, [6, 7, 8, 9])
+    adoptions.adoption_follow(SectorAdoption.objects.get(), work=at_head(chain), portions_max=1)
+    assert numbers() == [6, 7]
+    before = SectorAdoption.objects.get()
+
+    assert begin(miner, chain, [2]).pk == made.pk
+    adoptions.adoption_follow(before, work=at_head(chain), portions_max=9)
+    assert numbers() == [6, 7], "whoever read it before leaves it to the next head"
+    adoptions_follow(at_head(chain))
+
+    assert numbers() == [2, 6, 7, 8, 9]
+    row = SectorAdoption.objects.get()
+    assert (row.total, row.written) == (5, 5)
+    entries = AuditEntry.objects.filter(action="sector.adopt").order_by("pk")
+    assert [(entry.after or {})["numbers"] for entry in entries] == ["6-9", "2"]
 
 
 def test_portions_bound_what_one_head_writes(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:

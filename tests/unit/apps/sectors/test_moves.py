@@ -205,6 +205,24 @@ def test_moves_that_wait_for_an_absent_store_hide_no_others(
     assert beat(worker, stores=gone) == [("copy_sector", "9")]
 
 
+def test_moves_to_a_store_that_no_prover_reads_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.sectors.services.stores.move_steps.CONSIDERED_MAX", 2)
+    sealer, prover = host("s1"), host("p1", kinds=(JobKind.WINDOW_POST,))
+    disks = (told("a"), told("b"), told("c"))
+    for one in (sealer, prover):
+        beat(one, stores=disks)
+    miner = factories.miner(1000)
+    for number in (1, 2, 3):
+        factories.sector(miner, number=number, state="PROVING", store="a", comm_r=bytes(32))
+    begin(3)
+    factories.sector(miner, number=9, state="PROVING", store="a", comm_r=bytes(32))
+    moves_begin(stores()[0], target=Store.objects.get(name="c"), numbers=1, now=NOON, by=principal())
+
+    beat(prover, stores=(told("a"), told("c")))
+
+    assert beat(sealer, stores=disks) == [("copy_sector", "9")]
+
+
 def test_a_move_waits_while_no_prover_reads_the_new_store() -> None:
     sealer, prover = host("s1"), host("p1", kinds=(JobKind.WINDOW_POST,))
     beat(sealer)
