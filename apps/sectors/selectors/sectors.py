@@ -163,3 +163,10 @@ def resume_choices(sector: Sector) -> tuple[str, ...]:
 def sectors_sharing(sector: Sector) -> int:
     """Count the sectors of the same miner that wait in the same state, to share a message."""
     return Sector.objects.filter(miner_id=sector.miner_id, state=sector.state, paused_at=None).count()
+
+
+def sector_is_unknown(*, actor_id: int, number: int) -> bool:
+    """Return whether a miner has no such sector: the pool knows all that live on chain, and not this one."""
+    own = Sector.objects.filter(miner__actor_id=actor_id)
+    knows_all = own.filter(active=True, miner__unlisted_sectors=0)
+    return knows_all.exists() and not own.filter(number=number).exists()

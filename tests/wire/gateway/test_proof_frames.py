@@ -14,14 +14,21 @@ from websockets.asyncio.client import connect
 
 from apps.core.redis_clients import redis_client
 from apps.gateway.hub.routes import proof_route, route_name
+from apps.gateway.models import ProverConnection
 from apps.users.services.grants import miner_grant
-from tests import people
+from tests import factories, people
 from tests.wire.gateway.dialling import in_thread
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "proof_ws_frames.jsonl"
 ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
 FRAMES = [row["frame"] for row in ROWS if "frame" in row]
-REQUEST = next(row["decoded_payload"] for row in ROWS if "SectorInfos" in row.get("decoded_payload", {}))
+RECORDED = next(row["decoded_payload"] for row in ROWS if "SectorInfos" in row.get("decoded_payload", {}))
+SEALED = {"/": "bagboea4b5abcatlxechwbp7kjpjguna6r6q7ejrhe6mdp3lf34pmswn27pkkiekz"}
+REQUEST: dict[str, Any] = {  # recorded with a randomness and a sealed CID that no prover could take
+    **RECORDED,
+    "SectorInfos": [{**RECORDED["SectorInfos"][0], "SealedCID": SEALED}],
+    "Rand": base64.b64encode(bytes(32)).decode(),
+}
 PROOFS = [{"PoStProof": 3, "ProofBytes": base64.b64encode(b"proof").decode()}]
 
 
@@ -50,8 +57,8 @@ async def listen(socket: Any, miner: str = "f01000") -> Any:
     return await receive(socket)
 
 
-async def compute(web: Any, admin: str, miner: str = "f01000") -> Any:
-    values = [REQUEST[name] for name in ("SectorInfos", "Rand", "Height", "NWVersion")]
+async def compute(web: Any, admin: str, miner: str = "f01000", **changes: Any) -> Any:
+    values = [changes.get(name, REQUEST[name]) for name in ("SectorInfos", "Rand", "Height", "NWVersion")]
     body = {"jsonrpc": "2.0", "id": 1, "method": "Gateway.ComputeProof", "params": [miner, *values]}
     async with httpx.AsyncClient(headers=people.bearer(admin)) as client:
         return (await client.post(web.url, json=body)).json()
@@ -193,3 +200,37 @@ async def test_a_storage_is_asked_to_unseal_a_piece(web, token):
     assert [(row["Addr"], row["Conn"]["ConnectionCount"]) for row in listed.json()["result"]] == [
         ("f01000", 1)
     ]
+
+
+INFO: dict[str, Any] = REQUEST["SectorInfos"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"SectorInfos": []}, "sectorInfos: a winning proof is of 1 sector"),
+        ({"SectorInfos": None}, "sectorInfos: a winning proof is of 1 sector"),
+        ({"SectorInfos": [7]}, "sectorInfos: json: cannot unmarshal into Go value of type struct"),
+        ({"SectorInfos": [{**INFO, "SealProof": 99}]}, "sectorInfos: registered seal proof 99"),
+        ({"SectorInfos": [{**INFO, "SealedCID": None}]}, "sectorInfos: invalid cid: not a link"),
+        (
+            {"SectorInfos": [{**INFO, "SectorNumber": "7"}]},
+            "sectorInfos: json: cannot unmarshal into Go value of type int64",
+        ),
+        ({"SectorInfos": [{**INFO, "SectorNumber": 404}]}, "sectorInfos: f01000 has no sector 404"),
+        ({"Rand": "AAAA"}, "rand: 3 bytes instead of 32"),
+    ],
+)
+async def test_what_no_prover_could_answer_is_refused_and_no_provers_failure(web, token, changes, reason):
+    admin = await in_thread(people.operator_token)()
+    await in_thread(lambda: factories.sector(factories.miner(1000), active=True))()
+    async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
+        answering = asyncio.create_task(answers(socket, PROOFS))
+        while not provers_known():
+            await asyncio.sleep(0.02)
+
+        answer = await compute(web, admin, **changes)
+
+        answering.cancel()
+    assert answer["error"]["message"] == reason
+    assert not await in_thread(ProverConnection.objects.exclude(requests=0).exists)()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_of, quota_check, require
+from apps.api.rpc.services.gateway.winning_sectors import winning_sector_read
 from apps.core import clock
 from apps.core.database_threads import in_steady
 from apps.core.errors import NotAllowed
@@ -23,6 +24,7 @@ from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.providers.miner import MinerProvider
 from apps.gateway.states import Purpose
 from apps.miners.selectors.winning_hosts import winning_account
+from apps.sectors.selectors.sectors import sector_is_unknown
 from apps.users.selectors.grants import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
 from poolsite.wire.jsonrpc.messages import Json, RpcError
@@ -95,6 +97,9 @@ async def compute_proof(
 ) -> Json:
     """Compute a WinningPoSt by a miner's prover; the answer is its own JSON."""
     await miner_check(call, miner)
+    sector = winning_sector_read(sectors, randomness)
+    if await hub_database(sector_is_unknown, actor_id=miner.actor_id, number=sector):
+        raise RpcError(f"sectorInfos: {miner} has no sector {sector}")
     payload = {
         "SectorInfos": sectors,
         "Rand": base64.b64encode(randomness).decode(),
