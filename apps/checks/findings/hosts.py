@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.checks.findings.acts import hosts_resume
+from apps.checks.findings.links import hosts_link
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import deposits_of
@@ -50,6 +51,7 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
             "away",
             gettext("{away} offline").format(away=named([worker.name for worker in away])),
             why,
+            link=hosts_link(away),
             count=len(away),
             at_risk=deposits,
             deposits=deposits,
@@ -114,7 +116,7 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
             "{worst}: {free} free, {share}; no new sector starts there until space is freed"
         ).format(worst=worst.name, free=free, share=share)
         say = gettext("{short} low on disk space").format(short=named([worker.name for worker in short]))
-        yield Finding("disk", say, why, count=len(short))
+        yield Finding("disk", say, why, link=hosts_link(short), count=len(short))
 
 
 def host_folders_away(data: CheckData) -> Iterator[Finding]:
@@ -148,14 +150,16 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
                 "{why}; {sectors} in progress there: a drained host finishes those that it has labelled, "
                 "a paused one holds them"
             ).format(why=why, sectors=plural(count, "sector"))
-        yield Finding("hosts-paused", named(texts), why, count=len(idle), acts=hosts_resume(idle))
+        link = hosts_link(idle, "state=paused" if all(worker.is_paused for worker in idle) else "")
+        yield Finding("hosts-paused", named(texts), why, link=link, count=len(idle), acts=hosts_resume(idle))
 
 
 def hosts_slow(data: CheckData) -> Iterator[Finding]:
     """Hosts that take much longer than the others for the same stage."""
     here = [worker for worker in data.workers if not worker_is_away(worker, now=data.at)]
     speeds = data.host_speeds
-    slow = [worker.name for worker in here if worker.pk in speeds and speeds[worker.pk].slow is not None]
+    slow = [worker for worker in here if worker.pk in speeds and speeds[worker.pk].slow is not None]
     if slow:
         why = gettext("a stage takes at least 1.5 times as long as on the other hosts")
-        yield Finding("hosts-slow", gettext("{slow} slow").format(slow=named(slow)), why, count=len(slow))
+        say = gettext("{slow} slow").format(slow=named([worker.name for worker in slow]))
+        yield Finding("hosts-slow", say, why, link=hosts_link(slow), count=len(slow))

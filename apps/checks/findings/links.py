@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
+    from apps.sectors.models import Worker
 
 
 def miner_link(miners: Sequence[Miner]) -> Link:
     """Return the page of one miner, or of all if there are several."""
     is_single = len(miners) == 1 and miners[0].address
     return Link("miner", (miners[0].address,)) if is_single else Link("miners")
+
+
+def hosts_link(hosts: Sequence[Worker], query: str = "state=trouble") -> Link:
+    """Return the page of one host, or the list narrowed by `query` if there are several."""
+    return Link("host", (str(hosts[0].uuid),)) if len(hosts) == 1 else Link("hosts", query=query)

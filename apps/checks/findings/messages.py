@@ -71,7 +71,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     if first is None:
         return
     wait = Wait(first.wait)
-    why = colon_text(_what(data, first), wait.label)
+    why = _what(data, first)
     if first.error:
         why = colon_text(why, stored_text(first.error))
     if wait == Wait.IN_POOL:
@@ -80,9 +80,13 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     value, deposits = held_by_stuck(data)
     yield Finding(
         "stuck",
-        gettext("{messages} stuck").format(messages=plural(count, "message")),
+        (
+            gettext("{messages} stuck: {why}")
+            if count == 1
+            else gettext("{messages} stuck, the most urgent: {why}")
+        ).format(messages=plural(count, "message"), why=wait.label),
         why,
-        link=Link("message", (first.pk,)),
+        link=Link("message", (first.pk,)) if count == 1 else None,
         count=count,
         has_more=count > STUCK_MAX,
         at_risk=value + deposits,
@@ -128,7 +132,11 @@ def failed(data: CheckData) -> Iterator[Finding]:
         "failed",
         gettext("{many} failed in the last {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
         colon_text(_what(data, first), why),
-        link=Link("message", (first.pk,)) if len(rows) == 1 else None,
+        link=(
+            Link("message", (first.pk,))
+            if len(rows) == 1
+            else Link("messages", query="state=refused" if first.exit_code > 0 else "state=failed")
+        ),
         count=len(rows),
         has_more=has_more,
         at_risk=deposits,  # their value has not left the sender

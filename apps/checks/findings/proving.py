@@ -14,7 +14,7 @@ from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import plural, time_left, whole
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.proving.selectors.settings import recover_limits
 
@@ -38,10 +38,10 @@ def faults(data: CheckData) -> Iterator[Finding]:
         cutoff = _recovery_cutoff(rows, data)
         yield Finding(
             f"faults-{group[0].address or group[0].pk}",
-            gettext("{sectors} faulty").format(sectors=plural(count, "sector")),
-            gettext("{group}: {faults_reason}").format(
-                group=miners_named(group), faults_reason=_faults_reason(rows, data)
+            gettext("{sectors} of {group} faulty").format(
+                sectors=plural(count, "sector"), group=miners_named(group)
             ),
+            _faults_reason(rows, data),
             link=miner_link(group),
             count=count,
             per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
@@ -97,12 +97,10 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             f"files-{group[0].address or group[0].pk}",
-            gettext("{sectors} with missing or damaged files").format(
-                sectors=plural(sum(counts.values()), "sector")
+            gettext("{sectors} of {group} with missing or damaged files").format(
+                sectors=plural(sum(counts.values()), "sector"), group=miners_named(group)
             ),
-            gettext("{group}: {where}: {reason}").format(
-                group=miners_named(group), where=where, reason=stored_text(first.reason)
-            ),
+            colon_text(where, stored_text(first.reason)),
             link=miner_link(group),
             count=sum(counts.values()),
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),

@@ -68,7 +68,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
         gettext(
             "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proven yet"
         ).format(miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch),
-        link=Link("sector", (str(first.uuid),)),
+        link=Link("sector", (str(first.uuid),)) if len(late) == 1 else None,
         count=len(late),
         has_more=has_more,
         at_risk=deposits,
@@ -111,7 +111,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
                 "{miner} / {number} is not pre-committed yet{takes}; if its ticket expires, sealing "
                 "starts over"
             ).format(miner=first.miner.address, number=first.number, takes=_takes_text(first, data)),
-            link=Link("sector", (str(first.uuid),)),
+            link=Link("sector", (str(first.uuid),)) if len(late) == 1 else None,
             count=len(late),
             has_more=has_more,
             due_s=data.clock.starts_at(ends[first.pk]),
@@ -158,7 +158,7 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
             gettext("{miner} / {number}: seed available since epoch {ready}; {seed_text}").format(
                 miner=first.miner.address, number=first.number, ready=ready, seed_text=SEED_TEXT
             ),
-            link=Link("sector", (str(first.uuid),)),
+            link=Link("sector", (str(first.uuid),)) if len(late) == 1 else None,
             count=len(late),
             has_more=has_more,
             at_risk=deposits,

@@ -70,7 +70,7 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
             f"runs-{kind}",
             gettext("{count} stopped").format(count=at_least(len(stopped), word, has_more=has_more)),
             f"{Truncator(_named(first.sector, stored_text(first.error))).chars(REASON_MAX - len(fee))}{fee}",
-            link=Link("sector", (str(first.sector.uuid),)),
+            link=Link("sector", (str(first.sector.uuid),)) if len(stopped) == 1 else None,
             count=len(stopped),
             has_more=has_more,
             acts=runs_retry(stopped),
@@ -107,7 +107,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
             f"changes-{kind.lower()}",
             gettext("{count} failed").format(count=at_least(len(failed), word, has_more=has_more)),
             _named(first, stored_text(failed[0].error)),
-            link=Link("sector", (str(first.uuid),)),
+            link=Link("sector", (str(first.uuid),)) if len(failed) == 1 else None,
             count=len(failed),
             has_more=has_more,
             per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
@@ -132,7 +132,6 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
                 moves=at_least(len(rows), "move", has_more=has_more)
             ),
             clauses_text((_named(first.sector, stored_text(first.error)), way)),
-            link=Link("store", (str(first.from_store.uuid),)),
             count=len(rows),
             has_more=has_more,
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.results import Finding
-from apps.checks.findings.text import grouped, miner_name, named
+from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
@@ -35,7 +35,9 @@ def windows_missed_check(data: CheckData) -> Iterator[Finding]:
     }
     for key, error in windows_missed(list(miners), since_epoch=since).items():
         missed[key] = error or missed.get(key, "")
-    yield from _deadlines_findings(missed, miners, data, key="missed", say=gettext("missed"))
+    yield from _deadlines_findings(
+        missed, miners, data, key="missed", say=gettext_noop("{deadlines} of {group} missed")
+    )
 
 
 def windows_at_risk(data: CheckData) -> Iterator[Finding]:
@@ -46,7 +48,9 @@ def windows_at_risk(data: CheckData) -> Iterator[Finding]:
         for key, row in data.deadlines.items()
         if row.forecast == Forecast.AT_RISK and row.live
     }
-    yield from _deadlines_findings(risky, miners, data, key="at_risk", say=gettext("at risk"))
+    yield from _deadlines_findings(
+        risky, miners, data, key="at_risk", say=gettext_noop("{deadlines} of {group} at risk")
+    )
 
 
 def _deadlines_findings(
@@ -69,7 +73,9 @@ def _deadlines_findings(
         is_ahead = key == "at_risk" and closes and data.clock is not None
         yield Finding(
             f"deadlines-{key}-{miners[group[0]].address or group[0]}",
-            f"{plural(len(keys), 'deadline')} {say}",
+            gettext(say).format(
+                deadlines=plural(len(keys), "deadline"), group=miners_named(miners[pk] for pk in group)
+            ),
             colon_text(named(names), cause) if cause else named(names),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),

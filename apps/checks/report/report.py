@@ -89,17 +89,17 @@ class Report:
 
     @property
     def found(self) -> list[Found]:
-        """Return what needs somebody: what costs most FIL within a week first, then what costs most later.
+        """Return what needs somebody: what costs most FIL within a week first.
 
-        What is critical and has no figure stands before all, as nobody knows how much it costs; warnings
-        without one stand last, by their deadlines.
+        Then comes what is critical and has no figure, then what costs most later; warnings without a figure
+        stand last, by their deadlines.
         """
         found = [Found(result.check, finding) for result in self.results for finding in result.findings]
         return sorted(
             found,
             key=lambda one: (
-                not one.is_unpriced,
                 -one.finding.loss_within(RANKED_S, at_s=self.at.timestamp()),
+                not one.is_unpriced,
                 -one.finding.money,
                 not one.is_critical,
                 one.finding.due_s if one.finding.due_s is not None else float("inf"),

@@ -165,9 +165,9 @@ def alerts_open(viewer: Principal) -> dict[str, Alert]:
 
 
 def alerts_recent(viewer: Principal, limit: int) -> list[Alert]:
-    """Return the caller's newest alerts, open ones first."""
+    """Return the caller's newest alerts, open ones first, of which those that are critical first."""
     own = alerts_own(viewer)
-    open_ones = list(own.filter(ended_at=None).order_by("-since")[:limit])
+    open_ones = list(own.filter(ended_at=None).order_by("severity", "-since")[:limit])
     ended = own.exclude(ended_at=None).order_by("-ended_at")
     return open_ones + list(ended[: limit - len(open_ones)])
 

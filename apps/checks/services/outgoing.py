@@ -151,7 +151,7 @@ def _mail_text(row: Notification) -> str:
         [row.text]
         if not findings
         else [
-            say("Check failing since {since}: {title}").format(
+            say("Failing since {since}. Condition: {title}").format(
                 title=body["title"], since=_time_text(body["since"])
             ),
             "",

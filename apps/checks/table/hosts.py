@@ -27,7 +27,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
         stores.stores_away,
-        Link("stores"),
+        Link("stores", query="state=trouble"),
         _("Storage"),
     ),
     Check(
@@ -54,8 +54,8 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.STORES, Topic.SECTORS),
         WARNING,
         stopped.moves_failed,
-        Link("stores"),
-        _("Storage"),
+        Link("sectors-failures"),
+        _("Failures"),
     ),
     Check(
         "copies_bad",

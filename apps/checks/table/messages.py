@@ -38,7 +38,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.MESSAGES, Topic.SENDERS, Topic.GAS),
         WARNING,
         messages.stuck,
-        Link("messages", query="state=open"),
+        Link("messages", query="state=stuck"),
         _("Doctor"),
     ),
     Check(

@@ -27,7 +27,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.SECTORS,),
         WARNING,
         sealing_clocks.seed_ready,
-        Link("sectors"),
+        Link("sectors", query="state=work"),
         _("Sector"),
     ),
     Check(
@@ -72,8 +72,8 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.SECTORS, Topic.PIECES),
         WARNING,
         stopped.runs_stopped,
-        Link("sectors"),
-        _("Sector"),
+        Link("sectors-failures"),
+        _("Failures"),
     ),
     Check(
         "sectors_unlisted",
@@ -90,8 +90,8 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.SECTORS,),
         WARNING,
         stopped.changes_failed,
-        Link("sectors"),
-        _("Sector"),
+        Link("sectors-failures"),
+        _("Failures"),
     ),
     Check(
         "pieces_failed",
@@ -117,7 +117,7 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         (Topic.PIECES,),
         WARNING,
         stopped.unseals_failed,
-        Link("pieces", query="state=ACTIVE"),
-        _("Pieces"),
+        Link("sectors-failures"),
+        _("Failures"),
     ),
 )

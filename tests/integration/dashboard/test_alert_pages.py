@@ -19,7 +19,9 @@ from apps.checks.services.tenant_alerts import tenants_alerts_update
 from apps.checks.table.checks import CHECKS
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pagination import ROWS
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.principals import principal_of
 from apps.users.services.audit import audit_record
 from tests import factories
@@ -207,6 +209,41 @@ def test_history_of_a_tenant_tells_nothing_of_others(owing: None) -> None:
     assert not [word for word in ("of the pool", "miner.proving") if word in shown]
 
 
+def test_an_open_alert_says_what_fails_why_and_where_critical_ones_first(owing) -> None:
+    operator_person()
+    olga = signed_in("olga")
+    host = factories.worker("sealer-2", seen_at=now() - HOUR)
+    alerts_update(report=PageData(SYSTEM).report, pool="testnet", now=now())
+    Alert.objects.filter(check_name="fee_debt").update(since=now() - HOUR)
+
+    rows, checks = text_of(olga.get(reverse("alerts"))), text_of(olga.get(reverse("checks")))
+
+    debt, away = (Alert.objects.get(check_name=name) for name in ("fee_debt", "hosts_away"))
+    places = [rows.index(f'id="alert-{row.uuid}"') for row in (debt, away)]
+    assert places == sorted(places), "the older one is critical"
+    pages = [text_of(olga.get(reverse("alert", args=[row.uuid]))) for row in (debt, away)]
+    for text in (rows, checks, pages[0]):
+        assert "a miner in debt cannot pre-commit, recover faults or withdraw: send it funds" in text
+        assert f'href="{reverse("miner", args=["f03001"])}"' in text
+        assert "Condition: No miner owes fees" in text
+    for text in (rows, checks, pages[1]):
+        assert "last seen 1 h 00 ago" in text
+        assert f'href="{reverse("host", args=[host.uuid])}"' in text
+        assert "sealer-2 offline" in text
+        assert "Sealer-2" not in text
+    assert "<h1>sealer-2 offline</h1>" in pages[1]
+
+
+def test_a_tenants_alert_is_not_explained_by_what_the_operator_sees(owing) -> None:
+    operator_person()
+    factories.worker("sealer-2", of="bob", seen_at=now() - HOUR)
+    row = past(1, ended_at=None, tenant=tenant("alice"), say="host of alice offline")
+
+    text = text_of(signed_in("olga").get(reverse("alert", args=[row.uuid])))
+
+    assert ("host of alice offline" in text, "last seen" in text) == (True, False)
+
+
 def test_past_alerts_are_filtered_paged_and_downloaded() -> None:
     operator_person()
     person("bill", of="bob")
@@ -217,18 +254,18 @@ def test_past_alerts_are_filtered_paged_and_downloaded() -> None:
     page, here = signed_in("olga"), reverse("alerts-history")
 
     first = text_of(page.get(here))
-    assert ("Bobs host" in first, "=cmd in debt" in first) == (False, True)
+    assert ("bobs host" in first, "=cmd in debt" in first) == (False, True)
     older = re.search(r'rel="next" href="([^"]+)"', first)
     assert older is not None
     second = text_of(page.get(here + older[1].replace("&amp;", "&")))
-    assert ("Host-0 offline" in second, "=cmd in debt" in second) == (True, False)
+    assert ("host-0 offline" in second, "=cmd in debt" in second) == (True, False)
     for query in ("severity=critical", "check=fee_debt", "state=ended&check=fee_debt"):
         text = text_of(page.get(f"{here}?{query}"))
-        assert ("in debt" in text, "Host-3 offline" in text) == (True, False), query
+        assert ("in debt" in text, "host-3 offline" in text) == (True, False), query
     tomorrow = f"{now() + timedelta(days=1):%Y-%m-%d}"
     for query in ("state=open", "check=gone", "until=2024-01-01", f"since={tomorrow}"):
         assert "Nothing found" in text_of(page.get(f"{here}?{query}")), query
-    assert "Bobs host" in text_of(page.get(f"{here}?tenant=bob"))
+    assert "bobs host" in text_of(page.get(f"{here}?tenant=bob"))
     assert "Nothing found" not in text_of(page.get(f"{here}?state=x&since=y&until=2026-13-01&after=z"))
 
     lines = text_of(page.get(f"{reverse('alerts-csv')}?check=fee_debt")).splitlines()
@@ -237,7 +274,7 @@ def test_past_alerts_are_filtered_paged_and_downloaded() -> None:
     theirs = text_of(signed_in("bill").get(f"{reverse('alerts-csv')}?tenant="))
     assert ("bobs host" in theirs, "in debt" in theirs) == (True, False)
     theirs = text_of(signed_in("bill").get(f"{here}?tenant=alice"))
-    assert ("Bobs host" in theirs, "in debt" in theirs) == (True, False)
+    assert ("bobs host" in theirs, "in debt" in theirs) == (True, False)
 
 
 def test_times_to_acknowledge_and_to_end_are_medians_of_a_month() -> None:

@@ -236,8 +236,21 @@ def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):
         assert "needs action" in tile, stat
     miner = Miner.objects.get(window_posts__state="MISSED")
     assert f"deadline 1 of {miner.name}: no prover has its files" in text
-    assert "1 deadline missed" in verdict_on("sectors")
-    assert "3 sectors faulty" in verdict_on("sectors")
+    assert f"1 deadline of {miner.name} missed" in verdict_on("sectors")
+    faulty = Miner.objects.get(faulty_sectors=3)
+    assert f"3 sectors of {faulty.name} faulty" in verdict_on("sectors")
+
+
+def test_findings_of_several_miners_are_told_apart_in_a_verdict(quiet):
+    for number, name in ((4001, "north"), (4002, "south")):
+        miner = factories.miner(number, name=name, faulty_sectors=4)
+        factories.deadline(miner, 1, live=4, faulty=4, forecast=Forecast.AT_RISK)
+
+    verdict = verdict_on("proving")
+
+    for name in ("north", "south"):
+        assert f"4 sectors of {name} faulty" in verdict
+        assert f"1 deadline of {name} at risk" in verdict
 
 
 def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(priced):
@@ -320,12 +333,12 @@ def test_todos_are_ranked_by_fil_at_risk_whatever_their_severity(quiet):
     assert keys == ["debt-f03002", "stuck", "debt-f03001", "hosts-paused"]
 
 
-def test_critical_without_a_figure_stands_first_and_is_counted(quiet, monkeypatch):
+def test_critical_without_a_figure_stands_after_losses_and_is_counted(quiet, monkeypatch):
     factories.miner(3001, fee_debt=5 * 10**18)
     SCENES["console_disk"](monkeypatch)
     data = PageData(SYSTEM)
 
-    assert [found.finding.key for found in data.report.found] == ["console-disk", "debt-f03001"]
+    assert [found.finding.key for found in data.report.found] == ["debt-f03001", "console-disk"]
     assert todo_sum(data) == f"{cost_text(0, 5 * 10**18)}, 1 with unknown cost"
     todo = text_of(signed_in("olga").get("/")).partition('id="f-todo"')[2].partition("</section>")[0]
     assert "cost unknown" in todo
@@ -354,7 +367,7 @@ def test_what_is_lost_this_week_stands_before_what_is_lost_later():
 
     keys = [found.finding.key for found in report.found]
 
-    assert keys == ["unknown", "now", "once", "in 6 d", "in 20 d", "quiet"]
+    assert keys == ["now", "once", "in 6 d", "unknown", "in 20 d", "quiet"]
     assert report.unpriced == 1
 
 

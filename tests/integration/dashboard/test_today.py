@@ -18,6 +18,7 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import PostNote, ProofAttempt, WindowPost
 from apps.proving.states import Forecast
+from apps.sectors.models import Worker
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.demo_data import busy_pool
@@ -35,7 +36,12 @@ def test_the_overview_says_what_is_wrong():
 
     verdict = re.search(r'class="verdict"[^>]*>(.*?)</p>', text, re.DOTALL)
     assert verdict is not None
-    for words in ("1 sector faulty", "1 deadline missed", "1 sector paused", "alice-old offline"):
+    for words in (
+        "1 sector of alice-main faulty",
+        "1 deadline of alice-main missed",
+        "1 sector paused",
+        "alice-old offline",
+    ):
         assert words in verdict.group(1)
 
 
@@ -54,10 +60,10 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
         ("expiring", reverse("sectors") + "?state=expiring"),
         ("paused", reverse("sector", args=[pool.paused.uuid])),
         ("stuck", reverse("message", args=["alice-held"])),
-        ("failed", reverse("messages")),
+        ("failed", reverse("messages") + "?state=failed"),
         ("nonce-gaps", reverse("sender", args=[pool.wallet.address])),
         ("senders-paused", reverse("sender", args=[control])),
-        ("away", reverse("hosts")),
+        ("away", reverse("host", args=[Worker.objects.get(name="alice-old").uuid])),
     ]
     assert "no space left on the sealing disk" in text
 
@@ -73,7 +79,7 @@ def test_a_deadline_at_risk_counts_down_to_its_close():
     text = text_of(signed_in("olga").get("/"))
 
     todo = text[text.index('id="f-todo"') :]
-    assert "1 deadline at risk" in todo
+    assert f"1 deadline of {miner.name} at risk" in todo
     assert "no prover" in todo
     assert re.search(r'data-until="\d+"', todo[: todo.index("</section>")])
 
@@ -197,8 +203,9 @@ def test_today_counts_stuck_messages_and_addresses_without_signer():
     today, messages = (text_of(signed_in().get(reverse(name))) for name in ("today", "messages"))
 
     assert "2 issues:" in today
-    assert "2 messages stuck; 1 address without a signer." in today
-    assert "2 messages stuck." in messages
+    stuck = "2 messages stuck, the most urgent: the signer or a grant refuses the message"
+    assert f"{stuck}; 1 address without a signer." in today
+    assert f"{stuck}." in messages
     assert "3 without a nonce yet." in messages
 
 

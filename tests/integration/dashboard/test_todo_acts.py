@@ -312,13 +312,13 @@ def test_a_tenant_acts_on_its_own_objects_only(quiet):
 
 def test_who_may_not_sign_has_no_button(quiet):
     person("ava", role=Role.AUDITOR)
-    factories.worker("mine", is_paused=True)
+    worker = factories.worker("mine", is_paused=True)
 
     text = text_of(signed_in("ava").get("/"))
 
     assert "mine paused" in todo_of(text)
     assert "Resume mine" not in text
-    assert f'href="{reverse("hosts")}"' in todo_of(text)
+    assert f'href="{reverse("host", args=[worker.uuid])}"' in todo_of(text)
 
 
 def test_a_sender_that_tenants_share_is_resumed_by_the_operator_alone(quiet):

@@ -33,7 +33,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.entry_rows import history_rows
-from apps.dashboard.pages.alerts.page import alert_label
+from apps.dashboard.pages.alerts.page import alert_label, alert_todos
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import acknowledged_text
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from apps.checks.models import Alert
     from apps.dashboard.labels import StateLabel
+    from apps.dashboard.todo import Todo
     from apps.users.rules.principals import Principal
 
 OPS: Final = ("acknowledge", "end", "comment")
@@ -70,6 +71,8 @@ class AlertHead:
 
     alert: Alert
     heading: str
+    todos: tuple[Todo, ...]
+    """What fails now and why."""
     label: StateLabel
     story: str
     """Which check fails since when, and how often."""
@@ -79,24 +82,26 @@ class AlertHead:
     may_act: bool
     """Whether the viewer may acknowledge it, or end that."""
     mend_href: str
-    """Page on which it is mended; empty once it passes."""
+    """Page on which it is mended; empty once it passes, and where each finding has its own."""
     mend: str
     hours: tuple[tuple[str, str], ...]
     """For how long it can be acknowledged: value and label."""
 
 
-def head_of(viewer: Principal, alert: Alert) -> AlertHead:
+def head_of(data: PageData, alert: Alert) -> AlertHead:
     """Lay out an alert."""
     check, is_open = CHECKS_BY_NAME.get(alert.check_name), alert.ended_at is None
+    todos = alert_todos(alert, data)
     return AlertHead(
         alert=alert,
         heading=Truncator(stored_text(alert.say or alert.title)).chars(HEADING_MAX),
+        todos=todos,
         label=alert_label(alert),
         story=story_text(alert),
         acknowledged=acknowledged_text(alert),
         until=until_text(alert),
-        may_act=is_open and can_acknowledge(viewer, tenant_id=alert.tenant_id),
-        mend_href=check.link.address if check is not None and is_open else "",
+        may_act=is_open and can_acknowledge(data.viewer, tenant_id=alert.tenant_id),
+        mend_href=check.link.address if check is not None and is_open and not todos else "",
         mend=str(check.button) if check is not None else "",
         hours=(*((str(hours), plural(hours, "hour")) for hours in HOURS), ("0", gettext("until it passes"))),
     )
@@ -113,9 +118,9 @@ def story_text(alert: Alert) -> str:
         "times": alert.times,
     }
     text = (
-        gettext("Check: {title}. Failing since {began} ({lasted}).")
+        gettext("Failing since {began} ({lasted}). Condition: {title}.")
         if alert.ended_at is None
-        else gettext("Check: {title}. Failed from {began} to {ended} ({lasted}).")
+        else gettext("Failed from {began} to {ended} ({lasted}). Condition: {title}.")
     )
     if alert.times > 1:
         text += " " + gettext("It failed {times} times, less than 10 minutes apart.")
@@ -139,7 +144,7 @@ def alert_fragment(context: FragmentContext) -> Iterable[str]:
         alert = alert_visible(context.viewer, context.key)
     except NotFound:
         return
-    yield fragment("alerts/_head.html", head=head_of(context.viewer, alert))
+    yield fragment("alerts/_head.html", head=head_of(context.data, alert))
     yield fragment("alerts/_rows.html", rows=history_rows(context.viewer, alert, now=clock.now()))
 
 
@@ -154,6 +159,7 @@ def alert_render(
     request: HttpRequest, viewer: Principal, alert: Alert, form: AlertForm, refusal: str = ""
 ) -> HttpResponse:
     """Show it, with what was typed where something could not be taken."""
+    data = PageData(viewer)
     return page_render(
         request,
         "alerts/detail.html",
@@ -161,11 +167,11 @@ def alert_render(
         section="alerts",
         page_key=f"alert:{alert.uuid}",
         page_href=reverse("alert", args=[alert.uuid]),
-        data=PageData(viewer),
+        data=data,
         act_error=refusal,
         form=form,
         longest=COMMENT_MAX,
-        head=head_of(viewer, alert),
+        head=head_of(data, alert),
         rows=history_rows(viewer, alert, now=clock.now()),
         may_comment=can_acknowledge(viewer, tenant_id=alert.tenant_id),
     )

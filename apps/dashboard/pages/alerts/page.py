@@ -31,7 +31,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import acknowledged_text, checked_text
+from apps.dashboard.todo import acknowledged_text, checked_text, todo_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import Alert, AlertChannel, Notification
+    from apps.dashboard.todo import Todo
     from apps.users.rules.principals import Principal
 
 
@@ -76,12 +77,24 @@ class AlertRow:
     """Seconds since it began, until it ended."""
     acknowledged: str
     """By whom it is acknowledged; empty if by nobody."""
+    todos: tuple[Todo, ...] = ()
+    """What fails now and why; empty where that is not the viewer's own, or over."""
 
 
-def alert_row(row: Alert, *, at: datetime) -> AlertRow:
-    """Lay out an alert."""
+def alert_row(row: Alert, *, at: datetime, data: PageData | None = None) -> AlertRow:
+    """Lay out an alert; with what fails now where the page's data are given."""
     lasted = ((row.ended_at or at) - row.began_at).total_seconds()
-    return AlertRow(row, alert_label(row), lasted, acknowledged_text(row))
+    todos = () if data is None else alert_todos(row, data)
+    return AlertRow(row, alert_label(row), lasted, acknowledged_text(row), todos)
+
+
+def alert_todos(alert: Alert, data: PageData) -> tuple[Todo, ...]:
+    """Return what an alert is about now: a tenant's alert is about what is the tenant's alone."""
+    if alert.ended_at is not None or alert.tenant_id != (
+        None if data.viewer.sees_pool else data.viewer.own_id
+    ):
+        return ()
+    return tuple(todo_of(one, data) for one in data.report.found if one.check.name == alert.check_name)
 
 
 def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]) -> ChannelRow:
@@ -191,7 +204,7 @@ def alerts_context(data: PageData) -> dict[str, Any]:
     return {
         "verdict": alerts_verdict(data, channels),
         "channels": channel_rows(data, channels) if is_operator else [],
-        "alerts": [alert_row(row, at=data.at) for row in alerts_recent(data.viewer, ALERTS_SHOWN)],
+        "alerts": [alert_row(row, at=data.at, data=data) for row in alerts_recent(data.viewer, ALERTS_SHOWN)],
         "notifications": [(row, notification_label(row)) for row in sent],
     }
 

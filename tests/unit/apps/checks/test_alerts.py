@@ -274,7 +274,7 @@ def test_email_names_check_and_page(settings: Any) -> None:
     assert message.to == ["ops@example.com"]
     assert message.subject == "[testnet] Critical: fee_debt is wrong"
     assert message.body.splitlines() == [
-        "Check failing since 2026-11-21 12:00 UTC: No miner owes fees",
+        "Failing since 2026-11-21 12:00 UTC. Condition: No miner owes fees",
         "",
         "- fee_debt is wrong",
         "",
