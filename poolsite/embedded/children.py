@@ -142,6 +142,7 @@ class Slot:
             try:
                 log = opened.enter_context((log_folder / f"{child.name}.log").open("ab", buffering=0))
             except OSError:  # no room for a new file: a disk that is full now need not be so later
+                self.last_exit = None
                 self.fail(self.started_at)
                 return
             if self.log_begin is None:
@@ -156,6 +157,7 @@ class Slot:
             ) as error:  # no such program, no memory, no room; a cut file of an earlier step
                 with suppress(OSError):
                     log.write(f"cannot start {child.name}: {error}\n".encode())
+                self.last_exit = None
                 self.fail(self.started_at)
 
     def _spawn(self, log: int, lease: int) -> None:
@@ -194,6 +196,11 @@ class Slot:
             if out != log:
                 os.close(out)
 
+    @property
+    def was_killed(self) -> bool:
+        """Return whether a signal ended it, which says nothing of whether it would have succeeded."""
+        return self.last_exit is not None and self.last_exit < 0
+
     def is_due(self, now: float) -> bool:
         """Return whether it should be started now, as far as it alone decides."""
         is_done = self.child.once and self.is_ready
@@ -231,7 +238,7 @@ class Slot:
         self.failures += 1
         self.restarts += 1
         self.exits.append(time.time())
-        self.tries += 1
+        self.tries += not self.was_killed
         is_spent = self.child.tries is not None and self.tries >= self.child.tries
         self.is_hopeless = self.child.once and (self.last_exit == HOPELESS or is_spent)
 

@@ -209,6 +209,8 @@ class Supervisor:
                 log = self.var / "log" / f"{name}.log"
                 failed = f", failed {slot.failures} times" if slot.failures else ""
                 line = last_line(log, begin=slot.log_begin or 0) or "no output yet"
+                if slot.was_killed:
+                    line = exit_text(slot.last_exit)
                 self.report(f"{name} is not ready yet{failed}: {line} ({log})")
 
     def _logs_trim(self, now: float) -> None:

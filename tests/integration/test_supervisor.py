@@ -202,6 +202,17 @@ def test_a_step_that_keeps_failing_ends_the_pool_after_its_tries(small: Callable
     assert "step failed permanently: no" in out
 
 
+def test_a_step_that_is_killed_is_asked_again(small: Callable[..., Small], tmp_path: Path) -> None:
+    """As by the kernel, for its memory: that says nothing of whether it can succeed."""
+    note = tmp_path / "note"
+    words = ["sh", "-c", f"echo x >> {note}; test $(wc -l < {note}) -gt 3 || kill -9 $$"]
+    pool = small({"name": "step", "words": words, "once": True, "tries": 2})
+
+    pool.wait_up("step")
+
+    assert pool.row("step")["restarts"] == 3
+
+
 def test_a_program_that_is_missing_is_a_failure_in_its_own_log(small: Callable[..., Small]) -> None:
     pool = small({"name": "ghost", "words": ["/nowhere/ghost"]}, {"name": "one", "words": SLEEP})
 
