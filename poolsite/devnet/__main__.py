@@ -49,9 +49,9 @@ def argument_parser() -> ArgumentParser:
         prog="python -m poolsite.devnet",
         description="Run the embedded devnet: a small Filecoin chain that speaks the lotus JSON-RPC.",
     )
-    parser.add_argument("--listen", default=os.environ.get("DEVNET_LISTEN", "127.0.0.1:1234"))
+    parser.add_argument("--listen", default=os.environ.get("DEVNET_LISTEN") or "127.0.0.1:1234")
     parser.add_argument("--data", help="chain file; default: var/devnet/chain.sqlite")
-    parser.add_argument("--network", default=os.environ.get("POOLSITE_NETWORK", "demo"))
+    parser.add_argument("--network", default=os.environ.get("POOLSITE_NETWORK") or "demo")
     parser.add_argument(
         "--fund",
         action="append",
@@ -123,7 +123,7 @@ def _run_until_stopped(service: Service) -> None:
 
 
 def _var() -> str:
-    return os.environ.get("POOLSITE_VAR", "var")
+    return os.environ.get("POOLSITE_VAR") or "var"
 
 
 def _listen(text: str) -> tuple[str, int]:

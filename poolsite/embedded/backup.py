@@ -95,7 +95,7 @@ def backup_take(paths: PoolPaths, target: Path) -> Path:
     at = datetime.now(UTC)
     partial = target / f".poolsite-{paths.digest}.partial"
     try:
-        if "DATABASE_URL" not in os.environ and not is_owned(paths.var):
+        if not os.environ.get("DATABASE_URL") and not is_owned(paths.var):
             raise BackupRefused(f"no pool is running in {paths.var}: start it, or copy the whole folder")
         private_folder(target)
         with locked(target / f".poolsite-{paths.digest}.lock"):

@@ -37,7 +37,7 @@ def main() -> int:
             sys.stdout.write(f"There is no pool in {paths.var}.\n")
             return 0
         with owned(paths.var, patience_s=5.0):
-            own = "your own database stays as it is" if "DATABASE_URL" in os.environ else "the database too"
+            own = "your own database stays as it is" if os.environ.get("DATABASE_URL") else "the database too"
             sys.stdout.write(
                 f"Remove {', '.join(map(str, folders))}, with keys and sectors ({own})? Type yes: "
             )

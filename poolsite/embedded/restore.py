@@ -121,7 +121,7 @@ def restore(paths: PoolPaths, folder: Path) -> str:
     with ExitStack() as held:
         passable_create(paths.var)
         lease = held.enter_context(owned(paths.var, patience_s=5.0))
-        if "DATABASE_URL" not in os.environ:
+        if not os.environ.get("DATABASE_URL"):
             cluster = cluster_of(paths)
             require_same_major(cluster)
             folders_create(paths)

@@ -7,8 +7,8 @@ import os
 from poolsite.embedded.paths import PoolPaths
 
 paths = PoolPaths.of_environment()
-os.environ.setdefault("DATABASE_URL", paths.database_url)
-os.environ.setdefault("REDIS_URL", paths.redis_url)
+os.environ["DATABASE_URL"] = os.environ.get("DATABASE_URL") or paths.database_url
+os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or paths.redis_url
 
 from poolsite.settings.base import *
 from poolsite.settings.environment import env_flag

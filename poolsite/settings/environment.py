@@ -1,4 +1,8 @@
-"""Reading settings out of environment variables, and the URLs in which services are named."""
+"""Reading settings out of environment variables, and the URLs in which services are named.
+
+An empty variable counts as one that is not set, here as in `poolsite.embedded`: units and compose files pass
+on what somebody left blank.  Only a list that has a default may be told to be empty (`env_list`).
+"""
 
 from __future__ import annotations
 
@@ -29,16 +33,16 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 def env_text(name: str, default: str | None = None) -> str:
     """Return a variable, or `default`.  Raises ImproperlyConfigured if it is missing and has no default."""
-    value = os.environ.get(name, default)
+    value = os.environ.get(name) or default
     if value is None:
         raise ImproperlyConfigured(f"the environment variable {name} is not set")
     return value
 
 
 def env_flag(name: str, *, default: bool = False) -> bool:
-    """Return a switch: 1, true, yes and on mean yes; 0, false, no, off and nothing mean no."""
+    """Return a switch: 1, true, yes and on mean yes; 0, false, no and off mean no."""
     value = os.environ.get(name)
-    return default if value is None else flag(value, name=name)
+    return flag(value, name=name) if value else default
 
 
 def flag(value: str, *, name: str) -> bool:
@@ -69,8 +73,8 @@ def env_level(name: str) -> str:
 
 
 def env_list(name: str, default: str = "") -> list[str]:
-    """Return the parts of a comma-separated variable, without empty ones."""
-    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+    """Return the parts of a comma-separated variable, without empty ones; a comma alone is an empty list."""
+    return [part.strip() for part in (os.environ.get(name) or default).split(",") if part.strip()]
 
 
 def env_actors(name: str) -> list[int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,28 @@ print(json.dumps([getattr(settings, name) for name in names]))
 )
 def test_cookies_go_by_tls_alone_where_a_proxy_speaks_it(env: dict[str, str], values: list[object]) -> None:
     assert told(TLS, env) == values
+
+
+EVERYTHING = """
+import json
+from django.conf import settings
+from poolsite.embedded.options import Options
+values = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+plain = lambda value: repr(value).partition(" at 0x")[0]
+print(json.dumps([values, Options.of_environment()], default=plain, sort_keys=True))
+"""
+
+
+def test_an_empty_variable_is_as_one_that_is_not_set() -> None:
+    """Each of README's table: a unit or compose file hands on what somebody left blank."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    lines = re.findall(r"^\| (`[A-Z_`, ]+`) \|", readme, re.MULTILINE)
+    names = {name for line in lines for name in re.findall(r"[A-Z_]+", line)}
+    assert names >= {"REDIS_URL", "DATABASE_URL", "POOLSITE_VAR", "ALLOWED_HOSTS", "CHAIN_URLS", "PIECES_DIR"}
+
+    key = {"SECRET_KEY": "of a pool that ran"}
+    assert told(EVERYTHING, dict.fromkeys(names, "") | key) == told(EVERYTHING, key)
+    assert told(TELLS, {"ALLOWED_HOSTS": ","}) == [], "an empty list is told by a comma"
 
 
 def told(script: str, env: dict[str, str]) -> list[Any]:
