@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FOLLOWER_LOCK: Final = 0x506F_6F6C
 """Any fixed number; one per role in this database."""
 BLOCKS_LOCK: Final = 0x506F_6F6D
+PREPARE_LOCK: Final = 0x506F_6F6E
 
 RETRY_S: Final = 0.5
 
@@ -39,6 +40,22 @@ def database_params() -> dict[str, Any]:
         **row.get("OPTIONS", {}),
     }
     return {name: value for name, value in params.items() if value}
+
+
+LED: Final = """
+select exists (
+    select from pg_locks join pg_database on pg_database.oid = pg_locks.database
+    where datname = current_database() and locktype = 'advisory' and granted
+    and classid = 0 and objsubid = 1 and objid = any(%s::oid[])
+)
+"""
+
+
+def database_is_led() -> bool:
+    """Return whether some pool's follower or block process is at work on this database."""
+    with connection.cursor() as cursor:
+        cursor.execute(LED, [[FOLLOWER_LOCK, BLOCKS_LOCK]])
+        return bool(cursor.fetchone()[0])
 
 
 class Leadership:

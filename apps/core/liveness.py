@@ -24,6 +24,8 @@ HEARTBEAT_KEPT: Final = timedelta(days=1)
 """How long a silent process is remembered."""
 
 KEY: Final = "poolsite:life"
+POOL_KEY: Final = "poolsite:pool"
+"""Which pool this Redis serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,16 @@ def heartbeats() -> dict[str, Heartbeat]:
     if forgotten:
         client.hdel(KEY, *forgotten)
     return dict(sorted(beats.items()))
+
+
+def redis_claim(pool: str) -> bool:
+    """Note which pool this Redis serves; False if processes of another pool work with it.  Raises RedisError.
+
+    They would take each other's tasks.  One whose processes have been silent needs it no more.
+    """
+    client = redis_client()
+    owner = client.get(POOL_KEY)
+    if owner and owner != pool and any(beat.is_fresh(now()) for beat in heartbeats().values()):
+        return False
+    client.set(POOL_KEY, pool)
+    return True

@@ -19,6 +19,7 @@ from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import FIRST_WEB, heartbeat_senders, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_create, cluster_of
 from poolsite.embedded.preflight import preflight
+from poolsite.embedded.requirements import files_limit_raise
 from poolsite.embedded.supervisor import Supervisor
 from poolsite.embedded.terminal import Terminal
 
@@ -34,6 +35,7 @@ def main() -> int:
         paths, options = PoolPaths.of_environment(), Options.of_environment()
         cluster = cluster_of(paths) if options.runs_database else None
         preflight(paths, cluster)
+        files_limit_raise()
         links = ports_open(options)
         with addresses_reserved(options.reserved_addresses):
             return run(paths, options, terminal=terminal, cluster=cluster, links=links)

@@ -29,3 +29,7 @@ class ProgramMissing(StartupError):
 
 class BackupRefused(StartupError):
     """A backup was not taken, or not loaded; the pool is as it was."""
+
+
+class RequirementMissing(StartupError):
+    """A server, or this machine, lacks what the pool needs."""

@@ -86,7 +86,7 @@ def postgres_child(cluster: Cluster) -> Child:
     """Describe the database server."""
     return Child(
         name="postgres",
-        argv=cluster.command(),
+        argv=cluster.command,
         account=cluster.account,
         cwd=cluster.data,
         prepare=partial(postgres.stale_pid_remove, cluster.data),

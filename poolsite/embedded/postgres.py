@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg2
 
 from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG, environment_of
-from poolsite.embedded.errors import BadFolder, DiskFull
+from poolsite.embedded.errors import BadFolder, DiskFull, RequirementMissing
 from poolsite.embedded.folders import passable_create
 from poolsite.embedded.programs import postgres_programs
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from poolsite.embedded.children import Slot
     from poolsite.embedded.paths import PoolPaths
+
+POSTGRES_MIN: Final = 15
+"""Major version: older ones ignore NULLS NOT DISTINCT, on which unique constraints rest."""
 
 ACCOUNT: Final = "nobody"
 """Who runs the server when we are root; PostgreSQL refuses to run as root."""
@@ -39,7 +42,6 @@ SETTINGS: Final = (
     "listen_addresses=",
     "max_connections=200",
     "shared_buffers=64MB",
-    "io_method=sync",
     "max_logical_replication_workers=0",
     "max_wal_size=512MB",
     "timezone=UTC",
@@ -49,6 +51,10 @@ SETTINGS: Final = (
     "log_error_verbosity=terse",
 )
 """For one machine's pool: many small sessions, little memory, few processes beside them."""
+
+IO_SINCE: Final = 18
+"""Major version of PostgreSQL that knows `IO_SETTINGS`; a server of the machine's own may be older."""
+IO_SETTINGS: Final = ("io_method=sync",)
 
 INITDB_OPTIONS: Final = ("-U", "poolsite", "-A", "trust", "--locale=C.UTF-8", "-N")
 """Of a new cluster: nobody else reaches its socket, and `-N` leaves the sync to one at the end."""
@@ -73,7 +79,8 @@ class Cluster:
 
     def command(self) -> list[str | Path]:
         """Return the words that run the server."""
-        options = [word for option in SETTINGS for word in ("-c", option)]
+        settings = SETTINGS + (IO_SETTINGS if major_of(self.programs) >= IO_SINCE else ())
+        options = [word for option in settings for word in ("-c", option)]
         return [self.programs / "postgres", "-D", self.data, "-k", self.sockets, *options]
 
 
@@ -117,9 +124,22 @@ def release_of(programs: Path) -> str:
     return output.split()[2]
 
 
+def major_of(programs: Path) -> int:
+    """Return the major version of the binaries."""
+    return int(release_of(programs).partition(".")[0])
+
+
 def require_same_major(cluster: Cluster) -> None:
-    """Refuse data of another PostgreSQL major version.  Raises BadFolder."""
-    own_major = release_of(postgres_programs()).partition(".")[0]
+    """Refuse binaries older than the pool needs, and data of another major version.
+
+    Raises RequirementMissing, BadFolder.
+    """
+    release = release_of(postgres_programs())
+    if major_of(postgres_programs()) < POSTGRES_MIN:
+        raise RequirementMissing(
+            f"{postgres_programs()} has PostgreSQL {release}, but the pool needs {POSTGRES_MIN} or newer"
+        )
+    own_major = release.partition(".")[0]
     if cluster.major and cluster.major != own_major:
         raise BadFolder(
             f"{cluster.data} was created by PostgreSQL {cluster.major}, but this pool uses {own_major}: "

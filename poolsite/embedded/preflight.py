@@ -13,6 +13,7 @@ from urllib.parse import quote
 from poolsite.embedded.errors import AlreadyRunning, BadFolder, DiskFull
 from poolsite.embedded.ownership import is_owned
 from poolsite.embedded.postgres import nearest, require_same_major
+from poolsite.embedded.requirements import machine_require
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 def preflight(paths: PoolPaths, cluster: Cluster | None) -> None:
     """Refuse a folder that cannot carry a pool.  Raises StartupError with one sentence."""
     require_own_folder(paths.var)
+    machine_require(paths.var)
     if is_owned(paths.var):
         raise AlreadyRunning(f"a pool is already running in {paths.var}")
     require_operator_file(paths.operator)

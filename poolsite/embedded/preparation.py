@@ -7,48 +7,24 @@ Run: python -m poolsite.embedded.preparation
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-import time
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import django
 import psycopg2
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import CommandError, call_command
-from django.db import InterfaceError, OperationalError, connection, connections
-from django.db.migrations.loader import MigrationLoader
+from django.core.management import CommandError
+from django.utils.module_loading import import_string
 from psycopg2 import errors, sql
 
+from poolsite.embedded.attempts import UNAVAILABLE, attempt_until_available
 from poolsite.embedded.children import HOPELESS
 from poolsite.embedded.database import CONNECT_S, login_of
-from poolsite.embedded.options import SEED_VARIABLE
+from poolsite.embedded.errors import RequirementMissing
 from poolsite.embedded.paths import PoolPaths
 from poolsite.settings.environment import database_from_url
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-RETRY_S: Final = 1.0
-"""Between two attempts at a database that is away."""
-
-UNAVAILABLE: Final = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
-DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-
-PERMANENT: Final = (
-    "authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "does not exist",
-    "permission denied for database",
-    "invalid connection option",
-    "invalid dsn",
-    "unsupported startup parameter",
-)
-"""Texts of an OperationalError that only an operator can fix; libpq has no code for a refused connection."""
 
 
 def database_create(row: dict[str, Any]) -> None:
@@ -64,74 +40,24 @@ def database_create(row: dict[str, Any]) -> None:
                     return  # another start was faster
 
 
-def is_temporary(error: Exception) -> bool:
-    """Return whether waiting may fix a fault: the server is unavailable or recovering, the disk is full."""
-    if isinstance(error, UNAVAILABLE):
-        return not any(text in str(error) for text in PERMANENT)
-    return isinstance(error, OSError) and error.errno in DISK_ERRORS
-
-
-def attempt_until_available(act: Callable[[], object]) -> None:
-    """Repeat `act` while it fails with a temporary fault; each new reason is logged once."""
-    logged = ""
-    while True:
-        try:
-            act()
-        except (*UNAVAILABLE, OSError) as error:
-            if not is_temporary(error):
-                raise
-            reason = " ".join(str(error).split())
-            if reason != logged:
-                logged = reason
-                sys.stderr.write(f"waiting for the database: {reason}\n")
-            connections.close_all()
-            time.sleep(RETRY_S)
-        else:
-            return
-
-
-def require_known_tables() -> None:
-    """Refuse a database that a newer version has migrated.  Raises ImproperlyConfigured."""
-    loader = MigrationLoader(connection)
-    known = set(loader.disk_migrations)
-    for (app, _name), one in loader.disk_migrations.items():
-        known.update(one.replaces, [(app, getattr(one, "formerly", ""))])
-    if unknown := sorted(set(loader.applied_migrations or ()) - known):
-        raise ImproperlyConfigured(
-            f"the database was migrated by a newer version ({'.'.join(unknown[0])}): "
-            "start that version, or load the backup that was taken before the upgrade"
-        )
-
-
-def bootstrap() -> None:
-    """Make the operator, the first tenant and its tokens; look at the network of nodes that are not ours."""
-    with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
-        call_command("bootstrap", skip_checks=True, stdout=nowhere)
-        if "CHAIN_URLS" in os.environ:  # a network without rules is refused before anything is bound to it
-            is_toxic = bool(os.environ.get(SEED_VARIABLE))
-            call_command("network", skip_checks=True, stdout=nowhere, refuse_public=is_toxic)
-
-
-def prepare() -> None:
+def prepare(*, take_over: bool = False) -> None:
     """Migrate the database to this version, and create the pool's operator and tenant."""
-    if "DATABASE_URL" not in os.environ:
+    if not os.environ.get("DATABASE_URL"):
         row = database_from_url(PoolPaths.of_environment().database_url)
         attempt_until_available(lambda: database_create(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()
-    attempt_until_available(require_known_tables)
-    attempt_until_available(lambda: call_command("migrate", interactive=False, skip_checks=True))
-    attempt_until_available(bootstrap)
+    import_string("poolsite.embedded.installation.install")(take_over=take_over)
 
 
 def main() -> int:
-    """Prepare the pool; return 1 if it was refused, HOPELESS if only an operator can fix it."""
+    """Prepare the pool; return HOPELESS if only an operator can fix it, 1 if trying again may help."""
     try:
         prepare()
     except CommandError as refusal:
         sys.stderr.write(f"{refusal}\n")
-        return 1
-    except (ImproperlyConfigured, *UNAVAILABLE) as refusal:
+        return refusal.returncode
+    except (ImproperlyConfigured, RequirementMissing, *UNAVAILABLE) as refusal:
         sys.stderr.write(f"{' '.join(str(refusal).split())}\n")
         return HOPELESS
     return 0

@@ -14,7 +14,7 @@ import pytest
 from apps.messages.services.recovery.detect import TIMELINE
 from tests import template
 from tests.integration.pools import Pool, wait_until
-from tests.servers import QUICK, PostgresServer, tied_to_us
+from tests.servers import PostgresServer, tied_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class RecoveringServer(PostgresServer):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RecoveringServer]:
-    made = RecoveringServer((*QUICK, "max_connections=60"))
+    made = RecoveringServer(("max_connections=60", "autovacuum=off"))  # fsync and all, as a pool needs
     made.start()
     yield made
     made.stop()

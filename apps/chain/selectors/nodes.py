@@ -34,6 +34,11 @@ def nodes_pool() -> QuerySet[Node]:
     return Node.objects.order_by("-is_enabled", "position", "pk")
 
 
+def nodes_configured() -> set[str]:
+    """Return the URLs of the nodes that CHAIN_URLS named when the pool last began to follow."""
+    return set(Node.objects.filter(is_configured=True).values_list("url", flat=True))
+
+
 def node_get(key: str) -> Node:
     """Return one node by its number.  Raises NotFound."""
     is_number = key.isascii() and key.isdigit() and len(key) < 10

@@ -1,11 +1,13 @@
-"""What a fresh pool needs to be used: its tenant, an operator, and a token for each of its programs.
+"""What a pool needs to be used: its tenant, an operator, and a token for each of its programs.
 
-Every step reads first, so that it can be killed anywhere and run again.
+A start adds what is missing and never takes from anybody; only `pool_secrets_replace`, which a person asks
+for, revokes and replaces.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import socket
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
@@ -15,6 +17,9 @@ from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
 from apps.users.services.operator_file import operator_read, operator_write
 from apps.users.services.passwords import password_generate, user_create, user_set_password
+from apps.users.services.second_factor import totp_remove_unreadable
+from apps.users.services.sessions import sessions_end
+from apps.users.services.site_key import site_key_replace, site_key_require
 from apps.users.services.tenants import tenant_create
 from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import PART_PERMS, POOL, Perm, Role
@@ -23,8 +28,14 @@ from poolsite.private_files import private_write
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from apps.users.rules.principals import Principal
+
 OPERATOR: Final = "operator"
 """Name of the first person."""
+
+LABEL: Final = "bootstrap "
+"""With which the names of the programs' tokens begin."""
+TOKEN_NAME_MAX: Final = 100
 
 PROGRAMS: Final[tuple[tuple[str, str, tuple[str, ...], bool], ...]] = (
     ("admin", Perm.ADMIN, (), True),
@@ -36,17 +47,53 @@ PROGRAMS: Final[tuple[tuple[str, str, tuple[str, ...], bool], ...]] = (
 def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     """Make what is missing and give the content of operator.json.
 
-    Raises DamagedFile, before anything is changed, if that file was cut, and OSError on a full disk.
+    Nothing that somebody may use is revoked or reset: where a file of this folder is missing, what the rows
+    have stays, and a token is added beside it.  The files are written before the rows are committed: a kill
+    in between leaves a file of no use, which the next start replaces, and no row whose text nobody has.
+
+    Raises DamagedFile, before anything is changed, if operator.json was cut, OtherKey if the database's
+    secrets are encrypted with another SECRET_KEY, and OSError on a full disk.
     """
     entry = operator_read(var / "operator.json") or {}
-    tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
-    tokens = {
-        name: _program_token_ensure(
-            var / "tokens" / name, tenant=tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
+    with transaction.atomic():
+        site_key_require()
+        tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
+        password = _password_ensure(tenant, entry)
+        return _files_write(var, url=url, entry=entry, tenant=tenant, password=password)
+
+
+def pool_secrets_replace(*, var: Path, url: str, by: Principal) -> dict[str, str]:
+    """Make this folder the one whose tokens, password and SECRET_KEY count; give operator.json's content.
+
+    For a pool whose folder was lost: tokens of the pool's programs that are not in this folder are revoked,
+    and the operator gets another password, without an authenticator app that the key cannot read.
+    Raises as `pool_prepare`, but for the key.
+    """
+    entry = operator_read(var / "operator.json") or {}
+    with transaction.atomic():
+        site_key_replace()
+        tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
+        held = [token.pk for name, *_ in PROGRAMS if (token := _token_known(var, name=name, entry=entry))]
+        own = Token.objects.filter(tenant=tenant, name__startswith=LABEL, revoked_at=None)
+        for token in own.exclude(pk__in=held):
+            token_revoke(token)
+            audit_record(principal=by, action="token.revoke", target=str(token))
+        password = _password_ensure(tenant, entry) or _password_replace(by=by)
+        return _files_write(var, url=url, entry=entry, tenant=tenant, password=password)
+
+
+def _files_write(
+    var: Path, *, url: str, entry: dict[str, Any], tenant: Tenant, password: str
+) -> dict[str, str]:
+    """Write the files that are missing or differ, and give the content of operator.json."""
+    tokens = {}
+    for name, perm, scopes, is_operator in PROGRAMS:
+        path = var / "tokens" / name
+        tokens[name] = _text_known(var, name=name, entry=entry) or _token_add(
+            tenant=tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
         )
-        for name, perm, scopes, is_operator in PROGRAMS
-    }
-    password = _operator_password_ensure(tenant, known=entry.get("password", ""))
+        if not path.exists() or path.read_text(errors="replace").strip() != tokens[name]:
+            private_write(path, tokens[name] + "\n")
     written = {"url": url, "username": OPERATOR, "admin_token": tokens["admin"]}
     if password:
         written["password"] = password
@@ -55,44 +102,54 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
     return written
 
 
-def _program_token_ensure(
-    path: Path, *, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool
-) -> str:
-    """Return the token in the file; make one if there is none that we know.
+def _text_known(var: Path, *, name: str, entry: dict[str, Any]) -> str:
+    """Return the text of a program's token in this folder, if there is a row of it; else nothing.
 
-    A revoked one stays: the operator did that on purpose, and removes the file to get another.
+    A revoked one counts: the operator did that on purpose, and removes the files to get another.
     """
-    text = path.read_text(errors="replace").strip() if path.exists() else ""
-    if text and token_by_text(text) is not None:
-        return text
+    path = var / "tokens" / name
+    texts = [path.read_text(errors="replace").strip()] if path.exists() else []
+    if name == "admin":
+        texts.append(entry.get("admin_token", ""))
+    return next((text for text in texts if text and token_by_text(text) is not None), "")
+
+
+def _token_known(var: Path, *, name: str, entry: dict[str, Any]) -> Token | None:
+    text = _text_known(var, name=name, entry=entry)
+    return token_by_text(text) if text else None
+
+
+def _token_add(*, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool) -> str:
+    """Issue a program's token; beside one of this name, which another folder may have, it names the host."""
     label = f"bootstrap {name}"
-    with transaction.atomic():
-        for lost in Token.objects.filter(tenant=tenant, name=label, revoked_at=None):
-            token_revoke(lost)  # the token's text was lost between the row and the file
-            audit_record(principal=SYSTEM, action="token.revoke", target=str(lost))
-        text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
-        after = {"perm": perm, "scopes": list(scopes), "operator": is_operator}
-        audit_record(principal=SYSTEM, action="token.create", target=f"{tenant.name}/{label}", after=after)
-    private_write(path, text + "\n")
+    if Token.objects.filter(tenant=tenant, name=label, revoked_at=None).exists():
+        label = f"bootstrap {name} on {socket.gethostname()}"[:TOKEN_NAME_MAX]
+    text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
+    after = {"perm": perm, "scopes": list(scopes), "operator": is_operator}
+    audit_record(principal=SYSTEM, action="token.create", target=f"{tenant.name}/{label}", after=after)
     return text
 
 
-def _operator_password_ensure(tenant: Tenant, *, known: str) -> str:
-    """Return the operator's made-up password, a new one if the last was lost; empty once it was changed."""
+def _password_ensure(tenant: Tenant, entry: dict[str, Any]) -> str:
+    """Return the operator's made-up password if this folder has it; create the operator if there is none."""
+    known = entry.get("password", "")
     person = User.objects.filter(username=OPERATOR).first()
-    if person is None:
-        password = password_generate()
-        with transaction.atomic():
-            user_create(
-                username=OPERATOR, password=password, tenant=tenant, role=Role.OPERATOR, must_change=True
-            )
-            after = {"tenant": tenant.name, "role": str(Role.OPERATOR)}
-            audit_record(principal=SYSTEM, action="person.create", target=OPERATOR, after=after)
-        return password
-    if not person.must_change_password:
-        return ""
-    if known and person.check_password(known):
-        return known
+    if person is not None:
+        return known if person.must_change_password and known and person.check_password(known) else ""
     password = password_generate()
+    user_create(username=OPERATOR, password=password, tenant=tenant, role=Role.OPERATOR, must_change=True)
+    after = {"tenant": tenant.name, "role": str(Role.OPERATOR)}
+    audit_record(principal=SYSTEM, action="person.create", target=OPERATOR, after=after)
+    return password
+
+
+def _password_replace(*, by: Principal) -> str:
+    """Set a new made-up password of the operator; the account is open then, and no session of it goes on."""
+    person, password = User.objects.get(username=OPERATOR), password_generate()
+    person.is_active = True
+    person.save(update_fields=["is_active"])
     user_set_password(user=person, password=password, must_change=True)
+    totp_remove_unreadable(person)
+    sessions_end(person)
+    audit_record(principal=by, action="person.password", target=OPERATOR)
     return password

@@ -107,6 +107,13 @@ def totp_remove(user: User) -> bool:
     return bool(TotpDevice.objects.filter(user=user).delete()[0])
 
 
+def totp_remove_unreadable(user: User) -> None:
+    """Remove the app if its secret was encrypted with a key that is gone: no code of it would be right."""
+    device = TotpDevice.objects.filter(user=user).first()
+    if device is not None and _totp(device) is None:
+        totp_remove(user)
+
+
 @transaction.atomic
 def recovery_codes_generate(user: User) -> list[str]:
     """Generate ten new recovery codes, which nobody can read again; the old ones are worthless."""

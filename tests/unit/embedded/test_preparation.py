@@ -8,7 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from poolsite.embedded.preparation import is_temporary, require_known_tables
+from poolsite.embedded.attempts import is_temporary
+from poolsite.embedded.installation import require_known_tables
 
 
 @pytest.mark.parametrize(

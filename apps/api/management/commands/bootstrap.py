@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from apps.api.management.caller import COMMAND
 from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
@@ -24,8 +27,9 @@ from apps.miners.states import MinerState
 from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
 from apps.users.services.audit import audit_record
-from apps.users.services.bootstrap import pool_prepare
+from apps.users.services.bootstrap import pool_prepare, pool_secrets_replace
 from apps.users.services.operator_file import DamagedFile
+from apps.users.services.site_key import OtherKey
 from apps.users.states import POOL
 from apps.wallets.selectors import wallets_visible
 from apps.wallets.services.label import wallet_label_set
@@ -33,6 +37,8 @@ from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apps.miners.models import Miner
 
 MINER_MESSAGE: Final = "bootstrap-miner"
@@ -54,6 +60,7 @@ class Command(BaseCommand):
             "--within", type=float, default=0.0, metavar="S", help="keep trying for this many seconds"
         )
 
+        parser.add_argument("--take-over", action="store_true", help=argparse.SUPPRESS)  # `make takeover`
         parser.add_argument("--address-file", type=Path, help="write the miner's address there")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -61,7 +68,8 @@ class Command(BaseCommand):
         if options["miner"]:
             self.miner(within_s=options["within"], address_file=options["address_file"])
         else:
-            self.prepare()
+            take_over = partial(pool_secrets_replace, by=COMMAND)
+            self.prepare(take_over if options["take_over"] else pool_prepare)
 
     def miner(self, *, within_s: float, address_file: Path | None) -> None:
         """Push CreateMiner under a fixed message id.  Exits with 1 if the miner does not exist in time.
@@ -90,12 +98,19 @@ class Command(BaseCommand):
             private_write(address_file, f"{miner.address}\n")
         self.stdout.write(f"The pool's miner is {miner.address}")
 
-    def prepare(self) -> None:
+    def prepare(self, make: Callable[..., dict[str, str]]) -> None:
         """Tenant, operator, tokens, files."""
-        url = os.environ.get("POOLSITE_URL") or f"http://localhost:{os.environ.get('PORT', '8000')}"
+        url = os.environ.get("POOLSITE_URL") or f"http://localhost:{os.environ.get('PORT') or '8000'}"
         path = settings.VAR / "operator.json"
         try:
-            entry = pool_prepare(var=settings.VAR, url=url)
+            entry = make(var=settings.VAR, url=url)
+        except OtherKey:
+            raise CommandError(
+                "the database's secrets are encrypted with another SECRET_KEY than this pool's: bring back "
+                f"{settings.VAR}/keys, or set SECRET_KEY; if that key is lost, stop every pool of this "
+                "database and run `make takeover` (docs/operations.md)",
+                returncode=os.EX_CONFIG,
+            ) from None
         except DamagedFile as error:
             raise CommandError(
                 f"{path} is damaged ({error}): restore it, or remove it to have a new token created"

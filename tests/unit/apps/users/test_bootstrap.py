@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import socket
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core import clock
-from apps.users.models import AuditEntry, Tenant, Token, User
+from apps.users.errors import TokenRefused
+from apps.users.models import AuditEntry, SiteKey, Tenant, Token, TotpDevice, User
+from apps.users.rules.encryption import text_encrypt
 from apps.users.services.bootstrap import pool_prepare
 from apps.users.services.passwords import password_change
 from apps.users.services.tokens import token_revoke
@@ -95,25 +99,125 @@ def test_the_password_leaves_the_file_when_it_is_changed(var, django_capture_on_
     assert User.objects.get().check_password("a better one 17")
 
 
-def test_a_password_that_never_reached_the_file_is_made_anew(var):
+def test_a_start_in_another_folder_revokes_and_resets_nothing(var, tmp_path, settings):
     bootstrap()
-    (var / "operator.json").unlink()
+    before = operator(var)
+    first = {path.name: path.read_text().strip() for path in (var / "tokens").iterdir()}
+    settings.VAR = tmp_path / "second"
 
     bootstrap()
 
+    second = {path.name: path.read_text().strip() for path in (settings.VAR / "tokens").iterdir()}
+    assert not Token.objects.exclude(revoked_at=None).exists()
+    assert all(principal_by_token(text, now=clock.now()) for text in (*first.values(), *second.values()))
+    assert not set(first.values()) & set(second.values())
+    assert User.objects.get().check_password(before["password"])
+    assert operator(settings.VAR).keys() == {"url", "username", "admin_token"}
+    assert Token.objects.filter(name=f"bootstrap signer on {socket.gethostname()}").count() == 1
+
+
+def test_the_first_folder_goes_on_after_a_start_in_another(var, tmp_path, settings):
+    bootstrap()
+    before = operator(var)
+    settings.VAR = tmp_path / "second"
+    bootstrap()
+    settings.VAR = var
+
+    bootstrap()
+
+    assert operator(var) == before
+    assert Token.objects.filter(revoked_at=None).count() == 8
+
+
+def test_a_start_that_was_killed_leaves_no_token_without_a_holder(var, monkeypatch):
+    with monkeypatch.context() as killed:
+        write = "apps.users.services.bootstrap.operator_write"
+        killed.setattr(write, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap()
+    assert (Token.objects.count(), User.objects.count()) == (0, 0)
+
+    bootstrap()
+
+    assert Token.objects.count() == 4
     assert User.objects.get().check_password(operator(var)["password"])
+    assert principal_by_token(operator(var)["admin_token"], now=clock.now()).is_operator
 
 
-def test_a_token_that_never_reached_its_file_is_replaced(var):
+def test_a_lost_token_file_gets_another_token_and_the_old_one_stays(var):
     bootstrap()
     (var / "tokens" / "sealer").unlink()
+    (var / "tokens" / "admin").unlink()
+    admin = operator(var)["admin_token"]
 
     bootstrap()
 
-    assert Token.objects.filter(name="bootstrap sealer", revoked_at=None).count() == 1
-    assert principal_by_token((var / "tokens" / "sealer").read_text().strip(), now=clock.now()).scopes == (
-        "sealer",
-    )
+    assert Token.objects.filter(name__startswith="bootstrap sealer", revoked_at=None).count() == 2
+    text = (var / "tokens" / "sealer").read_text().strip()
+    assert principal_by_token(text, now=clock.now()).scopes == ("sealer",)
+    assert (var / "tokens" / "admin").read_text().strip() == admin, "operator.json had it too"
+
+
+def test_another_key_than_the_databases_is_refused_and_changes_nothing(var, settings):
+    bootstrap()
+    before = {path: path.read_bytes() for path in var.rglob("*") if path.is_file()}
+    settings.SECRET_KEY = "another"
+
+    with pytest.raises(CommandError, match=r"another SECRET_KEY.*make takeover") as refusal:
+        bootstrap()
+
+    assert refusal.value.returncode == os.EX_CONFIG
+    assert {path: path.read_bytes() for path in var.rglob("*") if path.is_file()} == before
+    assert (Token.objects.count(), AuditEntry.objects.count()) == (4, 5)
+
+
+def test_an_earlier_key_is_replaced_while_it_is_among_the_fallbacks(var, settings):
+    bootstrap()
+    before, settings.SECRET_KEY = settings.SECRET_KEY, "another"
+    settings.SECRET_KEY_FALLBACKS = [before]
+
+    bootstrap()
+    settings.SECRET_KEY_FALLBACKS = []
+    bootstrap()
+
+    assert SiteKey.objects.count() == 1
+
+
+def test_taking_over_makes_a_usable_pool_of_a_lost_folder(var, tmp_path, settings):
+    bootstrap()
+    lost = [path.read_text().strip() for path in (var / "tokens").iterdir()]
+    person = User.objects.get()
+    TotpDevice.objects.create(user=person, sealed_secret=text_encrypt("A" * 16), confirmed_at=clock.now())
+    other = Token.objects.create(tenant=Tenant.objects.get(), name="of a host", perm="write", digest="d")
+    settings.VAR, settings.SECRET_KEY = tmp_path / "second", "another"
+
+    call_command("bootstrap", take_over=True, stdout=io.StringIO())
+    entry = operator(settings.VAR)
+    bootstrap()
+
+    assert operator(settings.VAR) == entry
+    person.refresh_from_db()
+    assert person.check_password(entry["password"])
+    assert person.must_change_password
+    assert not TotpDevice.objects.exists(), "no code of it would be right"
+    for text in lost:
+        with pytest.raises(TokenRefused):
+            principal_by_token(text, now=clock.now())
+    assert principal_by_token(entry["admin_token"], now=clock.now()).is_operator
+    other.refresh_from_db()
+    assert other.revoked_at is None
+    acts = set(AuditEntry.objects.values_list("action", "target"))
+    assert {("token.revoke", "pool/bootstrap admin"), ("person.password", "operator")} <= acts
+
+
+def test_taking_over_keeps_what_this_folder_has(var):
+    bootstrap()
+    before = {path: path.read_bytes() for path in var.rglob("*") if path.is_file()}
+
+    call_command("bootstrap", take_over=True, stdout=io.StringIO())
+
+    assert {path: path.read_bytes() for path in var.rglob("*") if path.is_file()} == before
+    assert not Token.objects.exclude(revoked_at=None).exists()
 
 
 def test_a_revoked_token_is_not_made_anew(var):

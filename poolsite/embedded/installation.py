@@ -1,0 +1,175 @@
+"""What a start does to the database that is there: look whose it is, migrate it, make what is missing.
+
+Others may be at work on it, and on Redis: a start adds, or is refused in one sentence; it resets nothing.
+Loaded by name once Django is set up (`preparation`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import IntegrityError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import UniqueConstraint
+from redis.exceptions import RedisError
+
+from apps.chain.node.addresses import node_address
+from apps.chain.selectors.nodes import nodes_configured
+from apps.core.errors import DomainError
+from apps.core.leader import PREPARE_LOCK, Leadership, database_is_led, database_params
+from apps.core.liveness import redis_claim
+from apps.core.redis_clients import redis_client
+from apps.messages.selectors.recovery import recovery_row
+from poolsite.embedded.attempts import RETRY_S, attempt_until_available
+from poolsite.embedded.database import CONNECT_S
+from poolsite.embedded.errors import RequirementMissing
+from poolsite.embedded.options import SEED_VARIABLE
+from poolsite.embedded.paths import PoolPaths
+from poolsite.embedded.requirements import database_require, redis_require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IDLE_WAIT_S: Final = 20.0
+"""A server notices within 15 s that a machine is gone, with the timeouts of our connections."""
+
+
+def require_database() -> None:
+    """Refuse a server that lacks what the pool needs.  Raises RequirementMissing."""
+    database_require(database_params() | {"connect_timeout": CONNECT_S})
+
+
+def require_known_tables() -> None:
+    """Refuse a database that a newer version has migrated, and to migrate one that is in use.
+
+    Raises ImproperlyConfigured.
+    """
+    executor = MigrationExecutor(connection)
+    loader = executor.loader
+    known = set(loader.disk_migrations)
+    for (app, _name), one in loader.disk_migrations.items():
+        known.update(one.replaces, [(app, getattr(one, "formerly", ""))])
+    if unknown := sorted(set(loader.applied_migrations or ()) - known):
+        raise ImproperlyConfigured(
+            f"the database was migrated by a newer version ({'.'.join(unknown[0])}): "
+            "start that version, or load the backup that was taken before the upgrade"
+        )
+    if executor.migration_plan(loader.graph.leaf_nodes()):
+        require_idle("the database would be migrated")
+
+
+def require_idle(what: str) -> None:
+    """Refuse what would harm another pool at work on this database.  Raises ImproperlyConfigured.
+
+    The server may notice only after some seconds that the processes of a lost machine are gone.
+    """
+    until = time.monotonic() + IDLE_WAIT_S
+    while database_is_led():
+        if time.monotonic() > until:
+            raise ImproperlyConfigured(
+                f"{what}, but another pool's follower or block process works on it: stop that pool first"
+            )
+        time.sleep(RETRY_S)
+
+
+def require_same_nodes() -> None:
+    """Refuse to point a pool that is at work to other nodes.  Raises ImproperlyConfigured."""
+    configured = nodes_configured()
+    try:
+        named = {node_address(text).http_url for text in settings.CHAIN_URLS}
+    except DomainError as refusal:
+        raise ImproperlyConfigured(refusal.reason) from None
+    if configured and configured != named:
+        require_idle("CHAIN_URLS differs from what this database's pool was started with")
+
+
+def require_own_redis() -> None:
+    """Refuse a Redis of others' that lacks what the pool needs, or that serves another pool.
+
+    One that does not answer now is used once it does: the pool runs without it meanwhile.
+    Raises RequirementMissing.
+    """
+    try:
+        redis_require(redis_client().info())
+        is_ours = redis_claim(str(recovery_row().pool))
+    except (RedisError, OSError) as error:
+        sys.stderr.write(f"REDIS_URL was not checked: {' '.join(str(error).split())}\n")
+        return
+    if not is_ours:
+        raise RequirementMissing(
+            "another pool's processes work with the Redis of REDIS_URL, and the two would take each other's "
+            "tasks: use another server, or another database number at the end of the URL"
+        )
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other starts on this database waiting: two would make the same tables and tokens."""
+    with Leadership(PREPARE_LOCK) as turn:
+        is_told = False
+        while not turn.try_lead():
+            if not is_told:
+                is_told = True
+                sys.stderr.write("waiting for another start that prepares this database\n")
+            time.sleep(RETRY_S)
+        yield
+
+
+def bootstrap(*, take_over: bool = False) -> None:
+    """Make the operator, the first tenant and its tokens; look at the network of nodes that are not ours."""
+    with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
+        call_command("bootstrap", skip_checks=True, stdout=nowhere, take_over=take_over)
+        if os.environ.get("CHAIN_URLS"):  # a network without rules is refused before anything is bound to it
+            is_toxic = bool(os.environ.get(SEED_VARIABLE))
+            call_command("network", skip_checks=True, stdout=nowhere, refuse_public=is_toxic)
+
+
+def constraints_complete() -> None:
+    """Add the unique constraints that a PostgreSQL before 15 has left out, when it made the tables.
+
+    Raises ImproperlyConfigured if rows stand against one: they were written twice, and a person decides.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select indexrelid::regclass::text from pg_index where indisunique")
+        known = {name.strip('"') for (name,) in cursor.fetchall()}
+    for model in apps.get_models():
+        for one in model._meta.constraints:
+            if isinstance(one, UniqueConstraint) and one.nulls_distinct is False and one.name not in known:
+                try:
+                    with connection.schema_editor() as editor:
+                        editor.add_constraint(model, one)
+                except IntegrityError as error:
+                    reason = " ".join(str(error).split())
+                    raise ImproperlyConfigured(
+                        f"an earlier PostgreSQL has left out the constraint {one.name}, and rows of "
+                        f"{model._meta.db_table} stand against it: {reason}"
+                    ) from None
+
+
+def install(*, take_over: bool = False) -> None:
+    """Migrate the database to this version, and create the pool's operator and tenant.
+
+    Raises ImproperlyConfigured, RequirementMissing, CommandError, and what waiting cannot fix.
+    """
+    attempt_until_available(require_database)
+    with alone():
+        attempt_until_available(require_known_tables)
+        attempt_until_available(
+            lambda: call_command("migrate", interactive=False, skip_checks=True, verbosity=int(not take_over))
+        )
+        attempt_until_available(constraints_complete)
+        attempt_until_available(require_same_nodes)
+        if take_over:
+            require_idle("tokens and the operator's password would be replaced")
+        attempt_until_available(lambda: bootstrap(take_over=take_over))
+    if PoolPaths.of_environment().redis_url != settings.REDIS_URL:  # ours starts beside this step
+        require_own_redis()

@@ -1,0 +1,138 @@
+"""What a start does to a database and a Redis that others use: it adds, or refuses in one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+from apps.chain.models import Node
+from apps.core import liveness
+from apps.core.leader import BLOCKS_LOCK, FOLLOWER_LOCK, PREPARE_LOCK, Leadership, database_is_led
+from apps.core.liveness import heartbeat_send, redis_claim
+from apps.core.redis_clients import redis_client
+from apps.messages.models import ApprovalRule
+from poolsite.embedded import installation
+from poolsite.embedded.errors import RequirementMissing
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "IDLE_WAIT_S", 0.1)
+    monkeypatch.setattr(installation, "RETRY_S", 0.02)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", [FOLLOWER_LOCK, BLOCKS_LOCK])
+def test_a_pool_at_work_is_known_by_its_leaders(key: int) -> None:
+    assert not database_is_led()
+    with Leadership(key) as other:
+        assert other.try_lead()
+        assert database_is_led()
+    assert not database_is_led()
+
+
+@pytest.mark.django_db
+def test_a_database_at_work_is_not_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = "django.db.migrations.executor.MigrationExecutor.migration_plan"
+    with Leadership(FOLLOWER_LOCK) as other:
+        assert other.try_lead()
+        installation.require_known_tables()
+        monkeypatch.setattr(plan, lambda *_: ["something"])
+        with pytest.raises(ImproperlyConfigured, match=r"would be migrated, but another pool's .* stop that"):
+            installation.require_known_tables()
+    installation.require_known_tables()
+
+
+@pytest.mark.django_db
+def test_a_pool_at_work_is_not_pointed_to_other_nodes(settings: Settings) -> None:
+    Node.objects.create(url="http://one.example:1234/rpc/v1", is_configured=True)
+    Node.objects.create(url="http://by.hand:1234/rpc/v1", is_configured=False)
+    with Leadership(FOLLOWER_LOCK) as other:
+        assert other.try_lead()
+        settings.CHAIN_URLS = ["http://one.example:1234/rpc/v1"]
+        installation.require_same_nodes()
+        settings.CHAIN_URLS = ["http://127.0.0.1:1234/rpc/v1"]
+        with pytest.raises(ImproperlyConfigured, match="CHAIN_URLS differs"):
+            installation.require_same_nodes()
+    installation.require_same_nodes()
+    settings.CHAIN_URLS = ["word:http://one.example"]
+    with pytest.raises(ImproperlyConfigured, match="is not a node address"):
+        installation.require_same_nodes()
+
+
+@pytest.mark.django_db
+def test_two_starts_prepare_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = Leadership(PREPARE_LOCK)
+    assert first.try_lead()
+    monkeypatch.setattr("time.sleep", lambda _s: first.resign())
+
+    with installation.alone():
+        assert not Leadership(PREPARE_LOCK).try_lead()
+
+    assert capsys.readouterr().err.count("waiting for another start") == 1
+
+
+@pytest.mark.usefixtures("pool_redis")
+def test_a_redis_of_another_pool_is_not_shared() -> None:
+    redis_client().delete(liveness.KEY, liveness.POOL_KEY)
+    assert redis_claim("one")
+    heartbeat_send("web-1")
+
+    assert redis_claim("one"), "its own next start"
+    assert not redis_claim("two")
+    redis_client().delete(liveness.KEY)
+    assert redis_claim("two"), "nobody of the first is at work any more"
+    assert redis_client().get(liveness.POOL_KEY) == "two"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("pool_redis")
+def test_a_shared_redis_ends_the_start_and_an_absent_one_does_not(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redis_client().set(liveness.POOL_KEY, "another")
+    heartbeat_send("web-1")
+    with pytest.raises(RequirementMissing, match="another pool's processes"):
+        installation.require_own_redis()
+
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    installation.require_own_redis()
+
+    assert "REDIS_URL was not checked" in capsys.readouterr().err
+
+
+def constraint_drop() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("alter table messages_approvalrule drop constraint approval_rule_once")
+
+
+@pytest.mark.django_db
+def test_a_constraint_that_an_old_server_left_out_is_added() -> None:
+    constraint_drop()
+
+    installation.constraints_complete()
+
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_get_indexdef('approval_rule_once'::regclass)")
+        assert "NULLS NOT DISTINCT" in cursor.fetchone()[0]
+    installation.constraints_complete()
+
+
+@pytest.mark.django_db
+def test_rows_against_a_constraint_that_was_left_out_end_the_start() -> None:
+    constraint_drop()
+    for _ in range(2):
+        ApprovalRule.objects.create(method=16, created_by="alice")
+    with connection.cursor() as cursor:
+        cursor.execute("set constraints all immediate")
+
+    with pytest.raises(ImproperlyConfigured, match="left out the constraint approval_rule_once, and rows of"):
+        installation.constraints_complete()
