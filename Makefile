@@ -5,13 +5,14 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
 KEYS ?= var/own-signer
-# A host joins by TOKEN, once; afterwards it has a token of its own.
+# A host joins by the token in JOIN_TOKEN_FILE, once; afterwards it has a token of its own.  (TOKEN=text does
+# the same, but everybody on the machine sees it, and the shell keeps it.)
 SIZE = $(if $(SECTOR_SIZE),--sector-size "$(SECTOR_SIZE)")
 # The form of the proofs (docs/snark.md).
 FORM = $(if $(SNARK),--snark "$(SNARK)")
 # The machine's name by which roles are given, where it is not its own.
 HOST_NAME = $(if $(HOST),--host "$(HOST)")
-SECRET = $(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)"))
+SECRET = $(if $(JOIN_TOKEN_FILE),--join-token-file "$(JOIN_TOKEN_FILE)",$(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)")))
 
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
@@ -24,7 +25,7 @@ help:
 	@echo "make texts   write the texts that are marked for translation into the catalogue, poolsite/locale/zh_Hans"
 	@echo "make bench   run the benchmarks against the peers' figures; fails if a limit is missed"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo) and compare it with our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; see Hosts, Join a host)"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url JOIN_TOKEN_FILE=path [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; see Hosts, Join a host)"
 	@echo "make prover  run a prover for a console elsewhere (same variables)"
 	@echo "make signer  create keys and run a signer for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, a week of injected failures, bare environments"
@@ -100,7 +101,7 @@ screens: test-environment browser
 	@$(VENV) -m tests.browser.screens
 
 # A part of the pool for a console elsewhere needs nothing but these packages and the console's port.
-NEEDS = TOKEN=text or TOKEN_FILE=path; also STORE=folder if the store is not var/store
+NEEDS = JOIN_TOKEN_FILE=path or TOKEN_FILE=path; also STORE=folder if the store is not var/store
 signer: NEEDS = TOKEN_FILE=path; also KEYS=folder if the keys are not in var/own-signer, LISTEN=host:port, LOCKED=1
 signer: MISSING = $(if $(TOKEN_FILE),,TOKEN_FILE)
 

@@ -199,6 +199,17 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
     )
 
 
+def join_token_read(options: argparse.Namespace, *, own: Path) -> str:
+    """Return the join token that the command line or its file has; empty without one.  Raises BadConfig.
+
+    Once the host has a token of its own the file may be gone.
+    """
+    file = options.join_token_file
+    if file is None or (own.exists() and not file.exists()):
+        return token_checked(options.token, origin="--token")
+    return token_read(file)
+
+
 def _common_read(options: argparse.Namespace, file: HostFile, *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
     processors, own = file.processors, options.dir / TOKEN_FILE
@@ -206,8 +217,11 @@ def _common_read(options: argparse.Namespace, file: HostFile, *, program: str) -
     for store in map(str, stores):
         if store.startswith(SCHEME) and (fault := url_fault(store)):
             raise BadConfig(f"--store is {store!r}: {fault}")
-    if options.token_file is None and not options.token and not own.exists():
-        raise BadConfig("the console's token is missing: pass --token (Hosts, Join a host) or --token-file")
+    join_token = join_token_read(options, own=own)
+    if options.token_file is None and not join_token and not own.exists():
+        raise BadConfig(
+            "the console's token is missing: pass --join-token-file (Hosts, Join a host) or --token-file"
+        )
     foreign = {**processors, **file.damocles.processors.foreign}
     missing = [f"{stage} = [...]" for stage in PROOF_STAGES[program] if stage not in foreign]
     if options.snark == "external" and missing:
@@ -219,9 +233,9 @@ def _common_read(options: argparse.Namespace, file: HostFile, *, program: str) -
         "stores": tuple(dict.fromkeys(path.resolve() for path in stores or [DEFAULT_STORE])),
         "buckets": file.damocles.buckets,
         "console": console_read(options.console),
-        "token": "" if options.token else token_read(options.token_file or own),
+        "token": "" if join_token else token_read(options.token_file or own),
         "token_file": (options.token_file or own).resolve(),
-        "join_token": token_checked(options.token, origin="--token"),
+        "join_token": join_token,
         "name": options.name or f"{program}-{(options.host or host_name())[:60]}",
         "host": options.host[:HOST_MAX] or host_name(),
         "snark": options.snark,

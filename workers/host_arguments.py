@@ -44,7 +44,10 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     )
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
     secret = parser.add_mutually_exclusive_group()
-    secret.add_argument("--token", default="", help="join token from Hosts, Join a host; used once")
+    secret.add_argument(
+        "--join-token-file", type=Path, help="file with a join token from Hosts, Join a host; used once"
+    )
+    secret.add_argument("--token", default="", help="the same, seen by others on this machine")
     secret.add_argument("--token-file", type=Path, help="file with a token from the Tokens page")
     parser.add_argument("--name", default="", help="name shown on the console")
     parser.add_argument(

@@ -6,7 +6,7 @@ takes whatever is typed, which the form's own service checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
@@ -17,6 +17,7 @@ from apps.core.languages import list_text
 from apps.miners.selectors.miners import miner_principal, miners_visible
 from apps.miners.states import MinerState
 from apps.users.selectors.tenants import tenants_visible
+from apps.users.services.people import tenant_resolve
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
 
@@ -56,11 +57,13 @@ class Picker:
     """A value that does not fit, such as the tenant that has the miner already."""
     of: str = ""
     """The miner whose tenant's wallets are offered; empty: the viewer's own."""
+    tenant: str = ""
+    """The tenant that was chosen before, of whose objects alone these are; empty: all of the viewer's."""
 
     @property
     def narrowed(self) -> str:
         """Return what a search leaves out, as a part of its query."""
-        return urlencode({"omit": self.omit, "of": self.of})
+        return urlencode({"omit": self.omit, "of": self.of, "tenant": self.tenant})
 
 
 def tenant_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
@@ -153,6 +156,28 @@ def picker(
     is_searched = len(found) > HANDFUL
     label = chosen_label(viewer, kind, value) if is_searched else ""
     return Picker(kind, tuple(found[:HANDFUL]), is_searched, label, omit, "" if of is None else of.address)
+
+
+def tenant_named(viewer: Principal, name: str) -> str:
+    """Return the name if it is one of the tenants that the viewer may choose; else empty."""
+    found = tenants_visible(viewer).filter(name=name, enabled=True)
+    return name if name and found.exists() else ""
+
+
+def tenant_picker(viewer: Principal, kind: str, *, tenant: str) -> Picker:
+    """Return the field for what one tenant has; nothing is suggested until the tenant was chosen."""
+    if not tenant:
+        return Picker(kind, (), is_searched=False, chosen="", omit="")
+    return replace(picker(tenant_viewer(viewer, tenant), kind), tenant=tenant)
+
+
+def tenant_viewer(viewer: Principal, name: str) -> Principal:
+    """Return the principal that sees what this tenant has, and no more than the viewer does.
+
+    Raises NotAllowed, TenantUnknown.
+    """
+    tenant = tenant_resolve(viewer, name=name)
+    return replace(viewer, tenant_id=tenant.pk, tenant_name=tenant.name, is_operator=False)
 
 
 def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:

@@ -17,6 +17,7 @@ from poolsite.settings.environment import (
     env_object,
     env_text,
     env_url,
+    origin_of,
 )
 from poolsite.settings.logs import logging_for
 
@@ -364,6 +365,8 @@ READY_PROCESSES = env_list("READY_PROCESSES")
 EMBEDDED = False
 CONSOLE_URL = env_text("POOLSITE_URL", "").rstrip("/")
 """How people reach the console; without it notifications name its pages without a host."""
+SOURCE_URL = env_text("SOURCE_URL", "") or origin_of(BASE_DIR)
+"""Where other hosts clone Poolsite from: the origin of this clone, unless told."""
 PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
 """What this process is called on the pages and in the logs; the supervisor sets it."""
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Over TCP neither side is told of a cut cable, or of a machine that lost power: both must find out within
 # 15 s.  A follower would go on for minutes as if it led, and the server, which looks after two hours unless
@@ -28,6 +31,12 @@ SERVER_TIMEOUTS: Final = (
     " -c tcp_user_timeout=15000"
 )
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
+ORIGIN: Final = re.compile(
+    r'^\[remote "origin"\]\n(?:[ \t]+\S.*\n)*?[ \t]+url = ((?:https?://|ssh://|[\w.-]+@)[\w.:/@~+%-]+)$',
+    re.MULTILINE,
+)
+"""The address of a clone's origin in its `.git/config`, unless it is a folder of this machine."""
+CREDENTIALS: Final = re.compile(r"^(https?://)[^/@]*@")
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -162,3 +171,16 @@ def email_from_url(url: str) -> dict[str, Any]:
 def broker_from_redis_url(url: str) -> str:
     """Return Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def origin_of(folder: Path) -> str:
+    """Return from where a folder was cloned, as `git clone` takes it; empty if others could not use that.
+
+    A password in it is left out.
+    """
+    try:
+        config = (folder / ".git" / "config").read_text(errors="replace")
+    except OSError:
+        return ""
+    found = ORIGIN.search(config)
+    return CREDENTIALS.sub(r"\1", found[1]) if found is not None else ""

@@ -72,8 +72,8 @@ def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
                 answer = console.join(uid=config.uid, name=config.name)
             except (TokenNotAccepted, ConsoleRefused) as error:
                 raise TokenRefused(
-                    f"{config.console} does not accept this join token: {error.reason}. --token needs one"
-                    " from Hosts, Join a host; put a token from the Tokens page into a file for --token-file"
+                    f"{config.console} does not accept this join token: {error.reason}. --join-token-file"
+                    " needs one from Hosts, Join a host; --token-file takes one from the Tokens page"
                 ) from None
             except ConsoleAway:
                 stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])

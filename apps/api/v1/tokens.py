@@ -21,7 +21,7 @@ from apps.users.selectors.grants import address_canonical
 from apps.users.selectors.tenants import tenant_by_name
 from apps.users.selectors.tokens import token_by_text, tokens_visible
 from apps.users.services.audit import audit_record
-from apps.users.services.tokens import TokenLimits, token_issue, token_revoke
+from apps.users.services.tokens import TokenLimits, token_issue, token_limits_check, token_revoke
 from apps.users.states import Perm
 from poolsite.filecoin.address import BadAddress
 
@@ -109,6 +109,9 @@ class TokensView(PoolView):
         tenant = self.tenant_for(data)
         if data["expires_at"] is not None and data["expires_at"] <= clock.now():
             raise BadValue(gettext("must be in the future"), field="expires_at")
+        limits = limits_of(data)
+        if not data["operator"]:
+            token_limits_check(tenant=tenant, limits=limits)
         text = token_issue(
             tenant=tenant,
             name=data["name"],
@@ -116,7 +119,7 @@ class TokensView(PoolView):
             scopes=data["scopes"],
             expires_at=data["expires_at"],
             is_operator=data["operator"],
-            limits=limits_of(data),
+            limits=limits,
             by=self.principal,
         )
         row = token_by_text(text)

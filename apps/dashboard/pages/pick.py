@@ -11,8 +11,9 @@ from django.urls import path
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
+from apps.core.errors import DomainError
 from apps.dashboard.fragments import fragment
-from apps.dashboard.pickers import SOURCES, suggested
+from apps.dashboard.pickers import SOURCES, suggested, tenant_viewer
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.miners.services.address_changes import may_change
@@ -35,6 +36,11 @@ def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> H
         if not may_change(viewer, miner=miner):
             raise Http404
         viewer = miner_principal(miner)
+    if tenant := request.GET.get("tenant", ""):
+        try:
+            viewer = tenant_viewer(viewer, tenant)
+        except DomainError:
+            raise Http404 from None
     text = request.GET.get(request.GET.get("name", ""), "").strip()
     choices = suggested(viewer, kind, text, omit=request.GET.get("omit", ""))
     chosen = next((choice.label for choice in choices if choice.value == text), "")

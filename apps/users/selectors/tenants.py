@@ -22,6 +22,14 @@ def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     return tenants if viewer.sees_pool else tenants.filter(pk=viewer.own_id)
 
 
+def tenant_evident(viewer: Principal) -> str:
+    """Return the tenant that is meant where none is named: one's own, or the only one; empty of several."""
+    if not viewer.is_operator:
+        return viewer.tenant_name
+    names = tenants_visible(viewer).filter(enabled=True).values_list("name", flat=True)[:2]
+    return names[0] if len(names) == 1 else ""
+
+
 def operator_tenants() -> QuerySet[Tenant]:
     """Return the tenants under whose names operators and their programs act."""
     people = User.objects.filter(role=Role.OPERATOR).exclude(tenant=None).values("tenant")

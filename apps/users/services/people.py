@@ -17,7 +17,7 @@ from apps.users.errors import InvitationExpired, PersonNameTaken, TokenRefused
 from apps.users.models import Tenant, User
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.principals import principal_of
-from apps.users.selectors.tenants import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name, tenant_evident
 from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
 from apps.users.services.passwords import password_check
@@ -112,8 +112,14 @@ def person_principal_lock(username: str) -> Principal:
 
 
 def tenant_resolve(principal: Principal, *, name: str) -> Tenant:
-    """Return a new person's tenant: only the operator names another.  Raises NotAllowed, TenantUnknown."""
-    wanted = name or principal.tenant_name
+    """Return the tenant of a new person, token or host: only the operator names another.
+
+    Leaving it out does not mean the pool's own, once there are others: that would give its rights.
+    Raises NotAllowed, BadValue, TenantUnknown.
+    """
+    wanted = name or tenant_evident(principal)
+    if not wanted:
+        raise BadValue(gettext("choose a tenant"), field="tenant")
     if wanted != principal.tenant_name and not principal.is_operator:
         raise NotAllowed(gettext("a tenant admin can only invite people to their own tenant"), field="tenant")
     return tenant_by_name(wanted)

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
+from apps.core.errors import BadValue
 from apps.users.errors import (
     BadPerm,
 )
 from apps.users.models import (
+    MinerGrant,
+    SignerGrant,
     Tenant,
     Token,
 )
@@ -42,6 +46,21 @@ class TokenLimits:
 
 
 NO_LIMITS: Final = TokenLimits()
+
+
+def token_limits_check(*, tenant: Tenant, limits: TokenLimits) -> None:
+    """Refuse limits to what belongs to another tenant: such a token could do nothing.  Raises BadValue."""
+    others = MinerGrant.objects.filter(actor_id__in=limits.miners, deleted_at=None).exclude(tenant=tenant)
+    if (miner := others.first()) is not None:
+        reason = gettext("{miner} is not a miner of {tenant}").format(miner=miner, tenant=tenant.name)
+        raise BadValue(reason, field="miners")
+    grants = SignerGrant.objects.filter(address__in=limits.signers, deleted_at=None)
+    own = grants.filter(tenant=tenant).values("address")
+    if (grant := grants.exclude(address__in=own).first()) is not None:
+        reason = gettext("{address} is not granted to {tenant}").format(
+            address=grant.address, tenant=tenant.name
+        )
+        raise BadValue(reason, field="signers")
 
 
 @transaction.atomic

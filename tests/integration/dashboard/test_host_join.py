@@ -11,8 +11,8 @@ import pytest
 from apps.core import clock
 from apps.users.models import AuditEntry, Token
 from apps.users.selectors.tokens import token_by_text
-from tests import people
-from tests.page_client import signed_in
+from tests import factories, people
+from tests.page_client import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +73,8 @@ def test_a_join_token_opens_nothing_else(client):
         assert client.get(path, headers=people.bearer(token)).status_code == 403
 
 
-def test_the_page_shows_the_command_once(client):
+def test_the_page_shows_the_token_once_and_no_command_has_it(client, settings):
+    settings.SOURCE_URL = "https://git.example/poolsite.git"
     people.person("adam", role="TENANT_ADMIN", of="alice")
     browser = signed_in("adam")
 
@@ -88,15 +89,39 @@ def test_the_page_shows_the_command_once(client):
     again = browser.get("/hosts/joining/")
 
     assert bad.status_code == 422
-    command = re.search(
-        r"make worker CONSOLE=http://testserver STORE=/mnt/store SECTOR_SIZE=32GiB TOKEN=(\S+?)<",
-        unescape(shown),
+    text = unescape(shown)
+    commands = text[text.index('id="commands"') :].partition("</pre>")[0]
+    assert "git clone https://git.example/poolsite.git poolsite && cd poolsite" in commands
+    assert "(umask 077; cat > join-token)" in commands
+    assert (
+        "make worker CONSOLE=http://testserver STORE=/mnt/store SECTOR_SIZE=32GiB JOIN_TOKEN_FILE=join-token"
+        in commands
     )
-    assert command is not None
-    assert join(client, command[1]).status_code == 201
+    token = re.search(r'id="token" value="(\S+?)"', text)
+    assert token is not None
+    assert token[1] not in commands
+    assert join(client, token[1]).status_code == 201
     lines = AuditEntry.objects.filter(action__in=["token.create", "token.join"]).order_by("pk")
     assert [(line.actor, line.target) for line in lines] == [
         ("adam", "alice/join a sealer"),
         ("token alice/join a sealer", "alice/sealer-a"),
     ]
     assert again["Location"] == "/hosts/"
+
+
+def test_an_operator_chooses_the_tenant_of_a_host_and_gets_its_sector_size(client):
+    people.operator_person()
+    factories.miner(of="alice")
+    browser = signed_in("olga")
+    body = {"part": "sealer", "store": "/mnt/store", "sector_size": ""}
+    people.tenant("bob")
+
+    begun = browser.get("/hosts/join/").content.decode()
+    chosen = browser.get("/hosts/join/", {"tenant": "alice"}).content.decode()
+    refused = browser.post("/hosts/join/", body)
+
+    assert " selected" not in begun.partition('id="size"')[2].partition("</select>")[0]
+    assert not re.search(r'value="(alice|bob|pool)"\s+selected', begun)
+    assert re.search(r'value="2KiB"\s+selected', chosen)
+    assert (refused.status_code, Token.objects.exclude(joins="").count()) == (422, 0)
+    assert "choose a tenant" in text_of(refused)

@@ -11,9 +11,11 @@ import pytest
 from apps.core.clock import now
 from apps.dashboard.pagination import ROWS
 from apps.users.models import Token
+from apps.users.services.grants import miner_grant
 from apps.users.services.tokens import token_issue
+from tests import factories
 from tests.page_client import signed_in, text_of
-from tests.people import person, tenant
+from tests.people import bearer, operator_person, operator_token, person, tenant
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -70,3 +72,76 @@ def test_all_tokens_are_counted_and_shown_page_by_page(admin: Client) -> None:
         address = next_page(text)
 
     assert shown == [f"{word}-{n}" for word in ("valid", "expired") for n in reversed(range(ROWS + 5))]
+
+
+FORM = {"name": "prober", "part": "", "perm": "", "life": "90"}
+
+
+def offered(text: str, field: str) -> list[str]:
+    """What a form offers to be ticked."""
+    return re.findall(rf'name="{field}"\s+value="([^"]+)"', text)
+
+
+def test_a_tenant_is_chosen_first_and_narrows_miners_and_keys() -> None:
+    operator_person()
+    for of, actor_id in (("alice", 2001), ("bob", 2002)):
+        factories.miner(actor_id, of=of)
+        factories.wallet(label=f"of {of}", of=of)
+    browser = signed_in("olga")
+
+    begun = text_of(browser.get("/tokens/new/"))
+    chosen = text_of(browser.get("/tokens/new/", {"tenant": "bob"}))
+
+    assert (offered(begun, "miners"), offered(begun, "signers")) == ([], [])
+    assert not re.search(r'value="(alice|bob|pool)"\s+selected', begun)
+    assert offered(chosen, "miners") == ["f02002"]
+    assert "of bob" in chosen
+    assert "of alice" not in chosen
+
+
+def test_a_token_for_no_tenant_or_with_anothers_keys_is_refused() -> None:
+    operator_person()
+    factories.miner(2001, of="alice")
+    miner_grant(tenant=tenant("alice"), actor_id=2001)
+    wallet = factories.wallet(of="alice")
+    tenant("bob")
+    browser = signed_in("olga")
+    count = Token.objects.count()
+
+    for sent, why in (
+        ({}, "choose a tenant"),
+        ({"tenant": "bob", "miners": "f02001"}, "f02001 is not a miner of bob"),
+        ({"tenant": "bob", "signers": str(wallet.address)}, "is not granted to bob"),
+    ):
+        answer = browser.post("/tokens/new/", {**FORM, **sent})
+        assert (answer.status_code, why in text_of(answer)) == (422, True)
+
+    assert Token.objects.count() == count
+    assert browser.post("/tokens/new/", {**FORM, "tenant": "alice", "miners": "f02001"}).status_code == 302
+
+
+def test_rest_refuses_limits_to_anothers_miners(client: Client) -> None:
+    miner_grant(tenant=tenant("alice"), actor_id=2001)
+    body = {"name": "x", "perm": "read", "tenant": "bob", "miners": [2001]}
+    tenant("bob")
+
+    answer = client.post(
+        "/api/v1/tokens", body, content_type="application/json", headers=bearer(operator_token())
+    )
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "miners")
+
+
+def test_an_invitation_preselects_no_tenant_and_no_role() -> None:
+    operator_person()
+    tenant("bob")
+    browser = signed_in("olga")
+
+    form = text_of(browser.get("/people/invite/")).partition('action="/people/invite/"')[2]
+    assert " selected" not in form.partition("</form>")[0]
+    for sent, why in (
+        ({"role": "TENANT_ADMIN"}, "choose a tenant"),
+        ({"tenant": "bob"}, "choose a role"),
+    ):
+        answer = browser.post("/people/invite/", {"username": "eve", **sent})
+        assert (answer.status_code, why in text_of(answer)) == (422, True)

@@ -181,7 +181,7 @@ VERBATIM: Final = frozenset(
     }
 )
 """Names of browsers, services, headers and classes, keys of what is stored, and a programmer's error."""
-COMMANDS: Final = ("make ", "python ", "<")
+COMMANDS: Final = ("make ", "python ", "git ", "<")
 """Begin what is copied into a terminal, and markup."""
 
 

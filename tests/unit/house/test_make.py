@@ -61,7 +61,11 @@ def test_what_ends_make_ends_the_program_that_it_runs(tmp_path: Path, part: str,
 @pytest.mark.parametrize(
     ("part", "words", "said"),
     [
-        ("worker", (), "make worker needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path; also STORE"),
+        (
+            "worker",
+            (),
+            "make worker needs CONSOLE=https://... and JOIN_TOKEN_FILE=path or TOKEN_FILE=path; also STORE",
+        ),
         ("signer", (), "make signer needs CONSOLE=https://... and TOKEN_FILE=path; also KEYS=folder"),
         ("signer", ("CONSOLE=http://c", "TOKEN=t"), "make signer needs CONSOLE=https://... and TOKEN_FILE="),
     ],

@@ -22,10 +22,13 @@ from poolsite.settings.environment import (
     env_list,
     env_number,
     env_text,
+    origin_of,
 )
 from poolsite.settings.logs import logging_for, secrets_hide
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from django.test import RequestFactory
 
 
@@ -177,3 +180,23 @@ def test_log_level_that_is_none_is_refused_with_those_there_are(monkeypatch: pyt
 
     with pytest.raises(ImproperlyConfigured, match="LOG_LEVEL is 'verbose': use one of DEBUG, INFO"):
         env_level("LOG_LEVEL")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://git.example/poolsite.git", "https://git.example/poolsite.git"),
+        ("https://ann:secret@git.example/poolsite", "https://git.example/poolsite"),
+        ("git@git.example:pool/site.git", "git@git.example:pool/site.git"),
+        ("/srv/poolsite", ""),
+        ("https://git.example/x; rm -rf ~", ""),
+    ],
+)
+def test_where_a_clone_came_from_is_told_without_its_password(tmp_path: Path, url: str, shown: str) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text(
+        f'[core]\n\tbare = false\n[remote "origin"]\n\tfetch = +refs/*\n\turl = {url}\n[branch "main"]\n'
+    )
+
+    assert origin_of(tmp_path) == shown
+    assert origin_of(tmp_path / "elsewhere") == ""

@@ -15,11 +15,13 @@ from apps.core.formatting import size
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pickers import picker
+from apps.dashboard.pickers import picker, tenant_named, tenant_viewer
+from apps.dashboard.program_commands import program_commands, programs_place
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.join_tokens import join_token_issue
 from apps.users.services.people import can_manage_people, tenant_resolve
 from apps.users.states import JOINS
@@ -69,9 +71,12 @@ class JoinForm(PageForm):
         return store
 
 
-def size_of(data: PageData) -> str:
-    """Return the sector size of the viewer's newest miner, as the command takes it; empty without one."""
-    newest = max(data.miners, key=lambda miner: miner.pk, default=None)
+def size_of(viewer: Principal, tenant_name: str) -> str:
+    """Return the sector size of a tenant's newest miner, as the command takes it; empty without one."""
+    if not tenant_named(viewer, tenant_name):
+        return ""
+    miners = PageData(tenant_viewer(viewer, tenant_name)).miners
+    newest = max(miners, key=lambda miner: miner.pk, default=None)
     return "" if newest is None else "".join(size(newest.sector_size)).replace(".00", "")
 
 
@@ -81,8 +86,8 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for a host, and make its join token."""
     if not can_manage_people(viewer):
         raise Http404
-    data = PageData(viewer)
-    form = JoinForm.of(request, tenant=viewer.tenant_name, sector_size=size_of(data))
+    tenant_name = request.GET.get("tenant", tenant_evident(viewer))
+    form = JoinForm.of(request, tenant=tenant_name, sector_size=size_of(viewer, tenant_name))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
@@ -110,24 +115,25 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_safe
 @sign_in_required
 def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the command with the join token that was just made, once."""
+    """Show the commands, and the join token that was just made, once."""
     try:
         token = text_decrypt(request.session.pop(MADE, ""))
     except DecryptionFailed:
         return redirect("hosts")
     made = request.session.pop(MADE_FOR)
     console = request.build_absolute_uri("/").rstrip("/")
-    again = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']}"
+    start = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']}"
     if made["sector_size"]:
-        again += f" SECTOR_SIZE={made['sector_size']}"
+        start += f" SECTOR_SIZE={made['sector_size']}"
     return page_render(
         request,
         "hosts/joining.html",
         title=_("Join a host"),
         section="hosts",
         data=PageData(viewer),
-        command=f"{again} TOKEN={token}",
-        again=again,
+        token=token,
+        commands=program_commands(f"{start} JOIN_TOKEN_FILE=join-token", into="join-token"),
+        place=programs_place(),
         is_clear=console.startswith("http://"),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -19,6 +20,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import (
     assignable_roles_list,
     can_manage_people,
@@ -26,7 +28,6 @@ from apps.users.services.people import (
     managed_person_find,
     person_invite,
 )
-from apps.users.states import Role
 
 if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
@@ -37,8 +38,14 @@ class InviteForm(PageForm):
 
     blamed = "username"
     username = Text()
-    role = Text(initial=Role.TENANT)
+    role = Text()
     tenant = Text()
+
+    def clean_role(self) -> str:
+        """Read the role.  Raises ValidationError."""
+        if not self.cleaned_data["role"]:
+            raise ValidationError(_("choose a role"))
+        return str(self.cleaned_data["role"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -47,7 +54,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for an invitation, and make the account."""
     if not can_manage_people(viewer):
         raise Http404
-    form = InviteForm.of(request, tenant=viewer.tenant_name)
+    form = InviteForm.of(request, tenant=tenant_evident(viewer))
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held

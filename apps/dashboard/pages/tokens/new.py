@@ -19,15 +19,17 @@ from apps.core.errors import NotAllowed
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pickers import picker
+from apps.dashboard.pickers import picker, tenant_named, tenant_picker
+from apps.dashboard.program_commands import program_commands, programs_place
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, TextList
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.grants import address_canonical
+from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_resolve
-from apps.users.services.tokens import TokenLimits, token_issue
+from apps.users.services.tokens import TokenLimits, token_issue, token_limits_check
 from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
@@ -126,13 +128,15 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
     if not viewer.may(sent["perm"]):
         raise NotAllowed(gettext("cannot be above your own level"), field="perm")
     tenant = tenant_resolve(viewer, name=sent["tenant"])
+    limits = TokenLimits(methods=sent["methods"], miners=sent["miners"], signers=sent["signers"])
+    token_limits_check(tenant=tenant, limits=limits)
     text = token_issue(
         tenant=tenant,
         name=sent["name"],
         perm=sent["perm"],
         scopes=[sent["part"]] if sent["part"] else [],
         expires_at=clock.now() + timedelta(days=sent["life"]) if sent["life"] else None,
-        limits=TokenLimits(methods=sent["methods"], miners=sent["miners"], signers=sent["signers"]),
+        limits=limits,
         by=viewer,
     )
     shown = {name: value for name, value in form.typed.items() if value} | {"perm": sent["perm"]}
@@ -146,7 +150,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for a token, and make it."""
     if not can_manage_people(viewer):
         raise Http404
-    form = TokenForm.of(request, tenant=viewer.tenant_name)
+    form = TokenForm.of(request, tenant=request.GET.get("tenant", tenant_evident(viewer)))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
@@ -154,6 +158,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             request.session[MADE] = text_encrypt(token_make(viewer, form))
             request.session[MADE_FOR] = form.cleaned_data["part"]
             return redirect("token-made")
+    offered = tenant_named(viewer, form.typed["tenant"])
     return form_render(
         request,
         viewer,
@@ -165,8 +170,8 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         parts=PARTS,
         lives=[(str(days), label) for days, label in LIVES],
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
-        miners=picker(viewer, "miner"),
-        signers=picker(viewer, "wallet"),
+        miners=tenant_picker(viewer, "miner", tenant=offered),
+        signers=tenant_picker(viewer, "wallet", tenant=offered),
         chosen=f"{form.typed['miners']} {form.typed['signers']}".replace(",", " ").split(),
     )
 
@@ -180,6 +185,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     except DecryptionFailed:
         return redirect("tokens")
     console = request.build_absolute_uri("/").rstrip("/")
+    start = STARTS.get(request.session.pop(MADE_FOR, ""), "")
     return page_render(
         request,
         "tokens/made.html",
@@ -187,7 +193,8 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="tokens",
         data=PageData(viewer),
         text=text,
-        start=STARTS.get(request.session.pop(MADE_FOR, ""), "").format(console=console),
+        start=program_commands(start.format(console=console), into="token") if start else "",
+        place=programs_place(),
     )
 
 

@@ -72,6 +72,24 @@ def test_the_token_is_kept_and_the_same_command_starts_again(line: type[Line], t
     assert config_of(tmp_path).token == "own"
 
 
+def test_a_token_in_a_file_joins_once_and_may_go_afterwards(line: type[Line], tmp_path: Path) -> None:
+    file = tmp_path / "join-token"
+    file.write_text("once\n")
+    line.answers[:] = ["own"]
+
+    first = joined(config_of(tmp_path, "--join-token-file", str(file)), stop=threading.Event())
+    file.unlink()
+    again = joined(config_of(tmp_path, "--join-token-file", str(file)), stop=threading.Event())
+
+    assert (first.token, again.token) == ("own", "own")
+    assert [token for token, *_ in line.asked] == ["once"]
+
+
+def test_a_join_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="cannot be read"):
+        config_of(tmp_path, "--join-token-file", str(tmp_path / "join-token"))
+
+
 def test_another_join_token_joins_anew(line: type[Line], tmp_path: Path) -> None:
     line.answers[:] = ["own", "other"]
     joined(config_of(tmp_path, "--token", "once"), stop=threading.Event())
@@ -110,7 +128,7 @@ def test_what_the_console_refuses_is_said(line: type[Line], tmp_path: Path) -> N
 
 
 def test_without_any_token_it_says_where_there_is_one(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match="pass --token"):
+    with pytest.raises(BadConfig, match="pass --join-token-file"):
         config_of(tmp_path)
 
 
