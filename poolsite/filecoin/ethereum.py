@@ -160,13 +160,20 @@ def transfer_method(sender: Address) -> int:
     return METHOD_INVOKE_EVM if sender.protocol == DELEGATED else METHOD_SEND
 
 
+def is_transfer(message: Message) -> bool:
+    """Return whether a message moves its value and does nothing else that its sender decides.
+
+    An Ethereum account transfers by a call without parameters; a contract may run what it runs on payments.
+    """
+    return not message.params and message.method == transfer_method(message.from_)
+
+
 def is_self_transfer(message: Message) -> bool:
     """Return whether a message only moves its value from its sender to itself.
 
     An Ethereum account takes any call and does nothing.  Source: builtin-actors actors/ethaccount fallback.
     """
-    is_plain = message.method == transfer_method(message.from_) and not message.params
-    return is_plain and message.to == message.from_
+    return is_transfer(message) and message.to == message.from_
 
 
 def _number(data: bytes) -> int:

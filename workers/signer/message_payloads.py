@@ -6,7 +6,7 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS, actor_kind, method_na
 from poolsite.filecoin.address import ACTOR, DELEGATED, ID, Address
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
-from poolsite.filecoin.ethereum import is_self_transfer, signing_bytes
+from poolsite.filecoin.ethereum import is_transfer, signing_bytes
 from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import Message, message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
@@ -76,7 +76,7 @@ def message_readings(message: Message) -> tuple[str, ...]:
     method and the parameters decode as its own; so a rule for one kind cannot be used for another.
     Raises NotUnderstood if nothing fits.
     """
-    if message.method == 0 or is_self_transfer(message):
+    if message.method == 0 or is_transfer(message):
         return ("Send",)
     singleton = actor_kind(message.to)
     kinds: tuple[str, ...] = (singleton,) if singleton else _kinds(message.to)

@@ -16,10 +16,27 @@ from apps.messages.rules.priorities import priority_choose
 from apps.messages.states import SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
-from poolsite.filecoin.address import ID, ZERO_ADDRESS, Address, BadAddress, address_format, address_parse
+from poolsite.filecoin.address import (
+    DELEGATED,
+    EAM_ACTOR,
+    ID,
+    ZERO_ADDRESS,
+    Address,
+    BadAddress,
+    address_format,
+    address_parse,
+)
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.message import MAX_MESSAGE_LEN
+from poolsite.filecoin.ethereum import (
+    METHOD_CREATE_EXTERNAL,
+    METHOD_INVOKE_EVM,
+    eth_name,
+    is_transfer,
+    signing_bytes,
+)
+from poolsite.filecoin.ethereum_transaction import BadTransaction
+from poolsite.filecoin.message import MAX_MESSAGE_LEN, METHOD_SEND
 
 if TYPE_CHECKING:
     from apps.messages.rules.push_items import PushItem
@@ -41,6 +58,9 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
     Raises BadMessage naming the field; NodeUnavailable only where an ID address has to be resolved.
     """
     push_id = id_validate(item.id)
+    receiver, sender, method = _receiver(item.to), _sender(item.from_), _method(item.method)
+    if sender.protocol == DELEGATED:
+        receiver, method = _ethereum_call(receiver, method=method, has_params=bool(item.params))
     row = Message(
         # The apps of the pool, which name a purpose, choose ids that no other row has.
         id=push_id if item.kind else str(uuid.uuid4()),
@@ -52,10 +72,10 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         priority=priority_choose(item.kind, method=item.method, is_urgent=item.time_sensitive),
         time_sensitive=item.time_sensitive,
         urgent_epoch=item.urgent_epoch,
-        to=address_format(_receiver(item.to)),
-        from_addr=address_format(_sender(item.from_)),
+        to=address_format(receiver),
+        from_addr=address_format(sender),
         value=_value(item.value),
-        method=_method(item.method),
+        method=method,
         params=bytes(item.params),
         gas_limit=item.gas.limit,
         gas_fee_cap=item.gas.fee_cap,
@@ -69,6 +89,8 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         wait=Wait.NEXT_HEAD,
     )
     gas_check(row)
+    if sender.protocol == DELEGATED:
+        _call_data_check(row)
     if len(row.params) > PARAMS_BYTES_MAX:
         size = len(row.params) + OVERHEAD_BYTES
         raise BadMessage(f"mpool message too large ({size}B): message too big", field="params")
@@ -123,6 +145,44 @@ def _sender(value: Address | str) -> Address:
     return _address(found, field="from")
 
 
+def _ethereum_call(receiver: Address, *, method: int, has_params: bool) -> tuple[Address, int]:
+    """Return receiver and method as an Ethereum account can sign them; a transfer is a call without data.
+
+    Its receivers are f410 and f0 addresses: others are looked up on chain.  Source: lotus cli/send.go.
+    """
+    if method == METHOD_SEND and not has_params:
+        method = METHOD_INVOKE_EVM
+    if (receiver, method) == (EAM_ACTOR, METHOD_CREATE_EXTERNAL):
+        return receiver, method
+    if method != METHOD_INVOKE_EVM:
+        reason = gettext(
+            "an Ethereum wallet (f410) signs transfers, calls of contracts (InvokeContract) and their "
+            "creation only: use a wallet of type secp256k1 or BLS"
+        )
+        raise BadMessage(reason, field="method")
+    if receiver == EAM_ACTOR:
+        raise BadMessage("invalid 'To' address", field="to")
+    if eth_name(receiver) is not None:
+        return receiver, method
+    try:
+        found = chain_client().state_lookup_id(address_format(receiver))
+    except NodeRefused:
+        reason = gettext(
+            "an Ethereum wallet (f410) can send only to f410 addresses and to those that are on chain: "
+            "{receiver} is not there yet, send it FIL from another wallet first"
+        ).format(receiver=receiver)
+        raise BadMessage(reason, field="to") from None
+    return _address(found, field="to"), method
+
+
+def _call_data_check(row: Message) -> None:
+    """Refuse parameters that are no call data: no transaction could be signed.  Raises BadMessage."""
+    try:
+        signing_bytes(row.chain_message(), chain_id=0)
+    except BadTransaction as error:
+        raise BadMessage(str(error), field="params") from None
+
+
 def _value(value: int) -> int:
     if value < 0:
         raise BadMessage("'Value' field cannot be negative", field="value")
@@ -143,7 +203,7 @@ def params_check(row: Message, *, kind: str) -> None:
     Methods that nobody knows, and those without parameters, are left to the node's trial.
     """
     spec = method_spec(kind, row.method)
-    if spec is None or spec.params is None:
+    if spec is None or spec.params is None or is_transfer(row.chain_message()):
         return
     try:
         params_decode(kind, row.method, bytes(row.params))

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.messages.selectors.balances import balances_free
 from apps.miners.states import Use
 from apps.wallets.selectors import senders_granted
+from poolsite.filecoin.address import DELEGATED, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -113,11 +114,11 @@ def senders_able(
     flight from the address.
     Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
     the worker, then the owner; of these only those that may send for the miner, that a signer holds and that
-    nobody has stopped.
+    nobody has stopped.  Ethereum keys sign no method of a miner.
     Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
     in random order); damocles-manager/modules/address/sender_selector.go, which takes the richest.
     """
-    order = miner_senders(miner, use)
+    order = [one for one in miner_senders(miner, use) if address_parse(one).protocol != DELEGATED]
     known = balances_free(order) if balances is None else balances
     if granted is None:
         granted = senders_granted([miner.tenant_id], order)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
+from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict
 from apps.miners.rules.deal_addresses import (
     multiaddrs_change,
@@ -27,7 +28,7 @@ from apps.miners.states import AddressChange
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
 from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, ChangeWorkerAddressParams
-from poolsite.filecoin.address import BLS, address_parse
+from poolsite.filecoin.address import BLS, DELEGATED, address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import to_cbor
 
@@ -89,6 +90,7 @@ def change_message_build(
         case AddressChange.OWNER:
             new = _only(request, client=client)
             address_require_final(str(new), height=height, client=client)
+            _signing_require(new, client=client)
             params_owner = ChangeOwnerAddressParams(new)
             summary = gettext("{new} is proposed as owner and must confirm").format(new=new)
             return now.owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), summary
@@ -126,6 +128,8 @@ def _control_change(
     if request.addresses is None:
         raise BadValue(gettext("required; an empty list removes all control addresses"), field="addresses")
     control = addresses_resolve(request.addresses, client=client)
+    for address in control:
+        _signing_require(address, client=client)
     params = ChangeWorkerAddressParams(address_parse(now.worker), control)
     return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), control_addresses_describe(control)
 
@@ -157,6 +161,8 @@ def _beneficiary_change(
         new = _only(request, client=client)
         address_require_final(str(new), height=height, client=client)
         is_owner = str(new) == now.owner
+        if not is_owner:
+            _signing_require(new, client=client)
         if is_owner != (request.quota == 0) or is_owner != (request.expiration == 0):
             reason = gettext("quota and expiration must be 0 for the owner, and set for anyone else")
             raise BadValue(reason, field="quota")
@@ -175,6 +181,20 @@ def _beneficiary_change(
         sender=sender, change=change.address
     )
     return sender, Method.CHANGE_BENEFICIARY, to_cbor(params), summary
+
+
+def _signing_require(address: Address, *, client: ChainClient) -> None:
+    """Refuse an Ethereum account: its key signs no method of a miner, so it could neither confirm nor send.
+
+    A multisig has no key, and may.  Raises BadValue.
+    """
+    try:
+        key = client.state_account_key(str(address))
+    except NodeRefused:
+        return
+    if address_parse(key).protocol == DELEGATED:
+        reason = gettext("{address} is an Ethereum key (f410), which signs no method of a miner")
+        raise BadValue(reason.format(address=address), field="addresses")
 
 
 def _only(request: AddressRequest, *, client: ChainClient) -> Address:

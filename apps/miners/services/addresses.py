@@ -13,7 +13,7 @@ from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors.senders import senders_named
 from apps.miners.states import Use
 from apps.users.services.audit import audit_record
-from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.address import DELEGATED, BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +72,9 @@ def _sender_keys(miner: Miner, name: str, addresses: Sequence[str]) -> list[str]
             key = keys.get(str(address_parse(text)))
         except BadAddress as error:
             raise BadValue(gettext("{text}: {error}").format(text=text, error=error), field=name) from error
+        if key is not None and address_parse(key).protocol == DELEGATED:
+            refusal = gettext("{text} is an Ethereum key (f410), which signs no method of a miner")
+            raise BadValue(refusal.format(text=text), field=name)
         if key is None:
             refusal = gettext("{text} is not the owner, the worker or a control address of {miner}")
             raise BadValue(refusal.format(text=text, miner=miner), field=name)

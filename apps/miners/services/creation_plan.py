@@ -87,6 +87,11 @@ def creation_plan(
     owner, worker = (
         key_read(getattr(spec, field), tenant=tenant, field=field) for field in ("owner", "worker")
     )
+    if address_parse(owner).protocol == DELEGATED:
+        raise BadValue(
+            gettext("an Ethereum key (f410) signs no method of a miner: choose a key of another type"),
+            field="owner",
+        )
     if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
         raise BadValue(
             gettext("the worker must be a BLS key, an address that begins with f3"), field="worker"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 
+from apps.core.errors import BadValue
 from apps.messages.errors import SenderStopped
 from apps.messages.models import Message
 from apps.messages.states import SenderState
@@ -45,6 +46,17 @@ class Node:
 def create(owner: str, *, key: str = "k1", name: str = "first", node: Any) -> Miner:
     spec = MinerSpec(name=name, owner=owner, worker=owner, sector_size=2048, key=key)
     return miner_create(spec, principal=SYSTEM, tenant=people.tenant(), client=node, network=NETWORK)
+
+
+def test_an_ethereum_key_owns_no_new_miner() -> None:
+    eth = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
+    factories.wallet(eth)
+
+    with pytest.raises(BadValue, match="Ethereum key") as refused:
+        create(eth, node=Node())
+
+    assert refused.value.field == "owner"
+    assert not Miner.objects.exists()
 
 
 def test_the_same_spec_again_is_the_same_miner_though_the_deposit_differs() -> None:

@@ -14,6 +14,7 @@ from apps.miners.selectors import address_lookups
 from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.services.address_change_messages import AddressRequest, change_message_build
 from poolsite.filecoin.policy import network_by_name
+from tests import factories
 
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
@@ -41,9 +42,13 @@ class Chain:
 
     def __init__(self, *, since: int, reason: str = "resolution lookup failed: actor not found") -> None:
         self.since, self.reason = since, reason
+        self.key = factories.bls(1)
 
     def state_lookup_id(self, _address: str) -> str:
         return "f01234"
+
+    def state_account_key(self, _address: str) -> str:
+        return self.key
 
     def chain_head(self) -> Any:
         return SimpleNamespace(key="head")
@@ -82,6 +87,17 @@ def test_an_address_younger_than_a_finality_is_refused(change: str) -> None:
 @pytest.mark.parametrize(("since", "height"), [(4_100, 5_000), (899, 900)], ids=["final", "young chain"])
 def test_an_address_as_old_as_it_can_be_is_proposed(change: str, since: int, height: int) -> None:
     assert "f01234 is proposed" in build(change, Chain(since=since), height=height)
+
+
+@pytest.mark.parametrize("change", ["owner", "beneficiary", "control"])
+def test_an_ethereum_account_is_refused_as_it_could_not_confirm(change: str) -> None:
+    chain = Chain(since=100)
+    chain.key = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
+
+    with pytest.raises(BadValue, match="f01234 is an Ethereum key") as refused:
+        build(change, chain, height=5_000)
+
+    assert refused.value.field == "addresses"
 
 
 def test_what_a_node_without_old_states_says_is_passed_on() -> None:

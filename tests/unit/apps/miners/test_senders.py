@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from apps.core.errors import BadValue
 from apps.messages.states import SenderState
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.miners.selectors.senders import sender_choose, senders_able
+from apps.miners.services.addresses import senders_set
 from apps.miners.states import Use
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import Wallet
@@ -42,6 +44,17 @@ def test_a_spare_control_address_sends_proofs() -> None:
 
     assert sender_choose(row, Use.PRE_COMMIT).address == CONTROL
     assert sender_choose(row, Use.POST).address == SPARE
+
+
+def test_an_ethereum_key_is_never_chosen_as_it_signs_no_method_of_a_miner() -> None:
+    eth = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
+    row = factories.miner(owner=OWNER, worker=WORKER, control=[eth])
+    for address in (WORKER, eth):
+        factories.wallet(address, balance=5 * factories.FIL)
+
+    assert senders_able(row, Use.POST) == [WORKER]
+    with pytest.raises(BadValue, match="Ethereum key"):
+        senders_set(row, named={"post": [eth]}, by=SYSTEM)
 
 
 def test_without_funds_the_next_one_is_taken() -> None:

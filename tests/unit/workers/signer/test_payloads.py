@@ -137,9 +137,11 @@ def test_a_delegated_message_must_be_its_ethereum_transaction():
         read("message", delegated.cid.data, message_to_cbor(delegated), address=address)
 
 
-def test_an_ethereum_transfer_to_oneself_is_read_as_a_transfer():
+@pytest.mark.parametrize("to", ["", "f01000", "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"])
+def test_an_ethereum_call_without_data_is_read_as_a_transfer(to):
     address = key_address(KEYS["delegated"])
-    message = replace(message_from_cbor(MESSAGE), from_=address, to=address, method=3844450837, params=b"")
+    receiver = address_parse(to) if to else address
+    message = replace(message_from_cbor(MESSAGE), from_=address, to=receiver, method=3844450837, params=b"")
     to_sign = signing_bytes(message, chain_id=314)
 
     request = read("message", to_sign, message_to_cbor(message), address=address)
