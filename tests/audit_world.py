@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.sign import DEAD_EPOCHS
+from apps.messages.services.track import messages_track
 from apps.sectors.models import Sector, Store, StoreCheck, StoreFinding, StoreMove, StoreScan
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
@@ -106,6 +108,15 @@ class World:
     def uid(self, name: str) -> str:
         """The key of one of alice's messages."""
         return str(Message.objects.get(push_id=name).pk)
+
+    def taken(self) -> str:
+        """The key of a message whose nonce another program's message used long ago."""
+        self.pool.node.pool[(self.address, 0)] = self.pool.foreign(self.address, nonce=0)
+        for _ in range(DEAD_EPOCHS + 3):
+            self.pool.node.mine()
+        self.pool.follow()
+        messages_track(head=self.pool.head, client=self.pool.client, now=clock.now())
+        return self.uid("flying")
 
     def failed(self, *, is_signed: bool) -> None:
         """Return one up."""

@@ -36,7 +36,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "MARK_BAD": "FAILED",
     },
     "LANDED": {"REVERT": "FILLED", "CONFLICT": "REPLACED"},
-    "REPLACED": {"REVERT": "FILLED", "LAND": "LANDED"},
+    "REPLACED": {"REVERT": "FILLED", "LAND": "LANDED", "RETRY": "UNFILLED", "MARK_BAD": "FAILED"},
     "FAILED": {"LAND": "LANDED", "RECOVER": "FILLED", "RETRY": "UNFILLED"},
 }
 """State and event to next state.
@@ -130,6 +130,10 @@ STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "c
 """Steps of sectors: past `expire_epoch` the chain refuses them, and deposit, proof or sector is lost."""
 
 
+DONE_ANEW: Final = (*KIND_PRIORITIES, *STEP_KINDS, "cancel")
+"""Kinds whose apps send another message where this one was not carried out, or need none."""
+
+
 class Wait(models.TextChoices):
     """Why a message has not moved: the closed list of diagnoses."""
 
@@ -156,6 +160,7 @@ class Wait(models.TextChoices):
     NODE_REFUSES = "NODE_REFUSES", _("the node rejects the message")
     NODE_AWAY = "NODE_AWAY", _("no node responds")
     EXPIRED = "EXPIRED", _("its last valid epoch has passed")
+    NONCE_TAKEN = "NONCE_TAKEN", _("another program's message used its nonce: it was not carried out")
 
 
 UNSENDABLE: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.ESTIMATE, Wait.SIGNER_AWAY, Wait.POLICY, Wait.STOPPED)

@@ -87,6 +87,7 @@ REST: Final[dict[str, Callable[[World], None]]] = {
         "POST", "messages:bulk", {"action": "mark-bad", "ids": ["waiting"]}
     ),
     "POST messages/<path:id>/cancel": lambda w: w.rest("POST", "messages/flying/cancel"),
+    "POST messages/<path:id>/push-again": lambda w: w.rest("POST", f"messages/{w.taken()}/push-again"),
     "POST messages/<path:id>/republish": lambda w: w.rest("POST", "messages/flying/republish"),
     "POST messages/<path:id>/replace": lambda w: w.rest("POST", "messages/flying/replace", {}),
     "POST messages/<path:id>/mark-bad": lambda w: w.rest("POST", "messages/waiting/mark-bad"),
@@ -296,6 +297,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-replace": page("message-replace", lambda w: w.uid("flying")),
     "message-republish": page("message-republish", lambda w: w.uid("flying")),
     "message-cancel": page("message-cancel", lambda w: w.uid("flying")),
+    "message-push-again": page("message-push-again", lambda w: w.taken()),
     "message-mark-bad": page("message-mark-bad", lambda w: w.uid("waiting")),
     "message-retry-now": page("message-retry-now", lambda w: w.uid("waiting")),
     "messages-bulk": mark_bad_by_page,

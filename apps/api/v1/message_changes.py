@@ -23,6 +23,7 @@ from apps.messages.selectors.messages import message_get, messages_named, messag
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import message_republish, messages_publish
+from apps.messages.services.taken_nonces import message_push_again
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -91,6 +92,31 @@ class CancelView(PoolView):
         messages_publish([made.pk], now=clock.now())
         made.refresh_from_db()
         return Response(message_body(made, head_height=head.height))
+
+
+class PushAgainView(PoolView):
+    """`/messages/{id}/push-again`: a new nonce for what another program's message kept from being done."""
+
+    perms = {**PoolView.perms, "POST": "sign"}
+    asks_network = True
+    bodiless_methods = ("POST",)
+
+    @extend_schema(request=None, responses=MessageOutput)
+    def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
+        """Push a message again whose nonce another program used; it keeps its id and waits like a new one.
+
+        Refused until 20 epochs after that nonce was used.  What it pays is paid twice if its caller has sent
+        another message in its place.
+        """
+        head = head_needed()
+        row = message_push_again(
+            message=message_get(self.principal, id),
+            client=chain_client(),
+            head=head,
+            now=clock.now(),
+            by=self.principal,
+        )
+        return Response(message_body(row, head_height=head.height))
 
 
 class RepublishView(PoolView):
@@ -163,6 +189,7 @@ class BulkView(PoolView):
 
 urlpatterns = [
     path("messages:bulk", BulkView.as_view(), name="api-messages-bulk"),
+    path("messages/<path:id>/push-again", PushAgainView.as_view(), name="api-message-push-again"),
     path("messages/<path:id>/cancel", CancelView.as_view(), name="api-message-cancel"),
     path("messages/<path:id>/republish", RepublishView.as_view(), name="api-message-republish"),
 ]

@@ -37,6 +37,16 @@ def signed_messages_read(value: Any) -> list[SignedMessage]:
     return [signed_message_from_json(row) for row in value or ()]
 
 
+def pool_nonces_read(value: Any) -> dict[str, frozenset[int]]:
+    """Return the nonces that each address has messages with, out of signed messages; the rest is not read."""
+    found: dict[str, set[int]] = {}
+    for row in value or ():
+        message = row["Message"]
+        # Prefixes differ by network; the rest of an address does not.
+        found.setdefault("f" + message["From"][1:], set()).add(int(message["Nonce"]))
+    return {address: frozenset(nonces) for address, nonces in found.items()}
+
+
 def text_read(value: Any) -> str:
     """Return a string.  Raises TypeError for anything else."""
     if not isinstance(value, str):

@@ -21,6 +21,7 @@ from apps.chain.node.answers import (
     messages_read,
     object_read,
     objects_read,
+    pool_nonces_read,
     receipts_read,
     signed_messages_read,
     text_read,
@@ -183,6 +184,10 @@ class ChainClient(FailoverCalls):
         """Return the messages that wait in the node's pool, by sender and nonce."""
         pending = self.ask(signed_messages_read, "MpoolPending", [])
         return sorted(pending, key=lambda signed: (str(signed.message.from_), signed.message.nonce))
+
+    def mpool_nonces(self) -> dict[str, frozenset[int]]:
+        """Return the nonces that each sender's messages in the node's pool have."""
+        return self.ask(pool_nonces_read, "MpoolPending", [])
 
     def mpool_get_config(self) -> dict[str, Any]:
         """Return the pool's settings; `ReplaceByFeeRatio` is among them."""

@@ -141,6 +141,19 @@ def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, 
     )
 
 
+def messages_push_again(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:
+    """Return the acts that give these another nonce; the page asks first, as it may pay twice."""
+    return tuple(
+        Act(
+            Link("message-push-again", (row.pk,)),
+            gettext("Push again"),
+            message_name(row, data),
+            opens_page=True,
+        )
+        for row in messages[:ACTS_MAX]
+    )
+
+
 def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
     """Return the act that raises the fees of all messages below the base fee; its page shows the cost."""
     if len(messages) == 1:

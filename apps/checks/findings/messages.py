@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.findings.acts import fees_raise, message_mend, message_name, messages_review
+from apps.checks.findings.acts import (
+    fees_raise,
+    message_mend,
+    message_name,
+    messages_push_again,
+    messages_review,
+)
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
@@ -113,6 +119,24 @@ def unapproved(data: CheckData) -> Iterator[Finding]:
         count=len(rows),
         has_more=has_more,
         acts=messages_review(rows, data),
+    )
+
+
+def nonce_taken(data: CheckData) -> Iterator[Finding]:
+    """Messages whose nonce another program's message used: what they were for was not done."""
+    rows, has_more = data.replaced_messages
+    if not rows:
+        return
+    first = rows[0]
+    many = at_least(len(rows), "message", has_more=has_more)
+    yield Finding(
+        "nonce-taken",
+        gettext("{many} not carried out: another program used the nonce").format(many=many),
+        colon_text(_what(data, first), stored_text(first.error)),
+        link=Link("message", (first.pk,)) if len(rows) == 1 else None,
+        count=len(rows),
+        has_more=has_more,
+        acts=messages_push_again(rows, data),
     )
 
 

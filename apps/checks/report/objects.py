@@ -9,7 +9,7 @@ from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.messages.selectors.failed import is_failed
 from apps.messages.selectors.stuck import Waiting
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Sector
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from poolsite.wire.pipeline import SectorState
@@ -123,8 +123,9 @@ def report_of_message(data: CheckData, message: Message) -> Report:
         stuck_messages=data.stuck_messages.filter(pk=message.pk),
         first_stuck=message if stuck else None,
         unapproved_messages=([message] if waits else [], False),
+        replaced_messages=([message] if message.wait == Wait.NONCE_TAKEN else [], False),
         failed_messages=[message] if is_failed(message, now=data.at) else [],
     )
     is_open = message.state in (MessageState.UNFILLED, MessageState.FILLED)
     open_checks = ("recovery", "messages_stuck", "messages_unapproved")
-    return evaluate_some(open_checks if is_open else ("messages_failed",), own)
+    return evaluate_some(open_checks if is_open else ("messages_failed", "messages_replaced"), own)

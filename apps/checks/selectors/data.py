@@ -32,6 +32,7 @@ from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.recovery import recovery_row
+from apps.messages.selectors.replaced import messages_replaced
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.spend import spend_pace
 from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_waiting
@@ -77,8 +78,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 
-SENDERS_MAX: Final = 1_000
-"""Senders that are counted one by one."""
+SENDERS_MAX: Final = 1_000  # counted one by one
 UNDRAWN_SHOWN: Final = timedelta(minutes=10)
 FAILED_MAX: Final = 20
 """Failed messages that are counted; of more the check says "at least"."""
@@ -286,17 +286,15 @@ class CheckData:
     @cached_property
     def odd_senders(self) -> list[Sender]:
         """The viewer's senders with a nonce gap, paused ones, and those that another program uses."""
-        if not self.rare.senders_odd:
-            return []
         odd = ~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=self.at - FOREIGN_SHOWN)
-        return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX])
+        return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX]) if self.rare.senders_odd else []
 
     @cached_property
     def messages_waiting(self) -> Waiting:
         """The viewer's messages that have not landed."""
-        if not self.rare.messages_open:
-            return Waiting(signed=0, queued=0, stuck=0)
-        return messages_waiting(self.viewer, head=self.head, network=self.network)
+        if self.rare.messages_open:
+            return messages_waiting(self.viewer, head=self.head, network=self.network)
+        return Waiting(signed=0, queued=0, stuck=0)
 
     @cached_property
     def stuck_messages(self) -> QuerySet[Message]:
@@ -311,16 +309,18 @@ class CheckData:
     @cached_property
     def unapproved_messages(self) -> tuple[list[Message], bool]:
         """The viewer's messages that wait for a second person, and whether there are more."""
-        if not self.rare.messages_unapproved:
-            return [], False
-        return rare_rows(messages_unapproved(self.viewer))
+        return rare_rows(messages_unapproved(self.viewer), has_any=self.rare.messages_unapproved)
+
+    @cached_property
+    def replaced_messages(self) -> tuple[list[Message], bool]:
+        """The viewer's messages whose nonce another program used, and whether there are more."""
+        return rare_rows(messages_replaced(self.viewer), has_any=self.rare.messages_replaced)
 
     @cached_property
     def failed_messages(self) -> list[Message]:
         """The viewer's messages that failed lately, newest first; one more than are counted."""
-        if not self.rare.messages_given_up and not self.rare.messages_refused:
-            return []
-        return messages_failed(self.viewer, now=self.at, limit=FAILED_MAX + 1)
+        has_any = self.rare.messages_given_up or self.rare.messages_refused
+        return messages_failed(self.viewer, now=self.at, limit=FAILED_MAX + 1) if has_any else []
 
     @cached_property
     def spend_pace(self) -> dict[str, tuple[int, int]]:

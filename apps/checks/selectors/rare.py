@@ -18,7 +18,7 @@ from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.failed import given_up_since, refused_since
-from apps.messages.states import MessageState, SenderState
+from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Role
 from apps.miners.states import EXCLUSIVE_ROLES, RoleState
 from apps.pieces.models import Piece
@@ -78,6 +78,8 @@ class Rare(NamedTuple):
     """Neither landed nor given up."""
     messages_unapproved: bool = True
     """Waiting for a second person."""
+    messages_replaced: bool = True
+    """Not carried out, as another program used the nonce."""
     senders_odd: bool = True
     """With a nonce gap, paused, or used by another program lately."""
     messages_given_up: bool = True
@@ -120,6 +122,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "targets_paused": Exists(SealTarget.objects.exclude(held_by__in=[Hold.NONE, Hold.REACHED])),
         "messages_open": Exists(messages.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])),
         "messages_unapproved": Exists(messages.filter(state=MessageState.UNFILLED, needs_approval=True)),
+        "messages_replaced": Exists(messages.filter(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)),
         "senders_odd": Exists(
             Sender.objects.filter(~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=day))
         ),
@@ -149,10 +152,10 @@ def rare_read(now: datetime) -> Rare:
     return Rare(*found[0]) if found else Rare()
 
 
-def rare_rows(rows: QuerySet[Row]) -> tuple[list[Row], bool]:
+def rare_rows(rows: QuerySet[Row], *, has_any: bool = True) -> tuple[list[Row], bool]:
     """Return the first `COUNTED_MAX` rows, and whether there are more; asks first whether there is any.
 
     To compile a query for the columns of five tables costs several times what that question costs.
     """
-    found = list(rows[: COUNTED_MAX + 1]) if rows.order_by().exists() else []
+    found = list(rows[: COUNTED_MAX + 1]) if has_any and rows.order_by().exists() else []
     return found[:COUNTED_MAX], len(found) > COUNTED_MAX

@@ -266,6 +266,7 @@ NO_OUTAGES: Final = frozenset(
         "hosts_paused",
         "hosts_slow",
         "messages_failed",
+        "messages_replaced",
         "messages_stuck",
         "messages_unapproved",
         "moves_failed",

@@ -51,6 +51,15 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         _("Approvals"),
     ),
     Check(
+        "messages_replaced",
+        _("No other program used the nonce of a message"),
+        (Topic.MESSAGES, Topic.SENDERS),
+        WARNING,
+        messages.nonce_taken,
+        Link("messages", query="state=replaced"),
+        _("Messages"),
+    ),
+    Check(
         "messages_failed",
         _("No message failed in the last 24 h"),
         (Topic.MESSAGES,),

@@ -57,6 +57,7 @@ BY_ITSELF: Final[dict[str, StrOrPromise]] = {
     Wait.NODE_REFUSES: _("it is resubmitted to every node on each head"),
     Wait.NODE_AWAY: _("it is resubmitted on the first head after the nodes are back"),
     Wait.EXPIRED: _("nothing: it failed"),
+    Wait.NONCE_TAKEN: _("nothing: push it again, unless another message was sent in its place"),
 }
 """What happens next without any action."""
 
@@ -82,6 +83,7 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.NODE_AWAY: ("republish", "cancel", "mark-bad"),
     Wait.IN_POOL: ("replace", "republish", "cancel"),
     Wait.EARLIER_NONCE: ("replace-earlier", "cancel", "mark-bad"),
+    Wait.NONCE_TAKEN: ("push-again", "mark-bad"),
 }
 """What a person can do, best first."""
 
@@ -130,7 +132,7 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
 
 def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
     """Return the epoch at which something happens by itself."""
-    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED, Wait.APPROVAL):
+    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED, Wait.APPROVAL, Wait.NONCE_TAKEN):
         return None
     rest = message.retry_height if message.state == MessageState.UNFILLED else 0
     return max(rest, head.height + 1)
@@ -148,6 +150,8 @@ def _found(message: Message, *, head: Head | None) -> Diagnosis:
         text = exit_code_text(message.exit_code, actor=receiver_kinds([message.to]).get(message.to, ""))
         evidence = {"exit_code": message.exit_code, "text": text}
         return Diagnosis(Wait.NONE, evidence | ({"actor": message.error} if message.error else {}))
+    if message.wait == Wait.NONCE_TAKEN:
+        return Diagnosis(Wait.NONCE_TAKEN, {"nonce": message.nonce, "text": message.error})
     if message.wait == Wait.EXPIRED:
         return Diagnosis(Wait.EXPIRED, {"expire_epoch": message.expire_epoch})
     return Diagnosis(Wait.NONE)

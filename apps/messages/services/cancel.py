@@ -169,13 +169,16 @@ def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = 
     row = Message.objects.select_for_update().get(pk=message.pk)
     version_require(row, cids=(message.cid,))
     before = {"state": row.state}
+    is_used = row.state == MessageState.REPLACED
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
     if row.nonce is not None:
         Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_record(
         row,
         event="marked bad",
-        text="" if row.nonce is None else gettext_noop("nonce {nonce} is free").format(nonce=row.nonce),
+        text=""
+        if row.nonce is None or is_used
+        else gettext_noop("nonce {nonce} is free").format(nonce=row.nonce),
         now=now,
     )
     message_audit(by, action="message.mark-bad", message=row, before=before, after={"state": row.state})

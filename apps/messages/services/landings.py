@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils.translation import gettext
 
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.rules.displaced import displaced_columns
 from apps.messages.selectors.recovery import waiting_alike
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.recovery.unrecorded import unrecorded_note
@@ -63,7 +64,8 @@ def executions_land(executed: Executed, *, own: Sequence[Execution], now: dateti
             version = message.message  # a version that this database has forgotten
         for rival in own_rivals:
             if winner is None or rival.pk != winner.pk:
-                displace[rival.pk] = _landing_columns(executed, message, now=now)
+                lost = displaced_columns(rival, is_own=winner is not None, taker=message.cid)
+                displace[rival.pk] = _place_columns(executed, message) | lost
         if version is None or winner is None:
             foreign.append(message)
         elif winner.state in CAN_LAND:
@@ -100,13 +102,19 @@ def _same_content(rows: Iterable[Message], message: Execution) -> Message | None
     return next((row for row in rows if row.has_content(message.message)), None)
 
 
-def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -> dict[str, object]:
-    receipt = message.receipt
+def _place_columns(executed: Executed, message: Execution) -> dict[str, object]:
+    """Return which message used a nonce, and where: a reorganisation gives it back from there."""
     return {
         "height": executed.height,
         "tipset_key": executed.head.parent_key,
         "executed_key": executed.head.key,
         "landed_cid": message.cid,
+    }
+
+
+def _landing_columns(executed: Executed, message: Execution, *, now: datetime) -> dict[str, object]:
+    receipt = message.receipt
+    return _place_columns(executed, message) | {
         "exit_code": exit_code_cap(receipt),
         "gas_used": receipt.gas_used,
         "return_data": receipt.return_,

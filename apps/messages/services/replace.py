@@ -125,18 +125,7 @@ def _store_version(
     row = Message.objects.select_for_update().get(pk=message.pk)
     in_flight_require(row)
     version_require(row, cids=(message.cid,))
-    SignedVersion.objects.get_or_create(
-        cid=row.cid,
-        defaults={
-            "message": row,
-            "unsigned_cid": row.unsigned_cid,
-            "signed": bytes(row.signed),
-            "gas_limit": row.gas_limit,
-            "gas_fee_cap": row.gas_fee_cap,
-            "gas_premium": row.gas_premium,
-            "made_at": row.filled_at or now,
-        },
-    )
+    version_store(row, now=now)
     new, before = signed.message, fees_describe(row)
     advance(
         row,
@@ -166,6 +155,22 @@ def _store_version(
     message_audit(by, action="message.replace", message=row, before=before, after=fees_describe(row))
     publish(Change("message", row.pk, row.tenant_id))
     return row
+
+
+def version_store(row: Message, *, now: datetime) -> None:
+    """Keep the signed version that a row is about to lose: it is out there and may still land."""
+    SignedVersion.objects.get_or_create(
+        cid=row.cid,
+        defaults={
+            "message": row,
+            "unsigned_cid": row.unsigned_cid,
+            "signed": bytes(row.signed),
+            "gas_limit": row.gas_limit,
+            "gas_fee_cap": row.gas_fee_cap,
+            "gas_premium": row.gas_premium,
+            "made_at": row.filled_at or now,
+        },
+    )
 
 
 @transaction.atomic

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
 from apps.chain.node.failover import NO_NODE
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.rules.displaced import displaced_columns
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
@@ -94,7 +95,8 @@ def _search(rows: Sequence[Message], *, client: ChainClient, key: str, now: date
             unknown.add(pk)
     land = _landed_columns(_once_each_nonce(found), client=client, now=now)
     settled = [row for row in rows if row.pk not in land and row.pk not in unknown | found.keys()]
-    lost = _displaced_columns(settled, client=client, key=key, now=now)
+    own = {(row.from_addr, row.nonce) for row in rows if row.pk in land}
+    lost = _displaced_columns(settled, own=own, client=client, key=key)
     with transaction.atomic():
         displaced = messages_advance("CONFLICT", rows=lost, now=now)  # first: a nonce has one holder
         moved = messages_advance("LAND", rows=land, now=now)
@@ -208,9 +210,12 @@ def _landed_columns(
 
 
 def _displaced_columns(
-    rows: Sequence[Message], *, client: ChainClient, key: str, now: datetime
+    rows: Sequence[Message], *, own: set[tuple[str, int | None]], client: ChainClient, key: str
 ) -> dict[str, dict[str, object]]:
-    """Return the messages whose nonce the chain has passed although they did not land."""
+    """Return the messages whose nonce the chain has passed although they did not land.
+
+    `own` are the places, sender and nonce, of which this very search found the message.
+    """
     addresses = list(dict.fromkeys(row.from_addr for row in rows))
     tipset = key_to_json(key)
     answers = client.call_many([("StateGetActor", [address, tipset]) for address in addresses])
@@ -219,15 +224,15 @@ def _displaced_columns(
         for address, answer in zip(addresses, answers, strict=True)
         if not isinstance(answer, NodeRefused)
     }
-    return {
-        row.pk: {
-            "landed_at": now,
-            "wait": str(Wait.NONE),
-            "error": gettext_noop("another message of this sender landed with its nonce"),
-        }
-        for row in rows
-        if (row.nonce or 0) < nonces.get(row.from_addr, 0)
-    }
+    lost = [row for row in rows if (row.nonce or 0) < nonces.get(row.from_addr, 0)]
+    own = own | set(
+        Message.objects.filter(
+            state=MessageState.LANDED,
+            from_addr__in={row.from_addr for row in lost},
+            nonce__in={row.nonce for row in lost},
+        ).values_list("from_addr", "nonce")
+    )
+    return {row.pk: displaced_columns(row, is_own=(row.from_addr, row.nonce) in own) for row in lost}
 
 
 def _tipsets(keys: Sequence[str], *, client: ChainClient) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _is_sent_already(
     Others may use the address too, and for their messages nothing is held up.
     """
     start = max(sender.next_nonce, *(row.nonce + 1 for row in chain_state.flight), 0)
-    if not sender.version or max(chain_state.pool_nonce, chain_state.chain_nonce) <= start:
+    if not sender.version or chain_state.end <= start:
         return False
     sent = sent_messages_read(sender.address, start=start, head=head, client=client)
     for message, executed_at in sent:
@@ -199,7 +199,7 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: H
     """
     if sender.balance is not None and chain_state.balance > sender.balance:
         unfunded_messages_retry(sender.address)
-    is_foreign = sender.version > 0 and chain_state.pool_nonce > sender.next_nonce
+    is_foreign = sender.version > 0 and chain_state.end > sender.next_nonce
     changes: dict[str, Any] = {
         "chain_nonce": chain_state.chain_nonce,
         "balance": chain_state.balance,

@@ -1,7 +1,8 @@
 """What one sender's selection works with: the state of its account on chain, nonces, and what is chosen.
 
 The stated rule for nonce gaps: a nonce below our next one that none of our messages in flight has and that
-the node's pool lacks too is a gap.  Seen at two heads, it is given to the next message that is chosen; if
+the node's pool lacks too is a gap.  What the pool has above a gap is another program's: no message of ours
+gets that nonce.  Seen at two heads, it is given to the next message that is chosen; if
 none waits, a transfer of nothing to oneself closes it.
 """
 
@@ -11,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+import structlog
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Greatest, Least
 
-from apps.chain.errors import NodeRefused
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState
 
@@ -28,8 +30,24 @@ if TYPE_CHECKING:
     from apps.messages.states import Wait
     from poolsite.filecoin.message import Message as ChainMessage
 
+log = structlog.get_logger(__name__)
+
 GAPS_AT_ONCE: Final = 200
 """Most gaps that one round closes."""
+
+POOL_READ_AGAIN_MAX: Final = 500
+"""A node's pool of more messages than this is read once for a head, not for each sender."""
+
+
+@dataclass(slots=True)
+class LargePool:
+    """The nonces in the node's pool at one head, where it has many messages."""
+
+    key: str = ""
+    nonces: dict[str, frozenset[int]] = field(default_factory=dict)
+
+
+_large_pool: Final = LargePool()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +131,13 @@ class SenderChainState:
     balance: int
     flight: tuple[InFlight, ...]
     """Our messages at or above the chain's nonce, by nonce."""
+    strangers: frozenset[int] = frozenset()
+    """Nonces behind the contiguous run that the node's pool holds and none of our messages in flight has."""
+
+    @property
+    def end(self) -> int:
+        """Return the nonce after all that chain and pool have of this sender, gaps passed over."""
+        return max(self.pool_nonce, self.chain_nonce, *(nonce + 1 for nonce in self.strangers))
 
     @property
     def free_balance(self) -> int:
@@ -139,7 +164,28 @@ def sender_chain_state_read(address: str, *, client: ChainClient, key: str) -> S
             "id", "nonce", "gas_limit", "gas_fee_cap", "value"
         )
     )
-    return SenderChainState(True, chain_nonce, int(pool), int(actor["Balance"]), flight)
+    own_nonces = {row.nonce for row in flight}
+    held = mempool_nonces_read(address, client=client, key=key)
+    strangers = frozenset(nonce for nonce in held if nonce >= int(pool) and nonce not in own_nonces)
+    return SenderChainState(True, chain_nonce, int(pool), int(actor["Balance"]), flight, strangers)
+
+
+def mempool_nonces_read(address: str, *, client: ChainClient, key: str) -> frozenset[int]:
+    """Return the nonces with which the node's pool has messages of an address, above gaps too.
+
+    A node names the end of the contiguous run only, so its whole pool is read; a large one once for each
+    head.  Where the node does not say, nothing is known above that run, and nothing waits for it.
+    """
+    if _large_pool.key == key:
+        return _large_pool.nonces.get(address, frozenset())
+    try:
+        nonces = client.mpool_nonces()
+    except (NodeRefused, NodeUnavailable) as error:
+        log.warning("mempool_unread", reason=error.reason[:300])
+        return frozenset()
+    if sum(map(len, nonces.values())) > POOL_READ_AGAIN_MAX:
+        _large_pool.key, _large_pool.nonces = key, nonces
+    return nonces.get(address, frozenset())
 
 
 def chain_nonces_advance(places: Iterable[tuple[str, int]]) -> None:
@@ -175,7 +221,8 @@ def nonce_gaps_find(sender: Sender, *, chain_state: SenderChainState) -> list[in
     own_nonces = {row.nonce for row in chain_state.flight}
     if start >= sender.next_nonce or start in own_nonces:
         return []
-    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in own_nonces]
+    used = own_nonces | chain_state.strangers
+    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in used]
     # Where others send from this address too, the nonces missing above the first may be theirs.
     return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
 
@@ -184,12 +231,12 @@ def free_nonces_generate(sender: Sender, *, chain_state: SenderChainState, gaps:
     """Yield nonces for new messages: confirmed gaps first, then on from what anybody used.
 
     What a message of ours in flight has is passed over, whatever the sender's row says: it may have been
-    set back by hand, or made anew.
+    set back by hand, or made anew.  So is what another program's message has in the node's pool.
     """
     yield from gaps
-    own_nonces = {row.nonce for row in chain_state.flight}
+    used = {row.nonce for row in chain_state.flight} | chain_state.strangers
     nonce = max(sender.next_nonce, chain_state.pool_nonce, chain_state.chain_nonce)
     while True:
-        if nonce not in own_nonces:
+        if nonce not in used:
             yield nonce
         nonce += 1

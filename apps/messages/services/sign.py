@@ -186,7 +186,8 @@ def _rival(
     if holder is not None:
         return gettext("message {push_id}").format(push_id=holder.push_id)
     newest = versions[0]
-    if newest.nonce >= selection.chain_state.pool_nonce:
+    state = selection.chain_state
+    if newest.nonce >= state.pool_nonce and newest.nonce not in state.strangers:
         return ""
     for signed in client.mpool_pending():
         other = signed.message

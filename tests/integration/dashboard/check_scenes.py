@@ -221,6 +221,10 @@ def grants_unchosen(_: Any) -> None:
     signer_grant(tenant=tenant("bob"), address=factories.bls(6))
 
 
+def messages_replaced(_: Any) -> None:
+    factories.message("taken", state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN, nonce=3, error="used")
+
+
 def messages_failed(_: Any) -> None:
     factories.message("bad", state=MessageState.FAILED, error="marked as failed")
 
@@ -364,6 +368,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         messages_stuck,
         messages_unapproved,
         grants_unchosen,
+        messages_replaced,
         messages_failed,
         base_fee_above_cap,
         nonce_gaps,

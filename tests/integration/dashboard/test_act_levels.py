@@ -80,6 +80,7 @@ ACTS: Final[dict[str, str]] = {
     "message-replace": "POST messages/<path:id>/replace",
     "message-republish": "POST messages/<path:id>/republish",
     "message-cancel": "POST messages/<path:id>/cancel",
+    "message-push-again": "POST messages/<path:id>/push-again",
     "message-approve": "POST messages/<path:id>/approve",
     "approval-rule-new": "POST approval-rules",
     "approval-rule-act": "POST approval-rules/<uuid:uuid>/removal",

@@ -83,6 +83,7 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "sectors_expiring": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
     "messages_stuck": lambda: reverse("message", args=["held"]),
     "messages_unapproved": lambda: reverse("message", args=["unapproved"]),
+    "messages_replaced": lambda: reverse("message", args=["taken"]),
     "messages_failed": lambda: reverse("message", args=["bad"]),
     "nonce_gaps": lambda: reverse("sender", args=[factories.bls(1)]),
     "senders_foreign": lambda: reverse("sender", args=[factories.bls(1)]),

@@ -49,6 +49,7 @@ FIELDS = {
     "messages_stuck": "messages_open",
     "messages_unapproved": "messages_unapproved",
     "grants_unchosen": "grants_unchosen",
+    "messages_replaced": "messages_replaced",
     "base_fee_above_cap": "messages_open",
     "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",

@@ -48,6 +48,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "messages_stuck": ("Retry Send",),
     "messages_unapproved": ("Review Send…",),
     "grants_unchosen": ("Review bob…",),
+    "messages_replaced": ("Push again Send…",),
     "base_fee_above_cap": ("Raise fees of Send…",),
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),

@@ -25,6 +25,7 @@ from apps.messages.services.cancel import message_cancel, message_mark_bad
 from apps.messages.services.publish import message_republish, messages_publish
 from apps.messages.services.replace import version_require
 from apps.messages.services.retry import message_retry_now
+from apps.messages.services.taken_nonces import message_push_again
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -111,6 +112,21 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     )
 
 
+@sign_in_required
+def push_again(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Give a message whose nonce another program used a new one, after a confirmation."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    form = PageForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            message_push_again(message=row, client=chain_client(), head=head_needed(), now=now(), by=viewer)
+            return redirect("message", key)
+    return asking_page(
+        request, viewer, row, form, template="messages/push_again.html", title=_("Push a message again")
+    )
+
+
 class VersionForm(PageForm):
     """The version of a message of which something was asked: its CID, empty before it is signed."""
 
@@ -163,5 +179,6 @@ urlpatterns: Final = [
     path("message/republish/<path:key>/", republish, name="message-republish"),
     path("message/retry-now/<path:key>/", retry_now, name="message-retry-now"),
     path("message/cancel/<path:key>/", cancel, name="message-cancel"),
+    path("message/push-again/<path:key>/", push_again, name="message-push-again"),
     path("message/mark-bad/<path:key>/", mark_bad, name="message-mark-bad"),
 ]

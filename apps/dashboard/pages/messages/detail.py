@@ -30,7 +30,7 @@ from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.stuck import stuck_mark
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,6 +129,9 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
             ),
             mark_failed,
         )
+    if message.wait == Wait.NONCE_TAKEN:
+        again = reverse("message-push-again", args=[message.id])
+        return (Action("again", _("Push again…"), again, kind="primary", opens_page=True), mark_failed)
     if message.state != MessageState.UNFILLED:
         return ()
     if message.needs_approval:

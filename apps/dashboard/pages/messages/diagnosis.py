@@ -46,7 +46,7 @@ def finding_of(message: Message, data: PageData) -> tuple[Finding | None, tuple[
     """Diagnose a message: the sentence and the lines below it; nothing for one that has its end."""
     if message.state == MessageState.LANDED and message.exit_code:
         return refusal_of(message), ()
-    if message.is_final and message.wait != Wait.EXPIRED:
+    if message.is_final and message.wait not in (Wait.EXPIRED, Wait.NONCE_TAKEN):
         return None, ()
     diagnosis = message_diagnose(message, head=data.head)
     checks: tuple[Check, ...] = ()
@@ -123,6 +123,8 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
         action, href = gettext("Open the signing policy"), reverse("policy", args=[message.from_addr])
     if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
         action, href = gettext("Raise fee…"), reverse("message-replace", args=[message.id])
+    if diagnosis.reason == Wait.NONCE_TAKEN and data.viewer.may("sign"):
+        action, href = gettext("Push again…"), reverse("message-push-again", args=[message.id])
     if diagnosis.reason == Wait.APPROVAL and data.viewer.may("sign"):
         action, href = gettext("Review…"), reverse("message-approve", args=[message.id])
     return Finding(
@@ -147,6 +149,7 @@ CLICKS: Final[dict[str, StrOrPromise]] = {
     "replace": _("If you raise its fees"),
     "replace-earlier": _("If you replace the earlier one"),
     "cancel": _("If you cancel it"),
+    "push-again": _("If you push it again"),
     "retry-now": _("Retry now"),
     "mark-bad": _("If you mark it as failed"),
 }

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import AddressNames
     from apps.messages.models import Message
 
-URGENT_WAITS = frozenset({Wait.NODE_REFUSES, Wait.POLICY, Wait.ESTIMATE, Wait.NO_ACTOR, Wait.EXPIRED})
+URGENT_WAITS = frozenset(
+    {Wait.NODE_REFUSES, Wait.POLICY, Wait.ESTIMATE, Wait.NO_ACTOR, Wait.EXPIRED, Wait.NONCE_TAKEN}
+)
 """Nothing here ends by itself."""
 USUAL_WAITS = frozenset({Wait.NONE, Wait.NEXT_HEAD, Wait.IN_POOL, Wait.EARLIER_NONCE})
 

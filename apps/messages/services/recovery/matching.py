@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from apps.messages.models import Message, MessageEvent, UnmatchedMessage
+from apps.messages.rules.displaced import displaced_columns
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
@@ -214,12 +215,7 @@ class _Rows:
         self.noted |= {row.pk, message.nonce}
         rival = self.flying.pop(message.nonce, None)
         if rival is not None and rival.pk != row.pk:
-            self.lost[rival.pk] = {
-                "landed_at": self.now,
-                "landed_cid": one.cid,
-                "wait": str(Wait.NONE),
-                "error": "another message landed with its nonce",
-            }
+            self.lost[rival.pk] = {"landed_cid": one.cid, **displaced_columns(rival, is_own=True)}
             self.states[rival.pk] = MessageState.REPLACED
         filled = self._filled(one)
         landing = None if one.landed is None else one.landed.columns(now=self.now)

@@ -38,7 +38,8 @@ def _base64(data: bytes) -> str | None:
 def message_json(row: Message, *, head_height: int) -> dict[str, Any]:
     """Return a message flat, in the messager's order.
 
-    A message that another one displaced carries that one's receipt and tipset, as its callers expect.
+    A message that another one displaced carries the tipset of that one, by which callers count its depth, but
+    no receipt: it was not carried out.
     """
     signature = None
     if row.signed:

@@ -1,0 +1,20 @@
+"""Messages whose nonce another program used, and of which nobody has decided yet what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.messages.selectors.messages import messages_visible
+from apps.messages.states import MessageState, Wait
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.rules.principals import Principal
+
+
+def messages_replaced(viewer: Principal) -> QuerySet[Message]:
+    """Return those of the viewer, newest first; some are a payment that was not made."""
+    rows = messages_visible(viewer).filter(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)
+    return rows.order_by("-created_at", "-pk")

@@ -1,0 +1,101 @@
+"""Messages whose nonce another message used: they were not carried out, and have no receipt.
+
+Another program sends from the address, too.  Nobody has decided then that the message is not carried out, and
+only a person can say whether it still should be: its caller may have sent another since.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.errors import AlreadyOnChain, BadMessage
+from apps.messages.models import Message, SignedVersion
+from apps.messages.services.approvals import approval_reset
+from apps.messages.services.audit import event_record, message_audit
+from apps.messages.services.bulk_transitions import NOT_LANDED
+from apps.messages.services.recovery.chain_history import History
+from apps.messages.services.replace import version_store
+from apps.messages.services.sign import DEAD_EPOCHS
+from apps.messages.states import WIRE_NAMES, MessageState, Wait
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.models import Head
+    from apps.chain.node.client import ChainClient
+    from apps.users.rules.principals import Principal
+
+
+def message_push_again(
+    *, message: Message, client: ChainClient, head: Head, now: datetime, by: Principal | None = None
+) -> Message:
+    """Reopen a message whose nonce another program used: it waits for a new one, under the same id.
+
+    Raises BadMessage if it is none of these or its last epoch has passed, or while a reorganisation might
+    give the nonce back; AlreadyOnChain if the chain has it after all; NodeUnavailable, NodeRefused.
+    """
+    _require(message, head=head)
+    nonce = message.nonce or 0
+    landed = History(message.from_addr, client, head).landed([nonce]).get(nonce)
+    versions = SignedVersion.objects.filter(message=message).values_list("cid", flat=True)
+    if landed is not None and landed.cid in {message.cid, *versions}:
+        raise AlreadyOnChain(gettext("it is on chain: {cid}").format(cid=landed.cid), field="id")
+    again_at = (head.height if landed is None else landed.height) + DEAD_EPOCHS
+    if head.height < again_at:
+        raise BadMessage(
+            gettext("a reorganisation may still give it its nonce back: from epoch {epoch} on").format(
+                epoch=again_at
+            ),
+            field="state",
+        )
+    return _reopen(message, head=head, now=now, by=by)
+
+
+def _require(message: Message, *, head: Head) -> None:
+    if message.state != MessageState.REPLACED:
+        raise BadMessage(f"need NonceConflictMsg got {WIRE_NAMES[message.state]}", field="state")
+    if message.wait != Wait.NONCE_TAKEN:
+        raise BadMessage(gettext("nothing is lost: what it was for is done by itself"), field="state")
+    if 0 < message.expire_epoch < head.height:
+        raise BadMessage(
+            gettext("epoch {expire_epoch} has passed: push it again").format(
+                expire_epoch=message.expire_epoch
+            ),
+            field="state",
+        )
+
+
+@transaction.atomic
+def _reopen(message: Message, *, head: Head, now: datetime, by: Principal | None) -> Message:
+    """Remove nonce and signature; the old signed version is kept, as it is out there."""
+    row = Message.objects.select_for_update().get(pk=message.pk)
+    _require(row, head=head)
+    version_store(row, now=now)
+    before = {"state": row.state, "nonce": row.nonce}
+    advance(
+        row,
+        "RETRY",
+        **{
+            **NOT_LANDED,
+            "nonce": None,
+            "signed": b"",
+            "cid": "",
+            "unsigned_cid": "",
+            "filled_at": None,
+            "published_at": None,
+            "attempts": 0,
+            "retry_height": 0,
+            "wait": Wait.NEXT_HEAD,
+        },
+        updated_at=now,
+    )
+    event_record(row, event="taken back", text="", now=now)
+    approval_reset(row, now=now)
+    message_audit(by, action="message.retry", message=row, before=before, after={"state": row.state})
+    publish(Change("message", row.pk, row.tenant_id))
+    return row
