@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+RECOVER_EXPIRES_S = 60
+"""Each head asks for another step."""
 EXPLAIN_EXPIRES_S = 60
 """Failures that land meanwhile are explained with the next ones."""
 
@@ -73,6 +75,18 @@ def explain() -> None:
         log.warning("refusals_not_explained", reason=error.reason[:300])
 
 
+@shared_task(name="messages.recover")
+def recover() -> None:
+    """Read back some of what was sent since a backup; the rest at once with the next task."""
+    try:
+        has_more = recovery_step(client=chain_client(), now=clock.now())
+    except (NodeUnavailable, NodeRefused) as error:
+        log.warning("recovery_step_failed", reason=error.reason[:300])
+        return
+    if has_more:
+        current_app.send_task("messages.recover", queue="io", retry=False, expires=RECOVER_EXPIRES_S)
+
+
 @shared_task(name="messages.select")
 @chain_read_once()
 def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
@@ -84,9 +98,8 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     has_work = Message.objects.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED]).exists()
     recovery = restore_check(now=now) if has_work else recovery_now()
     if recovery is not None and recovery.since is not None:
-        for_each_isolated(
-            ("recovery",), lambda _: recovery_step(client=client, now=now), event="recovery_step_failed"
-        )
+        # Not here: reading takes long, and proofs do not wait for it.
+        current_app.send_task("messages.recover", queue="io", retry=False, expires=RECOVER_EXPIRES_S)
     if not has_work:
         return  # all that follows is about messages that wait or are in flight
     messages_expire(head=head, now=now)

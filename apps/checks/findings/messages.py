@@ -49,7 +49,7 @@ def _what(data: CheckData, message: Message) -> str:
 
 
 def recovery(data: CheckData) -> Iterator[Finding]:
-    """Nothing is signed: the database was restored, and what was sent since is not read back yet."""
+    """Only proofs are signed: the database was restored, and what was sent since is not read back yet."""
     row = data.recovery
     if row is None or row.since is None:
         return
@@ -61,7 +61,7 @@ def recovery(data: CheckData) -> Iterator[Finding]:
         )
     yield Finding(
         "recovery",
-        gettext("no message is signed: the pool is recovering from a restored backup"),
+        gettext("only window proofs are signed: the pool is recovering from a restored backup"),
         clauses_text((left, stored_text(row.reason))) if data.viewer.sees_pool else left,
         link=Link("recovery") if data.viewer.sees_pool else None,
         button=gettext("Recovery") if data.viewer.sees_pool else "",

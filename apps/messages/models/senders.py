@@ -86,6 +86,8 @@ class Sender(FeeRules, Timestamped):
     foreign_cid = CidField(blank=True, default="")
     read_back_at = models.DateTimeField(null=True)
     """When what it sent was last read back from the chain, after a restore."""
+    read_nonce = models.BigIntegerField(null=True)
+    """The nonce from which on it is still to be read back; None: from the backup's height on."""
     unrecorded_nonce = models.BigIntegerField(null=True)
     """Lowest nonce of a message like a waiting one that no row has; nothing is signed until it is matched."""
     unrecorded_at = models.DateTimeField(null=True)

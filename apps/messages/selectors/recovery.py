@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
-from django.db.models import Case, Q, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.utils.translation import gettext
 
+from apps.core import clock
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
 from apps.core.stored_texts import stored_text
 from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Priority
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from poolsite.filecoin.message import Message as ChainMessage
 
+
+PROVED_LATELY: Final = timedelta(days=3)
+"""Whoever sent a proof so shortly before a restore will send the next ones."""
 
 RECOVERY: Final[Compiled[Recovery]] = Compiled("recovery_row", lambda: Recovery.objects.order_by("pk")[:1])
 
@@ -74,9 +79,24 @@ def unmatched_get(cid: str) -> UnmatchedMessage:
 
 
 def senders_unread(recovery: Recovery) -> QuerySet[Sender]:
-    """Return the senders whose messages were not read back yet."""
+    """Return the senders whose messages were not read back yet: those of waiting proofs first, by deadline.
+
+    After them come those that sent proofs lately.
+    """
     unread = Q(read_back_at=None) | Q(read_back_at__lt=recovery.since)
-    return Sender.objects.filter(unread).order_by("address")
+    proofs = Message.objects.filter(
+        from_addr=OuterRef("address"), state=MessageState.UNFILLED, priority=Priority.PROOF
+    )
+    deadline = proofs.order_by(F("urgent_epoch").asc(nulls_last=True)).values("urgent_epoch")[:1]
+    began = recovery.restored_at or clock.now()
+    posts = Message.objects.filter(kind="window_post", gas_limit__gt=0, created_at__gt=began - PROVED_LATELY)
+    order = Case(
+        When(Exists(proofs), then=Value(0)),
+        When(address__in=posts.order_by().values("from_addr"), then=Value(1)),
+        default=Value(2),
+    )
+    rows = Sender.objects.filter(unread).annotate(order=order, deadline=Subquery(deadline))
+    return rows.order_by("order", F("deadline").asc(nulls_last=True), "address")
 
 
 def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:

@@ -28,6 +28,7 @@ from apps.messages.services.candidates import candidates_find
 from apps.messages.services.estimate_rounds import messages_choose
 from apps.messages.services.recovery.chain_history import sent_messages_read
 from apps.messages.services.recovery.detect import restore_check
+from apps.messages.services.recovery.held_proofs import unproven_proofs_find, window_proofs_select
 from apps.messages.services.recovery.restore import unrecorded_resolve
 from apps.messages.services.recovery.unrecorded import unrecorded_note, version_note
 from apps.messages.services.retry import unfunded_messages_retry
@@ -98,12 +99,13 @@ def _select(
     sender, _ = Sender.objects.get_or_create(address=address)  # it may be deleted while one is pushed
     if sender.state == SenderState.FORBIDDEN:
         return Selected()
-    if hold := recovery_hold_reason(sender, restore_check(now=now)):
-        _all_wait(sender, Wait.RECOVERY, hold)
-        return Selected()
+    if held := recovery_hold_reason(sender, restore_check(now=now)):
+        return _held_select(sender, selection_id, reason=held, head=head, client=client, now=now)
     version_note(address, version=sender.version)
     if sender.unrecorded_nonce is not None:
-        return _unrecorded_resolve(sender, client=client, now=now)
+        if held := _unrecorded_resolve(sender, client=client, now=now):
+            return _held_select(sender, selection_id, reason=held, head=head, client=client, now=now)
+        return Selected(has_more=True)
     chain_state = sender_chain_state_read(address, client=client, key=head.key)
     if _is_sent_already(sender, chain_state, head=head, client=client, now=now):
         return Selected()
@@ -119,13 +121,51 @@ def _select(
         _all_wait(sender, Wait.QUOTA, "")
         # A proof goes all the same: what is stuck before it is raised once that has its nonce (fee_bump.py).
         waiting = waiting.filter(priority=Priority.PROOF)
-        places = min(PENDING_MAX - len(chain_state.flight), SELECTION_MAX)
+        places = _places_of_proofs(chain_state)
         if places <= 0 or not waiting.exists():
             return Selected()
     elif sender.wait:
         _all_wait(sender, Wait.NONE, "")
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
     selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
+    return _fill(selection, waiting=waiting, client=client, shared=shared, now=now)
+
+
+def _held_select(
+    sender: Sender,
+    selection_id: SelectionId,
+    *,
+    reason: str,
+    head: Head,
+    client: ChainClient,
+    now: datetime,
+) -> Selected | None:
+    """Choose only proofs of open windows: what the sender sent since a backup is not all read back yet."""
+    _all_wait(sender, Wait.RECOVERY, reason)
+    waiting = window_proofs_select(_waiting(sender, head=head))
+    if not waiting.exists():
+        return Selected()
+    chain_state = sender_chain_state_read(sender.address, client=client, key=head.key)
+    places = _places_of_proofs(chain_state) if chain_state.exists else 0
+    waiting = unproven_proofs_find(waiting, client=client, head=head)
+    if places <= 0 or not waiting.exists():
+        return Selected()
+    budgets = Budgets(base_fee=int(head.base_fee), now=now)
+    # What seems to be a gap may be what the backup lacks.
+    selection = Selection(sender, head, chain_state, [], places, budgets, selection_id)
+    return _fill(selection, waiting=waiting, client=client, shared=shared_rules_load(), now=now)
+
+
+def _fill(
+    selection: Selection,
+    *,
+    waiting: QuerySet[Message],
+    client: ChainClient,
+    shared: SharedRules,
+    now: datetime,
+) -> Selected | None:
+    """Estimate, sign and store the first of `waiting`; None if the sender or a message changed meanwhile."""
+    sender, places = selection.sender, selection.places
     try:
         candidates = candidates_find(selection, waiting=waiting, client=client, shared=shared)
         signed = messages_choose(selection, candidates=candidates, client=client)
@@ -134,7 +174,7 @@ def _select(
         selection_waits_store(selection, now=now)
     if filled is None:
         return None
-    version_note(address, version=sender.version + bool(filled))
+    version_note(sender.address, version=sender.version + bool(filled))
     is_full = len(filled) == places and (
         places == SELECTION_MAX or waiting.filter(priority=Priority.PROOF).exists()
     )
@@ -178,17 +218,16 @@ def _is_sent_already(
     return False
 
 
-def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -> Selected:
-    """Match what the sender sent without a row before anything else is chosen."""
+def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -> str:
+    """Match what the sender sent without a row before anything else is chosen; returns why it cannot."""
     try:
         unrecorded_resolve(sender, client=client, now=now)
     except (NodeRefused, SignerAway) as error:
         text = gettext(
             "{sender} sent one of the waiting messages without the pool, which cannot be read: {reason}"
         )
-        _all_wait(sender, Wait.RECOVERY, text.format(sender=sender.address, reason=error.reason)[:1000])
-        return Selected()
-    return Selected(has_more=True)
+        return text.format(sender=sender.address, reason=error.reason)[:1000]
+    return ""
 
 
 def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: Head, now: datetime) -> None:
@@ -228,6 +267,11 @@ def _places(sender: Sender, chain_state: SenderChainState, *, shared: SharedRule
     """Return how many messages may be chosen; a gap is closed even when the quota is used up."""
     free = (sender.quota or shared.quota) - len(chain_state.flight)
     return min(max(free, gaps), SELECTION_MAX)
+
+
+def _places_of_proofs(chain_state: SenderChainState) -> int:
+    """Return how many proofs may be chosen, whatever the quota is."""
+    return min(PENDING_MAX - len(chain_state.flight), SELECTION_MAX)
 
 
 def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:

@@ -77,16 +77,23 @@ class History:
         wanted = set(nonces)
         while open_ := wanted - found.keys():
             lowest = min(open_)
-            above = self._executing(lowest, low=low)
-            if above is None:
-                wanted -= {nonce for nonce in open_ if nonce >= lowest}
+            executed = self.executed_with(lowest, low=low)
+            if executed is None:
                 break
-            for one in self._read(above):
+            for one in executed:
                 if one.message.nonce in wanted:
                     found[one.message.nonce] = one
             if lowest not in found:  # another form of the address sent this one
                 wanted.discard(lowest)
         return found
+
+    def executed_with(self, nonce: int, *, low: int = 0) -> list[Landed] | None:
+        """Return what the tipset that used this nonce executed for the address; None: nobody used it yet.
+
+        Nothing is searched below the height `low`.  Raises NodeUnavailable, NodeRefused.
+        """
+        above = self._executing(nonce, low=low)
+        return None if above is None else self._read(above)
 
     def nonce_at(self, height: int) -> int:
         """Return the nonce that the chain wanted at a height.  Raises NodeUnavailable, NodeRefused."""

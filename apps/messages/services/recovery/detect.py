@@ -136,6 +136,7 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
     row.since, row.ended_at, row.read_height = now, None, None
     row.restored_at, row.sectors_since, row.fingerprint = now, now, fingerprint or row.fingerprint
     row.save()
+    Sender.objects.exclude(read_nonce=None).update(read_nonce=None)
     publish_all((Change("messages", "all", None), RECOVERY_CHANGE))
     log.error("recovery_begins", reason=reason, from_height=row.from_height)
     return row

@@ -7,6 +7,8 @@ What is left a person decides about; then signing goes on.
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -19,6 +21,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish, publish_all
+from apps.core.locks import try_lock
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
@@ -32,6 +35,7 @@ from apps.messages.selectors.recovery import (
 from apps.messages.services.recovery.chain_history import History, Landed
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, recovery_begin
 from apps.messages.services.recovery.matching import Sent, match_write, matches_write
+from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import MessageState, Wait
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
@@ -40,7 +44,7 @@ from apps.wallets.services.signed_ids import signed_ids_read
 from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from apps.chain.node.client import ChainClient
@@ -53,11 +57,25 @@ MARGIN_EPOCHS: Final = 20
 """Below the tracker's height from which is read: a reorganisation may have moved messages down."""
 
 
-def recovery_step(*, client: ChainClient, now: datetime) -> None:
-    """Read back each sender that was not read yet, and end recovery when nothing is left to do."""
-    recovery = recovery_now()
-    if recovery is None:
-        return
+RECOVERY_LOCK: Final = 0x4D52
+"""Lock class of recovery; it only saves double work."""
+
+STEP_S: Final = 10.0
+"""A step begins no other tipset after so long: whoever takes it has other work."""
+
+
+def recovery_step(*, client: ChainClient, now: datetime) -> bool:
+    """Read back what own senders sent, a tipset at a time, and end recovery when nothing is left to do.
+
+    Each tipset is written at once, and the next step goes on behind it.  Returns whether another step is due
+    before the next head.
+    """
+    with try_lock(RECOVERY_LOCK, "recovery") as is_mine:
+        recovery = recovery_now() if is_mine else None
+        return recovery is not None and _step(recovery, client=client, now=now)
+
+
+def _step(recovery: Recovery, *, client: ChainClient, now: datetime) -> bool:
     pending = _unexecuted(client)
     head = client.chain_head()
     pending = _in_blocks(client, head) | pending
@@ -65,17 +83,25 @@ def recovery_step(*, client: ChainClient, now: datetime) -> None:
     own = Wallet.objects.exclude(address__in=known).values_list("address", flat=True)
     Sender.objects.bulk_create([Sender(address=address) for address in own], ignore_conflicts=True)
 
+    end = time.monotonic() + STEP_S
+    is_over = False
+
     def one(sender: Sender) -> None:
+        nonlocal is_over
         history = History(sender.address, client, head)
         try:
-            _read_back(sender, recovery, history, pending.values(), now=now)
+            while not is_over and not _read_back(sender, recovery, history, pending.values(), now=now):
+                is_over = time.monotonic() > end
         except (NodeRefused, SignerAway) as error:
             Sender.objects.filter(pk=sender.pk).update(wait=Wait.RECOVERY, error=error.reason[:1000])
             raise
 
     for_each_isolated(list(senders_unread(recovery)), one, event="not_read_back")
+    if is_over:
+        return True
     Recovery.objects.filter(pk=recovery.pk).update(read_height=head.height)
     _end_if_done(now=now)
+    return False
 
 
 def _unexecuted(client: ChainClient) -> dict[str, Sent]:
@@ -114,34 +140,56 @@ def _end(*, now: datetime) -> None:
 
 def _read_back(
     sender: Sender, recovery: Recovery, history: History, pending: Iterable[Sent], *, now: datetime
-) -> None:
-    """Assign to their rows what one sender sent; raises NodeRefused, NodeUnavailable, SignerAway."""
+) -> bool:
+    """Assign to their rows what one sender sent in the next tipset, behind the last one what is pending.
+
+    Returns whether the sender is read to the end.  Raises NodeRefused, NodeUnavailable, SignerAway.
+    """
     low = max(recovery.from_height - MARGIN_EPOCHS, 0)
-    first, after = history.nonce_at(low), history.nonce_at(history.head.height)
-    sent = _sent_find(history, pending, nonces=range(first, after), low=low)
+    after = history.nonce_at(history.head.height)
+    first = history.nonce_at(low) if sender.read_nonce is None else sender.read_nonce
+    executed = history.executed_with(first, low=low) if first < after else None
+    if executed is None:
+        sent = _sent_find(history, pending, nonces=())
+    else:
+        sent = _unexplained(
+            [Sent(one.cid, one.message, landed=one) for one in executed if one.message.nonce >= first]
+        )
+    if executed is not None:
+        # Another form of the address may have used the nonce that was looked for.
+        sender.read_nonce = max([first, *(one.message.nonce for one in executed)]) + 1
+        if not sent:
+            Sender.objects.filter(pk=sender.pk).update(read_nonce=sender.read_nonce)
+            return False
     ids = signed_ids_read(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])
     with transaction.atomic():
-        sender = Sender.objects.select_for_update().get(pk=sender.pk)
+        row = Sender.objects.select_for_update().get(pk=sender.pk)
         sent = _unexplained(sent)  # another process may have assigned them to their rows since
         found = [(one, ids.get(str(one.message.cid))) for one in sent]
         matched = matches_write(sender.address, sent=found, now=now)
-        top = max([after, *(one.message.nonce + 1 for one in sent)])
-        Sender.objects.filter(pk=sender.pk).update(
-            next_nonce=max(sender.next_nonce, top),
-            chain_nonce=after,
-            version=F("version") + 1,
-            read_back_at=now,
-            wait="",
-            error="",
-        )
-        _foreign_forget(sender)
+        if executed is None:
+            top = max([after, *(one.message.nonce + 1 for one in sent)])
+            Sender.objects.filter(pk=row.pk).update(
+                next_nonce=max(row.next_nonce, top),
+                chain_nonce=after,
+                version=F("version") + 1,
+                read_back_at=now,
+                read_nonce=None,
+                wait="",
+                error="",
+            )
+            _foreign_forget(row)
+            transaction.on_commit(partial(selection_enqueue, sender.address))
+        else:
+            Sender.objects.filter(pk=sender.pk).update(read_nonce=sender.read_nonce)
         Recovery.objects.filter(pk=recovery.pk).update(matched=F("matched") + matched)
         publish(RECOVERY_CHANGE)
+    return executed is None
 
 
-def _sent_find(history: History, pending: Iterable[Sent], *, nonces: range, low: int = 0) -> list[Sent]:
+def _sent_find(history: History, pending: Iterable[Sent], *, nonces: Collection[int]) -> list[Sent]:
     """Return what an address sent with these nonces, and what of it is pending; without what rows have."""
-    sent = [Sent(one.cid, one.message, landed=one) for one in history.landed(nonces, low=low).values()]
+    sent = [Sent(one.cid, one.message, landed=one) for one in history.landed(nonces).values()]
     landed_cids = {one.cid for one in sent}
     waiting = [
         one for one in pending if str(one.message.from_) == history.address and one.cid not in landed_cids

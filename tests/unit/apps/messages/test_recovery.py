@@ -34,7 +34,7 @@ from tests.unit.apps.messages.recovery import Dump, heads, paid, without_ids
 if TYPE_CHECKING:
     from tests.messaging import Pool
 
-QUERIES_OF_A_SENDER = 12
+QUERIES_OF_A_SENDER = 20
 """The second reading back is of two senders: each is asked about, whatever it sent."""
 
 

@@ -93,7 +93,7 @@ def test_today_and_the_page_say_why_nothing_is_signed() -> None:
     page = signed_in("olga")
 
     today = text_of(page.get("/"))
-    assert "no message is signed: the pool is recovering from a restored backup" in today.lower()
+    assert "only window proofs are signed: the pool is recovering from a restored backup" in today.lower()
     assert reverse("recovery") in today
     assert "no message is signed" in text_of(page.get(reverse("messages"))).lower()
     text = text_of(page.get(reverse("recovery")))
