@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_noop
 
@@ -58,9 +58,16 @@ class Act:
     """None: it may be any."""
     moves: int
     """attoFIL: what it carries, or asks to be paid out."""
+    carried: int = 0
+    """attoFIL that it takes along, where it is no transfer already."""
+    to: str = ""
+    """Receiver of those."""
+    keeper: str = ""
+    """Whose they are afterwards, by what is known of the method: an address in the parameters."""
+    payer: str = ""
     decides_owner: bool = False
-    """Whether it decides to whom a miner, or who signs what a multisig pays out: an amount above any, as
-    nothing later asks again."""
+    """Whether it decides to whom a miner, or who signs what a multisig pays out, or pays out what it does not
+    say: an amount above any, as nothing later asks again."""
 
 
 ANYTHING: Final = Act("", None, TOTAL_FILECOIN)
@@ -78,6 +85,8 @@ def approval_rule_find(
     if not mine or _moves_nothing(message):
         return None
     acts = list(_acts(message, receiver=receiver))
+    if any(rule.method == METHOD_SEND for rule in mine):
+        acts += [Act(act.actor, METHOD_SEND, act.carried) for act in acts if _leaves(act, message)]
     for rule in mine:
         fitting = any(_fits(rule, act) for act in acts)
         if fitting and (rule.method is not None or not _is_automatic(message, receiver=receiver)):
@@ -96,9 +105,42 @@ def _is_automatic(message: Message, *, receiver: str) -> bool:
         return False
     if receiver and not message.value:
         return True
-    to = address_parse(message.to)
+    return _is_own_miner(message.to, message)
+
+
+def _leaves(act: Act, message: Message) -> bool:
+    """Return whether the value of a call is paid away: no method that is known to give it back has it.
+
+    Known are the escrow and the new miner of whoever pays, and what goes to a tenant's own miner, whose owner
+    may withdraw it.  All else may keep it, as a multisig does by any number of 2^24 and above (FIP-0062).
+    """
+    if not act.carried or message.kind in AUTOMATIC_KINDS:
+        return False
+    if act.keeper and act.keeper == act.payer:
+        return False
+    return not any(_is_own_miner(one, message) for one in (act.to, act.keeper) if one)
+
+
+def _is_own_miner(address: str, message: Message) -> bool:
+    """Return whether an address is a miner of the message's tenant."""
+    to = address_parse(address)
     owner = miners_owners([to.actor_id]).get(to.actor_id) if to.protocol == ID else None
     return owner is not None and message.tenant_id in (None, owner)
+
+
+def _keeper(kind: str, method: int, params: bytes) -> str:
+    """Return whom the parameters credit with the value: an escrow's owner, or a new miner's."""
+    form: Any = None
+    if kind == "market" and method in _ESCROWS:
+        form, name = market.AddBalanceParams, "address"
+    elif kind == "power" and method in _CREATIONS:
+        form, name = power.CreateMinerParams, "owner"
+    if form is None:
+        return ""
+    try:
+        return str(getattr(from_cbor(form, params), name))
+    except (BadCbor, ValueError):
+        return ""
 
 
 def _moves_nothing(message: Message) -> bool:
@@ -121,11 +163,13 @@ def _fits(rule: ApprovalRule, act: Act) -> bool:
 def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
     """Yield what the message does, and what each proposal in it would do."""
     kind, method, value = receiver or kind_from_address(message.to), int(message.method), int(message.value)
+    payer, to = str(message.from_addr), str(message.to)
     params: bytes | None = None
     for depth in range(NESTED_MAX):
         has_amount = method in _WITHDRAWALS.get(kind, ())
         is_proposal = kind in ("", "multisig") and method in PROPOSE
-        if params is None and (has_amount or is_proposal or method == METHOD_INVOKE_EVM):
+        is_credit = bool(value) and method in _CREDITS.get(kind, ())
+        if params is None and (has_amount or is_proposal or is_credit or method == METHOD_INVOKE_EVM):
             params = bytes(message.params)
         amount = _amount_requested(params or b"") if has_amount else 0
         decides = (kind in ("", "miner") and method in _NEW_OWNERS) or (
@@ -133,9 +177,14 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
             and kind in ("", "multisig")
             and method in _NEW_SIGNERS  # it calls these of itself alone
         )
-        yield Act(kind, method, max(value, amount), decides_owner=decides)
+        keeper = _keeper(kind, method, params or b"") if is_credit else ""
+        carried = 0 if method == METHOD_SEND else value
+        yield Act(kind, method, max(value, amount), carried, to, keeper, payer, decides_owner=decides)
         if _is_transfer(kind, method, has_params=bool(params)):
             yield Act(kind, METHOD_SEND, value)
+        if kind in ("", "multisig") and method in _APPROVALS:
+            yield Act("multisig", METHOD_SEND, 0, decides_owner=True)
+            yield Act("multisig", method, 0, decides_owner=True)
         if kind in ("", "power") and method in _CREATIONS:
             yield Act("power", method, value, decides_owner=True)
             # Deposits to a tenant's own miner need nobody: that it comes to be is decided by two, too.
@@ -146,7 +195,8 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
             inner = from_cbor(multisig.ProposeParams, params or b"")
         except (BadCbor, ValueError):
             break
-        kind, method, value = kind_from_address(str(inner.to)), int(inner.method), int(inner.value)
+        payer, to = to, str(inner.to)
+        kind, method, value = kind_from_address(to), int(inner.method), int(inner.value)
         params = inner.params
     yield ANYTHING
 
@@ -162,6 +212,11 @@ _WITHDRAWALS: Final[dict[str, tuple[int, ...]]] = {
 
 
 _CREATIONS: Final = {power.Method.CREATE_MINER, power.Method.CREATE_MINER_EXPORTED}
+_ESCROWS: Final = {market.Method.ADD_BALANCE, market.Method.ADD_BALANCE_EXPORTED}
+_CREDITS: Final[dict[str, set[Any]]] = {"market": _ESCROWS, "power": _CREATIONS}
+
+_APPROVALS: Final = {multisig.Method.APPROVE, multisig.Method.APPROVE_EXPORTED}
+"""They carry nothing and pay out what somebody proposed, which the message does not say."""
 
 _NEW_OWNERS: Final = {
     miner.Method.CHANGE_OWNER_ADDRESS,

@@ -48,7 +48,7 @@ def test_a_new_miner_waits_however_little_it_costs(name: str, method: int) -> No
     assert fits(rule, proposed, receiver="multisig")
 
 
-def test_a_rule_for_another_method_or_actor_leaves_new_miners_alone() -> None:
+def test_a_rule_for_another_method_or_actor_leaves_new_miners_alone(db: None) -> None:
     for how in (
         {"actor": "miner", "method": int(miner.Method.WITHDRAW_BALANCE), "above": 5},
         {"actor": "market", "above": 5},

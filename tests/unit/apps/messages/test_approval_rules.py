@@ -182,7 +182,7 @@ def test_a_transfer_of_nothing_to_oneself_never_waits() -> None:
     assert fits(ApprovalRule(method=0), row(to=OTHER))
 
 
-def test_a_transfer_by_another_method_waits_like_a_transfer() -> None:
+def test_a_transfer_by_another_method_waits_like_a_transfer(db: None) -> None:
     rule, eth = ApprovalRule(method=0, above=5), "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
 
     assert fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=6)), "Ethereum accounts know no other"
@@ -193,8 +193,8 @@ def test_a_transfer_by_another_method_waits_like_a_transfer() -> None:
     assert fits(rule, row(to="f02000", method=2, params=inner), receiver="multisig")
 
     assert not fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=5))
-    assert not fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=6, params=b"\x41\x01")), "a call"
-    assert not fits(rule, row(to="f01000", method=METHOD_INVOKE_EVM, value=6), receiver="multisig")
+    assert fits(rule, row(to=eth, method=METHOD_INVOKE_EVM, value=6, params=b"\x41\x01")), "it may keep it"
+    assert fits(rule, row(to="f01000", method=METHOD_INVOKE_EVM, value=6), receiver="multisig")
 
 
 def who(name: str) -> Principal:
