@@ -7,6 +7,7 @@ from typing import Final
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
 GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
 COMPACTION_TESTED: Final = "tests/integration/dashboard/test_compaction.py"
+RECOVERY_TESTED: Final = "tests/integration/dashboard/test_recover_now.py"
 NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
@@ -110,6 +111,7 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/sector-numbers/<str:reservation>/use": NUMBERS_TESTED,
     "POST miners/<str:address>/sectors/<str:number>/test": "tests/integration/dashboard/test_proving.py",
     "POST miners/<str:address>/deadlines/<str:index>/dry-run": "tests/integration/dashboard/test_proving.py",
+    "POST miners/<str:address>/deadlines/<str:index>/recover": RECOVERY_TESTED,
     "POST miners/<str:address>/addresses": "tests/integration/dashboard/test_miner_addresses.py",
     "POST miners/<str:address>/withdrawals": "tests/integration/dashboard/test_withdrawals.py",
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",

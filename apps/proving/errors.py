@@ -17,6 +17,12 @@ class CheckUnavailable(Conflict):
     code = "cannot_look"
 
 
+class CannotRecover(Conflict):
+    """Sectors cannot be declared recovered now, or are being recovered already."""
+
+    code = "cannot_recover"
+
+
 class NothingToProve(Conflict):
     """The miner has no active sector, or there is no chain yet."""
 

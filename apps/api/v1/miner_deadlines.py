@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.proving import integer
 from apps.api.v1.views import PoolView
+from apps.core.errors import NotFound
 from apps.miners.selectors.miners import miner_get
-from apps.proving.selectors.deadlines import deadlines_of
+from apps.proving.selectors.deadlines import deadline_of, deadlines_of
 
 if TYPE_CHECKING:
     from apps.proving.models import Deadline
@@ -67,6 +70,50 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
     }
 
 
+class PartitionOutput(serializers.Serializer[Any]):
+    """The sectors of one partition."""
+
+    index = serializers.IntegerField()
+    all = serializers.ListField(child=serializers.IntegerField())
+    live = serializers.ListField(child=serializers.IntegerField())
+    active = serializers.ListField(child=serializers.IntegerField())
+    faulty = serializers.ListField(child=serializers.IntegerField())
+    recovering = serializers.ListField(child=serializers.IntegerField())
+
+
+class DeadlinePartitions(DeadlineOutput):
+    """One deadline, with the sectors of its partitions."""
+
+    partition_sectors = PartitionOutput(many=True)
+
+
+def partitions_body(row: Deadline) -> list[dict[str, Any]]:
+    """Return the sectors of a deadline's partitions as JSON."""
+    return [
+        {
+            "index": part.index,
+            "all": part.all_sectors,
+            "live": part.live,
+            "active": part.active,
+            "faulty": part.faulty,
+            "recovering": part.recovering,
+        }
+        for part in row.partitions.all()
+    ]
+
+
+class MinerDeadlineView(PoolView):
+    """`/miners/{address}/deadlines/{index}`: one deadline, with the sectors of its partitions."""
+
+    @extend_schema(responses=DeadlinePartitions)
+    def get(self, request: Request, address: str, index: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Return one deadline."""
+        row = deadline_of(miner_get(self.principal, address), integer(index))
+        if row is None:
+            raise NotFound(gettext("not found"))
+        return Response(deadline_body(row) | {"partition_sectors": partitions_body(row)})
+
+
 class MinerDeadlinesView(PoolView):
     """`/miners/{address}/deadlines`: windows and what will become of them."""
 
@@ -78,5 +125,6 @@ class MinerDeadlinesView(PoolView):
 
 
 urlpatterns = [
+    path("miners/<str:address>/deadlines/<str:index>", MinerDeadlineView.as_view(), name="v1-miner-deadline"),
     path("miners/<str:address>/deadlines", MinerDeadlinesView.as_view(), name="v1-miner-deadlines"),
 ]

@@ -65,6 +65,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.sector_files")),
     path("", include("apps.api.v1.sector_numbers")),
     path("", include("apps.api.v1.sector_places")),
+    path("", include("apps.api.v1.sector_recoveries")),
     path("", include("apps.api.v1.sector_records")),
     path("", include("apps.api.v1.sector_runs")),
     path("", include("apps.api.v1.sector_rebuild")),

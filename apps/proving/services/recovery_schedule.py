@@ -13,6 +13,7 @@ from apps.proving.models import Deadline, Recovery
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.jobs import jobs_expire
 from apps.proving.services.recoveries import LOCK_WAIT_S, OPEN, RECOVERY_LOCK, recovery_move_now
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.wire.jobs import JobKind
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.rules.proving_context import ProvingContext
+    from apps.users.rules.principals import Principal
 
 TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are checked again; doubled with each failure for a window."""
@@ -35,16 +37,22 @@ def recoveries_begin(miner: Miner, *, context: ProvingContext) -> int:
     count = 0
     rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=context.head.height + 1)
     for deadline in rows.prefetch_related("partitions"):
+        deadline.miner = miner
         if not miner.works_at(deadline.open_epoch):
             continue  # the program that proves the window declares what it recovers
-        waiting = {part.index: set(part.faulty) - set(part.recovering) for part in deadline.partitions.all()}
+        waiting = undeclared_faults_find(deadline)
         if any(_choose(deadline, waiting, context)):
-            count += _begin(miner, deadline, waiting, context)
+            count += len(recoveries_start(deadline, waiting=waiting, context=context))
     return count
 
 
+def undeclared_faults_find(deadline: Deadline) -> dict[int, set[int]]:
+    """Return the faulty sectors of each partition that are not declared recovered."""
+    return {part.index: set(part.faulty) - set(part.recovering) for part in deadline.partitions.all()}
+
+
 def _choose(
-    deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext
+    deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext, *, has_pauses: bool = True
 ) -> list[tuple[int, list[int]]]:
     """Return what is started now: a partition and some of its sectors for each message.
 
@@ -69,8 +77,12 @@ def _choose(
         failed = set(row.sectors).difference(row.good if row.state in OPEN else ())
         failures.update(failed)
         failed_at.update(dict.fromkeys(failed, row.updated_at))
-    pauses = {count: _pause(count, deadline, context) for count in set(failures.values())}
-    paused = {number for number, at in failed_at.items() if at > context.now - pauses[failures[number]]}
+    pauses = {count: _pause(count, deadline, context) for count in set(failures.values()) if has_pauses}
+    paused = {
+        number
+        for number, at in failed_at.items()
+        if has_pauses and at > context.now - pauses[failures[number]]
+    }
     first = [(index, number) for index in sorted(left) for number in sorted(left[index] - paused)]
     first.sort(key=lambda one: one[1] in failures)
     chosen: dict[int, list[int]] = defaultdict(list)
@@ -94,7 +106,15 @@ def _pause(failures: int, deadline: Deadline, context: ProvingContext) -> timede
     return timedelta(seconds=min(TRY_AGAIN_S * 2 ** (failures - 1), max(longest_s, TRY_AGAIN_S)))
 
 
-def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext) -> int:
+def recoveries_start(
+    deadline: Deadline,
+    *,
+    waiting: dict[int, set[int]],
+    context: ProvingContext,
+    by: Principal | None = None,
+) -> list[Recovery]:
+    """Start the recoveries of sectors, by partition, that a deadline lacks; `by` a person, without pauses."""
+    miner = deadline.miner
     # Any challenge will do: nobody but us checks these proofs, it only has to be new.
     randomness = context.client.state_get_randomness_from_beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED,
@@ -117,12 +137,17 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
                 good=numbers,
                 randomness=randomness,
             )
-            for partition, numbers in _choose(deadline, waiting, context)
+            for partition, numbers in _choose(deadline, waiting, context, has_pauses=by is None)
         ]
+        if by is not None and started:
+            after = {"deadline": deadline.index, "sectors": [one for row in started for one in row.sectors]}
+            audit_record(
+                principal=by, action="proving.recover", target=miner.address, before=None, after=after
+            )
     with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=LOCK_WAIT_S) as is_mine:
         for recovery in started if is_mine else ():
             recovery_move_now(recovery, context=context)
-    return len(started)
+    return started
 
 
 def _closed_delete(deadline: Deadline, context: ProvingContext) -> None:

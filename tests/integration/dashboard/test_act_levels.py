@@ -116,6 +116,7 @@ ACTS: Final[dict[str, str]] = {
     "proving-test": "POST miners/<str:address>/sectors/<str:number>/test",
     "proving-compact": "POST miners/<str:address>/deadlines/<str:index>/compact",
     "proving-dry-run": "POST miners/<str:address>/deadlines/<str:index>/dry-run",
+    "proving-recover": "POST miners/<str:address>/deadlines/<str:index>/recover",
     "blocks-mining": "PUT miners/<str:address>/mining",
     "blocks-warm-up": "POST miners/<str:address>/warm-up",
     "piece-unseal": "GET pieces/<str:piece_cid>/data",

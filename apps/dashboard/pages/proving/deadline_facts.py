@@ -8,7 +8,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.languages import colon_text, list_text
+from apps.core.formatting import plural
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.pages.miners.deadlines import FORECASTS
@@ -17,8 +18,10 @@ from apps.dashboard.pages.proving.left_out import left_out_text
 from apps.dashboard.pages.proving.rows import risk_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.dashboard.page_data import PageData
-    from apps.proving.models import Deadline, WindowPost
+    from apps.proving.models import Deadline, Recovery, WindowPost
     from apps.users.rules.principals import Principal
 
 PRECONDITIONS: Final = {
@@ -63,6 +66,28 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
                 live=row.live, faulty=row.faulty, recovering=row.recovering
             ),
         ),
+    ]
+
+
+def recovery_facts(rows: Iterable[Recovery]) -> list[Fact]:
+    """List the recoveries of a deadline's faulty sectors: their window, sectors and state."""
+    return [
+        Fact(
+            gettext("epoch {open_epoch}, partition {parts}").format(
+                open_epoch=formatting.whole(row.open_epoch), parts=row.partition_index
+            ),
+            clauses_text(
+                [
+                    colon_text(row.get_state_display(), stored_text(row.error))
+                    if row.error
+                    else row.get_state_display(),
+                    gettext("{good} of {sectors}").format(
+                        good=len(row.good), sectors=plural(len(row.sectors), "sector")
+                    ),
+                ]
+            ),
+        )
+        for row in rows
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
@@ -16,13 +16,19 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import FORECASTS
 from apps.dashboard.pages.proving.check_rows import check_rows
-from apps.dashboard.pages.proving.deadline_facts import deadline_facts, post_facts, precondition_facts
+from apps.dashboard.pages.proving.deadline_facts import (
+    deadline_facts,
+    post_facts,
+    precondition_facts,
+    recovery_facts,
+)
 from apps.dashboard.pages.proving.partition_rows import partition_rows, sector_row
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest, sector_checks
 from apps.proving.selectors.deadlines import deadline_of
 from apps.proving.selectors.posts import posts_of_deadline
+from apps.proving.selectors.recoveries import recoveries_latest
 from apps.proving.services.compaction import compactable_partitions_list
 
 if TYPE_CHECKING:
@@ -79,10 +85,25 @@ def deadline_render(
         partitions=partition_rows(row, miner.address),
         windows=[post_facts(post, viewer) for post in posts_of_deadline(miner, index)],
         checks=check_rows(checks_latest([miner], index=index)[:CHECKS_SHOWN], data),
-        may_run=viewer.may("write") and row.live > 0,
-        may_compact=viewer.may("sign") and bool(compactable_partitions_list(row)),
+        recoveries=recovery_facts(recoveries_latest(miner, index=index)),
+        acts=_acts(row, viewer, miner.address),
         problem=problem,
     )
+
+
+def _acts(row: Deadline, viewer: Principal, address: str) -> list[tuple[str, str, str]]:
+    """Return label, address and kind of the buttons that this viewer may use on a deadline now."""
+    may_sign = viewer.may("sign")
+    acts = [
+        (may_sign and compactable_partitions_list(row), gettext("Compact…"), "proving-compact", ""),
+        (may_sign and row.faulty > row.recovering, gettext("Declare recovered now"), "proving-recover", ""),
+        (viewer.may("write") and row.live > 0, gettext("Dry run"), "proving-dry-run", "primary"),
+    ]
+    return [
+        (label, reverse(name, args=[address, row.index]), kind)
+        for is_there, label, name, kind in acts
+        if is_there
+    ]
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""Trials that a person begins: a dry run of a deadline, a test of a sector."""
+"""What a person begins on a deadline: its dry run, a test of a sector, the recovery of faulty ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadline_index_of
+from apps.proving.services.recovery_requests import recoveries_request
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.tasks import proving_context
 
@@ -65,6 +66,18 @@ def test(request: HttpRequest, viewer: Principal, address: str, number: int) -> 
     return _trial_start(request, viewer, miner, index, begin)
 
 
+@require_POST
+@sign_in_required
+def recover(request: HttpRequest, viewer: Principal, address: str, index: int) -> HttpResponse:
+    """Request that the deadline's faulty sectors are checked now, and declared recovered if they are good."""
+    miner = _miner_for_test(viewer, address)
+
+    def begin(context: ProvingContext) -> object:
+        return recoveries_request(miner, index=index, numbers=(), by=viewer, context=context)
+
+    return _trial_start(request, viewer, miner, index, begin)
+
+
 def _trial_start(
     request: HttpRequest,
     viewer: Principal,
@@ -89,5 +102,6 @@ def _trial_start(
 
 urlpatterns: Final = [
     path("proving/<str:address>/<int:index>/dry-run/", dry_run, name="proving-dry-run"),
+    path("proving/<str:address>/<int:index>/recover/", recover, name="proving-recover"),
     path("proving/<str:address>/sectors/<int:number>/test/", test, name="proving-test"),
 ]

@@ -1,0 +1,174 @@
+"""*Declare recovered now* of a deadline: on its page, over REST and as a command."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from apps.messages.models import Message
+from apps.proving.models import Deadline, Partition, Recovery
+from apps.proving.services.recoveries import recoveries_advance
+from apps.proving.states import RecoveryState
+from apps.sectors.models import Job
+from apps.users.models import AuditEntry
+from poolsite.filecoin.policy import network_by_name
+from poolsite.wire.jobs import JobKind
+from tests import factories, people
+from tests.page_client import signed_in
+from tests.people import bearer, token
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.rescues import look
+from tests.unit.apps.proving.retries import done
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+PATH = "/api/v1/miners/f02001/deadlines/5/recover"
+
+
+@pytest.fixture
+def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
+    """A miner with two faulty sectors in deadline 5, whose files were found bad a moment ago."""
+    people.person("ann")
+    factories.head(962)
+    worker = factories.wallet().address
+    of = factories.miner(2001, of="alice", name="north", proving_period_start=960, worker=worker)
+    row = factories.deadline(of, 5, live=3, faulty=2, open_epoch=1010, forecast="later")
+    factories.partition(row, all_sectors=[1, 2, 3], live=[1, 2, 3], active=[3], faulty=[1, 2])
+    factories.worker("p", kinds=[JobKind.WINDOW_POST], stores=["store-1"])
+    chain = OneDeadline(partitions=[[1, 2, 3]])
+    monkeypatch.setattr("apps.proving.tasks.chain_client", lambda: chain)
+    monkeypatch.setattr("apps.proving.services.recovery_steps.proof_check", lambda _job: None)
+    network = network_by_name("localnet-poolsite-test")
+    monkeypatch.setattr("apps.proving.tasks.network_current", lambda: network)
+    facts: dict[str, Any] = {"deadline_index": 5, "partition_index": 0, "open_epoch": 1010}
+    Recovery.objects.create(
+        miner=of,
+        state=RecoveryState.FAILED,
+        sectors=[1, 2],
+        good=[1, 2],
+        randomness=b"r" * 32,
+        cutoff_epoch=row.cutoff_epoch,
+        error="the files cannot be read",
+        **facts,
+    )
+    return of
+
+
+def push(client: Client, *, level: str = "sign", status: int = 201, **body: Any) -> Any:
+    headers = bearer(token(level, of="alice"))
+    answer = client.post(PATH, body, content_type="application/json", headers=headers)
+    assert answer.status_code == status, answer.content
+    return answer.json()
+
+
+def said(*words: str, **options: Any) -> str:
+    out = StringIO()
+    call_command("proving", *words, stdout=out, **options)
+    return out.getvalue()
+
+
+def open_recoveries() -> list[list[int]]:
+    """The sectors of the recoveries that are under way."""
+    rows = Recovery.objects.exclude(state=RecoveryState.FAILED).order_by("pk")
+    return [row.sectors for row in rows]
+
+
+def test_the_button_checks_at_once_and_what_is_good_is_declared(north: Miner) -> None:
+    ann, href = signed_in("ann"), reverse("proving-deadline", args=[north.address, 5])
+    assert "Declare recovered now" in ann.get(href).content.decode()
+
+    assert ann.post(reverse("proving-recover", args=[north.address, 5])).status_code == 302
+
+    row = Recovery.objects.order_by("-pk")[0]
+    assert (row.state, row.sectors, AuditEntry.objects.get(action="proving.recover").after) == (
+        RecoveryState.CHECKING,
+        [1, 2],
+        {"deadline": 5, "sectors": [1, 2]},
+    )
+    again = ann.post(reverse("proving-recover", args=[north.address, 5]))
+    assert again.status_code == 409
+    assert "being recovered already" in again.content.decode()
+    done(row.job)
+    recoveries_advance(look(OneDeadline(partitions=[[1, 2, 3]])))
+    row.refresh_from_db()
+    assert row.state == RecoveryState.SENT
+    assert Message.objects.get(pk=row.message_id).kind == "recover"
+    assert "Declared" in ann.get(href).content.decode()
+
+
+def test_over_rest_some_sectors_or_all(client: Client, north: Miner) -> None:
+    push(client, level="write", status=403)
+    refused = push(client, sectors=[2, 3], status=409)
+    assert (refused["field"], "already: 3" in str(refused)) == ("sectors", True)
+    assert Recovery.objects.count() == 1
+
+    [made] = push(client, sectors=[2])["results"]
+
+    assert (made["state"], made["sectors"], made["deadline"], made["message"]) == ("CHECKING", [2], 5, None)
+    assert [row["sectors"] for row in push(client)["results"]] == [[1]]
+    listed = client.get("/api/v1/miners/f02001/recoveries", headers=bearer(token("read", of="alice")))
+    assert [row["sectors"] for row in listed.json()["results"]] == [[1], [2], [1, 2]]
+    faults = client.get("/api/v1/miners/f02001/faults", headers=bearer(token("read", of="alice"))).json()
+    assert [(row["number"], row["deadline"], row["recovering"]) for row in faults["results"]] == [
+        (1, 5, False),
+        (2, 5, False),
+    ]
+    one = client.get("/api/v1/miners/f02001/deadlines/5", headers=bearer(token("read", of="alice"))).json()
+    assert one["partition_sectors"] == [
+        {"index": 0, "all": [1, 2, 3], "live": [1, 2, 3], "active": [3], "faulty": [1, 2], "recovering": []}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"cutoff_epoch": 963}, "the fault cutoff was at epoch 963"),
+        ({"live": 0}, "has no sectors in deadline 5"),
+    ],
+)
+def test_refused_with_the_reason(north: Miner, change: dict[str, Any], reason: str) -> None:
+    Deadline.objects.update(**change)
+
+    with pytest.raises(CommandError, match=reason):
+        said("recover", "f02001", "5")
+    assert not open_recoveries()
+
+
+def test_refused_where_nothing_is_faulty_or_another_program_proves(north: Miner) -> None:
+    Partition.objects.update(recovering=[1, 2])
+    with pytest.raises(CommandError, match="no faulty sectors that are not declared recovered"):
+        said("recover", "f02001", "5")
+    north.works_from = 5_000
+    north.save()
+    with pytest.raises(CommandError, match="another program proves this deadline"):
+        said("recover", "f02001", "5")
+    assert not open_recoveries()
+
+
+def test_the_commands_of_proving(north: Miner) -> None:
+    north.refresh_from_db()
+
+    assert "Deadline FaultCutoff: " in said("info", "f02001")
+    assert "Faults: 2 (66.67%)" in said("info", "f02001")
+    assert "5: opens 1010, 1 partitions, 3 live, 2 faulty, 0 recovering, later" in said("deadlines", "f02001")
+    assert "partition 0: 3 all, 3 live, 1 active, 2 faulty, 0 recovering" in said("deadline", "f02001", "5")
+    assert "faulty 1 2, recovering none" in said("deadline", "f02001", "5", sector_nums=True)
+    assert said("faults", "f02001").splitlines()[0].startswith("number 1, deadline 5, since ")
+    assert "checking 2 of partition 0" in said("recover", "f02001", "5", "2")
+    assert open_recoveries() == [[2]]
+    assert "state CHECKING, deadline 5" in said("recoveries", "f02001").splitlines()[0]
+    with pytest.raises(CommandError, match="name the deadline"):
+        said("recover", "f02001")
+    with pytest.raises(CommandError, match="no online host that checks sectors has its store"):
+        said("check", "f02001", "1")
+    assert said("checks", "f02001") == ""
+    assert Job.objects.count() == 1
