@@ -46,7 +46,7 @@ class PieceState(models.TextChoices):
     PACKED = "PACKED", _("In a sector")
     """The sector is being sealed."""
     ACTIVE = "ACTIVE", _("Active")
-    """The chain has its sector as active."""
+    """The chain has its sector; a fault does not change that, nor end the deal."""
     ENDED = "ENDED", _("Sector ended")
     """Its sector was terminated or has expired; the same bytes sent once more wait for another one."""
     FAILED = "FAILED", _("Failed")
@@ -64,7 +64,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     PieceState.FAILED: {},
 }
 """From a state and an event to the next.  REFUSE: its allocation or deal is not good any more; UNPACK
-follows an aborted sector, DEACTIVATE one that the chain has as active no more.  REVERT: a reorganisation
+follows an aborted sector, DEACTIVATE one that left the chain, not one that is faulty.  REVERT: a reorganisation
 brought its sector back; RETURN: somebody sent the bytes again."""
 
 UNPLACED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.READY)

@@ -40,6 +40,7 @@ from apps.sectors.services.batches.context import (
 from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.sealing.console_steps import sector_console_step
 from apps.sectors.services.sealing.landings import commits_land, commits_update, precommits_land
+from apps.sectors.services.sealing.placements import placements_compare
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind, BatchState
@@ -334,5 +335,6 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
                 now=work.now,
                 note=gettext_noop("the message left the chain in a reorganisation"),
             )
+            placements_compare(sector.miner, numbers=[sector.number], now=work.now)
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))

@@ -108,17 +108,28 @@ def placements_follow(*, height: int, network: Network, now: datetime) -> None:
         _move(piece, "END", now=now)
 
 
-def placements_compare(miner: Miner, *, numbers: Collection[int] | None = None, now: datetime) -> None:
+def placements_compare(
+    miner: Miner,
+    *,
+    numbers: Collection[int] | None = None,
+    live: Collection[int] | None = None,
+    now: datetime,
+) -> None:
     """Move a miner's active and ended pieces as their sectors say, in these sectors or in all of its.
 
-    Those that `placements_follow` does not read at each head: there are ever more of them.
+    Those that `placements_follow` does not read at each head: there are ever more of them.  A piece in a
+    faulty sector stays active, as its deal does, while the sector is among the `live` ones on chain; where
+    these are not given, while it is proven from one period to the next.
     """
     pieces = Piece.objects.filter(miner=miner).select_related("miner")
     if numbers is not None:
         pieces = pieces.filter(sector_number__in=numbers)
-    is_active = Exists(Sector.objects.filter(miner=miner, number=OuterRef("sector_number"), active=True))
-    for piece in pieces.filter(~is_active, state=PieceState.ACTIVE):
-        _move(piece, "DEACTIVATE", now=now)
+    own = Sector.objects.filter(miner=miner, number=OuterRef("sector_number"))
+    is_active = Exists(own.filter(active=True))
+    is_sealed = Exists(own.filter(state=SectorState.PROVING))
+    for piece in pieces.filter(~is_active, state=PieceState.ACTIVE).annotate(is_sealed=is_sealed):
+        if not piece.is_sealed or (live is not None and piece.sector_number not in live):
+            _move(piece, "DEACTIVATE", now=now)
     for piece in pieces.filter(is_active, state=PieceState.ENDED):
         _move(piece, "REVERT", now=now)
 

@@ -15,6 +15,8 @@ from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.pieces.models import Piece
 
 pytestmark = pytest.mark.django_db
@@ -24,9 +26,9 @@ LATE = NETWORK.chain_finality + NETWORK.proving.period
 """So many epochs after its expiration no reorganisation brings a sector back."""
 
 
-def follow(piece: Piece, *, height: int = 1_000) -> str:
-    """Return the state of a piece after a head at which its sector changed."""
-    placements_compare(piece.miner, now=NOON)
+def follow(piece: Piece, *, height: int = 1_000, live: Collection[int] | None = None) -> str:
+    """Return the state of a piece after a head at which its sector changed, or all were compared."""
+    placements_compare(piece.miner, live=live, now=NOON)
     placements_follow(height=height, network=NETWORK, now=NOON)
     piece.refresh_from_db()
     return piece.state
@@ -53,8 +55,18 @@ def test_a_piece_ends_with_its_sectors_life_and_not_with_a_fault() -> None:
     sector, piece = sealed()
     Sector.objects.filter(pk=sector.pk).update(active=False)
 
-    assert follow(piece, height=5_000 + LATE - 1) == "PACKED"
-    assert follow(piece, height=5_000 + LATE) == "ENDED"
+    assert follow(piece) == "ACTIVE", "it is faulty: its deal goes on"
+    assert follow(piece, live=[sector.number]) == "ACTIVE"
+    assert follow(piece, height=5_000 + LATE - 1, live=[]) == "PACKED"
+    assert follow(piece, height=5_000 + LATE, live=[]) == "ENDED"
+
+
+def test_a_piece_whose_commit_left_the_chain_is_not_active() -> None:
+    sector, piece = sealed()
+
+    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_SENT", active=False)
+
+    assert follow(piece) == "PACKED"
 
 
 def test_unsealed_bytes_of_an_ended_sector_can_be_removed() -> None:
