@@ -67,6 +67,12 @@ class DiskSpace:
         return hours_left(_samples(), free=self.free) if self.place is None else None
 
     @property
+    def measured_s(self) -> float:
+        """Seconds over which that rate was measured.  Asks Redis."""
+        samples = _samples()
+        return samples[-1][0] - samples[0][0] if samples else 0.0
+
+    @property
     def share(self) -> float:
         """Free part of the disk."""
         return self.free / self.total if self.total else 0.0

@@ -64,8 +64,8 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     PieceState.FAILED: {},
 }
 """From a state and an event to the next.  REFUSE: its allocation or deal is not good any more; UNPACK
-follows an aborted sector, DEACTIVATE one that left the chain, not one that is faulty.  REVERT: a reorganisation
-brought its sector back; RETURN: somebody sent the bytes again."""
+follows an aborted sector, DEACTIVATE one that left the chain, not one that is faulty.  REVERT: a
+reorganisation brought its sector back; RETURN: somebody sent the bytes again."""
 
 UNPLACED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.READY)
 """In no sector yet, and able to go into one."""

@@ -111,7 +111,9 @@ class WorkerDetail(WorkerOutput):
     parallel = ParallelOutput(
         allow_null=True, help_text="Null: it seals nothing, or has not reported enough."
     )
-    sectors_per_day = serializers.FloatField()
+    sectors_per_day = serializers.FloatField(
+        allow_null=True, help_text="Of the last week; null until the host is a day old."
+    )
     failures = FailureOutput(many=True)
 
 
@@ -156,7 +158,7 @@ def detail_body(worker: Worker) -> dict[str, Any]:
         "settings": [] if report is None else report.settings,
         "wanted": worker_settings_resolve(worker),
         "parallel": parallel_body(worker, report),
-        "sectors_per_day": round(record.per_day, 2),
+        "sectors_per_day": None if record.per_day is None else round(record.per_day, 2),
         "failures": failures,
     }
 

@@ -95,7 +95,9 @@ class SealingOutput(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     since = serializers.DateTimeField()
     finished = serializers.IntegerField()
-    per_day = serializers.FloatField()
+    per_day = serializers.FloatField(
+        allow_null=True, help_text="By what was finished in the window; null while no host is as old as it."
+    )
     bottleneck = BottleneckOutput()
     stages = StageFiguresOutput(many=True)
     hosts = HostLanesOutput(many=True)

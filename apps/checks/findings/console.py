@@ -120,7 +120,9 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
         elif space.place is None and space.level is not DiskLevel.OK:
             hours = space.hours_left
             left = (
-                gettext("; at the current rate it lasts {hours:.1f} h").format(hours=hours)
+                gettext("; at the rate of the last {span} it lasts {hours:.1f} h").format(
+                    span=time_left(space.measured_s), hours=hours
+                )
                 if hours is not None
                 else ""
             )

@@ -12,6 +12,7 @@ from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import fees_per_day, provers_of
 from apps.core.formatting import plural, shortened
 from apps.messages.selectors.foreign import is_used_elsewhere
+from apps.messages.selectors.spend import PACE_DAYS_LEAST
 from apps.messages.states import SenderState
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
     short = []
     for wallet in data.wallets_used:
         cost, days = pace.get(wallet.address, (0, 1))
-        if wallet.balance is not None and cost > 0:
+        if wallet.balance is not None and cost > 0 and days >= PACE_DAYS_LEAST:
             left = int(wallet.balance) * days * 86_400 // cost
             if left < RUNWAY_DAYS * 86_400:
                 short.append((left, wallet))
@@ -89,8 +90,12 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "runway",
             gettext("{balances} running low").format(balances=plural(len(short), "balance")),
-            gettext("{names}: covers less than {runway_days} days of gas; send funds").format(
-                names=named(names), runway_days=RUNWAY_DAYS
+            gettext(
+                "{names}: covers less than {runway_days} days of gas as in the last {span}; send funds"
+            ).format(
+                names=named(names),
+                runway_days=RUNWAY_DAYS,
+                span=plural(pace[first.address][1], "day"),
             ),
             count=len(short),
             per_day=fees_per_day(data, served),

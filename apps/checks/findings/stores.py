@@ -24,7 +24,7 @@ from apps.sectors.selectors.store_checks import (
     copies_bad_of,
     sectors_bad_in,
 )
-from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate
+from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate, store_rate_span
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
@@ -242,13 +242,15 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
 def stores_filling(data: CheckData) -> Iterator[Finding]:
     """Stores that are full within a week, as fast as they fill now."""
     for store in data.stores:
-        days = store_days_left(store, store_fill_rate(store))
-        if days is not None and days < FULL_SOON_DAYS and not store.rules.get("is_read_only"):
+        days, span = store_days_left(store, store_fill_rate(store)), store_rate_span(store)
+        if store.rules.get("is_read_only") or days is None or span is None:
+            continue
+        if days < FULL_SOON_DAYS:
             yield Finding(
                 f"filling-{store.pk}",
                 say("{store} will be full in {left}").format(store=store.name, left=time_left(days * DAY_S)),
-                say("{free_bytes} free; attach another store before then").format(
-                    free_bytes=" ".join(size(store.free_bytes))
-                ),
+                say(
+                    "{free_bytes} free, at the rate of the last {span}; attach another store before then"
+                ).format(free_bytes=" ".join(size(store.free_bytes)), span=time_left(span.total_seconds())),
                 link=Link("store", (str(store.uuid),)),
             )

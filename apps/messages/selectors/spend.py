@@ -40,6 +40,9 @@ def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasS
     return spend_visible(viewer).filter(day__gt=today_of(now) - timedelta(days=days))
 
 
+PACE_DAYS_LEAST: Final = 2
+"""From so many days on what gas cost says how long a balance lasts."""
+
 SUMMED_BY: Final[dict[str, tuple[str, ...]]] = {
     "method": ("to", "method", "kind"),
     "tenant": ("tenant__name",),
@@ -82,7 +85,7 @@ def spend_pace(
     """Return what the gas of these addresses cost in the last days, and of how many days that is.
 
     Whoever sent it: tenants that share an address share its balance.  The days are those from its first
-    spending in them to today.
+    spending in them to today; one day, which is not over, says nothing of the next (`PACE_DAYS_LEAST`).
     """
     today = today_of(now)
     rows = GasSpend.objects.filter(

@@ -37,18 +37,18 @@ class HostRecord:
     """The newest first."""
 
     @property
-    def per_day(self) -> float:
-        """Sectors a day."""
-        return self.sectors / self.days
+    def per_day(self) -> float | None:
+        """Return sectors a day; None of a host that is younger than a day."""
+        return self.sectors / self.days if self.days >= 1 else None
 
 
 def host_record(worker: Worker, *, now: datetime) -> HostRecord:
-    """Return what a host did lately; one that is new is measured by its own age, an hour at least."""
+    """Return what a host did lately; one that is new is measured by its own age."""
     since = max(now - timedelta(days=DAYS), worker.created_at)
     mine = JobEvent.objects.filter(worker=worker).order_by("-pk")
     done = mine.filter(event=Stage.FINALIZE, at__gte=since)[:COUNTED_MAX].count()
     failures = mine.filter(is_error=True).select_related("job__sector", "job__miner")[:FAILURES_SHOWN]
-    days = max((now - since) / timedelta(days=1), 1 / 24)
+    days = max((now - since) / timedelta(days=1), 0.0)
     return HostRecord(done, days, tuple(failures))
 
 

@@ -59,8 +59,11 @@ class SealingReport:
     sectors: tuple[SectorEta, ...]
     finished: int
     """Sectors that were finished in the window, as far as is read: their last stage ended."""
-    per_day: float
-    """Finished sectors in a day: the sum of the hosts' paces, each over the time that is known of it."""
+    per_day: float | None
+    """Finished sectors in a day: the sum of the hosts' paces, each over the time that is known of it.
+
+    None while no host is as old as the window.
+    """
 
 
 def filter_read(miner: str, host: str, hours: str) -> SealingFilter:
@@ -114,7 +117,9 @@ def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) 
         finished=ended.total(),
         per_day=sum(
             ended[host.worker.pk] * 86_400 / max((now - host.since).total_seconds(), 1) for host in hosts
-        ),
+        )
+        if any(host.is_capped or host.worker.created_at <= since for host in hosts)
+        else None,
     )
 
 

@@ -34,10 +34,10 @@ COUNTED_MAX: Final = 1_000
 """Sectors of one state that a store's page counts; a store may hold a hundred thousand."""
 RATE_OVER: Final = timedelta(days=7)
 """The rate at which a store fills is measured over this time."""
-RATE_LEAST: Final = timedelta(minutes=10)
-"""And over this at least."""
+RATE_LEAST: Final = timedelta(days=1)
+"""And over this at least: minutes say nothing of a day."""
 FORECAST_TIMES: Final = 24
-"""What was measured for an hour says nothing of more than a day."""
+"""What was measured for a day says nothing of more than 24."""
 DETACHED: Final = "DETACHED"
 """Of a store that no host has attached."""
 SILENT: Final = "SILENT"
@@ -164,14 +164,25 @@ def store_status(store: Store, *, now: datetime) -> StoreStatus:
     return StoreStatus(best.condition, best.reason)
 
 
+def store_rate_span(store: Store) -> timedelta | None:
+    """Return over what time the rate of a store of `stores_visible` was measured.
+
+    None while that is too short, and of a store that no host has: what its disk got since is unknown.
+    """
+    first_at: datetime | None = getattr(store, "first_at", None)
+    if first_at is None or store.told_at is None or not attachments_of(store):
+        return None
+    span = store.told_at - first_at
+    return span if span >= RATE_LEAST else None
+
+
 def store_fill_rate(store: Store) -> float | None:
     """Return the bytes a day that were put into a store of `stores_visible` lately; None while not known."""
-    first_at: datetime | None = getattr(store, "first_at", None)
-    if first_at is None or store.told_at is None or store.told_at - first_at < RATE_LEAST:
+    if (span := store_rate_span(store)) is None:
         return None
     used = store.total_bytes - store.free_bytes - store.reserved_bytes
     first_used: int = getattr(store, "first_used", 0)
-    return (used - first_used) / ((store.told_at - first_at) / timedelta(days=1))
+    return (used - first_used) / (span / timedelta(days=1))
 
 
 def stores_room(stores: Iterable[Store]) -> tuple[int, int]:
@@ -206,11 +217,8 @@ def store_days_left(store: Store, rate: float | None) -> float | None:
     """
     if not store.is_bounded or rate is None or rate <= 0:
         return None
-    days = store.free_bytes / rate
-    first_at: datetime | None = getattr(store, "first_at", None)
-    if first_at is None or store.told_at is None:
-        return None
-    return days if days <= FORECAST_TIMES * ((store.told_at - first_at) / timedelta(days=1)) else None
+    days, span = store.free_bytes / rate, store_rate_span(store)
+    return days if span is not None and days <= FORECAST_TIMES * (span / timedelta(days=1)) else None
 
 
 def store_sector_counts(store: Store) -> dict[str, int]:

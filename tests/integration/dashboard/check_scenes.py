@@ -249,7 +249,7 @@ def senders_paused(_: Any) -> None:
 def balances_short(_: Any) -> None:
     wallet = factories.wallet(balance=10**12)
     factories.sender(wallet.address)
-    factories.spend(wallet.address)
+    factories.spend(wallet.address, days_ago=1)
 
 
 def signers_away(_: Any) -> None:

@@ -154,7 +154,7 @@ def test_a_key_that_nothing_needs_may_be_offline():
 def test_a_short_balance_puts_at_risk_what_its_address_sends_for():
     wallet = factories.wallet(balance=10**12)
     factories.sender(wallet.address)
-    factories.spend(wallet.address)
+    factories.spend(wallet.address, days_ago=1)
     miner = factories.miner(worker=factories.bls(77), control=[wallet.address], active_sectors=4)
 
     assert only("balances_short").per_day == CheckData(SYSTEM).fault_fee_per_day(miner, 4) > 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.urls import reverse
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
@@ -14,9 +17,11 @@ from apps.dashboard.pages.blocks.page import day_verdict
 from apps.dashboard.pages.gas.forecast import Forecast, verdict_of
 from apps.dashboard.pages.senders.rows import runway
 from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_shares
+from apps.sectors.models import Sector, Worker
 from tests import factories
 from tests.factories import FIL
-from tests.people import principal
+from tests.page_client import signed_in, text_of
+from tests.people import person, principal
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +64,37 @@ def test_an_address_that_seldom_pays_is_not_running_low() -> None:
 
     assert CheckData(principal()).spend_pace == {wallet.address: (2 * FIL // 100, 7)}
     assert not list(runway_short(CheckData(principal())))
+
+
+def test_a_first_day_says_nothing_of_how_long_a_balance_lasts() -> None:
+    wallet = factories.wallet(balance=FIL)
+    factories.spend(wallet.address, cost=FIL)
+
+    pace = CheckData(principal()).spend_pace[wallet.address]
+
+    assert runway(FIL, pace) == ("–", "")
+    assert not list(runway_short(CheckData(principal())))
+
+
+def test_no_days_rate_comes_from_minutes() -> None:
+    person()
+    young = factories.worker("young", slots={"FINALIZE": 1})
+    old = factories.worker("old", slots={"FINALIZE": 1})
+    for worker, age in ((young, timedelta(minutes=8)), (old, timedelta(days=2))):
+        Worker.objects.filter(pk=worker.pk).update(created_at=now() - age)
+    for worker, number in ((young, 1), (old, 2)):
+        sector = factories.sector(factories.miner(2000 + number), number=number, state="PROVING")
+        Sector.objects.filter(pk=sector.pk).update(created_at=now() - timedelta(minutes=8))
+        factories.events(Sector.objects.get(pk=sector.pk), [("FINALIZE", "FINALIZE", 60.0)], worker=worker)
+    ann = signed_in()
+
+    pages = [text_of(ann.get(reverse("host", args=[one.uuid]))) for one in (young, old)]
+    sealing, day = (text_of(ann.get(reverse("sealing"), {"hours": hours})) for hours in ("1", "24"))
+
+    assert ("1 sector in 8 min" in pages[0], "sectors a day" in pages[0]) == (True, False)
+    assert "0.50 sectors a day, 1 sector in 2 d 00 h" in pages[1]
+    assert ("2 sectors finished in the last hour." in sealing, "sectors a day" in sealing) == (True, False)
+    assert "2.0 sectors a day in the last 24 hours." in day
 
 
 def test_a_reward_that_is_not_known_is_no_zero() -> None:

@@ -160,8 +160,10 @@ def job_full_text(job: Job) -> str:
 
 
 def record_text(record: HostRecord) -> str:
-    """`3.14 sectors a day`, over how many days."""
+    """`3.14 sectors a day`, over how many days; of a host that is younger than a day what it made."""
     span = formatting.time_left(record.days * 86_400)
+    if record.per_day is None:
+        return gettext("{sectors} in {span}").format(sectors=plural(record.sectors, "sector"), span=span)
     return gettext("{per_day:.2f} sectors a day, {sectors} in {span}").format(
         per_day=record.per_day, sectors=plural(record.sectors, "sector"), span=span
     )

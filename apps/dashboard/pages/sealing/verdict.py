@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.sealing_report import SealingReport
 
 
+DAY_H: Final = 24
+"""Of a shorter window sectors are counted: it says nothing of a day."""
 NAMED: Final = 3
 """Hosts that a sentence names."""
 
@@ -33,9 +35,13 @@ def verdict_of(report: SealingReport) -> Verdict:
     limits, row = report.bottleneck, report.bottleneck.figures
     hours = round((report.at - report.since).total_seconds() / 3600)
     window = gettext("hour") if hours == 1 else plural(hours, "hour")
-    made = gettext("{per_day:.1f} sectors a day in the last {window}.").format(
-        per_day=report.per_day, window=window
+    made = gettext("{sectors} finished in the last {window}.").format(
+        sectors=plural(report.finished, "sector"), window=window
     )
+    if hours >= DAY_H and report.per_day is not None and report.hosts:
+        made = gettext("{per_day:.1f} sectors a day in the last {window}.").format(
+            per_day=report.per_day, window=window
+        )
     if not report.hosts:
         return Verdict("", _("No sealing host has registered yet."))
     if row is None:

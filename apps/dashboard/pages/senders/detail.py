@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.report.objects import report_of_sender
 from apps.core import formatting
+from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Fact
 from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -25,6 +26,7 @@ from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import SenderNotFound, SenderShared
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.senders import sender_get, sender_may_set
+from apps.messages.selectors.spend import PACE_DAYS_LEAST
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
 
@@ -49,7 +51,7 @@ def sender_detail(sender: Sender, data: PageData) -> SenderDetail:
     """Lay out the whole of one sender."""
     [row] = SenderList(data).rows([sender])
     found = found_of(report_of_sender(data, sender, stuck=row.stuck), data)
-    return SenderDetail(row, found, sender_actions(sender, data), tuple(sender_facts(sender, row)))
+    return SenderDetail(row, found, sender_actions(sender, data), tuple(sender_facts(sender, row, data)))
 
 
 def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
@@ -62,15 +64,18 @@ def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
     return (Action("pause", _("Pause"), reverse("sender-act", args=[sender.address, "pause"]), icon="pause"),)
 
 
-def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
+def sender_facts(sender: Sender, row: SenderRow, data: PageData) -> Iterable[Fact]:
     """Yield what is known of it."""
+    _cost, days = data.spend_pace.get(sender.address, (0, 0))
     yield Fact(_("Address"), sender.address, mono=True)
     yield Fact(_("Balance"), f"{formatting.fil(row.balance)} FIL")
     yield Fact(
         _("Runway"),
-        gettext("{runway}, at the gas cost of the last {learn_days} days").format(
-            runway=row.runway, learn_days=LEARN_DAYS
-        ),
+        gettext("{runway}, at the gas cost of the last {span}").format(
+            runway=row.runway, span=plural(days, "day")
+        )
+        if days >= PACE_DAYS_LEAST
+        else gettext("not known from one day of spending"),
     )
     yield Fact(
         gettext("Gas, {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"

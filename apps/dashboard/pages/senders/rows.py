@@ -18,7 +18,7 @@ from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
 from apps.messages.selectors.queue_costs import LEARN_DAYS
-from apps.messages.selectors.spend import spend_by_sender
+from apps.messages.selectors.spend import PACE_DAYS_LEAST, spend_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.states import SenderState, Wait
 
@@ -94,7 +94,7 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
 
 def runway(balance: int | None, pace: tuple[int, int] | None) -> tuple[str, str]:
     """Return how long the balance lasts at what the last days cost, and how bad that is."""
-    if balance is None or not pace or pace[0] <= 0:
+    if balance is None or not pace or pace[0] <= 0 or pace[1] < PACE_DAYS_LEAST:
         return formatting.NOTHING, ""
     days = balance * pace[1] // pace[0]
     if days > RUNWAY_SHOWN_DAYS:

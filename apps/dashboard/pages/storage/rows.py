@@ -20,6 +20,7 @@ from apps.sectors.selectors.stores import (
     attachments_of,
     store_days_left,
     store_fill_rate,
+    store_rate_span,
     store_status,
     stores_room,
 )
@@ -28,7 +29,7 @@ from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from apps.sectors.models import Store, StoreEvent
 
@@ -150,7 +151,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         free=free_text(store),
         share=used / store.total_bytes if store.total_bytes and store.is_bounded else 0.0,
         left=formatting.time_left(days * 86_400) if days is not None else "",
-        rate=rate_text(rate),
+        rate=rate_text(rate, span=store_rate_span(store)),
         sectors=formatting.whole(store.sectors),
         is_readable=status.is_readable,
         is_proven=is_proven,
@@ -158,11 +159,15 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     )
 
 
-def rate_text(rate: float | None) -> str:
-    """`+1.20 TiB a day`; empty while nothing was measured, or nothing comes."""
-    if rate is None:
+def rate_text(rate: float | None, *, span: timedelta | None) -> str:
+    """`+1.20 TiB a day over 3 d 02 h`; in words while a day was not measured, or nothing comes."""
+    if rate is None or span is None:
         return gettext("fill rate not measured yet")
-    return gettext("+{size} a day").format(size=bytes_text(int(rate))) if rate > 0 else gettext("not filling")
+    if rate <= 0:
+        return gettext("not filling")
+    return gettext("+{size} a day, measured over {span}").format(
+        size=bytes_text(int(rate)), span=formatting.time_left(span.total_seconds())
+    )
 
 
 def is_shown(row: StoreRow, chosen: str) -> bool:

@@ -136,7 +136,10 @@ def test_days_to_full_come_from_what_was_measured() -> None:
     uuid, later = str(Store.objects.get().uuid), NOON + timedelta(days=1)
     assert store_fill_rate(store_get(principal(), uuid, now=NOON)) is None
 
-    beat(worker, told(free_bytes=TIB // 4), at=later)
+    soon = NOON + timedelta(hours=23)
+    beat(worker, told(free_bytes=TIB // 4), at=soon)
+    assert store_fill_rate(store_get(principal(), uuid, now=soon)) is None, "hours say nothing of a day"
+    beat(worker, told(free_bytes=TIB // 4 - 1), at=later)
 
     store = store_get(principal(), uuid, now=later)
     rate = store_fill_rate(store)
@@ -144,6 +147,8 @@ def test_days_to_full_come_from_what_was_measured() -> None:
     assert store_days_left(store, rate) == pytest.approx(1.0)
     assert store_days_left(store, -1.0) is None
     assert store_days_left(store, TIB / 100) is None, "a day says nothing of the next month"
+    store.attachments.all().delete()
+    assert store_fill_rate(store_get(principal(), uuid, now=later)) is None, "nobody has it"
 
 
 def test_the_room_of_a_disk_counts_once_whoever_has_it() -> None:
