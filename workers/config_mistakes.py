@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import tomllib
     from collections.abc import Iterable, Iterator
+    from pathlib import Path as FilePath
 
 HEADER: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?")
 KEY: Final = re.compile(r"""\s*((?:[\w.-]|"[^"]*"|'[^']*')+)\s*=""")
@@ -77,6 +78,11 @@ def program_fault(program: str) -> str:
     if os.path.exists(program):
         return f"make it executable with chmod +x {program}"
     return "install it there, or fix the path" if "/" in program else "install it, or give its full path"
+
+
+def program_path(program: str, *, folder: FilePath) -> str:
+    """Return a file's program: a relative path begins in the file's folder, a bare name is looked up."""
+    return os.path.normpath(folder / program) if "/" in program else program
 
 
 def syntax_mistake(text: str, error: tomllib.TOMLDecodeError) -> str:

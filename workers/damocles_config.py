@@ -5,7 +5,8 @@ Its tables may stand in `config.toml` as they are.  Processors are read by `work
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ from workers.damocles_keys import (
     is_tables,
 )
 from workers.damocles_keys import SEALING as SEALING_KEYS
+from workers.damocles_old_names import present_names
 from workers.damocles_processors import ProcessorReader
 from workers.host_settings import SECTORS_MAX
 from workers.setting_levels import SLOTS
@@ -32,6 +34,8 @@ from workers.storage.bucket_settings import BucketSettings, credentials_fault
 from workers.storage.store import MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from workers.config_mistakes import Path
 
 __all__ = ["BadFile", "DamoclesFile", "damocles_read", "is_damocles"]
@@ -89,17 +93,29 @@ def is_damocles(data: dict[str, Any]) -> bool:
     return is_of_damocles or any(name in data for name in TABLES if name != "processors")
 
 
-def damocles_read(data: dict[str, Any], text: str, *, cpus: int) -> DamoclesFile:
-    """Read the tables of a damocles-worker's file; ours beside them are left alone.  Raises BadFile."""
-    return _Reader(text, cpus).read(data)
+def damocles_read(
+    data: dict[str, Any], text: str, *, cpus: int, folder: FilePath = FilePath("/")
+) -> DamoclesFile:
+    """Read the tables of a damocles-worker's file; ours beside them are left alone.
+
+    Relative paths begin in `folder`.  Raises BadFile.
+    """
+    named, lines, notes = present_names(data, lines_of(text))
+    file = _Reader(lines, cpus, folder).read(named)
+    file.notes[:0] = notes
+    return file
 
 
 class _Reader(FileChecks):
     """One reading."""
 
-    def __init__(self, text: str, cpus: int) -> None:
-        super().__init__(lines_of(text))
-        self.cpus, self.file = cpus, DamoclesFile()
+    def __init__(self, lines: Mapping[Path, int], cpus: int, folder: FilePath) -> None:
+        super().__init__(lines)
+        self.cpus, self.folder, self.file = cpus, folder, DamoclesFile()
+
+    def path_at(self, place: object) -> str:
+        """Return a path of the file; a relative one begins in the file's folder."""
+        return os.path.normpath(self.folder / str(place))
 
     def read(self, data: dict[str, Any]) -> DamoclesFile:
         for table, keys in PLAIN_TABLES.items():
@@ -115,7 +131,7 @@ class _Reader(FileChecks):
                 self.note(f"[{name}] is ignored: --console sets the console, {metrics}")
         self.sealing(data.get("sealing", {}))
         self.stores(data)
-        reader = ProcessorReader(self.lines, self.cpus)
+        reader = ProcessorReader(self.lines, self.cpus, self.folder)
         reader.read(self.table(data, ("processors",)))
         self.file.settings |= reader.settings
         self.file.processors = reader.processors()
@@ -172,7 +188,7 @@ class _Reader(FileChecks):
                 self.file.read_only.append(place)
         worker = data.get("worker", {})
         for pattern in (*worker.get("scan_persist_stores", ()), *worker.get("ScanPersistStores", ())):
-            found = sorted(glob(f"{pattern}/{MARK}"))
+            found = sorted(glob(f"{self.path_at(pattern)}/{MARK}"))
             self.file.stores += [str(FilePath(mark).parent) for mark in found]
 
     def store_place(self, path: Path, one: dict[str, Any]) -> str:
@@ -191,12 +207,14 @@ class _Reader(FileChecks):
             if "location" not in one:
                 remedy = 'add location = "/mnt/store" or url = "s3://sectors/pool1"'
                 raise self.wrong((*path, "location"), "is missing", remedy)
-            return str(one["location"])
+            return self.path_at(one["location"])
         if "location" in one:
             raise self.wrong(
                 (*path, "url"), "conflicts with location", "keep one of them, or add a second [[attached]]"
             )
         settings = BucketSettings(**{name: str(one.get(name, "")) for name in BUCKET})
+        if settings.credentials:
+            settings = replace(settings, credentials=self.path_at(settings.credentials))
         if settings.credentials and (fault := credentials_fault(FilePath(settings.credentials))):
             what, _, remedy = fault.rpartition(": ")
             raise self.wrong((*path, "credentials"), f"is {settings.credentials!r}; {what}", remedy)
@@ -239,7 +257,7 @@ class _Reader(FileChecks):
         if "location" not in one:
             raise self.wrong((*path, "location"), "is missing", 'add location = "/mnt/nvme1/thread1"')
         numbers = {one.path: one.number for one in self.file.locations}
-        location = str(one["location"]).rstrip("/") or "/"
+        location = self.path_at(one["location"])
         if location in numbers:
             raise self.wrong(
                 (*path, "location"),

@@ -5,7 +5,6 @@ Source: ipfs-force-community/damocles damocles-worker/src/config.rs, sealing/pro
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,10 +25,8 @@ def text(value: Any) -> str:
 
 
 def place(value: Any) -> str:
-    """Check an absolute path."""
-    return (
-        "" if isinstance(value, str) and os.path.isabs(value) else 'use an absolute path such as "/mnt/nvme1"'
-    )
+    """Check a path; a relative one begins in the file's folder."""
+    return "" if isinstance(value, str) and value else 'use a path such as "/mnt/nvme1"'
 
 
 def texts(value: Any) -> str:

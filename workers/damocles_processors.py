@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.sealing_rule_values import seconds_of
-from workers.config_mistakes import FileChecks, near_of, program_fault
+from workers.config_mistakes import FileChecks, near_of, program_fault, program_path
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
 from workers.processors.pool_child import READY_S
 from workers.setting_levels import SLOTS
@@ -15,6 +15,7 @@ from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path as FilePath
 
     from workers.config_mistakes import Path
 
@@ -57,9 +58,9 @@ class _Stage:
 class ProcessorReader(FileChecks):
     """Reads `[processors]`."""
 
-    def __init__(self, lines: Mapping[Path, int], cpus: int) -> None:
+    def __init__(self, lines: Mapping[Path, int], cpus: int, folder: FilePath) -> None:
         super().__init__(lines)
-        self.cpus = cpus
+        self.cpus, self.folder = cpus, folder
         self.settings: dict[str, int] = {}
         self.notes: list[str] = []
         self.locks: dict[str, int] = {}
@@ -161,12 +162,13 @@ class ProcessorReader(FileChecks):
     def child(self, name: str, path: Path, one: dict[str, Any]) -> StageProcessor:
         """Return one processor of a stage."""
         task, is_foreign = TASKS.get(name, name), "bin" in one
+        program = program_path(str(one.get("bin", "")), folder=self.folder)
         around = around_of(one)
-        for key, program in PROGRAMS.items():
-            if program in around and shutil.which(program) is None:
-                raise self.wrong((*path, key), f"needs {program}", "install it, or remove the key")
-        if is_foreign and (fault := program_fault(str(one["bin"]))):
-            raise self.wrong((*path, "bin"), f"is {one['bin']!r}, which cannot be started", fault)
+        for key, needed in PROGRAMS.items():
+            if needed in around and shutil.which(needed) is None:
+                raise self.wrong((*path, key), f"needs {needed}", "install it, or remove the key")
+        if is_foreign and (fault := program_fault(program)):
+            raise self.wrong((*path, "bin"), f"is {program!r}, which cannot be started", fault)
         text = f"[[processors.{name}]]"
         if "group_name" in one.get("cgroup", {}):
             self.note(f"cgroup.group_name of {text} is ignored: cores are set with taskset")
@@ -177,7 +179,7 @@ class ProcessorReader(FileChecks):
         is_waited = is_foreign and "stable_wait" in one
         return StageProcessor(
             stage=task,
-            command=(str(one["bin"]), *map(str, one.get("args", ("processor", name)))) if is_foreign else (),
+            command=(program, *map(str, one.get("args", ("processor", name)))) if is_foreign else (),
             around=around,
             environment=one.get("envs", {}),
             inherits_environment=one.get("inherit_envs", True),

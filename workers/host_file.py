@@ -17,14 +17,17 @@ from workers.config_mistakes import (
     lines_of,
     near_of,
     program_fault,
+    program_path,
     syntax_mistake,
 )
 from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read, is_damocles
-from workers.damocles_keys import is_tables
+from workers.damocles_keys import is_tables, place
+from workers.damocles_old_names import present_names
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
 from workers.setting_levels import slots_named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from workers.config_mistakes import Path as KeyPath
@@ -68,30 +71,31 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
         raise BadConfig(f"{path}, {syntax_mistake(text, error)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} cannot be read: {error}") from None
-    checks = _OwnTables(lines_of(text))
+    folder = path.parent.absolute()
     try:
-        checks.top(data)
+        named, lines, _ = present_names(data, lines_of(text))
+        checks, is_of_damocles = _OwnTables(lines, folder), named != data or is_damocles(data)
+        checks.top(named)
         return HostFile(
             path,
             settings=checks.settings(data, ()),
             proposed=checks.proposed(data),
-            processors=checks.processors(data),
-            sealing_stores=checks.sealing_stores(data),
-            damocles=damocles_read(data, text, cpus=os.cpu_count() or 1)
-            if is_damocles(data)
+            processors=checks.processors(named),
+            sealing_stores=checks.sealing_stores(named),
+            damocles=damocles_read(data, text, cpus=os.cpu_count() or 1, folder=folder)
+            if is_of_damocles
             else DamoclesFile(),
         )
     except BadFile as error:
         raise BadConfig(f"{path}, {error}") from None
 
 
-def absolute_path(value: Any) -> str:
-    """Return what to write instead of a value that is no absolute path; nothing if it is one."""
-    return "" if isinstance(value, str) and value.startswith("/") else 'use a path such as "/mnt/nvme1"'
-
-
 class _OwnTables(FileChecks):
-    """Our own tables of a file."""
+    """Our own tables of a file; relative paths begin in its folder."""
+
+    def __init__(self, lines: Mapping[KeyPath, int], folder: Path) -> None:
+        super().__init__(lines)
+        self.folder = folder
 
     def top(self, data: dict[str, Any]) -> None:
         """Check the names on the top level.  Raises BadFile."""
@@ -124,13 +128,13 @@ class _OwnTables(FileChecks):
         """Return the paths of `[[sealing_store]]`.  Raises BadFile."""
         found: list[str] = []
         for path, one in self.tables(data, (SEALING_STORE,)):
-            self.keys(one, path, {"path": absolute_path})
+            self.keys(one, path, {"path": place})
             if "path" not in one:
                 raise self.wrong((*path, "path"), "is missing", 'add path = "/mnt/nvme1"')
-            place = str(one["path"]).rstrip("/") or "/"
-            if place in found:
-                raise self.wrong((*path, "path"), f"is {place!r} twice", "list each sealing store once")
-            found.append(place)
+            store = os.path.normpath(self.folder / str(one["path"]))
+            if store in found:
+                raise self.wrong((*path, "path"), f"is {store!r} twice", "list each sealing store once")
+            found.append(store)
         if found and data.get("sealing_thread"):
             remedy = "keep one of them: a thread's location takes one sector, a sealing store several"
             raise self.wrong((SEALING_STORE,), "conflicts with [[sealing_thread]]", remedy)
@@ -155,7 +159,8 @@ class _OwnTables(FileChecks):
             if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
                 remedy = f'use a program and its arguments: {name} = ["/usr/local/bin/{name}", "--fast"]'
                 raise self.wrong(path, f"is {value!r}", remedy)
-            if fault := program_fault(value[0]):
-                raise self.wrong(path, f"names {value[0]!r}, which cannot be started", fault)
-            found[name] = tuple(value)
+            program = program_path(value[0], folder=self.folder)
+            if fault := program_fault(program):
+                raise self.wrong(path, f"names {program!r}, which cannot be started", fault)
+            found[name] = (program, *value[1:])
         return found

@@ -70,7 +70,7 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
             "line 1: sealing_threads is unknown: did you mean sealing_thread",
         ),
         ("[[sealing_store]]\nweight = 2", [], "line 2: sealing_store.weight is unknown: use path"),
-        ("[[sealing_store]]\npath = 'a'", [], "line 2: sealing_store.path is 'a': use a path"),
+        ("[[sealing_store]]\npath = 5", [], "line 2: sealing_store.path is 5: use a path"),
         ("[[sealing_store]]", [], "line 1: sealing_store.path is missing: add path ="),
         (
             "[[sealing_store]]\npath = '/a'\n[[sealing_store]]\npath = '/a/'",
@@ -88,7 +88,7 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
         (
             "[processors.pc1]\nbin = '/a'",
             [],
-            r"line 1: .*is not an array of tables: use \[\[processors.pc1\]\]",
+            "line 2: processors.pc1.bin is '/a', which cannot be started",
         ),
         (
             "[processors]\nc2 = ['/nowhere/c2']",
