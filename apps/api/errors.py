@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
 from apps.pieces.errors import PieceTooLarge
 from apps.users.errors import TokenRefused
@@ -125,6 +126,8 @@ def domain_error(error: Exception) -> DomainError | None:
         return error
     if isinstance(error, BadField | BadWire):
         return BadValue(error.reason, field=error.field)
+    if isinstance(error, BadAddress):
+        return BadValue(address_fault(error), wire=str(error))
     if isinstance(error, PROTOCOL_ERRORS):
         return BadValue(str(error))
     return None

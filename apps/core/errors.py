@@ -13,9 +13,11 @@ class DomainError(Exception):
     code: ClassVar[str] = "refused"
     """Word for machines; stable."""
 
-    def __init__(self, reason: str = "", *, field: str = "") -> None:
+    def __init__(self, reason: str = "", *, field: str = "", wire: str = "") -> None:
         self.reason = reason or self.code
         """One sentence for people, without secrets."""
+        self.wire_reason = wire or self.reason
+        """What JSON-RPC answers: the Go program's own words, where its clients compare them."""
         self.field = field
         """Which input is to blame; empty if none is."""
         super().__init__(f"{field}: {self.reason}" if field else self.reason)

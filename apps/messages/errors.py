@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from django.utils.translation import gettext
 
+from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+
+if TYPE_CHECKING:
+    from poolsite.filecoin.address import BadAddress
+
+RECORD_NOT_FOUND: Final = "record not found"
+"""The messager's words for any row that it does not have."""
 
 
 class MessageNotFound(NotFound):
     """No such message, or not one of the caller's."""
 
     code: ClassVar[str] = "message_not_found"
+
+    def __init__(self, reason: str = "", *, field: str = "id") -> None:
+        super().__init__(
+            reason or gettext("there is no such message"), field=field, wire=reason or RECORD_NOT_FOUND
+        )
 
 
 class MessageIdAmbiguous(Conflict):
@@ -40,6 +52,24 @@ class BadMessage(BadValue):
     """A field of the message that no node would take."""
 
     code: ClassVar[str] = "bad_message"
+
+
+class CapBelowPremium(BadMessage):
+    """A fee cap that does not cover the premium."""
+
+    def __init__(self, *, field: str) -> None:
+        super().__init__(
+            gettext("the fee cap is below the premium"),
+            field=field,
+            wire="'GasFeeCap' less than 'GasPremium'",
+        )
+
+
+class BadMessageAddress(BadMessage):
+    """Text that is no address."""
+
+    def __init__(self, error: BadAddress, *, field: str) -> None:
+        super().__init__(address_fault(error), field=field, wire=str(error))
 
 
 class ReceiverNotGranted(NotAllowed):
@@ -76,11 +106,25 @@ class SenderNotFound(NotFound):
 
     code: ClassVar[str] = "sender_not_found"
 
+    def __init__(self, wire: str = RECORD_NOT_FOUND, *, field: str = "address") -> None:
+        super().__init__(gettext("there is no such sender"), field=field, wire=wire)
+
+
+class RuleNotFound(SenderNotFound):
+    """No such rule of fees, or node to publish to."""
+
+    def __init__(self, *, field: str) -> None:
+        super().__init__(field=field)
+        self.reason = gettext("there is no such entry")
+
 
 class AlreadyOnChain(Conflict):
     """What is to be changed has landed."""
 
     code: ClassVar[str] = "already_on_chain"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("the message is already on chain"), wire="message already on chain")
 
 
 class FeeTooLow(BadValue):

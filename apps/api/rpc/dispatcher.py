@@ -225,4 +225,4 @@ class Dispatcher:
             refusal = domain_error(error)
             if refusal is None:
                 raise
-            raise RpcError(refusal.reason, code=rpc_code(refusal)) from error
+            raise RpcError(refusal.wire_reason, code=rpc_code(refusal)) from error

@@ -10,13 +10,14 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core import clock
+from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid
-from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 
-ADDRESS_PATTERN: Final = "^[ft][0-4][0-9a-z]+$"
+ADDRESS_PATTERN: Final = "^([ft][0-4][0-9a-z]+|0x[0-9a-fA-F]{40})$"
 """What every address looks like; the rest is its checksum's."""
 AMOUNT_DIGITS: Final = 40
 """Of the largest amount that is read: more than all FIL in attoFIL."""
@@ -60,14 +61,14 @@ def checked(serializer: InputSerializer) -> dict[str, Any]:
 
 @extend_schema_field({"type": "string", "pattern": ADDRESS_PATTERN})
 class AddressField(serializers.CharField):
-    """An address with either prefix; read as canonical text with `f`."""
+    """An address with either prefix; or in Ethereum's form; read as canonical text with `f`."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Read it.  Raises ValidationError with go-address' words."""
+        """Read it.  Raises ValidationError."""
         try:
-            return str(address_parse(super().to_internal_value(data)))
+            return address_typed(super().to_internal_value(data))
         except BadAddress as error:
-            raise serializers.ValidationError(str(error)) from None
+            raise serializers.ValidationError(address_fault(error)) from None
 
 
 class MomentField(serializers.DateTimeField):

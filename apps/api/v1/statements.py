@@ -19,6 +19,7 @@ from apps.api.v1.views import PoolView
 from apps.blocks.selectors.billing import charges_visible, month_after, statement_get, statements_visible
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core import clock
+from apps.core.addresses import address_fault
 from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
 
@@ -50,7 +51,7 @@ def miner_read(text: str) -> str:
     try:
         address = address_parse(text)
     except BadAddress as error:
-        raise BadValue(str(error), field="miner") from None
+        raise BadValue(address_fault(error), field="miner") from None
     return address_format(address, prefix="f")
 
 

@@ -16,6 +16,7 @@ from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.selectors.grants import address_canonical
 from apps.users.selectors.tenants import tenant_by_name
@@ -82,7 +83,7 @@ def limits_of(data: dict[str, Any]) -> TokenLimits:
     try:
         signers = [address_canonical(text) for text in data["signers"]]
     except BadAddress as error:
-        raise BadValue(str(error), field="signers") from None
+        raise BadValue(address_fault(error), field="signers") from None
     return TokenLimits(methods=data["methods"], miners=data["miners"], signers=signers)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.messages.errors import BadMessage
+from apps.messages.errors import BadMessage, CapBelowPremium
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
@@ -35,7 +35,7 @@ def gas_check(row: Message) -> None:
         if not 0 <= getattr(row, name) <= TOTAL_FILECOIN:
             raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
     if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
-        raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_premium")
+        raise CapBelowPremium(field="gas_premium")
     fee_cap_check(row.gas_fee_cap)
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:

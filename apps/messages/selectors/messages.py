@@ -48,7 +48,7 @@ def message_get(viewer: Principal, id: str) -> Message:  # the messager's own na
         viewer, id, list(messages_visible(viewer).filter(Q(push_id=id) | Q(pk=id))[:AMBIGUOUS_MAX])
     )
     if row is None:
-        raise MessageNotFound("record not found", field="id")
+        raise MessageNotFound
     return row
 
 

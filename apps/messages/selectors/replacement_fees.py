@@ -97,12 +97,14 @@ def manual_fees_apply(message: Message, *, fees: NewFees, funds: int) -> ChainMe
     """
     old = message.chain_message()
     if fees.premium <= 0:
-        raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")
+        wire = f"gas premium({fees.premium}) must bigger than zero"
+        raise FeeTooLow(gettext("the premium must be above zero"), field="gas_premium", wire=wire)
     if fees.fee_cap <= 0:
-        raise FeeTooLow(f"gas feecap({fees.fee_cap}) must bigger than zero", field="gas_fee_cap")
+        wire = f"gas feecap({fees.fee_cap}) must bigger than zero"
+        raise FeeTooLow(gettext("the fee cap must be above zero"), field="gas_fee_cap", wire=wire)
     if fees.fee_cap < fees.premium:
-        reason = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
-        raise FeeTooLow(reason, field="gas_fee_cap")
+        wire = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
+        raise FeeTooLow(gettext("the fee cap is below the premium"), field="gas_fee_cap", wire=wire)
     floor = premium_floor_compute(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
         reason = gettext(

@@ -67,7 +67,7 @@ def _seen_by(
         )
     except MessageIdAmbiguous as error:
         return error
-    return MessageNotFound("record not found", field="id") if row is None else lines[row.pk]
+    return MessageNotFound() if row is None else lines[row.pk]
 
 
 def message_is_visible(viewer: Principal, row: Message) -> bool:

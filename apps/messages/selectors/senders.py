@@ -38,8 +38,8 @@ def sender_get(viewer: Principal, address: str) -> Sender:
     try:
         address = address_format(address_parse(address))
     except BadAddress:
-        raise SenderNotFound("record not found", field="address") from None
+        raise SenderNotFound() from None
     row = senders_visible(viewer).filter(address=address).first()
     if row is None:
-        raise SenderNotFound("record not found", field="address")
+        raise SenderNotFound()
     return row

@@ -15,11 +15,12 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance, advance_many
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import Message, MessageApproval, MessageEvent, Sender
+from apps.messages.rules.message_states import wrong_state
 from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.services.audit import event_record, message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.states import APPROVAL_WITHIN, WIRE_NAMES, ApprovalState, MessageState, Wait
+from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState, Wait
 from apps.users.services.people import person_principal_lock
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _lock_decidable(message: Message, *, by: Principal) -> tuple[Message, Messag
     person = person_require(by)
     row = Message.objects.select_for_update(of=("self",)).get(pk=message.pk)
     if row.state != MessageState.UNFILLED:
-        raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
+        raise wrong_state(row.state, needed=MessageState.UNFILLED)
     if not row.needs_approval:
         raise BadMessage(gettext("the message does not wait for approval"), field="id")
     if not person.may("sign") or not (person.is_operator or person.tenant_id == row.tenant_id):

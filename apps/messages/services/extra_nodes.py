@@ -8,7 +8,7 @@ from django.db import transaction
 
 from apps.chain.errors import BadNodeAddress
 from apps.chain.node.addresses import node_address
-from apps.messages.errors import BadMessage, SenderNotFound
+from apps.messages.errors import BadMessage, RuleNotFound
 from apps.messages.models import ExtraNode
 from apps.users.services.audit import audit_record
 
@@ -39,7 +39,7 @@ def extra_node_delete(*, principal: Principal, name: str) -> None:
     """Stop publishing to a node.  Raises SenderNotFound if there is none of this name."""
     row = ExtraNode.objects.select_for_update().filter(name=name).first()
     if row is None:
-        raise SenderNotFound("record not found", field="name")
+        raise RuleNotFound(field="name")
     row.delete()
     before = {"url": row.url, "type": row.node_type}
     audit_record(principal=principal, action="node.extra.remove", target=name, before=before)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
-from apps.messages.errors import SenderNotFound
+from apps.messages.errors import RuleNotFound
 from apps.messages.models import ActorRules, Receiver
 from apps.messages.selectors.receivers import kind_from_address, kinds_of_codes
 from apps.messages.selectors.rules import MethodRules
@@ -45,7 +45,7 @@ def actor_rules_set(
     row = ActorRules.objects.select_for_update().filter(pk=id).first()
     if row is None:
         if code is None or method is None:
-            raise SenderNotFound("record not found", field="id")
+            raise RuleNotFound(field="id")
         row = ActorRules(pk=id)
     before = rules_describe(row)
     if code is not None and method is not None:

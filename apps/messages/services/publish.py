@@ -21,11 +21,11 @@ from apps.chain.node.addresses import node_address
 from apps.chain.node.link import ANSWER_TIMEOUT_S, NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import CONDITIONS_FOREIGN, NodeCondition
-from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, Message
+from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.audit import message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, waits_record
-from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.message import signed_message_from_cbor
 
@@ -93,7 +93,7 @@ class PublishResult:
 def message_republish(*, message: Message, now: datetime, by: Principal | None) -> PublishResult:
     """Publish a message in flight to every node again, because somebody asks for it.  Raises BadMessage."""
     if message.state != MessageState.FILLED:
-        raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
+        raise wrong_state(message.state, needed=MessageState.FILLED)
     message_audit(by, action="message.republish", message=message, after={"nodes": "all"})
     return messages_publish([message.pk], now=now)
 

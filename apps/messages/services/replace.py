@@ -12,9 +12,10 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
-from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
+from apps.messages.errors import AlreadyOnChain, BadMessage, CapBelowPremium, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.rules.gas_checks import fee_cap_check, gas_shortfall_describe
+from apps.messages.rules.message_states import wrong_state
 from apps.messages.selectors.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
 from apps.messages.services.audit import event_record, fees_describe, message_audit
 from apps.messages.services.budgets import Budgets, replacement_plan
@@ -22,7 +23,7 @@ from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.services.sign import origin_build
-from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, signed_message_to_cbor
@@ -93,16 +94,16 @@ def nonce_open_require(message: Message, *, client: ChainClient, head: Head) -> 
     """Return the sender's state; refuse a nonce that the chain has used.  Raises AlreadyOnChain."""
     chain_state = sender_chain_state_read(message.from_addr, client=client, key=head.key)
     if (message.nonce or 0) < chain_state.chain_nonce:
-        raise AlreadyOnChain("message already on chain")
+        raise AlreadyOnChain
     return chain_state
 
 
 def in_flight_require(message: Message) -> None:
     """Refuse what is not in flight.  Raises AlreadyOnChain, BadMessage."""
     if message.state == MessageState.LANDED:
-        raise AlreadyOnChain("message already on chain")
+        raise AlreadyOnChain
     if message.state != MessageState.FILLED:
-        raise BadMessage(f"need FillMsg got {WIRE_NAMES[message.state]}", field="id")
+        raise wrong_state(message.state, needed=MessageState.FILLED)
 
 
 def version_require(message: Message, *, cids: Collection[str]) -> None:
@@ -188,13 +189,13 @@ def fee_limits_set(
     Sender.objects.filter(address=message.from_addr).update(version=F("version") + 1)
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.state != MessageState.UNFILLED:
-        raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
+        raise wrong_state(row.state, needed=MessageState.UNFILLED)
     for name, value in (("max_fee", max_fee), ("gas_fee_cap", gas_fee_cap)):
         if not 0 <= value <= TOTAL_FILECOIN:
             raise BadMessage(gettext("the amount must be from 0 to the total FIL supply"), field=name)
     fee_cap_check(gas_fee_cap)
     if gas_fee_cap and row.gas_premium > gas_fee_cap:
-        raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_fee_cap")
+        raise CapBelowPremium(field="gas_fee_cap")
     text = gettext_noop("max fee {max_fee}, fee cap {gas_fee_cap} attoFIL").format(
         max_fee=fil_format(max_fee), gas_fee_cap=gas_fee_cap
     )

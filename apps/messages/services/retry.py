@@ -17,12 +17,13 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
+from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.approvals import approval_reset
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.messages.states import MessageState, Wait
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_change_apply
@@ -98,7 +99,7 @@ def message_retry_now(*, message: Message, now: datetime, by: Principal | None =
         message.refresh_from_db()
         if message.state == MessageState.UNFILLED:
             raise BadMessage(gettext("another person must approve the message first"), field="id")
-        raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[message.state]}", field="id")
+        raise wrong_state(message.state, needed=MessageState.UNFILLED)
     event_record(message, event="tried by hand", text="", now=now)
     before = {"retry": gettext("at epoch {retry_height}").format(retry_height=message.retry_height)}
     message_audit(by, action="message.retry-now", message=message, before=before, after={"retry": "now"})

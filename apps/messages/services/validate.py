@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
-from apps.messages.errors import BadMessage, ReceiverNotGranted, SenderStopped
+from apps.messages.errors import BadMessage, BadMessageAddress, ReceiverNotGranted, SenderStopped
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.rules.gas_checks import gas_check
 from apps.messages.rules.priorities import priority_choose
@@ -24,10 +24,10 @@ from poolsite.filecoin.address import (
     Address,
     BadAddress,
     address_format,
-    address_parse,
 )
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.eth_text import any_address_parse
 from poolsite.filecoin.ethereum import (
     METHOD_CREATE_EXTERNAL,
     METHOD_INVOKE_EVM,
@@ -93,14 +93,20 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         _call_data_check(row)
     if len(row.params) > PARAMS_BYTES_MAX:
         size = len(row.params) + OVERHEAD_BYTES
-        raise BadMessage(f"mpool message too large ({size}B): message too big", field="params")
+        raise BadMessage(
+            gettext("message too large: {size} bytes, nodes take {most} at most").format(
+                size=size, most=PARAMS_BYTES_MAX + OVERHEAD_BYTES
+            ),
+            field="params",
+            wire=f"mpool message too large ({size}B): message too big",
+        )
     return row
 
 
 def id_validate(text: str) -> str:
     """Return a caller's id if a row can have it.  Raises BadMessage."""
     if not text:
-        raise BadMessage("empty uid", field="id")
+        raise BadMessage(gettext("an id is required"), field="id", wire="empty uid")
     if len(text) > MESSAGE_ID_MAX:
         raise BadMessage(gettext("must be at most {most} characters").format(most=MESSAGE_ID_MAX), field="id")
     if any(ord(character) < 32 for character in text):
@@ -113,9 +119,9 @@ def _address(value: Address | str, *, field: str) -> Address:
         address = value
     else:
         try:
-            address = address_parse(value)
-        except (BadAddress, TypeError) as error:
-            raise BadMessage(str(error), field=field) from None
+            address = any_address_parse(str(value))
+        except BadAddress as error:
+            raise BadMessageAddress(error, field=field) from None
     if address.is_undef:
         raise BadMessage(gettext("the address is empty"), field=field)
     return address
@@ -124,7 +130,7 @@ def _address(value: Address | str, *, field: str) -> Address:
 def _receiver(value: Address | str) -> Address:
     address = _address(value, field="to")
     if address == ZERO_ADDRESS:
-        raise BadMessage("invalid 'To' address", field="to")
+        raise BadMessage(gettext("nobody has a key of this address"), field="to", wire="invalid 'To' address")
     return address
 
 
@@ -161,7 +167,11 @@ def _ethereum_call(receiver: Address, *, method: int, has_params: bool) -> tuple
         )
         raise BadMessage(reason, field="method")
     if receiver == EAM_ACTOR:
-        raise BadMessage("invalid 'To' address", field="to")
+        raise BadMessage(
+            gettext("an Ethereum wallet only creates contracts there"),
+            field="to",
+            wire="invalid 'To' address",
+        )
     if eth_name(receiver) is not None:
         return receiver, method
     try:
@@ -185,9 +195,17 @@ def _call_data_check(row: Message) -> None:
 
 def _value(value: int) -> int:
     if value < 0:
-        raise BadMessage("'Value' field cannot be negative", field="value")
+        raise BadMessage(
+            gettext("the amount must not be negative"),
+            field="value",
+            wire="'Value' field cannot be negative",
+        )
     if value > TOTAL_FILECOIN:
-        raise BadMessage("'Value' field cannot be greater than total filecoin supply", field="value")
+        raise BadMessage(
+            gettext("the amount must be from 0 to the total FIL supply"),
+            field="value",
+            wire="'Value' field cannot be greater than total filecoin supply",
+        )
     return value
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.selectors.network import network_current
+from apps.core.addresses import address_typed
 from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -28,7 +29,7 @@ def addresses_resolve(addresses: Sequence[str], *, client: ChainClient) -> tuple
     found = []
     for text in addresses:
         try:
-            found.append(address_parse(client.state_lookup_id(str(address_parse(text)))))
+            found.append(address_parse(client.state_lookup_id(address_typed(text))))
         except BadAddress:
             raise BadValue(
                 gettext("{text} is not an address").format(text=text[:100]), field="addresses"

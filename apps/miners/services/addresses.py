@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.miners.models import Miner, MinerAddress
@@ -71,7 +72,9 @@ def _sender_keys(miner: Miner, name: str, addresses: Sequence[str]) -> list[str]
         try:
             key = keys.get(str(address_parse(text)))
         except BadAddress as error:
-            raise BadValue(gettext("{text}: {error}").format(text=text, error=error), field=name) from error
+            raise BadValue(
+                gettext("{text}: {error}").format(text=text, error=address_fault(error)), field=name
+            ) from error
         if key is not None and address_parse(key).protocol == DELEGATED:
             refusal = gettext("{text} is an Ethereum key (f410), which signs no method of a miner")
             raise BadValue(refusal.format(text=text), field=name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotFound
 from apps.users.errors import BadGrant
 from apps.users.models import SignerGrant, Tenant
@@ -28,7 +29,7 @@ def miner_read(text: str) -> int:
     try:
         address = address_parse(text)
     except BadAddress as error:
-        raise BadValue(str(error), field="miner") from None
+        raise BadValue(address_fault(error), field="miner") from None
     if address.protocol != ID or address.actor_id > ACTOR_MAX:
         raise BadValue(gettext("enter the miner's ID address, such as f01000"), field="miner")
     return address.actor_id
@@ -40,8 +41,10 @@ def tenant_signer_grant(*, principal: Principal, tenant: Tenant, address: str) -
     tenants_manage_check(principal)
     try:
         grant = signer_grant(tenant=tenant, address=address, is_by_hand=True)
-    except (BadAddress, BadGrant) as error:
-        raise BadValue(getattr(error, "reason", str(error)), field="address") from None
+    except BadAddress as error:
+        raise BadValue(address_fault(error), field="address") from None
+    except BadGrant as error:
+        raise BadValue(error.reason, field="address") from None
     after = {"tenant": tenant.name}
     audit_record(principal=principal, action="signer.grant", target=grant.address, after=after)
 

@@ -243,7 +243,7 @@ def test_fees_of_a_landed_message_cannot_be_raised(ann, node, headers):
     answer = signed_in().post(reverse("message-replace", args=[pool.landed.id]), headers=headers)
 
     assert answer.status_code == 422
-    assert "message already on chain" in text_of(answer)
+    assert "the message is already on chain" in text_of(answer)
     if not headers:
         refusal_kept(answer, own=reverse("message", args=[pool.landed.id]), client=signed_in())
 

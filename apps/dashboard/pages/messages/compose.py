@@ -16,6 +16,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import formatting
+from apps.core.addresses import address_both
 from apps.core.errors import BadValue
 from apps.core.languages import list_text
 from apps.dashboard.confirm_page import (
@@ -134,7 +135,7 @@ def wallet_text(wallet: Wallet) -> str:
 def receiver_text(viewer: Principal, address: str) -> str:
     """Describe the receiver: one of the viewer's wallets by its name."""
     label = chosen_label(viewer, "wallet", address)
-    return f"{address} ({label})" if label else address
+    return f"{address} ({label})" if label else address_both(address)
 
 
 def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.addresses import address_both
 from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
@@ -39,8 +40,8 @@ PARAM_CUT: Final = 400
 def chain_facts(message: Message) -> Iterable[Fact]:
     """Yield what the chain has of it, or will have."""
     yield Fact(_("CID"), message.cid or formatting.NOTHING, mono=True)
-    yield Fact(_("From"), message.from_addr, mono=True)
-    yield Fact(_("To"), message.to, mono=True)
+    yield Fact(_("From"), address_both(message.from_addr), mono=True)
+    yield Fact(_("To"), address_both(message.to), mono=True)
     yield Fact(_("Value"), fil_format(int(message.value)))
     yield Fact(_("Nonce"), formatting.whole(message.nonce))
     yield Fact(_("Gas limit"), formatting.whole(message.gas_limit or None))

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
+from apps.core.addresses import address_typed
 from apps.core.clock import YEARS
 from apps.core.errors import BadValue
 from apps.dashboard.day_spans import day_moment, day_read
@@ -22,7 +23,7 @@ from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.services.bulk import BULK_MAX
 from apps.messages.states import MessageState
-from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,7 @@ def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
     if q.startswith("bafy"):
         return rows.filter(cid=q)
     try:
-        return rows.filter(from_addr=str(address_parse(q)))
+        return rows.filter(from_addr=address_typed(q))
     except BadAddress:
         return rows.filter(Q(push_id=q) | Q(pk=q))
 

@@ -34,8 +34,9 @@ from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid, workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.wallets.selectors import wallets_visible
-from poolsite.filecoin.address import ID, BadAddress, address_parse
+from poolsite.filecoin.address import ID, BadAddress
 from poolsite.filecoin.cids import BadCid, cid_parse
+from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def search_results(data: PageData, text: str) -> list[SearchResult]:
 def address_read(text: str) -> Address | None:
     """Read an address of any form; None for anything else."""
     try:
-        return address_parse(text)
+        return any_address_parse(text)
     except BadAddress:
         return None
 

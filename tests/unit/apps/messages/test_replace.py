@@ -83,9 +83,9 @@ def test_a_manual_replacement_takes_the_given_fees(pool: Pool) -> None:
 @pytest.mark.parametrize(
     ("fees", "words"),
     [
-        (NewFees(is_auto=False), r"gas premium\(0\) must bigger than zero"),
-        (NewFees(is_auto=False, premium=200_000), r"gas feecap\(0\) must bigger than zero"),
-        (NewFees(is_auto=False, premium=200_000, fee_cap=100_000), "must bigger or equal than gas premium"),
+        (NewFees(is_auto=False), "the premium must be above zero"),
+        (NewFees(is_auto=False, premium=200_000), "the fee cap must be above zero"),
+        (NewFees(is_auto=False, premium=200_000, fee_cap=100_000), "the fee cap is below the premium"),
         (NewFees(is_auto=False, premium=105_000, fee_cap=200_000), "is below 110001"),
         (NewFees(is_auto=False, premium=200_000, fee_cap=200_000, max_fee=1), "more than the max fee"),
         (
@@ -113,8 +113,9 @@ def test_what_is_on_chain_is_not_replaced(pool: Pool) -> None:
     pool.step()
     pool.step()
 
-    with pytest.raises(AlreadyOnChain, match="message already on chain"):
+    with pytest.raises(AlreadyOnChain, match="the message is already on chain") as refused:
         replaced(pool, "one", NewFees())
+    assert refused.value.wire_reason == "message already on chain"
 
 
 def test_what_the_chain_passed_meanwhile_is_not_signed_again(pool: Pool) -> None:
@@ -133,8 +134,9 @@ def test_what_the_chain_passed_meanwhile_is_not_signed_again(pool: Pool) -> None
 def test_a_waiting_message_is_not_replaced(pool: Pool) -> None:
     pool.push("one", pool.address())
 
-    with pytest.raises(BadMessage, match="need FillMsg got UnFillMsg"):
+    with pytest.raises(BadMessage, match=r"only a message in flight .* not signed yet") as refused:
         replaced(pool, "one", NewFees())
+    assert refused.value.wire_reason == "need FillMsg got UnFillMsg"
 
 
 def test_without_a_signer_the_old_version_stays(pool: Pool) -> None:

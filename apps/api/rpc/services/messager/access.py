@@ -65,7 +65,7 @@ def sender_check(call: Call, address: Address) -> str:
 def message_missing(error: DomainError) -> DomainError:
     """Return the refusal of a read by id in the messager's words."""
     if isinstance(error, MessageNotFound):
-        return MessageNotFound(f"get message by id error: {error.reason}", field="id")
+        return MessageNotFound(f"get message by id error: {error.wire_reason}", field="id")
     return error
 
 
@@ -74,4 +74,4 @@ def message_called(call: Call, id_: str, text: str = "{}") -> Message:
     try:
         return message_get(call.principal, id_)
     except MessageNotFound as error:
-        raise MessageNotFound(text.format(error.reason), field="id") from None
+        raise MessageNotFound(text.format(error.wire_reason), field="id") from None

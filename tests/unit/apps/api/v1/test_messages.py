@@ -11,10 +11,13 @@ import pytest
 
 from apps.api.idempotency import REQUEST_LOCK
 from apps.core import clock
+from apps.core.addresses import address_both
 from apps.core.locks import try_lock
 from apps.messages.models import Message
 from apps.users.models import IdempotentAnswer
 from apps.users.services.idempotency import IN_PROGRESS_MAX
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.eth_text import any_address_parse
 from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import signed_message_from_cbor
 from tests.factories import approval_rule
@@ -69,6 +72,22 @@ def test_any_id_has_a_route(pool: Pool, client: Client, id: str) -> None:
     assert get(client, route, by=alice).json()["id"] == id
     assert get(client, f"{route}/diagnosis", by=alice).json()["reason"] == "NEXT_HEAD"
     assert post(client, {}, by=alice, route=f"{route}/mark-bad").json()["state"] == "FAILED"
+
+
+def test_receiver_of_ethereums_form_is_sent_to_by_its_filecoin_address(pool: Pool, client: Client) -> None:
+    name = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    alice, row = token("sign"), body(pool.address())
+
+    sent = post(client, row | {"to": name}, by=alice).json()
+
+    assert any_address_parse(name) == address_parse(sent["to"])
+    assert sent["to"].startswith("f410f")
+    assert address_both(sent["to"]) == f"{sent['to']} ({name})"
+    mistyped = post(client, row | {"id": "two", "to": name.replace("5aA", "5AA")}, by=alice).json()
+    assert (mistyped["field"], mistyped["message"]) == (
+        "to",
+        "the address is mistyped: its checksum does not match",
+    )
 
 
 @pytest.mark.parametrize("action", ["replace", "cancel", "republish", "bulk replace", "bulk cancel"])
