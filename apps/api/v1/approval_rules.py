@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.message_input import zero_amount
-from apps.api.v1.serializers import AmountField, InputSerializer, checked
+from apps.api.v1.serializers import AmountField, InputSerializer, MethodField, checked, method_number
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.messages.selectors.approval_choice import approval_rule_describe
@@ -33,7 +33,7 @@ class ApprovalRuleInput(InputSerializer):
 
     tenant = serializers.CharField(required=False, allow_null=True, max_length=100)
     actor = serializers.CharField(default="", allow_blank=True, max_length=32)
-    method = serializers.IntegerField(default=None, allow_null=True, min_value=0, max_value=(1 << 63) - 1)
+    method = MethodField(default=None, allow_null=True)
     above = AmountField(default=zero_amount)
 
 
@@ -95,6 +95,7 @@ class ApprovalRulesView(PoolView):
         """Add a rule; it holds at once for every message without a nonce."""
         data = checked(ApprovalRuleInput(data=request.data))
         tenant = tenant_by_name(self.principal, data.pop("tenant", None))
+        data["method"] = method_number(data)
         row = approval_rule_add(principal=self.principal, tenant=tenant, now=clock.now(), **data)
         return created(rule_body(row))
 

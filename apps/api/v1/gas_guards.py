@@ -11,7 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.serializers import AmountField, InputSerializer, MethodField, method_number
 from apps.api.v1.views import PoolView, created
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
@@ -32,7 +32,7 @@ class GuardInput(InputSerializer):
     tenant = serializers.CharField(required=False, allow_null=True, max_length=100)
     kind = serializers.CharField(required=False, allow_blank=True, max_length=32)
     actor = serializers.CharField(required=False, allow_blank=True, max_length=32)
-    method = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=(1 << 63) - 1)
+    method = MethodField(required=False, allow_null=True)
     max_fee = AmountField(required=False)
     daily_budget = AmountField(required=False)
     hold_base_fee = AmountField(required=False)
@@ -124,6 +124,7 @@ class GuardsView(PoolView):
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
         tenant = tenant_by_name(self.principal, data.pop("tenant", None))
+        data["method"] = method_number(data)
         row = guard_set(principal=self.principal, tenant=tenant, **data)
         return created(guard_bodies(self.principal, [row])[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from rest_framework import serializers
 from apps.core import clock
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
+from apps.messages.services.method_rules import method_read
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid
 from poolsite.filecoin.address import BadAddress
@@ -23,6 +26,8 @@ AMOUNT_DIGITS: Final = 40
 """Of the largest amount that is read: more than all FIL in attoFIL."""
 AMOUNT_PATTERN: Final = r"^-?([0-9]{1,40}|[0-9]{0,20}\.?[0-9]{1,18} ?([num]|nano|micro|milli|atto|a)?FIL)$"
 """attoFIL, or an amount with its unit."""
+METHOD_MAX: Final = (1 << 63) - 1
+METHOD_TEXT: Final = re.compile("[A-Za-z0-9]{1,64}")
 APPROVAL_HELP: Final = "the rule by which the message waits for a second person; empty if it does not"
 
 
@@ -141,6 +146,37 @@ class SectorField(serializers.CharField):
                 gettext("must be a sector: its uuid, or its miner and number as in f01004-12")
             )
         return text
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 0, "maximum": METHOD_MAX},
+            {"type": "string", "pattern": "^[A-Za-z0-9]{1,64}$"},
+        ]
+    }
+)
+class MethodField(serializers.Field[Any, Any, Any, Any]):
+    """A method by its number, or by its name, which the kind of actor beside it makes a number."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Read it as text.  Raises ValidationError."""
+        if isinstance(data, bool) or not isinstance(data, int | str) or not METHOD_TEXT.fullmatch(str(data)):
+            raise serializers.ValidationError(gettext("enter a method name or number"))
+        return str(data)
+
+    def to_representation(self, value: Any) -> int:
+        """Write its number."""
+        return int(value)
+
+
+def method_number(data: Mapping[str, Any]) -> int | None:
+    """Return the number of a checked body's method; None for any.  Raises BadValue."""
+    text = data.get("method")
+    number = None if text is None else method_read(text, kind=data.get("actor", ""))
+    if number is not None and number > METHOD_MAX:
+        raise BadValue(gettext("not a valid method number"), field="method")
+    return number
 
 
 class FactorField(serializers.FloatField):

@@ -16,6 +16,7 @@ from apps.core.languages import colon_text, list_text
 from apps.core.local_time import minute_text, page_zone
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
+from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -175,6 +176,16 @@ def choose(context: Context, name: str, label: str, options: Iterable[Any], **mo
     """Return a line of the page's form whose value is one of a few: texts, or pairs of value and text."""
     pairs = [(option, option) if isinstance(option, str) else option for option in options]
     return field(context, name, label, options=pairs, **more)
+
+
+@register.inclusion_tag("core/_method_list.html")
+def method_list() -> Shown:
+    """Return the methods that a field with `list="methods"` proposes, each with its actors and numbers."""
+    places: dict[str, list[str]] = {}
+    for kind, methods in ACTOR_METHODS.items():
+        for number, spec in methods.items():
+            places.setdefault(spec.name, []).append(f"{kind} {number}")
+    return {"methods": [(name, ", ".join(places[name])) for name in sorted(places)]}
 
 
 @register.inclusion_tag("core/_picker.html", takes_context=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.users.rules.principals import Principal
 
-METHOD_DIGITS = 18
+METHOD_DIGITS = 19
 
 
 @transaction.atomic
@@ -90,10 +90,10 @@ def method_read(text: str, *, kind: str) -> int:
     for number, spec in ACTOR_METHODS.get(kind, {}).items():
         if spec.name.lower() == text.lower():
             return number
+    if not kind:
+        raise BadValue(gettext("choose the actor type, or enter the method's number"), field="method")
     raise BadValue(
-        gettext("{kind} has no method {text!r}: enter a method name or number").format(
-            kind=kind or gettext("this kind of actor"), text=text
-        ),
+        gettext("{kind} has no method {text!r}: enter a method name or number").format(kind=kind, text=text),
         field="method",
     )
 

@@ -118,6 +118,21 @@ class TestGuards:
         client.post(reverse("gas-guard-remove", args=[guard.uuid]))
         assert not GasGuard.objects.exists()
 
+    def test_a_guard_takes_a_method_by_its_name(self):
+        person()
+        client, sent = signed_in("ann"), {"tenant": "alice", "max_fee": "0.02", "actor": "miner"}
+
+        form = text_of(client.get(reverse("gas-guard-new")))
+        assert '<option value="SubmitWindowedPoSt">miner 5</option>' in form
+        assert 'list="methods"' in form
+        client.post(reverse("gas-guard-new"), sent | {"method": "submitwindowedpost"})
+
+        assert GasGuard.objects.get().method == 5
+        for wrong in ({"method": "Nope"}, {"method": "SubmitWindowedPoSt", "actor": ""}):
+            answer = client.post(reverse("gas-guard-new"), sent | wrong)
+            assert (answer.status_code, 'id="method-error"' in text_of(answer)) == (422, True)
+        assert GasGuard.objects.count() == 1
+
     def test_a_guard_without_a_limit_is_refused(self):
         person()
 

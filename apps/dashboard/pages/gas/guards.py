@@ -25,6 +25,7 @@ from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import auto_bump_rules, guard_get
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
+from apps.messages.services.method_rules import method_read
 from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
@@ -66,15 +67,16 @@ class GuardForm(PageForm):
     tenant = Text()
     kind = Text()
     actor = Text()
-    method = Integer()
+    method = Text()
     max_fee = Amount()
     daily_budget = Amount()
     hold_base_fee = Amount(is_fee=True)
     hold_epochs = Integer()
 
-    def clean_method(self) -> int | None:
-        """Read the method; 0 is one, an empty field is none."""
-        return int(self.cleaned_data["method"]) if self.data.get("method", "").strip() else None
+    def values(self) -> dict[str, Any]:
+        """Return what the guard limits; an empty method is any.  Raises BadValue."""
+        sent = self.cleaned_data
+        return sent | {"method": method_read(sent["method"], kind=sent["actor"]) if sent["method"] else None}
 
 
 class AutoBumpForm(PageForm):
@@ -96,7 +98,7 @@ def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             tenant = tenant_named(viewer, form.cleaned_data["tenant"])
-            guard_set(principal=viewer, **form.cleaned_data | {"tenant": tenant})
+            guard_set(principal=viewer, **form.values() | {"tenant": tenant})
             notice_leave(request, _("Guard added."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/guard.html", form, title=_("Add a guard"))

@@ -132,6 +132,29 @@ def test_spending_is_added_up(pool: Pool, client: Client) -> None:
     assert get(client, "gas/spend?by=moon", by=token()).json()["field"] == "by"
 
 
+@pytest.mark.parametrize(
+    ("method", "number"), [("SubmitWindowedPoSt", 5), ("submitwindowedpost", 5), (6, 6), ("6", 6)]
+)
+def test_a_guard_takes_a_method_by_name_or_number(
+    pool: Pool, client: Client, method: object, number: int
+) -> None:
+    by, sent = operator_token(), {"max_fee": "5", "actor": "miner"}
+
+    assert ask(client, "post", "gas/guards", by=by, body=sent | {"method": method}).json()["method"] == number
+
+
+@pytest.mark.parametrize(
+    ("method", "actor"),
+    [("Nope", "miner"), ("SubmitWindowedPoSt", ""), (True, "miner"), (-1, "miner"), (1 << 63, "")],
+)
+def test_a_guard_refuses_what_is_no_method(pool: Pool, client: Client, method: object, actor: str) -> None:
+    body = {"max_fee": "5", "actor": actor, "method": method}
+
+    refused = ask(client, "post", "gas/guards", by=operator_token(), body=body)
+
+    assert (refused.status_code, refused.json()["field"]) == (400, "method")
+
+
 def test_guards_are_made_changed_and_removed(pool: Pool, client: Client) -> None:
     sign = token("sign")
     made = ask(client, "post", "gas/guards", by=sign, body={"max_fee": "5", "method": 5})

@@ -45,6 +45,16 @@ def pushed(pool: Pool, client: Client) -> dict[str, Any]:
     return found
 
 
+def test_a_rule_takes_a_method_by_its_name(pool: Pool) -> None:
+    ann = signed_in("ann")
+
+    made = ann.post(RULES, {"actor": "miner", "method": "WithdrawBalance"}, content_type=JSON).json()
+    refused = ann.post(RULES, {"actor": "miner", "method": "Nope"}, content_type=JSON)
+
+    assert made["method"] == 16
+    assert (refused.status_code, refused.json()["field"]) == (400, "method")
+
+
 def test_a_person_approves_over_rest_what_was_shown(pool: Pool, client: Client) -> None:
     shown = pushed(pool, client)
     assert (shown["state"], shown["waits"], shown["approvers"]) == ("PENDING", True, ["ann", "bea", "olga"])
