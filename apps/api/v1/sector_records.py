@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.pagination import CURSOR, LIMIT, number
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
@@ -32,9 +32,10 @@ class RecordPage(serializers.Serializer[Any]):
 
 
 class RecordsInput(InputSerializer):
-    """Records to import."""
+    """Records to import: damocles' `SectorState`, or lotus' `SectorInfo` with its miner."""
 
     records = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=RECORDS_MAX)
+    miner = AddressField(required=False, help_text="of records that name none, as lotus' do")
 
 
 class RecordImportOutput(serializers.Serializer[Any]):
@@ -102,7 +103,9 @@ class SectorRecordsImportView(PoolView):
         """Fill in missing data; a record that does not match the replica on chain is refused on its own."""
         body = RecordsInput(data=request.data)
         body.is_valid(raise_exception=True)
-        done = records_import(body.validated_data["records"], by=self.principal, is_trial=is_dry_run(request))
+        data = body.validated_data
+        miner = miner_get(self.principal, data["miner"]) if "miner" in data else None
+        done = records_import(data["records"], by=self.principal, is_trial=is_dry_run(request), miner=miner)
         return Response({"results": [import_body(one) for one in done]})
 
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.pieces.selectors import pieces_by_sector
 from apps.sectors.rules.params import has_data, pieces_of
+from apps.sectors.selectors.lotus_records import record_from_lotus
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.cids import (
     BadCid,
@@ -187,9 +188,10 @@ def piece_written(placed: PlacedPiece, *, provider: int) -> dict[str, Any]:
     return {"Piece": {"Size": placed.size, "PieceCID": cid}, "DealInfo": deal}
 
 
-def record_read(body: Mapping[str, Any]) -> SectorRecord:
-    """Read a record.  Raises BadValue naming what is wrong."""
+def record_read(body: Mapping[str, Any], *, miner_id: int | None = None) -> SectorRecord:
+    """Read a record; `miner_id` is the miner of one in lotus' form.  Raises BadValue naming what is wrong."""
     try:
+        body = record_from_lotus(body, miner_id=miner_id) if isinstance(body, dict) else body
         name, made, ticket = body["ID"], body["Pre"], body["Ticket"] or body["Pre"]["Ticket"]
         upgraded = body.get("UpgradedInfo") if body.get("Upgraded") else None
         seed = body.get("Seed")
@@ -211,7 +213,7 @@ def record_read(body: Mapping[str, Any]) -> SectorRecord:
         raise BadValue(
             gettext("not a valid sector record: it has no {name}").format(name=error.args[0]), field="records"
         ) from None
-    except (TypeError, IndexError):
+    except (AttributeError, TypeError, IndexError):
         raise BadValue(
             gettext("not a valid sector record: a part of it has another form"), field="records"
         ) from None

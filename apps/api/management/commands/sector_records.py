@@ -20,12 +20,15 @@ from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from apps.miners.models import Miner
+
 
 class Command(BaseCommand):
     """Write a record on each line; read such lines."""
 
     help = (
-        "export f01000 > FILE; import FILE [--dry-run]: a record on each line, `-` is the standard input; "
+        "export f01000 > FILE; import FILE [--miner f01000] [--dry-run]: records of damocles or lotus, one "
+        "after another or in lists, `-` is the standard input; "
         "lotus f01000 --to FILE [--all]: a snapshot for `lotus-shed datastore import … /metadata FILE`"
     )
 
@@ -33,6 +36,9 @@ class Command(BaseCommand):
         """Define the arguments."""
         parser.add_argument("act", choices=["export", "import", "lotus"])
         parser.add_argument("what", help="address of the miner; for import: the file")
+        parser.add_argument(
+            "--miner", help="for import: the miner of records that name none, as lotus' SectorInfo"
+        )
         parser.add_argument("--to", type=Path, help="for lotus: the output file")
         parser.add_argument(
             "--all",
@@ -60,7 +66,8 @@ class Command(BaseCommand):
             if options["act"] == "lotus":
                 self._lotus(options["what"], options["to"], is_all=options["all"], is_early=options["early"])
                 return
-            self._import(options["what"], is_trial=options["dry_run"])
+            miner = miner_get(COMMAND, options["miner"]) if options["miner"] else None
+            self._import(options["what"], is_trial=options["dry_run"], miner=miner)
 
     def _export(self, address: str) -> None:
         miner, before = miner_get(COMMAND, address), None
@@ -88,13 +95,28 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         self.stdout.write(f"{count} entries of {miner} written to {file}")
 
-    def _import(self, name: str, *, is_trial: bool) -> None:
+    def _import(self, name: str, *, is_trial: bool, miner: Miner | None) -> None:
         try:
             text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-            records = [json.loads(line) for line in text.splitlines() if line.strip()]
+            records = records_split(text)
         except (OSError, ValueError) as error:
             raise CommandError(f"{name}: {error}") from None
         for at in range(0, len(records), RECORDS_MAX):
-            for done in records_import(records[at : at + RECORDS_MAX], by=COMMAND, is_trial=is_trial):
+            part = records[at : at + RECORDS_MAX]
+            for done in records_import(part, by=COMMAND, is_trial=is_trial, miner=miner):
                 outcome = done.refusal or ", ".join(done.filled) or "nothing new"
                 self.stdout.write(f"f0{done.miner_id} {done.number}: {outcome}")
+
+
+def records_split(text: str) -> list[Any]:
+    """Return the documents of a file, on one line each or on several, those of a list by themselves.
+
+    Raises ValueError.
+    """
+    found: list[Any] = []
+    at, read = 0, json.JSONDecoder().raw_decode
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        document, at = read(text, at)
+        found += document if isinstance(document, list) else [document]
+    return found

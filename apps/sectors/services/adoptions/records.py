@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from apps.miners.models import Miner
     from apps.users.rules.principals import Principal
 
 RECORDS_MAX: Final = 1_000
@@ -54,9 +55,15 @@ class RecordImport:
 
 
 def records_import(
-    records: Sequence[Mapping[str, Any]], *, by: Principal, is_trial: bool = False
+    records: Sequence[Mapping[str, Any]],
+    *,
+    by: Principal,
+    is_trial: bool = False,
+    miner: Miner | None = None,
 ) -> list[RecordImport]:
     """Fill in what records tell of proving sectors; what is known already stays.
+
+    `miner` is that of records that name none, as lotus' do.
 
     What is no record, as of a sector without a replica, is refused alone.  Raises NotAllowed, BadValue.
     """
@@ -69,7 +76,7 @@ def records_import(
     now, done = clock.now(), []
     for body in records:
         try:
-            record = record_read(body)
+            record = record_read(body, miner_id=None if miner is None else miner.actor_id)
         except BadValue as bad:
             done.append(RecordImport(**_named(body), refusal=bad.reason))
         else:
@@ -81,7 +88,9 @@ def _named(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return whose sector a bad record names; zeros where it names none."""
     name = body.get("ID") if isinstance(body, dict) else None
     reported = name if isinstance(name, dict) else {}
-    found = {"miner_id": reported.get("Miner"), "number": reported.get("Number")}
+    lotus = body if isinstance(body, dict) else {}
+    number = reported.get("Number", lotus.get("SectorID", lotus.get("SectorNumber")))
+    found = {"miner_id": reported.get("Miner"), "number": number}
     return {key: value if type(value) is int else 0 for key, value in found.items()}
 
 

@@ -164,3 +164,72 @@ def test_a_sector_of_zeros_has_no_pieces(client: Client) -> None:
     forget(sector)
 
     assert imported(client, record).json()["results"][0]["filled"] == ["ticket", "comm_d"]
+
+
+def lotus_form(record: Any, *, is_stored: bool) -> dict[str, Any]:
+    """What `SectorsStatus` answers for the sector of a record, or lotus-miner's store has of it."""
+    drawn = {
+        name: {"Value": record[name][name], "Epoch": record[name]["Epoch"]} for name in ("Ticket", "Seed")
+    }
+    pieces = [
+        {
+            "Piece": piece["Piece"],
+            "DealInfo": {
+                "DealID": piece["DealInfo"]["DealID"],
+                "PieceActivationManifest": {
+                    "VerifiedAllocationKey": {"Client": 1001, "ID": piece["DealInfo"]["AllocationID"]}
+                }
+                if piece["DealInfo"]["AllocationID"]
+                else None,
+            }
+            if piece["DealInfo"]["PayloadSize"]
+            else None,
+        }
+        for piece in record["Pieces"]
+    ]
+    made = {name: record["Pre"][name] for name in ("CommR", "CommD")}
+    common = {**made, "State": "Proving", "Pieces": pieces}
+    if not is_stored:
+        return {"SectorID": record["ID"]["Number"], "SealProof": record["SectorType"], **drawn, **common}
+    flat = {f"{name}{key}": value for name, one in drawn.items() for key, value in one.items()}
+    upgraded = record["UpgradedInfo"] if record["Upgraded"] else {"SealedCID": None, "UnsealedCID": None}
+    update = {"UpdateSealed": upgraded["SealedCID"], "UpdateUnsealed": upgraded["UnsealedCID"]}
+    return {
+        "SectorNumber": record["ID"]["Number"],
+        "SectorType": record["SectorType"],
+        **flat,
+        **common,
+        **update,
+    }
+
+
+@pytest.mark.parametrize(("is_stored", "is_upgraded"), [(False, False), (True, False), (True, True)])
+def test_a_sector_comes_back_from_lotus_form(tmp_path: Path, is_stored: bool, is_upgraded: bool) -> None:
+    before, said = sealed(is_upgraded=is_upgraded), StringIO()
+    file = tmp_path / "sectors.json"
+    file.write_text(json.dumps([lotus_form(record_of(before), is_stored=is_stored)], indent=2))
+    forget(before)
+
+    call_command("sector_records", "import", str(file), miner="f02001", stdout=said)
+
+    assert said.getvalue().startswith(f"f02001 {before.number}: ticket, seed, comm_d"), said.getvalue()
+    after = Sector.objects.get()
+    for name in ("ticket", "seed", "comm_d", "comm_r", "key_comm_r"):
+        assert bytes(getattr(after, name) or b"") == bytes(getattr(before, name) or b""), name
+    found = pieces_of_sector(after.miner, after.number)
+    assert [(row.client, row.allocation, row.deal) for row in found] == [(1001, 3, None), (None, None, 44)]
+
+
+@pytest.mark.parametrize(
+    ("lotus", "words"),
+    [
+        ({"SectorNumber": 5, "SealProof": 5, "SealedCID": {"/": "x"}}, "StateSectorGetInfo"),
+        ({"SectorID": 5}, "does not name its miner"),
+        ({"SectorID": 5, "SealProof": 5, "CommR": {"/": "x"}}, "does not name its miner"),
+    ],
+)
+def test_another_form_is_refused_by_its_name(client: Client, lotus: Any, words: str) -> None:
+    [done] = imported(client, lotus).json()["results"]
+
+    assert words in done["refusal"]
+    assert done["number"] == 5 or "SectorID" not in lotus
