@@ -185,7 +185,7 @@ def method_list() -> Shown:
     for kind, methods in ACTOR_METHODS.items():
         for number, spec in methods.items():
             places.setdefault(spec.name, []).append(f"{kind} {number}")
-    return {"methods": [(name, ", ".join(places[name])) for name in sorted(places)]}
+    return {"methods": [(name, list_text(places[name])) for name in sorted(places)]}
 
 
 @register.inclusion_tag("core/_picker.html", takes_context=True)

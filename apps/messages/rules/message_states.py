@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext, gettext_lazy
 
 from apps.messages.errors import BadMessage
 from apps.messages.states import WIRE_NAMES, MessageState
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
-def wrong_state(state: str, *, needed: str) -> BadMessage:
+
+RULES: Final[dict[str, StrOrPromise]] = {
+    MessageState.UNFILLED: gettext_lazy("only a message that is not signed yet can be changed so: {fact}"),
+    MessageState.FILLED: gettext_lazy("only a message in flight can be changed so: {fact}"),
+    MessageState.REPLACED: gettext_lazy("only a replaced message can be changed so: {fact}"),
+}
+"""What an act requires, by the state that it needs."""
+
+
+def wrong_state(state: str, *, needed: str, field: str = "id") -> BadMessage:
     """Return the refusal of an act that a message in this state does not allow."""
-    rule = (
-        gettext("only a message in flight can be changed so: {fact}")
-        if needed == MessageState.FILLED
-        else gettext("only a message that is not signed yet can be changed so: {fact}")
-    )
     facts = {
         MessageState.UNFILLED: gettext("this one is not signed yet; mark it failed to withdraw it"),
         MessageState.FILLED: gettext("this one is in flight"),
@@ -23,7 +31,7 @@ def wrong_state(state: str, *, needed: str) -> BadMessage:
         MessageState.REPLACED: gettext("another message took its nonce"),
     }
     return BadMessage(
-        rule.format(fact=facts[MessageState(state)]),
-        field="id",
+        str(RULES[needed]).format(fact=facts[MessageState(state)]),
+        field=field,
         wire=f"need {WIRE_NAMES[needed]} got {WIRE_NAMES[state]}",
     )

@@ -97,14 +97,23 @@ def manual_fees_apply(message: Message, *, fees: NewFees, funds: int) -> ChainMe
     """
     old = message.chain_message()
     if fees.premium <= 0:
-        wire = f"gas premium({fees.premium}) must bigger than zero"
-        raise FeeTooLow(gettext("the premium must be above zero"), field="gas_premium", wire=wire)
+        raise FeeTooLow(
+            gettext("the premium must be above zero"),
+            field="gas_premium",
+            wire=f"gas premium({fees.premium}) must bigger than zero",
+        )
     if fees.fee_cap <= 0:
-        wire = f"gas feecap({fees.fee_cap}) must bigger than zero"
-        raise FeeTooLow(gettext("the fee cap must be above zero"), field="gas_fee_cap", wire=wire)
+        raise FeeTooLow(
+            gettext("the fee cap must be above zero"),
+            field="gas_fee_cap",
+            wire=f"gas feecap({fees.fee_cap}) must bigger than zero",
+        )
     if fees.fee_cap < fees.premium:
-        wire = f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})"
-        raise FeeTooLow(gettext("the fee cap is below the premium"), field="gas_fee_cap", wire=wire)
+        raise FeeTooLow(
+            gettext("the fee cap is below the premium"),
+            field="gas_fee_cap",
+            wire=f"gas feecap({fees.fee_cap}) must bigger or equal than gas premium ({fees.premium})",
+        )
     floor = premium_floor_compute(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
         reason = gettext(

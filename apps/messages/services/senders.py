@@ -33,7 +33,7 @@ def sender_set(
     _unshared_check(principal, address)
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
-        raise SenderNotFound("address not exists")
+        raise SenderNotFound(wire="address not exists")
     before = rules_describe(row)
     fees_set(row, fees=fees or {})
     if quota is not None:
@@ -56,7 +56,7 @@ def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sende
     _unshared_check(principal, address)
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
-        raise SenderNotFound("address not exists")
+        raise SenderNotFound(wire="address not exists")
     Sender.objects.filter(pk=row.pk).update(
         next_nonce=count_read(nonce, field="nonce"), version=F("version") + 1
     )

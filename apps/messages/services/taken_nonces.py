@@ -15,13 +15,14 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import AlreadyOnChain, BadMessage
 from apps.messages.models import Message, SignedVersion
+from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.approvals import approval_reset
 from apps.messages.services.audit import event_record, message_audit
 from apps.messages.services.bulk_transitions import NOT_LANDED
 from apps.messages.services.recovery.chain_history import History
 from apps.messages.services.replace import version_store
 from apps.messages.services.sign import DEAD_EPOCHS
-from apps.messages.states import WIRE_NAMES, MessageState, Wait
+from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +59,7 @@ def message_push_again(
 
 def _require(message: Message, *, head: Head) -> None:
     if message.state != MessageState.REPLACED:
-        raise BadMessage(f"need NonceConflictMsg got {WIRE_NAMES[message.state]}", field="state")
+        raise wrong_state(message.state, needed=MessageState.REPLACED, field="state")
     if message.wait != Wait.NONCE_TAKEN:
         raise BadMessage(gettext("nothing is lost: what it was for is done by itself"), field="state")
     if 0 < message.expire_epoch < head.height:

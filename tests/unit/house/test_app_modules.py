@@ -32,7 +32,15 @@ CONNECTIONS = ("node.client", "redis_clients", "hub.client", "hub.blocking_clien
 """Ends of the names of modules by which one asks a node, Redis or a signer."""
 OWN = {
     "core": {
-        *("catalogue", "catalogue_files", "clock", "compiled", "connection_faults", "database_threads"),
+        *(
+            "addresses",
+            "catalogue",
+            "catalogue_files",
+            "clock",
+            "compiled",
+            "connection_faults",
+            "database_threads",
+        ),
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
         *("health", "languages", "leader", "live", "local_time"),
         *("liveness", "locks", "metrics", "middleware", "postgresql", "prepared_statements"),

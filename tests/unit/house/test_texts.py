@@ -49,6 +49,8 @@ FOR_PROGRAMS: Final = (
     "reverse",
 )
 """What takes a text that no person reads on a page."""
+OF_PROGRAMS: Final = frozenset({"help_text", "description", "wire"})
+"""Arguments that are read in the document of the API, and by the clients of Go programs."""
 COMMAND: Final = "make "
 """Begins what is typed into a shell, the same in every language."""
 EXACT: Final = frozenset((Path(__file__).parent / "exact_texts.txt").read_text().splitlines())
@@ -62,7 +64,7 @@ def for_programs(tree: ast.AST) -> set[int]:
         for node in ast.walk(tree)
         if (isinstance(node, ast.Call) and getattr(node.func, "id", "") in FOR_PROGRAMS)
         or (isinstance(node, ast.FunctionDef) and node.name in ("__str__", "__repr__"))
-        or (isinstance(node, ast.keyword) and node.arg in ("help_text", "description"))  # of the API
+        or (isinstance(node, ast.keyword) and node.arg in OF_PROGRAMS)
         for part in ast.walk(node)
     }
 

@@ -91,7 +91,7 @@ def get_actor_cfg_by_id(call: Call, id_: str) -> dict[str, Any]:  # noqa: ARG001
     """Return one such rule."""
     row = actor_rules_all().filter(pk=id_).first()
     if row is None:
-        raise SenderNotFound("record not found", field="id")
+        raise SenderNotFound(field="id")
     return actor_cfg_json(row)
 
 
@@ -106,7 +106,7 @@ def get_node(call: Call, name: str) -> dict[str, Any]:  # noqa: ARG001  # handle
     """Return one extra node."""
     row = extra_nodes().filter(name=name).first()
     if row is None:
-        raise SenderNotFound("record not found", field="name")
+        raise SenderNotFound(field="name")
     return node_json(row)
 
 

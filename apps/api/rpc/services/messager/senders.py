@@ -47,7 +47,7 @@ def wallet_has(call: Call, address: Address) -> bool:
 def _own_sender(call: Call, address: Address) -> str:
     problem = sender_check(call, address)
     if not senders_visible(call.principal).filter(address=problem).exists():
-        raise SenderNotFound("address not exists", field="address")
+        raise SenderNotFound(wire="address not exists")
     return problem
 
 
@@ -74,7 +74,7 @@ def set_select_msg_num(call: Call, address: Address, count: int) -> None:
 def set_fee_params(call: Call, spec: Fees) -> None:
     """Set a sender's fee rules."""
     if not senders_visible(call.principal).filter(address=address_format(spec.address)).exists():
-        raise SenderNotFound("address not exists", field="address")
+        raise SenderNotFound(wire="address not exists")
     sender_set(principal=call.principal, address=sender_check(call, spec.address), fees=spec.values)
 
 
