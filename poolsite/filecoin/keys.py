@@ -11,7 +11,9 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +45,16 @@ KEY_TYPES: Final = (KEY_SECP256K1, KEY_BLS, KEY_DELEGATED)
 """Key types that can sign here; secp256k1-ledger keys live in their device."""
 PRIVATE_KEY_LEN: Final = 32
 """Bytes of every private key, of any type."""
+RAW_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
+"""A private key in plain hex."""
+MNEMONIC_WORDS: Final = (12, 15, 18, 21, 24)
+"""Lengths of a seed phrase, in words.  Source: BIP-39."""
+OTHER_TYPES: Final = {
+    "secp256k1-ledger": "a secp256k1-ledger key stays in its device: it cannot be imported",
+    "jwt-hmac-secret": "this is a node's secret for its API tokens, not a wallet's key",
+    "libp2p-host": "this is a node's libp2p key, not a wallet's",
+}
+"""Types of keys in a node's keystore that sign no message, and what to say of each."""
 BLS_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the BLS12-381 groups; private keys lie below it."""
 
@@ -116,20 +128,26 @@ def key_to_json(info: KeyInfo) -> dict[str, str]:
 
 
 def key_from_json(value: Any) -> KeyInfo:
-    """Read a KeyInfo object; Type may also be the number of the signature type.  Raises BadKey."""
+    """Read a KeyInfo object; Type may also be the number of the signature type.  Raises BadKey.
+
+    Names are read in any case, as Go reads them.
+    """
     if not isinstance(value, dict):
         raise BadKey("a key must be an object with Type and PrivateKey")
-    key_type, encoded = value.get("Type"), value.get("PrivateKey")
+    fields = {str(name).lower(): one for name, one in value.items()}
+    key_type, encoded = fields.get("type", fields.get("sigtype")), fields.get("privatekey")
     if isinstance(key_type, int) and not isinstance(key_type, bool):
         key_type = SIG_TYPE_NAMES.get(key_type)
     if key_type not in KEY_TYPES:
-        raise BadKey("unknown key type")
+        raise BadKey(OTHER_TYPES.get(str(key_type), "unknown key type"))
     if not isinstance(encoded, str):
         raise BadKey("PrivateKey must be base64")
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise BadKey("PrivateKey must be base64") from None
+    if data.startswith(b"{"):
+        raise BadKey("this is an encrypted key of venus-wallet: import its store with import-wallet")
     return _checked(KeyInfo(key_type, data))
 
 
@@ -138,22 +156,57 @@ def key_export(info: KeyInfo) -> str:
     return json.dumps(key_to_json(info), separators=(",", ":")).encode().hex()
 
 
-def key_import(text: str) -> KeyInfo:
-    """Read a key file's text: hex of the object (`hex-lotus`) or the object itself (`json-lotus`).
+def key_import(text: str, *, raw_type: str = KEY_DELEGATED) -> KeyInfo:
+    """Read a key file's text, whose form its looks tell.  Raises BadKey, naming a form that is no plain key.
 
-    Raises BadKey.
+        hex-lotus   hex of the KeyInfo object, as `wallet export` of lotus and venus writes it
+        json-lotus  the object itself, also a file of lotus' keystore
+        gfc-json    go-filecoin's, with a list of one KeyInfo
+        hex-eth     32 bytes in hex, with or without 0x: of type `raw_type`, secp256k1 or delegated
+
+    Source: lotus cli/wallet.go walletImport, venus-wallet cli/wallet.go.
     """
-    text = text.strip()
-    if not text.startswith("{"):
-        try:
-            text = bytes.fromhex(text).decode()
-        except (ValueError, UnicodeDecodeError):
-            raise BadKey("a key export must be hex of a KeyInfo object") from None
+    text = text.strip('\ufeff \t\r\n"')
+    digits = text[2:] if text[:2] in ("0x", "0X") else text
+    if RAW_KEY.fullmatch(digits):
+        if raw_type not in (KEY_SECP256K1, KEY_DELEGATED):
+            raise BadKey("a key in plain hex must be secp256k1 or delegated")
+        return _checked(KeyInfo(raw_type, bytes.fromhex(digits)))
     try:
-        value = json.loads(text)
+        value = json.loads(text if text.startswith(("{", "[")) else bytes.fromhex(text))
     except (ValueError, RecursionError):
-        raise BadKey("a key export must contain a KeyInfo object") from None
-    return key_from_json(value)
+        raise BadKey(_foreign_form(text)) from None
+    return key_from_json(_single_key(value))
+
+
+def _single_key(value: Any) -> Any:
+    """Return the KeyInfo object of an export, which go-filecoin puts into a list.  Raises BadKey."""
+    if not isinstance(value, dict):
+        return value
+    fields = {str(name).lower(): one for name, one in value.items()}
+    if {"crypto", "ciphertext"} & fields.keys():
+        raise BadKey("this is an encrypted Ethereum or venus-wallet key: export it in plain first")
+    keys = fields.get("keyinfo", value)
+    if not isinstance(keys, list):
+        return keys
+    if len(keys) != 1:
+        raise BadKey(f"this go-filecoin export (gfc-json) holds {len(keys)} keys: import each by itself")
+    return keys[0]
+
+
+def _foreign_form(text: str) -> str:
+    """Return why a text is no key export, naming the form that it looks like."""
+    words = text.split()
+    if text.startswith("SQLite format 3"):
+        return "this is a key store of venus-wallet: import it with import-wallet"
+    if len(words) in MNEMONIC_WORDS and all(word.isascii() and word.isalpha() for word in words):
+        return "this is a seed phrase: export the private key from its wallet"
+    if len(words) > 1 and len({word[:4] for word in words}) == 1:
+        return f"this holds {len(words)} exports: import each by itself"
+    with suppress(ValueError):
+        if len(base64.b64decode(text, validate=True)) == PRIVATE_KEY_LEN:
+            return "this is a private key in base64 without its type: give it as a KeyInfo object"
+    return "a key export must be a KeyInfo object, its hex, or a private key in hex"
 
 
 def _checked(info: KeyInfo) -> KeyInfo:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from poolsite.filecoin.keys import KEY_SECP256K1, KEY_TYPES, BadKey
+from poolsite.filecoin.keys import KEY_DELEGATED, KEY_SECP256K1, KEY_TYPES, BadKey
 from workers.signer.errors import SignerError, Unrecorded
 from workers.signer.gateway import LIMITS
 from workers.signer.init_command import init
@@ -145,6 +145,12 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
     elif verb == "import":
         parser.add_argument(
             "file", nargs="?", default="-", help="key file of lotus or venus; - reads standard input"
+        )
+        parser.add_argument(
+            "--type",
+            choices=(KEY_SECP256K1, KEY_DELEGATED),
+            default=KEY_DELEGATED,
+            help="type of a key in plain hex, which does not say it (delegated)",
         )
     elif verb in {"import-wallet", "export-wallet"}:
         parser.add_argument("file", type=Path, help="venus-wallet's keystore.sqlit")

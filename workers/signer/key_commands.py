@@ -36,8 +36,9 @@ def export(options: argparse.Namespace) -> str:
 
 def import_key(options: argparse.Namespace) -> str:
     """Import a key file."""
-    text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
-    return f"imported key {opened(options).store.add(key_import(text))} successfully!"
+    text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(errors="replace")
+    info = key_import(text, raw_type=options.type)
+    return f"imported key {opened(options).store.add(info)} successfully!"
 
 
 def wallet_password(options: argparse.Namespace) -> str:

@@ -102,6 +102,63 @@ def test_what_is_no_key_is_refused(text: str) -> None:
         key_import(text)
 
 
+RAW = bytes(range(1, 33))
+ENCODED = base64.b64encode(RAW).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (json.dumps({"KeyInfo": [{"PrivateKey": ENCODED, "SigType": 1}]}), "secp256k1"),
+        (json.dumps({"KeyInfo": [{"PrivateKey": ENCODED, "SigType": 2}]}), "bls"),
+        (json.dumps({"KeyInfo": [{"PrivateKey": ENCODED, "SigType": 3}]}), "delegated"),
+        (json.dumps({"type": "bls", "privateKey": ENCODED}), "bls"),
+        (f'"{json.dumps({"Type": "bls", "PrivateKey": ENCODED}).encode().hex()}"\n', "bls"),
+        ("\ufeff" + json.dumps({"Type": "secp256k1", "PrivateKey": ENCODED}), "secp256k1"),
+        (RAW.hex(), "delegated"),
+        (f"0x{RAW.hex()}\n", "delegated"),
+        (f"0X{RAW.hex().upper()}", "delegated"),
+    ],
+)
+def test_each_form_is_read_by_its_looks(text: str, kind: str) -> None:
+    assert key_import(text) == KeyInfo(kind, RAW)
+
+
+def test_a_key_in_plain_hex_has_the_type_that_is_said() -> None:
+    assert key_import(RAW.hex(), raw_type="secp256k1") == KeyInfo("secp256k1", RAW)
+    with pytest.raises(BadKey, match="must be secp256k1 or delegated"):
+        key_import(RAW.hex(), raw_type="bls")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SQLite format 3\0...", "key store of venus-wallet: import it with import-wallet"),
+        (
+            json.dumps({"crypto": {"ciphertext": "aa"}, "version": 3}),
+            "encrypted Ethereum or venus-wallet key",
+        ),
+        (
+            json.dumps({"Type": "bls", "PrivateKey": base64.b64encode(b'{"kdf":"scrypt"}').decode()}),
+            "encrypted key of venus-wallet",
+        ),
+        (json.dumps({"KeyInfo": [{}, {}]}), "holds 2 keys"),
+        (f"{b'{}'.hex()}\n{b'{}'.hex()}", "holds 2 exports"),
+        (" ".join(["word"] * 12), "seed phrase"),
+        (ENCODED, "base64 without its type"),
+        (json.dumps({"Type": "secp256k1-ledger", "PrivateKey": ENCODED}), "stays in its device"),
+        (json.dumps({"Type": "jwt-hmac-secret", "PrivateKey": ENCODED}), "secret for its API tokens"),
+        (json.dumps({"Type": "libp2p-host", "PrivateKey": ENCODED}), "libp2p key"),
+        ("hello", "must be a KeyInfo object, its hex, or a private key in hex"),
+    ],
+)
+def test_another_form_is_refused_by_its_name(text: str, words: str) -> None:
+    with pytest.raises(BadKey, match=words) as refusal:
+        key_import(text)
+
+    assert ENCODED not in str(refusal.value)
+
+
 def test_refusals_do_not_repeat_the_text() -> None:
     secret = base64.b64encode(b"\xff" * 32).decode()
     with pytest.raises(BadKey) as refusal:
