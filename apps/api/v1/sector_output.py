@@ -15,7 +15,7 @@ from apps.core import clock
 from apps.sectors.selectors.sector_changes import changes_newest
 from apps.sectors.selectors.sector_messages import SectorMessage, sectors_messages
 from apps.sectors.selectors.sector_waits import sector_wait
-from apps.sectors.selectors.sectors import resume_choices, sector_events
+from apps.sectors.selectors.sectors import events_in_order, resume_choices, sector_events
 from poolsite.wire.pipeline import SECTOR_STAGES, SECTOR_STATES
 
 if TYPE_CHECKING:
@@ -186,6 +186,6 @@ def event_body(row: JobEvent) -> dict[str, Any]:
 def detail_body(sector: Sector) -> dict[str, Any]:
     """Return one sector with its steps as JSON."""
     return sectors_body([sector])[0] | {
-        "events": [event_body(row) for row in sector_events(sector)[:EVENTS_MAX]],
+        "events": [event_body(row) for row in events_in_order(sector, sector_events(sector)[:EVENTS_MAX])],
         "resume_at": list(resume_choices(sector)) if sector.paused_at is not None else [],
     }

@@ -111,6 +111,19 @@ def sector_events(sector: Sector) -> QuerySet[JobEvent]:
     return JobEvent.objects.filter(own).order_by("pk")
 
 
+def events_in_order(sector: Sector, events: Iterable[JobEvent]) -> list[JobEvent]:
+    """Return a sector's events, of which none is before the one that it follows.
+
+    Each has the time of the process that wrote it, taken before rows were locked: that of the next may be
+    less, of another machine by as much as their clocks differ.
+    """
+    last, found = sector.created_at, []
+    for event in events:
+        event.at = last = max(event.at, last)
+        found.append(event)
+    return found
+
+
 def run_under_way(sector: Sector) -> PipelineRun | None:
     """Return the snap-up or rebuild of a sector that has not ended."""
     return sector.runs.exclude(state__in=RUN_FINAL).select_related("job").first()

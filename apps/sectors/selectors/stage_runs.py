@@ -250,7 +250,7 @@ def _spans_of(started: dict[int, tuple[int, datetime]]) -> dict[int, dict[str, f
         since = last.get(pk, started[pk][1])
         mine = spans.setdefault(pk, {})
         mine[stage] = mine.get(stage, 0.0) + max((at - since).total_seconds(), 0.0)
-        last[pk] = at
+        last[pk] = max(at, since)  # a process whose clock is behind may have written it
         if to_state == SectorState.PROVING:
             done.add(pk)
     return {pk: mine for pk, mine in spans.items() if pk in done}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
@@ -129,6 +130,22 @@ def test_spending_is_added_up_by_what_is_asked_for(by):
         by
     ] in page
     assert "0.0029" in page or "0.0014" in page or "0.0010" in page
+
+
+def test_a_method_that_was_called_on_several_miners_is_listed_once():
+    wallet = factories.wallet()
+    for actor_id, cost in ((2001, 2), (2002, 3)):
+        miner = factories.miner(actor_id)
+        factories.spend(wallet.address, to=miner.address, method=28, kind="precommit", cost=cost * 10**16)
+    factories.spend(wallet.address, cost=4 * 10**16)
+    person()
+
+    page = text_of(signed_in().get(reverse("gas")))
+    table = page[page.index('id="f-gas-spend"') :].partition("</table>")[0]
+
+    assert re.findall(r'<th scope="row" class="c-name"> (\w+)', table) == ["PreCommitSectorBatch2", "Send"]
+    assert [one.strip("0") for one in re.findall(r"<strong>([^<]*)</strong>", table)] == [".05", ".04"]
+    assert "Money counts those alone that call a miner" in page
 
 
 def test_the_day_is_drawn_and_its_cheap_hours_are_named():

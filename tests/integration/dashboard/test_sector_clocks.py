@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.urls import reverse
 
+from apps.api.v1.sector_output import detail_body
 from apps.checks.findings.sealing_clocks import deposits_expiring, tickets_expiring
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import sector_countdown
 from apps.dashboard.pages.sectors.epochs import sector_clocks
 from apps.miners.models import Miner
+from apps.sectors.models import Sector
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.noninteractive import LOOKBACK
 from tests import factories
 from tests.page_client import signed_in, text_of
+from tests.people import person
 
 if TYPE_CHECKING:
     from apps.dashboard.pages.sectors.clocks import Clock
-    from apps.sectors.models import Sector
 
 pytestmark = pytest.mark.django_db
 
@@ -164,3 +168,18 @@ def test_the_page_counts_them_down(ann: None) -> None:
     assert "Ticket expires in" in card
     assert 'data-tone="warn"' in card
     assert "data-until=" in card
+
+
+def test_no_stage_takes_less_than_nothing_where_clocks_differ() -> None:
+    person()
+    sector = sealing("PC1_DONE")
+    steps = [("PACKED", "ADD_PIECE", 2.0), ("TICKET", "TICKET", -0.755), ("PC1", "PC1", 60.0)]
+    events = factories.events(sector, steps, ms=None)
+    Sector.objects.filter(pk=sector.pk).update(created_at=events[0].at - timedelta(seconds=2))
+
+    shown = text_of(signed_in().get(reverse("sector", args=[sector.uuid])))
+    told = detail_body(Sector.objects.get())["events"]
+
+    assert not re.search(r"-\d[\d.]* m?s", shown)
+    assert [event["at"] for event in told] == sorted(event["at"] for event in told)
+    assert told[1]["at"] == told[0]["at"] == events[0].at

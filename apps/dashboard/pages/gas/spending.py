@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
@@ -52,19 +53,36 @@ def spend_name(key: tuple[Any, ...], *, by: str, data: PageData) -> tuple[str, s
     return what_text(to, method, kind=kind, data=data), kind.replace("_", " ")
 
 
+def sums_by_name(sums: Sequence[SpendSum], *, by: str, data: PageData) -> dict[tuple[str, str], SpendSum]:
+    """Add up what has one name, as a method that was called on several miners; the dearest first."""
+    found: dict[tuple[str, str], SpendSum] = {}
+    for one in sums:
+        name = spend_name(one.key, by=by, data=data)
+        if (before := found.get(name)) is not None:
+            one = replace(
+                before,
+                messages=before.messages + one.messages,
+                gas_used=before.gas_used + one.gas_used,
+                cost=before.cost + one.cost,
+            )
+        found[name] = one
+    return found if by == "day" else dict(sorted(found.items(), key=lambda item: -item[1].cost))
+
+
 def spend_rows(sums: Sequence[SpendSum], *, by: str, data: PageData) -> list[dict[str, Any]]:
     """Return what was spent, with bars against the dearest."""
-    most = max((one.cost for one in sums), default=0)
-    total = sum(one.cost for one in sums)
+    named = sums_by_name(sums, by=by, data=data)
+    most = max((one.cost for one in named.values()), default=0)
+    total = sum(one.cost for one in named.values())
     return [
         {
-            "name": spend_name(one.key, by=by, data=data),
+            "name": name,
             "sum": one,
             "each": one.cost // one.messages,
             "pct": 100 * one.cost // most if most else 0,
             "share": formatting.percent(one.cost, total),
         }
-        for one in sums
+        for name, one in named.items()
     ]
 
 

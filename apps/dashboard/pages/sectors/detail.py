@@ -35,7 +35,7 @@ from apps.proving.selectors.deadlines import deadline_keys
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.sector_changes import changes_newest
 from apps.sectors.selectors.sector_messages import sectors_messages
-from apps.sectors.selectors.sectors import run_under_way, sector_events, sector_get
+from apps.sectors.selectors.sectors import events_in_order, run_under_way, sector_events, sector_get
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SectorDetail:
 
 def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
     """Lay out the whole of one sector."""
-    events, change = list(sector_events(sector)), changes_newest([sector]).get(sector.pk)
+    events, change = events_in_order(sector, sector_events(sector)), changes_newest([sector]).get(sector.pk)
     run = run_under_way(sector)
     row = sector_row(sector, data=data)
     size, unit = formatting.size(sector.sector_size)

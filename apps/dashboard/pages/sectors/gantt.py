@@ -79,6 +79,7 @@ def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[
         since = event.at
     if sector.state in (SectorState.ABORTED, SectorState.TERMINATED):
         return spans
+    at = max(at, since)  # the page's clock was taken before its rows were read
     if sector.state == SectorState.PROVING:
         if sector.active_since is not None:
             return [*spans, Span(FIRST_PROOF, since, max(sector.active_since, since), "ok")]

@@ -140,7 +140,9 @@ class LockedSector:
             data = {name: outcomes[name] for name in step.outputs if name in outcomes}
             if step.stage == Stage.TREE_D:
                 data["comm_d"] = comm_d_of(self.sector)
-            took_ms = int((self.now - self.sector.stage_since).total_seconds() * 1000) if single else None
+            took_ms = (
+                max(int((self.now - self.sector.stage_since).total_seconds() * 1000), 0) if single else None
+            )
             worker = self.job.worker
             report = {"seq": self.job.seq + 1, "token": self.job.lease_token, "ms": took_ms, "worker": worker}
             actor = "" if worker is None else worker.name
