@@ -15,6 +15,7 @@ from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
 from apps.core.disk import DiskLevel, disk_spaces
 from apps.core.formatting import plural, time_left
+from apps.users.selectors import guessed_factors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +149,21 @@ def backups_old(data: CheckData) -> Iterator[Finding]:
     if last is not None and data.at - last > limit:
         say = gettext("the last backup is {age} old").format(age=time_left((data.at - last).total_seconds()))
         yield Finding("backup", say, advice)
+
+
+def factors_guessed(data: CheckData) -> Iterator[Finding]:
+    """Somebody who has a person's password, or an open session, tries to guess their second factor."""
+    if not data.rare.codes_wrong:
+        return
+    for guessed in guessed_factors.factors_guessed(data.viewer, now=data.at):
+        yield Finding(
+            f"factor-{guessed.username}",
+            gettext("{count} wrong codes of {name} after the right password").format(
+                count=guessed.count, name=guessed.username
+            ),
+            gettext(
+                "from {sources}, in the last 24 h: unless it was {name}, the password is known to somebody; "
+                "change it, and end the sessions"
+            ).format(sources=named(guessed.sources), name=guessed.username),
+            count=guessed.count,
+        )

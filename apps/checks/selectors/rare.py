@@ -37,6 +37,7 @@ from apps.sectors.models import (
 )
 from apps.sectors.selectors.stopped_work import FAILED_CHANGES
 from apps.sectors.states import CopyCondition, Hold, JobState, MoveState
+from apps.users.selectors.guessed_factors import wrong_codes
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 
@@ -90,6 +91,8 @@ class Rare(NamedTuple):
     provers_failed: bool = True
     wins_lost: bool = True
     blocks_foreign: bool = True
+    codes_wrong: bool = True
+    """Second factors that were wrong lately."""
     channels: bool = True
     severities_set: bool = True
     """Checks whose severity the operator set."""
@@ -135,6 +138,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
             Round.objects.filter(win_count__gt=0, at__gte=day, state__in=[*LOSSES, RoundState.ORPHANED])
         ),
         "blocks_foreign": RawSQL(FOREIGN_BLOCK, [], BooleanField()),  # noqa: S611  # a constant
+        "codes_wrong": Exists(wrong_codes(day)),
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
         "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
     }

@@ -65,6 +65,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         operator_only=True,
     ),
     Check(
+        "factors_guessed",
+        _("Nobody guesses a second factor"),
+        (Topic.PROCESSES,),
+        CRITICAL,
+        console.factors_guessed,
+        Link("people"),
+        _("People"),
+    ),
+    Check(
         "sectors_expiring",
         _("No sector expires within 30 d"),
         (Topic.SECTORS,),

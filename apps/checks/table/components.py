@@ -257,6 +257,7 @@ NO_OUTAGES: Final = frozenset(
         "deposits_expiring",
         "disputes_lost",
         "f3_unleased",
+        "factors_guessed",
         "fee_debt",
         "files_of_ended",
         "grants_unchosen",

@@ -109,12 +109,17 @@ class LoginAttempt(models.Model):
     """As it was typed; there need not be such a person."""
     source = models.CharField(max_length=64)
     is_good = models.BooleanField()
+    is_second = models.BooleanField(default=False)
+    """Whether a code was tried by somebody who had the right password, or a session."""
 
     class Meta:
         indexes = [
             models.Index(fields=["username", "-at"]),
             models.Index(fields=["source", "-at"]),
             models.Index(fields=["-at"], condition=models.Q(is_good=False), name="login_failures"),
+            models.Index(
+                fields=["-at"], condition=models.Q(is_good=False, is_second=True), name="second_step_failures"
+            ),
         ]
 
     def __str__(self) -> str:

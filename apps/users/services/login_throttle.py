@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from apps.users.errors import LoginThrottled
 from apps.users.models import LoginAttempt
@@ -23,6 +24,10 @@ FREE_TRIES: Final[dict[str, int]] = {"both": 4, "username": 20, "source": 60}
 """Failures that cost nothing: of a name at one place, of a name from anywhere, of a place with any name."""
 FIRST_WAIT_S, LAST_WAIT_S = 1, 300
 """The first wait; it doubles with each further failure up to the last."""
+SECOND_FREE_TRIES: Final = 5
+"""Wrong codes of a person that cost nothing: who tries one has the password, and guesses one of a million."""
+SECOND_WAIT_S, SECOND_LAST_WAIT_S = 60, 3600
+"""The same for codes: at most a dozen can be tried in an hour, wherever from."""
 NAME_WAIT_S: Final = 30
 """The last wait of a name that is tried from anywhere: strangers cause it, its person has to live with it."""
 RETENTION: Final = timedelta(days=30)
@@ -58,8 +63,12 @@ def recent_login_failures_list(viewer: Principal, *, now: datetime) -> list[Fail
 
 
 @transaction.atomic
-def login_attempt_begin(*, username: str, source: str, now: datetime) -> LoginAttempt:
+def login_attempt_begin(
+    *, username: str, source: str, now: datetime, is_second: bool = False
+) -> LoginAttempt:
     """Write a try down as a failure, which its success takes back, and forget old ones.
+
+    `is_second`: a code is tried, by somebody who has the password or a session.
 
     Tries of a name and of a place come here one after the other.  Raises LoginThrottled.
     """
@@ -67,38 +76,54 @@ def login_attempt_begin(*, username: str, source: str, now: datetime) -> LoginAt
         # The locks are always taken in this order.
         for word in (f"login of {username}", f"login from {source[:64]}"):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
-    wait_s = _login_delay_s(username=username, source=source, now=now)
+    wait_s = _login_delay_s(username=username, source=source, now=now, is_second=is_second)
     if wait_s:
         raise LoginThrottled(wait_s)
     LoginAttempt.objects.filter(at__lt=now - RETENTION).delete()
-    return LoginAttempt.objects.create(at=now, username=username, source=source[:64], is_good=False)
+    return LoginAttempt.objects.create(
+        at=now, username=username, source=source[:64], is_good=False, is_second=is_second
+    )
 
 
-def _login_delay_s(*, username: str, source: str, now: datetime) -> int:
+def _login_delay_s(*, username: str, source: str, now: datetime, is_second: bool) -> int:
     """Return the seconds that this name at this place has to wait; 0 if it need not.
 
-    A passkey that names its owner is tried without a name: only its place is slowed, or one place would
-    slow everybody.  Failures elsewhere do not slow a place from which the person came in lately: strangers
-    who know a name could keep its person out.
+    Where the person came in lately only their own failures there slow them, not those of strangers with
+    their name elsewhere or with other names at that address: anybody could keep them out.  A passkey that
+    names its owner is tried without a name: only its place is slowed, or one place would slow everybody.
     """
-    by_source = {"source": source[:64]}
-    by_both = {"username": username, **by_source}
-    waits = [
-        _wait_s(by_source, free=FREE_TRIES["source"], now=now),
-        _wait_s(by_both, free=FREE_TRIES["both"], now=now),
-    ]
-    if username and not LoginAttempt.objects.filter(**by_both, is_good=True, at__gt=now - RETENTION).exists():
-        by_name = {"username": username}
-        waits.append(_wait_s(by_name, free=FREE_TRIES["username"], now=now, most_s=NAME_WAIT_S))
+    by_source, by_name = {"source": source[:64]}, {"username": username}
+    by_both = by_name | by_source
+    where: list[dict[str, str]] = [by_both]
+    is_known = LoginAttempt.objects.filter(**by_both, is_good=True, at__gt=now - RETENTION).exists()
+    waits = [_wait_s(by_both, free=FREE_TRIES["both"], now=now)]
+    if not (username and is_known):
+        waits.append(_wait_s(by_source, free=FREE_TRIES["source"], now=now))
+        if username:
+            waits.append(_wait_s(by_name, free=FREE_TRIES["username"], now=now, most_s=NAME_WAIT_S))
+            where.append(by_name)
+    if is_second:
+        slow: dict[str, int] = {"first_s": SECOND_WAIT_S, "most_s": SECOND_LAST_WAIT_S}
+        waits += [_wait_s(one, free=SECOND_FREE_TRIES, now=now, only_second=True, **slow) for one in where]
     return max(waits)
 
 
-def _wait_s(where: dict[str, str], *, free: int, now: datetime, most_s: int = LAST_WAIT_S) -> int:
+def _wait_s(
+    where: dict[str, str],
+    *,
+    free: int,
+    now: datetime,
+    first_s: int = FIRST_WAIT_S,
+    most_s: int = LAST_WAIT_S,
+    only_second: bool = False,
+) -> int:
     """Return the seconds that one group has to wait: failures since its last good login count.
 
     Those further ahead than `WINDOW` were written by a clock that was wrong.
     """
     recent = LoginAttempt.objects.filter(**where, at__gt=now - WINDOW, at__lt=now + WINDOW)
+    if only_second:
+        recent = recent.filter(Q(is_second=True) | Q(is_good=True))
     recent = recent.order_by("-at", "-pk")
     failures = []
     for at, is_good in recent.values_list("at", "is_good")[: free + 20]:
@@ -107,6 +132,6 @@ def _wait_s(where: dict[str, str], *, free: int, now: datetime, most_s: int = LA
         failures.append(at)
     if len(failures) <= free:
         return 0
-    pause = min(FIRST_WAIT_S * 2 ** (len(failures) - free - 1), most_s)
+    pause = min(first_s * 2 ** (len(failures) - free - 1), most_s)
     left = (failures[0] + timedelta(seconds=pause) - now).total_seconds()
     return max(int(left) + 1, 0) if left > 0 else 0

@@ -53,7 +53,7 @@ def second_step_verify(person: User, *, code: str, source: str, now: datetime) -
 
     Raises LoginThrottled without checking the code, WrongCode.
     """
-    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
+    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now, is_second=True)
     with transaction.atomic():  # a code is used up by the login that it let in, and by no other
         factor = code_accept(person, code=code.replace("\0", ""), now=now)
         login_record(person, attempt=attempt, factor=factor)

@@ -47,7 +47,7 @@ def password_reauthenticate(person: User, *, password: str, source: str, now: da
 
 def code_reauthenticate(person: User, *, code: str, source: str, now: datetime) -> bool:
     """Check a code of their app; recovery codes only let in.  Raises LoginThrottled without looking."""
-    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now)
+    attempt = login_attempt_begin(username=person.get_username(), source=source, now=now, is_second=True)
     is_right = app_code_accept(person, code=code, now=now)
     if is_right:
         attempt.delete()

@@ -23,11 +23,12 @@ from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
-from apps.users.models import MinerGrant
+from apps.users.models import LoginAttempt, MinerGrant
+from apps.users.selectors.guessed_factors import SUSPICIOUS
 from apps.users.services.grants import signer_grant
 from tests import factories
 from tests.integration.dashboard.check_scenes_sealing import SEALING_SCENES, epochs_ago
-from tests.people import tenant
+from tests.people import person, tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,6 +226,14 @@ def messages_replaced(_: Any) -> None:
     factories.message("taken", state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN, nonce=3, error="used")
 
 
+def factors_guessed(_: Any) -> None:
+    person("nora")
+    for _n in range(SUSPICIOUS):
+        LoginAttempt.objects.create(
+            username="nora", source="10.6.6.6", at=now(), is_good=False, is_second=True
+        )
+
+
 def messages_failed(_: Any) -> None:
     factories.message("bad", state=MessageState.FAILED, error="marked as failed")
 
@@ -389,5 +398,6 @@ SCENES: dict[str, Callable[[Any], None]] = {
         processes_down,
         backups_old,
         notifications_undelivered,
+        factors_guessed,
     )
 } | SEALING_SCENES

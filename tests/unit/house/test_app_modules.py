@@ -76,6 +76,7 @@ OWN = {
         ),
         *("fragments", "html_time", "labels", "languages", "layout", "live", "live_fragments", "live_gaps"),
         *("notices", "number_fields", "page_data", "pages", "pagination", "passkeys", "pickers"),
+        "program_commands",
         *("reauthentication", "registry", "routing", "sessions", "templatetags", "text_fields"),
         *("todo", "urls", "ws_origin"),
     },

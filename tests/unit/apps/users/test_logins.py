@@ -6,10 +6,16 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.users.errors import LoginFailed, LoginThrottled
-from apps.users.models import AuditEntry, LoginAttempt
-from apps.users.services.login_throttle import FREE_TRIES, LAST_WAIT_S, NAME_WAIT_S
-from apps.users.services.logins import person_login
+from apps.users.errors import LoginFailed, LoginThrottled, WrongCode
+from apps.users.models import AuditEntry, LoginAttempt, User
+from apps.users.selectors.guessed_factors import factors_guessed
+from apps.users.services.login_throttle import (
+    FREE_TRIES,
+    LAST_WAIT_S,
+    NAME_WAIT_S,
+    SECOND_FREE_TRIES,
+)
+from apps.users.services.logins import person_login, second_step_verify
 from apps.users.services.tenants import tenant_update
 from tests import people
 
@@ -141,3 +147,41 @@ def test_a_closed_account_is_not_let_in():
 
     with pytest.raises(LoginFailed):
         login()
+
+
+def test_strangers_at_an_address_do_not_keep_out_who_came_in_there():
+    login(source="10.0.0.7")
+    for number in range(FREE_TRIES["source"] + 5):
+        LoginAttempt.objects.create(username=f"x{number}", source="10.0.0.7", at=NOW, is_good=False)
+
+    with pytest.raises(LoginThrottled):
+        login("wrong", username="bob", source="10.0.0.7")
+    assert login(source="10.0.0.7") == "ann"
+
+
+def guess(moment: Any, *, source: str = "10.6.6.6") -> bool:
+    """Guess ann's code; gives whether the guess was looked at."""
+    try:
+        second_step_verify(User.objects.get(username="ann"), code="000000", source=source, now=moment)
+    except LoginThrottled:
+        return False
+    except WrongCode:
+        return True
+    raise AssertionError("the guess was right")
+
+
+def test_who_has_the_password_guesses_a_dozen_codes_an_hour_wherever_from():
+    tried = sum(guess(NOW + timedelta(seconds=2 * n), source=f"10.6.6.{n % 9}") for n in range(1800))
+
+    assert SECOND_FREE_TRIES < tried <= 12
+    [found] = factors_guessed(people.principal("pool", is_operator=True), now=NOW + timedelta(hours=1))
+    assert (found.username, found.count) == ("ann", tried)
+
+
+def test_wrong_codes_of_strangers_do_not_slow_who_came_in_there():
+    login(source="10.0.0.7", now=NOW - timedelta(days=2))
+    for n in range(SECOND_FREE_TRIES + 5):
+        guess(NOW + timedelta(seconds=n))
+
+    assert not guess(NOW + timedelta(seconds=20))
+    assert guess(NOW + timedelta(seconds=20), source="10.0.0.7")

@@ -1,0 +1,51 @@
+"""Reading whose second factor somebody tries to guess: who does so has the password, or a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from apps.users.models import LoginAttempt
+from apps.users.selectors.people import people_visible
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.rules.principals import Principal
+
+SHOWN: Final = timedelta(days=1)
+"""How long wrong codes are shown."""
+SUSPICIOUS: Final = 5
+"""Wrong codes of a person within that time: somebody who has the app rarely mistypes so often."""
+READ_MAX: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class GuessedFactor:
+    """Wrong codes of one person."""
+
+    username: str
+    count: int
+    sources: tuple[str, ...]
+    """Where from, the last first."""
+
+
+def wrong_codes(since: datetime) -> QuerySet[LoginAttempt]:
+    """Return the wrong codes since then."""
+    return LoginAttempt.objects.filter(is_second=True, is_good=False, at__gt=since)
+
+
+def factors_guessed(viewer: Principal, *, now: datetime) -> list[GuessedFactor]:
+    """Return of which of the viewer's people many codes were wrong lately."""
+    rows = wrong_codes(now - SHOWN).filter(username__in=people_visible(viewer).values("username"))
+    groups: dict[str, list[str]] = {}
+    for username, source in rows.order_by("-at").values_list("username", "source")[:READ_MAX]:
+        groups.setdefault(username, []).append(source)
+    return [
+        GuessedFactor(name, len(sources), tuple(dict.fromkeys(sources)))
+        for name, sources in groups.items()
+        if len(sources) >= SUSPICIOUS
+    ]
