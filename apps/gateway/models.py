@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.models import Value
 
 from apps.core.fields import AddressField
 from apps.gateway.states import Purpose
@@ -57,6 +58,8 @@ class SignerConnection(ProviderConnection):
 
     accounts = models.JSONField(default=list)
     """Names of the tenants that it serves, its own included."""
+    policy_advice = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    """What there was to say about its policy when that was read last: names of `poolsite.wire.proposals`."""
 
 
 class ProverConnection(ProviderConnection):

@@ -45,6 +45,7 @@ OUTDATED_DEFAULT_DIGESTS: Final = frozenset(
         "9dcea30b1f217a27f9296ba22d7b47a3",
         "6fcbe84fa942046b4c3c984b398845d7",
         "34a99557be9538c01fc79cea8c23351b",
+        "6b961476480754be0cc6162df5238a94",
     }
 )
 """Digests of the files that a signer's `init` once wrote, and which allow more than today's."""

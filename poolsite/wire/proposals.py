@@ -25,6 +25,8 @@ SEALING_OR_PROVING: Final = (
     "miner.ProveCommitSectorsNI",
     "miner.SubmitWindowedPoSt",
 )
+PROOFS: Final = ("miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered")
+ADD_BALANCE: Final = "market.AddBalance"
 SEND: Final = "Send"
 ADDRESS_CHANGES: Final = (
     "ChangeWorkerAddress",
@@ -41,11 +43,78 @@ FOR_FEW: Final = RuleForm(
 """What new rules for a few messages limit."""
 
 
+PROOFS_RULE: Final = RuleForm(
+    name="proofs and declarations",
+    methods=PROOFS,
+    value_max="0 FIL",
+    fee_max="5 FIL",
+    premium_max="0.1 FIL",
+    premium_per_day="5 FIL",
+)
+"""As `signer init` writes it; one without value needs no receivers: it pays nobody."""
+
+
+def is_allowed(rule: RuleForm, method: str) -> bool:
+    """Return whether a rule allows a method, its other limits left aside; no methods or types are any."""
+    is_of_messages = not rule.types or "message" in rule.types
+    return is_of_messages and (not rule.methods or any(fnmatchcase(method, one) for one in rule.methods))
+
+
+def is_without_day(rule: RuleForm) -> bool:
+    """Return whether a rule allows proofs and declarations at any hour and without a sum of fees of a day.
+
+    One of premiums may stay: these alone can be stolen, and honest ones are a thousandth of it.
+    """
+    limits = (rule.hours, rule.value_per_day, rule.fee_per_day)
+    return all(is_allowed(rule, method) for method in PROOFS) and not any(limits)
+
+
+def proofs_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
+    """Return the edit that puts a rule for proofs before all others: no sum of a day may refuse a window.
+
+    None if there is such a rule, or if no rule allows proofs at all: then this signer is for something else.
+    """
+    if not any(is_allowed(rule, PROOFS[0]) for rule in rules) or any(map(is_without_day, rules)):
+        return None
+    names = {rule.name for rule in rules}
+    name = PROOFS_RULE.name
+    while name in names:
+        name += " of windows"
+    return PolicyEdit(op=PUT, rule=replace(PROOFS_RULE, name=name), place=1)
+
+
+def has_votes(rules: Sequence[RuleForm]) -> bool:
+    """Return whether a rule may allow votes of fast finality: it names them, or bytes without meaning."""
+    return any({"f3", "unknown"} & set(rule.types) for rule in rules)
+
+
+def free_escrows(rules: Sequence[RuleForm]) -> list[str]:
+    """Return the names of the rules that let AddBalance pay into anybody's escrow."""
+    return [rule.name for rule in rules if not rule.to and is_allowed(rule, ADD_BALANCE)]
+
+
+PROOFS_BY_DAY: Final = "proofs by day"
+ANY_ESCROW: Final = "any escrow"
+NO_VOTES: Final = "no votes"
+
+
+def policy_advice(rules: Sequence[RuleForm]) -> list[str]:
+    """Return what a console says about a policy, as it keeps it beside the signer's connection."""
+    found = {
+        PROOFS_BY_DAY: proofs_edit(rules) is not None,
+        ANY_ESCROW: bool(free_escrows(rules)),
+        NO_VOTES: not has_votes(rules),
+    }
+    return [name for name, holds in found.items() if holds]
+
+
 def is_for_own_miners(rule: RuleForm) -> bool:
     """Return whether a rule allows sealing or proving, and nothing but messages to miners and making one."""
     does_either = any(fnmatchcase(method, one) for method in SEALING_OR_PROVING for one in rule.methods)
-    return does_either and all(
-        method == CREATE_MINER or method.startswith(MINER_METHODS) for method in rule.methods
+    return (
+        does_either
+        and not set(rule.methods) <= set(PROOFS)
+        and all(method == CREATE_MINER or method.startswith(MINER_METHODS) for method in rule.methods)
     )
 
 

@@ -11,6 +11,16 @@ DEFAULT: Final = """\
 # whoever makes the block, the rest is burnt: so it has limits of its own.
 version = 1
 
+# A window waits for nothing that sealing spent: proofs have no sum of fees.  They carry no value; what can be
+# stolen of their fees, the premium, has a sum that no proofs reach.  What is above is left to the next rule.
+[[rule]]
+name = "proofs and declarations"
+methods = ["miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered"]
+value_max = "0 FIL"
+fee_max = "5 FIL"
+premium_max = "0.1 FIL"
+premium_per_day = "5 FIL"
+
 # Deposits and pledges belong to the miner that a message names, so it must be one of yours.  f04 makes
 # miners; `python -m workers signer policy --miner f01234` names one, or the change that the console proposes.
 [[rule]]
@@ -22,6 +32,7 @@ methods = [
     "miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered",
     "miner.CompactPartitions",
     "miner.ExtendSectorExpiration", "miner.ExtendSectorExpiration2",
+    "miner.ChangePeerID", "miner.ChangeMultiaddrs",
 ]
 to = ["f04"]
 value_max = "1000 FIL"
@@ -35,9 +46,11 @@ premium_per_day = "5 FIL"
 name = "blocks"
 types = ["block", "drawrandomparam"]
 
+# What AddBalance brings belongs to the client or miner that it names: the sender, or one in `to`.
 [[rule]]
-name = "address book and housekeeping"
-methods = ["miner.ChangePeerID", "miner.ChangeMultiaddrs", "market.AddBalance"]
+name = "own escrow"
+methods = ["market.AddBalance"]
+to = ["f05"]
 value_max = "1 FIL"
 value_per_day = "5 FIL"
 fee_max = "1 FIL"

@@ -17,12 +17,15 @@ from apps.checks.selectors.exposure import (
     senders_needed,
 )
 from apps.core.formatting import plural, shortened
+from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors import signer_grants as grants
+from apps.gateway.selectors.connections import signers_connected
 from apps.gateway.states import Purpose
 from apps.users.states import Perm
 from poolsite.filecoin.address import id_address
+from poolsite.wire.proposals import ANY_ESCROW, NO_VOTES, PROOFS_BY_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +87,34 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
             say,
             gettext("latest: {last_failure}").format(last_failure=stored_text(rows[0].last_failure)),
             count=len(rows),
+        )
+
+
+def policies_advised(data: CheckData) -> Iterator[Finding]:
+    """Policies of connected signers that may refuse a window or a vote, or pay a stranger."""
+    if not data.rare.signers_advised:
+        return
+    voting = {lease.miner.worker: lease.miner for lease in data.f3_leases if lease.runs_at(data.at)}
+    for row in signers_connected(data.viewer).exclude(policy_advice=[]):
+        keys = [str(key.address) for key in row.signer_keys.all()]
+        refused = [voting[key] for key in keys if key in voting] if NO_VOTES in row.policy_advice else []
+        texts = [
+            gettext("proofs share a daily sum with sealing: once it is used up, a window is missed")
+            if PROOFS_BY_DAY in row.policy_advice
+            else "",
+            gettext("AddBalance may pay into anybody's escrow") if ANY_ESCROW in row.policy_advice else "",
+            gettext("no rule allows the F3 votes of {miners}").format(miners=miners_named(refused))
+            if refused
+            else "",
+        ]
+        if not keys or not any(texts):
+            continue
+        page = Link("policy", (keys[0],))
+        yield Finding(
+            f"policy-{keys[0]}",
+            gettext("the policy of {tenant}'s signer needs a change").format(tenant=row.tenant.name),
+            clauses_text(text for text in texts if text),
+            acts=(Act(page, gettext("Review policy of"), row.tenant.name, perm=Perm.ADMIN, opens_page=True),),
         )
 
 

@@ -86,6 +86,8 @@ class Rare(NamedTuple):
     messages_given_up: bool = True
     messages_refused: bool = True
     signers_failed: bool = True
+    signers_advised: bool = True
+    """Signers of whose policy there is something to say."""
     grants_unchosen: bool = True
     """Of keys of another tenant's signer, made by no person."""
     provers_failed: bool = True
@@ -131,6 +133,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         ),
         "messages_given_up": Exists(given_up_since(messages, day)),
         "messages_refused": Exists(refused_since(messages, day)),
+        "signers_advised": Exists(SignerConnection.objects.filter(closed_at=None).exclude(policy_advice=[])),
         "signers_failed": Exists(SignerConnection.objects.filter(failed_at__gt=day)),
         "grants_unchosen": Exists(grants_unchosen()),
         "provers_failed": Exists(ProverConnection.objects.filter(failed_at__gt=day)),

@@ -274,6 +274,7 @@ NO_OUTAGES: Final = frozenset(
         "nonce_gaps",
         "pieces_failed",
         "pieces_stopped",
+        "policies_advised",
         "recoveries_capped",
         "requests_failed",
         "roles_unheld",

@@ -123,6 +123,15 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         _("Wallets"),
     ),
     Check(
+        "policies_advised",
+        _("Every signer's policy leaves windows and votes alone"),
+        (Topic.WALLETS,),
+        WARNING,
+        signers.policies_advised,
+        Link("wallets"),
+        _("Wallets"),
+    ),
+    Check(
         "requests_failed",
         _("No request to a signer failed in the last hour"),
         (Topic.GATEWAY,),

@@ -14,7 +14,8 @@ from apps.core.compiled import Compiled, attach
 from apps.core.live import Change, publish
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
-from apps.miners.states import MinerState
+from apps.miners.selectors.senders import sender_choose
+from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline, ProofAttempt, WindowPost
 from apps.proving.rules.policy import ahead_epochs
 from apps.proving.selectors.forecast import ForecastContext, forecast_of
@@ -24,6 +25,7 @@ from apps.proving.selectors.provers import provers_online_count
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.rules.policy import sealing_policy
+from apps.wallets.services.policies import policy_advice_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -145,6 +147,9 @@ def forecasts_measure(context: ProvingContext) -> None:
     posts = _posts_of(rows)
     waits = _message_waits(posts)
     times: dict[tuple[int, frozenset[str]], Measured] = {}
+    keys = {sender_choose(miner, Use.POST).address for miner in miners.values()}
+    keys |= {miner.worker for miner in miners.values()}
+    for_each_isolated(sorted(keys), lambda key: policy_advice_record(address=key), event="policy_not_read")
 
     def measure(key: int) -> None:
         miner = miners[key]

@@ -16,6 +16,15 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.services.offers import provers_in_charge_list
 from apps.wallets.models import Wallet
+from apps.wallets.services.policies import policy_refusal_find
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_proving import PoStPartition, SubmitWindowedPoStParams
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.bitfield import BitField
+from poolsite.filecoin.block import PoStProof
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.message import Message as ChainMessage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +46,8 @@ class Readiness:
     """In charge of its WindowPoSt, with a recent heartbeat and a form of proof that the network accepts."""
     unmet: dict[str, str]
     """By the precondition's name, why it does not hold."""
+    refusal: str = ""
+    """Why the signer's policy would refuse the next proof, with what it signed today."""
 
 
 def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
@@ -46,8 +57,11 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     if not provers:
         unmet["host"] = gettext("no prover assigned to it whose proofs the network accepts is connected")
     sender = sender_choose(miner, Use.POST).address
+    refusal = ""
     if not keys_served(miner.tenant.name, [sender]):
         unmet["signer"] = gettext("no signer holds {sender}").format(sender=sender)
+    else:
+        refusal = policy_refusal_find(address=sender, message=_proof_like(miner, sender, context=context))
     need, balance = _gas_needed(miner, context=context), _balance(sender)
     if balance is not None and balance < need:
         unmet["balance"] = gettext("{sender} has {balance} FIL; the next proof may cost {need} FIL").format(
@@ -63,17 +77,44 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
         unmet["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages are blocked").format(
             sender=sender, gap=row.gap_nonce
         )
-    return Readiness(provers, unmet)
+    return Readiness(provers, unmet, refusal)
+
+
+def _proof_like(miner: Miner, sender: str, *, context: ProvingContext) -> ChainMessage:
+    """Return a message as the next proof's will be, with fees as `_gas_needed` counts them."""
+    gas, fee_cap, premium = _gas_likely(miner, context=context)
+    params = SubmitWindowedPoStParams(
+        deadline=0,
+        partitions=(PoStPartition(0, BitField()),),
+        proofs=(PoStProof(0, b""),),
+        chain_commit_epoch=max(context.head.height - 1, 0),
+        chain_commit_rand=bytes(32),
+    )
+    return ChainMessage(
+        to=address_parse(miner.address),
+        from_=address_parse(sender),
+        gas_limit=gas,
+        gas_fee_cap=AttoFil(fee_cap),
+        gas_premium=AttoFil(min(premium, fee_cap)),
+        method=Method.SUBMIT_WINDOWED_POST,
+        params=to_cbor(params),
+    )
 
 
 def _gas_needed(miner: Miner, *, context: ProvingContext) -> int:
     """Return what the next proof may cost: the last one's gas at twice the base fee."""
+    gas, fee_cap, _ = _gas_likely(miner, context=context)
+    return gas * fee_cap
+
+
+def _gas_likely(miner: Miner, *, context: ProvingContext) -> tuple[int, int, int]:
+    """Return gas limit, fee cap and premium of the next proof: the last one's, at twice the base fee."""
     last = Message.objects.filter(to=miner.address, kind="window_post", gas_limit__gt=0).order_by(
         "-created_at"
     )
-    found = last.values_list("gas_limit", "gas_fee_cap").first()
-    gas, fee_cap = (GAS_FIRST, 0) if found is None else map(int, found)
-    return gas * max(fee_cap, 2 * int(context.head.base_fee))
+    found = last.values_list("gas_limit", "gas_fee_cap", "gas_premium").first()
+    gas, fee_cap, premium = (GAS_FIRST, 0, 0) if found is None else map(int, found)
+    return gas, max(fee_cap, 2 * int(context.head.base_fee)), premium
 
 
 def _balance(address: str) -> int | None:
@@ -86,9 +127,14 @@ def unmet_preconditions_find(deadline: Deadline, *, readiness: Readiness) -> dic
 
     One host makes a proof of all its sectors: two that have a part of the stores each can make none of it.
     """
+    unmet = dict(readiness.unmet)
+    if readiness.refusal:
+        unmet["policy"] = gettext("the signer would refuse deadline {index}'s proof: {reason}").format(
+            index=deadline.index, reason=readiness.refusal
+        )
     lacking = [set(deadline.stores) - set(prover.stores) for prover in readiness.provers]
     if not lacking or not all(lacking):
-        return dict(readiness.unmet)
+        return unmet
     if missing := set.intersection(*lacking):
         text = gettext("no prover assigned to it has the store {missing}").format(
             missing=", ".join(sorted(missing))
@@ -97,4 +143,4 @@ def unmet_preconditions_find(deadline: Deadline, *, readiness: Readiness) -> dic
         text = gettext("no prover assigned to it has all of its stores: {stores}").format(
             stores=", ".join(sorted(deadline.stores))
         )
-    return readiness.unmet | {"store": text}
+    return unmet | {"store": text}

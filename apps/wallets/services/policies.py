@@ -12,9 +12,11 @@ from django.utils.translation import gettext
 
 from apps.core.errors import DomainError, NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
+from apps.gateway.models import SignerConnection
 from apps.gateway.selectors.connections import signers_connected
 from apps.gateway.services.connection_test import connection_request
 from apps.gateway.services.signatures import signers_find
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
@@ -36,9 +38,9 @@ from poolsite.wire.policy import (
     PolicyVersion,
     VersionAsked,
 )
+from poolsite.wire.proposals import policy_advice
 
 if TYPE_CHECKING:
-    from apps.gateway.models import SignerConnection
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.message import Message
@@ -100,6 +102,21 @@ def policy_read(viewer: Principal, *, address: str) -> PolicyState:
     )
 
 
+def policy_advice_record(*, address: str) -> None:
+    """Note beside its connection what there is to say about the policy of the signer that holds a key.
+
+    One that cannot be asked, or does not show its policy, keeps what is known.
+    """
+    try:
+        row = signer_find(SYSTEM, address=address)
+        state = policy_read(SYSTEM, address=address)
+    except DomainError:
+        return
+    advice = [] if state.error else policy_advice(state.rules)
+    if advice != row.policy_advice:
+        SignerConnection.objects.filter(pk=row.pk).update(policy_advice=advice)
+
+
 def policy_version_read(viewer: Principal, *, address: str, number: int) -> PolicyVersion:
     """Show one version.  Raises NotFound, SignerAway, SignerRefused."""
     question = VersionAsked(number=number)
@@ -121,6 +138,14 @@ def policy_try(viewer: Principal, *, address: str, message: Message, text: str =
     return _signer_call(
         viewer, address=address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
     )
+
+
+def policy_refusal_find(*, address: str, message: Message) -> str:
+    """Return why the policy of a key's signer would refuse a message; empty if not, or if nobody knows."""
+    try:
+        return policy_try(SYSTEM, address=address, message=message).error
+    except DomainError:
+        return ""
 
 
 def signer_refusal_find(viewer: Principal, *, address: str, message: Message, method: str) -> str:

@@ -276,6 +276,10 @@ def requests_failed(_: Any) -> None:
     connection(SignerConnection)
 
 
+def policies_advised(_: Any) -> None:
+    factories.signer_connection(factories.bls(7), policy_advice=["proofs by day"])
+
+
 def round_of(**values: Any) -> None:
     common = {"miner": factories.miner(qa_power=2048), "epoch": 990, "base_height": 989, "at": now()}
     Round.objects.create(**{**common, "expected": 0.2, **values})
@@ -386,6 +390,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         balances_short,
         signers_away,
         requests_failed,
+        policies_advised,
         wins_lost,
         blocks_foreign,
         blocks_unstarted,

@@ -50,6 +50,7 @@ FIELDS = {
     "messages_unapproved": "messages_unapproved",
     "grants_unchosen": "grants_unchosen",
     "messages_replaced": "messages_replaced",
+    "policies_advised": "signers_advised",
     "base_fee_above_cap": "messages_open",
     "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",

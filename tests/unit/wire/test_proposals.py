@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.wire.proposals import (
+    ANY_ESCROW,
+    NO_VOTES,
     OWN_TRANSFERS,
+    PROOFS_BY_DAY,
     address_changes_rule,
     own_miners_edit,
     own_transfers_edit,
+    policy_advice,
+    proofs_edit,
     rule_text,
     withdrawals_rule,
 )
@@ -70,7 +75,7 @@ def test_miner_is_named_in_no_rule_for_other_messages_to_miners(other: str) -> N
     edit = own_miners_edit(rules_of(before), ["f01234"])
 
     assert edit is not None
-    assert (edit.name, edit.place) == (SEALING, 2)
+    assert (edit.name, edit.place) == (SEALING, 3)
     assert own_miners_edit(rules_of(beside), ["f01234"]) is None
 
 
@@ -107,3 +112,49 @@ def test_rule_for_withdrawals_is_read_as_it_was_meant() -> None:
 
     assert (read.name, read.methods, read.to) == (rule.name, ("miner.WithdrawBalance",), ("f01004",))
     assert (read.value_max, read.value_per_day, read.fee_max) == (100 * 10**18, 100 * 10**18, 10**18)
+
+
+YESTERDAY = """\
+version = 1
+[[rule]]
+name = "sealing and proving"
+methods = ["miner.PreCommitSectorBatch2", "miner.SubmitWindowedPoSt", "miner.DeclareFaults",
+    "miner.DeclareFaultsRecovered"]
+to = ["f04", "f01234"]
+fee_max = "5 FIL"
+fee_per_day = "200 FIL"
+[[rule]]
+name = "address book and housekeeping"
+methods = ["miner.ChangePeerID", "market.AddBalance"]
+value_max = "1 FIL"
+value_per_day = "5 FIL"
+"""
+
+
+def test_proofs_limited_by_day_get_a_rule_before_all_others() -> None:
+    edit = proofs_edit(rules_of(YESTERDAY))
+
+    assert edit is not None
+    text = edit_apply(YESTERDAY, edit)
+    first, second, _ = policy_parse(text).rules
+    assert set(first.methods) == {
+        "miner.SubmitWindowedPoSt",
+        "miner.DeclareFaults",
+        "miner.DeclareFaultsRecovered",
+    }
+    assert (first.value_max, first.value_per_day, first.fee_per_day, first.to) == (0, None, None, ("*",))
+    assert second.to == ("f04", "f01234"), "what a person edited stays"
+    assert proofs_edit(rules_of(text)) is None
+
+
+def test_what_is_said_of_a_policy_ends_once_it_is_changed() -> None:
+    assert policy_advice(rules_of(YESTERDAY)) == [PROOFS_BY_DAY, ANY_ESCROW, NO_VOTES]
+    assert policy_advice(rules_of()) == [NO_VOTES]
+    votes = '[[rule]]\nname = "votes"\ntypes = ["f3"]\n'
+    assert policy_advice(rules_of(f"{DEFAULT}\n{votes}")) == []
+    transfers = 'version = 1\n[[rule]]\nname = "all"\nmethods = ["Send"]\n'
+    assert proofs_edit(rules_of(transfers)) is None, "this signer proves nothing"
+    anything = 'version = 1\n[[rule]]\nname = "all"\nfee_per_day = "1 FIL"\n'
+    assert policy_advice(rules_of(anything)) == [PROOFS_BY_DAY, ANY_ESCROW, NO_VOTES]
+    named = DEFAULT.replace('name = "proofs and declarations"', 'name = "mine"')
+    assert proofs_edit(rules_of(named)) is None, "a person's own name of the rule is kept"

@@ -23,7 +23,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import is_held_twice, policy_read, policy_version_read, signer_find
 from poolsite.wire.policy import is_old_default
-from poolsite.wire.proposals import OWN_TRANSFERS, own_miners_edit
+from poolsite.wire.proposals import OWN_TRANSFERS, free_escrows, own_miners_edit, proofs_edit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,6 +159,8 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         is_held_twice=is_held_twice(wallet),
         is_old_default=is_old_default(state.digest, (rule.methods for rule in state.rules)),
         free_premiums=list_text(rule.name for rule in state.rules if rule.has_free_premium),
+        proofs=proofs_edit(state.rules),
+        free_escrows=list_text(free_escrows(state.rules)),
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
         transfers=transfers_proposal(wallet, state, signer_find(viewer, address=address)),
     )

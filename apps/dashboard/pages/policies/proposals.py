@@ -25,7 +25,7 @@ from apps.miners.states import MinerState
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read, signer_find
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
-from poolsite.wire.proposals import own_miners_edit, own_transfers_edit
+from poolsite.wire.proposals import own_miners_edit, own_transfers_edit, proofs_edit
 
 if TYPE_CHECKING:
     from typing import Any
@@ -45,6 +45,19 @@ def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
     miners = miners_of(viewer, wallet, also=request.POST.get("miner", ""))
     try:
         edit = own_miners_edit(policy_read(viewer, address=address).rules, miners)
+        return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
+    except DomainError as refusal:
+        return refused(request, viewer, wallet, refusal)
+
+
+@require_POST
+@sign_in_required
+def proofs(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show the change that gives proofs and declarations a rule of their own without a sum of a day."""
+    wallet = wallet_get(viewer, address)
+    editor_only(viewer)
+    try:
+        edit = proofs_edit(policy_read(viewer, address=address).rules)
         return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
@@ -106,5 +119,6 @@ def signing_of(viewer: Principal, miner: Miner) -> dict[str, Any]:
 urlpatterns: Final = [
     path("miners/<str:address>/signing/", miner_signing, name="miner-signing"),
     path("wallets/<str:address>/policy/miners/", name_miners, name="policy-miners"),
+    path("wallets/<str:address>/policy/proofs/", proofs, name="policy-proofs"),
     path("wallets/<str:address>/policy/transfers/", own_transfers, name="policy-transfers"),
 ]

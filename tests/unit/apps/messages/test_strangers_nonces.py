@@ -15,6 +15,7 @@ from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.services.taken_nonces import message_push_again
 from apps.messages.states import MessageState, Wait
 from tests.people import principal
+from tests.unit.apps.messages.recovery import paid
 
 if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage
@@ -120,7 +121,7 @@ def test_it_is_pushed_again_once_no_reorganisation_brings_its_nonce_back(pool: P
         pool.step()
     row = pool.row("pay")
     assert (row.state, row.nonce, row.exit_code) == (MessageState.LANDED, 1, 0)
-    assert [signed.message.value for signed in pool.node.landed(address)].count(9) == 1
+    assert paid(pool, address).count(9) == 1
 
 
 def test_it_is_given_up_by_hand(pool: Pool) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from apps.core.clock import now
-from apps.gateway.models import SignerKey
+from apps.gateway.errors import SignerAway
+from apps.gateway.models import SignerConnection, SignerKey
 from apps.messages.models import Sender
 from apps.messages.states import SenderState
 from apps.proving.models import Deadline, ProofAttempt
@@ -24,12 +26,16 @@ from apps.proving.services.preconditions import readiness_check, unmet_precondit
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Job, Worker
 from apps.wallets.models import Wallet
+from apps.wallets.services import policies
 from poolsite.filecoin.network_params import network_to_params
 from poolsite.filecoin.policy import MAINNET
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.policy import MessageVerdict, RuleForm
+from poolsite.wire.proposals import NO_VOTES, PROOFS_BY_DAY
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import CLOSE, OPEN, look, miner, post
+from workers.signer.message_payloads import message_readings
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -213,3 +219,45 @@ def test_deadline_turns_amber_ahead_of_its_window_and_back() -> None:
     forecasts_measure(look(OneDeadline(), OPEN))
     row.refresh_from_db()
     assert (row.forecast, row.unmet_preconditions) == (Forecast.LATER, {})
+
+
+def test_a_proof_that_the_signers_policy_would_refuse_is_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = ready()
+    asked: list[Any] = []
+
+    def refuse(viewer: Any, *, address: str, message: Any) -> MessageVerdict:
+        asked.append((address, message))
+        return MessageVerdict(
+            words="", rule="", error="rule 'sealing': fees per day 204 FIL is above 200 FIL"
+        )
+
+    monkeypatch.setattr(policies, "policy_try", refuse)
+    readiness = readiness_check(of, context=look(OneDeadline()))
+    deadline = Deadline.objects.get()
+
+    text = f"the signer would refuse deadline {deadline.index}'s proof: rule 'sealing': fees per day"
+    assert unmet_preconditions_find(deadline, readiness=readiness)["policy"].startswith(text)
+    address, message = asked[0]
+    assert (str(message.from_), str(message.to), message.value) == (address, of.address, 0)
+    assert message_readings(message) == ("miner.SubmitWindowedPoSt",)
+    assert message.gas_limit * message.gas_fee_cap > 0
+
+
+def test_a_signer_that_cannot_be_asked_makes_no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_args: Any, **_how: Any) -> None:
+        raise SignerAway("f3x")
+
+    monkeypatch.setattr(policies, "policy_try", away)
+    assert "policy" not in lacking(ready())
+
+
+def test_what_there_is_to_say_of_a_policy_is_kept_beside_its_signer(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = ready()
+    rules: list[RuleForm] = [RuleForm(name="all", methods=("miner.*",), fee_per_day="1 FIL")]
+    monkeypatch.setattr(policies, "policy_read", lambda *_a, **_k: Mock(rules=tuple(rules), error=""))
+
+    policies.policy_advice_record(address=str(of.worker))
+    assert SignerConnection.objects.get().policy_advice == [PROOFS_BY_DAY, NO_VOTES]
+    rules[:] = [RuleForm(name="all", methods=("miner.*",)), RuleForm(name="votes", types=("f3",))]
+    policies.policy_advice_record(address=str(of.worker))
+    assert SignerConnection.objects.get().policy_advice == []

@@ -16,9 +16,23 @@ PREMIUMS = """  Of a fee the premium goes to
 """
 
 
+HOUSEKEEPING = """[[rule]]
+name = "address book and housekeeping"
+methods = ["miner.ChangePeerID", "miner.ChangeMultiaddrs", "market.AddBalance"]
+"""
+
+
+def any_escrow_default() -> str:
+    """What `init` wrote while AddBalance paid anybody, and proofs had no rule of their own."""
+    text = DEFAULT[: DEFAULT.index("# A window")] + DEFAULT[DEFAULT.index("# Deposits") :]
+    text = text.replace('    "miner.ChangePeerID", "miner.ChangeMultiaddrs",\n', "")
+    start = text.index("# What AddBalance")
+    return text[:start] + HOUSEKEEPING + text[text.index("value_max", start) :]
+
+
 def free_premium_default() -> str:
     """What `init` wrote before premiums had limits of their own."""
-    lines = DEFAULT.replace(PREMIUMS, "\n").splitlines(keepends=True)
+    lines = any_escrow_default().replace(PREMIUMS, "\n").splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("premium_"))
 
 

@@ -55,6 +55,13 @@ def test_a_rule_can_name_another_owner(signer):
         sign(signer, creation(MINER))
 
 
+def test_the_default_fills_the_senders_own_escrow_alone(signer):
+    sign(signer, escrow(SENDER))
+    for other in (STRANGER, MINER):
+        with pytest.raises(Denied, match=f"to f05: for {other}"):
+            sign(signer, replace(escrow(other), nonce=9))
+
+
 def test_receivers_of_a_rule_hold_for_escrows(signer):
     (signer.folder / "policy.toml").write_text(ESCROWS)
     exported = market.Method.ADD_BALANCE_EXPORTED

@@ -8,6 +8,7 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import OUTDATED_DEFAULT_DIGESTS, is_old_default
 from tests.unit.workers.signer.policy import (
+    any_escrow_default,
     any_miner_default,
     compacting_default,
     free_premium_default,
@@ -64,8 +65,30 @@ def test_the_default_lets_a_pool_seal_and_prove_for_miners_it_names(method):
     deposit = message(method, value=10 * FIL)
 
     assert decide(NAMED, deposit) == "by sealing and proving"
-    assert decide(DEFAULT, deposit).startswith("no rule allows")
-    assert decide(NAMED, message(method, to="f01002", value=10 * FIL)).startswith("no rule allows")
+    assert not decide(DEFAULT, deposit).startswith("by ")
+    assert not decide(NAMED, message(method, to="f01002", value=10 * FIL)).startswith("by ")
+
+
+def test_a_proof_waits_for_no_fees_that_sealing_spent():
+    spent = Amounts(fee=199 * FIL, value=2000 * FIL)
+    for method in ("miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered"):
+        found = decide(DEFAULT, message(method, fee=4 * FIL), spent=spent)
+        assert found == "by proofs and declarations", found
+    assert "fees per day" in decide(NAMED, message("miner.ProveCommitSectors3", fee=4 * FIL), spent=spent)
+    assert not decide(DEFAULT, message("miner.SubmitWindowedPoSt", value=1)).startswith("by ")
+
+
+def test_the_default_pays_no_stranger_beside_small_transfers():
+    for method, to in (
+        ("miner.ChangePeerID", "f01002"),
+        ("miner.ChangeMultiaddrs", "f01002"),
+        ("multisig.Propose", "f01002"),
+        ("init.Exec", "f01"),
+        ("paych.Settle", "f01002"),
+        ("eam.CreateExternal", "f010"),
+        ("evm.InvokeContract", "f01002"),
+    ):
+        assert decide(NAMED, message(method, to=to, value=FIL)).startswith("no rule allows"), method
 
 
 def test_the_default_lets_a_pool_make_a_miner():
@@ -194,11 +217,12 @@ def test_without_a_readable_file_nothing_is_decided(tmp_path):
 
 def test_an_older_default_is_known_and_todays_is_none():
     """Whoever makes DEFAULT stricter adds the digest below to OUTDATED_DEFAULT_DIGESTS."""
-    olds = (old_default(), any_miner_default(), compacting_default(), free_premium_default())
+    defaults = (old_default, any_miner_default, compacting_default, free_premium_default, any_escrow_default)
+    olds = [one() for one in defaults]
     digests = {policy_parse(text).digest for text in olds}
 
     assert digests == OUTDATED_DEFAULT_DIGESTS
-    assert policy_parse(DEFAULT).digest == "6b961476480754be0cc6162df5238a94"
+    assert policy_parse(DEFAULT).digest == "0ccbaf80a336828b7e080ace408e06eb"
 
 
 @pytest.mark.parametrize(

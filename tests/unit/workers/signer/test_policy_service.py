@@ -100,9 +100,10 @@ def test_rules_and_versions_are_shown(desk):
     state = ask(desk, POLICY_READ)
 
     assert [rule.name for rule in state.rules] == [
+        "proofs and declarations",
         "sealing and proving",
         "blocks",
-        "address book and housekeeping",
+        "own escrow",
         "small transfers",
     ]
     assert state.text == DEFAULT
@@ -116,7 +117,7 @@ def test_what_has_its_default_is_not_sent(desk):
     """A console of an older version refuses members that it does not know."""
     rules = desk.answer(POLICY_READ, None)["rules"]
 
-    assert rules[1] == {"name": "blocks", "types": ["block", "drawrandomparam"]}
+    assert rules[2] == {"name": "blocks", "types": ["block", "drawrandomparam"]}
 
 
 def test_a_policy_that_cannot_be_read_is_shown_with_the_reason(desk, signer):

@@ -47,10 +47,10 @@ def test_a_new_rule_goes_where_it_is_told():
 def test_a_changed_rule_keeps_place_and_comment():
     changed = put(was="small transfers", name="transfers", methods=("Send",), value_max="0.5 FIL")
 
-    assert names(changed)[3] == "transfers"
+    assert names(changed)[4] == "transfers"
     assert "# Transfers leave the pool" in changed
-    assert policy_parse(changed).rules[3].value_max == 5 * 10**17
-    assert policy_parse(changed).rules[3].value_per_day is None
+    assert policy_parse(changed).rules[4].value_max == 5 * 10**17
+    assert policy_parse(changed).rules[4].value_per_day is None
 
 
 def test_a_rule_taken_out_leaves_with_its_comment_and_out_of_its_sets():

@@ -140,6 +140,8 @@ def test_the_default_signs_all_that_a_large_pool_sends_in_a_day():
 
 
 def test_the_default_lets_nobody_take_more_than_five_fil_of_premiums_a_day():
-    assert "premium 2 FIL is above 1 FIL" in decide(proof(1, 2 * FIL))
+    assert "premium 2 FIL is above 0.1 FIL" in decide(proof(1, 2 * FIL)), "the first rule that fits speaks"
     assert not decide(proof(1, FIL), spent=4 * FIL)
-    assert "premiums per day 5.5 FIL is above 5 FIL" in decide(proof(1, FIL), spent=9 * FIL // 2)
+    assert decide(proof(1, FIL), spent=9 * FIL // 2), "by neither rule"
+    assert "premiums per day" in decide(proof(1, FIL // 20), spent=5 * FIL)
+    assert not decide(proof(1, FIL // 20), spent=9 * FIL // 2)
