@@ -59,7 +59,10 @@ class DryRunOutput(serializers.Serializer[Any]):
     cost_expected = serializers.CharField()
     cost_max = serializers.CharField()
     balance = serializers.CharField()
-    balance_after = serializers.CharField()
+    waiting = serializers.CharField(help_text="attoFIL that messages of the sender without a nonce may take")
+    balance_after = serializers.CharField(
+        help_text="what this, all in flight and all that waits leave at their dearest"
+    )
     approval = serializers.CharField(help_text=APPROVAL_HELP)
 
 
@@ -111,6 +114,7 @@ class DryRunView(PoolView):
                 "cost_expected": str(found.cost_expected),
                 "cost_max": str(found.cost_max),
                 "balance": str(found.balance),
+                "waiting": str(found.waiting),
                 "balance_after": str(found.balance_after),
                 "approval": found.approval,
             }

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Avg, Case, Count, F, Q, Sum, Value, When
 
 from apps.core.fields import AddressField
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.spend import spend_since
 from apps.messages.states import MessageState
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -87,6 +89,21 @@ def queue_costs(viewer: Principal, *, now: datetime) -> list[QueueCost]:
             )
         )
     return sorted(costs, key=lambda cost: (-cost.gas, cost.kind, cost.method, cost.to))
+
+
+def waiting_most(sender: str, *, fee_cap: int, now: datetime) -> int:
+    """Return attoFIL that a sender's messages without a nonce may take: values, and gas at this fee cap.
+
+    One that waits for approval takes it once it is approved.
+    """
+    rows = Message.objects.filter(from_addr=sender, state=MessageState.UNFILLED).order_by()
+    found = rows.values("kind", "method").annotate(many=Count("pk"), sent=Sum("value"))
+    averages = _gas_averages(SYSTEM, now=now) if found else {}
+    total = 0
+    for row in found:
+        gas = averages.get((row["kind"], row["method"]), GAS_UNKNOWN) * LIMIT_PERCENT // 100
+        total += int(row["sent"]) + row["many"] * gas * fee_cap
+    return total
 
 
 def _gas_averages(viewer: Principal, *, now: datetime) -> dict[tuple[str, int], int]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from apps.core import clock
 from apps.messages.models import Sender
 from apps.messages.selectors.approval_choice import approval_need_describe
 from apps.messages.selectors.fees import actor_rules_find, fee_choose, shared_rules_load
 from apps.messages.selectors.push_facts import push_facts
+from apps.messages.selectors.queue_costs import waiting_most
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.spend import gas_cost_compute
@@ -49,13 +51,20 @@ class DryRun:
     balance: int
     in_flight: int
     """attoFIL that messages in flight may still take."""
+    waiting: int
+    """attoFIL that messages of the sender without a nonce may take: values, and gas at its dearest."""
     approval: str = ""
     """The rule by which it would wait for a second person; empty: none."""
 
     @property
     def balance_after(self) -> int:
-        """Return what it and all in flight at their dearest would leave; negative if it does not suffice."""
-        return self.balance - self.in_flight - self.cost_max
+        """Return what it, all in flight and all that waits leave at their dearest; below 0: too little."""
+        return self.balance - self.in_flight - self.waiting - self.cost_max
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether not even it and what is in flight can be paid."""
+        return self.balance - self.in_flight < self.cost_max
 
 
 def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient, head: Head) -> DryRun:
@@ -99,6 +108,7 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
             *(0, 0, 0, 0, row.value),
             balance=chain_state.balance,
             in_flight=flight,
+            waiting=waiting_most(row.from_addr, fee_cap=int(head.base_fee), now=clock.now()),
             approval=approval,
         )
     landed = Receipt(exit_code=exit_code, return_=b"", gas_used=gas_used)
@@ -113,6 +123,7 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
         cost_max=found.gas_limit * found.gas_fee_cap + row.value,
         balance=chain_state.balance,
         in_flight=flight,
+        waiting=waiting_most(row.from_addr, fee_cap=found.gas_fee_cap, now=clock.now()),
         approval=approval,
     )
 

@@ -150,7 +150,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
         run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
     except (NodeUnavailable, NodeRefused) as refusal:
         return ((gettext("Gas"), gettext("unknown: {reason}").format(reason=refusal.reason)),)
-    if run.balance_after < 0 and not run.gas_limit:
+    if run.is_short and not run.gas_limit:
         raise BadValue(
             gettext("the sender has {balance}, less than this transfer needs").format(
                 balance=fil_format(run.balance)
@@ -176,7 +176,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
         ),
         (gettext("Sender pays"), gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
         (
-            gettext("Balance after this and all in flight"),
+            gettext("Balance after this, all in flight and all that waits"),
             gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
         ),
     )

@@ -11,6 +11,7 @@ from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
 from apps.messages.models import Message, Sender
 from apps.messages.rules.push_items import PushItem, SendSpec
+from apps.messages.selectors.queue_costs import GAS_UNKNOWN, LIMIT_PERCENT
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.message_insert import messages_insert
 from apps.messages.services.push import messages_push
@@ -131,6 +132,21 @@ def test_what_a_push_refuses_a_dry_run_refuses_too(
         message_dry_run(item, principal=by, client=pool.client, head=pool.head)
     with pytest.raises(error):
         pool.push("one", address, by=by)
+
+
+def test_a_dry_run_counts_what_waits_of_the_same_sender(pool: Pool) -> None:
+    address, other = pool.address(), pool.address()
+    item = PushItem(id="one", to="f01000", from_=address, method=0, value=1)
+    before = message_dry_run(item, principal=principal(), client=pool.client, head=pool.head)
+    for key in ("a", "b"):
+        pool.push(key, address, value=10**17)
+    pool.push("c", other, value=10**17)
+
+    run = message_dry_run(item, principal=principal(), client=pool.client, head=pool.head)
+
+    gas = 2 * (GAS_UNKNOWN * LIMIT_PERCENT // 100) * run.gas_fee_cap
+    assert (before.waiting, run.waiting) == (0, 2 * 10**17 + gas)
+    assert run.balance_after == before.balance_after - run.waiting
 
 
 def test_an_id_address_is_resolved_and_its_failure_is_named(pool: Pool) -> None:
