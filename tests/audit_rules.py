@@ -113,7 +113,7 @@ DOES: Final = frozenset(
         *("miner.roles-combine", "miner.roles-separate", "person.password", "person.reset", "piece.deliver"),
         "sector.end-stage",
         *("policy.refused", "proving.compact", "proving.dry_run", "proving.job-remove", "proving.job-reset"),
-        "proving.recover",
+        *("miner.move-force", "proving.recover"),
         *("proving.sector_test", "recovery.decide", "recovery.end", "recovery.moves", "recovery.pledges"),
         *("sector.adopt", "sector.adopt-cancel", "sector.change-cancel", "sector.finalize"),
         *(

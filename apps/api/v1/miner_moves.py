@@ -14,14 +14,13 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.node.client import chain_client
-from apps.core import clock
 from apps.core.errors import BadValue
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.moves.rules.steps import Direction, StepState
 from apps.moves.selectors.moves import move_of
-from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
-from apps.sectors.services.reservations import sectorid_export, sectorid_import
+from apps.moves.services.acts import HEIGHT, NUMBERS, move_step_do
+from apps.moves.services.heights import move_cancel
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -76,7 +75,7 @@ class MinerMoveOutput(serializers.Serializer[Any]):
 
 
 class MinerMoveInput(InputSerializer):
-    """The direction, and exactly one of the other fields."""
+    """The direction, and exactly one of the next three fields."""
 
     way = serializers.ChoiceField(choices=DIRECTIONS)
     height = serializers.IntegerField(
@@ -89,6 +88,11 @@ class MinerMoveInput(InputSerializer):
     )
     give_numbers = serializers.BooleanField(
         required=False, help_text="way out: true hands sector numbers back and ends pledges here"
+    )
+    force = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="does it although steps that come before are unfinished; the audit log has which",
     )
 
 
@@ -120,22 +124,21 @@ def move_body(move: Move) -> dict[str, Any]:
     }
 
 
-def move_do(miner: Miner, *, direction: Direction, by: Principal, **body: Any) -> Miner:
+def move_do(miner: Miner, *, direction: Direction, by: Principal, force: bool = False, **body: Any) -> Miner:
     """Do one act of a move.  Raises DomainError naming the field."""
     allowed = ("height", "last_number") if direction == Direction.IN else ("height", "give_numbers")
     set_fields = [name for name in body if body[name] is not None and body[name] is not False]
     if len(set_fields) != 1 or set_fields[0] not in allowed:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(allowed)), field=allowed[0])
-    if direction == Direction.IN:
-        if set_fields == ["height"]:
-            return miner_move_in(miner, height=body["height"], by=by)
-        sectorid_import(miner, number=body["last_number"], principal=by)
-        return miner
-    allocated = numbers_allocated(chain_client(), miner.address)
-    if set_fields == ["height"]:
-        return miner_move_out(miner, height=body["height"], by=by, allocated=allocated)
-    sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
-    return miner
+    return move_step_do(
+        miner,
+        direction=direction,
+        step=HEIGHT if set_fields == ["height"] else NUMBERS,
+        number=int(body[set_fields[0]]),
+        by=by,
+        allocated=numbers_allocated(chain_client(), miner.address) if direction == Direction.OUT else (),
+        is_forced=force,
+    )
 
 
 class MinerMoveView(PoolView):

@@ -97,6 +97,13 @@ class Move:
         """The steps that are not done."""
         return tuple(step for step in self.steps if step.state != StepState.DONE)
 
+    def unfinished_before(self, key: str) -> tuple[Step, ...]:
+        """Return the steps that block one; nothing if it may be done now, or is."""
+        wanted = next((step for step in self.steps if step.key == key), None)
+        if wanted is None or wanted.state != StepState.BLOCKED:
+            return ()
+        return tuple(step for step in self.left if step.key in wanted.needs)
+
 
 def steps_ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Return the steps with their states: one that another comes before is blocked while that is not done."""

@@ -45,12 +45,12 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
     slashed.  The same height again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
-    head = _head(by)
+    head = head_require(by)
     with transaction.atomic():
         row = _locked(miner)
         if row.works_from == height and row.works_until is None:
             return row
-        _height_check(height, head=head, direction=Direction.IN)
+        height_check(height, head=head, direction=Direction.IN)
         if row.works_until is None:
             raise MoveRefused(
                 gettext("the pool proves this miner, or will from the height set: cancel that first"),
@@ -82,12 +82,12 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal, allocated: Seque
     here, or a block of such an epoch.  The same height again changes nothing.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown.
     """
-    head = _head(by)
+    head = head_require(by)
     with transaction.atomic():
         row = _locked(miner)
         if row.works_until == height:
             return row
-        _height_check(height, head=head, direction=Direction.OUT)
+        height_check(height, head=head, direction=Direction.OUT)
         if row.works_until is not None:
             raise MoveRefused(
                 gettext("another program already proves this miner")
@@ -132,7 +132,7 @@ def move_cancel(miner: Miner, *, by: Principal) -> Miner:
     be signed: another program would make the same.  Sector numbers are that program's again; those of a move
     out stay with it, as it may have assigned some.  Raises NotAllowed, MoveRefused, NetworkUnknown.
     """
-    head = _head(by)
+    head = head_require(by)
     with transaction.atomic():
         row = _locked(miner)
         if not is_pending(row, height=head):
@@ -168,7 +168,8 @@ def moves_settle(*, principal: Principal, now: datetime) -> None:
         publish(RECOVERY_CHANGE)
 
 
-def _head(by: Principal) -> int:
+def head_require(by: Principal) -> int:
+    """Return the head's height to somebody who may sign.  Raises NotAllowed, NetworkUnknown."""
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     head = head_current()
@@ -177,7 +178,7 @@ def _head(by: Principal) -> int:
     return head.height
 
 
-def _height_check(height: int, *, head: int, direction: Direction) -> None:
+def height_check(height: int, *, head: int, direction: Direction) -> None:
     """Refuse a height that is not some epochs after the head, and within a proving period."""
     first, last = head + HEIGHT_DISTANCE[direction], head + network_current().proving_period
     if not first <= height <= last:

@@ -11,12 +11,21 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from apps.chain.errors import NodeUnavailable
+from apps.core.clock import now
 from apps.miners.models import Miner
-from apps.sectors.models import SectorNumbers
+from apps.sectors.models import SealTarget, SectorNumbers
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.page_client import left_open, signed_in, text_of
-from tests.unit.apps.moves.moving import MovingChain, adopted, chain_served, moving, signed_for
+from tests.unit.apps.moves.moving import (
+    MovingChain,
+    adopted,
+    chain_served,
+    moving,
+    policy_allows,
+    signed_for,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +54,9 @@ def heights() -> tuple[int | None, int | None]:
     return row.works_from, row.works_until
 
 
-def test_rest_shows_the_steps_and_sets_the_height(chain: MovingChain) -> None:
+def test_rest_shows_the_steps_and_sets_the_height(
+    chain: MovingChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown = rest("get", perm="read").json()
     assert (shown["way"], shown["height"], shown["works_until"]) == ("in", 1000, 0)
     states = {step["key"]: step["state"] for step in shown["steps"]}
@@ -59,6 +70,7 @@ def test_rest_shows_the_steps_and_sets_the_height(chain: MovingChain) -> None:
     assert height["first"] == ["Signer's policy covers the miner"]
     assert [window["deadline"] for window in shown["windows"]] == [4, 5, 1]
 
+    policy_allows(monkeypatch, "f01000")
     done = rest("post", {"way": "in", "height": 1010})
     assert (done.status_code, done.json()["works_from"], done.json()["is_pending"]) == (200, 1010, True)
     assert rest("delete").json()["works_until"] == 0
@@ -110,7 +122,9 @@ def test_a_stranger_and_a_reader_cannot(chain: MovingChain) -> None:
     assert heights() == (None, 0)
 
 
-def test_the_page_reviews_and_sets_the_height_and_takes_it_back(chain: MovingChain) -> None:
+def test_the_page_reviews_and_sets_the_height_and_takes_it_back(
+    chain: MovingChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     people.person("ann", of="alice")
     browser, page = signed_in("ann"), reverse("miner-move-in", args=["f01000"])
     text = text_of(browser.get(reverse("miner", args=["f01000"])))
@@ -125,6 +139,7 @@ def test_the_page_reviews_and_sets_the_height_and_takes_it_back(chain: MovingCha
     ):
         assert words in text, words
 
+    policy_allows(monkeypatch, "f01000")
     asked = text_of(browser.post(page, {"act": "height", "height": "1 010"}))
     for words in (
         "The pool proves f01000 from height 1\u202f010 on",
@@ -193,6 +208,79 @@ def test_a_height_gives_no_number_back_that_the_chain_has(chain: MovingChain, is
     assert SectorNumbers.objects.get().next_number == 42
 
 
+LEFT = "Signer's policy covers the miner: the policy cannot be read now: its signer is away"
+
+
+def forced() -> list[Any]:
+    """What the audit log has of acts that were forced."""
+    return list(AuditEntry.objects.filter(action="miner.move-force").values_list("after", flat=True))
+
+
+def test_what_its_own_steps_block_is_refused_over_rest(chain: MovingChain) -> None:
+    refused = rest("post", {"way": "in", "height": 1010})
+
+    assert (refused.status_code, refused.json()["field"]) == (409, "height")
+    assert LEFT in str(refused.json())
+    assert (heights(), AuditEntry.objects.filter(action__startswith="miner.move").count()) == ((None, 0), 0)
+
+    assert rest("post", {"way": "in", "height": 5, "force": True}).status_code == 400
+    assert forced() == [], "nothing was done"
+    assert rest("post", {"way": "in", "height": 1010, "force": True}).json()["works_from"] == 1010
+    assert forced() == [{"step": "height", "unfinished": "policy"}]
+    assert rest("post", {"way": "in", "height": 1010}).status_code == 200, "it is set already"
+    assert len(forced()) == 1
+
+
+def test_out_waits_for_targets_and_for_what_is_in_progress(chain: MovingChain) -> None:
+    Miner.objects.update(works_until=None)
+    miner = Miner.objects.get()
+    factories.sector(miner, number=77, state="PC1_DONE")
+    SealTarget.objects.create(miner=miner, in_work=3, since=now(), look_at=now())
+
+    for body in ({"way": "out", "height": 1040}, {"way": "out", "give_numbers": True}):
+        refused = rest("post", body)
+        assert refused.status_code == 409
+        assert "No automatic pledging: a target is pledging sectors" in str(refused.json())
+    assert "in progress: 1 sector" in str(rest("post", {"way": "out", "height": 1040}).json())
+    assert heights() == (None, None)
+    assert not SectorNumbers.objects.exclude(exported_at=None).exists()
+
+    SealTarget.objects.all().delete()
+    assert rest("post", {"way": "out", "give_numbers": True}).status_code == 200
+    done = rest("post", {"way": "out", "height": 1040, "force": True}).json()
+    assert (done["works_until"], forced()) == (1040, [{"step": "height", "unfinished": "work"}])
+
+
+def test_the_page_names_what_is_unfinished_and_asks(chain: MovingChain) -> None:
+    people.person("ann", of="alice")
+    browser, page = signed_in("ann"), reverse("miner-move-in", args=["f01000"])
+
+    asked = browser.post(page, {"act": "height", "height": "1010"})
+    for words in ("Unfinished before it", "its signer is away", "Do it although steps are unfinished"):
+        assert words in text_of(asked), words
+    assert 'name="force" value="yes"' in asked.content.decode()
+    sure = {"act": "height", "height": "1010", "sure": "yes"}
+    refused = browser.post(page, sure)
+    assert (refused.status_code, heights()) == (422, (None, 0)), "it was not asked about these"
+    assert browser.post(page, sure | {"force": "yes"}).status_code == 302
+    assert (heights(), len(forced())) == ((1010, None), 1)
+
+
+def test_where_no_node_answers_only_force_goes_on(
+    chain: MovingChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise NodeUnavailable("no node answers")
+
+    monkeypatch.setattr("apps.moves.services.acts.move_of", away)
+    with pytest.raises(CommandError, match="no node answers"):
+        command("in", "height=1010")
+    assert heights() == (None, 0)
+
+    assert "works_from: 1010\n" in command("in", "height=1010", "force=true")
+    assert (heights(), forced()) == ((1010, None), [{"step": "height", "unfinished": "unknown"}])
+
+
 def command(*words: str) -> str:
     out = StringIO()
     call_command("miners", "move", "f01000", *words, stdout=out)
@@ -205,7 +293,9 @@ def test_the_command_shows_and_does_the_same(chain: MovingChain) -> None:
     assert "[done] Keys in the pool's signer: 1 of 1 keys are held by a connected signer\n" in shown
     assert "    $ .venv/bin/python -m workers signer policy --miner f01000\n" in shown
     assert "(first: Signer's policy covers the miner)" in shown
-    assert "works_from: 1010\n" in command("in", "height=1010")
+    with pytest.raises(CommandError, match="these steps come first: Signer's policy covers the miner: "):
+        command("in", "height=1010")
+    assert "works_from: 1010\n" in command("in", "height=1010", "force=true")
     assert "works_until: 0\n" in command("cancel")
     command("in", "last_number=41")
     assert "the pool assigns no more" in command("out", "give_numbers=true")

@@ -63,8 +63,8 @@ class Command(AnyOrderCommand):
         "reach f01000: whether clients can reach the node that takes its deals; "
         "luck f01000: wins against expected wins of 1, 7 and 30 days; "
         "waiting f01000 [send]: show what is waiting for a batch, or send it with the next head; "
-        "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel]: show the steps of a move, "
-        "or do one"
+        "move f01000 [in|out] [height=H|last_number=N|give_numbers=true|cancel] [force=true]: show the steps "
+        "of a move, or do one"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -11,7 +11,6 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.node.client import chain_client
-from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import is_confirm_submitted
@@ -28,8 +27,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.moves.rules.steps import Direction, StepState
 from apps.moves.selectors.moves import move_of
-from apps.moves.services.heights import miner_move_in, miner_move_out, move_cancel
-from apps.sectors.services.reservations import sectorid_export, sectorid_import
+from apps.moves.services.acts import HEIGHT, NUMBERS, move_step_do
+from apps.moves.services.heights import move_cancel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +44,8 @@ class MoveForm(PageForm):
     act = Text()
     height = Text()
     sectorid = Text()
+    force = Text()
+    """"yes": also while steps that come before are unfinished, which the review names."""
 
     def clean_height(self) -> int:
         """Read a height, with or without the spaces that pages write into it."""
@@ -125,16 +126,16 @@ def act_do(miner: Miner, direction: Direction, sent: dict[str, object], *, by: P
     act, height, number = sent["act"], int(str(sent["height"])), int(str(sent["sectorid"]))
     if act == "cancel":
         move_cancel(miner, by=by)
-    elif direction == Direction.IN and act == "numbers":
-        sectorid_import(miner, number=number, principal=by)
-    elif direction == Direction.IN:
-        miner_move_in(miner, height=height, by=by)
     else:
-        allocated = numbers_allocated(chain_client(), miner.address)
-        if act == "numbers":
-            sectorid_export(miner, principal=by, now=clock.now(), allocated=allocated)
-        else:
-            miner_move_out(miner, height=height, by=by, allocated=allocated)
+        move_step_do(
+            miner,
+            direction=direction,
+            step=NUMBERS if act == "numbers" else HEIGHT,
+            number=number if act == "numbers" else height,
+            by=by,
+            allocated=numbers_allocated(chain_client(), miner.address) if direction == Direction.OUT else (),
+            is_forced=sent["force"] == "yes",
+        )
 
 
 def move_fragment(direction: Direction, context: FragmentContext) -> Iterable[str]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
-from apps.core.languages import list_text
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN
 from apps.moves.rules.steps import Direction
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.models import Miner
-    from apps.moves.rules.steps import Move
+    from apps.moves.rules.steps import Move, Step
     from apps.users.rules.principals import Principal
 
 PAGES: Final = {Direction.IN: "miner-move-in", Direction.OUT: "miner-move-out"}
@@ -69,17 +69,30 @@ def review(
         facts = tuple(height_facts(now, height))
     else:
         raise Http404
+    first = now.unfinished_before(act)
+    if first:
+        facts += ((gettext("Unfinished before it"), clauses_text(map(step_text, first))),)
     ask = ConfirmPage(
         title=title,
         text=text,
-        label=_("Confirm"),
+        label=_("Do it although steps are unfinished") if first else _("Confirm"),
         back=reverse(PAGES[direction], args=[miner.address]),
         page=NAMES[direction],
         section="miners",
-        hidden_fields=(("act", act), ("height", str(height)), ("sectorid", str(number))),
+        hidden_fields=(
+            ("act", act),
+            ("height", str(height)),
+            ("sectorid", str(number)),
+            ("force", "yes" if first else ""),
+        ),
         facts=facts,
     )
     return confirm_page_render(request, viewer, ask)
+
+
+def step_text(step: Step) -> str:
+    """Return a step and how it stands."""
+    return colon_text(step.title, step.figure)
 
 
 def height_text(miner: Miner, direction: Direction, height: int) -> tuple[str, str]:

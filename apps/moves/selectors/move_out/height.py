@@ -38,7 +38,7 @@ def height_steps(read: MoveReadings) -> Iterator[Step]:
             "The pool proves windows that open before it, lotus-miner later ones. None is proven "
             "twice or missed, provided lotus-miner is running when its first one opens."
         ),
-        needs=("numbers", "work"),
+        needs=("target", "work"),  # it hands the numbers back itself
     )
     if not until:
         return

@@ -16,6 +16,7 @@ from apps.sectors.services.changes.expirations import expirations_count
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.policy import PolicyState, RuleForm
 from tests import factories
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.moves.rules.steps import Direction, Step
-    from poolsite.wire.policy import PolicyState
 
 HEIGHT = 1000
 """The head's: deadline 4 of the test network is open, from 1000 to 1010."""
@@ -80,6 +80,15 @@ def chain_served(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
 
     monkeypatch.setattr("apps.moves.selectors.readings.policy_read", refused)
     return chain
+
+
+def policy_allows(monkeypatch: pytest.MonkeyPatch, *to: str) -> None:
+    """Have the signer's policy name these receivers."""
+    rule = RuleForm(name="sealing and proving", methods=("miner.SubmitWindowedPoSt",), to=to)
+    state = PolicyState(
+        text="", digest="", number=1, rules=(rule,), sets=(), versions=(), editors=(), types=(), methods=()
+    )
+    monkeypatch.setattr("apps.moves.selectors.readings.policy_read", lambda *_args, **_named: state)
 
 
 def moving(**data: Any) -> Miner:

@@ -23,7 +23,6 @@ from apps.sectors.services.reservations import sectorid_export, sectorid_import
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.filecoin.amounts import FIL
-from poolsite.wire.policy import PolicyState, RuleForm
 from tests import factories
 from tests.unit.apps.moves.moving import (
     HEIGHT,
@@ -32,6 +31,7 @@ from tests.unit.apps.moves.moving import (
     counted,
     looked,
     moving,
+    policy_allows,
     proving,
     signed_for,
     steps,
@@ -48,15 +48,6 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
     return chain_served(monkeypatch)
 
 
-def allowed(monkeypatch: pytest.MonkeyPatch, *to: str) -> None:
-    """Have the signer's policy name these receivers."""
-    rule = RuleForm(name="sealing and proving", methods=("miner.SubmitWindowedPoSt",), to=to)
-    state = PolicyState(
-        text="", digest="", number=1, rules=(rule,), sets=(), versions=(), editors=(), types=(), methods=()
-    )
-    monkeypatch.setattr("apps.moves.selectors.readings.policy_read", lambda *_args, **_named: state)
-
-
 def state(of: Miner, key: str, way: Direction = Direction.IN) -> StepState:
     return steps(of, way)[key].state
 
@@ -69,11 +60,11 @@ def test_keys_policy_and_funds(chain: MovingChain, monkeypatch: pytest.MonkeyPat
     assert "0 of 1 keys" in found["keys"].figure
 
     signed_for(miner)
-    allowed(monkeypatch, "f02000")
+    policy_allows(monkeypatch, "f02000")
     found = steps(miner, Direction.IN)
     assert (found["keys"].state, found["policy"].state) == (StepState.DONE, StepState.TO_DO)
     assert "signer policy --miner f01000" in found["policy"].command
-    allowed(monkeypatch, "f01000")
+    policy_allows(monkeypatch, "f01000")
     assert state(miner, "policy") == StepState.DONE
     assert state(miner, "funds") == StepState.DONE
     poor = factories.wallet(balance=5)
@@ -160,7 +151,7 @@ def test_what_lotus_miner_seals_and_its_numbers(chain: MovingChain) -> None:
 def test_the_height_and_lotus_miners_last_window(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:
     miner = moving()
     signed_for(miner)
-    allowed(monkeypatch, "f01000")
+    policy_allows(monkeypatch, "f01000")
     adopted(miner)
     assert state(miner, "height") == StepState.TO_DO
     assert "stop" not in steps(miner, Direction.IN)
