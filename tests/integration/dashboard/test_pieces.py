@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from apps.dashboard.pages.pieces.rows import list_context
 from apps.pieces.services.quotas import piece_quota_set
@@ -30,10 +31,12 @@ def test_a_piece_in_a_faulty_sector_is_not_said_to_be_sealed() -> None:
     factories.sector(miner, number=1, state="PC1_DONE", pieces=data)
     factories.sector(miner, number=2, state="PROVING", active=True)
     pieces = [factories.piece(miner, state="PACKED", sector_number=number, offset=0) for number in range(3)]
+    pieces.append(factories.piece(miner, state="ACTIVE", sector_number=0, offset=0))
 
     rows = list_context(pieces, SYSTEM)
 
-    assert [row.word for row in rows] == ["sealed, not active", "being sealed", "being sealed"]
+    words = ["sealed, not active", "being sealed", "being sealed", "sealed, not active"]
+    assert [row.word for row in rows] == words
 
 
 def test_how_much_of_a_download_is_here_is_shown() -> None:
@@ -120,3 +123,19 @@ def test_a_piece_is_found_by_either_version_of_its_cid(quiet: None, ann: None) -
     assert "No piece has this commitment." in text_of(none)
     everything = signed_in("ann").get("/pieces/", {"piece_cid": "nonsense"}).content.decode()
     assert str(other.uuid) in everything
+
+
+def test_a_piece_that_came_meanwhile_is_offered_and_its_bytes_can_be_listed(quiet: None, ann: None) -> None:
+    piece = factories.piece(factories.miner(), state="RECEIVED")
+    page = signed_in()
+
+    all_of, received, waiting = (
+        text_of(page.get(reverse("pieces"), query))
+        for query in ({}, {"state": "RECEIVED"}, {"state": "READY"})
+    )
+
+    assert 'id="new-rows" href="" data-oldest="0"' in all_of
+    assert f'data-order="{piece.pk}"' in all_of
+    assert ("Computing commitment" in received, f"f-piece-{piece.uuid}" in received) == (True, True)
+    assert 'id="new-rows"' not in received
+    assert f"f-piece-{piece.uuid}" not in waiting

@@ -60,6 +60,8 @@ class PieceRow:
     """One piece in the list."""
 
     key: str
+    order: int
+    """The newest has the greatest."""
     cid: str
     short: str
     cid_v2: str
@@ -140,7 +142,10 @@ def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
 
 def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRow:
     """Lay out one piece of `pieces_visible`."""
-    is_inactive = piece.state == PieceState.PACKED and sector is not None and is_sealed_in(sector)
+    is_inactive = sector is not None and (
+        (piece.state == PieceState.PACKED and is_sealed_in(sector))
+        or (piece.state == PieceState.ACTIVE and not sector.active)
+    )
     label = NOT_ACTIVE if is_inactive else LABELS[piece.state]
     is_coming = piece.state == PieceState.UPLOADING and bool(piece.payload_size)
     part = piece.received / (piece.payload_size or 1)
@@ -148,6 +153,7 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
     may_write = viewer.may("write")
     return PieceRow(
         key=str(piece.uuid),
+        order=piece.pk,
         cid=piece.piece_cid or piece.announced_cid,
         short=formatting.shortened(piece.piece_cid or piece.announced_cid) or gettext("not computed yet"),
         cid_v2=piece.piece_cid_v2,
