@@ -95,6 +95,14 @@ def fee_text(atto: int | None) -> str:
     return " ".join(fee(atto)).strip()
 
 
+def fee_nano(atto: int | None) -> str:
+    """Return a fee per gas in nFIL, however small, as a column of them has one unit: `0.000000100 nFIL`."""
+    if not atto or abs(atto) >= ATTO_PER_NANO // 1000:
+        return fee_text(atto)
+    amount = Decimal(atto) / ATTO_PER_NANO
+    return f"{amount.quantize(Decimal(1).scaleb(-9)):f} nFIL"
+
+
 def size(count: int | None) -> tuple[str, str]:
     """Bytes in binary units, number and unit apart: ("32", "GiB"), ("9.54", "PiB")."""
     if count is None:

@@ -8,6 +8,8 @@
     if (live) { live.dataset.tone = tone; live.textContent = live.dataset[word]; }
   };
 
+  mark("idle", "connecting"); // without scripts there are no updates, and the page says so
+
   // A frame goes to every page of its kind: keep what stands here; rows that belong on this page of a list count as new.
   const unseen = new Set();
   const shown = (text) => {
@@ -172,7 +174,7 @@
     if (code <= 1005) setTimeout(() => socketWrapper.reconnect(), 500 + 4500 * Math.random());
   });
 
-  // It cannot be fetched either: keep the last good content, in grey, and say since when it is old.
+  // It cannot be fetched either: keep the last good content, and say since when it is old.
   let fresh = Date.now(), failed = false;
   const told = (reason) => {
     const banner = find("stale"), { offset, zone } = banner?.dataset ?? {};

@@ -33,6 +33,7 @@ register = template.Library()
 register.filter("whole", formatting.whole)
 register.filter("fil", formatting.fil)
 register.filter("fee", lambda atto: formatting.fee_text(int(atto)))
+register.filter("fee_nano", lambda atto: formatting.fee_nano(int(atto)))
 register.filter("duration", formatting.duration)
 register.filter("time_left", formatting.time_left)
 register.filter("shortened", formatting.shortened)
@@ -78,7 +79,7 @@ def size(count: int | None) -> str:
 @register.filter
 def price(atto: int | None) -> str:
     """Return a fee per gas with its unit; one of 0 is not set yet."""
-    return formatting.fee_text(atto or None)
+    return formatting.fee_nano(atto or None)
 
 
 @register.filter

@@ -165,6 +165,20 @@ def test_the_page_reviews_and_sets_the_height_and_takes_it_back(
     assert all("ann" in actor for actor in actors)
 
 
+def test_a_miner_that_was_born_here_has_nothing_to_move_in(chain: MovingChain) -> None:
+    people.person("ann", of="alice")
+    Miner.objects.update(create_message_id="made", works_from=None, works_until=None)
+    browser, page = signed_in("ann"), reverse("miner-move-in", args=["f01000"])
+
+    text = text_of(browser.get(page))
+    answer = browser.post(page, {"act": "height", "height": "1010", "sure": "yes"})
+
+    assert "The pool created this miner and has proven it since; it can only move out." in text
+    assert not [words for words in ("Switch at height", "Take over…") if words in text]
+    assert (answer.status_code, heights()) == (404, (None, None))
+    assert "Switch at height" in text_of(browser.get(reverse("miner-move-out", args=["f01000"])))
+
+
 @pytest.mark.parametrize("typed", ["", "x", "1000", "99999"])
 def test_a_height_that_is_none_stands_at_its_field(chain: MovingChain, typed: str) -> None:
     people.person("ann", of="alice")

@@ -160,6 +160,23 @@ async def test_approved_policy_change_allows_transfers_between_own_wallets(web, 
         await in_thread(through_the_pages)()
 
 
+async def test_the_page_of_a_policy_that_takes_no_changes_offers_none(web, signer, token):
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+
+    def page() -> str:
+        return text_of(signed_in("adam").get(f"/wallets/{SECP}/policy/"))
+
+    async with connected(signer, web, token):
+        closed = await in_thread(page)()
+        editor_add(signer.folder, "ann")
+        opened = await in_thread(page)()
+
+    edits = ("Add a rule", f"/wallets/{SECP}/policy/text/", f"/wallets/{SECP}/policy/rule/")
+    assert "Read-only." in closed
+    assert [one in closed for one in edits] == [False, False, False]
+    assert [one in opened for one in edits] == [True, True, True]
+
+
 async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, token):
     await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
 

@@ -120,10 +120,15 @@ def policy_page(
         status=status,
         wallet=wallet,
         wallet_name=str(wallet),
-        may_edit=viewer.may("admin"),
+        may_edit=viewer.may("admin") and is_editable(more.get("state")),
         may_try=viewer.may("write"),
         **more,
     )
+
+
+def is_editable(state: PolicyState | None) -> bool:
+    """Return whether a signer takes changes of its policy from here; one that is not read does not say."""
+    return state is None or bool(state.editors)
 
 
 def verdict_of(state: PolicyState) -> Verdict:

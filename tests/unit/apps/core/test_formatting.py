@@ -108,6 +108,17 @@ def test_a_fee_names_its_unit(atto, text):
 
 
 @pytest.mark.parametrize(
+    ("atto", "text"),
+    [
+        *((None, "–"), (0, "0 nFIL"), (1, "0.000000001 nFIL"), (100, "0.000000100 nFIL")),
+        *((999_999, "0.000999999 nFIL"), (NANO // 1000, "0.00100 nFIL"), (2 * NANO, "2.000 nFIL")),
+    ],
+)
+def test_a_column_of_fees_has_one_unit(atto, text):
+    assert formatting.fee_nano(atto) == text
+
+
+@pytest.mark.parametrize(
     ("count", "text"),
     [
         (None, ("–", "")),
