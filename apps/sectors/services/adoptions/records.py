@@ -158,6 +158,9 @@ def _fit(sector: Sector, record: SectorRecord) -> None:
         raise BadValue(gettext("the chain has a different sector key"), field="CommR")
     if sector.ticket is not None and bytes(sector.ticket) != record.ticket:
         raise BadValue(gettext("the sector has a different ticket"), field="Ticket")
+    if None not in (sector.seed, record.seed) and bytes(sector.seed or b"") != record.seed:
+        raise BadValue(gettext("the sector has a different seed"), field="Seed")
+    _epochs_fit(sector, record)
     if sector.comm_d is not None and bytes(sector.comm_d) != record.data_comm_d:
         raise BadValue(gettext("the sector has different data"), field="CommD")
     column = pieces_column(map(_wire_piece, _whole(sector, record)))
@@ -167,6 +170,21 @@ def _fit(sector: Sector, record: SectorRecord) -> None:
         raise BadValue(str(bad), field="Pieces") from None
     if data != record.data_comm_d:
         raise BadValue(gettext("its pieces do not match its CommD"), field="Pieces")
+
+
+def _epochs_fit(sector: Sector, record: SectorRecord) -> None:
+    """Refuse epochs of ticket and seed that are not this replica's, or cannot be.  Raises BadValue."""
+    if sector.ticket_epoch is not None and sector.ticket_epoch != record.ticket_epoch:
+        text = gettext("the sector's ticket is of epoch {epoch}").format(epoch=sector.ticket_epoch)
+        raise BadValue(text, field="Ticket")
+    if sector.seed_epoch is not None and record.seed_epoch not in (None, sector.seed_epoch):
+        text = gettext("the sector's seed is of epoch {seed}").format(seed=sector.seed_epoch)
+        raise BadValue(text, field="Seed")
+    if record.seed_epoch is not None and record.seed_epoch <= record.ticket_epoch:
+        raise BadValue(gettext("its seed is not later than its ticket"), field="Seed")
+    if sector.activation is not None and sector.activation < (record.seed_epoch or record.ticket_epoch):
+        text = gettext("it was sealed later than the sector, which is active since epoch {activation}")
+        raise BadValue(text.format(activation=sector.activation), field="Seed")
 
 
 def _pieces(sector: Sector, record: SectorRecord, *, now: datetime) -> list[dict[str, Any]]:

@@ -130,6 +130,40 @@ def test_another_ticket_or_replica_is_refused(client: Client) -> None:
     assert "a different replica" in imported(client, record).json()["results"][0]["refusal"]
 
 
+@pytest.mark.parametrize(
+    ("of", "epoch", "forgets", "words"),
+    [
+        ("Ticket", 6, False, "the sector's ticket is of epoch 5"),
+        ("Seed", 156, False, "the sector's seed is of epoch 155"),
+        ("Ticket", 155, True, "its seed is not later than its ticket"),
+        ("Seed", 301, True, "it was sealed later than the sector, which is active since epoch 300"),
+        ("Seed", 5, True, "its seed is not later than its ticket"),
+    ],
+)
+def test_epochs_of_another_replica_are_refused(
+    client: Client, of: str, epoch: int, forgets: bool, words: str
+) -> None:
+    sector = sealed()
+    Sector.objects.filter(pk=sector.pk).update(activation=300)
+    record = json.loads(json.dumps(record_of(sector)))
+    assert imported(client, record).json()["results"][0]["refusal"] == ""
+    if forgets:
+        forget(sector)
+    record[of]["Epoch"] = epoch
+    if of == "Ticket" and record["Pre"]:
+        record["Pre"]["Ticket"] = record["Ticket"]
+
+    assert imported(client, record).json()["results"][0]["refusal"] == words
+
+
+def test_another_seed_is_refused(client: Client) -> None:
+    sector = sealed()
+    record = json.loads(json.dumps(record_of(sector)))
+    Sector.objects.filter(pk=sector.pk).update(seed=bytes(32))
+
+    assert "a different seed" in imported(client, record).json()["results"][0]["refusal"]
+
+
 def test_only_those_who_sign_import_and_only_into_their_own(client: Client) -> None:
     sector = sealed()
     record = json.loads(json.dumps(record_of(sector)))
