@@ -92,8 +92,9 @@ def recovery_body() -> dict[str, Any]:
     """Return the state of recovery as JSON."""
     row = recovery_row()
     unread = senders_unread(row).values_list("address", flat=True) if row.since is not None else ()
+    is_on = row.since is not None or row.sectors_since is not None
     return {
-        "is_on": row.since is not None or row.sectors_since is not None,
+        "is_on": is_on,
         "since": row.since,
         "reason": row.reason,
         "from_height": row.from_height,
@@ -101,7 +102,7 @@ def recovery_body() -> dict[str, Any]:
         "matched": row.matched,
         "senders_unread": list(unread),
         "unmatched": [unmatched_body(one) for one in unmatched_open()],
-        "ended_at": row.ended_at,
+        "ended_at": None if is_on else row.ended_at,
         "sectors_since": row.sectors_since,
         "sectors_recovered": row.sectors_recovered,
         "miners_unread": [miner.address for miner in miners_unread(row)],

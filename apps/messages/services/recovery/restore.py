@@ -18,6 +18,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
+from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish, publish_all
@@ -100,7 +101,7 @@ def _step(recovery: Recovery, *, client: ChainClient, now: datetime) -> bool:
     if is_over:
         return True
     Recovery.objects.filter(pk=recovery.pk).update(read_height=head.height)
-    _end_if_done(now=now)
+    _end_if_done()
     return False
 
 
@@ -122,17 +123,18 @@ def _in_blocks(client: ChainClient, head: TipsetFacts) -> dict[str, Sent]:
     return found
 
 
-def _end_if_done(*, now: datetime) -> None:
+def _end_if_done() -> None:
     recovery = recovery_now()
     if recovery is None or recovery.read_height is None:
         return
     if not senders_unread(recovery).exists() and not unmatched_open().exists():
-        _end(now=now)
+        _end()
 
 
-def _end(*, now: datetime) -> None:
+def _end() -> None:
+    """End recovery now, which may be minutes after the step began that read everything back."""
     with transaction.atomic():
-        Recovery.objects.filter(pk=1, since__isnull=False).update(since=None, ended_at=now)
+        Recovery.objects.filter(pk=1, since__isnull=False).update(since=None, ended_at=clock.now())
         Sender.objects.filter(wait=Wait.RECOVERY).update(wait="", error="")
         publish_all((Change("messages", "all", None), RECOVERY_CHANGE))
     log.info("recovery_ended")
@@ -287,7 +289,7 @@ def unmatched_decide(
             after={"message": message_id or None, "nonce": row.nonce, "from": row.from_addr},
         )
         publish(RECOVERY_CHANGE)
-    _end_if_done(now=now)
+    _end_if_done()
     return row
 
 
@@ -319,5 +321,5 @@ def recovery_end(*, principal: Principal, now: datetime) -> None:
         after = {"senders_unread": left, "undecided": plural_kept(open_.count(), "message")}
         open_.update(decided_at=now, decided_by=principal.actor[:200])
         audit_record(principal=principal, action="recovery.end", target="pool", after=after)
-        Recovery.objects.filter(pk=1).update(sectors_since=None)
-        _end(now=now)
+        Recovery.objects.filter(pk=1).update(sectors_since=None, ended_at=now)
+        _end()

@@ -13,6 +13,7 @@ import structlog
 from django.db.models import F
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.core import clock
 from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason
@@ -78,7 +79,8 @@ def _by_tenant(miners: Iterable[Miner]) -> list[list[Miner]]:
 def _end_if_done(recovery: Recovery) -> None:
     if miners_unread(recovery).exists() or hosts_unreported(recovery).exists():
         return
-    if Recovery.objects.filter(pk=1, sectors_since=recovery.sectors_since).update(sectors_since=None):
+    row = Recovery.objects.filter(pk=1, sectors_since=recovery.sectors_since)
+    if row.update(sectors_since=None, ended_at=clock.now()):
         publish(RECOVERY_CHANGE)
         log.info("sector_recovery_ended")
 

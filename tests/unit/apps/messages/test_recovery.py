@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -181,6 +182,20 @@ def test_two_processes_that_read_back_at_once_leave_nothing_to_decide(
     assert pool.row("waiting").state == MessageState.LANDED
     assert not unmatched_open().exists()
     assert recovery_now() is None
+
+
+def test_recovery_ends_when_all_is_read_back_not_when_that_began(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, ended = pool.now, pool.now + timedelta(minutes=7)
+    restore_check(now=began)
+    recovery_begin("restored", now=began)
+    monkeypatch.setattr("apps.core.clock.now", lambda: ended)
+
+    recovery_step(client=pool.client, now=began)
+
+    assert recovery_now() is None
+    assert Recovery.objects.get().ended_at == ended
 
 
 def test_unexplained_message_stops_signing_until_decided(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
