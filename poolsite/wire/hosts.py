@@ -117,7 +117,9 @@ class Registered(Document, frozen=True, kw_only=True):
 
     worker_id: Text
     heartbeat_s: Int
+    """Seconds between heartbeats; after a third of the shortest lease if that is less."""
     lease_s: Int
+    """Seconds for which a sealing job is leased unless it is renewed."""
     poll_ms: Int
     """Pause between claims while there is nothing to do."""
     commands: tuple[Command, ...] = ()
@@ -177,6 +179,7 @@ class Renewed(Document, frozen=True, kw_only=True):
     id: Text
     token: Int
     lease_s: Int
+    """Seconds from now on."""
 
 
 class Lost(Document, frozen=True, kw_only=True):

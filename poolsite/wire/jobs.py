@@ -51,6 +51,7 @@ class Assignment(Document, frozen=True, kw_only=True):
     seq: Int
     """Number of the last event that the console has; the next one is one more."""
     lease_s: Int
+    """Seconds for which the worker has the job unless it renews it with a heartbeat."""
     seal: SealInputs | None = None
     """Of all kinds that go stage by stage."""
     window_post: WindowPostInputs | None = None

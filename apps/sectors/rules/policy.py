@@ -25,8 +25,9 @@ class SealingPolicy:
     """Defaults are those of the embedded pool."""
 
     lease_s: int = 90
-    """A sealing job's lease; three missed renewals and it is over."""
+    """Seconds for which a host has a sealing job unless it renews it, with each heartbeat."""
     heartbeat_s: int = 10
+    """Seconds between a host's heartbeats; one with a shorter lease sends them after a third of that."""
     poll_ms: int = 1_000
     """Pause of a host between claims while there is nothing to do."""
     worker_away_s: int = 60
