@@ -59,6 +59,8 @@ class Route:
     """Field that names the tenant, for access `own`."""
     action: str = ""
     """What it is called in the audit log; empty for reading."""
+    facts: Callable[[Any], dict[str, Any]] | None = None
+    """Tells from the answer what the audit log has of the act; None: it has the request's fields."""
 
 
 def denied(route: Route, detail: str) -> AuthFault:
@@ -118,6 +120,8 @@ def carry_out(route: Route, caller: Principal, data: dict[str, Any]) -> Json:
     with transaction.atomic():
         result = route.handler(caller, data)
         shown = {key: value for key, value in data.items() if key not in SECRET_KEYS and value is not None}
+        if route.facts is not None:
+            shown = route.facts(result)
         target = str(data.get(route.owner or "name") or data.get("user") or "")
         audit_record(principal=caller, action=route.action, target=target, after=shown)
     return result

@@ -15,7 +15,7 @@ from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.selectors.principals import principal_of_token
 from apps.users.selectors.tenants import tenant_find
-from apps.users.selectors.tokens import token_by_text, token_like, tokens_of_tenant, tokens_valid
+from apps.users.selectors.tokens import token_by_text, token_facts, token_like, tokens_of_tenant, tokens_valid
 from apps.users.services.tokens import token_issue, token_restore, token_revoke
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
@@ -185,6 +185,7 @@ ROUTES: Final = (
         (NAME, Field("Perm", text, default=""), Field("Extra", text, default="")),
         "GenTokenRequest",
         action="token.create",
+        facts=lambda made: token_facts(made["token"]),
     ),
     Route(
         "GET",

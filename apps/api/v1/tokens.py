@@ -20,7 +20,7 @@ from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.selectors.grants import address_canonical
 from apps.users.selectors.tenants import tenant_by_name
-from apps.users.selectors.tokens import token_by_text, tokens_visible
+from apps.users.selectors.tokens import token_by_text, token_facts, tokens_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import TokenLimits, token_issue, token_limits_check, token_revoke
 from apps.users.states import Perm
@@ -125,7 +125,9 @@ class TokensView(PoolView):
         )
         row = token_by_text(text)
         shown: dict[str, Any] = {**TokenOutput(row).data}
-        audit_record(principal=self.principal, action="token.create", target=str(row), after=shown)
+        audit_record(
+            principal=self.principal, action="token.create", target=str(row), after=token_facts(text)
+        )
         return created({**shown, "token": text})
 
     def tenant_for(self, data: dict[str, Any]) -> Tenant:

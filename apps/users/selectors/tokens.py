@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db.models import Count, Q, QuerySet
 
@@ -43,6 +43,23 @@ def token_by_text(token: str) -> Token | None:
         values = [getattr(row, f"tenant_{name}") for name in TENANT_COLUMNS]
         row.tenant = Tenant.from_db("default", TENANT_COLUMNS, values)
     return row
+
+
+def token_facts(text: str) -> dict[str, Any]:
+    """Return what the audit log has of a token that was just made, whoever made it and where."""
+    row = token_by_text(text)
+    assert row is not None
+    return {
+        "uuid": str(row.uuid),
+        "perm": row.perm,
+        "scopes": row.scopes,
+        "methods": row.methods,
+        "miners": [f"f0{actor_id}" for actor_id in row.miners],
+        "signers": row.signers,
+        "operator": row.is_operator,
+        "expires_at": None if row.expires_at is None else row.expires_at.isoformat(),
+        "joins": row.joins,
+    }
 
 
 def _good_at(now: datetime) -> Q:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
 from apps.users.rules.principals import SYSTEM
-from apps.users.selectors.tokens import token_by_text
+from apps.users.selectors.tokens import token_by_text, token_facts
 from apps.users.services.audit import audit_record
 from apps.users.services.operator_file import operator_read, operator_write
 from apps.users.services.passwords import password_generate, user_create, user_set_password
@@ -125,7 +125,7 @@ def _token_add(*, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...],
     if Token.objects.filter(tenant=tenant, name=label, revoked_at=None).exists():
         label = f"bootstrap {name} on {socket.gethostname()}"[:TOKEN_NAME_MAX]
     text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
-    after = {"perm": perm, "scopes": list(scopes), "operator": is_operator}
+    after = token_facts(text)
     audit_record(principal=SYSTEM, action="token.create", target=f"{tenant.name}/{label}", after=after)
     return text
 

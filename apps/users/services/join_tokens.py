@@ -14,7 +14,7 @@ from django.db import transaction
 from apps.core import clock
 from apps.users.errors import JoinTokenUsed, NoJoinToken
 from apps.users.models import Token
-from apps.users.selectors.tokens import token_by_text
+from apps.users.selectors.tokens import token_by_text, token_facts
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import JOIN, PART_PERMS, Perm
@@ -33,7 +33,7 @@ def join_token_issue(*, tenant: Tenant, part: str, by: Principal) -> str:
     name, expires_at = f"join a {part}", clock.now() + VALID_FOR
     text = token_issue(tenant=tenant, name=name, perm=Perm.READ, scopes=[JOIN], expires_at=expires_at, by=by)
     Token.objects.filter(pk=_row(text).pk).update(joins=part)
-    audit_record(principal=by, action="token.create", target=f"{tenant.name}/{name}", after={"joins": part})
+    audit_record(principal=by, action="token.create", target=f"{tenant.name}/{name}", after=token_facts(text))
     return text
 
 

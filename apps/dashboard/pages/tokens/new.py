@@ -27,6 +27,7 @@ from apps.dashboard.text_fields import Text, TextList
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.grants import address_canonical
 from apps.users.selectors.tenants import tenant_evident
+from apps.users.selectors.tokens import token_facts
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_resolve
 from apps.users.services.tokens import TokenLimits, token_issue, token_limits_check
@@ -139,8 +140,12 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
         limits=limits,
         by=viewer,
     )
-    shown = {name: value for name, value in form.typed.items() if value} | {"perm": sent["perm"]}
-    audit_record(principal=viewer, action="token.create", target=f"{tenant.name}/{sent['name']}", after=shown)
+    audit_record(
+        principal=viewer,
+        action="token.create",
+        target=f"{tenant.name}/{sent['name']}",
+        after=token_facts(text),
+    )
     return text
 
 

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.utils import InternalError
+from django.test import Client
 
 from apps.core import clock
 from apps.core.redis_clients import redis_client
 from apps.users.models import AuditEntry, Tenant, Token
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors import audit_search
 from apps.users.selectors.audit_search import chain_check
 from apps.users.services.audit import audit_record
+from apps.users.services.join_tokens import join_token_issue
 from tests import people
+from tests.page_client import signed_in
 from tests.people import principal_by_token
 
 pytestmark = pytest.mark.django_db
@@ -293,3 +297,27 @@ def test_a_token_of_a_part_reaches_no_account(client):
     for path in ("tenants", "tokens", "signer-approvals", "audit", "wallets"):
         assert send(client, "GET", path, sealer).status_code == 403
     assert Tenant.objects.count() == 1
+
+
+def test_a_token_has_the_same_facts_in_the_log_wherever_it_was_made() -> None:
+    people.tenant("alice")
+    people.operator_person()
+    by = people.bearer(people.operator_token())
+    made = {"name": "new", "perm": "read", "tenant": "alice", "miners": [1000]}
+    answers = [
+        Client().post("/api/v1/tokens", made, content_type="application/json", headers=by),
+        Client().post("/genToken", {"name": "alice", "perm": "read"}, "application/json", headers=by),
+    ]
+    page = {"name": "newer", "perm": "read", "tenant": "alice", "miners": "f01000", "life": "0"}
+    answers.append(signed_in("olga").post("/tokens/new/", page))
+    assert [answer.status_code for answer in answers] == [201, 200, 302]
+    join_token_issue(tenant=people.tenant("alice"), part="sealer", by=SYSTEM)
+
+    lines = AuditEntry.objects.filter(action="token.create").order_by("pk")
+    rows: list[dict[str, Any]] = [dict(line.after or {}) for line in lines]
+
+    rest, sophon, paged, joined = rows
+    assert rest.keys() == sophon.keys() == paged.keys() == joined.keys()
+    assert {**rest, "uuid": ""} == {**paged, "uuid": ""}
+    assert (rest["miners"], rest["expires_at"], joined["joins"]) == (["f01000"], None, "sealer")
+    assert {Token.objects.get(pk=row["uuid"]).perm for row in rows} == {"read"}
