@@ -111,11 +111,14 @@ def policy_advice(rules: Sequence[RuleForm]) -> list[str]:
 def is_for_own_miners(rule: RuleForm) -> bool:
     """Return whether a rule allows sealing or proving, and nothing but messages to miners and making one."""
     does_either = any(fnmatchcase(method, one) for method in SEALING_OR_PROVING for one in rule.methods)
-    return (
-        does_either
-        and not set(rule.methods) <= set(PROOFS)
-        and all(method == CREATE_MINER or method.startswith(MINER_METHODS) for method in rule.methods)
+    return does_either and all(
+        method == CREATE_MINER or method.startswith(MINER_METHODS) for method in rule.methods
     )
+
+
+def is_of_proofs(rule: RuleForm) -> bool:
+    """Return whether a rule allows nothing but proofs and declarations."""
+    return bool(rule.methods) and set(rule.methods) <= set(PROOFS)
 
 
 def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyEdit | None:
@@ -125,10 +128,12 @@ def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyE
     all of them already, or there is no such rule, or no miner.  Receivers that it names already are kept.
     """
     for place, rule in enumerate(rules, 1):
-        if not is_for_own_miners(rule):
-            continue
+        if not is_for_own_miners(rule) or (is_of_proofs(rule) and not rule.to):
+            continue  # what carries no value may go to any miner
         power = (str(POWER_ACTOR),) if CREATE_MINER in rule.methods else ()
         receivers = tuple(dict.fromkeys((*rule.to, *power, *miners)))
+        if receivers == rule.to and is_of_proofs(rule):
+            continue  # another rule is that for sealing
         if not miners or receivers == rule.to:
             return None
         return PolicyEdit(op=PUT, name=rule.name, rule=replace(rule, to=receivers), place=place)

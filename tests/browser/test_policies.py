@@ -78,7 +78,7 @@ def test_a_rule_is_changed_with_a_code_that_never_leaves_the_browser(
     page.page.get_by_role("button", name="Apply version 2").click()
 
     expect(page.see("h1")).to_have_text("Signing policy")
-    expect(page.see(".verdict")).to_contain_text("4 rules, version 2.")
+    expect(page.see(".verdict")).to_contain_text("5 rules, version 2.")
     assert 'value_max = "0.25 FIL"' in (signer.folder / "policy.toml").read_text()
     assert sent
     assert all(code not in body for body in sent)

@@ -209,4 +209,4 @@ def test_a_changed_password_opens_the_store_at_the_next_start(folder):
     assert (folder / "password").read_text() == "a new one\n"
     assert workers("new", "--dir", folder).returncode == 0
     assert workers("records", "--verify", "--dir", folder).stdout.strip() == "no record was changed"
-    assert workers("policy", "--dir", folder).stdout.startswith("4 rules, version ")
+    assert workers("policy", "--dir", folder).stdout.startswith("5 rules, version ")

@@ -147,6 +147,17 @@ def test_proofs_limited_by_day_get_a_rule_before_all_others() -> None:
     assert proofs_edit(rules_of(text)) is None
 
 
+def test_miners_are_named_in_a_rule_for_proofs_that_names_some_and_in_that_for_sealing() -> None:
+    proofs = 'name = "proofs and declarations"\n'
+    text = DEFAULT.replace(proofs, f'{proofs}to = ["f01000"]\n')
+    for name in ("proofs and declarations", SEALING):
+        edit = own_miners_edit(rules_of(text), ["f01234"])
+        assert edit is not None
+        assert edit.name == name
+        text = edit_apply(text, edit)
+    assert own_miners_edit(rules_of(text), ["f01234"]) is None
+
+
 def test_what_is_said_of_a_policy_ends_once_it_is_changed() -> None:
     assert policy_advice(rules_of(YESTERDAY)) == [PROOFS_BY_DAY, ANY_ESCROW, NO_VOTES]
     assert policy_advice(rules_of()) == [NO_VOTES]
