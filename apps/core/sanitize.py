@@ -1,12 +1,32 @@
-"""Other programs' words, as far as a database keeps them."""
+"""Words of people and of other programs: what a database keeps of them, and that they read as they are."""
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+MARKS: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+"""What turns the direction of a text around, or is not seen: what follows U+202E is shown backwards."""
+
+
+def has_marks(text: str) -> bool:
+    """Return whether a text would be shown otherwise than it is written: no entry takes it."""
+    return MARKS.search(text) is not None
+
+
+def marks_in(value: object) -> bool:
+    """Return the same of all texts in a document."""
+    if isinstance(value, str):
+        return has_marks(value)
+    if isinstance(value, dict):
+        return any(marks_in(one) for pair in value.items() for one in pair)
+    return isinstance(value, list) and any(map(marks_in, value))
+
 
 def sanitize_text(text: str) -> str:
-    """Return words without what PostgreSQL refuses: NUL, and halves of a character.
+    """Return words without what PostgreSQL refuses, NUL and halves of a character, or what turns them around.
 
     A contract chooses the words with which it reverts, a tenant's signer those with which it refuses; one of
-    them must stop nobody's queue.
+    them must stop nobody's queue, and none mislead who reads it.
     """
-    return text.replace("\x00", "\u2400").encode(errors="replace").decode()
+    return MARKS.sub("\ufffd", text.replace("\x00", "\u2400").encode(errors="replace").decode())

@@ -9,6 +9,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.sanitize import has_marks
+
 TEXTS_MAX: Final = 100
 KEY_MAX: Final = 64
 
@@ -21,8 +23,19 @@ def new_key() -> str:
 class Text(forms.CharField):
     """What was typed, without spaces around it; the services say what may be empty."""
 
-    def __init__(self, *, initial: Any = "", strip: bool = True) -> None:
+    def __init__(self, *, initial: Any = "", strip: bool = True, is_secret: bool = False) -> None:
+        """`is_secret`: nobody reads it, a password: it may have any characters."""
         super().__init__(required=False, initial=initial, strip=strip)
+        self.is_secret = is_secret
+
+    def to_python(self, value: Any) -> str:
+        """Return the text.  Raises ValidationError if it would be shown otherwise than it is written."""
+        text: str = super().to_python(value)
+        if not self.is_secret and isinstance(text, str) and has_marks(text):
+            raise ValidationError(
+                _("must not contain invisible characters, or ones that turn the direction of a text around")
+            )
+        return text
 
 
 class Tick(Text):

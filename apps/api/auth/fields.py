@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+from apps.core.sanitize import has_marks
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def text(value: Json) -> str:
     """Read a text."""
     if not isinstance(value, str):
         raise AuthFault(f"json: cannot unmarshal {go_kind(value)} into Go struct field of type string")
-    if len(value) > TEXT_MAX or "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if (
+        len(value) > TEXT_MAX
+        or "\0" in value
+        or has_marks(value)
+        or any("\ud800" <= char <= "\udfff" for char in value)
+    ):
         raise AuthFault("the text is too long or contains characters that are not allowed")
     return value
 

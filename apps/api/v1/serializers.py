@@ -14,6 +14,7 @@ from rest_framework import serializers
 from apps.core import clock
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
+from apps.core.sanitize import marks_in
 from apps.messages.services.method_rules import method_read
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid
@@ -40,6 +41,11 @@ class InputSerializer(serializers.Serializer[Any]):
             unknown = [writable(str(name)) for name in data if name not in self.fields]
             if unknown:
                 raise serializers.ValidationError({unknown[0]: ["unknown field"]})
+            if turned := [name for name, value in data.items() if marks_in(value)]:
+                reason = gettext(
+                    "must not contain invisible characters, or ones that turn the direction of a text around"
+                )
+                raise serializers.ValidationError({turned[0]: [reason]})
         return super().to_internal_value(data)
 
 

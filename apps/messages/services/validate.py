@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
+from apps.core.sanitize import has_marks
 from apps.messages.errors import BadMessage, BadMessageAddress, ReceiverNotGranted, SenderStopped
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.rules.gas_checks import gas_check
@@ -109,7 +110,7 @@ def id_validate(text: str) -> str:
         raise BadMessage(gettext("an id is required"), field="id", wire="empty uid")
     if len(text) > MESSAGE_ID_MAX:
         raise BadMessage(gettext("must be at most {most} characters").format(most=MESSAGE_ID_MAX), field="id")
-    if any(ord(character) < 32 for character in text):
+    if any(ord(character) < 32 for character in text) or has_marks(text):
         raise BadMessage(gettext("must not contain control characters"), field="id")
     return text
 

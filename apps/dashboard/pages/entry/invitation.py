@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class WelcomeForm(PageForm):
     """The password that somebody chose, twice."""
 
-    password = Text(strip=False)
-    again = Text(strip=False)
+    password = Text(strip=False, is_secret=True)
+    again = Text(strip=False, is_secret=True)
 
     def clean(self) -> None:
         """Compare the two.  Raises ValidationError."""

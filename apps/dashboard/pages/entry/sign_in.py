@@ -81,7 +81,7 @@ class LoginForm(PageForm):
     """Who comes in."""
 
     username = Text()
-    password = Text(strip=False)
+    password = Text(strip=False, is_secret=True)
 
 
 @sensitive_post_parameters("password")
