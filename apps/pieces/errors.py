@@ -45,6 +45,16 @@ class PieceTooLarge(DomainError):
         super().__init__(gettext("this piece may have at most {most} bytes").format(most=most))
 
 
+class PieceTooLate(DomainError):
+    """Data that come now cannot be active by the epoch that is asked for."""
+
+    code = "piece_too_late"
+
+    def __init__(self, first: int) -> None:
+        text = gettext("data that come now cannot be active before epoch {first}")
+        super().__init__(text.format(first=first), field="start_epoch")
+
+
 class PieceQuotaExceeded(Conflict):
     """More bytes than the tenant's quota leaves."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import JsonResponse
 from django.urls import path
@@ -33,7 +33,11 @@ from apps.pieces.services.uploads import (
     upload_begin,
 )
 from apps.pieces.states import PiecePurpose
+from apps.sectors.selectors.first_epochs import first_data_epoch_read
 from poolsite.filecoin.address import ID, address_parse
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
 
 SPAN: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 
@@ -103,6 +107,14 @@ TERMS: Final = [
 ]
 
 
+def _timed(miner: Miner, terms: dict[str, Any]) -> dict[str, Any]:
+    """Return terms with the first epoch at which the data can be active, where they name the last."""
+    if terms.get("start_epoch") is None:
+        return terms
+    purpose = terms.get("purpose", PiecePurpose.ANY)
+    return terms | {"first_epoch": first_data_epoch_read(miner, purpose=purpose)}
+
+
 class UploadView(PoolView):
     """A route whose body is read as it comes; the same bytes again are the same piece, without any key."""
 
@@ -116,15 +128,15 @@ class UploadView(PoolView):
             return JsonResponse(error_body(WrongType("send the raw bytes, not a form")), status=415)
         return self.answer_plain(request, *args, **kwargs)
 
-    def spec(self, request: Request, *, payload_size: int | None) -> PieceSpec:
-        """Read what a caller says of a piece.  Raises BadValue."""
+    def spec(self, request: Request, miner: Miner, *, payload_size: int | None) -> PieceSpec:
+        """Read what a caller says of a piece for a miner.  Raises BadValue."""
         terms = TermsInput(data={key: text for key, text in request.query_params.items() if key != "token"})
         terms.is_valid(raise_exception=True)
         return PieceSpec(
             piece_cid=request.headers.get("Piece-Cid", ""),
             padded_size=header_number(request, "Piece-Size"),
             payload_size=payload_size,
-            **terms.validated_data,
+            **_timed(miner, terms.validated_data),
         )
 
 
@@ -147,11 +159,14 @@ class MinerPiecesView(UploadView):
         if announced is not None:
             if length and int(length):
                 raise BadValue(gettext("goes without a body: send the bytes as parts"), field="Upload-Length")
-            spec = self.spec(request, payload_size=announced)
+            spec = self.spec(request, miner, payload_size=announced)
             return created(piece_body(upload_begin(miner, spec=spec, by=self.principal, is_resumable=True)))
         size = int(length) if length else None
         piece, is_new = piece_upload(
-            miner, spec=self.spec(request, payload_size=size), source=request._request, by=self.principal
+            miner,
+            spec=self.spec(request, miner, payload_size=size),
+            source=request._request,
+            by=self.principal,
         )
         return Response(piece_body(piece), status=201 if is_new else 200)
 
@@ -172,7 +187,9 @@ class MinerPiecesFetchView(PoolView):
         data = dict(body.validated_data)
         url = data.pop("url")
         miner = miner_get(self.principal, address)
-        piece, is_new = piece_fetch_begin(miner, spec=PieceSpec(**data), url=url, by=self.principal)
+        piece, is_new = piece_fetch_begin(
+            miner, spec=PieceSpec(**_timed(miner, data)), url=url, by=self.principal
+        )
         return Response(piece_body(piece), status=201 if is_new else 200)
 
 

@@ -114,6 +114,7 @@ def _repeat_note(piece: Piece, same: Piece, *, by: Principal) -> None:
     if piece.start_epoch not in (None, same.start_epoch) and piece.terms == same.terms:
         waiting = unplaced | Piece.objects.filter(pk=same.pk, state=PieceState.PACKED)
         waiting.update(start_epoch=piece.start_epoch, updated_at=clock.now())
+        unplaced.filter(terms_missing_since=None).update(error="")  # it may have waited for another epoch
         after["active_by"] = gettext("epoch {epoch}").format(epoch=piece.start_epoch)
     same.refresh_from_db(fields=["purpose", "start_epoch"])
     audit_record(principal=by, action="piece.repeat", target=str(same), after=after)

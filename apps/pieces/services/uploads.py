@@ -32,10 +32,12 @@ from apps.pieces.errors import (
     PieceInSector,
     PieceMismatch,
     PieceTooLarge,
+    PieceTooLate,
     PieceUnknown,
     UploadIncomplete,
 )
 from apps.pieces.models import Piece
+from apps.pieces.selectors import fetch_same, piece_same
 from apps.pieces.services.checks import piece_check
 from apps.pieces.services.quotas import quota_require
 from apps.pieces.services.reservations import Room
@@ -71,6 +73,8 @@ class PieceSpec:
     allocation: int | None = None
     deal: int | None = None
     start_epoch: int | None = None
+    first_epoch: int | None = None
+    """At which data that come now can be active; None: not known."""
     purpose: str = PiecePurpose.ANY
 
 
@@ -141,7 +145,8 @@ def piece_build(
 ) -> Piece:
     """Return the unwritten row of a piece whose bytes are to come.
 
-    Raises what `spec_check` does, BadValue for a CID that is none of a piece, or of another size.
+    Raises what `spec_check` does, PieceTooLate, BadValue for a CID that is none of a piece, or of another
+    size.
     """
     sized = announced_read(spec)
     if sized is not None:
@@ -149,7 +154,7 @@ def piece_build(
     spec_check(miner, spec=spec)
     if sized is not None:
         spec = replace(spec, piece_cid=str(sized.cid_in(spec.padded_size or sized.padded_size)))
-    return Piece(
+    piece = Piece(
         miner=miner,
         state=PieceState.FETCHING if source_url else PieceState.UPLOADING,
         state_since=clock.now(),
@@ -165,6 +170,19 @@ def piece_build(
         source_url=source_url,
         actor=by.actor[:200],
     )
+    _time_check(piece, first_epoch=spec.first_epoch)
+    return piece
+
+
+def _time_check(piece: Piece, *, first_epoch: int | None) -> None:
+    """Refuse a piece that comes too late, unless it repeats one that is here.  Raises PieceTooLate."""
+    if piece.start_epoch is None or first_epoch is None or piece.start_epoch >= first_epoch:
+        return
+    same = fetch_same(piece) if piece.source_url else None
+    if same is None and piece.announced_cid:
+        same = piece_same(piece, piece.announced_cid)
+    if same is None or same.state == PieceState.ENDED or same.start_epoch != piece.start_epoch:
+        raise PieceTooLate(first_epoch)
 
 
 def upload_begin(miner: Miner, *, spec: PieceSpec, by: Principal, is_resumable: bool = False) -> Piece:

@@ -54,7 +54,7 @@ def extended(
     network: Network,
 ) -> Extended:
     """Return a sector as an extension makes it.  Raises BadExpiration with the reason why it cannot be."""
-    if sector.expiration < now:
+    if sector.expiration <= now:  # a message lands in the next epoch at the earliest
         raise BadExpiration(gettext("it has expired"))
     if sector.is_faulty:
         raise BadExpiration(gettext("it is faulty: extend it once it has recovered"))

@@ -90,18 +90,22 @@ def _terminations(
         )
     live = _live(miner, sectors, client=client, head=head)
     windows = Windows.read(client, miner.address, key=head.key, height=head.height)
-    return [
-        SectorPrice(sector=one, refusal=ENDED_ON_CHAIN)
-        if (onchain := live.get(one.number)) is None
-        else SectorPrice(
-            sector=one,
-            live=onchain,
-            fee=onchain.fee(reward, height=head.height),
-            pledge=onchain.pledge,
-            sends_at=windows.opens_at(onchain.deadline, margin=LANDING_MARGIN),
-        )
-        for one in sectors
-    ]
+    found = []
+    for one in sectors:
+        onchain = live.get(one.number)
+        if onchain is None:
+            found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN))
+            continue
+        sends_at = windows.opens_at(onchain.deadline, margin=LANDING_MARGIN)
+        if onchain.expiration <= sends_at:
+            late = gettext("it expires at epoch {end}, before it could be terminated").format(
+                end=onchain.expiration
+            )
+            found.append(SectorPrice(sector=one, live=onchain, refusal=late))
+            continue
+        fee = onchain.fee(reward, height=head.height)
+        found.append(SectorPrice(sector=one, live=onchain, fee=fee, pledge=onchain.pledge, sends_at=sends_at))
+    return found
 
 
 def _extensions(

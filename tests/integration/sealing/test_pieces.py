@@ -188,7 +188,8 @@ def test_a_piece_of_an_aborted_sector_goes_into_another(world: World) -> None:
 def test_nothing_is_sealed_for_what_the_chain_would_refuse(world: World) -> None:
     miner = world.miner_create()
     unknown = add(world, miner, SMALL, client="f0100", allocation=9)
-    late = add(world, miner, LARGE, start_epoch=1)
+    late = add(world, miner, LARGE)
+    Piece.objects.filter(pk=late.pk).update(start_epoch=1)  # so late it is no more taken
     undealt = add(world, miner, SMALL * 2, deal=77)
 
     def states() -> list[str]:

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
@@ -24,9 +24,11 @@ from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import expired_allocations_remove, terms_note
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain.sectors import TrialRun, deposits_read, messages_try, precommits_read, trial_message
+from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.rules.params import precommit_info, precommit_json
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.first_epochs import AFTER_SEED, first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
@@ -69,6 +71,7 @@ from apps.sectors.services.sealing.reconcile import landed_reconcile
 from apps.sectors.services.sealing.steps import job_lock, sector_console_fail, sector_step
 from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.wire.job_reports import Level
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorEvent
 
 if TYPE_CHECKING:
@@ -241,11 +244,12 @@ def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, work: Sealin
     height, network = work.head.height, work.network
     if reason := lifetime_refusal(pieces, height=height, network=network):
         return reason
-    first = height + network.pre_commit_challenge_delay
-    for piece in pieces:
-        if piece.last_epoch is not None and piece.last_epoch <= first:
-            late = gettext("piece {piece} must be active by epoch {last}, and cannot be before {first}")
-            return late.format(piece=piece, last=piece.last_epoch, first=first + 1)
+    if pieces:
+        first = first_epoch_read(
+            pieces[0].miner, JobKind.SEAL, height=height, network=network, stages=AFTER_SEED
+        )
+        if late := next(filter(None, (late_refusal(one, first=first) for one in pieces)), ""):
+            return late
     refusals = (terms_refusal(answers, one, height=height, key=work.head.key) for one in pieces)
     return next(filter(None, refusals), "")
 

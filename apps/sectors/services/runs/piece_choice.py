@@ -15,13 +15,18 @@ from apps.pieces.onchain import terms_read, terms_refusal
 from apps.pieces.selectors import piece_name
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
+from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.rules.first_epochs import late_refusal
+from apps.sectors.selectors.first_epochs import first_epoch_read
 from apps.sectors.services.sealing.packing import PackedSector, pieces_plan
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
+    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def pieces_choose(
@@ -29,11 +34,13 @@ def pieces_choose(
     *,
     piece_cids: Sequence[str] = (),
     among: Sequence[Piece] | None = None,
+    current: DeadlineInfo | None = None,
     work: SealingContext,
 ) -> PackedSector:
     """Return the pieces that go into a sector: the named ones, or of those that wait as many as fit.
 
-    `among`: these very rows, as one commitment may wait under several terms.
+    `among`: these very rows, as one commitment may wait under several terms.  `current` is the miner's open
+    deadline, where it is known.
 
     Raises NoPieces, PieceUnknown for what is no piece CID.
     """
@@ -53,7 +60,9 @@ def pieces_choose(
             ),
             field="pieces",
         )
-    refused = {piece.pk: reason for piece in waiting if (reason := _refusal(piece, sector, work))}
+    is_dated = any(any(one is not None for one in (*piece.terms, piece.last_epoch)) for piece in waiting)
+    first = _first_epoch(sector, current, work) if is_dated else 0
+    refused = {piece.pk: reason for piece in waiting if (reason := _refusal(piece, sector, first, work))}
     if piece_cids and refused:
         raise NoPieces(next(iter(refused.values())), field="pieces")
     plan = pieces_plan(
@@ -72,7 +81,22 @@ def latest_ends_list(pieces: Sequence[Piece], *, height: int) -> list[int]:
     return sorted({height + one.term_max for one in pieces if one.term_max is not None}, reverse=True)
 
 
-def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
+def _first_epoch(sector: Sector, current: DeadlineInfo | None, work: SealingContext) -> int:
+    """Return the first epoch at which data that go into this very sector now can be active."""
+    height = work.head.height
+    if current is None:
+        current = open_deadline_read(work.client, sector.miner.address, key=work.head.key, height=height)
+    return first_epoch_read(
+        sector.miner,
+        JobKind.SNAP_UP,
+        height=height,
+        network=work.network,
+        current=current,
+        index=sector.deadline,
+    )
+
+
+def _refusal(piece: Piece, sector: Sector, first: int, work: SealingContext) -> str:
     """Return why a piece cannot go into this very sector; empty if it can."""
     if not is_known_stored(piece):
         return loss_text()
@@ -84,6 +108,10 @@ def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
         terms = terms_read(work.client, piece, key=key)
     except NodeRefused as refusal:
         return refusal.reason
+    if "terms_epoch" in terms:
+        piece.terms_epoch = terms["terms_epoch"]
+    if late := late_refusal(piece, first=first):
+        return late
     expiration = sector.expiration or 0
     if terms.get("end_epoch", 0) > expiration:
         return gettext("deal {deal} ends at epoch {end}, but sector {number} at {expiration}").format(

@@ -10,9 +10,10 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.errors.runs import NotRebuildable, PiecesMissing, RunUnderWay
+from apps.sectors.errors.runs import LifeTooShort, NotRebuildable, PiecesMissing, RunUnderWay
 from apps.sectors.models import Worker
 from apps.sectors.rules.params import has_data
+from apps.sectors.selectors.first_epochs import first_epoch_now_read
 from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_begin
@@ -48,7 +49,7 @@ class RebuildPlan:
 def rebuild_plan(sector: Sector) -> RebuildPlan:
     """Return what a rebuild would do.
 
-    Raises MinerNotReady, NotRebuildable, RunUnderWay, PiecesMissing, NoHost.
+    Raises MinerNotReady, NotRebuildable, LifeTooShort, RunUnderWay, PiecesMissing, NoHost.
     """
     read_back_require(sector.miner)
     if sector.state != SectorState.PROVING:
@@ -60,6 +61,7 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
     zeros = sha254_zero(sector.sector_size)
     if not has_data(sector) and bytes(sector.comm_d) != zeros:
         raise NotRebuildable(gettext("the pool does not know what data it holds"), field="sector")
+    _life_require(sector)
     unchanged_require(sector)
     placed = pieces_of_sector(sector.miner, sector.number) if has_data(sector) else []
     lost = [piece for piece in placed if not piece.has_data]
@@ -75,6 +77,18 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
         is_update=sector.key_comm_r is not None,
         gas=_recovery_gas(sector),
     )
+
+
+def _life_require(sector: Sector) -> None:
+    """Refuse a sector that ends before it could be proven again.  Raises LifeTooShort."""
+    first = first_epoch_now_read(sector.miner, JobKind.REBUILD)
+    if first is not None and sector.expiration is not None and sector.expiration <= first:
+        raise LifeTooShort(
+            gettext("it expires at epoch {end} and could not be proven again before epoch {first}").format(
+                end=sector.expiration, first=first
+            ),
+            field="sector",
+        )
 
 
 def _recovery_gas(sector: Sector) -> int:

@@ -11,6 +11,7 @@ from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoPieces, NotCommittedCapacity, RunUnderWay
 from apps.sectors.rules.params import has_data, pieces_column, pieces_filled
+from apps.sectors.selectors.first_epochs import first_epoch_read
 from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.selectors.run_hosts import hosts_of_run
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
     from apps.users.rules.principals import Principal
+    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def sector_require(sector: Sector, *, work: SealingContext) -> None:
@@ -50,8 +52,10 @@ def sector_require(sector: Sector, *, work: SealingContext) -> None:
         raise NotCommittedCapacity(gettext("its comm_r or ticket is not known here"), field="sector")
     _kept_require(sector)
     unchanged_require(sector)
-    left = (sector.expiration or 0) - work.head.height
-    least = LIFE_PERIODS * work.network.proving.period
+    height = work.head.height
+    first = first_epoch_read(sector.miner, JobKind.SNAP_UP, height=height, network=work.network)
+    left = (sector.expiration or 0) - height
+    least = first - height + LIFE_PERIODS * work.network.proving.period
     if left < least:
         raise LifeTooShort(
             gettext("it expires in {left} epochs; at least {least} are required").format(
@@ -76,8 +80,11 @@ def snap_up_begin(
     by: Principal | None,
     work: SealingContext,
     key: str | None = None,
+    current: DeadlineInfo | None = None,
 ) -> PipelineRun:
     """Assign pieces to a committed sector and have its host encode them; the same key gives the same run.
+
+    `current` is the miner's open deadline, where it is known.
 
     Raises what `snap_up_price` raises.
     """
@@ -86,7 +93,7 @@ def snap_up_begin(
         return earlier
     proof_form_for(work.network)
     sector_require(sector, work=work)
-    packed = pieces_choose(sector, piece_cids=piece_cids, among=among, work=work)
+    packed = pieces_choose(sector, piece_cids=piece_cids, among=among, current=current, work=work)
     try:
         return _begin(sector, packed, by=by, work=work, key=key)
     except IntegrityError:

@@ -12,11 +12,13 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
-from apps.pieces.services.terms import loss_wait_note, terms_turn_note
+from apps.pieces.services.terms import loss_wait_note, terms_turn_note, wait_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
 from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.first_epochs import first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import stores_to_update
@@ -31,12 +33,14 @@ from apps.sectors.services.sealing.packing import (
     pieces_plan,
     unread_terms_read,
 )
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
+    from poolsite.filecoin.deadlines import DeadlineInfo
 
 SPARE_SECTORS: Final = 16
 """Sectors read beyond one per pack, since some may take no data now."""
@@ -74,6 +78,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     unfit = {piece.pk for piece in wanted if loss_wait_note(piece)}
     checked = terms_turn_note([piece for piece in wanted if piece.pk not in unfit])
     unfit |= {piece.pk for piece in checked if not has_good_terms(piece, work=work)}
+    unfit |= _late_note(miner, [piece for piece in wanted if piece.pk not in unfit], work)
     if not work.policy.snap_up_first:
         return
     due = _due(miner, [piece for piece in pieces if piece.pk not in unfit], work)
@@ -85,18 +90,33 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     candidates = find(limit=len(due) + SPARE_SECTORS)
     misfits = 0
     for packed in _rotate(due, height=height):
-        if _is_snapped(packed, candidates, work):
+        if _is_snapped(packed, candidates, current, work):
             continue
         if not candidates:
             return
         ends = latest_ends_list(packed.pieces, height=height)
         lives = [end for end in ends if end >= earliest_end_compute(work)][:LIVES_TRIED]
         if not any(
-            _is_snapped(packed, find(limit=1 + SPARE_SECTORS, latest=latest), work) for latest in lives
+            _is_snapped(packed, find(limit=1 + SPARE_SECTORS, latest=latest), current, work)
+            for latest in lives
         ):
             misfits += 1
             if misfits == MISFITS_MAX:
                 return
+
+
+def _late_note(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> set[int]:
+    """Note which pieces no snap-up could make active in time: they wait; return their keys."""
+    dated = [piece for piece in pieces if piece.last_epoch is not None]
+    if not dated:
+        return set()
+    height, network = work.head.height, work.network
+    first = first_epoch_read(miner, JobKind.SNAP_UP, height=height, network=network)
+    late = {piece.pk: reason for piece in dated if (reason := late_refusal(piece, first=first))}
+    for piece in dated:
+        if piece.pk in late:
+            wait_note(piece, reason=late[piece.pk])
+    return set(late)
 
 
 def _rotate(due: list[PackedSector], *, height: int) -> list[PackedSector]:
@@ -108,7 +128,9 @@ def _rotate(due: list[PackedSector], *, height: int) -> list[PackedSector]:
     return due[first:] + due[:first]
 
 
-def _is_snapped(packed: PackedSector, sectors: list[Sector], work: SealingContext) -> bool:
+def _is_snapped(
+    packed: PackedSector, sectors: list[Sector], current: DeadlineInfo, work: SealingContext
+) -> bool:
     """Begin with the first of these sectors that takes pieces; return whether it holds any of them.
 
     Sectors that took some, or take nothing now, are removed from the list.
@@ -116,7 +138,7 @@ def _is_snapped(packed: PackedSector, sectors: list[Sector], work: SealingContex
     while sectors:
         sector = sectors[0]
         try:  # unnamed: what this very sector cannot hold stays behind
-            snap_up_begin(sector, among=packed.pieces, by=None, work=work)
+            snap_up_begin(sector, among=packed.pieces, by=None, work=work, current=current)
         except (LifeTooShort, NoPieces, NoHost, NotCommittedCapacity, RunUnderWay) as refusal:
             log.info(
                 "sector_not_snapped", sector=sector.number, miner=str(sector.miner), reason=refusal.reason

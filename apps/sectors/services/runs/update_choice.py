@@ -56,10 +56,11 @@ def unlanded_updates_select(
 ) -> list[PipelineRun]:
     """Return the runs whose update the chain does not have; those of sectors that ended have failed.
 
-    Those of faulty sectors wait.
+    Those of faulty sectors wait, and those too late for their data: somebody decides.
     """
     numbers = [run.sector.number for run in runs]
     found = sectors_read(work.client, miner.address, numbers, work.head.key)
+    ends = piece_start_epochs_read(miner, numbers=numbers)
     ready = []
     for run in runs:
         onchain = found[run.sector.number]
@@ -71,6 +72,9 @@ def unlanded_updates_select(
             )
         elif onchain.expiration <= work.head.height:
             run_console_fail(run, error=gettext_noop("it has expired"), now=work.now)
+        elif (last := ends.get(run.sector.number)) is not None and last <= work.head.height:
+            error = gettext_noop("its data had to be active by epoch {last}, which has passed")
+            run_console_fail(run, error=error.format(last=last), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
             if run.error != FAULTY:
                 PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -37,15 +36,18 @@ from apps.pieces.services.terms import (
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.models import BatchSettings
+from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import fits_later, lifetime_refusal
 from apps.sectors.rules.params import pieces_column, pieces_filled
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.first_epochs import first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.sealing.pledge import sectors_begin
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import SIZE_64GIB
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
     from apps.users.rules.principals import Principal
+    from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)
 
@@ -141,8 +144,8 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
     """Begin the sectors that are due without some pieces; return the further pieces that go into none now."""
     pieces = [piece for piece in _waiting_pieces(miner) if piece.pk not in without]
     asked_at, unfit = packing_request_read(miner), set[int]()
-    unfit_reason = partial(lifetime_refusal, height=work.head.height, network=work.network)
-    for packed in pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason):
+    height, network = work.head.height, work.network
+    for packed in _plan(miner, pieces, height=height, network=network):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue
         refused = {piece.pk for piece in packed.pieces if not _may_begin(piece, work)}
@@ -158,14 +161,18 @@ def _may_begin(piece: Piece, work: SealingContext) -> bool:
     """Return whether a new sector may be begun for a piece; one whose terms none can ever meet ends.
 
     It waits if one that begins later can meet them, or a committed one that it may go into, and while its
-    bytes are gone.
+    bytes are gone.  One that could not be active in time, by what sectors took here, waits until its time has
+    passed: it may be sent again with another.
     """
     if piece.has_unread_terms or loss_wait_note(piece) or not has_good_terms(piece, work=work):
         return False
     height, network = work.head.height, work.network
     reason = lifetime_refusal([piece], height=height, network=network)
     if not reason:
-        return True
+        late = _late(piece, height=height, network=network)
+        if late:
+            wait_note(piece, reason=late)
+        return not late
     if work.policy.snap_up_first or fits_later(piece, height=height, network=network):
         wait_note(piece, reason=reason)
     else:
@@ -223,8 +230,26 @@ def packing_plan(miner: Miner) -> list[PackedSector]:
     pieces, head = _waiting_pieces(miner), head_current()
     if head is None:
         return pieces_plan(pieces, sector_size=miner.sector_size)
-    unfit_reason = partial(lifetime_refusal, height=head.height, network=network_current())
-    return pieces_plan(pieces, sector_size=miner.sector_size, refusal=unfit_reason)
+    height, network = head.height, network_current()
+    in_time = [piece for piece in pieces if not _late(piece, height=height, network=network)]
+    return _plan(miner, in_time, height=height, network=network)
+
+
+def _plan(miner: Miner, pieces: Sequence[Piece], *, height: int, network: Network) -> list[PackedSector]:
+    late = {piece.pk: _late(piece, height=height, network=network) for piece in pieces}
+
+    def refusal(some: Sequence[Piece]) -> str:
+        return late[some[-1].pk] or lifetime_refusal(some, height=height, network=network)
+
+    return pieces_plan(pieces, sector_size=miner.sector_size, refusal=refusal)
+
+
+def _late(piece: Piece, *, height: int, network: Network) -> str:
+    """Return why a new sector cannot be active when a piece must be; empty if it can."""
+    if piece.last_epoch is None:
+        return ""
+    first = first_epoch_read(piece.miner, JobKind.SEAL, height=height, network=network)
+    return late_refusal(piece, first=first)
 
 
 def packing_request(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:

@@ -65,7 +65,7 @@ def target_set(miner: Miner, *, values: dict[str, Any], by: Principal, now: date
     """
     _may_set(by)
     fields = {name: values.get(name) for name in FIELDS} | {"balance_min": values.get("balance_min") or 0}
-    _values_check(fields, miner)
+    _values_check(fields, miner, now=now)
     with transaction.atomic():
         miner_lock(miner)
         old = SealTarget.objects.select_for_update().filter(miner=miner).first()
@@ -125,7 +125,7 @@ def _may_set(by: Principal) -> None:
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
 
 
-def _values_check(fields: dict[str, Any], miner: Miner) -> None:
+def _values_check(fields: dict[str, Any], miner: Miner, *, now: datetime) -> None:
     in_work, day = fields["in_work"], fields["day_bytes"]
     if (in_work is None) == (day is None):
         raise BadValue(
@@ -139,6 +139,8 @@ def _values_check(fields: dict[str, Any], miner: Miner) -> None:
             gettext("must be from {size} to {most}").format(size=_size(miner.sector_size), most=_size(most)),
             field="day_bytes",
         )
+    if fields["until"] is not None and fields["until"] <= now:
+        raise BadValue(gettext("must be in the future"), field="until")
     if fields["power_max"] is not None and fields["power_max"] < 1:
         raise BadValue(gettext("must be more than 0"), field="power_max")
 

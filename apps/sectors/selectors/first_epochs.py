@@ -1,0 +1,134 @@
+"""From which epoch on what is begun now can be on chain, by what this farm's hosts took before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
+from apps.pieces.states import PiecePurpose
+from apps.sectors.models import JobEvent, PipelineRun, Sector
+from apps.sectors.rules.first_epochs import first_epoch_compute
+from apps.sectors.selectors.percentiles import percentile
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SEALING, Owner, RebuildState, SectorState, SnapState, Stage
+from poolsite.wire.pipeline.rebuilding import REBUILDING
+from poolsite.wire.pipeline.snapping import SNAPPING, SnapStage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
+    from poolsite.filecoin.deadlines import DeadlineInfo
+    from poolsite.filecoin.policy import Network
+    from poolsite.wire.pipeline import StageSpec
+
+FINISHED: Final = 40
+"""Newest finished sectors, or runs, from which the time of one is learnt."""
+FASTEST: Final = 0.1
+"""Share of them that was faster than what is reckoned with: what few could do is not refused."""
+SHARED_S: Final = 300
+
+
+def _hosts_stages(specs: Iterable[StageSpec]) -> tuple[str, ...]:
+    return tuple(str(spec.stage) for spec in specs if spec.owner is Owner.WORKER)
+
+
+STAGES: Final[dict[JobKind, tuple[str, ...]]] = {
+    JobKind.SEAL: _hosts_stages(takewhile(lambda spec: spec.stage != Stage.COMMIT, SEALING)),
+    JobKind.SNAP_UP: _hosts_stages(takewhile(lambda spec: spec.stage != SnapStage.UPDATE, SNAPPING)),
+    JobKind.REBUILD: _hosts_stages(REBUILDING),
+}
+"""What hosts do before the last message."""
+AFTER_SEED: Final = (str(Stage.C1), str(Stage.C2))
+"""The same of a sector that is pre-committed."""
+MADE: Final = {
+    JobKind.SNAP_UP: (SnapState.UPDATE_LANDED, SnapState.UPDATE_FINAL, SnapState.SNAPPED),
+    JobKind.REBUILD: (RebuildState.REBUILT,),
+}
+
+
+def first_epoch_read(
+    miner: Miner,
+    kind: JobKind,
+    *,
+    height: int,
+    network: Network,
+    stages: tuple[str, ...] = (),
+    current: DeadlineInfo | None = None,
+    index: int | None = None,
+) -> int:
+    """Return the first epoch at which a sector, snap-up or rebuild of a miner can be on chain.
+
+    `stages`: those that hosts have still to do, where it has begun; the deadline as in `first_epoch_compute`.
+    """
+    work_s = work_seconds(miner, kind, stages=stages or STAGES[kind])
+    return first_epoch_compute(
+        kind, height=height, work_s=work_s, network=network, current=current, index=index
+    )
+
+
+def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
+    """Return the first epoch at which data that come now can be active; None while no head is known."""
+    zeros = Sector.objects.filter(miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None)
+    kinds = [JobKind.SNAP_UP]
+    if purpose != PiecePurpose.SNAP_UP:
+        is_open = zeros.filter(comm_d=sha254_zero(miner.sector_size)).exists()
+        kinds = [JobKind.SEAL, JobKind.SNAP_UP] if is_open else [JobKind.SEAL]
+    firsts = [first for kind in kinds if (first := first_epoch_now_read(miner, kind)) is not None]
+    return min(firsts, default=None)
+
+
+def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:
+    """Return the first epoch at which one that is begun now can be on chain; None: no head is known."""
+    head = head_current()
+    if head is None:
+        return None
+    try:
+        return first_epoch_read(miner, kind, height=head.height, network=network_current())
+    except NetworkUnknown:
+        return None
+
+
+def work_seconds(miner: Miner, kind: JobKind, *, stages: tuple[str, ...]) -> float:
+    """Return the seconds that hosts take for these stages of one of a kind, waits left out.
+
+    Nine of ten of the newest of the tenant's sectors of this size took longer; 0 while none is finished.
+    Kept for `SHARED_S`, once there is one.
+    """
+    name = f"work-seconds-{miner.tenant_id}-{miner.sector_size}-{kind}-{stages[0]}"
+    # Without Redis each caller computes them anew.
+    with suppress(RedisError, OSError):
+        if (known := cache.get(name)) is not None:
+            return float(known)
+    events = _events(miner, kind).filter(stage__in=stages, is_error=False).order_by("pk")
+    took: dict[int, dict[str, int]] = defaultdict(dict)
+    for job, stage, ms in events.exclude(ms=None).values_list("job_id", "stage", "ms"):
+        took[job][stage] = ms or 0  # what was done again counts once
+    found = percentile(sorted(sum(times.values()) / 1000 for times in took.values()), FASTEST) or 0.0
+    if found:
+        with suppress(RedisError, OSError):
+            cache.set(name, found, SHARED_S)
+    return found
+
+
+def _events(miner: Miner, kind: JobKind) -> QuerySet[JobEvent]:
+    if kind == JobKind.SEAL:
+        sectors = Sector.objects.filter(tenant_id=miner.tenant_id, miner__sector_size=miner.sector_size)
+        made = sectors.filter(state=SectorState.PROVING).order_by("-pk")
+        return JobEvent.objects.filter(job__sector__in=list(made.values_list("pk", flat=True)[:FINISHED]))
+    runs = PipelineRun.objects.filter(
+        sector__tenant_id=miner.tenant_id, sector__miner__sector_size=miner.sector_size
+    )
+    done = runs.filter(kind=kind, state__in=MADE[kind]).order_by("-pk")
+    return JobEvent.objects.filter(job__in=list(done.values_list("job_id", flat=True)[:FINISHED]))
