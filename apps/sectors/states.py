@@ -92,10 +92,6 @@ RESERVATION_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next."""
 
 
-PAUSED_BY: Final = "paused by "
-"""How the error of a sector begins that a person paused: nothing failed."""
-
-
 class BatchKind(models.TextChoices):
     """What a batch sends."""
 

@@ -53,6 +53,7 @@ class SectorOutput(serializers.Serializer[Any]):
     active = serializers.BooleanField()
     active_since = serializers.DateTimeField(allow_null=True)
     paused = serializers.BooleanField()
+    paused_by = serializers.CharField(help_text="who paused it; empty: it failed, or is not paused")
     error = serializers.CharField()
     attempts = serializers.IntegerField()
     worker = serializers.CharField(allow_null=True)
@@ -153,6 +154,7 @@ def sector_body(sector: Sector, messages: Sequence[SectorMessage]) -> dict[str, 
         "uuid": str(sector.uuid),
         "miner": sector.miner.address,
         "paused": sector.paused_at is not None,
+        "paused_by": sector.paused_by,
         "worker": None if worker is None else worker.name,
         "store": sector.store or None,
         "comm_d": _hex(sector.comm_d),

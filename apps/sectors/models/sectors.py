@@ -94,6 +94,10 @@ class Sector(Named, Timestamped):
     """When its hosts were told to remove its files, after the chain had ended it."""
     paused_at = models.DateTimeField(null=True)
     """Set while somebody has to decide; the state stays what it was."""
+    paused_by = models.CharField(max_length=200, blank=True, default="", db_default="")
+    """Who paused it; empty: it failed, or is not paused."""
+    bad_store = models.CharField(max_length=110, blank=True, default="", db_default="")
+    """The store in which a prover found its files bad: it is paused until they lie there again."""
     error = models.TextField(blank=True)
     error_level = models.CharField(max_length=16, blank=True)
     attempts = models.IntegerField(default=0)

@@ -25,7 +25,6 @@ from apps.sectors.selectors.stopped_work import (
     runs_stopped,
     unseals_failed,
 )
-from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import RUN_KINDS, JobKind
@@ -63,7 +62,6 @@ ADVICE: Final = (
         _("go back to an earlier stage to remake the files; if it recurs on one host, test its memory"),
     ),
     (r"no such file|not found|missing", _("restore the files, or go back to an earlier stage")),
-    (PAUSED_BY, _("retry when it may continue")),
     (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
 )
 """What helps against errors with such words; the first that fits."""
@@ -129,7 +127,7 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
     """Return what failed and this caller may know of by fingerprint, the largest group first."""
     groups: dict[str, FailureGroup] = {}
     sectors, since = sectors_visible(viewer), clock.now() - ENDED_SHOWN
-    paused = sectors.exclude(paused_at=None).order_by("-paused_at", "-pk")
+    paused = sectors.filter(paused_by="").exclude(paused_at=None).order_by("-paused_at", "-pk")
     for sector in paused[:FAILURES_MAX]:
         group = _group_add(
             groups,

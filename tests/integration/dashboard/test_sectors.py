@@ -13,6 +13,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.pages.sectors.rows import EXPIRED, sector_label
 from apps.sectors.models import Job, Sector, WorkerCommand
+from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.services.hosts.removals import removals_note
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.rules.principals import SYSTEM
@@ -68,6 +69,10 @@ def test_a_paused_sector_is_not_said_to_have_failed(ann):
     assert "Paused by" in shown
     assert "failed" not in shown[shown.index("<h1>") : shown.index("Timeline")]
     assert "paused in" in text_of(browser.get(reverse("sectors") + "?state=paused"))
+    assert "paused in" not in text_of(browser.get(reverse("sectors") + "?state=failed"))
+    assert pool.sealing.pk not in {row.pk for group in failures_grouped(SYSTEM) for row in group.sectors}
+    told = browser.get(f"/api/v1/sectors/{pool.sealing.uuid}").json()
+    assert (told["paused"], told["paused_by"]) == (True, "ann")
     assert reverse("sector-retry", args=[pool.sealing.uuid]) in shown
 
 

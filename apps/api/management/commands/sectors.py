@@ -185,7 +185,9 @@ class Command(AnyOrderCommand):
             filters = SectorFilter(miner=options["miner"], states=states, before=before)
             rows = sectors_page(COMMAND, filters, limit=PAGE)
             for row in rows:
-                paused = f" failed: {row.error}" if row.paused_at is not None else ""
+                paused = ""
+                if row.paused_at is not None:
+                    paused = f" {row.error}" if row.paused_by else f" failed: {row.error}"
                 active = " active" if row.active else ""
                 ends = "" if row.expiration is None else f" ends {row.expiration}"
                 self.stdout.write(f"{row.number} {row.state}{active}{ends}{paused}")

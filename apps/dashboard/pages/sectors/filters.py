@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 STATES: Final = (
     ("", _("All"), "", ""),
     ("work", _("In progress"), "run", "run"),
-    ("paused", _("Failed"), "bad", "bad"),
+    ("failed", _("Failed"), "bad", "bad"),
+    ("paused", _("Awaiting a decision"), "warn", "warn"),
     ("active", _("Active"), "ok", "ok"),
     ("sealed", _("Not active"), "warn", "warn"),
     ("expiring", _("Expires within 30 d"), "warn", "warn"),
@@ -88,8 +89,9 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> Q
     """Apply state and search; each has an index."""
     if state == "work":
         rows = rows.exclude(state__in=FINAL_STATES)
-    elif state == "paused":
-        rows = rows.exclude(paused_at=None)
+    elif state in ("failed", "paused"):
+        stopped = rows.exclude(paused_at=None)
+        rows = stopped.filter(paused_by="") if state == "failed" else stopped
     elif state == "active":
         rows = rows.filter(state=SectorState.PROVING, active=True)
     elif state == "sealed":

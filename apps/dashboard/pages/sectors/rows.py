@@ -14,7 +14,7 @@ from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
 from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, has_expired, sector_countdown
-from apps.sectors.states import PAUSED_BY, JobState
+from apps.sectors.states import JobState
 from poolsite.wire.pipeline import Owner, SectorState, Stage
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SectorRow:
 
 def sector_label(sector: Sector, data: PageData) -> StateLabel:
     """Return in words where a sector is."""
-    if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
+    if sector.paused_at is not None and sector.paused_by:
         return StateLabel("warn", gettext("paused in {stages}").format(stages=STAGES[sector.stage]), "pause")
     if sector.paused_at is not None:
         return StateLabel("bad", gettext("failed in {stages}").format(stages=STAGES[sector.stage]))

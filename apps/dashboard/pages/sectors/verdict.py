@@ -18,7 +18,6 @@ from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.sector_waits import ERROR_MAX, queue_place
 from apps.sectors.selectors.sectors import sectors_sharing
 from apps.sectors.services.batches.context import KINDS
-from apps.sectors.states import PAUSED_BY
 from poolsite.wire.pipeline import SectorState, Stage
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str, str]:
     """Return the sentence below a sector's name."""
-    if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
+    if sector.paused_at is not None and sector.paused_by:
         return (
             gettext("Paused."),
             gettext("{capitalize}; retry it to continue in {stages}.").format(

@@ -5,6 +5,7 @@ Pushing may happen any number of times, since the message's id is the batch's.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TOO_MUCH: Final = gettext_noop("the message needs more funds or gas than there is now")
-WITHDRAWN: Final = (BALANCE_SHORT, TOO_MUCH)
 """Why a message that has no nonce is withdrawn."""
 ESTIMATES_MAX: Final = 3
 """Refused estimates, on heads ever further apart, after which a message is tried as a whole."""
@@ -222,11 +222,12 @@ def _is_too_much(batch: Batch, work: SealingContext) -> bool:
 
 def _withdraw(batch: Batch, message: Message, work: SealingContext, *, reason: str) -> None:
     """End a batch whose message cannot go: its sectors go with others that carry more, or hold fewer."""
-    try:
+    with (
+        suppress(Conflict),
+        transaction.atomic(),
+    ):  # a message that got a nonce this moment: the chain decides
         message_withdraw(message, reason=reason, now=work.now)
-    except Conflict:  # the message got a nonce this moment: the chain decides
-        return
-    batch_fail(batch, error=reason, exit_code=None, work=work)
+        batch_fail(batch, error=reason, exit_code=None, work=work, is_withdrawn=True)
 
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
@@ -283,23 +284,30 @@ def _sectors_of(batch: Batch, *, state: str) -> list[Sector]:
     )
 
 
-def batch_fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingContext) -> None:
+def batch_fail(
+    batch: Batch, *, error: str, exit_code: int | None, work: SealingContext, is_withdrawn: bool = False
+) -> None:
     """End a batch whose message does not land; its sectors wait for another one."""
     kind = KINDS[BatchKind(batch.kind)]
     for sector in _sectors_of(batch, state=kind.sent_in):
-        _sector_failed(sector, error=error, kind=kind, work=work)
+        _sector_failed(sector, error=error, kind=kind, work=work, is_withdrawn=is_withdrawn)
     advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 
 @transaction.atomic
-def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: SealingContext) -> None:
+def _sector_failed(
+    sector: Sector, *, error: str, kind: BatchRules, work: SealingContext, is_withdrawn: bool = False
+) -> None:
     """Send a sector back to wait for another batch, after a pause that grows with its failures.
 
     Most failed messages have cost gas: after so many as the policy allows it waits for somebody.  One that
     was withdrawn has cost nothing: its sectors are tried anew at once.
     """
-    if not sector_console_step(sector, event=kind.fail, now=work.now, note=error) or error in WITHDRAWN:
+    is_stepped = sector_console_step(
+        sector, event=kind.fail, now=work.now, note=error, is_withdrawn=is_withdrawn
+    )
+    if not is_stepped or is_withdrawn:
         return
     current = Sector.objects.select_related("miner").get(pk=sector.pk)
     failures = _failures_count(sector, kind=kind)
@@ -320,7 +328,7 @@ def _failures_count(sector: Sector, *, kind: BatchRules) -> int:
     events = JobEvent.objects.filter(job__sector=sector)
     has_moved = ~Q(from_state=F("to_state")) & ~Q(event__in=[kind.send, kind.fail])
     since = events.filter(has_moved | Q(event="RETRY")).aggregate(pk=Max("pk"))["pk"] or 0
-    return events.filter(event=kind.fail, pk__gt=since).exclude(note__in=WITHDRAWN).count()
+    return events.filter(event=kind.fail, pk__gt=since).exclude(is_withdrawn=True).count()
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:

@@ -153,7 +153,7 @@ def files_wait(one: LockedSector) -> str:
         return ""
     error = BAD_FILES.format(store=sector.store) + reason
     one.note("FAIL", error, is_error=True)
-    sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now)
+    sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now, bad_store=sector.store)
     one.job, one.sector = job_lock(sector.pk)
     return error
 
@@ -168,9 +168,7 @@ def _bad(check: Job, sector: Sector) -> str:
 
 def sector_resume_stored(one: LockedSector) -> None:
     """Go on with a sector that waits for its files, as its worker says that it has stored them again."""
-    if one.sector.paused_at is not None and one.sector.error.startswith(
-        BAD_FILES.format(store=one.sector.store)
-    ):
+    if one.sector.paused_at is not None and one.sector.bad_store and one.sector.bad_store == one.sector.store:
         worker = one.job.sticky_worker
         sector_retry(one.sector, actor="" if worker is None else worker.name, now=one.now)
         one.job, one.sector = job_lock(one.sector.pk)

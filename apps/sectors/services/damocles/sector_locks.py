@@ -19,7 +19,7 @@ from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
 from apps.sectors.services.damocles.deals import deals_refuse, is_sealing_zeros
 from apps.sectors.services.damocles.hosts import damocles_host_register
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
-from apps.sectors.states import ENDED_SECTORS, PAUSED_BY, JobState
+from apps.sectors.states import ENDED_SECTORS, JobState
 from poolsite.wire.job_reports import TEXT_MAX
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
 
@@ -67,7 +67,7 @@ class LockedSector:
             return
         self.record.is_failed_there = False
         self.record.save()
-        if self.sector.paused_at is not None and not self.sector.error.startswith(PAUSED_BY):
+        if self.sector.paused_at is not None and not self.sector.paused_by:
             worker = self.job.sticky_worker
             sector_retry(self.sector, actor="" if worker is None else worker.name, now=self.now)
             self.job, self.sector = job_lock(self.sector.pk)

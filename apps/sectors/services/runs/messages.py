@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -119,11 +120,12 @@ def _is_balance_short(run: PipelineRun, work: SealingContext) -> bool:
 
 def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
     """Withdraw a message that carries too little; each of its runs goes with one that carries more."""
-    try:
+    # A Conflict: the message got a nonce this moment and the chain decides, or its other run was faster.
+    with suppress(Conflict), transaction.atomic():
         message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
-    except Conflict:  # the message got a nonce this moment and the chain decides, or its other run was faster
-        return
-    _failed_back(run, BALANCE_SHORT, work)
+        shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
+        for one in shared.select_related("sector__miner__tenant", "job").order_by("pk"):
+            _failed_back(one, BALANCE_SHORT, work, is_withdrawn=True)
 
 
 def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingContext) -> None:
@@ -135,14 +137,14 @@ def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingCon
 
 
 @transaction.atomic
-def _failed_back(run: PipelineRun, error: str, work: SealingContext) -> None:
+def _failed_back(run: PipelineRun, error: str, work: SealingContext, *, is_withdrawn: bool = False) -> None:
     """Send it again after a pause, or wait for somebody once its attempts are used up.
 
-    A short balance is no attempt.
+    A message that was withdrawn is no attempt.
     """
     if run_console_step(run, event="FAIL_UPDATE", now=work.now, note=error):
         run.refresh_from_db()
-        refuse = update_requeue if error == BALANCE_SHORT else update_fail
+        refuse = update_requeue if is_withdrawn else update_fail
         refuse(run, error=error, work=work)
 
 

@@ -41,6 +41,7 @@ def sector_step(
     actor: str = "",
     note: str = "",
     report: dict[str, Any] | None = None,
+    is_withdrawn: bool = False,
     **data: Any,
 ) -> None:
     """Move a sector, write the event, and offer, hold back or end its job as the new state asks.
@@ -64,6 +65,7 @@ def sector_step(
         not_before=None,
         ready_height=None,
         updated_at=now,
+        **({"paused_by": "", "bad_store": ""} if "paused_at" in data else {}),
         **data,
     )
     JobEvent.objects.create(
@@ -75,6 +77,7 @@ def sector_step(
         at=now,
         actor=actor,
         note=note,
+        is_withdrawn=is_withdrawn,
         **(report or {}),
     )
     _job_follow(job, sector, now=now, report=report)
@@ -124,10 +127,21 @@ def job_lock(sector_id: int) -> tuple[Job, Sector]:
     return job, sector
 
 
-def sector_pause(sector: Sector, *, job: Job, error: str, level: str, now: datetime) -> None:
-    """Stop a sector where it is until somebody decides; its files and its state stay."""
+def sector_pause(
+    sector: Sector, *, job: Job, error: str, level: str, now: datetime, by: str = "", bad_store: str = ""
+) -> None:
+    """Stop a sector where it is until somebody decides; its files and its state stay.
+
+    `by`: a person who wished it; else it failed, if with files that are bad, in `bad_store`.
+    """
     Sector.objects.filter(pk=sector.pk).update(
-        paused_at=now, error=error, error_level=level, not_before=None, updated_at=now
+        paused_at=now,
+        paused_by=by[:200],
+        bad_store=bad_store,
+        error=error,
+        error_level=level,
+        not_before=None,
+        updated_at=now,
     )
     advance(job, "PAUSE", worker=None, lease_until=None, error=error, updated_at=now)
     publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
@@ -192,7 +206,14 @@ def sector_retry(
         return current
     before = copy(current)
     Sector.objects.filter(pk=current.pk).update(
-        error="", error_level="", attempts=0, not_before=None, paused_at=None, updated_at=now
+        error="",
+        error_level="",
+        attempts=0,
+        not_before=None,
+        paused_at=None,
+        paused_by="",
+        bad_store="",
+        updated_at=now,
     )
     is_workers = NEXT_STAGE[current.state].owner is Owner.WORKER
     advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
@@ -228,6 +249,7 @@ def sector_stop(
             error=gettext_noop("paused by {actor}").format(actor=actor),
             level=Level.PERMANENT,
             now=now,
+            by=actor,
         )
         current.refresh_from_db()
     if ends_stage and host is not None and NEXT_STAGE[current.state].owner is Owner.WORKER:

@@ -68,6 +68,8 @@ def test_sectors_go_on_stop_and_end_with_a_line_in_the_audit_log() -> None:
 
     said("sectors", "pause", "f02001", "7-8")
     assert Sector.objects.exclude(paused_at=None).count() == 2
+    by = Sector.objects.get(number=7).paused_by
+    assert f"7 PC1_DONE paused by {by}" in said("sectors", "list", "f02001").splitlines(), "it did not fail"
     said("sectors", "retry", "f02001", "7", state="ALLOCATED")
     assert Sector.objects.get(number=7).state == "ALLOCATED"
     with pytest.raises(CommandError, match="give a reason"):

@@ -83,13 +83,14 @@ def test_one_whose_message_left_the_chain_waits_for_it_again() -> None:
     assert set(batches.values()) == {BatchState.LANDED}
 
 
-def sent_and_failed(sector: Sector, *, error: str = "the message ended with 16") -> float | None:
+def sent_and_failed(sector: Sector, *, is_withdrawn: bool = False) -> float | None:
     """Fail a sector's pre-commit; return the seconds until the next one, None for a person to decide."""
     batch = factories.batch(sector.miner)
     with transaction.atomic():
         job, current = job_lock(sector.pk)
         sector_step(current, event="SEND_PRECOMMIT", job=job, now=NOON, precommit_batch=batch)
-    batch_fail(batch, error=error, exit_code=16, work=work())
+    error = BALANCE_SHORT if is_withdrawn else "the message ended with 16"
+    batch_fail(batch, error=error, exit_code=16, work=work(), is_withdrawn=is_withdrawn)
     sector.refresh_from_db()
     assert sector.state == "PERSISTED"
     return None if sector.not_before is None else (sector.not_before - NOON).total_seconds()
@@ -125,6 +126,6 @@ def test_a_kill_leaves_no_failed_sector_without_its_pause(monkeypatch: pytest.Mo
 def test_withdrawn_messages_do_not_count_and_are_followed_at_once() -> None:
     sector = factories.sector(factories.miner(), state="PERSISTED", comm_r=bytes(32), ticket_epoch=90)
 
-    assert [sent_and_failed(sector, error=BALANCE_SHORT) for _ in range(6)] == [None] * 6
+    assert [sent_and_failed(sector, is_withdrawn=True) for _ in range(6)] == [None] * 6
     assert sector.paused_at is None
     assert [sent_and_failed(sector) for _ in range(2)] == [10, 20]
