@@ -19,7 +19,14 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.planner import gains, simulate
-from apps.sectors.services.plans import KEYS, SOURCES, plan_costs_estimate, plan_read, plan_values_collect
+from apps.sectors.services.plans import (
+    KEYS,
+    SOURCES,
+    plan_costs_estimate,
+    plan_limit_find,
+    plan_read,
+    plan_values_collect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +136,7 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
         "per_day": outcome.per_day,
         "bytes_per_day": 0 if miner is None else int(outcome.per_day * miner.sector_size),
         "sector_s": outcome.sector_s,
-        "limit": outcome.limit,
+        "limit": plan_limit_find(outcome, values=values),
         "use": dict(outcome.use),
         "gains": [{"what": gain.what, "per_day": gain.per_day} for gain in gains(plan)],
         "costs": costs,

@@ -17,8 +17,10 @@ from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.sealing_report import HOSTS_MAX
 from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
 from apps.sectors.services.sealing.prices import payers_list, pledge_price
+from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import SEALING, Owner, Stage
+from poolsite.wire.pipeline import SEALING, WORKER_STAGES, Owner, Stage
+from poolsite.wire.sums import memory_for_slots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
+    from apps.sectors.rules.planner import Outcome
     from apps.sectors.services.sealing.prices import PledgePrice
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
@@ -56,7 +59,9 @@ SLOTS_MOST: Final = 1_000
 GUESSED: Final = frozenset(spec.stage for spec in SEALING if spec.is_guessed)
 """Stages whose published time is none: what a disk of 200 MiB/s would take."""
 
-SOURCES: Final = ("measured", "host", "mean", "published", "guess", "assumed", "network", "typed")
+MEMORY: Final = "memory"
+"""Source of slots that a host has, but not the memory for; what limits a plan without any for them."""
+SOURCES: Final = ("measured", "host", "mean", MEMORY, "published", "guess", "assumed", "network", "typed")
 """Where a number of a plan comes from."""
 
 
@@ -107,8 +112,8 @@ def plan_values_collect(
 ) -> dict[str, PlanValue]:
     """Return the numbers of the viewer's present farm, with where each comes from.
 
-    Slots and disk are the mean of the hosts that are there; times also of those that are paused or away, of
-    sectors of this size alone.
+    Slots and disk are the mean of the hosts that are there, no slots without the memory for them; times
+    also of those that are paused or away, of sectors of this size alone.
     """
     known = [
         one
@@ -120,8 +125,13 @@ def plan_values_collect(
     found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "assumed"), _rooms(hosts, size)]
     slots = [slots_of(host) for host in hosts]
     for stage in STAGES:
-        counts = [one.get(stage, 0) for one in slots]
+        wished = [one.get(stage, 0) for one in slots]
+        counts = [
+            min(count, _slots_in_memory(host, stage, size)) for host, count in zip(hosts, wished, strict=True)
+        ]
         source = "assumed" if not hosts else "host" if len(set(counts)) == 1 else "mean"
+        if counts != wished:
+            source = MEMORY
         found.append(PlanValue(f"slots_{stage}", _slots_each(counts) if hosts else 1, source))
     seconds: dict[str, list[float]] = defaultdict(list)
     for run in stage_runs(viewer, known, since=now).runs:
@@ -147,11 +157,27 @@ def _slots_each(counts: Sequence[int]) -> int:
 def _rooms(hosts: Sequence[Worker], size: int) -> PlanValue:
     """Return for how many sectors the mean disk has room, of the hosts that told of theirs."""
     disks = (sum(total for _, total in sealing_disks(host.hardware)) for host in hosts)
-    reported = [disk for disk in disks if disk]
-    if not reported:
+    rooms = [10 * disk // (ROOM_TENTHS * size) for disk in disks if disk]
+    if not rooms:
         return PlanValue("rooms", 10, "assumed")
-    disk = sum(reported) // len(reported)
-    return PlanValue("rooms", min(max(10 * disk // (ROOM_TENTHS * size), 1), ROOMS_MAX), "host")
+    return PlanValue("rooms", min(_slots_each(rooms), ROOMS_MAX), "host")
+
+
+def _slots_in_memory(host: Worker, stage: str, size: int) -> int:
+    """Return how many slots of a stage a host's memory has room for; any number where it holds none there.
+
+    Only hosts that make Groth16 proofs hold what these take: theirs is known once they make some.
+    """
+    memory, ram = WORKER_STAGES[stage].memory, int(host.hardware.get("ram_bytes") or 0)
+    is_made = not memory.is_of_groth16 or bool(set(host.hardware.get("proofs", ())) - {ProofForm.VANILLA})
+    needs = memory.of(size) if is_made else 0
+    return memory_for_slots(ram) // needs if ram and needs else SLOTS_MOST
+
+
+def plan_limit_find(outcome: Outcome, *, values: Mapping[str, PlanValue]) -> str:
+    """Return what limits a plan: a stage's slots, the disk, or the memory that there is for no slot."""
+    slots = values.get(f"slots_{outcome.limit}")
+    return MEMORY if slots is not None and not slots.value and slots.source == MEMORY else outcome.limit
 
 
 def _waits(viewer: Principal, miner: Miner | None, network: Network | None) -> list[PlanValue]:

@@ -14,7 +14,7 @@ from apps.core import clock
 from apps.core.formatting import whole
 from apps.dashboard.pages.planner.rows import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
-from apps.sectors.models import BatchSettings
+from apps.sectors.models import BatchSettings, Worker
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.services.plans import plan_costs_estimate, plan_values_collect
 from poolsite.filecoin.policy import network_by_name
@@ -180,4 +180,39 @@ def test_the_bound_of_the_simulation_is_no_disk():
     plan = Plan(hosts=2, rooms=ROOMS_MAX, slots={}, seconds={})
     outcome = Outcome(per_day=1.0, sector_s=1.0, limit=DISK, use={})
 
-    assert "the maximum that is simulated" in limit_text(plan, outcome)
+    assert "the maximum that is simulated" in limit_text(plan, outcome, {})
+
+
+def test_hosts_without_disk_or_memory_for_a_sector_make_none(ann: None, quiet: None) -> None:
+    small = {"disk_total_bytes": 500 << 30, "ram_bytes": 64 << 30}
+    host = factories.worker("alpha", slots=dict.fromkeys(STAGES, 1), hardware=small)
+    browser = signed_in()
+
+    def told() -> tuple[str, Any]:
+        return text_of(browser.get(reverse("planner"))), browser.get("/api/v1/planner").json()
+
+    shown, found = told()
+    assert "0.0 sectors per day" in shown
+    assert "Limited by the memory: not enough on any host for one PC1 slot" in shown, (
+        "the disk has none either"
+    )
+    assert (found["per_day"], found["limit"]) == (0, "memory")
+
+    Worker.objects.filter(pk=host.pk).update(hardware=small | {"ram_bytes": 128 << 30})
+    shown, found = told()
+    assert "Limited by the disk: no room for a sector on any host" in shown
+    assert (found["per_day"], found["limit"]) == (0, DISK)
+
+    Worker.objects.filter(pk=host.pk).update(hardware={"disk_total_bytes": 600 << 30, "ram_bytes": 128 << 30})
+    assert told()[1]["per_day"] > 0
+
+
+def test_slots_that_the_memory_does_not_hold_are_not_counted() -> None:
+    two = {"disk_total_bytes": 6 << 40, "ram_bytes": 150 << 30}  # of 64 GiB each
+    factories.worker("alpha", slots={"PC1": 4, "C2": 2}, hardware=two)
+    values = plan_values_collect(principal(), miner=None, network=None, now=clock.now())
+    assert (values["slots_PC1"].value, values["slots_PC1"].source) == (2, "memory")
+    assert values["slots_C2"].value == 2, "a host that makes no Groth16 proofs holds little for them"
+    factories.worker("beta", slots={"PC1": 4}, hardware={"disk_total_bytes": 100 << 30})
+    values = plan_values_collect(principal(), miner=None, network=None, now=clock.now())
+    assert (values["rooms"].value, values["slots_PC1"].value) == (6, 3), "one with room, one without; 2 and 4"

@@ -104,7 +104,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         wrong=next(iter(wrong.values()), None),
         per_day=tenths(outcome.per_day),
         per_day_size=per_day_size,
-        limit=limit_text(plan, outcome),
+        limit=limit_text(plan, outcome, values),
         sector_time=formatting.time_left(outcome.sector_s)
         if outcome.sector_s >= 60
         else formatting.duration(outcome.sector_s),

@@ -12,6 +12,7 @@ from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES as NAMES
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains
+from apps.sectors.services.plans import MEMORY, plan_limit_find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +30,15 @@ SOURCES: Final[dict[str, StrOrPromise]] = {
     "measured": _("measured"),
     "host": _("as configured on the hosts"),
     "mean": _("mean of differing hosts"),
+    MEMORY: _("as the hosts' memory allows"),
     "published": _("published for 32 GiB, scaled by size; 1 s at least"),
     "guess": _("guess: a disk of 200 MiB/s; 1 s at least"),
     "assumed": _("assumed: no host has reported it"),
     "network": _("set by the network"),
     "typed": _("entered"),
 }
+NAMED_SOURCES: Final = ("mean", MEMORY)
+"""Of slots: those that are named beside them."""
 WAIT_NAMES: Final[dict[str, StrOrPromise]] = {
     SEED: _("Pre-commit and seed"),
     COMMIT: _("Commit"),
@@ -58,8 +62,14 @@ def tenths(per_day: float) -> str:
     return f"{formatting.whole(int(whole))}.{tenth}"
 
 
-def limit_text(plan: Plan, outcome: Outcome) -> str:
+def limit_text(plan: Plan, outcome: Outcome, values: Mapping[str, PlanValue]) -> str:
     """Return what limits the plan."""
+    if plan_limit_find(outcome, values=values) == MEMORY:
+        return gettext("the memory: not enough on any host for one {name_of} slot").format(
+            name_of=name_of(outcome.limit)
+        )
+    if outcome.limit == DISK and not plan.rooms:
+        return gettext("the disk: no room for a sector on any host")
     if outcome.limit == DISK and plan.rooms >= ROOMS_MAX:
         return gettext("{sectors} at a time per host, the maximum that is simulated").format(
             sectors=plural(ROOMS_MAX, "sector")
@@ -87,7 +97,9 @@ def step_rows(
                 "seconds": seconds_text(seconds.value),
                 "time": formatting.duration(seconds.value),
                 "source": list_text((source, plural(seconds.runs, "run"))) if seconds.runs else source,
-                "slots_source": "" if slots is None or slots.source != "mean" else SOURCES[slots.source],
+                "slots_source": ""
+                if slots is None or slots.source not in NAMED_SOURCES
+                else SOURCES[slots.source],
                 "use": outcome.use.get(step),
                 "is_limit": step == outcome.limit,
                 "error": next((wrong[name].reason for name in field_names(step) if name in wrong), ""),
