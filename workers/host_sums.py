@@ -49,6 +49,7 @@ class HostRequirements:
         """Raise BadConfig if slots and processors ask for more than there is."""
         self._memory(values)
         self._cores(values)
+        self._tasks(values)
         self._gpus()
 
     def _memory(self, values: Mapping[str, int]) -> None:
@@ -95,6 +96,25 @@ class HostRequirements:
             raise BadConfig(
                 f"{self.path}: {' + '.join(parts)} = {total} cores, and this machine has {self.cpus}:"
                 " make the cpusets smaller, remove them, or give pc1 fewer slots"
+            )
+
+    def _tasks(self, values: Mapping[str, int]) -> None:
+        """Refuse more tasks at a time than there are cores, those of stages that share or own theirs aside.
+
+        One of each stage may always run: they take turns on the cores.
+        """
+        own = {one.stage for one in self.children.children if pinned(one)}
+        further = {
+            stage: values.get(SLOTS + stage, 0) - 1
+            for stage, spec in WORKER_STAGES.items()
+            if spec.task and not spec.sectors_per_core and spec.task not in own
+        }
+        more = {stage: count for stage, count in further.items() if count > 0}
+        if sum(more.values()) > self.cpus:
+            parts = " + ".join(f"{count + 1} {stage.lower()}" for stage, count in more.items())
+            raise BadConfig(
+                f"{self.path}: {parts} tasks at a time, {sum(more.values())} beyond the first of each stage,"
+                f" and this machine has {self.cpus} cores: give them fewer slots, or a lower concurrent"
             )
 
     def _takes_turns(self, one: StageProcessor, other: StageProcessor) -> bool:

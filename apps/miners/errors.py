@@ -79,6 +79,12 @@ class RoleOfGroup(Conflict):
         super().__init__(reason, field="host")
 
 
+class RoleUnable(Conflict):
+    """No worker on the host does what the role is for."""
+
+    code = "role_unable"
+
+
 class RoleFenced(Conflict):
     """The lease was given to another host: what its old holder still does is refused."""
 

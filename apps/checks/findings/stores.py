@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Store, Worker
 
 FULL_SOON_DAYS: Final = 7
 SETTLES: Final = timedelta(minutes=1)
@@ -193,6 +193,18 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
         )
 
 
+def _unproven_text(store: Store, *, path: str) -> str:
+    if not store.sectors:
+        return say(
+            "nothing lies there yet, but a sector that is stored there would become faulty: attach {path} "
+            "to a prover, or join one with that store"
+        ).format(path=path)
+    return say(
+        "{sectors} there, and each becomes faulty at its next window: attach {path} to a prover, or "
+        "join one with that store"
+    ).format(sectors=plural(store.sectors, "sector"), path=path)
+
+
 def stores_unproven(data: CheckData) -> Iterator[Finding]:
     """Stores that sealing hosts read and no prover has: what lies there is faulty from its next window on."""
     provers = {
@@ -225,10 +237,7 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             f"unproven-{store.pk}",
             say("no prover reads {store}").format(store=store.name),
-            say(
-                "{sectors} there, and each becomes faulty at its next window: attach {path} to a prover, or "
-                "join one with that store"
-            ).format(sectors=plural(store.sectors, "sector"), path=here[0].path),
+            _unproven_text(store, path=here[0].path),
             link=Link("store", (str(store.uuid),)),
             has_more=many == COUNTED_MAX + 1,
             per_day=sum(

@@ -150,6 +150,15 @@ def test_cores_of_processors_and_slots_are_added_up() -> None:
         small.check({"slots.PC1": 17})
 
 
+def test_tasks_at_a_time_are_added_up_against_the_cores() -> None:
+    asks().check({"slots.PC2": 17, "slots.C2": 17, "slots.PERSIST": 99})  # copying takes no core
+    with pytest.raises(BadConfig, match=r"18 pc2 \+ 17 c2 tasks at a time, 33 beyond .*has 32 cores: give"):
+        asks().check({"slots.PC2": 18, "slots.C2": 17})
+    asks(pinned("pc2", "0-3")).check({"slots.PC2": 18, "slots.C2": 17})
+    with pytest.raises(BadConfig, match="99 pc2 tasks"):
+        replace(asks(), cpus=2).check({"slots.PC2": 99})
+
+
 def test_processors_of_one_lock_share_their_cores() -> None:
     both = (pinned("pc2", "0-31", locks=("gpu1",)), pinned("c2", "0-31", locks=("gpu1",)))
 

@@ -27,7 +27,7 @@ from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
 from apps.sectors.services.roles.labels import label_role_find, labels_lock, role_move_to_group
-from apps.sectors.services.roles.leases import ROLES_OF_JOBS, role_heartbeat_find, role_jobs_end
+from apps.sectors.services.roles.leases import ROLES_OF_JOBS, able_require, role_heartbeat_find, role_jobs_end
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
@@ -69,8 +69,9 @@ def roles_begin(miner: Miner, *, principal: Principal, now: datetime) -> None:
 
 @transaction.atomic
 def host_role_assign(miner: Miner, *, grant: RoleGrant, principal: Principal, now: datetime) -> Role:
-    """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
+    """Assign a role to a host.  Raises NotAllowed, MinerNotReady, RoleUnable."""
     roles_begin(miner, principal=principal, now=now)
+    able_require(miner, hosts=[grant.host], kind=grant.kind)
     role = role_assign(
         miner, grant=grant, heard_at=role_heartbeat_find(miner, host=grant.host, kind=grant.kind), now=now
     )
@@ -119,8 +120,13 @@ def host_role_fail_over(
 
 @transaction.atomic
 def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
-    """Assign all roles of a miner to one host.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
+    """Assign all roles of a miner to one host.
+
+    Raises NotAllowed, RoleUnable, RoleBusy, NoStandby, MinerNotReady.
+    """
     roles_begin(miner, principal=principal, now=now)
+    for kind in RoleKind.values:
+        able_require(miner, hosts=[host], kind=kind)
     _idle_require(miner, besides=host, now=now)
     heard = {kind: role_heartbeat_find(miner, host=host, kind=kind) for kind in RoleKind.values}
     rows = roles_combine(miner, host=host, heard=heard, now=now)

@@ -21,6 +21,7 @@ from apps.sectors.models import Worker
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.services.roles.assignments import host_roles_separate, roles_begin
 from apps.sectors.services.roles.labels import host_labels_read, is_combined, labels_lock, miner_labels_sync
+from apps.sectors.services.roles.leases import able_require
 from apps.users.services.audit import AuditEvent, audit_entries_record
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def groups_list(miner: Miner) -> list[str]:
 def group_role_assign(miner: Miner, *, grant: GroupGrant, principal: Principal, now: datetime) -> RoleGroup:
     """Assign a role to a group: its hosts have it now, those that join it later then.
 
-    Raises NotAllowed, MinerNotReady; RolesNotCombined while one host does everything.
+    Raises NotAllowed, MinerNotReady, RoleUnable where none of them can hold it; RolesNotCombined while one
+    host does everything.
     """
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(
@@ -75,6 +77,7 @@ def group_role_assign(miner: Miner, *, grant: GroupGrant, principal: Principal, 
     labels_lock(miner.tenant_id)
     roles_begin(miner, principal=principal, now=now)
     _separate_require(roles_lock(miner))
+    able_require(miner, hosts=group_hosts_list(miner.tenant_id, group=grant.group), kind=grant.kind)
     before = RoleGroup.objects.filter(miner=miner, group=grant.group, kind=grant.kind).first()
     row, _ = RoleGroup.objects.update_or_create(
         miner=miner, group=grant.group, kind=grant.kind, defaults={"priority": grant.priority}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 
+from apps.core.languages import list_text
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.errors import RoleUnable
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.selectors.hosts import workers_of_host
@@ -16,6 +18,7 @@ from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from apps.miners.models import Miner, Role
@@ -25,6 +28,20 @@ ROLES_OF_JOBS: Final[dict[str, tuple[str, ...]]] = {
     JobKind.WINDOW_POST: (RoleKind.WINDOW, RoleKind.WINNING, RoleKind.BACKUP),
 }
 """What a worker that does such jobs can hold.  Sector numbers are given out by `manage.py runrole`."""
+
+
+def able_require(miner: Miner, *, hosts: Collection[str], kind: str) -> None:
+    """Refuse a role that none of these hosts can hold: a holder that proves nothing misses its windows.
+
+    A host of which no worker is known may have it before its workers come.  Raises RoleUnable.
+    """
+    jobs = {str(job) for job, kinds in ROLES_OF_JOBS.items() if kind in kinds}
+    workers = [worker for host in hosts for worker in workers_of_host(miner.tenant_id, host)]
+    if not jobs or not workers or any(not jobs.isdisjoint(one.kinds) or one.is_damocles for one in workers):
+        return
+    proves = JobKind.WINDOW_POST in jobs
+    text = gettext("{host} runs no prover") if proves else gettext("{host} runs no sealer")
+    raise RoleUnable(text.format(host=list_text(sorted(hosts))), field="host")
 
 
 def role_jobs_end(role: Role, *, now: datetime) -> int:

@@ -20,6 +20,7 @@ from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.services.roles.assignments import host_roles_renew
 from apps.users.services.tokens import TokenLimits
+from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
 
@@ -61,8 +62,8 @@ def test_flags_give_roles_and_print_the_notices() -> None:
 @pytest.mark.django_db
 def test_a_group_has_the_roles_of_its_hosts_flags() -> None:
     factories.miner(2001)
-    factories.worker(host="h", group="posts")
-    factories.worker(host="i", group="posts")
+    for host in ("h", "i"):
+        factories.worker(host=host, group="posts", kinds=[JobKind.SEAL, JobKind.WINDOW_POST])
 
     runrole(f"{POST_MINER} --group=posts")
     assert kinds_of("h") == kinds_of("i") == {"window", "winning", "allocator"}

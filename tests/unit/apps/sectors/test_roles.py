@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from apps.miners.errors import NoStandby, RoleBusy, RoleFenced, RolesNotCombined, RoleUnknown
+from apps.miners.errors import NoStandby, RoleBusy, RoleFenced, RolesNotCombined, RoleUnable, RoleUnknown
 from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import roles_of
 from apps.miners.selectors.winning_hosts import winning_account, winning_hosts
@@ -428,3 +428,21 @@ def test_role_given_to_two_hosts_at_once_is_held_by_one() -> None:
     results = together(lambda: give(miner, "a", WINDOW), lambda: give(miner, "b", WINDOW))
 
     assert sorted(row.state for row in results) == [RoleState.HELD, RoleState.STANDBY]
+
+
+def test_a_host_without_a_prover_gets_no_role_of_one() -> None:
+    miner = factories.miner()
+    machine("sealing", JobKind.SEAL), machine("proving", JobKind.WINDOW_POST)
+
+    for kind in (WINDOW, RoleKind.WINNING, BACKUP):
+        with pytest.raises(RoleUnable, match="sealing runs no prover"):
+            give(miner, "sealing", kind)
+    for kind in (SEAL, RoleKind.DEAL):
+        with pytest.raises(RoleUnable, match="proving runs no sealer"):
+            give(miner, "proving", kind)
+    for host in ("sealing", "proving"):
+        with pytest.raises(RoleUnable):
+            host_roles_combine(miner, host=host, principal=people.principal(), now=NOON)
+    assert not Role.objects.exists()
+    assert give(miner, "sealing", SEAL).state == give(miner, "proving", WINDOW).state == RoleState.HELD
+    assert give(miner, "unheard of", BACKUP).state == RoleState.HELD, "its prover may come later"
