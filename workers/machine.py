@@ -91,6 +91,7 @@ def disk_read(folder: Path) -> Disk:
         folder=str(folder),
         total_bytes=room.f_blocks * room.f_frsize,
         free_bytes=room.f_bavail * room.f_frsize,
+        disk=str(folder.stat().st_dev),
     )
 
 

@@ -103,7 +103,13 @@ class MachineReport:
                 disks.append(msgspec.structs.replace(disk_read(folder), is_location=folder in self.locations))
         for path, one in self.sealing().items():
             disks.append(
-                Disk(folder=path, total_bytes=one.total_bytes, free_bytes=one.free_bytes, sealing=one)
+                Disk(
+                    folder=path,
+                    total_bytes=one.total_bytes,
+                    free_bytes=one.free_bytes,
+                    disk=one.disk,
+                    sealing=one,
+                )
             )
         self._machine = replace(self._machine, disks=tuple(with_rates(disk, known) for disk in disks))
 

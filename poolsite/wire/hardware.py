@@ -17,6 +17,8 @@ class SealingFolder(Document, frozen=True, kw_only=True):
 
     sectors: Int = 0
     """Unfinished ones in it."""
+    disk: Text = ""
+    """As `Disk.disk`."""
     total_bytes: Int = 0
     """0: it is away, and only its sectors and the reason are known."""
     free_bytes: Int = 0
@@ -35,6 +37,8 @@ class Disk(Document, frozen=True, kw_only=True):
     folder: Text
     total_bytes: Int
     free_bytes: Int
+    disk: Text = ""
+    """Which disk of this host it is, alike for all folders on it; empty from a host of an older version."""
     write_bytes_s: Int = 0
     """Measured past the page cache where the file system allows it; 0: not measured, or not writable."""
     read_bytes_s: Int = 0

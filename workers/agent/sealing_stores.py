@@ -90,24 +90,24 @@ class SealingStores:
     def choose(self, *, miner_id: int, needs_bytes: int, promised: Mapping[str, int]) -> Attachment:
         """Return the store for a new sector: of those that take it the largest weight times free bytes.
 
-        `promised` are the bytes that sectors there have yet to write, by path.  Raises BadInput if none ever
-        takes the miner's; StoreAway, NotEnoughSpace if that may change by itself.
+        `promised` are the bytes that sectors there have yet to write, by path: what any store of a disk was
+        promised none of them has.  Raises BadInput if none ever takes the miner's; StoreAway, NotEnoughSpace
+        if that may change by itself.
         """
         best: tuple[int, Attachment] | None = None
-        refused, full, away = 0, "", list[str]()
-        for one in (attached := self.attached()):
-            try:
-                room = _room_read(one)
-            except (OSError, BadMark) as error:
-                away.append(str(error))
-                continue
+        refused, full, attached = 0, "", self.attached()
+        rooms, away = _rooms_read(attached)
+        owed: Counter[int] = Counter()
+        for one, room in rooms:
+            owed[room.device] += promised.get(one.path, 0)
+        for one, room in rooms:
             if not _accepts(room.mark, miner_id):
                 refused += 1
                 continue
             if room.is_read_only:
                 away.append(f"{one.path} is read-only")
                 continue
-            free = room.free_bytes - promised.get(one.path, 0)
+            free = room.free_bytes - owed[room.device]
             if free < needs_bytes:
                 full = f"{one.path}: {size_text(needs_bytes)} of disk needed, {size_text(max(free, 0))} free"
             elif best is None or max(room.mark.weight, 1) * free > best[0]:
@@ -164,6 +164,17 @@ def _room_read(one: Attachment) -> Room:
     return answered(one.path, lambda _: _room(one))
 
 
+def _rooms_read(attached: Sequence[Attachment]) -> tuple[list[tuple[Attachment, Room]], list[str]]:
+    """Return what each of these stores has, and why it is not known of the others."""
+    rooms, away = list[tuple[Attachment, Room]](), list[str]()
+    for one in attached:
+        try:
+            rooms.append((one, _room_read(one)))
+        except (OSError, BadMark) as error:
+            away.append(str(error))
+    return rooms, away
+
+
 def _room(one: Attachment) -> Room:
     store = one.store
     mark = store.mark() if store.is_there else None
@@ -197,6 +208,7 @@ def _reported(one: Attachment, sectors: int) -> SealingFolder:
         reason = f"{one.path} is full except for its reserve: no new sectors start there"
     return SealingFolder(
         sectors=sectors,
+        disk=str(room.device),
         total_bytes=room.total_bytes,
         free_bytes=max(room.free_bytes, 0),
         weight=room.mark.weight,

@@ -31,8 +31,8 @@ def sealing_disks(
     """Return free and all bytes of each disk on which a host seals: not of its own folder if it has others.
 
     Others are its sealing stores and the locations of its sealing threads; those of a host that does not mark
-    them only where the settings that it obeys are given, by key.  Folders on one disk count once, and one
-    that is away has no bytes.
+    them only where the settings that it obeys are given, by key.  Folders on one disk count once, with the
+    smallest of their reserves, and one that is away has no bytes.
     """
     locations = thread_values(settings or {}, LOCATION)
     disks = (
@@ -40,8 +40,12 @@ def sealing_disks(
         for one in hardware.get("disks") or ()
         if one.get("sealing") or one.get("is_location") or one.get("folder") in locations
     )
-    found = {(int(disk.get("free_bytes") or 0), int(disk.get("total_bytes") or 0)) for disk in disks}
-    return sorted(found) or [_own_disk(hardware)]
+    found: dict[object, tuple[int, int]] = {}
+    for disk in disks:
+        sizes = int(disk.get("free_bytes") or 0), int(disk.get("total_bytes") or 0)
+        name = disk.get("disk") or sizes  # an older host names none: two of one disk look the same
+        found[name] = max(found.get(name, sizes), sizes)
+    return sorted(found.values()) or [_own_disk(hardware)]
 
 
 def _own_disk(hardware: Mapping[str, Any]) -> tuple[int, int]:

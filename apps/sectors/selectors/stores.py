@@ -205,6 +205,11 @@ def stores_room(stores: Iterable[Store]) -> tuple[int, int]:
     return sum(free for free, _ in together), sum(total for _, total in together)
 
 
+def share_disk(one: Store, other: Store) -> bool:
+    """Return whether two stores of `stores_visible` lie on one disk of a host."""
+    return not set(_disks_of(one)).isdisjoint(_disks_of(other))
+
+
 def _disks_of(store: Store) -> list[object]:
     """Return the disks on which hosts have a store; itself where none tells that."""
     return [(row.worker_id, row.disk) for row in attachments_of(store) if row.disk] or [store.pk]

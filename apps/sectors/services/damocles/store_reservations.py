@@ -10,7 +10,13 @@ from django.utils.translation import gettext
 from apps.sectors.errors.damocles import NotThatFar
 from apps.sectors.models import DAMOCLES, DamoclesSector, Store
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
-from apps.sectors.selectors.stores import provers_of_store, store_status, stores_visible
+from apps.sectors.selectors.stores import (
+    provers_of_store,
+    share_disk,
+    store_status,
+    stores_room,
+    stores_visible,
+)
 from apps.sectors.services.damocles.job_locks import damocles_job_lock, job_is_named
 from apps.sectors.services.damocles.sector_locks import damocles_sector_lock, living_require
 from poolsite.wire.jobs import RUN_KINDS, JobKind
@@ -76,9 +82,10 @@ def _reserve(
 ) -> Store | None:
     Store.objects.select_for_update().filter(tenant_id=principal.own_id).order_by("pk").first()
     fit = []
-    for store in stores_visible(principal, now=now).filter(tenant_id=principal.own_id):
+    stores = list(stores_visible(principal, now=now).filter(tenant_id=principal.own_id))
+    for store in stores:
         is_named = not candidates or store.name in candidates
-        if is_named and _accepts(store, name, size=size, now=now):
+        if is_named and _accepts(store, name, stores=stores, size=size, now=now):
             fit.append(store)
     preferred = next((store for store in fit if store.name == (record.reserved_store or prefers)), None)
     chosen = preferred or max(fit, key=_preference, default=None)
@@ -103,8 +110,8 @@ def _preference(store: Store) -> tuple[int, str]:
     return weight * store.free_bytes, store.name
 
 
-def _accepts(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
-    """Return whether a store has room for a sector, takes it by its rules, and can be proven."""
+def _accepts(store: Store, name: SectorName, *, stores: Sequence[Store], size: int, now: datetime) -> bool:
+    """Return whether one of these stores has room for a sector, takes it by its rules, and can be proven."""
     if store_status(store, now=now).condition != StoreCondition.READY:
         return False
     allow, deny = store.rules.get("allow_miners") or (), store.rules.get("deny_miners") or ()
@@ -115,11 +122,17 @@ def _accepts(store: Store, name: SectorName, *, size: int, now: datetime) -> boo
     ):
         return False
     its = Q(sector__number=name.number, sector__miner__actor_id=name.miner_id)
-    reserved = sum(
-        rows.exclude(its).aggregate(sum=Sum("reserved_bytes"))["sum"] or 0
-        for rows in (_reserved_sectors(store), _reserved_jobs(store))
-    )
-    return store.free_bytes - reserved >= size and bool(provers_of_store(store, now=now))
+
+    def reserved(one: Store) -> int:
+        kinds = (_reserved_sectors(one), _reserved_jobs(one))
+        return sum(rows.exclude(its).aggregate(sum=Sum("reserved_bytes"))["sum"] or 0 for rows in kinds)
+
+    # What is kept free in another store on its disk is free in none of them.
+    beside = [one for one in stores if one.pk != store.pk and share_disk(one, store)]
+    free = store.free_bytes
+    if beside:
+        free = min(free, stores_room([store, *beside])[0] - sum(map(reserved, beside)))
+    return free - reserved(store) >= size and bool(provers_of_store(store, now=now))
 
 
 def store_reservations_list(store: Store) -> list[DamoclesRecord]:

@@ -45,6 +45,15 @@ def test_sealing_stores_on_one_disk_count_once() -> None:
     assert disk_share(hardware) == 0.5
 
 
+def test_a_named_disk_counts_once_and_one_alike_by_itself() -> None:
+    one = [{**disk(free, 1000), "disk": "64769"} for free in (300, 250, 290)]  # reserves, a moment later
+    alike = {**disk(300, 1000), "disk": "64770"}
+
+    hardware = {**FREE, "disks": [*one, alike]}
+    assert sealing_disks(hardware) == [(300, 1000), (300, 1000)]
+    assert disk_space(hardware) == (600, 2000)
+
+
 def test_host_is_short_of_the_disks_of_its_sealing_threads() -> None:
     location = {**disk(10, 1000, is_sealing=False), "is_location": True}
 

@@ -15,8 +15,9 @@ from tests.integration.disks import mounted
 from workers.agent.journal import Work, journal_open
 from workers.agent.places import SealingPlaces, room_of
 from workers.agent.sealing_stores import SealingStores
+from workers.machine import disk_read
 from workers.processors.errors import BadInput
-from workers.storage.files import NotEnoughSpace
+from workers.storage.files import NotEnoughSpace, space_of
 from workers.storage.store import StoreAway
 from workers.storage.store_mark import BadMark, mark_change
 
@@ -177,6 +178,19 @@ def test_stores_on_one_disk_have_its_room_once(host: Host) -> None:
     one.open()
 
     assert abs(both - host.places.rooms(1 << 20)) < both // 10
+
+
+def test_room_that_one_store_promised_no_other_on_its_disk_has(host: Host) -> None:
+    free = space_of(host.folder).free
+    stores = host.places.stores
+    first, second = (one.path for one in stores.attached())
+    promised = {first: free // 2}
+
+    with pytest.raises(NotEnoughSpace):
+        stores.choose(miner_id=1000, needs_bytes=3 * free // 4, promised=promised)
+    assert stores.choose(miner_id=1000, needs_bytes=free // 4, promised=promised).path in (first, second)
+    disks = {one.disk for one in stores.reported({}).values()}
+    assert disks == {disk_read(host.folder).disk} != {""}
 
 
 def test_a_new_store_gets_a_mark_and_a_missing_folder_ends_the_start(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.sectors.models import DAMOCLES, Job, Sector, Store
+from apps.sectors.models import DAMOCLES, Job, Sector, Store, StoreAttachment
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry
 from poolsite.wire.jobs import JobKind
 from tests import factories
@@ -74,6 +74,22 @@ def test_room_is_kept_only_for_files_that_are_still_to_come(
         assert line.call("ReportFinalized", named(first)) is None
 
     assert reserve(line, second) is not None
+
+
+@pytest.mark.parametrize("disk", ["64769", "64770"])
+def test_room_that_is_kept_in_one_store_is_free_in_none_on_its_disk(
+    line: Line, miner: Miner, prover: Worker, disk: str
+) -> None:
+    first, second = begun(line, miner), begun(line, miner)
+    factories.store(prover, "beside")
+    for name, its in (("store", "64769"), ("beside", disk)):
+        StoreAttachment.objects.filter(store__name=name).update(disk=its)
+    room = HALF + 1
+    Store.objects.update(free_bytes=room, total_bytes=room, disk_bytes=room, disk_free_bytes=room)
+    assert reserve(line, first) is not None
+
+    kept = line.call("StoreReserveSpace", named(second), HALF, ["beside"])
+    assert (kept is None) is (disk == "64769"), "one disk, or two"
 
 
 def test_nothing_is_proven_before_a_prover_has_seen_the_files(
