@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import parameter_bool
 from apps.api.v1.host_output import WorkerDetail, WorkerOutput, detail_body, worker_body
 from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
 from apps.api.v1.views import PoolView
@@ -18,7 +19,7 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.selectors.host_record import log_watch
 from apps.sectors.selectors.hosts import WORKER_STATES, WorkerFilter, host_report, worker_get, workers_page
-from apps.sectors.services.hosts.retirement import worker_retire
+from apps.sectors.services.hosts.retirement import worker_retire_now
 
 
 class LogOutput(serializers.Serializer[Any]):
@@ -77,16 +78,27 @@ class OneWorkerView(PoolView):
     """`/workers/{id}`: one worker."""
 
     whole_methods = ("DELETE",)
+    write_parameters = ("force",)
 
     @extend_schema(responses=WorkerDetail)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show one worker."""
         return Response(detail_body(worker_get(self.principal, uuid)))
 
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("force", bool, description="although it is online with sectors in progress")
+        ],
+        responses={204: None},
+    )
+    def delete(self, request: Request, uuid: str) -> Response:
         """Retire a worker: its leases end, and its uid is rejected from now on."""
-        worker_retire(worker_get(self.principal, uuid), now=clock.now(), by=self.principal)
+        worker_retire_now(
+            worker_get(self.principal, uuid),
+            now=clock.now(),
+            by=self.principal,
+            is_forced=parameter_bool(request, "force"),
+        )
         return Response(status=204)
 
 

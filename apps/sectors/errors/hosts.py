@@ -16,6 +16,16 @@ class WorkerUnknown(NotFound):
         super().__init__(gettext("there is no worker {uuid} here").format(uuid=uuid), field="worker_id")
 
 
+class WorkerBusy(Conflict):
+    """The host is online and has sectors in progress that lie on it alone."""
+
+    code = "worker_busy"
+
+    def __init__(self, worker: object, sectors: str) -> None:
+        reason = gettext("{worker} is online with {sectors} in progress: retire it once it is drained")
+        super().__init__(reason.format(worker=worker, sectors=sectors), field="force")
+
+
 class WorkerReplaced(Conflict):
     """Another start of this worker has registered since."""
 

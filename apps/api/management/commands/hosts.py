@@ -16,7 +16,7 @@ from apps.core.formatting import plural
 from apps.core.management.any_order import AnyOrderCommand
 from apps.sectors.selectors.hosts import host_report, worker_is_away, workers_visible
 from apps.sectors.services.hosts.commands import worker_command_enqueue
-from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
+from apps.sectors.services.hosts.retirement import worker_retire_drained, worker_retire_now
 from apps.sectors.services.hosts.settings import (
     shared_settings_set,
     values_read,
@@ -55,6 +55,9 @@ class Command(AnyOrderCommand):
         parser.add_argument("act", choices=acts)
         parser.add_argument("words", nargs="*", help="name or ID of the host; for set, set-shared: key=value")
         parser.add_argument("--now", action="store_true", help="for retire: skip draining")
+        parser.add_argument(
+            "--force", action="store_true", help="for retire --now: although it has sectors in progress"
+        )
         parser.add_argument("--tenant", default="", help="for set-shared: tenant of the hosts")
         parser.add_argument("--group", default="", help="for set-shared: group of the tenant's hosts")
         parser.add_argument("--yes", action="store_true", help="for retire: skip the confirmation")
@@ -108,7 +111,7 @@ class Command(AnyOrderCommand):
     def _retire(self, worker: Worker, options: dict[str, Any]) -> None:
         confirm(f"retire {worker.name}", is_needed=not options["yes"])
         if options["now"]:
-            worker_retire(worker, now=clock.now(), by=COMMAND)
+            worker_retire_now(worker, now=clock.now(), by=COMMAND, is_forced=options["force"])
             self.stdout.write(f"retired: {worker.name}")
             return
         worker_retire_drained(worker, actor=COMMAND.actor, now=clock.now(), by=COMMAND)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
+from apps.core.formatting import plural, plural_kept
 from apps.core.live import Change, publish
+from apps.sectors.errors.hosts import WorkerBusy
 from apps.sectors.models import Job, Worker, WorkerCommand
 from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.jobs.leases import leases_end
 from apps.sectors.services.roles.labels import worker_labels_lock, worker_labels_sync
@@ -29,8 +32,22 @@ if TYPE_CHECKING:
 
 
 @transaction.atomic
-def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None) -> None:
+def worker_retire_now(worker: Worker, *, now: datetime, by: Principal, is_forced: bool) -> None:
+    """Retire a worker that is away or has nothing in progress; forced, also one that has.
+
+    Raises WorkerBusy.
+    """
+    left = unfinished_jobs_count(worker)
+    if left and not is_forced and not worker_is_away(worker, now=now):
+        raise WorkerBusy(worker.name, plural(left, "sector"))
+    worker_retire(worker, now=now, by=by, left=left)
+
+
+@transaction.atomic
+def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None, left: int = 0) -> None:
     """Retire a worker now: its leases end, its uid is refused from now on, its own token is revoked.
+
+    `left` is how many sectors it leaves in progress, for the audit log.
 
     The roles that its machine has by this worker's group go to others of the group.
     """
@@ -47,6 +64,8 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
         "retired": True,
         "token": "revoked" if is_revoked else "created on the Tokens page: revoke it there",
     }
+    if left:
+        after["unfinished"] = plural_kept(left, "sector")
     worker_audit(
         by,
         action="worker.retire",

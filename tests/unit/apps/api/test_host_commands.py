@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.models import HostReport, Job, SharedSettings, Worker, WorkerCommand
 from apps.users.models import AuditEntry
 from tests import factories
+from tests.people import bearer, token
+
+if TYPE_CHECKING:
+    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +58,47 @@ def test_a_host_is_retired_once_drained_or_at_once(host: Worker) -> None:
     assert said("hosts", "retire", "sealer-9", "--now", "--yes") == "retired: sealer-9\n"
     host.refresh_from_db()
     assert host.retired_at is not None
+
+
+def begun_on(host: Worker) -> None:
+    """A sector whose layers lie on a host alone."""
+    sector = factories.sector(factories.miner(2001, of="alice"), state="PC1_DONE")
+    facts = {"kind": "seal", "state": "READY", "stage": "PC2", "lease_s": 60}
+    Job.objects.update_or_create(
+        sector=sector, defaults={"miner": sector.miner, "sticky_worker": host, **facts}
+    )
+
+
+@pytest.mark.parametrize("by_rest", [True, False])
+def test_an_online_host_with_work_is_retired_at_once_by_force_alone(
+    host: Worker, client: Client, by_rest: bool
+) -> None:
+    begun_on(host)
+    path, headers = f"/api/v1/workers/{host.uuid}", bearer(token("write", of="alice"))
+
+    if by_rest:
+        refused = client.delete(path, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (409, "worker_busy")
+    else:
+        with pytest.raises(CommandError, match="online with 1 sector in progress"):
+            said("hosts", "retire", "sealer-9", "--now", "--yes")
+    host.refresh_from_db()
+    assert (host.retired_at, AuditEntry.objects.filter(action="worker.retire").exists()) == (None, False)
+
+    if by_rest:
+        assert client.delete(f"{path}?force=true", headers=headers).status_code == 204
+    else:
+        said("hosts", "retire", "sealer-9", "--now", "--force", "--yes")
+    host.refresh_from_db()
+    assert host.retired_at is not None
+    assert (AuditEntry.objects.get(action="worker.retire").after or {})["unfinished"] == "1 sector"
+
+
+def test_a_host_that_is_away_needs_no_force(host: Worker) -> None:
+    begun_on(host)
+    Worker.objects.update(seen_at=now() - timedelta(days=1))
+
+    assert said("hosts", "retire", "sealer-9", "--now", "--yes") == "retired: sealer-9\n"
 
 
 def test_nothing_is_retired_without_the_words(host: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
