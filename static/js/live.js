@@ -3,11 +3,9 @@
   "use strict";
   const find = (id) => document.getElementById(id);
   const on = (names, act, node = document) => { for (const name of names.split(" ")) node.addEventListener(name, act); };
-  const mark = (tone, word) => {
-    const live = find("f-live");
+  const mark = (tone, word, live = find("f-live")) => {
     if (live) { live.dataset.tone = tone; live.textContent = live.dataset[word]; }
   };
-
   mark("idle", "connecting"); // without scripts there are no updates, and the page says so
 
   // A frame goes to every page of its kind: keep what stands here; rows that belong on this page of a list count as new.

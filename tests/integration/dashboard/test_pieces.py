@@ -125,7 +125,7 @@ def test_a_piece_is_found_by_either_version_of_its_cid(quiet: None, ann: None) -
     assert str(other.uuid) in everything
 
 
-def test_a_piece_that_came_meanwhile_is_offered_and_its_bytes_can_be_listed(quiet: None, ann: None) -> None:
+def test_a_piece_that_came_meanwhile_is_offered_and_listed(quiet: None, ann: None) -> None:
     piece = factories.piece(factories.miner(), state="RECEIVED")
     page = signed_in()
 
