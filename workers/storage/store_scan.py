@@ -82,6 +82,11 @@ def leftover_remove(store: Store, args: Mapping[str, str], others: Iterable[Atta
                 "it (page Storage), then remove again"
             ) from None
         apart_check(store.root, there.root, name)
+        if any(_is_parted(store.root, there.root, name, *kinds) for kinds in REPLICAS):
+            raise DamagedFile(
+                f"{name} lies in two stores, its replica in one and its cache in the other ({store.root}, "
+                f"{there.root}): it is proven from both and kept; put both into one store first"
+            )
     if "whole" not in args and any(_is_complete(store.root, name, *kinds) for kinds in REPLICAS):
         raise DamagedFile(f"{name} is complete in {store.root} and is kept")
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
@@ -99,6 +104,14 @@ def _bytes_of(path: Path) -> int:
         with suppress(OSError):
             size += file.lstat().st_blocks * 512 if not file.is_dir() else 0
     return size
+
+
+def _is_parted(root: Path, other: Path, name: str, replica: str, cache: str) -> bool:
+    """Return whether one store has a replica, the other its cache, and neither has both."""
+    halves = [
+        ((one / replica / name).is_file(), (one / cache / name / "p_aux").is_file()) for one in (root, other)
+    ]
+    return halves in ([(True, False), (False, True)], [(False, True), (True, False)])
 
 
 def _is_complete(root: Path, name: str, replica: str, cache: str) -> bool:

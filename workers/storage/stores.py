@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from workers.storage.attached_stores import AttachedStores
 from workers.storage.bucket_files import CHECK_AGAIN_S, LIST_SHARE
 from workers.storage.files import NotEnoughSpace, space_of, write_file
 from workers.storage.promises import Promises, RoomPromised, promise_of, renewed, room_fault
-from workers.storage.sector import sector_name
+from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store import Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.used import UsedBytes
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from workers.storage.bucket_settings import BucketSettings
     from workers.storage.files import Space
     from workers.storage.promises import Promise
-    from workers.storage.sector import SectorFiles
     from workers.storage.store_mark import StoreMark
 
 RESERVED: Final = "reserved"
@@ -79,15 +79,17 @@ class Stores(AttachedStores):
     ) -> SectorFiles | None:
         """Return the files with this comm_r; else any of the sector's name; None if there are none.
 
+        lotus-miner may keep a replica and its cache in two stores: they are found, where none has both.
         Raises OSError where a store went away.
         """
-        found = None
-        for one in self.here() if here is None else here:
+        found, caches, known = None, list[SectorFiles](), self.here() if here is None else here
+        for one in known:
             old = one.store.files(parameters, miner_id=miner_id, number=number)
             for files in (one.store.updated_files(parameters, miner_id=miner_id, number=number), old):
                 try:
                     if (is_part := _comm_r(files) == comm_r) and files.sealed.exists():
                         return files
+                    caches += [files] if is_part else []
                     is_part = is_part or (files is old and (files.sealed.exists() or files.cache.exists()))
                 except OSError:
                     if not one.is_here:
@@ -96,7 +98,7 @@ class Stores(AttachedStores):
                     is_part = files is old or _is_there(files.sealed)
                 if found is None and is_part:
                     found = files
-        return found
+        return next(filter(None, (_paired(cache, known) for cache in caches)), found)
 
     def miners(self) -> set[int]:
         """Return the ids of the miners whose sectors lie in a store that is there.
@@ -225,6 +227,15 @@ def _comm_r(files: SectorFiles) -> bytes | None:
     with suppress(OSError):
         return files.comm_r
     return files.comm_r
+
+
+def _paired(files: SectorFiles, stores: Sequence[Attachment]) -> SectorFiles | None:
+    """Return a cache with its replica out of another store; None if no store has it."""
+    for one in stores:
+        replica = one.store.root / files.sealed.parent.name / files.sealed.name
+        if type(replica) is type(files.sealed) and _is_there(replica):
+            return replace(files, sealed=replica)
+    return None
 
 
 def _is_there(path: Path) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SECTOR_KINDS: Final = ("sealed", "cache", "update", "update-cache", "unsealed")
 """Folders of a store."""
+PIECES: Final = "piece"
+"""Folder of raw client data that Curio and lotus put into a store: no sector's, and counted."""
 MEASURE_S: Final = 2.0
 """Longest time that one look measures; what it did not come to counts as the average, and comes next."""
 SETTLED_S: Final = 600.0
@@ -80,7 +82,7 @@ def listed_bytes(_root: Path, *, is_anew: bool) -> int | None:  # noqa: ARG001  
 
 
 def _entries(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    for kind in SECTOR_KINDS:
+    for kind in (*SECTOR_KINDS, PIECES):
         with suppress(OSError), os.scandir(root / kind) as entries:
             for entry in entries:
                 yield kind, entry

@@ -39,13 +39,14 @@ from apps.sectors.models import (
     SectorChange,
     SectorNumbers,
     Store,
+    StoreFinding,
     StoreMove,
 )
 from apps.sectors.onchain.sectors import precommits_read
 from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.expirations import sectors_counted
 from apps.sectors.selectors.sectors import numbers_precommitted
-from apps.sectors.states import OPEN_MOVES
+from apps.sectors.states import OPEN_MOVES, FindingKind
 from apps.wallets.services.policies import policy_read
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
@@ -77,6 +78,8 @@ class SectorFiles:
     """None: they were not counted yet."""
     unplaced: BitField
     """Those that name no store, `NUMBERS_MAX` at most."""
+    parted: BitField
+    """Of these, those of which the stores' last scans found parts alone."""
     unread: tuple[str, ...]
     """Stores with sectors of it that no prover in charge reads."""
     expected: int
@@ -203,7 +206,7 @@ class MoveReadings:
         miner = self.miner
         proving = Sector.objects.filter(miner=miner, tenant=miner.tenant_id, state=SectorState.PROVING)
         proving = proving.exclude(needs_no_proof())
-        unplaced = proving.filter(store="").order_by().values_list("number", flat=True)[:NUMBERS_MAX]
+        unplaced = list(proving.filter(store="").order_by().values_list("number", flat=True)[:NUMBERS_MAX])
         read = {store for prover in readiness.provers for store in prover.stores}
         stores = Store.objects.filter(tenant=miner.tenant_id).exclude(name__in=read)
         unread = stores.filter(Exists(proving.filter(store=OuterRef("name")))).values_list("name", flat=True)
@@ -217,11 +220,22 @@ class MoveReadings:
             rows=rows,
             counted_at=counted_at,
             unplaced=bitfield_of(unplaced),
+            parted=self._parted(unplaced),
             unread=tuple(sorted(set(unread))),
             expected=expected,
             checked=checked,
             bad=bitfield_of(bad),
         )
+
+    def _parted(self, unplaced: list[int]) -> BitField:
+        """Return the sectors of which the last scans of the tenant's stores found parts."""
+        if not unplaced:
+            return bitfield_of(())
+        parts = StoreFinding.objects.filter(
+            store__tenant=self.miner.tenant_id, kind=FindingKind.HALF, miner_id=self.miner.actor_id
+        )
+        found = parts.filter(number__in=unplaced).values_list("number", flat=True)
+        return bitfield_of({number for number in found if number is not None})
 
     def _checked(self) -> tuple[int, int]:
         """Return how many sectors the next proofs must cover, and how many of them were checked."""

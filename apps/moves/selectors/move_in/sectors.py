@@ -81,9 +81,15 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
 
 def _unplaced_text(files: SectorFiles) -> str:
     if files.unplaced:
-        return gettext("{count} without a store: {numbers}").format(
+        text = gettext("{count} without a store: {numbers}").format(
             count=_at_most(files.unplaced), numbers=numbers_format(files.unplaced)
         )
+        if not files.parted:
+            return text
+        return text + gettext(
+            "; scans found only parts of {count}: {numbers} (a replica and its cache in different stores of "
+            "one host are proven, but neither adopted nor moved: put both into one store)"
+        ).format(count=whole(len(files.parted)), numbers=numbers_format(files.parted))
     return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
 
 

@@ -18,7 +18,7 @@ from apps.moves.selectors.readings import MoveReadings
 from apps.moves.services.heights import miner_move_in, miner_move_out
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.states import PostState
-from apps.sectors.models import SealTarget, Sector
+from apps.sectors.models import SealTarget, Sector, Store
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
@@ -104,6 +104,11 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     found = steps(miner, Direction.IN)
     assert (found["rows"].state, found["files"].state) == (StepState.DONE, StepState.TO_DO)
     assert found["files"].figure == "1 without a store: 9"
+    [store] = Store.objects.filter(tenant=miner.tenant)
+    for number in (9, 10):
+        store.findings.create(kind="HALF", name=f"s-t01000-{number}", miner_id=miner.actor_id, number=number)
+    figure = steps(miner, Direction.IN)["files"].figure
+    assert figure.startswith("1 without a store: 9; scans found only parts of 1: 9 (a replica and its cache")
     Miner.objects.update(unlisted_sectors=1)  # as many rows are of sectors that have expired
     unlisted = steps(miner, Direction.IN)["rows"]
     assert (unlisted.state, "2 of 3 live sectors" in unlisted.figure) == (StepState.TO_DO, True)

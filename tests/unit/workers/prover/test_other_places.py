@@ -21,8 +21,10 @@ from workers.processors import sector_check, window_post, winning_post
 from workers.prover.located import sectors_locate
 from workers.prover.loop import Prover
 from workers.prover.winning import compute_proof
+from workers.storage.files import DamagedFile
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.sector import SectorFiles
+from workers.storage.store_scan import leftover_remove
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
@@ -99,6 +101,53 @@ def test_a_windows_proof_goes_on_in_the_new_store(moving: Moving, tmp_path: Path
         done.proof, post_proof=10, randomness=SEED, miner_id=MINER, sectors=[(1, moving.sector.comm_r)]
     )
     assert moving.read == [str(tmp_path / name / "sealed/s-t01000-1") for name in "ab"]
+
+
+LAYOUTS: dict[str, tuple[str, str, str, str]] = {
+    "one store": ("a", "sealed", "a", "cache"),
+    "replica and cache apart": ("b", "sealed", "a", "cache"),
+    "snapped, the old replica gone": ("a", "update", "a", "update-cache"),
+    "snapped, replica and cache apart": ("a", "update", "b", "update-cache"),
+}
+"""What lotus-miner and Curio leave: store and folder of the replica, store and folder of its cache."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_of_lotus_and_curio_is_proven(moving: Moving, tmp_path: Path, layout: str) -> None:
+    replica_store, replica, cache_store, cache = LAYOUTS[layout]
+    name = "s-t01000-1"
+    moving.remove()  # all is in b
+    for kind in ("sealed", "cache"):
+        (tmp_path / "b" / kind / name).rename(tmp_path / kind)
+    for kind, store, folder in (("sealed", replica_store, replica), ("cache", cache_store, cache)):
+        place = tmp_path / store / folder / name
+        place.parent.mkdir(exist_ok=True)
+        (tmp_path / kind).rename(place)
+    if "snapped" in layout:
+        (tmp_path / "b" / "cache" / name).mkdir(parents=True)  # of the replica that is gone
+        (tmp_path / "b" / "cache" / name / "p_aux").write_bytes(bytes(64))
+
+    done = moving.window()
+
+    assert (done.faults, done.bad) == ((), ())
+    window_post_check(
+        done.proof, post_proof=10, randomness=SEED, miner_id=MINER, sectors=[(1, moving.sector.comm_r)]
+    )
+    assert moving.read == [str(tmp_path / replica_store / replica / name)]
+
+
+def test_a_half_whose_other_half_lies_in_another_store_is_not_removed(moving: Moving, tmp_path: Path) -> None:
+    first, second = moving.stores.attached()
+    moving.remove()  # all is in b
+    shutil.rmtree(tmp_path / "a" / "cache", ignore_errors=True)
+    (tmp_path / "b" / "cache").rename(tmp_path / "a" / "cache")
+    args = {"miner_id": "1000", "number": "1"}
+
+    for here, other in ((first, second), (second, first)):
+        with pytest.raises(DamagedFile, match="it is proven from both and kept"):
+            leftover_remove(here.store, args, [other])
+
+    assert moving.window().faults == ()
 
 
 def test_a_check_finds_nothing_wrong_with_a_moved_sector(moving: Moving) -> None:
