@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 NARROW: Final = "\u202f"
 """Narrow no-break space: between thousands, before a percent sign."""
@@ -125,12 +125,18 @@ def time_left(seconds: float | None) -> str:
         return NOTHING
     left = max(int(seconds), 0)
     if left < MINUTE_S:
-        return f"{left} s"
+        return gettext("{seconds} s").format(seconds=left)
+    if left < 10 * MINUTE_S:
+        return gettext("{minutes} min {seconds:02d} s").format(
+            minutes=left // MINUTE_S, seconds=left % MINUTE_S
+        )
     if left < HOUR_S:
-        return f"{left // MINUTE_S} min" + (f" {left % MINUTE_S:02d} s" if left < 10 * MINUTE_S else "")
+        return gettext("{minutes} min").format(minutes=left // MINUTE_S)
     if left < DAY_S:
-        return f"{left // HOUR_S} h {left % HOUR_S // MINUTE_S:02d}"
-    return f"{left // DAY_S} d {left % DAY_S // HOUR_S:02d} h"
+        return gettext("{hours} h {minutes:02d}").format(
+            hours=left // HOUR_S, minutes=left % HOUR_S // MINUTE_S
+        )
+    return gettext("{days} d {hours:02d} h").format(days=left // DAY_S, hours=left % DAY_S // HOUR_S)
 
 
 def duration(seconds: float | None) -> str:
@@ -138,14 +144,16 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return gettext("{milliseconds:.0f} ms").format(milliseconds=seconds * 1000)
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return gettext("{seconds:.1f} s").format(seconds=seconds)
     minutes, seconds_left = divmod(int(seconds), MINUTE_S)
     hours, minutes = divmod(minutes, MINUTE_S)
     if hours:
         return f"{hours}:{minutes:02d}:{seconds_left:02d}"
-    return f"{minutes}:{seconds_left:02d}" if minutes else f"{seconds_left} s"
+    if minutes:
+        return f"{minutes}:{seconds_left:02d}"
+    return gettext("{seconds} s").format(seconds=seconds_left)
 
 
 def percent(part: float, of: float) -> str:

@@ -61,7 +61,7 @@ class Todo:
 
 def cost_text(per_day: int, at_risk: int, *, has_more: bool = False) -> str:
     """`0.0123 FIL a day, 0.05 FIL at risk`, `at least ...`; empty if nothing is known to be lost."""
-    parts = [f"{formatting.amount_text(per_day)} a day"] if per_day else []
+    parts = [gettext("{amount} a day").format(amount=formatting.amount_text(per_day))] if per_day else []
     parts += [gettext("{at_risk} at risk").format(at_risk=formatting.amount_text(at_risk))] if at_risk else []
     text = list_text(parts)
     return gettext("at least {cost}").format(cost=text) if text and has_more else text

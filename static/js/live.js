@@ -122,9 +122,10 @@
   const skew = Date.now() - Number(document.documentElement.dataset.now || Date.now());
   const now = () => (Date.now() - skew) / 1000;
   const two = (count) => String(Math.floor(count)).padStart(2, "0");
-  const words = (left) => left < 60 ? `${left} s` : left < 600 ? `${Math.floor(left / 60)} min ${two(left % 60)} s`
-    : left < 3600 ? `${Math.floor(left / 60)} min` : left < 86400 ? `${Math.floor(left / 3600)} h ${two(left % 3600 / 60)}`
-    : `${Math.floor(left / 86400)} d ${two(left % 86400 / 3600)} h`;
+  const [s, min, h, d, last] = document.documentElement.dataset.units.split(",");
+  const words = (left) => left < 60 ? `${left} ${s}` : left < 600 ? `${Math.floor(left / 60)} ${min} ${two(left % 60)} ${s}`
+    : left < 3600 ? `${Math.floor(left / 60)} ${min}` : left < 86400 ? `${Math.floor(left / 3600)} ${h} ${two(left % 3600 / 60)}${last}`
+    : `${Math.floor(left / 86400)} ${d} ${two(left % 86400 / 3600)} ${h}`;
   let asked = 0;
   const countdowns = () => {
     let over = false;

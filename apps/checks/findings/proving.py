@@ -67,7 +67,11 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
         count = sum(row.faulty for row in found)
         left = count - len(found) * most
         days = max(-(-row.faulty // most) for row in found) * period_days
-        takes = f"{days:.0f} d" if days >= 1 else f"{24 * days:.1f} h"
+        takes = (
+            gettext("{days:.0f} d").format(days=days)
+            if days >= 1
+            else gettext("{hours:.1f} h").format(hours=24 * days)
+        )
         indexes = [str(row.index) for row in found]
         yield Finding(
             f"recoveries-{miner.address or pk}",

@@ -151,7 +151,9 @@ def hrefs_of(row: AlertChannel) -> dict[str, str]:
 
 def every_text(seconds: int) -> str:
     """`15 min`, `6 h`."""
-    return f"{seconds // 3600} h" if seconds % 3600 == 0 else formatting.time_left(seconds)
+    if seconds % 3600:
+        return formatting.time_left(seconds)
+    return gettext("{hours} h").format(hours=seconds // 3600)
 
 
 def alert_label(row: Alert) -> StateLabel:

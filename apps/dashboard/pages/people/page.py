@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -48,7 +48,7 @@ def person_label(person: User) -> StateLabel:
     if person.tenant is not None and not person.tenant.is_open:
         return StateLabel("idle", _("tenant disabled"), "off")
     return (
-        StateLabel("ok", _("active"))
+        StateLabel("ok", pgettext_lazy("an account", "active"))
         if person.has_usable_password()
         else StateLabel("run", _("invited"), "wait")
     )

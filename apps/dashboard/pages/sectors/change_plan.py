@@ -69,7 +69,8 @@ def daily_text(change: int) -> str:
     """Return by how much the fee of each day changes."""
     if not change:
         return _("unchanged")
-    return f"{'+' if change > 0 else '-'}{formatting.fil(abs(change))} FIL a day"
+    amount = f"{'+' if change > 0 else '-'}{formatting.fil(abs(change))} FIL"
+    return _("{amount} a day").format(amount=amount)
 
 
 def rows_of(prices: Sequence[SectorPrice], clock: EpochClock | None) -> list[dict[str, str]]:

@@ -151,7 +151,7 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         can_pledge=viewer.may("write"),
         may_pick=viewer.may("sign"),
         bulk=bulk_bar(wanted) if viewer.may("sign") and bulk_acts(state) else None,
-        pledge_label="Pledge…" if viewer.may("write") else "",
+        pledge_label=_("Pledge…") if viewer.may("write") else "",
     )
 
 

@@ -76,7 +76,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "sectors/pledge.html",
         form,
-        title=_("Pledge"),
+        title=_("Pledge sectors"),
         section="sectors",
         page_key="pledge",
         data=data,
@@ -149,7 +149,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         text=price.say,
         label=gettext("Pledge {sectors}").format(sectors=plural(count, "sector")),
         back=form.address_of(reverse("pledge")),
-        page=_("Pledge"),
+        page=_("Pledge sectors"),
         section="sectors",
         hidden_fields=tuple(form.typed.items()),
         facts=(

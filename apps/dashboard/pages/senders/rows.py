@@ -99,7 +99,9 @@ def runway(balance: int | None, pace: tuple[int, int] | None) -> tuple[str, str]
     days = balance * pace[1] // pace[0]
     if days > RUNWAY_SHOWN_DAYS:
         return gettext("over 10 years"), ""
-    return f"{formatting.whole(days)} d", "bad" if days < 1 else "warn" if days < RUNWAY_SHORT_DAYS else ""
+    return gettext("{days} d").format(
+        days=formatting.whole(days)
+    ), "bad" if days < 1 else "warn" if days < RUNWAY_SHORT_DAYS else ""
 
 
 def sender_row(

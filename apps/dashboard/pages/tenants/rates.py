@@ -32,7 +32,7 @@ def span_text(seconds: float) -> str:
     for size, name in ((3600, "h"), (60, "min")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g} {name}"
-    return f"{seconds:g} s"
+    return gettext("{seconds:g} s").format(seconds=seconds)
 
 
 def rate_row(used: RateUsed) -> RateRow:
