@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
@@ -13,7 +14,6 @@ from django.core.checks import register
 from django.utils.translation import gettext
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
 CATALOGUE: Final[Path] = settings.LOCALE_PATHS[0] / "zh_Hans" / "LC_MESSAGES" / "django.po"
@@ -22,12 +22,14 @@ COMPILED: Final = CATALOGUE.with_suffix(".mo")
 TEMPLATES: Final = CATALOGUE.with_suffix(".json")
 """The texts with values that services may store, with their translations."""
 STAMP: Final = CATALOGUE.with_suffix(".sha256")
-"""Digest of the catalogue that was compiled: times of files differ between copies of a checkout."""
+"""Digest of what was compiled, and by what: times of files differ between copies of a checkout."""
+COMPILER: Final = Path(__file__).with_name("catalogue_files.py")
+"""What decides which texts services may store: another one makes other files of the same catalogue."""
 
 
 def digest() -> str:
-    """Return the catalogue's digest."""
-    return sha256(CATALOGUE.read_bytes()).hexdigest()
+    """Return the digest of the catalogue and of what compiles it."""
+    return sha256(CATALOGUE.read_bytes() + COMPILER.read_bytes()).hexdigest()
 
 
 def is_compiled() -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from apps.core.catalogue import CATALOGUE, COMPILED, catalogue_compile, is_compiled
+from apps.core import catalogue
+from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read, po_of
 from apps.core.management.commands.makemessages import (
     CONTEXT_MARKS,
@@ -24,6 +25,7 @@ from tests.timing import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>]*>|&[a-z]+;")
 """Values, tags and entities: what a translation takes over as it stands."""
@@ -92,15 +94,39 @@ def test_catalogue_is_written_the_same_way_each_time() -> None:
     assert po_of(catalogue_read(CATALOGUE)) == CATALOGUE.read_bytes()
 
 
-def test_an_outdated_compilation_is_replaced_at_the_next_start() -> None:
-    COMPILED.write_bytes(b"")
-    COMPILED.with_suffix(".sha256").write_text("of another")
-    assert not is_compiled()
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of compiled files: those of the checkout are read by processes that start meanwhile."""
+    for name in ("COMPILED", "TEMPLATES", "STAMP"):
+        monkeypatch.setattr(catalogue, name, tmp_path / getattr(catalogue, name).name)
+    catalogue.catalogue_compile()
+    return tmp_path
 
-    catalogue_compile()
 
-    assert is_compiled()
-    assert COMPILED.stat().st_size > 100_000
+def test_an_outdated_compilation_is_replaced_at_the_next_start(compiled: Path) -> None:
+    made = {file.name: file.read_bytes() for file in compiled.iterdir()}
+    catalogue.STAMP.write_text("of another")
+    catalogue.COMPILED.write_bytes(b"")
+    assert not catalogue.is_compiled()
+
+    catalogue.catalogue_compile()
+
+    assert catalogue.is_compiled()
+    assert len(made) == 3
+    assert (compiled / catalogue.COMPILED.name).stat().st_size > 100_000
+    assert (compiled / catalogue.TEMPLATES.name).read_bytes() == made[catalogue.TEMPLATES.name]
+
+
+def test_what_another_compiler_made_is_replaced(
+    compiled: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other") / "catalogue_files.py"
+    other.write_bytes(catalogue.COMPILER.read_bytes() + b"# as of the next release\n")
+    assert catalogue.is_compiled()
+
+    monkeypatch.setattr(catalogue, "COMPILER", other)
+
+    assert not catalogue.is_compiled()
 
 
 JOINS: Final = re.compile(r"[:;,] |\. ")
