@@ -163,7 +163,10 @@ class Dispatcher:
         if not self.principal.may_call(method):
             raise RpcError(f"missing permission to invoke '{method}': the token does not allow it")
         if not row.is_response:
-            await self.count(method)
+            try:
+                await self.count(method)
+            except (OperationalError, InterfaceError) as error:  # the first thing that asks the database
+                raise RpcError(database_unavailable_text(error)) from None
         arguments = params_decode(method, row, params)
         call = Call(
             self.principal,

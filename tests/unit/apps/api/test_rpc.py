@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import OperationalError
 
 from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services import registry
@@ -283,3 +285,20 @@ def test_a_token_of_one_part_does_not_reach_the_general_part(client):
     answer = call(client, "Test.Echo", "x", token=people.token(scopes=["sealer"]))
 
     assert "the token lacks the scope 'general'" in answer.json()["error"]["message"]
+
+
+def test_a_database_that_starts_is_no_panic(
+    client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first that asks it is the count of the tenant's rate."""
+
+    def away(*_: Any) -> bool:
+        raise OperationalError("the database system is starting up")
+
+    token = people.token("write")
+    monkeypatch.setattr("apps.api.rpc.dispatcher.RULES", SimpleNamespace(is_free=away))
+
+    answer = call(client, "Test.Add", 1, 2, token=token).json()
+
+    assert "The database is restarting" in answer["error"]["message"]
+    assert "rpc_panic" not in caplog.text
