@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
+import struct
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TICK_S: Final = 0.1
+HOLDER_S: Final = 1.0
 BACKLOG: Final = 512
 
 
@@ -113,16 +116,33 @@ def addresses_reserved(addresses: Iterable[str]) -> Iterator[None]:
 
     Between the look at a port and the child's own `bind` lie the seconds of a first start; a second pool
     that begins in them would work with the chain of the first.  The names are abstract sockets: they live
-    in the same namespace of the network as the ports, and end with us.  Raises PortTaken.
+    in the same namespace of the network as the ports, and end with us.  Any account can take such a name, so
+    another's holds nobody back: there the bind of the port itself decides.  Raises PortTaken.
     """
     with ExitStack() as reservations:
         for address in addresses:
             name = reservations.enter_context(socket.socket(socket.AF_UNIX))
             try:
                 name.bind(f"\0poolsite {address}")
+                name.listen()  # so that others can see whose it is
             except OSError:
-                raise PortTaken(f"{address} is reserved by another pool: choose another address") from None
+                if _holder(f"\0poolsite {address}") == os.geteuid():
+                    reason = f"{address} is reserved by another pool: choose another address"
+                    raise PortTaken(reason) from None
         yield
+
+
+def _holder(name: str) -> int | None:
+    """Return the account of whoever listens under an abstract name, as the kernel knows it."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(HOLDER_S)
+        try:
+            link.connect(name)
+        except OSError:  # nobody listens, or their queue is full
+            return None
+        facts = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _pid, uid, _gid = struct.unpack("3i", facts)
+        return int(uid)
 
 
 def require_free(host: str, port: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from uuid import uuid4
@@ -22,6 +23,23 @@ def test_an_address_is_promised_to_one_pool_at_a_time() -> None:
             """What the refused one had taken by then is free."""
     with addresses_reserved([first]):
         """And the first, once its pool has ended."""
+
+
+def test_a_name_that_another_account_took_holds_nobody_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody on the machine can bind it."""
+    address = f"{uuid4()}:4"
+    with addresses_reserved([address]):
+        monkeypatch.setattr("os.geteuid", lambda: 54_321)
+        with addresses_reserved([address]):
+            """The kernel says that the first is another account's."""
+
+
+def test_a_name_without_a_listener_holds_nobody_back() -> None:
+    address = f"{uuid4()}:5"
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind(f"\0poolsite {address}")
+        with addresses_reserved([address]):
+            """It is no pool's: those listen."""
 
 
 def test_a_promise_ends_with_a_process_that_was_killed() -> None:
