@@ -32,7 +32,11 @@ REST: dict[str, tuple[str, str, str, dict[str, Any]]] = {
 }
 """Each with its module, method, path and body."""
 PAGES: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "token created": ("tokens.new", "/tokens/new/", {"name": "new", "perm": "read", "life": "30"}),
+    "token created": (
+        "tokens.new",
+        "/tokens/new/",
+        {"name": "new", "perm": "read", "life": "30", "tenant": "alice"},
+    ),
     "token revoked": ("tokens.listing", "/tokens/{token}/revoke/", {CONFIRM_FIELD: "yes"}),
     "approval revoked": ("gateway.acts", "/gateway/approvals/{approval}/refuse/", {}),
 }
