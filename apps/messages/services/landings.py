@@ -64,8 +64,8 @@ def executions_land(executed: Executed, *, own: Sequence[Execution], now: dateti
             version = message.message  # a version that this database has forgotten
         for rival in own_rivals:
             if winner is None or rival.pk != winner.pk:
-                lost = displaced_columns(rival, is_own=winner is not None, taker=message.cid)
-                displace[rival.pk] = _place_columns(executed, message) | lost
+                why = displaced_columns(rival, is_own=winner is not None, taker=message.cid)
+                displace[rival.pk] = _place_columns(executed, message) | why
         if version is None or winner is None:
             foreign.append(message)
         elif winner.state in CAN_LAND:

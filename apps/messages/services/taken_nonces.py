@@ -45,7 +45,7 @@ def message_push_again(
     landed = History(message.from_addr, client, head).landed([nonce]).get(nonce)
     versions = SignedVersion.objects.filter(message=message).values_list("cid", flat=True)
     if landed is not None and landed.cid in {message.cid, *versions}:
-        raise AlreadyOnChain(gettext("it is on chain: {cid}").format(cid=landed.cid), field="id")
+        raise AlreadyOnChain
     again_at = (head.height if landed is None else landed.height) + DEAD_EPOCHS
     if head.height < again_at:
         raise BadMessage(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apps.messages.errors import BadMessage
+from apps.messages.errors import AlreadyOnChain, BadMessage
 from apps.messages.models import GasSpend, Message, Sender
 from apps.messages.selectors.replaced import messages_replaced
 from apps.messages.services.cancel import message_mark_bad
@@ -112,7 +112,7 @@ def test_it_is_pushed_again_once_no_reorganisation_brings_its_nonce_back(pool: P
         pool.step()
 
     message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
-    with pytest.raises(BadMessage, match="UnFillMsg"):
+    with pytest.raises(BadMessage, match="not signed yet"):
         message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
     row = pool.row("pay")
     assert (row.state, row.nonce, row.cid, row.landed_cid) == (MessageState.UNFILLED, None, "", "")
@@ -122,6 +122,18 @@ def test_it_is_pushed_again_once_no_reorganisation_brings_its_nonce_back(pool: P
     row = pool.row("pay")
     assert (row.state, row.nonce, row.exit_code) == (MessageState.LANDED, 1, 0)
     assert paid(pool, address).count(9) == 1
+
+
+def test_what_the_chain_has_after_all_is_not_pushed_again(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("pay", address, value=9)
+    pool.choose()
+    pool.step()
+    pool.step()
+    Message.objects.update(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)
+    with pytest.raises(AlreadyOnChain):
+        message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
+    assert pool.row("pay").state == MessageState.REPLACED
 
 
 def test_it_is_given_up_by_hand(pool: Pool) -> None:
