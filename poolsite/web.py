@@ -19,6 +19,8 @@ from django.urls import get_resolver
 
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.processes import ProcessWatch
+from apps.gateway.providers.hub_node import hub_node
+from apps.wallets.providers.remote_wallet import remote_wallets_serve
 from poolsite.asgi import application, job_wait
 from poolsite.http_limits import LimitedHttp
 from poolsite.websocket_limits import LimitedWebSocket
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 COLLECT: Final = (5_000, 20, 50)
 """Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""
 FIRST: Final = "web-1"
-"""The web process that watches the others."""
+"""The web process that watches the others and is connected to remote wallets."""
 
 WATCH_EVERY_S: Final = 0.5
 """A page shows a restart within a second."""
@@ -50,6 +52,7 @@ class WebServer(uvicorn.Server):
         self.living = [asyncio.create_task(self.live())]
         if settings.PROCESS_NAME == FIRST:
             self.living.append(asyncio.create_task(self.watch()))
+            self.living.append(asyncio.create_task(remote_wallets_serve(hub_node())))
         notify_ready()
 
     async def main_loop(self) -> None:

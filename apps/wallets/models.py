@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField
+from apps.core.models import Named, Timestamped
 from apps.users.models import Tenant
 
 if TYPE_CHECKING:
@@ -52,6 +53,39 @@ class Wallet(models.Model):
         """
         times = (self.seen_at, getattr(self, "signer_seen_at", None))
         return any(seen is not None and at - seen < SERVED_S for seen in times)
+
+
+class RemoteWallet(Named, Timestamped):
+    """A wallet that takes calls and dials no gateway: the pool connects to it, as other messagers do.
+
+    lotus-wallet, venus-wallet and a signer of ours behind a firewall are such ones.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="remote_wallets")
+    """Whose keys it has."""
+    name = models.CharField(max_length=60)
+    url = models.TextField()
+    token = models.TextField()
+    """Encrypted; shown to nobody."""
+    is_private = models.BooleanField(default=False)
+    """Whether it may be in a private network, as an operator has named it; else its address is public."""
+    is_enabled = models.BooleanField(default=True)
+    process = models.CharField(max_length=64, blank=True)
+    """The process that is connected to it, until `held_until`."""
+    held_until = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    """When it last listed its keys."""
+    error = models.CharField(max_length=300, blank=True)
+    """Why it does not serve, or which key it could not prove; empty: it serves."""
+    connection = models.UUIDField(null=True)
+    """The gateway's connection by which its keys sign."""
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="one_remote_wallet_per_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.tenant_id}"
 
 
 class SignRecord(models.Model):

@@ -12,12 +12,13 @@ from apps.core.errors import NotFound
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
 from apps.users.selectors.grants import signer_granted
-from apps.wallets.models import SignRecord, Wallet
+from apps.wallets.models import RemoteWallet, SignRecord, Wallet
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from uuid import UUID
 
     from django.db.models import QuerySet
 
@@ -45,6 +46,36 @@ def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
         return rows
     granted = SignerGrant.objects.filter(tenant_id=viewer.own_id, deleted_at=None)
     return rows.filter(address__in=granted.values("address"))
+
+
+def remote_wallets(viewer: Principal) -> QuerySet[RemoteWallet]:
+    """Return the wallets that the pool connects to, of the tenants that the viewer sees.
+
+    A token for some miners or signers sees none.
+    """
+    rows = RemoteWallet.objects.select_related("tenant")
+    if viewer.is_partial:
+        return rows.none()
+    return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+
+
+def remote_wallet_get(viewer: Principal, uuid: UUID, *, for_update: bool = False) -> RemoteWallet:
+    """Return one of them.  Raises NotFound, for a stranger's too."""
+    rows = remote_wallets(viewer).filter(uuid=uuid)
+    row = (rows.select_for_update(of=("self",)) if for_update else rows).first()
+    if row is None:
+        raise NotFound(gettext("there is no remote wallet {uuid}").format(uuid=uuid))
+    return row
+
+
+def remote_wallet_keys(rows: Iterable[RemoteWallet]) -> dict[int, list[str]]:
+    """Return the keys that sign for the pool, by the key of their remote wallet's row."""
+    by_connection = {row.connection: row.pk for row in rows if row.connection is not None}
+    keys = SignerKey.objects.filter(connection__in=by_connection, connection__closed_at=None, removed_at=None)
+    found: dict[int, list[str]] = {}
+    for connection, address in keys.order_by("address").values_list("connection", "address"):
+        found.setdefault(by_connection[connection], []).append(address)
+    return found
 
 
 def wallet_labels(viewer: Principal) -> dict[str, str]:

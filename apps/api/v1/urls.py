@@ -54,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.proving")),
     path("", include("apps.api.v1.proving_settings")),
     path("", include("apps.api.v1.recovery")),
+    path("", include("apps.api.v1.remote_wallets")),
     path("", include("apps.api.v1.roles")),
     path("", include("apps.api.v1.role_groups")),
     path("", include("apps.api.v1.sealing")),

@@ -17,9 +17,9 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
 
+from apps.chain.node.public_hosts import is_private_literal
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.pagerduty import EVENTS_URL
-from apps.checks.services.public_hosts import is_private_literal
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.units import value_with_unit

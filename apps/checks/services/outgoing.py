@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.chain.node.connections import Connections
+from apps.chain.node.public_hosts import HostNotPublic, PublicConnections
 from apps.checks.services.chat import (
     ChatRequest,
     chat_body_write,
@@ -26,7 +27,6 @@ from apps.checks.services.chat import (
     chat_request_sign,
 )
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
-from apps.checks.services.public_hosts import HostNotPublic, PublicConnections
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_text

@@ -52,6 +52,8 @@ RETRY_S: Final = 10.0
 """Time between two tries of keys that could not sign."""
 KEYS_MAX: Final = 1000
 """Keys that one connection may bring."""
+VERIFY_ADDRESS: Final = "verifyaddress"
+"""What a key signs to prove itself, in the words of venus-wallet."""
 CHALLENGE: Final = os.urandom(32)
 """Our half of what a signer signs to prove a key, fixed per process; the other half is the signer's own."""
 
@@ -131,13 +133,15 @@ class WalletProvider(Provider):
                 gettext("the response is not a valid signature of this key: {error}").format(error=error)
             ) from None
 
-    async def prove(self, text: Json, until: float, *, meter: Meter | None = None) -> str:
+    async def prove(
+        self, text: Json, until: float, *, meter: Meter | None = None, meta_type: str = VERIFY_ADDRESS
+    ) -> str:
         """Verify one key by its signature of a challenge of both sides; returns its canonical address.
 
         Raises ProviderRefused, NoAnswer, BadAddress, BadField, BadSignature.
         """
         digest = hashlib.sha256(CHALLENGE + self.sign_bytes).digest()
-        meta = {"Type": "verifyaddress", "Extra": base64.b64encode(CHALLENGE).decode()}
+        meta = {"Type": meta_type, "Extra": base64.b64encode(CHALLENGE).decode()}
         address = address_parse(text if isinstance(text, str) else "")
         payload = {"Signer": text, "ToSign": base64.b64encode(digest).decode(), "Meta": meta}
         answer = await self.request("WalletSign", payload, until, meter=meter)

@@ -7,7 +7,6 @@ Source: libp2p specs, connections; multiformats/multistream-select.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.chain.node.public_hosts import is_public
 from poolsite.filecoin.multiaddr import BadMultiaddr, Part, multiaddr_parse
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ TRIED_MAX: Final = 20
 """A miner announces a handful."""
 ADDRESSES_MAX: Final = 4
 """Of one name that are tried."""
-TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-"""Whose last 32 bits are an IPv4 address.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""
 HOSTS: Final = ("ip4", "ip6", "dns", "dns4", "dns6")
 
 
@@ -57,26 +55,6 @@ class Reach:
     address: str
     state: ReachState
     says: str
-
-
-def is_public(host: str) -> bool:
-    """Return whether an IP address is one that clients anywhere can reach.
-
-    One of IPv6 that leads to one of IPv4 is as public as that.
-    """
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast
-    inner = _inner(address)
-    is_local = address.is_site_local or address.is_multicast  # Python calls fec0::/10 global
-    return address.is_global and not is_local and (inner is None or inner.is_global)
-
-
-def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address to which an IPv6 address is translated or tunnelled; None: to none."""
-    if any(address in network for network in TRANSLATED):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
 
 
 def addresses_reach(addresses: Sequence[str]) -> list[Reach]:

@@ -15,9 +15,9 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from django.conf import settings
 from django.utils.translation import gettext
 
+from apps.chain.node.public_hosts import is_public
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
-from apps.miners.selectors.deal_reach import is_public
 from apps.pieces.data.socket_watch import SocketWatch
 
 if TYPE_CHECKING:

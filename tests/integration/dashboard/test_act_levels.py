@@ -124,6 +124,8 @@ ACTS: Final[dict[str, str]] = {
     "piece-remove": "DELETE pieces/<str:piece_cid>",
     "chain-unbind": "DELETE chain/network",
     "chain-node-new": "POST chain/nodes",
+    "remote-wallet-act": "PATCH remote-wallets/<uuid:uuid>",
+    "remote-wallet-new": "POST remote-wallets",
     "chain-node-act": "PATCH chain/nodes/<str:key>",
     "check-act": "PATCH checks/<str:name>",
     "status-visibility": "PATCH status",

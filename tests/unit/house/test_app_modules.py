@@ -25,7 +25,7 @@ ROOMS = {
     "proving": set[str](),
     "sectors": set[str](),
     "users": set[str](),
-    "wallets": set[str](),
+    "wallets": {"providers"},
 }
 """What a domain app holds besides: packages of what runs beside services, named in docs/architecture.md."""
 CONNECTIONS = ("node.client", "redis_clients", "hub.client", "hub.blocking_client")
@@ -59,7 +59,7 @@ OWN = {
             "idempotency",
         ),
         *("job_wait", "market_storage", "metrics", "pagerduty", "piece_gateway", "piece_store", "readiness"),
-        "routing",
+        *("outside_messages", "routing"),
         *("rpc", "schema", "schema_hooks", "sector_counter", "urls", "v1"),
     },
     "dashboard": {

@@ -22,6 +22,7 @@ from apps.dashboard.todo import verdict_by
 from apps.gateway.selectors.connections import as_signer, connections_open
 from apps.sectors.selectors.hosts import is_uuid
 from apps.users.selectors.approvals import approvals_visible
+from apps.wallets.selectors import remote_wallet_keys, remote_wallets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +58,15 @@ def approvals_context(data: PageData) -> dict[str, Any]:
     return {"approvals": rows, "may_act": data.viewer.may("admin")}
 
 
+def remote_wallets_context(data: PageData) -> dict[str, Any]:
+    """Return the wallets that the pool connects to, each with the keys that sign by it."""
+    rows = list(remote_wallets(data.viewer))
+    keys = remote_wallet_keys(rows)
+    for row in rows:
+        row.keys = keys.get(row.pk, [])  # type: ignore[attr-defined]  # for the template
+    return {"remote_wallets": rows, "may_act": data.viewer.may("admin")}
+
+
 def table(context: FragmentContext) -> Iterable[str]:
     """Render the list anew: somebody came or went."""
     rows = connections_open(context.viewer)
@@ -75,8 +85,9 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def approvals(context: FragmentContext) -> Iterable[str]:
-    """Yield the approvals: a signer that connects may ask for an account."""
+    """Yield approvals and remote wallets: who connects may ask for an account, or be such a wallet."""
     yield fragment("gateway/_approvals.html", **approvals_context(context.data))
+    yield fragment("gateway/_remote_wallets.html", **remote_wallets_context(context.data))
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
@@ -101,7 +112,7 @@ def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
         connections=connection_rows(rows, data),
         hidden=max(len(rows) - SHOWN, 0),
         verdict=list_verdict_of(rows, data),
-        **approvals_context(data),
+        **approvals_context(data) | remote_wallets_context(data),
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-HERE = "apps.checks.services.public_hosts"
+HERE = "apps.chain.node.public_hosts"
 PRIVATE = ("127.0.0.1", "10.1.2.3", "172.16.0.9", "192.168.7.7", "169.254.169.254", "100.64.0.1", "0.0.0.0")
 PRIVATE_V6 = ("::1", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.chain.node.public_hosts import is_public
 from apps.miners.selectors import deal_reach
 from apps.miners.selectors.deal_reach import HELLO, TRIED_MAX, ReachState, address_reach, addresses_reach
 
@@ -46,8 +47,7 @@ def listening(says: bytes | None) -> Iterator[int]:
 @pytest.fixture(autouse=True)
 def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only in these tests may this machine be tried."""
-    real = deal_reach.is_public
-    monkeypatch.setattr(deal_reach, "is_public", lambda host: host == "127.0.0.1" or real(host))
+    monkeypatch.setattr(deal_reach, "is_public", lambda host: host == "127.0.0.1" or is_public(host))
     monkeypatch.setattr(deal_reach, "CONNECT_S", 0.3)
 
 

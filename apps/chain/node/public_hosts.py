@@ -1,4 +1,4 @@
-"""Requests to webhooks of tenants: only to public hosts, at the very address that was looked up and checked.
+"""Requests to URLs of tenants: only to public hosts, at the very address that was looked up and checked.
 
 A tenant chooses the URL: without this it could look around in the console's own network, or reach what
 listens for this machine alone.  A second look-up, whose answer may be another, is never made.
@@ -6,6 +6,7 @@ listens for this machine alone.  A second look-up, whose answer may be another, 
 
 from __future__ import annotations
 
+import ipaddress
 import select
 import socket
 import ssl
@@ -14,16 +15,19 @@ import time
 from concurrent.futures import Future
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.node.connections import Connections, seconds_left
-from apps.miners.selectors.deal_reach import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Whose last 32 bits are an IPv4 address.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""
 
 
 class HostNotPublic(ConnectionError):
@@ -98,6 +102,26 @@ def address_open(addresses: Sequence[str], *, port: int, until: float) -> socket
         with suppress(OSError):
             return socket.create_connection((address, port), timeout=seconds_left(until))
     return socket.create_connection((last, port), timeout=seconds_left(until))
+
+
+def is_public(host: str) -> bool:
+    """Return whether an IP address is one that clients anywhere can reach.
+
+    One of IPv6 that leads to one of IPv4 is as public as that.
+    """
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    inner = _inner(address)
+    is_local = address.is_site_local or address.is_multicast  # Python calls fec0::/10 global
+    return address.is_global and not is_local and (inner is None or inner.is_global)
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address to which an IPv6 address is translated or tunnelled; None: to none."""
+    if any(address in network for network in TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
 
 
 def is_private_literal(host: str) -> bool:

@@ -1,0 +1,1 @@
+"""Wallets that the pool connects to, as connections of its gateway."""
