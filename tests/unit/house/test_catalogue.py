@@ -31,6 +31,8 @@ HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>
 """Values, tags and entities: what a translation takes over as it stands."""
 
 
+REPLACED: Final = re.compile("中签|截止窗口|数据片(?!段)|活跃|质押(?!币)")
+"""Words for win, deadline, piece, active and pledge that the glossary replaced."""
 AT_ONCE: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "plural", "say"})
 """What returns a text in the language of the moment."""
 
@@ -74,6 +76,14 @@ def test_a_translation_takes_the_values_of_its_text() -> None:
         for (_, text), translation in translations().items()
         if Counter(HOLES.findall(text)) != Counter(HOLES.findall(translation))
         or [text[:1] == " ", text[-1:] == " "] != [translation[:1] == " ", translation[-1:] == " "]
+    }
+
+    assert wrong == {}
+
+
+def test_translations_have_the_words_of_the_glossary() -> None:
+    wrong = {
+        text: found[0] for (_, text), words in translations().items() if (found := REPLACED.findall(words))
     }
 
     assert wrong == {}
