@@ -95,7 +95,7 @@ def test_today_and_the_page_say_why_nothing_is_signed() -> None:
     today = text_of(page.get("/"))
     assert "only window proofs are signed: the pool is recovering from a restored backup" in today.lower()
     assert reverse("recovery") in today
-    assert "no message is signed" in text_of(page.get(reverse("messages"))).lower()
+    assert "only window proofs are signed" in text_of(page.get(reverse("messages"))).lower()
     text = text_of(page.get(reverse("recovery")))
     assert row.cid in text
     assert "The database was restored." in text
@@ -140,7 +140,7 @@ def test_a_tenant_sees_that_nothing_is_signed_and_decides_nothing() -> None:
     person("ada", of="alice")
     page = signed_in("ada")
 
-    assert "no message is signed" in text_of(page.get("/")).lower()
+    assert "only window proofs are signed" in text_of(page.get("/")).lower()
     assert page.get(reverse("recovery")).status_code == 404
 
 
