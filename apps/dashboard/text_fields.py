@@ -30,8 +30,8 @@ class Text(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         """Return the text.  Raises ValidationError if it would be shown otherwise than it is written."""
-        text: str = super().to_python(value)
-        if not self.is_secret and isinstance(text, str) and has_marks(text):
+        text = super().to_python(value) or ""
+        if not self.is_secret and has_marks(text):
             raise ValidationError(
                 _("must not contain invisible characters, or ones that turn the direction of a text around")
             )

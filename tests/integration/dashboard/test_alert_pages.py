@@ -209,7 +209,7 @@ def test_history_of_a_tenant_tells_nothing_of_others(owing: None) -> None:
     assert not [word for word in ("of the pool", "miner.proving") if word in shown]
 
 
-def test_an_open_alert_says_what_fails_why_and_where_critical_ones_first(owing) -> None:
+def test_an_open_alert_says_what_fails_why_and_where_critical_ones_first(owing: None) -> None:
     operator_person()
     olga = signed_in("olga")
     host = factories.worker("sealer-2", seen_at=now() - HOUR)
@@ -234,7 +234,7 @@ def test_an_open_alert_says_what_fails_why_and_where_critical_ones_first(owing) 
     assert "<h1>sealer-2 offline</h1>" in pages[1]
 
 
-def test_a_tenants_alert_is_not_explained_by_what_the_operator_sees(owing) -> None:
+def test_a_tenants_alert_is_not_explained_by_what_the_operator_sees(owing: None) -> None:
     operator_person()
     factories.worker("sealer-2", of="bob", seen_at=now() - HOUR)
     row = past(1, ended_at=None, tenant=tenant("alice"), say="host of alice offline")

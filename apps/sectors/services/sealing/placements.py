@@ -130,8 +130,8 @@ def placements_compare(
     for piece in pieces.filter(~is_active, state=PieceState.ACTIVE).annotate(is_sealed=is_sealed):
         if not piece.is_sealed or (live is not None and piece.sector_number not in live):
             _move(piece, "DEACTIVATE", now=now)
-    for piece in pieces.filter(is_active, state=PieceState.ENDED):
-        _move(piece, "REVERT", now=now)
+    for ended in pieces.filter(is_active, state=PieceState.ENDED):
+        _move(ended, "REVERT", now=now)
 
 
 def unlanded_snap_ups_find(sectors: Collection[Sector]) -> QuerySet[PipelineRun]:
