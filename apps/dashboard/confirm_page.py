@@ -48,6 +48,12 @@ def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
         yield gettext("Approval"), gettext("waits for a second person: {rule}").format(rule=rule)
 
 
+def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
+    """Yield why the signer would not sign a message, which then would wait; nothing if it would."""
+    if refusal:
+        yield gettext("Signer"), refusal
+
+
 def is_confirm_submitted(request: HttpRequest) -> bool:
     """Return whether the question was answered."""
     return request.method == "POST" and request.POST.get(CONFIRM_FIELD) == "yes"

@@ -21,6 +21,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
 from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.signer_trials import item_refusal_find
 
 BATCH_MAX = 1000
 
@@ -64,6 +65,7 @@ class DryRunOutput(serializers.Serializer[Any]):
         help_text="what this, all in flight and all that waits leave at their dearest"
     )
     approval = serializers.CharField(help_text=APPROVAL_HELP)
+    signer = serializers.CharField(help_text="why the signer would not sign it; empty if it would")
 
 
 class BatchView(PoolView):
@@ -117,6 +119,7 @@ class DryRunView(PoolView):
                 "waiting": str(found.waiting),
                 "balance_after": str(found.balance_after),
                 "approval": found.approval,
+                "signer": item_refusal_find(item, run=found, by=self.principal),
             }
         )
 

@@ -27,6 +27,7 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice, payment_plan_make, pledge_price
+from apps.sectors.services.sealing.signer_trial import pledge_refusal_find
 
 
 class PledgeInput(InputSerializer):
@@ -62,6 +63,9 @@ class PledgePriceOutput(serializers.Serializer[Any]):
     gas = serializers.CharField()
     gas_is_guess = serializers.BooleanField()
     daily_fee = serializers.CharField()
+    signer = serializers.CharField(
+        required=False, help_text="why the signer would not sign the pre-commits; empty if it would"
+    )
     life_epochs = serializers.IntegerField()
     needed = serializers.CharField(help_text="attoFIL that `count` sectors lock")
     from_balance = serializers.CharField(
@@ -141,7 +145,12 @@ class MinerPledgePriceView(PoolView):
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
         price = pledge_price(miner, client=chain_client(), head=head, network=network)
-        return Response(price_body(price, payment_plan_make(miner, price=price), count=count))
+        return Response(
+            {
+                **price_body(price, payment_plan_make(miner, price=price), count=count),
+                "signer": pledge_refusal_find(miner, price=price, head=head),
+            }
+        )
 
 
 urlpatterns = [

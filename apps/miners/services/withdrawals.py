@@ -18,6 +18,7 @@ from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS
 from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.signer_trials import item_refusal_find
 from apps.miners.selectors.address_messages import messages_open
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_principal
@@ -25,14 +26,11 @@ from apps.miners.services.address_changes import NOT_ALLOWED, may_change
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import balances_of, senders_granted
-from apps.wallets.services.policies import signer_refusal_find
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
-from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.amounts import ZERO, AttoFil, fil_format
+from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.wire.proposals import WITHDRAW_BALANCE
 
 if TYPE_CHECKING:
@@ -243,19 +241,7 @@ def _sender_choose(miner: Miner, addresses: MinerAddresses, *, params: bytes, cl
 
 def signer_refusal_read(plan: WithdrawalPlan, *, by: Principal) -> str:
     """Return why the sender's signer would not sign the message; empty if it would."""
-    sender = str(plan.item.from_)
-    message = ChainMessage(
-        to=address_parse(str(plan.item.to)),
-        from_=address_parse(sender),
-        nonce=0,
-        value=ZERO,
-        gas_limit=plan.run.gas_limit,
-        gas_fee_cap=AttoFil(plan.run.gas_fee_cap),
-        gas_premium=AttoFil(plan.run.gas_premium),
-        method=plan.item.method,
-        params=plan.item.params,
-    )
-    return signer_refusal_find(by, address=sender, message=message, method=WITHDRAW_BALANCE)
+    return item_refusal_find(plan.item, run=plan.run, by=by, method=WITHDRAW_BALANCE)
 
 
 def withdrawal_push(

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.sectors.models import BatchSettings, Sector
 from tests import factories
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import HTMX, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +31,20 @@ def test_a_pledge_is_reviewed_with_its_price_before_anything_is_made(ann, node):
     assert "the worker" in review
     assert "alice has no sealing host: the sectors will wait until one joins" in review
     assert not Sector.objects.exists()
+
+
+def test_a_pledge_whose_pre_commits_a_signer_refuses_says_so_first(ann, node, monkeypatch):
+    factories.head()
+    miner = factories.miner()
+    asked = signer_says(monkeypatch, "no rule allows message: miner.PreCommitSectorBatch2")
+
+    review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, sure="")))
+
+    assert "would refuse PreCommitSectorBatch2: no rule allows message" in review
+    [(sender, message)] = asked
+    assert (sender, str(message.to), int(message.method)) == (miner.worker, miner.address, 28)
+    signer_says(monkeypatch)
+    assert "would refuse" not in text_of(signed_in().post(reverse("pledge"), pledge_form(miner, sure="")))
 
 
 @pytest.mark.parametrize("form", [{"miner": ""}, {"count": "0"}, {"count": "1001"}])

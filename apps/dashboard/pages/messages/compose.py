@@ -24,6 +24,7 @@ from apps.dashboard.confirm_page import (
     approval_facts,
     confirm_page_render,
     is_confirm_submitted,
+    signer_facts,
 )
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
@@ -33,6 +34,7 @@ from apps.dashboard.text_fields import Text, new_key
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read, message_dry_run
 from apps.messages.services.push import message_push
+from apps.messages.services.signer_trials import item_refusal_find
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.filecoin.message import METHOD_SEND
 
@@ -179,6 +181,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
             gettext("Balance after this, all in flight and all that waits"),
             gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
         ),
+        *signer_facts(item_refusal_find(item, run=run, by=viewer)),
     )
 
 

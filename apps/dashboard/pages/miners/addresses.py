@@ -21,6 +21,7 @@ from apps.dashboard.confirm_page import (
     approval_facts,
     confirm_page_render,
     is_confirm_submitted,
+    signer_facts,
 )
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -30,11 +31,13 @@ from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows,
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import new_key
+from apps.messages.services.signer_trials import item_refusal_find
 from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_changes import change_plan, change_push, may_change
 from apps.miners.states import AddressChange
+from apps.users.rules.principals import SYSTEM
 from poolsite.wire.proposals import address_changes_rule, rule_text
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
         (_("Change"), plan.says),
         (_("Sent by"), str(plan.item.from_)),
         *price_facts(plan.run),
+        *signer_facts(item_refusal_find(plan.item, run=plan.run, by=SYSTEM)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -17,7 +18,7 @@ from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted, signer_facts
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import has_sealing_host
@@ -31,6 +32,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
+from apps.sectors.services.sealing.signer_trial import pledge_refusal_find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +99,7 @@ def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return render(request, "sectors/_price.html", {"price": price})
 
 
-def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
+def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = False) -> PriceCard:
     """Return the chain's price of `count` sectors of one of the viewer's miners, or say why not."""
     count = min(max(count, 1), sealing_policy().pledge_max)
     if data.head is None or data.network is None:
@@ -109,7 +111,7 @@ def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
         price = pledge_price(miner, client=chain_client(), head=data.head, network=data.network)
     except DomainError as refusal:
         return PriceCard(error=refusal.reason)
-    return price_card(
+    card = price_card(
         price,
         payment_plan_make(miner, price=price),
         count=count,
@@ -117,6 +119,9 @@ def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
         names=data.names,
         say=life_text(price, epoch_s=data.network.epoch_s, height=data.head.height, count=count),
     )
+    if not asks_signer:
+        return card
+    return replace(card, refusal=pledge_refusal_find(miner, price=price, head=data.head))
 
 
 def count_read(digits: str) -> int:
@@ -139,7 +144,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
     """
     miner, count = miner_of(viewer, form.cleaned_data["miner"]), form.cleaned_data["count"]
     data = PageData(viewer)
-    price = price_of(data, address=miner.address, count=count)
+    price = price_of(data, address=miner.address, count=count, asks_signer=True)
     if price.error:
         raise BadValue(price.error, field="form")
     return ConfirmPage(
@@ -157,6 +162,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
             *hostless_facts(miner, data),
             *((row.what, list_text((row.all, row.sub))) for row in price.rows),
             *((payer.name, colon_text(payer.word, payer.say)) for payer in price.payers),
+            *signer_facts(price.refusal),
         ),
     )
 

@@ -54,6 +54,8 @@ class PriceCard:
     count: int = 1
     say: str = ""
     error: str = ""
+    refusal: str = ""
+    """Why the signer would not sign the pre-commits; empty if it would, or was not asked."""
 
 
 def price_card(

@@ -400,6 +400,7 @@ def test_a_trial_says_gas_cost_and_what_is_left_and_stores_nothing(
     assert int(good["cost_max"]) == 1_250_000 * int(good["gas_fee_cap"]) + 5
     assert int(good["balance_after"]) == 10**18 - int(good["cost_max"])
     assert (bad["exit_code"], bad["error"], bad["gas_limit"]) == (18, "forbidden", 0)
+    assert "could not be asked" in good["signer"], "no signer is connected"
     assert not Message.objects.exists()
     assert post(client, body(address), by=token(of="bob"), route=f"{ROUTE}:dry-run").status_code == 403
     post(client, body(address), by=alice)
