@@ -25,8 +25,12 @@ class Hop(NamedTuple):
 
 FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
     "A message": (
-        Hop("apps.api.v1.messages:MessagesView", "apps.messages.services.push:message_push"),
-        Hop("apps.messages.services.push:message_push", "apps.messages.tasks:select", "row, head"),
+        Hop("apps.api.v1.messages:MessagesView", "apps.api.outside_messages:outside_message_push"),
+        Hop(
+            "apps.api.outside_messages:outside_message_push",
+            "apps.messages.services.push:messages_push_batch",
+        ),
+        Hop("apps.messages.services.push:messages_push_batch", "apps.messages.tasks:select", "row, head"),
         Hop("apps.messages.tasks:select", "apps.messages.tasks:select_sender", "Celery"),
         Hop("apps.messages.tasks:select_sender", "apps.messages.services.select:sender_select"),
         Hop(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from html.parser import HTMLParser
 from typing import Final
+
+from apps.core.catalogue import CATALOGUE
+from apps.core.catalogue_files import catalogue_read
 
 SHOWN: Final = ("aria-label", "title", "placeholder", "alt", "data-live", "data-offline")
 """Attributes that people see or hear."""
 VERBATIM: Final = frozenset({"code", "pre", "script", "style", "kbd"})
+
+HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
+DATA: Final = frozenset({"Send", "pool"})
+"""Names of a method and a tenant, which are also words of pages."""
 
 
 class Words(HTMLParser):
@@ -31,3 +40,28 @@ class Words(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self.inside and data.strip():
             self.texts.append(" ".join(data.split()))
+
+
+@cache
+def english() -> tuple[frozenset[str], re.Pattern[str]]:
+    """Return the texts that have a translation, and what their longer parts look like inside of others."""
+    whole, parts = set(), set()
+    for message in catalogue_read(CATALOGUE):
+        texts = [message.id] if isinstance(message.id, str) else message.id
+        translation = "".join(message.string or "")
+        for text in texts:
+            if not text or text == translation:
+                continue
+            whole.add(text)
+            parts |= {
+                part
+                for one in HOLE.split(text)
+                if len(part := one.strip()) > 12 and part.count(" ") > 1 and part not in translation
+            }
+    return frozenset(whole), re.compile("|".join(map(re.escape, sorted(parts, key=len, reverse=True))))
+
+
+def untranslated(html: str) -> set[str]:
+    """Return the English texts of a page that have a translation."""
+    whole, parts = english()
+    return {text for text in Words(html).texts if text in whole or parts.search(text)} - DATA

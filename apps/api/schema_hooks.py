@@ -30,6 +30,7 @@ TAGS: Final = {
     "planner": "What the farm would seal with other numbers.",
     "proving": "Settings of window proofs.",
     "recovery": "The state after a restored backup.",
+    "remote-wallets": "Wallets that the pool connects to.",
     "sealing": "Throughput and what limits it.",
     "sector-changes": "Terminations and extensions.",
     "sector-failures": "Failed sectors, grouped by cause.",

@@ -123,9 +123,9 @@
   const now = () => (Date.now() - skew) / 1000;
   const two = (count) => String(Math.floor(count)).padStart(2, "0");
   const [s, min, h, d, last] = document.documentElement.dataset.units.split(",");
-  const words = (left) => left < 60 ? `${left} ${s}` : left < 600 ? `${Math.floor(left / 60)} ${min} ${two(left % 60)} ${s}`
-    : left < 3600 ? `${Math.floor(left / 60)} ${min}` : left < 86400 ? `${Math.floor(left / 3600)} ${h} ${two(left % 3600 / 60)}${last}`
-    : `${Math.floor(left / 86400)} ${d} ${two(left % 86400 / 3600)} ${h}`;
+  const words = (left) => left < 60 ? `${left} ${s}` : left < 600 ? `${left / 60 | 0} ${min} ${two(left % 60)} ${s}`
+    : left < 3600 ? `${left / 60 | 0} ${min}` : left < 86400 ? `${left / 3600 | 0} ${h} ${two(left % 3600 / 60)}${last}`
+    : `${left / 86400 | 0} ${d} ${two(left % 86400 / 3600)} ${h}`;
   let asked = 0;
   const countdowns = () => {
     let over = false;
@@ -161,8 +161,7 @@
 
   // Without a socket the page fetches itself now and then, so that it goes on telling the truth.
   const resync = () => document.body.dispatchEvent(new Event("resync"));
-  const offline = () => find("f-live")?.dataset.tone !== "ok";
-  setInterval(() => { if (offline() || failed) resync(); }, 15000);
+  setInterval(() => { if (failed || find("f-live")?.dataset.tone !== "ok") resync(); }, 15000);
   on("htmx:wsOpen", () => mark("ok", "live"));
   on("htmx:wsClose", ({ detail: { event: { code }, socketWrapper } }) => {
     mark("bad", "offline");

@@ -47,13 +47,28 @@ TEMPORARY_ERRORS: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
 
+
+def import_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `import`."""
+    parser.add_argument(
+        "file", nargs="?", default="-", help="key file of lotus or venus; - reads standard input"
+    )
+    parser.add_argument(
+        "--type",
+        choices=(KEY_SECP256K1, KEY_DELEGATED),
+        default=KEY_DELEGATED,
+        help="type of a key in plain hex, which does not say it (delegated)",
+    )
+
+
 OPTIONS: Final = {
+    "import": import_options,
     "policy": policy_options,
     "heights": heights_options,
     "strategy": strategy_options,
     "st": strategy_options,
 }
-"""Of the verbs that have a module of their own."""
+"""Of the verbs with many, or with a module of their own."""
 
 
 def main(argv: list[str]) -> int:
@@ -142,16 +157,6 @@ def parser_for(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--label", default="")
     elif verb in {"export", "delete", "restore"}:
         parser.add_argument("address")
-    elif verb == "import":
-        parser.add_argument(
-            "file", nargs="?", default="-", help="key file of lotus or venus; - reads standard input"
-        )
-        parser.add_argument(
-            "--type",
-            choices=(KEY_SECP256K1, KEY_DELEGATED),
-            default=KEY_DELEGATED,
-            help="type of a key in plain hex, which does not say it (delegated)",
-        )
     elif verb in {"import-wallet", "export-wallet"}:
         parser.add_argument("file", type=Path, help="venus-wallet's keystore.sqlit")
         parser.add_argument(

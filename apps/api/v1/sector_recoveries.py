@@ -40,7 +40,7 @@ class FaultList(serializers.Serializer[Any]):
     results = FaultOutput(many=True)
 
 
-class RecoveryOutput(serializers.Serializer[Any]):
+class SectorRecoveryOutput(serializers.Serializer[Any]):
     """Faulty sectors of one partition whose files are checked and that are declared recovered."""
 
     uuid = serializers.UUIDField()
@@ -57,10 +57,10 @@ class RecoveryOutput(serializers.Serializer[Any]):
     error = serializers.CharField()
 
 
-class RecoveryList(serializers.Serializer[Any]):
+class SectorRecoveryList(serializers.Serializer[Any]):
     """Recoveries, newest first."""
 
-    results = RecoveryOutput(many=True)
+    results = SectorRecoveryOutput(many=True)
 
 
 class RecoverInput(InputSerializer):
@@ -114,7 +114,7 @@ class MinerRecoveriesView(PoolView):
 
     filters = ()
 
-    @extend_schema(responses=RecoveryList)
+    @extend_schema(responses=SectorRecoveryList)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List the latest recoveries, newest first."""
         rows = recoveries_latest(miner_get(self.principal, address))
@@ -127,7 +127,7 @@ class DeadlineRecoverView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     asks_network = True
 
-    @extend_schema(request=RecoverInput, responses={201: RecoveryList})
+    @extend_schema(request=RecoverInput, responses={201: SectorRecoveryList})
     def post(self, request: Request, address: str, index: str) -> Response:
         """Check the files now, without the pause after a failure; those that are good are declared."""
         body = RecoverInput(data=request.data)

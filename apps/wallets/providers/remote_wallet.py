@@ -104,10 +104,10 @@ class RemoteWalletProvider(WalletProvider):
         self.error = ""
         names = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
         new = [one for one in names if f"f{one[1:]}" not in self.addresses]
-        gone = [one for one in self.addresses if one not in {f"f{name[1:]}" for name in names}]
+        removed = [one for one in self.addresses if one not in {f"f{name[1:]}" for name in names}]
         with contextlib.suppress(NoAnswer, ProviderRefused):
-            if gone:
-                await self.addresses_remove(gone)
+            if removed:
+                await self.addresses_remove(removed)
             if new:
                 await self.addresses_add(new)
 
@@ -128,7 +128,7 @@ class RemoteWalletProvider(WalletProvider):
             )
 
     async def refused_retry(self) -> None:
-        """Leave keys that could not sign to the next list."""
+        """Retry nothing here: the next list has keys prove themselves again."""
 
     async def prove(
         self, text: Json, until: float, *, meter: Meter | None = None, meta_type: str = VERIFY_ADDRESS
@@ -144,7 +144,7 @@ class RemoteWalletProvider(WalletProvider):
             return await super().prove(text, until, meter=meter, meta_type="unknown")
 
     async def event_send(self, method: str, payload: Json, key: str = "") -> None:
-        """Ask the wallet instead of sending an event.  Raises NoAnswer once this is closed."""
+        """Call the wallet instead of sending an event.  Raises NoAnswer once this is closed."""
         if not self.is_open:
             raise NoAnswer("channel closed")
         if method == "InitConnect":

@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from html import unescape
 from typing import Final
 from urllib.parse import unquote
 
 import pytest
 
-from apps.core.catalogue import CATALOGUE
-from apps.core.catalogue_files import catalogue_read
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.registry import live_pages
 from tests.demo_changes import changes
 from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool
 from tests.page_client import signed_in, text_of
-from tests.page_words import Words
+from tests.page_words import untranslated
 from tests.people import operator_person, person, principal
 from tests.shared_reports import REPORT_NOW, SharedReports
 
 pytestmark = pytest.mark.django_db
 
-HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
 LIVE_KEY: Final = re.compile(r'/ws/live/\?page=([^&"]*)')
 """Names the page that live updates are for."""
-DATA: Final = frozenset({"Send", "pool"})
-"""Names of a method and a tenant, which are also words of pages."""
-
-
-@cache
-def english() -> tuple[frozenset[str], re.Pattern[str]]:
-    """Return the texts that have a translation, and what their longer parts look like inside of others."""
-    whole, parts = set(), set()
-    for message in catalogue_read(CATALOGUE):
-        texts = [message.id] if isinstance(message.id, str) else message.id
-        translation = "".join(message.string or "")
-        for text in texts:
-            if not text or text == translation:
-                continue
-            whole.add(text)
-            parts |= {
-                part
-                for one in HOLE.split(text)
-                if len(part := one.strip()) > 12 and part.count(" ") > 1 and part not in translation
-            }
-    return frozenset(whole), re.compile("|".join(map(re.escape, sorted(parts, key=len, reverse=True))))
-
-
-def untranslated(html: str) -> set[str]:
-    """Return the English texts of a page that have a translation."""
-    whole, parts = english()
-    return {text for text in Words(html).texts if text in whole or parts.search(text)} - DATA
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ from django.urls import reverse
 
 from tests import factories
 from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
-from tests.integration.dashboard.test_chinese_pages import untranslated
 from tests.page_client import signed_in, text_of
-from tests.page_words import Words
+from tests.page_words import Words, untranslated
 from tests.people import operator_person, person
 
 pytestmark = pytest.mark.django_db

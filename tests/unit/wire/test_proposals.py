@@ -147,7 +147,7 @@ def test_proofs_limited_by_day_get_a_rule_before_all_others() -> None:
     assert proofs_edit(rules_of(text)) is None
 
 
-def test_miners_are_named_in_a_rule_for_proofs_that_names_some_and_in_that_for_sealing() -> None:
+def test_miners_are_named_in_the_rules_for_proofs_and_sealing() -> None:
     proofs = 'name = "proofs and declarations"\n'
     text = DEFAULT.replace(proofs, f'{proofs}to = ["f01000"]\n')
     for name in ("proofs and declarations", SEALING):

@@ -64,7 +64,7 @@ def remote_wallets_context(data: PageData) -> dict[str, Any]:
     keys = remote_wallet_keys(rows)
     for row in rows:
         row.keys = keys.get(row.pk, [])  # type: ignore[attr-defined]  # for the template
-    return {"remote_wallets": rows, "may_act": data.viewer.may("admin")}
+    return {"wallets": rows, "may_act": data.viewer.may("admin")}
 
 
 def table(context: FragmentContext) -> Iterable[str]:
