@@ -87,7 +87,7 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 def approvals(context: FragmentContext) -> Iterable[str]:
     """Yield approvals and remote wallets: who connects may ask for an account, or be such a wallet."""
     yield fragment("gateway/_approvals.html", **approvals_context(context.data))
-    yield fragment("gateway/_remote_wallets.html", **remote_wallets_context(context.data))
+    yield fragment("gateway/_wallets.html", **remote_wallets_context(context.data))
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
