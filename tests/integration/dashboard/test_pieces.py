@@ -89,9 +89,9 @@ def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "text"), [(None, "100 B, no limit"), (1000, "100 B of 1000 B"), (99, "100 B of 99 B")]
+    ("limit", "text"), [(0, "100 B, no limit"), (1000, "100 B of 1000 B"), (99, "100 B of 99 B")]
 )
-def test_the_page_shows_how_much_of_the_quota_is_used(ann: None, limit: int | None, text: str) -> None:
+def test_the_page_shows_how_much_of_the_quota_is_used(ann: None, limit: int, text: str) -> None:
     factories.piece(factories.miner(2001, of="alice"))
     factories.piece(factories.miner(of="bob"), payload_size=7)
     operator = people.principal("pool", "admin", is_operator=True)
