@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.selectors.approvals import approval_rule_of
+from apps.messages.services.signer_trials import item_refusal_find
 from apps.messages.states import MessageState
 from apps.miners.selectors.address_messages import address_change_describe
 from apps.miners.selectors.deal_reach import addresses_reach
+from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +96,12 @@ def spent_body(row: Message) -> dict[str, Any]:
         "cost_max": str(row.value + row.gas_limit * row.gas_fee_cap),
         "approval": approval_rule_of(row),
     }
+
+
+def priced_body(plan: ChangePlan) -> dict[str, Any]:
+    """Return a change that is not sent, with its price and why the signer would not sign it, as JSON."""
+    refusal = item_refusal_find(plan.item, run=plan.run, by=SYSTEM)
+    return {"message": None, **plan_body(plan), "signer": refusal}
 
 
 def plan_body(plan: ChangePlan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.address_bodies import addresses_body, plan_body, reach_body, sent_body
+from apps.api.address_bodies import addresses_body, priced_body, reach_body, sent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_input import zero_amount
 from apps.api.v1.serializers import APPROVAL_HELP, AmountField, InputSerializer
@@ -96,6 +96,9 @@ class AddressChangeOutput(serializers.Serializer[Any]):
     cost_expected = serializers.CharField()
     cost_max = serializers.CharField()
     approval = serializers.CharField(help_text=APPROVAL_HELP)
+    signer = serializers.CharField(
+        required=False, help_text="of a dry run: why the signer would not sign it; empty if it would"
+    )
 
 
 class MinerAddressesView(PoolView):
@@ -139,7 +142,7 @@ class MinerAddressesView(PoolView):
         client = chain_client()
         if only_priced:
             plan = change_plan(miner, request=change, principal=self.principal, client=client, head=head)
-            return Response({"message": None, **plan_body(plan)})
+            return Response(priced_body(plan))
         sent = change_push(miner, request=change, principal=self.principal, client=client, head=head)
         return created(sent_body(sent))
 

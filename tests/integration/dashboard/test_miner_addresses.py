@@ -49,6 +49,7 @@ def test_rest_prices_a_change_and_sends_nothing_in_a_dry_run(info: dict[str, Any
     body = answer.json()
     assert (body["message"], body["sender"], body["exit_code"]) == (None, OWNER, 0)
     assert body["says"] == "control addresses: f0103, f0104"
+    assert "could not be asked" in body["signer"], "none is connected"
     assert int(body["cost_max"]) > int(body["cost_expected"]) > 0
     assert not Message.objects.exists()
 
@@ -269,6 +270,7 @@ def test_a_change_over_json_rpc_is_priced_sent_once_and_audited(info: dict[str, 
     wish = {"change": "control", "addresses": [NEW, SECP], "key": "k"}
     price = rpc("MinerAddressChangePrice", "f02001", wish)["result"]
     assert (price["message"], price["says"]) == (None, "control addresses: f0103, f0104")
+    assert "could not be asked" in price["signer"]
     assert int(price["cost_max"]) > int(price["cost_expected"]) > 0
     assert not Message.objects.exists()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from apps.api.address_bodies import addresses_body, plan_body, sent_body
+from apps.api.address_bodies import addresses_body, priced_body, sent_body
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
@@ -43,7 +43,7 @@ def change_price(call: Call, miner: Address, body: dict[str, Json]) -> Json:
     plan = change_plan(
         row, request=request_of(body), principal=call.principal, client=chain_client(), head=_head()
     )
-    return {"message": None, **plan_body(plan)}
+    return priced_body(plan)
 
 
 def change(call: Call, miner: Address, body: dict[str, Json]) -> Json:
