@@ -23,9 +23,16 @@ from apps.api.rpc.transport.post import RpcPost
 from apps.core.database_watch import DatabaseWatch
 from apps.core.handler import RequestHandler
 from apps.dashboard.routing import websocket_urlpatterns as page_sockets
+from apps.gateway.providers.hub_node import hub_node
+from apps.wallets.providers.remote_wallet import remote_wallets_serve
 from poolsite.celery import app
 
-__all__ = ["app", "application", "job_wait"]
+__all__ = ["app", "application", "job_wait", "wallets_serve"]
+
+
+async def wallets_serve() -> None:
+    """Be connected to remote wallets, for ever: one web process of a console is."""
+    await remote_wallets_serve(hub_node())
 
 
 async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:

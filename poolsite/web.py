@@ -19,9 +19,7 @@ from django.urls import get_resolver
 
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.processes import ProcessWatch
-from apps.gateway.providers.hub_node import hub_node
-from apps.wallets.providers.remote_wallet import remote_wallets_serve
-from poolsite.asgi import application, job_wait
+from poolsite.asgi import application, job_wait, wallets_serve
 from poolsite.http_limits import LimitedHttp
 from poolsite.websocket_limits import LimitedWebSocket
 
@@ -52,7 +50,7 @@ class WebServer(uvicorn.Server):
         self.living = [asyncio.create_task(self.live())]
         if settings.PROCESS_NAME == FIRST:
             self.living.append(asyncio.create_task(self.watch()))
-            self.living.append(asyncio.create_task(remote_wallets_serve(hub_node())))
+            self.living.append(asyncio.create_task(wallets_serve()))
         notify_ready()
 
     async def main_loop(self) -> None:
