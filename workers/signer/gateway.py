@@ -17,7 +17,6 @@ from poolsite.filecoin.signature import signature_to_json
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
-from poolsite.wire.key_labels import LABELS_METHOD
 from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsked, Origin
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD
@@ -262,8 +261,6 @@ class GatewaySession(GatewaySocket):
         """Do what an event asks.  Raises SignerError."""
         if method == "WalletList":
             return sorted(self.announced)
-        if method == LABELS_METHOD:
-            return await asyncio.to_thread(self.labels)
         if method in POLICY_METHODS:
             async with self.link.share.policy:
                 return await asyncio.to_thread(self.link.policy_service.answer, method, self.read(payload))
@@ -296,11 +293,6 @@ class GatewaySession(GatewaySocket):
         except SignedBefore as refused:
             return {SIGNED_FIELD: [base64.b64encode(message).decode() for message in refused.signed]}
         return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
-
-    def labels(self) -> dict[str, str]:
-        """Return the labels of the keys that this gateway may know."""
-        entries, known = self.signer.store.entries(), self.keys_now()
-        return {one.address: one.label for one in entries if one.label and one.address in known}
 
     async def ids_answer(self, payload: Json) -> Json:
         """Return under which ids messages were signed.  Raises SignerError."""

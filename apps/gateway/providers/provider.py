@@ -21,7 +21,6 @@ from apps.gateway.hub.requests import PendingAnswers
 from apps.gateway.hub.routes import END
 from apps.gateway.providers.payloads import Json, pack, unpack
 from apps.gateway.services.connections import connection_close
-from poolsite.wire.key_labels import LABELS_METHOD
 from poolsite.wire.origins import IDS_METHOD
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD, UNABLE_TEXTS
@@ -37,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 QUEUE_SIZE: Final = 30
 """Events that wait in one channel; the next caller waits with them."""
-QUESTIONS: Final = frozenset({*POLICY_METHODS, IDS_METHOD, LABELS_METHOD})
+QUESTIONS: Final = frozenset({*POLICY_METHODS, IDS_METHOD})
 """Methods that sign nothing: a refusal, such as venus-wallet's, which knows none of them, is an answer."""
 REASON_MAX: Final = 2_000
 """Characters of a refusal that are passed on."""

@@ -19,7 +19,6 @@ from django.db import Error as DatabaseError
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
-from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub.activity import Meter
 from apps.gateway.hub.client import hub_database
@@ -37,7 +36,6 @@ from apps.users.states import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
-from poolsite.wire.key_labels import LABEL_MAX, LABELS_METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +48,6 @@ log = structlog.get_logger(__name__)
 
 REGISTER_S: Final = 60.0
 """Time to prove a key: a wallet's first use of each costs it a scrypt."""
-LABELS_S: Final = 5.0
-"""Time to say what its keys are called."""
 RETRY_S: Final = 10.0
 """Time between two tries of keys that could not sign."""
 KEYS_MAX: Final = 1000
@@ -104,27 +100,11 @@ class WalletProvider(Provider):
         if len({*map(_canonical, addresses), *self.addresses}) > KEYS_MAX:
             raise ProviderRefused(gettext("a connection may hold at most {most} keys").format(most=KEYS_MAX))
         proved = [address for text in addresses if (address := await self.proved(text)) is not None]
-        labels = await self.labels_read() if proved else {}
-        await hub_database(
-            keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved, labels=labels
-        )
+        await hub_database(keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved)
         self.addresses |= set(proved)
         self.routes |= {wallet_route(address) for address in proved}
         await self.route()
         await self.accounts_verify()
-
-    async def labels_read(self) -> dict[str, str]:
-        """Return what the signer calls its keys; nothing of one that does not know the question."""
-        try:
-            answer = await self.request(LABELS_METHOD, None, time.time() + LABELS_S, meter=Meter())
-        except (NoAnswer, ProviderRefused):
-            return {}
-        labels = answer if isinstance(answer, dict) else {}
-        return {
-            _canonical(address): sanitize_text(label)[:LABEL_MAX]
-            for address, label in labels.items()
-            if isinstance(label, str)
-        }
 
     async def refused_retry(self) -> None:
         """Verify again the keys that could not sign: a locked wallet does not say when it is unlocked.

@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 SIGNED_PROTOCOLS: Final = frozenset("134")
 """Kinds of addresses that are keys."""
 
-NO_LABELS: Final[Mapping[str, str]] = {}
 RETENTION: Final = timedelta(days=30)
 """How long a connection is kept that was not seen again; each reconnect makes a row."""
 
@@ -84,13 +83,7 @@ def accounts_claim(*, principal: Principal, names: Sequence[str]) -> list[str]:
 
 
 @transaction.atomic
-def keys_add(
-    *,
-    connection_id: str,
-    accounts: Collection[str],
-    addresses: Collection[str],
-    labels: Mapping[str, str] = NO_LABELS,
-) -> None:
+def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collection[str]) -> None:
     """Write down keys that a connection proved, and let its own tenant use them, if it serves that.
 
     Another tenant that it serves uses only keys that a person granted it: among all of a signer's keys is the
@@ -104,18 +97,12 @@ def keys_add(
     proved = sorted(set(addresses))
     SignerKey.objects.bulk_create(
         [
-            SignerKey(
-                address=address,
-                tenant=connection.tenant,
-                connection=connection,
-                label=labels.get(address, ""),
-                verified_at=now,
-            )
+            SignerKey(address=address, tenant=connection.tenant, connection=connection, verified_at=now)
             for address in proved
         ],
         update_conflicts=True,
         unique_fields=["address", "tenant"],
-        update_fields=["connection", "label", "verified_at", "removed_at"],
+        update_fields=["connection", "verified_at", "removed_at"],
     )
     if connection.tenant.name in accounts and connection.tenant.deleted_at is None:
         grants = SignerGrant.objects.filter(address__in=proved, tenant=connection.tenant)

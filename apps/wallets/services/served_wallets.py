@@ -31,12 +31,7 @@ def served_wallets_sync(*, now: datetime) -> None:
         kind = SIG_TYPE_NAMES[signature_type_choose(address_parse(key.address))]
         wallet, _ = Wallet.objects.get_or_create(
             address=key.address,
-            defaults={
-                "tenant": key.tenant,
-                "account": key.tenant.name,
-                "key_type": kind,
-                "label": key.label,
-            },
+            defaults={"tenant": key.tenant, "account": key.tenant.name, "key_type": kind},
         )
         publish(Change("wallet", wallet.pk, wallet.tenant_id))
     unsure = UNSURE.rows(alive=now - ALIVE_S, before=now - SERVED_S / 3)

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from apps.core import clock
 from apps.gateway.selectors.connections import keys_served
-from apps.wallets.models import Wallet
-from apps.wallets.services.served_wallets import served_wallets_sync
-from poolsite.filecoin.keys import key_generate
 from tests import people
 from tests.integration.gateway.conftest import connected
 from tests.integration.gateway.hub import BLS, SECP, in_thread
@@ -68,21 +64,6 @@ async def test_policy_that_cannot_be_read_at_connect_is_logged_once(
             await until_served(SECP)
 
     assert ["TOML" in one["reason"] for one in logs if one["event"] == "policy_unreadable"] == [True]
-
-
-async def test_keys_become_wallets_under_the_names_that_the_signer_gave_them(
-    web: Any, signer: Signer, token: str
-) -> None:
-    address = signer.store.add(key_generate("secp256k1"), label="hot wallet")
-    async with connected(signer, web, token):
-        later = signer.store.add(key_generate("bls"), label="pledge")
-        async with asyncio.timeout(PATIENCE_S):
-            while later not in set(await in_thread(keys_served)("alice", [later])):
-                await asyncio.sleep(0.05)
-        await in_thread(served_wallets_sync)(now=clock.now())
-
-    labels = dict(await in_thread(lambda: list(Wallet.objects.values_list("address", "label")))())
-    assert labels == {BLS: "", SECP: "", address: "hot wallet", later: "pledge"}
 
 
 @pytest.mark.parametrize("limits", [{"rule_set": "other"}, {"callers": "strategy *"}])
