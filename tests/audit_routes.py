@@ -133,6 +133,7 @@ PAGES_ELSEWHERE: Final = {
     CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_host_join.py": r"host-join",
+    "tests/integration/dashboard/test_remote_wallets.py": r"remote-wallet",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
     "tests/integration/dashboard/test_withdrawal_page.py": r"miner-withdraw",

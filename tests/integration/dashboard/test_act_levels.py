@@ -19,6 +19,7 @@ from apps.sectors.models import Sector, SectorChange
 from apps.users.models import AccountApproval, Token
 from apps.users.services.grants import miner_grant
 from apps.users.states import PERMS, ROLE_PERMS, Role
+from apps.wallets.models import RemoteWallet
 from tests import factories, people
 from tests.audit_world import World
 from tests.components import announced, incident
@@ -176,6 +177,12 @@ def statement() -> Any:
     return (rows.first() or rows.create(**facts)).uuid
 
 
+def remote_wallet() -> Any:
+    own = RemoteWallet.objects.filter(tenant=people.tenant("alice"))
+    facts = {"tenant": people.tenant("alice"), "name": "cold", "url": "http://10.0.0.7/rpc/v0", "token": ""}
+    return (own.first() or own.create(**facts)).uuid
+
+
 def change(world: World) -> Any:
     sector = factories.sector(world.miner, state="PROVING", number=88)
     facts = {"kind": "TERMINATE", "state": "TERMINATE_QUEUED", "queued_height": 1, "actor": "ann"}
@@ -231,6 +238,7 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "incident-note": lambda _: [incident().uuid],
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],
     "gateway-approve": lambda _: [approval(), "refuse"],
+    "remote-wallet-act": lambda _: [remote_wallet(), "off"],
 }
 """What an address needs, by what the page's name begins with; the first that fits."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -285,7 +285,13 @@ def test_it_waits_and_says_for_what(world: World, miner: Miner) -> None:
     holds({}, "DISK", "1 sealing host short of disk")
     Worker.objects.update(is_draining=True)
     holds({}, "DISK", "no sealing host accepts new sectors")
-    holds({"until": "2020-01-01T00:00:00Z"}, "REACHED", "its end date, 2020-01-01")
+    put(world, miner, {"in_work": 2, "until": "2020-01-01T00:00:00Z"}, status=400)
+    put(world, miner, {"in_work": 2, "until": "2100-01-01T00:00:00Z"})
+    SealTarget.objects.update(until=datetime(2020, 1, 1, tzinfo=UTC))
+    look()
+    body = shown(world, miner)
+    assert (body["held_by"], Sector.objects.count()) == ("REACHED", 0)
+    assert "its end date, 2020-01-01" in body["reason"]
     put(world, miner, {}, status=400)
     put(world, miner, {"in_work": 1, "day_bytes": miner.sector_size}, status=400)
     put(world, miner, {"day_bytes": 1}, status=400)

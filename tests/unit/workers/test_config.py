@@ -25,7 +25,8 @@ def arguments(folder: Path, *more: str) -> list[str]:
     return ["--dir", str(folder), "--token-file", str(folder / "token"), *more]
 
 
-def test_slots_come_from_file_and_command_line(tmp_path: Path) -> None:
+def test_slots_come_from_file_and_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
     (tmp_path / "config.toml").write_text("[slots]\npc1 = 7\npc2 = 3\n")
 
     config = sealer_config(arguments(tmp_path, "--slots", "pc2=4"))

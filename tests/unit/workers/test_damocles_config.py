@@ -462,7 +462,8 @@ def test_rules_by_which_nothing_would_begin_are_refused_with_the_thread(tmp_path
     assert settings.rules().takes == EVERY
 
 
-def test_slots_follow_a_plan_that_is_changed(tmp_path: Path) -> None:
+def test_slots_follow_a_plan_that_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
     settings = threads_host(tmp_path)
     assert (settings.slots()["SNAP_ENCODE"], settings.slots()["UNSEAL"]) == (0, 0)
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 GROUPS: Final = (
     *("account", "alert", "alerts", "approval", "billing", "chain", "check", "devnet", "gas", "gateway"),
     *("import", "log", "login", "message", "miner", "mining", "node", "person", "piece", "policy", "pool"),
-    *("proving", "ratelimit", "recovery", "rules", "sector", "sender", "service", "settings", "signer"),
-    *("statement", "status", "store", "tenant", "token", "user", "wallet", "worker"),
+    *("proving", "ratelimit", "recovery", "remote-wallet", "rules", "sector", "sender", "service"),
+    *("settings", "signer", "statement", "status", "store", "tenant", "token", "user", "wallet", "worker"),
 )
 """Beginnings of actions that the filter offers."""
 

@@ -13,6 +13,7 @@ import apps.api.management as management
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.principals import command_principal
+from poolsite.wire.jobs import JobKind
 from tests import factories
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def test_a_command_has_the_name_of_the_person_on_the_machine(
 @pytest.mark.django_db
 def test_the_audit_log_names_who_gave_a_command() -> None:
     factories.miner(2001)
-    factories.worker(host="h")
+    factories.worker(host="h", kinds=[JobKind.SEAL, JobKind.WINDOW_POST])
 
     call_command("runrole", "--miner=f02001", "--host=h", "--once", "--window-post=true")
 

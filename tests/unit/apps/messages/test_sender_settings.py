@@ -160,7 +160,7 @@ def test_pool_rules_change_with_a_line_in_the_log() -> None:
 def test_method_is_read_by_number_or_name() -> None:
     assert method_rules.method_read("5", kind="miner") == 5
     assert method_rules.method_read("submitwindowedpost", kind="miner") == 5
-    for text, kind in (("nothing", "miner"), ("Send", ""), ("9" * 19, "")):
+    for text, kind in (("nothing", "miner"), ("Send", ""), ("9" * 30, "")):
         with pytest.raises(BadValue) as refusal:
             method_rules.method_read(text, kind=kind)
         assert refusal.value.field == "method"
