@@ -146,7 +146,7 @@ def key_from_json(value: Any) -> KeyInfo:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise BadKey("PrivateKey must be base64") from None
-    if data.startswith(b"{"):
+    if len(data) != PRIVATE_KEY_LEN and data.startswith(b"{"):  # a key may begin with this byte, too
         raise BadKey("this is an encrypted key of venus-wallet: import its store with import-wallet")
     return _checked(KeyInfo(key_type, data))
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 TEN_MB: Final = 10 * 1000 * 1000
 UNKNOWN: Final = "00000000-0000-4000-8000-000000000000"
-ADDRESS_WORDS: Final = "unknown address"
+ADDRESS_WORDS: Final = "an address begins with"
 LEASE_WORDS: Final = "lease"
 
 

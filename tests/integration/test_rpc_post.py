@@ -210,7 +210,7 @@ def test_long_calls_hold_up_no_other(caller, node):
 def test_slow_reads_of_one_tenant_hold_up_no_other(caller, node):
     alice, bob = people.token("read", of="alice"), people.token("read", of="bob")
     version = {**HEAD, "method": "Gateway.Version"}
-    with held_up(caller, node, "StateMarketDeals", alice):
+    with held_up(caller, node, "StateMinerSectors", alice):
         RULES.clear()  # so that each call needs a query, and with it a thread
         assert ask(caller, token=bob).status_code == 200
         RULES.clear()

@@ -164,6 +164,7 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "piece_cid": pool.piece.piece_cid,
         "name": pool.miner.tenant.name if noun == "tenants" else "nodes_unhealthy",
         "uuid": uuids.get(noun, "00000000-0000-4000-8000-000000000000"),
+        "index": "0",
         "key": "1",
         "number": "0",
         "check": "0",

@@ -170,3 +170,10 @@ def test_refusals_do_not_repeat_the_text() -> None:
 def test_unknown_types_cannot_be_made() -> None:
     with pytest.raises(BadKey):
         key_generate("rsa")
+
+
+def test_a_key_that_begins_as_an_object_does_is_a_key() -> None:
+    data = b"{" + bytes(range(1, 32))
+    text = json.dumps({"Type": "secp256k1", "PrivateKey": base64.b64encode(data).decode()})
+
+    assert key_import(text).private_key == data

@@ -279,7 +279,7 @@ def test_an_update_too_large_for_any_message_says_so() -> None:
 
     [run] = PipelineRun.objects.select_related("sector__miner")
     assert (run.state, Message.objects.count()) == ("UPDATE_SENT", 0)
-    assert "message too big" in update_push_again(run, work=context(ends))
+    assert "message too large" in update_push_again(run, work=context(ends))
 
 
 def test_a_lost_update_is_pushed_as_its_miner_says() -> None:
