@@ -42,8 +42,8 @@ class WaitingNode(FakeNode):
     def do_StateSearchMsg(self, *_params: Any) -> Any:
         return None
 
-    def do_StateMarketDeals(self, *_params: Any) -> Any:
-        return {}
+    def do_StateMinerSectors(self, *_params: Any) -> Any:
+        return []
 
 
 @pytest.fixture
