@@ -166,7 +166,7 @@ def copies_bad(_: Any) -> None:
 def stores_filling(_: Any) -> None:
     attached(StoreCondition.READY, free_bytes=1 << 39)
     store = Store.objects.get()
-    store.samples.update(at=now() - timedelta(days=1), used_bytes=1 << 38)
+    store.samples.update(at=now() - timedelta(days=1, minutes=1), used_bytes=1 << 38)
 
 
 def hosts_disk(_: Any) -> None:

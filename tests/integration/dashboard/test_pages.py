@@ -47,7 +47,7 @@ MOST_QUERIES = {
     "stores": 13,  # two of them for the checks of their files
     "roles": 11,  # the verdict on roles that nobody holds
     "miner-roles": 20,  # the checks of its miner, too, and the groups of hosts
-    "gateway": 13,
+    "gateway": 15,
     "people": 8,
     "tokens": 8,  # one of them counts the valid ones
     "audit": 8,
