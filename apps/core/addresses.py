@@ -20,7 +20,7 @@ FAULTS: Final[dict[str, StrOrPromise]] = {
     "invalid address payload": gettext_lazy("this is not a valid address"),
     "invalid encoding": gettext_lazy("the address has characters that no address has"),
 }
-"""What people read for go-address' words, which JSON-RPC keeps."""
+"""Sentences for people, by go-address' error texts, which JSON-RPC keeps."""
 
 
 def address_fault(error: BadAddress) -> str:

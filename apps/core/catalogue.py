@@ -24,7 +24,7 @@ TEMPLATES: Final = CATALOGUE.with_suffix(".json")
 STAMP: Final = CATALOGUE.with_suffix(".sha256")
 """Digest of what was compiled, and by what: times of files differ between copies of a checkout."""
 COMPILER: Final = Path(__file__).with_name("catalogue_files.py")
-"""What decides which texts services may store: another one makes other files of the same catalogue."""
+"""The source of the compiler: a change of it compiles the same catalogue again."""
 
 
 def digest() -> str:

@@ -17,7 +17,7 @@ class DomainError(Exception):
         self.reason = reason or self.code
         """One sentence for people, without secrets."""
         self.wire_reason = wire or self.reason
-        """What JSON-RPC answers: the Go program's own words, where its clients compare them."""
+        """The text for JSON-RPC: the Go program's own, where its clients compare it."""
         self.field = field
         """Which input is to blame; empty if none is."""
         super().__init__(f"{field}: {self.reason}" if field else self.reason)

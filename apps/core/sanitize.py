@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 MARKS: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-"""What turns the direction of a text around, or is not seen: what follows U+202E is shown backwards."""
+"""Characters that reverse the text after them, such as U+202E, or that nobody sees."""
 
 
 def has_marks(text: str) -> bool:

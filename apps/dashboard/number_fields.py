@@ -66,7 +66,7 @@ class Integer(Text):
     """A count."""
 
     def clean(self, value: Any) -> int:
-        """Read it.  Raises ValidationError."""
+        """Return the count.  Raises ValidationError."""
         text = super().clean(value) or "0"
         if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) >= INTEGER_MAX:
             raise ValidationError(_("enter a whole number"))
@@ -119,7 +119,7 @@ class Factor(Text):
     """A factor such as 1.25."""
 
     def clean(self, value: Any) -> float:
-        """Read it.  Raises ValidationError."""
+        """Return the factor.  Raises ValidationError."""
         text = super().clean(value) or "0"
         try:
             factor = float(text) if text.isascii() and len(text) < 12 else -1.0
@@ -138,7 +138,7 @@ class Percent(Text):
     """A percentage such as 12.5."""
 
     def clean(self, value: Any) -> Decimal:
-        """Read it exactly; an empty field is 0.  Raises ValidationError."""
+        """Return the exact percentage; an empty field is 0.  Raises ValidationError."""
         text = super().clean(value).removesuffix("%").strip() or "0"
         if len(text) > DIGITS_MAX or PERCENT_WRITTEN.fullmatch(text) is None:
             raise ValidationError(_("enter a percentage, such as 12.5"))
@@ -156,7 +156,7 @@ class Day(Text):
     """A day, as browsers send it."""
 
     def clean(self, value: Any) -> date:
-        """Read it.  Raises ValidationError."""
+        """Return the date.  Raises ValidationError."""
         text = super().clean(value)
         try:
             return date.fromisoformat(text)

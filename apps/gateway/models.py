@@ -59,7 +59,7 @@ class SignerConnection(ProviderConnection):
     accounts = models.JSONField(default=list)
     """Names of the tenants that it serves, its own included."""
     policy_advice = models.JSONField(default=list, db_default=Value([], models.JSONField()))
-    """What there was to say about its policy when that was read last: names of `poolsite.wire.proposals`."""
+    """Proposed changes of its policy when that was last read: names of `poolsite.wire.proposals`."""
 
 
 class ProverConnection(ProviderConnection):

@@ -36,7 +36,7 @@ MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", ou
 NAMED_MAX: Final = 10
 """Uploads that a refusal names."""
 TENANT_PART: Final = 2
-"""Of the disk of pieces one tenant may use a half, unless the operator said otherwise."""
+"""A tenant without a quota may use half of the disk of pieces."""
 PLACE_MAX: Final = 64 << 30
 """Padded bytes of the largest place, a whole sector, in which a piece named with its size is looked for."""
 

@@ -62,7 +62,7 @@ class RemoteWallet(Named, Timestamped):
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="remote_wallets")
-    """Whose keys it has."""
+    """The tenant that its keys belong to."""
     name = models.CharField(max_length=60)
     url = models.TextField()
     token = models.TextField()

@@ -49,7 +49,7 @@ class Requirement:
     """One line of docs/requirements.md."""
 
     needs: str
-    """As the line there begins."""
+    """First words of its line in docs/requirements.md."""
     unmet: Callable[[Any], str]
     """Return what is there instead, empty if it is met."""
 
@@ -87,7 +87,7 @@ MACHINE: Final = (
     Requirement("orphans given to the supervisor (PR_SET_CHILD_SUBREAPER)", _orphans_adopted),
     Requirement(f"{FILES_MIN} open files for a process", _files_open),
 )
-"""Of the machine; each check gets the folder that exists."""
+"""Requirements of the machine; each check gets an existing folder."""
 
 
 def _durable(setting: str, facts: Mapping[str, Any]) -> str:
@@ -124,7 +124,7 @@ POSTGRES: Final = (
         ),
     ),
 )
-"""Of the database that DATABASE_URL names, or the embedded one."""
+"""Requirements of PostgreSQL, embedded or named by DATABASE_URL."""
 
 
 def _redis_version(info: Mapping[str, Any]) -> str:
@@ -153,7 +153,7 @@ REDIS: Final = (
     ),
     Requirement("queues that are not evicted", _keeps_queues),
 )
-"""Of the server that REDIS_URL names, or the embedded one."""
+"""Requirements of Redis, embedded or named by REDIS_URL."""
 
 
 def machine_require(var: Path) -> None:

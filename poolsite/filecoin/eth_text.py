@@ -13,7 +13,7 @@ from poolsite.filecoin.ethereum import eth_name
 from poolsite.filecoin.keccak import keccak256
 
 ETH_PREFIX: Final = ("0x", "0X")
-"""How an Ethereum address begins."""
+"""Prefix of an Ethereum address."""
 _ETH_TEXT: Final = re.compile("0[xX]([0-9a-fA-F]{40})")
 """Prefix and 20 bytes."""
 

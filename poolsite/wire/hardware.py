@@ -18,7 +18,7 @@ class SealingFolder(Document, frozen=True, kw_only=True):
     sectors: Int = 0
     """Unfinished ones in it."""
     disk: Text = ""
-    """As `Disk.disk`."""
+    """Name of the disk, alike for all folders on it, as in `Disk.disk`."""
     total_bytes: Int = 0
     """0: it is away, and only its sectors and the reason are known."""
     free_bytes: Int = 0

@@ -51,7 +51,7 @@ PROOFS_RULE: Final = RuleForm(
     premium_max="0.1 FIL",
     premium_per_day="5 FIL",
 )
-"""As `signer init` writes it; one without value needs no receivers: it pays nobody."""
+"""The rule that `signer init` writes; it names no receivers, as it carries no value."""
 
 
 def is_allowed(rule: RuleForm, method: str) -> bool:

@@ -68,7 +68,7 @@ OPTIONS: Final = {
     "strategy": strategy_options,
     "st": strategy_options,
 }
-"""Of the verbs with many, or with a module of their own."""
+"""Functions that add a verb's options, for verbs with many or with a module of their own."""
 
 
 def main(argv: list[str]) -> int:

@@ -38,7 +38,7 @@ CHUNK_POINTS = 1 << 18
 DIGESTS = "digests.json"
 """SHA-256 of each file of a conversion, by name."""
 CHECK_REPORT_S = 1.0
-"""How often a check says that it goes on."""
+"""Pause between two reports of a check's progress."""
 KEY_FIELDS = ("alpha", "beta_g1", "beta_g2", "delta_g1", "delta_g2")
 
 

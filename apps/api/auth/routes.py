@@ -60,7 +60,7 @@ class Route:
     action: str = ""
     """What it is called in the audit log; empty for reading."""
     facts: Callable[[Any], dict[str, Any]] | None = None
-    """Tells from the answer what the audit log has of the act; None: it has the request's fields."""
+    """Returns the audit log's values from the answer; None: they are the request's fields."""
 
 
 def denied(route: Route, detail: str) -> AuthFault:

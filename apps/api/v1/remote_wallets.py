@@ -52,7 +52,7 @@ class RemoteWalletInput(InputSerializer):
 
 
 class RemoteWalletChange(InputSerializer):
-    """Whether the pool is connected to it."""
+    """Switches the connection to a wallet on or off."""
 
     is_enabled = serializers.BooleanField()
 

@@ -75,7 +75,7 @@ class AddressField(serializers.CharField):
     """An address with either prefix; or in Ethereum's form; read as canonical text with `f`."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Read it.  Raises ValidationError."""
+        """Return the address as canonical text.  Raises ValidationError."""
         try:
             return address_typed(super().to_internal_value(data))
         except BadAddress as error:
@@ -86,7 +86,7 @@ class MomentField(serializers.DateTimeField):
     """A moment in which something can have been written."""
 
     def to_internal_value(self, value: Any) -> datetime:
-        """Read it.  Raises ValidationError, for other years too."""
+        """Return the moment.  Raises ValidationError, also for a year outside `clock.YEARS`."""
         moment: datetime = super().to_internal_value(value)
         first, last = clock.YEARS
         if not first <= moment.year <= last:
@@ -121,7 +121,7 @@ class AmountField(serializers.CharField):
         self.is_signed = is_signed
 
     def to_internal_value(self, data: Any) -> Any:
-        """Read it."""
+        """Return the attoFIL.  Raises ValidationError."""
         limit = 10**AMOUNT_DIGITS
         try:
             amount = int(fil_parse(super().to_internal_value(data), default_unit="attoFIL"))
@@ -145,7 +145,7 @@ class SectorField(serializers.CharField):
         super().__init__(**{"help_text": "uuid, or miner and number as in `f01004-12`"} | more)
 
     def to_internal_value(self, data: Any) -> str:
-        """Read it; whether it exists is checked later."""
+        """Return the sector's name; whether it exists is checked later.  Raises ValidationError."""
         text: str = super().to_internal_value(data)
         if not is_uuid(text) and sector_name_parse(text) is None:
             raise serializers.ValidationError(
@@ -166,7 +166,7 @@ class MethodField(serializers.Field[Any, Any, Any, Any]):
     """A method by its number, or by its name, which the kind of actor beside it makes a number."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Read it as text.  Raises ValidationError."""
+        """Return the number or name as text.  Raises ValidationError."""
         if isinstance(data, bool) or not isinstance(data, int | str) or not METHOD_TEXT.fullmatch(str(data)):
             raise serializers.ValidationError(gettext("enter a method name or number"))
         return str(data)
@@ -189,7 +189,7 @@ class FactorField(serializers.FloatField):
     """A number, which yes and no are not: Python would take them for 1 and 0."""
 
     def to_internal_value(self, data: Any) -> float:
-        """Read it."""
+        """Return the number.  Raises ValidationError."""
         if isinstance(data, bool):
             self.fail("invalid")
         return float(super().to_internal_value(data))

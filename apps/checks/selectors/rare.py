@@ -89,7 +89,7 @@ class Rare(NamedTuple):
     signers_advised: bool = True
     """Signers of whose policy there is something to say."""
     grants_unchosen: bool = True
-    """Of keys of another tenant's signer, made by no person."""
+    """Grants of another tenant's keys that no person made."""
     provers_failed: bool = True
     wins_lost: bool = True
     blocks_foreign: bool = True

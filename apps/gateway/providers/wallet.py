@@ -53,7 +53,7 @@ RETRY_S: Final = 10.0
 KEYS_MAX: Final = 1000
 """Keys that one connection may bring."""
 VERIFY_ADDRESS: Final = "verifyaddress"
-"""What a key signs to prove itself, in the words of venus-wallet."""
+"""Type of the bytes that a key signs to prove itself, as venus-wallet names it."""
 CHALLENGE: Final = os.urandom(32)
 """Our half of what a signer signs to prove a key, fixed per process; the other half is the signer's own."""
 

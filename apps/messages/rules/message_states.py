@@ -1,4 +1,4 @@
-"""What a message's state forbids, in words."""
+"""Refusals, by the state of the message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: Final[dict[str, StrOrPromise]] = {
     MessageState.FILLED: gettext_lazy("only a message in flight can be changed so: {fact}"),
     MessageState.REPLACED: gettext_lazy("only a replaced message can be changed so: {fact}"),
 }
-"""What an act requires, by the state that it needs."""
+"""Refusals, by the state that the act needs."""
 
 
 def wrong_state(state: str, *, needed: str, field: str = "id") -> BadMessage:

@@ -41,7 +41,7 @@ def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasS
 
 
 PACE_DAYS_LEAST: Final = 2
-"""From so many days on what gas cost says how long a balance lasts."""
+"""Days of gas costs from which a balance's end is forecast."""
 
 SUMMED_BY: Final[dict[str, tuple[str, ...]]] = {
     "method": ("to", "method", "kind"),

@@ -79,7 +79,7 @@ class SectorFiles:
     unplaced: BitField
     """Those that name no store, `NUMBERS_MAX` at most."""
     parted: BitField
-    """Of these, those of which the stores' last scans found parts alone."""
+    """The sectors among them of which the last scans found only parts."""
     unread: tuple[str, ...]
     """Stores with sectors of it that no prover in charge reads."""
     expected: int

@@ -49,7 +49,7 @@ STAGES: Final[dict[JobKind, tuple[str, ...]]] = {
     JobKind.SNAP_UP: _hosts_stages(takewhile(lambda spec: spec.stage != SnapStage.UPDATE, SNAPPING)),
     JobKind.REBUILD: _hosts_stages(REBUILDING),
 }
-"""What hosts do before the last message."""
+"""The stages that hosts complete before the last message."""
 AFTER_SEED: Final = (str(Stage.C1), str(Stage.C2))
 """The same of a sector that is pre-committed."""
 MADE: Final = {

@@ -37,7 +37,7 @@ RATE_OVER: Final = timedelta(days=7)
 RATE_LEAST: Final = timedelta(days=1)
 """And over this at least: minutes say nothing of a day."""
 FORECAST_TIMES: Final = 24
-"""What was measured for a day says nothing of more than 24."""
+"""Most days that are forecast, in times of the days measured."""
 DETACHED: Final = "DETACHED"
 """Of a store that no host has attached."""
 SILENT: Final = "SILENT"

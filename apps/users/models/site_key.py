@@ -1,4 +1,4 @@
-"""With which SECRET_KEY the database's secrets are encrypted."""
+"""A mark encrypted with the SECRET_KEY that the database's secrets are encrypted with."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class GuessedFactor:
     username: str
     count: int
     sources: tuple[str, ...]
-    """Where from, the last first."""
+    """Addresses that the codes came from, the latest first."""
 
 
 def wrong_codes(since: datetime) -> QuerySet[LoginAttempt]:

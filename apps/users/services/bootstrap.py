@@ -34,7 +34,7 @@ OPERATOR: Final = "operator"
 """Name of the first person."""
 
 LABEL: Final = "bootstrap "
-"""With which the names of the programs' tokens begin."""
+"""Beginning of the names of the programs' tokens."""
 TOKEN_NAME_MAX: Final = 100
 
 PROGRAMS: Final[tuple[tuple[str, str, tuple[str, ...], bool], ...]] = (

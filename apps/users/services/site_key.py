@@ -15,7 +15,7 @@ from apps.users.models import SiteKey
 from apps.users.rules.encryption import DecryptionFailed, fernet_from, text_decrypt, text_encrypt
 
 WORD: Final = "poolsite"
-"""What `check_text` decrypts to."""
+"""The plain text of `check_text`."""
 
 
 class OtherKey(ValueError):

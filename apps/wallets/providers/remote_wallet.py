@@ -50,7 +50,7 @@ ANSWER_S: Final = 30.0
 CALLS_AT_ONCE: Final = 16
 THREADS: Final = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="remote-wallet")
 PARAMETERS: Final = {"WalletList": (), "WalletSign": ("Signer", "ToSign", "Meta")}
-"""What a wallet is asked: the gateway's method, and the members of its payload that are parameters."""
+"""By method, the members of the gateway's payload that become the call's parameters."""
 REFUSED_S: Final = 10.0
 
 

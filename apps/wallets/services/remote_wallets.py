@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 HELD: Final = timedelta(seconds=15)
-"""What a process has not said for so long to hold is free, by the database's clock."""
+"""A wallet whose process has not renewed its hold for so long is free, by the database's clock."""
 NAME_MAX: Final = 60
 URL_MAX: Final = 500
 PATH: Final = "/rpc/v0"
-"""Where wallets are; of nodes it is /rpc/v1."""
+"""Path of a wallet's API; a node's is /rpc/v1."""
 
 
 @transaction.atomic

@@ -72,7 +72,7 @@ class AlertHead:
     alert: Alert
     heading: str
     todos: tuple[Todo, ...]
-    """What fails now and why."""
+    """The findings that still fail, with their reasons."""
     label: StateLabel
     story: str
     """Which check fails since when, and how often."""

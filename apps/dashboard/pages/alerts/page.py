@@ -78,7 +78,7 @@ class AlertRow:
     acknowledged: str
     """By whom it is acknowledged; empty if by nobody."""
     todos: tuple[Todo, ...] = ()
-    """What fails now and why; empty where that is not the viewer's own, or over."""
+    """The findings that still fail, with their reasons; empty for an ended or another tenant's alert."""
 
 
 def alert_row(row: Alert, *, at: datetime, data: PageData | None = None) -> AlertRow:

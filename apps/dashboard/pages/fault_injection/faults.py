@@ -37,7 +37,7 @@ class Value(Text):
         self.quiet = quiet
 
     def clean(self, value: Any) -> FaultValue:
-        """Read it.  Raises ValidationError."""
+        """Return the value.  Raises ValidationError."""
         text = super().clean(value)
         try:
             if isinstance(self.quiet, bool):
@@ -127,7 +127,7 @@ class Count(Text):
         self.least, self.most = number.least, number.most
 
     def clean(self, value: Any) -> int:
-        """Read it.  Raises ValidationError."""
+        """Return the number.  Raises ValidationError."""
         text = super().clean(value)
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise ValidationError(_("must be a whole number"))

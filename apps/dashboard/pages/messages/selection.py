@@ -136,7 +136,7 @@ class Moment(Text):
     """The time at which a list was shown."""
 
     def clean(self, value: Any) -> datetime | None:
-        """Read it; None if it says nothing.  Raises ValidationError."""
+        """Return it; None for an empty field.  Raises ValidationError."""
         if not (text := super().clean(value)):
             return None
         try:

@@ -114,7 +114,7 @@ class Own(Text):
     """A count of the miner's own; empty: as the pool has it."""
 
     def clean(self, value: object) -> int | None:
-        """Read it.  Raises ValidationError."""
+        """Return the count, or None for the pool's.  Raises ValidationError."""
         text = super().clean(value)
         if not text:
             return None

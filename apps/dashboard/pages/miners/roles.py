@@ -130,7 +130,7 @@ class RoleForm(PageForm):
     priority = Text(initial="0")
 
     def clean_priority(self) -> int:
-        """Read it; an empty field is 0."""
+        """Return the number; an empty field is 0."""
         typed = str(self.cleaned_data["priority"])
         return int(typed) if re.fullmatch(r"-?[0-9]{1,3}", typed) else 0
 

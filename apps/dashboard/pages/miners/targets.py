@@ -39,7 +39,7 @@ class Day(Text):
     """A date such as 2026-12-31, to its end in the person's zone; empty: none."""
 
     def clean(self, value: Any) -> datetime | None:
-        """Read it.  Raises ValidationError."""
+        """Return the end of that day.  Raises ValidationError."""
         text = super().clean(value)
         if not text:
             return None

@@ -46,7 +46,7 @@ class AmountOrAll(Text):
     """FIL as attoFIL; None for an empty field or the word All."""
 
     def clean(self, value: Any) -> int | None:
-        """Read it.  Raises ValidationError."""
+        """Return the attoFIL, or None for all.  Raises ValidationError."""
         text = super().clean(value)
         return None if text.lower() in {"", "all", _("All").lower()} else Amount().clean(text)
 

@@ -38,7 +38,7 @@ SOURCES: Final[dict[str, StrOrPromise]] = {
     "typed": _("entered"),
 }
 NAMED_SOURCES: Final = ("mean", MEMORY)
-"""Of slots: those that are named beside them."""
+"""Slots that the same line names for other stages."""
 WAIT_NAMES: Final[dict[str, StrOrPromise]] = {
     SEED: _("Pre-commit and seed"),
     COMMIT: _("Commit"),

@@ -34,7 +34,7 @@ class Packed(Text):
     """A text as a page carries it from one form to the next."""
 
     def clean(self, value: Any) -> str:
-        """Read it.  Raises ValidationError."""
+        """Return the unpacked text.  Raises ValidationError."""
         try:
             return base64.b64decode(super().clean(value), validate=True).decode()
         except ValueError:

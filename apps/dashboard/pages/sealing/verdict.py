@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 DAY_H: Final = 24
-"""Of a shorter window sectors are counted: it says nothing of a day."""
+"""Over a shorter window sectors are only counted: minutes give no rate of a day."""
 NAMED: Final = 3
 """Hosts that a sentence names."""
 

@@ -14,7 +14,7 @@ from poolsite.wire.jsonrpc.parameters import BadParam, cid, fields, number
 
 RANDOMNESS_BYTES: Final = 32
 SECTORS: Final = 1
-"""Of a WinningPoSt.  Source: lotus chain/actors/policy WinningPoStSectorCount."""
+"""Sectors in one WinningPoSt.  Source: lotus chain/actors/policy WinningPoStSectorCount."""
 
 
 def winning_sector_read(sectors: Json, randomness: bytes) -> int:

@@ -64,7 +64,7 @@ class NodeTime:
 
 
 NODE_TIME: Final = NodeTime()
-"""What this process counted.  (Module state: a tenant's calls share a budget.)"""
+"""Node time used in this process.  (Module state: a tenant's calls share a budget.)"""
 
 
 def costly_method(method: str) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CODE_F3_DISABLED: Final = 4
 """EF3Disabled, at which a lotus-miner leaves F3 alone; at any other error it tries again for ever."""
 F3_METHODS: Final = ("F3GetManifest", "F3GetOrRenewParticipationTicket", "F3Participate")
-"""What a lotus-miner calls to vote with its node's help."""
+"""The methods by which a lotus-miner votes through its node."""
 
 
 def auth_verify(call: Call, *params: Json) -> Json:

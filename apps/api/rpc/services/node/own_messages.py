@@ -40,7 +40,7 @@ OPEN_CHECK_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What StateSearchMsg or StateWaitMsg asks for."""
+    """The parameters of StateSearchMsg and StateWaitMsg."""
 
     cid: str
     confidence: int = 0
@@ -50,7 +50,7 @@ class Search:
     limit: int = -1
     """Epochs below it that are searched; negative: all."""
     allows_replaced: bool = True
-    """Whether another version of the message, with other fees, is good as well."""
+    """Whether a version of the message with other fees counts as found, too."""
 
 
 def wait_params(params: list[Json]) -> Search | None:

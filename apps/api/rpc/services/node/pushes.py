@@ -73,7 +73,7 @@ REFUSALS: Final = {
     Wait.FUNDS: "mpool push: not enough funds: {}",
     Wait.ESTIMATE: "GasEstimateMessageGas error: {}",
 }
-"""How a node begins its refusal; any other is one to sign."""
+"""First words of lotus' refusal, by the reason; for other reasons it says that it cannot sign."""
 
 
 def push_spec(value: Any) -> tuple[str, SendSpec]:
