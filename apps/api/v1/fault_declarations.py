@@ -16,7 +16,7 @@ from apps.proving.selectors.faults import declarations_latest
 from apps.proving.states import DeclarationState
 
 if TYPE_CHECKING:
-    from apps.proving.models import FaultDeclaration
+    from apps.proving.models import FaultDeclaration, Recovery
 
 
 class DeclarationOutput(serializers.Serializer[Any]):
@@ -26,7 +26,7 @@ class DeclarationOutput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=DeclarationState.values)
     deadline = serializers.IntegerField()
     partition = serializers.IntegerField()
-    open = serializers.IntegerField()
+    open = serializers.IntegerField(help_text="opening epoch of the window that it is for")
     cutoff = serializers.IntegerField()
     sectors = serializers.ListField(child=serializers.IntegerField())
     message = serializers.CharField(allow_null=True)
@@ -39,8 +39,8 @@ class DeclarationList(serializers.Serializer[Any]):
     results = DeclarationOutput(many=True)
 
 
-def declaration_body(row: FaultDeclaration) -> dict[str, Any]:
-    """Return one declaration as JSON."""
+def declaration_body(row: FaultDeclaration | Recovery) -> dict[str, Any]:
+    """Return one declaration of faulty or recovered sectors as JSON."""
     return {
         "uuid": str(row.uuid),
         "state": row.state,

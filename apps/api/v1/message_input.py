@@ -19,7 +19,7 @@ class Base64Field(serializers.CharField):
     """Bytes as base64 with padding; empty text is no bytes."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the number.  Raises ValidationError."""
+        """Return the bytes.  Raises ValidationError."""
         try:
             return base64.b64decode(super().to_internal_value(data), validate=True)
         except (binascii.Error, ValueError):

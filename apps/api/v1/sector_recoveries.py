@@ -10,6 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.fault_declarations import DeclarationOutput, declaration_body
 from apps.api.v1.proving import PAGE_MAX, context_require, integer
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
@@ -40,21 +41,13 @@ class FaultList(serializers.Serializer[Any]):
     results = FaultOutput(many=True)
 
 
-class SectorRecoveryOutput(serializers.Serializer[Any]):
+class SectorRecoveryOutput(DeclarationOutput):
     """Faulty sectors of one partition whose files are checked and that are declared recovered."""
 
-    uuid = serializers.UUIDField()
     state = serializers.ChoiceField(choices=RecoveryState.values)
-    deadline = serializers.IntegerField()
-    partition = serializers.IntegerField()
-    open = serializers.IntegerField(help_text="opening epoch of the window in which they are proven again")
-    cutoff = serializers.IntegerField()
-    sectors = serializers.ListField(child=serializers.IntegerField())
     good = serializers.ListField(
         child=serializers.IntegerField(), help_text="of `sectors` those whose files are good, as far as known"
     )
-    message = serializers.CharField(allow_null=True)
-    error = serializers.CharField()
 
 
 class SectorRecoveryList(serializers.Serializer[Any]):
@@ -83,18 +76,7 @@ def fault_body(fault: Fault) -> dict[str, Any]:
 
 def sector_recovery_body(row: Recovery) -> dict[str, Any]:
     """Return one recovery as JSON."""
-    return {
-        "uuid": str(row.uuid),
-        "state": row.state,
-        "deadline": row.deadline_index,
-        "partition": row.partition_index,
-        "open": row.open_epoch,
-        "cutoff": row.cutoff_epoch,
-        "sectors": row.sectors,
-        "good": row.good,
-        "message": row.message_id or None,
-        "error": row.error,
-    }
+    return {**declaration_body(row), "good": row.good}
 
 
 class MinerFaultsView(PoolView):
