@@ -18,7 +18,7 @@ FAULTS: Final[dict[str, StrOrPromise]] = {
     "invalid address length": gettext_lazy("the address is too short or too long"),
     "invalid address checksum": gettext_lazy("the address is mistyped: its checksum does not match"),
     "invalid address payload": gettext_lazy("this is not a valid address"),
-    "invalid encoding": gettext_lazy("the address has characters that no address has"),
+    "invalid encoding": gettext_lazy("the address contains invalid characters"),
 }
 """Sentences for people, by go-address' error texts, which JSON-RPC keeps."""
 

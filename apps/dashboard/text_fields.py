@@ -33,7 +33,7 @@ class Text(forms.CharField):
         text = super().to_python(value) or ""
         if not self.is_secret and has_marks(text):
             raise ValidationError(
-                _("must not contain invisible characters, or ones that turn the direction of a text around")
+                _("must not contain invisible characters, or marks that change the direction of text")
             )
         return text
 

@@ -46,12 +46,12 @@ class PieceTooLarge(DomainError):
 
 
 class PieceTooLate(DomainError):
-    """Data that come now cannot be active by the epoch that is asked for."""
+    """Data that arrive now cannot be active by the requested epoch."""
 
     code = "piece_too_late"
 
     def __init__(self, first: int) -> None:
-        text = gettext("data that come now cannot be active before epoch {first}")
+        text = gettext("data sent now cannot be active before epoch {first}")
         super().__init__(text.format(first=first), field="start_epoch")
 
 

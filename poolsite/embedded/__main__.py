@@ -77,7 +77,7 @@ def run(
     with owned(paths.var) as lease:
         report(f"Poolsite is starting; logs are in {paths.log}")
         if os.geteuid() == 0:
-            report("It runs as root, all but PostgreSQL; an account of its own is safer (docs/operations.md)")
+            report("All but PostgreSQL runs as root; an account of its own is safer (docs/operations.md)")
         folders_create(paths)
         if cluster is not None:
             if cluster.moved_to is not None:

@@ -1,6 +1,6 @@
-"""What a start does to the database that is there: look whose it is, migrate it, make what is missing.
+"""Preparing the database at a start: check whose it is, migrate it, create what is missing.
 
-Others may be at work on it, and on Redis: a start adds, or is refused in one sentence; it resets nothing.
+Another pool may be using it, and Redis: a start adds, or is refused in one sentence; it resets nothing.
 Loaded by name once Django is set up (`preparation`).
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IDLE_WAIT_S: Final = 20.0
-"""A server notices within 15 s that a machine is gone, with the timeouts of our connections."""
+"""A server notices within 15 s that a machine is lost, with the timeouts of our connections."""
 
 
 def require_database() -> None:
@@ -49,7 +49,7 @@ def require_database() -> None:
 
 
 def require_known_tables() -> None:
-    """Refuse a database that a newer version has migrated, and to migrate one that is in use.
+    """Refuse a database that a newer version has migrated, or that is in use and would be migrated.
 
     Raises ImproperlyConfigured.
     """
@@ -68,7 +68,7 @@ def require_known_tables() -> None:
 
 
 def require_idle(what: str) -> None:
-    """Refuse what would harm another pool at work on this database.  Raises ImproperlyConfigured.
+    """Refuse an act if another pool is using this database.  Raises ImproperlyConfigured.
 
     The server may notice only after some seconds that the processes of a lost machine are gone.
     """
@@ -82,7 +82,7 @@ def require_idle(what: str) -> None:
 
 
 def require_same_nodes() -> None:
-    """Refuse to point a pool that is at work to other nodes.  Raises ImproperlyConfigured."""
+    """Refuse other nodes than those of a pool that is running.  Raises ImproperlyConfigured."""
     configured = nodes_configured()
     try:
         named = {node_address(text).http_url for text in settings.CHAIN_URLS}
@@ -93,7 +93,7 @@ def require_same_nodes() -> None:
 
 
 def require_own_redis() -> None:
-    """Refuse a Redis of others' that lacks what the pool needs, or that serves another pool.
+    """Refuse a Redis of REDIS_URL that lacks what the pool needs, or that serves another pool.
 
     One that does not answer now is used once it does: the pool runs without it meanwhile.
     Raises RequirementMissing.
@@ -125,7 +125,7 @@ def alone() -> Iterator[None]:
 
 
 def bootstrap(*, take_over: bool = False) -> None:
-    """Make the operator, the first tenant and its tokens; look at the network of nodes that are not ours."""
+    """Create the operator, the first tenant and its tokens; check the network of nodes that are not ours."""
     with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
         call_command("bootstrap", skip_checks=True, stdout=nowhere, take_over=take_over)
         if os.environ.get("CHAIN_URLS"):  # a network without rules is refused before anything is bound to it
@@ -136,7 +136,7 @@ def bootstrap(*, take_over: bool = False) -> None:
 def constraints_complete() -> None:
     """Add the unique constraints that a PostgreSQL before 15 has left out, when it made the tables.
 
-    Raises ImproperlyConfigured if rows stand against one: they were written twice, and a person decides.
+    Raises ImproperlyConfigured if rows violate one: they were written twice, and a person decides.
     """
     with connection.cursor() as cursor:
         cursor.execute("select indexrelid::regclass::text from pg_index where indisunique")
@@ -151,7 +151,7 @@ def constraints_complete() -> None:
                     reason = " ".join(str(error).split())
                     raise ImproperlyConfigured(
                         f"an earlier PostgreSQL has left out the constraint {one.name}, and rows of "
-                        f"{model._meta.db_table} stand against it: {reason}"
+                        f"{model._meta.db_table} violate it: {reason}"
                     ) from None
 
 

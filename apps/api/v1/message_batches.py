@@ -62,7 +62,7 @@ class DryRunOutput(serializers.Serializer[Any]):
     balance = serializers.CharField()
     waiting = serializers.CharField(help_text="attoFIL that messages of the sender without a nonce may take")
     balance_after = serializers.CharField(
-        help_text="what this, all in flight and all that waits leave at their dearest"
+        help_text="balance less the most that this and all messages in progress can cost"
     )
     approval = serializers.CharField(help_text=APPROVAL_HELP)
     signer = serializers.CharField(help_text="why the signer would not sign it; empty if it would")

@@ -43,7 +43,7 @@ class InputSerializer(serializers.Serializer[Any]):
                 raise serializers.ValidationError({unknown[0]: ["unknown field"]})
             if turned := [name for name, value in data.items() if marks_in(value)]:
                 reason = gettext(
-                    "must not contain invisible characters, or ones that turn the direction of a text around"
+                    "must not contain invisible characters, or marks that change the direction of text"
                 )
                 raise serializers.ValidationError({turned[0]: [reason]})
         return super().to_internal_value(data)

@@ -158,11 +158,11 @@ def factors_guessed(data: CheckData) -> Iterator[Finding]:
     for guessed in guessed_factors.factors_guessed(data.viewer, now=data.at):
         yield Finding(
             f"factor-{guessed.username}",
-            gettext("{count} wrong codes of {name} after the right password").format(
+            gettext("{count} wrong codes entered for {name} after the right password").format(
                 count=guessed.count, name=guessed.username
             ),
             gettext(
-                "from {sources}, in the last 24 h: unless it was {name}, the password is known to somebody; "
+                "from {sources}, in the last 24 h: unless it was {name}, somebody else knows the password; "
                 "change it, and end the sessions"
             ).format(sources=named(guessed.sources), name=guessed.username),
             count=guessed.count,

@@ -91,7 +91,7 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
             "runway",
             gettext("{balances} running low").format(balances=plural(len(short), "balance")),
             gettext(
-                "{names}: covers less than {runway_days} days of gas as in the last {span}; send funds"
+                "{names}: less than {runway_days} days left at the gas cost of the last {span}; send funds"
             ).format(
                 names=named(names),
                 runway_days=RUNWAY_DAYS,

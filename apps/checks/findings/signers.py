@@ -99,7 +99,7 @@ def policies_advised(data: CheckData) -> Iterator[Finding]:
         keys = [str(key.address) for key in row.signer_keys.all()]
         refused = [voting[key] for key in keys if key in voting] if NO_VOTES in row.policy_advice else []
         texts = [
-            gettext("proofs share a daily sum with sealing: once it is used up, a window is missed")
+            gettext("proofs share a daily limit with sealing: once it is used up, windows are missed")
             if PROOFS_BY_DAY in row.policy_advice
             else "",
             gettext("AddBalance may pay into anybody's escrow") if ANY_ESCROW in row.policy_advice else "",

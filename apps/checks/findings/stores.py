@@ -196,8 +196,8 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
 def _unproven_text(store: Store, *, path: str) -> str:
     if not store.sectors:
         return say(
-            "nothing lies there yet, but a sector that is stored there would become faulty: attach {path} "
-            "to a prover, or join one with that store"
+            "no sector is stored there yet, but any that is would become faulty: attach {path} to a prover, "
+            "or join one with that store"
         ).format(path=path)
     return say(
         "{sectors} there, and each becomes faulty at its next window: attach {path} to a prover, or "

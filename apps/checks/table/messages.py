@@ -124,7 +124,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "policies_advised",
-        _("Every signer's policy leaves windows and votes alone"),
+        _("No signer's policy needs a change"),
         (Topic.WALLETS,),
         WARNING,
         signers.policies_advised,
@@ -142,7 +142,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "grants_unchosen",
-        _("A person granted each key of another tenant's signer"),
+        _("No tenant uses a key that nobody granted"),
         (Topic.GATEWAY, Topic.WALLETS),
         WARNING,
         signers.grants_unchosen,

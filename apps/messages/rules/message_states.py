@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 RULES: Final[dict[str, StrOrPromise]] = {
-    MessageState.UNFILLED: gettext_lazy("only a message that is not signed yet can be changed so: {fact}"),
-    MessageState.FILLED: gettext_lazy("only a message in flight can be changed so: {fact}"),
-    MessageState.REPLACED: gettext_lazy("only a replaced message can be changed so: {fact}"),
+    MessageState.UNFILLED: gettext_lazy("possible only before a message is signed: {fact}"),
+    MessageState.FILLED: gettext_lazy("possible only for a message in flight: {fact}"),
+    MessageState.REPLACED: gettext_lazy("possible only for a replaced message: {fact}"),
 }
 """Refusals, by the state that the act needs."""
 
@@ -27,7 +27,7 @@ def wrong_state(state: str, *, needed: str, field: str = "id") -> BadMessage:
         MessageState.UNFILLED: gettext("this one is not signed yet; mark it failed to withdraw it"),
         MessageState.FILLED: gettext("this one is in flight"),
         MessageState.LANDED: gettext("this one is on chain"),
-        MessageState.FAILED: gettext("this one was marked failed"),
+        MessageState.FAILED: gettext("this one has failed"),
         MessageState.REPLACED: gettext("another message took its nonce"),
     }
     return BadMessage(

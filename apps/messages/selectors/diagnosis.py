@@ -57,7 +57,7 @@ BY_ITSELF: Final[dict[str, StrOrPromise]] = {
     Wait.NODE_REFUSES: _("it is resubmitted to every node on each head"),
     Wait.NODE_AWAY: _("it is resubmitted on the first head after the nodes are back"),
     Wait.EXPIRED: _("nothing: it failed"),
-    Wait.NONCE_TAKEN: _("nothing: push it again, unless another message was sent in its place"),
+    Wait.NONCE_TAKEN: _("nothing: push it again unless another message was sent in its place"),
 }
 """What happens next without any action."""
 

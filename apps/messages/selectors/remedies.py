@@ -40,7 +40,7 @@ DOES: Final[dict[str, StrOrPromise]] = {
     "quota": _("a larger quota releases it on the next head"),
     "start-sender": _("the sender's messages are selected again from the next head on"),
     "republish": _("resubmits it to every node"),
-    "push-again": _("it gets a new nonce and is signed again; what it pays, another in its place pays too"),
+    "push-again": _("it gets a new nonce; if another message was sent in its place, both pay"),
     "retry-now": _("retries at once; if it fails, the back-off starts over"),
     "replace-earlier": _("the message that blocks it lands sooner"),
 }

@@ -58,12 +58,12 @@ class DryRun:
 
     @property
     def balance_after(self) -> int:
-        """Return what it, all in flight and all that waits leave at their dearest; below 0: too little."""
+        """Return the balance less the most that it and all in progress cost; below 0: too little."""
         return self.balance - self.in_flight - self.waiting - self.cost_max
 
     @property
     def is_short(self) -> bool:
-        """Return whether not even it and what is in flight can be paid."""
+        """Return whether the balance does not cover it and what is in flight."""
         return self.balance - self.in_flight < self.cost_max
 
 

@@ -1,7 +1,6 @@
-"""Messages whose nonce another message used: they were not carried out, and have no receipt.
+"""Pushing messages again whose nonce another program's message used: they were not carried out.
 
-Another program sends from the address, too.  Nobody has decided then that the message is not carried out, and
-only a person can say whether it still should be: its caller may have sent another since.
+Only a person knows whether such a message is still wanted: its caller may have sent another since.
 """
 
 from __future__ import annotations
@@ -49,9 +48,9 @@ def message_push_again(
     again_at = (head.height if landed is None else landed.height) + DEAD_EPOCHS
     if head.height < again_at:
         raise BadMessage(
-            gettext("a reorganisation may still give it its nonce back: from epoch {epoch} on").format(
-                epoch=again_at
-            ),
+            gettext(
+                "possible from epoch {epoch} on: until then a reorganisation may return its nonce"
+            ).format(epoch=again_at),
             field="state",
         )
     return _reopen(message, head=head, now=now, by=by)
@@ -61,7 +60,7 @@ def _require(message: Message, *, head: Head) -> None:
     if message.state != MessageState.REPLACED:
         raise wrong_state(message.state, needed=MessageState.REPLACED, field="state")
     if message.wait != Wait.NONCE_TAKEN:
-        raise BadMessage(gettext("nothing is lost: what it was for is done by itself"), field="state")
+        raise BadMessage(gettext("not needed: the pool sends another message for it"), field="state")
     if 0 < message.expire_epoch < head.height:
         raise BadMessage(
             gettext("epoch {expire_epoch} has passed: push it again").format(
@@ -73,7 +72,7 @@ def _require(message: Message, *, head: Head) -> None:
 
 @transaction.atomic
 def _reopen(message: Message, *, head: Head, now: datetime, by: Principal | None) -> Message:
-    """Remove nonce and signature; the old signed version is kept, as it is out there."""
+    """Remove nonce and signature; the old signed version is kept, as it was published."""
     row = Message.objects.select_for_update().get(pk=message.pk)
     _require(row, head=head)
     version_store(row, now=now)

@@ -95,7 +95,7 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
     if len(row.params) > PARAMS_BYTES_MAX:
         size = len(row.params) + OVERHEAD_BYTES
         raise BadMessage(
-            gettext("message too large: {size} bytes, nodes take {most} at most").format(
+            gettext("message too large: {size} bytes, nodes accept {most} at most").format(
                 size=size, most=PARAMS_BYTES_MAX + OVERHEAD_BYTES
             ),
             field="params",
@@ -131,7 +131,9 @@ def _address(value: Address | str, *, field: str) -> Address:
 def _receiver(value: Address | str) -> Address:
     address = _address(value, field="to")
     if address == ZERO_ADDRESS:
-        raise BadMessage(gettext("nobody has a key of this address"), field="to", wire="invalid 'To' address")
+        raise BadMessage(
+            gettext("nobody has the key of the zero address"), field="to", wire="invalid 'To' address"
+        )
     return address
 
 
@@ -169,7 +171,7 @@ def _ethereum_call(receiver: Address, *, method: int, has_params: bool) -> tuple
         raise BadMessage(reason, field="method")
     if receiver == EAM_ACTOR:
         raise BadMessage(
-            gettext("an Ethereum wallet only creates contracts there"),
+            gettext("an Ethereum wallet can only create contracts there"),
             field="to",
             wire="invalid 'To' address",
         )

@@ -1,4 +1,4 @@
-"""Faulty sectors that a person wants declared recovered now, whatever pause their files' checks are in."""
+"""Declaring faulty sectors recovered at a person's request, without the pauses between file checks."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def recoveries_request(
     started = recoveries_start(deadline, waiting=waiting, context=context, by=by)
     if not started:
         raise CannotRecover(
-            gettext("these sectors are being recovered already, or as many others as the settings allow")
+            gettext("these sectors are being recovered already, or the settings allow no more in this window")
         )
     return started

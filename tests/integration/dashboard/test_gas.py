@@ -145,7 +145,7 @@ def test_a_method_that_was_called_on_several_miners_is_listed_once():
 
     assert re.findall(r'<th scope="row" class="c-name"> (\w+)', table) == ["PreCommitSectorBatch2", "Send"]
     assert [one.strip("0") for one in re.findall(r"<strong>([^<]*)</strong>", table)] == [".05", ".04"]
-    assert "Money counts those alone that call a miner" in page
+    assert "Money counts only messages to miners" in page
 
 
 def test_the_day_is_drawn_and_its_cheap_hours_are_named():

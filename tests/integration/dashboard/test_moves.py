@@ -271,7 +271,7 @@ def test_the_page_names_what_is_unfinished_and_asks(chain: MovingChain) -> None:
     browser, page = signed_in("ann"), reverse("miner-move-in", args=["f01000"])
 
     asked = browser.post(page, {"act": "height", "height": "1010"})
-    for words in ("Unfinished before it", "its signer is away", "Do it although steps are unfinished"):
+    for words in ("Unfinished earlier steps", "its signer is away", "Continue with unfinished steps"):
         assert words in text_of(asked), words
     assert 'name="force" value="yes"' in asked.content.decode()
     sure = {"act": "height", "height": "1010", "sure": "yes"}

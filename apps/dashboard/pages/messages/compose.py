@@ -178,7 +178,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
         ),
         (gettext("Sender pays"), gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
         (
-            gettext("Balance after this, all in flight and all that waits"),
+            gettext("Balance after this and all messages in progress"),
             gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
         ),
         *signer_facts(item_refusal_find(item, run=run, by=viewer)),

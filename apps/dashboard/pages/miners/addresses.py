@@ -67,7 +67,10 @@ def price_facts(run: DryRun) -> Iterable[tuple[str, str]]:
     """Yield the price, and what the sender would have left."""
     yield _("Expected cost"), f"{formatting.fil(run.cost_expected)} FIL"
     yield _("At most"), f"{formatting.fil(run.cost_max)} FIL"
-    yield _("Sender's balance after this and all that waits"), f"{formatting.fil(run.balance_after)} FIL"
+    yield (
+        _("Sender's balance after this and all messages in progress"),
+        f"{formatting.fil(run.balance_after)} FIL",
+    )
     yield from approval_facts(run.approval)
 
 

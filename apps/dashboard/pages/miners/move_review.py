@@ -71,11 +71,11 @@ def review(
         raise Http404
     first = now.unfinished_before(act)
     if first:
-        facts += ((gettext("Unfinished before it"), clauses_text(map(step_text, first))),)
+        facts += ((gettext("Unfinished earlier steps"), clauses_text(map(step_text, first))),)
     ask = ConfirmPage(
         title=title,
         text=text,
-        label=_("Do it although steps are unfinished") if first else _("Confirm"),
+        label=_("Continue with unfinished steps") if first else _("Confirm"),
         back=reverse(PAGES[direction], args=[miner.address]),
         page=NAMES[direction],
         section="miners",

@@ -57,7 +57,7 @@ def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
         blocks = list_text((blocks, unknown))
     cells = (
         ("reward", gettext("Rewards"), line.reward - line.penalty, blocks, reverse("blocks")),
-        ("gas", gettext("Gas"), -line.gas, gettext("of messages that call miners alone"), reverse("gas")),
+        ("gas", gettext("Gas"), -line.gas, gettext("only of messages to miners"), reverse("gas")),
         ("other", gettext("Fees and others"), line.other, gettext("burnt, or moved by other programs"), url),
         ("net", gettext("Net"), line.net, gettext("rewards less costs"), url),
     )

@@ -75,7 +75,7 @@ def sender_facts(sender: Sender, row: SenderRow, data: PageData) -> Iterable[Fac
             runway=row.runway, span=plural(days, "day")
         )
         if days >= PACE_DAYS_LEAST
-        else gettext("not known from one day of spending"),
+        else gettext("not known after one day of spending"),
     )
     yield Fact(
         gettext("Gas, {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"

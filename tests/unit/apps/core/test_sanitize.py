@@ -37,7 +37,7 @@ def test_other_languages_are_taken_as_they_are(words: str) -> None:
 
 @pytest.mark.parametrize("field", [Text(), Text(strip=False), Lines()])
 def test_a_form_refuses_them_and_a_password_does_not(field: Text) -> None:
-    with pytest.raises(ValidationError, match="turn the direction"):
+    with pytest.raises(ValidationError, match="change the direction"):
         field.clean(TURNED)
 
     assert Text(strip=False, is_secret=True).clean(TURNED) == TURNED
