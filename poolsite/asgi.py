@@ -31,7 +31,7 @@ __all__ = ["app", "application", "job_wait", "wallets_serve"]
 
 
 async def wallets_serve() -> None:
-    """Be connected to remote wallets, for ever: one web process of a console is."""
+    """Keep the connections to remote wallets, in one web process of a console; never returns."""
     await remote_wallets_serve(hub_node())
 
 

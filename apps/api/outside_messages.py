@@ -1,4 +1,4 @@
-"""Messages that programs bring: those that would do the pool's own work a second time are refused by name."""
+"""Pushing messages of other programs: those that would do the pool's own work twice are refused."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def outside_message_push(item: PushItem, *, principal: Principal) -> Message:
 
 
 def window_refusals(calls: Sequence[tuple[Principal, Address | str, int]]) -> dict[int, BadMessage]:
-    """Return the refusals, by place, of proofs of windows that the pool proves.
+    """Return the refusals of proofs of windows that the pool proves, by their index in `calls`.
 
-    `calls`: caller, receiver and method.  Two programs that prove one miner pay for each window twice, and
-    declare each other's recoveries.
+    A call is its caller, receiver and method.  Two programs that prove one miner pay for each window twice,
+    and declare each other's recoveries.
     """
     proofs = [
         (at, viewer, str(to))

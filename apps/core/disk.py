@@ -68,7 +68,7 @@ class DiskSpace:
 
     @property
     def measured_s(self) -> float:
-        """Seconds over which that rate was measured.  Asks Redis."""
+        """Return the seconds over which that rate was measured, read from Redis."""
         samples = _samples()
         return samples[-1][0] - samples[0][0] if samples else 0.0
 

@@ -1,4 +1,4 @@
-"""Words of people and of other programs: what a database keeps of them, and that they read as they are."""
+"""Texts of people and of other programs: without what PostgreSQL refuses, shown as they are written."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from typing import Final
 
 MARKS: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-"""Characters that reverse the text after them, such as U+202E, or that nobody sees."""
+"""Characters that reverse the text after them, such as U+202E, or are invisible."""
 
 
 def has_marks(text: str) -> bool:
-    """Return whether a text would be shown otherwise than it is written: no entry takes it."""
+    """Return whether a text has such characters: it would be shown otherwise than it is written."""
     return MARKS.search(text) is not None
 
 
 def marks_in(value: object) -> bool:
-    """Return the same of all texts in a document."""
+    """Return whether any text in a JSON document has such characters."""
     if isinstance(value, str):
         return has_marks(value)
     if isinstance(value, dict):

@@ -58,7 +58,7 @@ class Picker:
     of: str = ""
     """The miner whose tenant's wallets are offered; empty: the viewer's own."""
     tenant: str = ""
-    """The tenant that was chosen before, of whose objects alone these are; empty: all of the viewer's."""
+    """Name of the chosen tenant, whose objects alone are suggested; empty: all that the viewer sees."""
 
     @property
     def narrowed(self) -> str:

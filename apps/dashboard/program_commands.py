@@ -21,7 +21,7 @@ def program_commands(start: str, *, into: str) -> str:
 
 
 def programs_place() -> str:
-    """Return where the commands are given."""
+    """Return the sentence that says where to run the commands."""
     if settings.SOURCE_URL:
         return gettext("on its machine")
     return gettext("on its machine, in a copy of the console's folder without var and .venv")

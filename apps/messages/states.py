@@ -131,7 +131,7 @@ STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "c
 
 
 DONE_ANEW: Final = (*KIND_PRIORITIES, *STEP_KINDS, "cancel")
-"""Kinds whose apps send another message where this one was not carried out, or need none."""
+"""Kinds for which the pool sends another message by itself if one was not carried out, or needs none."""
 
 
 class Wait(models.TextChoices):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RECOVER_EXPIRES_S = 60
-"""Each head asks for another step."""
+"""Enqueued again with each head."""
 EXPLAIN_EXPIRES_S = 60
 """Failures that land meanwhile are explained with the next ones."""
 

@@ -80,7 +80,7 @@ class RoleOfGroup(Conflict):
 
 
 class RoleUnable(Conflict):
-    """No worker on the host does what the role is for."""
+    """No worker on the host can do the work of the role."""
 
     code = "role_unable"
 

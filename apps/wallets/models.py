@@ -56,7 +56,7 @@ class Wallet(models.Model):
 
 
 class RemoteWallet(Named, Timestamped):
-    """A wallet that takes calls and dials no gateway: the pool connects to it, as other messagers do.
+    """A wallet that does not connect to the gateway: the pool connects to it, as other messagers do.
 
     lotus-wallet, venus-wallet and a signer of ours behind a firewall are such ones.
     """

@@ -60,7 +60,7 @@ def remote_wallets(viewer: Principal) -> QuerySet[RemoteWallet]:
 
 
 def remote_wallet_get(viewer: Principal, uuid: UUID, *, for_update: bool = False) -> RemoteWallet:
-    """Return one of them.  Raises NotFound, for a stranger's too."""
+    """Return one remote wallet.  Raises NotFound, also for another tenant's."""
     rows = remote_wallets(viewer).filter(uuid=uuid)
     row = (rows.select_for_update(of=("self",)) if for_update else rows).first()
     if row is None:

@@ -1,4 +1,4 @@
-"""Trying again while a database is away or a disk is full, and what no waiting can fix."""
+"""Retrying while a database is unavailable or a disk is full; other faults are raised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RETRY_S: Final = 1.0
-"""Between two attempts at a database that is away."""
+"""Between two attempts at a database that is unavailable."""
 
 UNAVAILABLE: Final = (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)
 DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})

@@ -29,7 +29,7 @@ REDIS_MIN: Final = (6, 2)
 FILES_MIN: Final = 1024
 FILES_WANTED: Final = 65_536
 POOLER_TRIES: Final = 30
-"""More than the sessions that PgBouncer keeps for a user, unless told otherwise."""
+"""More than the sessions that PgBouncer keeps for a user by default."""
 PR_GET_CHILD_SUBREAPER: Final = 37
 
 FACTS: Final = """
@@ -51,7 +51,7 @@ class Requirement:
     needs: str
     """First words of its line in docs/requirements.md."""
     unmet: Callable[[Any], str]
-    """Return what is there instead, empty if it is met."""
+    """Returns what the server or machine has instead; empty if it is met."""
 
 
 def _file_locks(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""`make takeover`: make this folder that of a database whose own folder was lost: tokens, password, key.
+"""`make takeover`: connect this folder to a database whose own folder was lost: tokens, password, key.
 
 A start never does that: it cannot know whether the other folder is in use.
 Run: python -m poolsite.embedded.takeover
@@ -34,7 +34,7 @@ QUESTION = (
 
 
 def take_over(paths: PoolPaths, options: Options) -> None:
-    """Prepare the pool in `paths`, which does not run, as the one that counts.  Raises StartupError."""
+    """Prepare the stopped pool in `paths` and revoke other folders' tokens.  Raises StartupError."""
     with ExitStack() as held:
         passable_create(paths.var)
         lease = held.enter_context(owned(paths.var, patience_s=5.0))

@@ -35,7 +35,7 @@ _UNITS: Final = {"fil": 18, "attofil": 0, "afil": 0} | {
 """Decimals of each unit, by its name in lower case: one of it is so many powers of ten attoFIL.  lotus'
 ParseFIL reads FIL and attoFIL; the others are those that its Short writes, and their names."""
 _AMBIGUOUS: Final = re.compile("[MP](?i:fil)")
-"""Not milli and pico: a capital makes mega and peta of them."""
+"""Not read: with a capital, milli and pico would be mega and peta."""
 _GROUP_SPACE: Final = "\u202f"
 """The narrow space that pages write between thousands."""
 _AMOUNT_TEXT: Final = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?\s*([A-Za-zµμ]*)", re.ASCII)

@@ -54,7 +54,7 @@ OTHER_TYPES: Final = {
     "jwt-hmac-secret": "this is a node's secret for its API tokens, not a wallet's key",
     "libp2p-host": "this is a node's libp2p key, not a wallet's",
 }
-"""Types of keys in a node's keystore that sign no message, and what to say of each."""
+"""Types of keys in a node's keystore that sign no message, and the refusal of each."""
 BLS_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the BLS12-381 groups; private keys lie below it."""
 
@@ -195,7 +195,7 @@ def _single_key(value: Any) -> Any:
 
 
 def _foreign_form(text: str) -> str:
-    """Return why a text is no key export, naming the form that it looks like."""
+    """Return why a text is no key export, naming the form that was recognised."""
     words = text.split()
     if text.startswith("SQLite format 3"):
         return "this is a key store of venus-wallet: import it with import-wallet"

@@ -366,7 +366,7 @@ EMBEDDED = False
 CONSOLE_URL = env_text("POOLSITE_URL", "").rstrip("/")
 """How people reach the console; without it notifications name its pages without a host."""
 SOURCE_URL = env_text("SOURCE_URL", "") or origin_of(BASE_DIR)
-"""Where other hosts clone Poolsite from: the origin of this clone, unless told."""
+"""Where other hosts clone Poolsite from; by default the origin of this clone."""
 PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
 """What this process is called on the pages and in the logs; the supervisor sets it."""
 

@@ -55,7 +55,7 @@ PROOFS_RULE: Final = RuleForm(
 
 
 def is_allowed(rule: RuleForm, method: str) -> bool:
-    """Return whether a rule allows a method, its other limits left aside; no methods or types are any."""
+    """Return whether a rule allows a method, whatever its other limits; empty methods or types allow any."""
     is_of_messages = not rule.types or "message" in rule.types
     return is_of_messages and (not rule.methods or any(fnmatchcase(method, one) for one in rule.methods))
 
@@ -70,7 +70,7 @@ def is_without_day(rule: RuleForm) -> bool:
 
 
 def proofs_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
-    """Return the edit that puts a rule for proofs before all others: no sum of a day may refuse a window.
+    """Return the edit that puts a rule for proofs before all others, so that no daily sum refuses a window.
 
     None if there is such a rule, or if no rule allows proofs at all: then this signer is for something else.
     """
@@ -99,7 +99,7 @@ NO_VOTES: Final = "no votes"
 
 
 def policy_advice(rules: Sequence[RuleForm]) -> list[str]:
-    """Return what a console says about a policy, as it keeps it beside the signer's connection."""
+    """Return which changes a policy needs, as names that the console stores with the signer's connection."""
     found = {
         PROOFS_BY_DAY: proofs_edit(rules) is not None,
         ANY_ESCROW: bool(free_escrows(rules)),

@@ -1,4 +1,4 @@
-"""Who gives a command."""
+"""The principal of `manage.py` commands."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class RemoteWalletView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: UUID) -> Response:  # noqa: ARG002  # DRF's form
-        """Forget a wallet and its token."""
+        """Delete a wallet and its token."""
         remote_wallet_remove(principal=self.principal, uuid=uuid)
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -38,7 +38,7 @@ def signed_messages_read(value: Any) -> list[SignedMessage]:
 
 
 def pool_nonces_read(value: Any) -> dict[str, frozenset[int]]:
-    """Return the nonces that each address has messages with, out of signed messages; the rest is not read."""
+    """Return the nonces of each sender in a list of signed messages; nothing else of them is read."""
     found: dict[str, set[int]] = {}
     for row in value or ():
         message = row["Message"]

@@ -142,7 +142,7 @@ def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, 
 
 
 def messages_push_again(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:
-    """Return the acts that give these another nonce; the page asks first, as it may pay twice."""
+    """Return the acts that push these messages again; their page asks first, as it may pay twice."""
     return tuple(
         Act(
             Link("message-push-again", (row.pk,)),

@@ -165,7 +165,7 @@ def alerts_open(viewer: Principal) -> dict[str, Alert]:
 
 
 def alerts_recent(viewer: Principal, limit: int) -> list[Alert]:
-    """Return the caller's newest alerts, open ones first, of which those that are critical first."""
+    """Return the caller's newest alerts: open critical ones, other open ones, then those that ended."""
     own = alerts_own(viewer)
     open_ones = list(own.filter(ended_at=None).order_by("severity", "-since")[:limit])
     ended = own.exclude(ended_at=None).order_by("-ended_at")

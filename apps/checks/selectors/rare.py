@@ -87,14 +87,14 @@ class Rare(NamedTuple):
     messages_refused: bool = True
     signers_failed: bool = True
     signers_advised: bool = True
-    """Signers of whose policy there is something to say."""
+    """Signers whose policy needs a change."""
     grants_unchosen: bool = True
     """Grants of another tenant's keys that no person made."""
     provers_failed: bool = True
     wins_lost: bool = True
     blocks_foreign: bool = True
     codes_wrong: bool = True
-    """Second factors that were wrong lately."""
+    """Wrong codes of second factors lately."""
     channels: bool = True
     severities_set: bool = True
     """Checks whose severity the operator set."""

@@ -1,4 +1,4 @@
-"""What becomes of a message whose nonce another message of its sender used."""
+"""The columns of a message whose nonce another message of its sender used."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def displaced_columns(row: Message, *, is_own: bool, taker: str = "") -> dict[str, object]:
-    """Return what a message has that another one's landing displaced: none of that one's receipt.
+    """Return the wait and error of a message whose nonce another one used; it gets no receipt.
 
-    `taker` is the CID of that message where it is known.
+    `is_own`: whether that one is the pool's, too; `taker`: its CID, empty if not known.
     """
     if is_own or row.kind in DONE_ANEW:
         return {

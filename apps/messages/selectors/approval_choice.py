@@ -61,7 +61,7 @@ class Act:
     carried: int = 0
     """attoFIL that it takes along, where it is no transfer already."""
     to: str = ""
-    """Receiver of those."""
+    """Receiver of `carried`."""
     keeper: str = ""
     """Whose they are afterwards, by what is known of the method: an address in the parameters."""
     payer: str = ""
@@ -109,10 +109,10 @@ def _is_automatic(message: Message, *, receiver: str) -> bool:
 
 
 def _leaves(act: Act, message: Message) -> bool:
-    """Return whether the value of a call is paid away: no method that is known to give it back has it.
+    """Return whether the value of a call leaves the payer and the tenant's miners.
 
-    Known are the escrow and the new miner of whoever pays, and what goes to a tenant's own miner, whose owner
-    may withdraw it.  All else may keep it, as a multisig does by any number of 2^24 and above (FIP-0062).
+    It does not if it goes to the payer's own escrow or new miner, or to a tenant's own miner, whose owner may
+    withdraw it.  Any other call may keep it, as a multisig does by any number of 2^24 and above (FIP-0062).
     """
     if not act.carried or message.kind in AUTOMATIC_KINDS:
         return False

@@ -96,7 +96,7 @@ BY_KEY: Final[Compiled[Message]] = Compiled(
 
 
 def message_states(ids: Collection[str]) -> list[Message]:
-    """Return the messages that there are, with what tells whether somebody still waits for them."""
+    """Return the existing messages of these ids, with the columns that decide whether to go on waiting."""
     return list(Message.objects.filter(pk__in=ids).only("state", "height", "wait", "attempts"))
 
 

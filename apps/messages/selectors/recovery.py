@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 PROVED_LATELY: Final = timedelta(days=3)
-"""Whoever sent a proof so shortly before a restore will send the next ones."""
+"""A sender of a proof in this time before a restore is expected to send the next proofs."""
 
 RECOVERY: Final[Compiled[Recovery]] = Compiled("recovery_row", lambda: Recovery.objects.order_by("pk")[:1])
 

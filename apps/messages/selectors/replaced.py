@@ -1,4 +1,4 @@
-"""Messages whose nonce another program used, and of which nobody has decided yet what becomes of them."""
+"""Messages whose nonce another program used, and of which nobody has decided yet."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 def messages_replaced(viewer: Principal) -> QuerySet[Message]:
-    """Return those of the viewer, newest first; some are a payment that was not made."""
+    """Return the viewer's replaced messages, newest first; some are payments that were not made."""
     rows = messages_visible(viewer).filter(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)
     return rows.order_by("-created_at", "-pk")

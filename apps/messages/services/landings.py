@@ -103,7 +103,7 @@ def _same_content(rows: Iterable[Message], message: Execution) -> Message | None
 
 
 def _place_columns(executed: Executed, message: Execution) -> dict[str, object]:
-    """Return which message used a nonce, and where: a reorganisation gives it back from there."""
+    """Return which message used a nonce, and in which tipset: a reorganisation of that one frees it."""
     return {
         "height": executed.height,
         "tipset_key": executed.head.parent_key,

@@ -159,7 +159,7 @@ def _store_version(
 
 
 def version_store(row: Message, *, now: datetime) -> None:
-    """Keep the signed version that a row is about to lose: it is out there and may still land."""
+    """Keep the signed version that a row is about to lose: it was published and may still land."""
     SignedVersion.objects.get_or_create(
         cid=row.cid,
         defaults={

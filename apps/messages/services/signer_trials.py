@@ -1,4 +1,4 @@
-"""What the signer of a message's sender would do with it: its policy is asked, nothing is signed."""
+"""Asking the signer of a message's sender what its policy would decide; nothing is signed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def item_refusal_find(item: PushItem, *, run: DryRun, by: Principal, method: str = "") -> str:
-    """Return why the sender's signer would not sign a message that was run on trial; empty if it would."""
+    """Return why the sender's signer would not sign a message after its dry run; empty if it would."""
     sender, to = str(item.from_), str(item.to)
     message = ChainMessage(
         to=address_parse(to),

@@ -98,7 +98,7 @@ class Move:
         return tuple(step for step in self.steps if step.state != StepState.DONE)
 
     def unfinished_before(self, key: str) -> tuple[Step, ...]:
-        """Return the steps that block one; nothing if it may be done now, or is."""
+        """Return the unfinished steps that block a step; none if it is done, or can be done now."""
         wanted = next((step for step in self.steps if step.key == key), None)
         if wanted is None or wanted.state != StepState.BLOCKED:
             return ()

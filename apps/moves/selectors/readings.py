@@ -79,7 +79,7 @@ class SectorFiles:
     unplaced: BitField
     """Those that name no store, `NUMBERS_MAX` at most."""
     parted: BitField
-    """The sectors among them of which the last scans found only parts."""
+    """Those of which the last scans found only parts, the replica or the cache."""
     unread: tuple[str, ...]
     """Stores with sectors of it that no prover in charge reads."""
     expected: int

@@ -1,6 +1,6 @@
-"""The acts of a move, in the order of its steps: one that others come before is refused, or forced.
+"""The acts of a move: one whose earlier steps are unfinished is refused, unless forced.
 
-Pages, REST and commands do them here alone.
+Pages, REST and commands all call this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HEIGHT: Final = "height"
 NUMBERS: Final = "numbers"
-"""Keys of the steps that are done here."""
+"""Keys of the steps that `move_step_do` does."""
 
 
 def move_step_do(
@@ -43,8 +43,8 @@ def move_step_do(
 ) -> Miner:
     """Set the height of a move, or take over or hand back sector numbers.
 
-    `number` is that height, or of a move in the highest sector number that was assigned.  Refused while steps
-    are unfinished that come before it; forced, it is done, and the audit log has which they were.
+    `number` is that height, or for a move in the highest sector number that was assigned.  Refused while
+    earlier steps are unfinished; if forced, it is done, and the audit log names them.
     Raises NotAllowed, BadValue, MoveRefused, NetworkUnknown, NodeRefused, NodeUnavailable.
     """
     head = head_require(by)
@@ -78,9 +78,9 @@ def move_step_do(
 def _unfinished(
     miner: Miner, *, direction: Direction, step: str, by: Principal, is_forced: bool
 ) -> dict[str, tuple[str, str]]:
-    """Return title and figure of the unfinished steps that come before one, by their keys.
+    """Return title and figure of the unfinished steps before `step`, by their keys.
 
-    Where no node answers nobody knows: only a forced act goes on then.
+    If no node answers they are not known: the error is raised, unless the act is forced.
     """
     try:
         move = move_of(miner, by, direction=direction)

@@ -74,7 +74,7 @@ class PieceSpec:
     deal: int | None = None
     start_epoch: int | None = None
     first_epoch: int | None = None
-    """At which data that come now can be active; None: not known."""
+    """At which data that arrive now can be active; None: not known."""
     purpose: str = PiecePurpose.ANY
 
 

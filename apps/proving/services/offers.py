@@ -83,7 +83,7 @@ def offer_renew(job: Job, *, failures: Callable[[], Counter[int]], context: Prov
 
 
 def post_failures_count(post: WindowPost) -> Counter[int]:
-    """Return how often each host, by its key, has failed at the proofs of a window, or at some sectors."""
+    """Return how often each host, by its key, failed to prove a window, or some of its sectors."""
     return _failures_count(
         Q(
             job__proof_attempt__post__miner=post.miner_id,

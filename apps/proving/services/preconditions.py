@@ -47,7 +47,7 @@ class Readiness:
     unmet: dict[str, str]
     """By the precondition's name, why it does not hold."""
     refusal: str = ""
-    """Why the signer's policy would refuse the next proof, with what it signed today."""
+    """Why the signer's policy, with today's sums, would refuse the next proof; empty if it would not."""
 
 
 def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
@@ -81,7 +81,7 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
 
 
 def _proof_like(miner: Miner, sender: str, *, context: ProvingContext) -> ChainMessage:
-    """Return a message as the next proof's will be, with fees as `_gas_needed` counts them."""
+    """Return a message like that of the next proof, with fees as `_gas_needed` counts them."""
     gas, fee_cap, premium = _gas_likely(miner, context=context)
     params = SubmitWindowedPoStParams(
         deadline=0,

@@ -278,7 +278,7 @@ def _partial_proof_store(
     reason: str,
     context: ProvingContext,
 ) -> None:
-    """Keep a proof with what it leaves out: as the proof, or as the fallback while a backup prover is at it.
+    """Keep a proof that leaves sectors out: as the proof, or as the fallback while a backup prover works.
 
     `partial` has its columns.  They are written together: what is sent is what was proved.
     """
@@ -315,7 +315,7 @@ def _partial_proof_store(
 
 
 def _may_backup_better(post: WindowPost, partial: WindowPost, context: ProvingContext) -> bool:
-    """Return whether another host is at the same proof and has time to leave out less than `partial`."""
+    """Return whether another host makes the same proof and has time to leave out fewer sectors."""
     return (
         len(running_attempts_list(post)) == 2
         and post.attempt(AttemptKind.FALLBACK) is None

@@ -113,7 +113,7 @@ def recoveries_start(
     context: ProvingContext,
     by: Principal | None = None,
 ) -> list[Recovery]:
-    """Start the recoveries of sectors, by partition, that a deadline lacks; `by` a person, without pauses."""
+    """Start the missing recoveries of a deadline's sectors, by partition; without pauses if `by` a person."""
     miner = deadline.miner
     # Any challenge will do: nobody but us checks these proofs, it only has to be new.
     randomness = context.client.state_get_randomness_from_beacon(

@@ -17,7 +17,7 @@ class WorkerUnknown(NotFound):
 
 
 class WorkerBusy(Conflict):
-    """The host is online and has sectors in progress that lie on it alone."""
+    """The host is online and has sectors in progress, whose files no other host has."""
 
     code = "worker_busy"
 

@@ -170,7 +170,7 @@ class JobEvent(models.Model):
     note = models.TextField(blank=True)
     is_error = models.BooleanField(default=False)
     is_withdrawn = models.BooleanField(default=False, db_default=False)
-    """Its message was withdrawn before anybody signed it: that cost nothing, and is no attempt."""
+    """Whether its message was withdrawn before it was signed: that cost nothing and is no attempt."""
     digest = models.CharField(max_length=64, blank=True)
     """SHA-256 of the report, so that a repeated one is told from another."""
 

@@ -1,4 +1,4 @@
-"""From which epoch on what is begun now can be on chain: data in a sector, a replica that is made again.
+"""The first epoch at which work that begins now can be on chain: a sector, a snap-up, a rebuild.
 
 Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors3 (a commit lands after the epoch of its
 seed); deadline_is_mutable.

@@ -1,4 +1,4 @@
-"""From which epoch on what is begun now can be on chain, by what this farm's hosts took before."""
+"""The first epoch at which work that begins now can be on chain, from the times of this farm's hosts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FINISHED: Final = 40
 """Newest finished sectors, or runs, from which the time of one is learnt."""
 FASTEST: Final = 0.1
-"""Share of them that was faster than what is reckoned with: what few could do is not refused."""
+"""Share of them that is faster than the time that is assumed: what a fast host can do is not refused."""
 SHARED_S: Final = 300
 
 
@@ -51,7 +51,7 @@ STAGES: Final[dict[JobKind, tuple[str, ...]]] = {
 }
 """The stages that hosts complete before the last message."""
 AFTER_SEED: Final = (str(Stage.C1), str(Stage.C2))
-"""The same of a sector that is pre-committed."""
+"""The same for a sector that is pre-committed."""
 MADE: Final = {
     JobKind.SNAP_UP: (SnapState.UPDATE_LANDED, SnapState.UPDATE_FINAL, SnapState.SNAPPED),
     JobKind.REBUILD: (RebuildState.REBUILT,),
@@ -79,7 +79,7 @@ def first_epoch_read(
 
 
 def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
-    """Return the first epoch at which data that come now can be active; None while no head is known."""
+    """Return the first epoch at which data that arrive now can be active; None while no head is known."""
     zeros = Sector.objects.filter(miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None)
     kinds = [JobKind.SNAP_UP]
     if purpose != PiecePurpose.SNAP_UP:
@@ -90,7 +90,7 @@ def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
 
 
 def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:
-    """Return the first epoch at which one that is begun now can be on chain; None: no head is known."""
+    """Return the first epoch at which work that begins now can be on chain; None: no head is known."""
     head = head_current()
     if head is None:
         return None
@@ -101,7 +101,7 @@ def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:
 
 
 def work_seconds(miner: Miner, kind: JobKind, *, stages: tuple[str, ...]) -> float:
-    """Return the seconds that hosts take for these stages of one of a kind, waits left out.
+    """Return the seconds that hosts take for these stages of a sector, snap-up or rebuild, without waits.
 
     Nine of ten of the newest of the tenant's sectors of this size took longer; 0 while none is finished.
     Kept for `SHARED_S`, once there is one.

@@ -43,7 +43,7 @@ class HostRecord:
 
 
 def host_record(worker: Worker, *, now: datetime) -> HostRecord:
-    """Return what a host did lately; one that is new is measured by its own age."""
+    """Return what a host did lately; a new host is measured over its own age."""
     since = max(now - timedelta(days=DAYS), worker.created_at)
     mine = JobEvent.objects.filter(worker=worker).order_by("-pk")
     done = mine.filter(event=Stage.FINALIZE, at__gte=since)[:COUNTED_MAX].count()

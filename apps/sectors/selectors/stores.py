@@ -35,9 +35,9 @@ COUNTED_MAX: Final = 1_000
 RATE_OVER: Final = timedelta(days=7)
 """The rate at which a store fills is measured over this time."""
 RATE_LEAST: Final = timedelta(days=1)
-"""And over this at least: minutes say nothing of a day."""
+"""Shortest span from which a rate is computed: minutes say nothing of a day."""
 FORECAST_TIMES: Final = 24
-"""Most days that are forecast, in times of the days measured."""
+"""Longest forecast, as a multiple of the days measured."""
 DETACHED: Final = "DETACHED"
 """Of a store that no host has attached."""
 SILENT: Final = "SILENT"
@@ -165,7 +165,7 @@ def store_status(store: Store, *, now: datetime) -> StoreStatus:
 
 
 def store_rate_span(store: Store) -> timedelta | None:
-    """Return over what time the rate of a store of `stores_visible` was measured.
+    """Return the span over which the rate of a store of `stores_visible` was measured.
 
     None while that is too short, and of a store that no host has: what its disk got since is unknown.
     """

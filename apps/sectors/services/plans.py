@@ -60,7 +60,7 @@ GUESSED: Final = frozenset(spec.stage for spec in SEALING if spec.is_guessed)
 """Stages whose published time is none: what a disk of 200 MiB/s would take."""
 
 MEMORY: Final = "memory"
-"""Source of slots that a host has, but not the memory for; what limits a plan without any for them."""
+"""Source of slots that the hosts' memory limits; also the limit of a plan for which it has room for none."""
 SOURCES: Final = ("measured", "host", "mean", MEMORY, "published", "guess", "assumed", "network", "typed")
 """Where a number of a plan comes from."""
 
@@ -175,7 +175,7 @@ def _slots_in_memory(host: Worker, stage: str, size: int) -> int:
 
 
 def plan_limit_find(outcome: Outcome, *, values: Mapping[str, PlanValue]) -> str:
-    """Return what limits a plan: a stage's slots, the disk, or the memory that there is for no slot."""
+    """Return what limits a plan: a stage's slots, the disk, or memory that is too small for any slot."""
     slots = values.get(f"slots_{outcome.limit}")
     return MEMORY if slots is not None and not slots.value and slots.source == MEMORY else outcome.limit
 

@@ -34,7 +34,7 @@ class SignerGrant(models.Model):
     """Of a key (protocol 1, 3 or 4)."""
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="signer_grants")
     is_by_hand = models.BooleanField(default=False)
-    """Whether somebody granted it, by page or sophon-auth's interface, not a signer by connecting."""
+    """Whether a person or program granted it; false: it was granted when a signer connected."""
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True)

@@ -110,7 +110,7 @@ class LoginAttempt(models.Model):
     source = models.CharField(max_length=64)
     is_good = models.BooleanField()
     is_second = models.BooleanField(default=False)
-    """Whether a code was tried by somebody who had the right password, or a session."""
+    """Whether it is of a second factor, after the right password or in a session."""
 
     class Meta:
         indexes = [

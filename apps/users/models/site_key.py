@@ -6,7 +6,7 @@ from django.db import models
 
 
 class SiteKey(models.Model):
-    """A single row: whoever cannot read it has another key."""
+    """A single row: a console that cannot decrypt it has another SECRET_KEY."""
 
     check_text = models.TextField()
     """A known word, encrypted."""

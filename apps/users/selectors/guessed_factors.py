@@ -1,4 +1,4 @@
-"""Reading whose second factor somebody tries to guess: who does so has the password, or a session."""
+"""Reading whose second factor somebody tries to guess, with the right password or in a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN: Final = timedelta(days=1)
 """How long wrong codes are shown."""
 SUSPICIOUS: Final = 5
-"""Wrong codes of a person within that time: somebody who has the app rarely mistypes so often."""
+"""Wrong codes in that time from which a person is listed: who has the app rarely mistypes so often."""
 READ_MAX: Final = 1000
 
 
@@ -34,12 +34,12 @@ class GuessedFactor:
 
 
 def wrong_codes(since: datetime) -> QuerySet[LoginAttempt]:
-    """Return the wrong codes since then."""
+    """Return the wrong codes since a moment."""
     return LoginAttempt.objects.filter(is_second=True, is_good=False, at__gt=since)
 
 
 def factors_guessed(viewer: Principal, *, now: datetime) -> list[GuessedFactor]:
-    """Return of which of the viewer's people many codes were wrong lately."""
+    """Return the people that the viewer sees for whom many codes were wrong lately."""
     rows = wrong_codes(now - SHOWN).filter(username__in=people_visible(viewer).values("username"))
     groups: dict[str, list[str]] = {}
     for username, source in rows.order_by("-at").values_list("username", "source")[:READ_MAX]:

@@ -74,7 +74,7 @@ def actors_people(actors: Iterable[str]) -> tuple[str, ...]:
 
 @cache
 def command_principal() -> Principal:
-    """Return who gives a command on this machine: the pool's own rights, under the person's name there.
+    """Return the principal of a command: the pool's own rights, with the account's name on this machine.
 
     Of one who became root by sudo, sudo tells the name; nobody else can set it for root's processes.
     """

@@ -23,7 +23,7 @@ def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
 
 
 def tenant_evident(viewer: Principal) -> str:
-    """Return the tenant that is meant where none is named: one's own, or the only one; empty of several."""
+    """Return the tenant that applies if none is named: the viewer's own, or the only one; empty: several."""
     if not viewer.is_operator:
         return viewer.tenant_name
     names = tenants_visible(viewer).filter(enabled=True).values_list("name", flat=True)[:2]

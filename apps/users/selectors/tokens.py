@@ -46,7 +46,7 @@ def token_by_text(token: str) -> Token | None:
 
 
 def token_facts(text: str) -> dict[str, Any]:
-    """Return what the audit log has of a token that was just made, whoever made it and where."""
+    """Return the audit log's values of a new token, the same for pages, REST and commands."""
     row = token_by_text(text)
     assert row is not None
     return {

@@ -1,4 +1,4 @@
-"""What a pool needs to be used: its tenant, an operator, and a token for each of its programs.
+"""Creating what a pool needs to be used: its tenant, an operator, and a token for each of its programs.
 
 A start adds what is missing and never takes from anybody; only `pool_secrets_replace`, which a person asks
 for, revokes and replaces.
@@ -34,7 +34,7 @@ OPERATOR: Final = "operator"
 """Name of the first person."""
 
 LABEL: Final = "bootstrap "
-"""Beginning of the names of the programs' tokens."""
+"""Prefix of the names of the programs' tokens."""
 TOKEN_NAME_MAX: Final = 100
 
 PROGRAMS: Final[tuple[tuple[str, str, tuple[str, ...], bool], ...]] = (
@@ -63,7 +63,7 @@ def pool_prepare(*, var: Path, url: str) -> dict[str, str]:
 
 
 def pool_secrets_replace(*, var: Path, url: str, by: Principal) -> dict[str, str]:
-    """Make this folder the one whose tokens, password and SECRET_KEY count; give operator.json's content.
+    """Make this folder's tokens and SECRET_KEY the valid ones; return operator.json's content.
 
     For a pool whose folder was lost: tokens of the pool's programs that are not in this folder are revoked,
     and the operator gets another password, without an authenticator app that the key cannot read.
@@ -85,7 +85,7 @@ def pool_secrets_replace(*, var: Path, url: str, by: Principal) -> dict[str, str
 def _files_write(
     var: Path, *, url: str, entry: dict[str, Any], tenant: Tenant, password: str
 ) -> dict[str, str]:
-    """Write the files that are missing or differ, and give the content of operator.json."""
+    """Write the files that are missing or differ; return the content of operator.json."""
     tokens = {}
     for name, perm, scopes, is_operator in PROGRAMS:
         path = var / "tokens" / name
@@ -103,7 +103,7 @@ def _files_write(
 
 
 def _text_known(var: Path, *, name: str, entry: dict[str, Any]) -> str:
-    """Return the text of a program's token in this folder, if there is a row of it; else nothing.
+    """Return the text of a program's token in this folder; empty if the database has no such token.
 
     A revoked one counts: the operator did that on purpose, and removes the files to get another.
     """
@@ -120,7 +120,7 @@ def _token_known(var: Path, *, name: str, entry: dict[str, Any]) -> Token | None
 
 
 def _token_add(*, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool) -> str:
-    """Issue a program's token; beside one of this name, which another folder may have, it names the host."""
+    """Issue a program's token; if its name is taken, by another folder's token, the host's name is added."""
     label = f"bootstrap {name}"
     if Token.objects.filter(tenant=tenant, name=label, revoked_at=None).exists():
         label = f"bootstrap {name} on {socket.gethostname()}"[:TOKEN_NAME_MAX]
@@ -131,7 +131,7 @@ def _token_add(*, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...],
 
 
 def _password_ensure(tenant: Tenant, entry: dict[str, Any]) -> str:
-    """Return the operator's made-up password if this folder has it; create the operator if there is none."""
+    """Return the operator's generated password if this folder has it; create a missing operator."""
     known = entry.get("password", "")
     person = User.objects.filter(username=OPERATOR).first()
     if person is not None:
@@ -144,7 +144,7 @@ def _password_ensure(tenant: Tenant, entry: dict[str, Any]) -> str:
 
 
 def _password_replace(*, by: Principal) -> str:
-    """Set a new made-up password of the operator; the account is open then, and no session of it goes on."""
+    """Set a new generated password of the operator; enable the account and end its sessions."""
     person, password = User.objects.get(username=OPERATOR), password_generate()
     person.is_active = True
     person.save(update_fields=["is_active"])

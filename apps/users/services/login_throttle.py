@@ -25,9 +25,9 @@ FREE_TRIES: Final[dict[str, int]] = {"both": 4, "username": 20, "source": 60}
 FIRST_WAIT_S, LAST_WAIT_S = 1, 300
 """The first wait; it doubles with each further failure up to the last."""
 SECOND_FREE_TRIES: Final = 5
-"""Wrong codes of a person that cost nothing: who tries one has the password, and guesses one of a million."""
+"""Wrong codes of a person without a delay: somebody with the password guesses one code of a million."""
 SECOND_WAIT_S, SECOND_LAST_WAIT_S = 60, 3600
-"""The same for codes: at most a dozen can be tried in an hour, wherever from."""
+"""The same for codes: at most a dozen can be tried in an hour, from all addresses together."""
 NAME_WAIT_S: Final = 30
 """The last wait of a name that is tried from anywhere: strangers cause it, its person has to live with it."""
 RETENTION: Final = timedelta(days=30)

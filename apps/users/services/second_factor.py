@@ -108,7 +108,7 @@ def totp_remove(user: User) -> bool:
 
 
 def totp_remove_unreadable(user: User) -> None:
-    """Remove the app if its secret was encrypted with a key that is gone: no code of it would be right."""
+    """Remove the app if its secret was encrypted with a lost key: none of its codes could be checked."""
     device = TotpDevice.objects.filter(user=user).first()
     if device is not None and _totp(device) is None:
         totp_remove(user)

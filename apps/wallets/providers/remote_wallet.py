@@ -1,6 +1,6 @@
-"""A wallet that takes calls, as one that is connected to the gateway: its keys are proved, then they sign.
+"""A remote wallet, to which the pool connects, as a provider of the gateway: its keys are proved, then sign.
 
-What the gateway sends down a signer's channel is asked of the wallet by JSON-RPC instead.
+What the gateway would send through a signer's channel is called on the wallet by JSON-RPC instead.
 Source: filecoin-project/lotus api/api_wallet.go; filecoin-project/venus venus-shared/api/wallet.
 """
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LIST_EVERY_S: Final = 15.0
-"""Between two lists of a wallet's keys: it does not say when it gets a new one, or is back."""
+"""Between two lists of a wallet's keys: it does not tell of new ones, nor that it is online again."""
 HOLD_EVERY_S: Final = 4.0
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 30.0
@@ -95,7 +95,7 @@ class RemoteWalletProvider(WalletProvider):
         await asyncio.sleep(REFUSED_S)
 
     async def keys_follow(self) -> None:
-        """Add the keys that the wallet has got, and remove those that it has no more."""
+        """Add the keys that the wallet lists newly, and remove those that it no longer lists."""
         try:
             listed = await self.request("WalletList", None, time.time() + REGISTER_S)
         except (NoAnswer, ProviderRefused) as error:
@@ -112,7 +112,7 @@ class RemoteWalletProvider(WalletProvider):
                 await self.addresses_add(new)
 
     async def note(self) -> None:
-        """Write down how the wallet is."""
+        """Store the wallet's connection and error."""
         unproven = ", ".join(sorted(self.refused))
         error = self.error or (
             gettext("these keys could not prove themselves: {keys}").format(keys=unproven) if unproven else ""
@@ -135,8 +135,8 @@ class RemoteWalletProvider(WalletProvider):
     ) -> str:
         """Verify one key by a signature, as `WalletProvider`.
 
-        venus-wallet takes a challenge only from a gateway that it dialled: it signs the same bytes as bytes
-        without a meaning.
+        venus-wallet signs a challenge only for a gateway that it connected to: the same bytes are signed as
+        type "unknown" then.
         """
         try:
             return await super().prove(text, until, meter=meter, meta_type=meta_type)
@@ -157,7 +157,7 @@ class RemoteWalletProvider(WalletProvider):
         self.hub.spawn(self.answer(future, key))
 
     async def answer(self, future: asyncio.Future[dict[str, Json]], key: str) -> None:
-        """Deliver what the wallet said."""
+        """Deliver the wallet's response."""
         try:
             self.respond({"id": key, **await future})
         except (OSError, HTTPException, ValueError) as error:
@@ -184,7 +184,7 @@ class RemoteWalletProvider(WalletProvider):
 
 
 async def remote_wallets_serve(hub: HubNode) -> None:
-    """Be connected to the remote wallets that no other process is connected to, for ever."""
+    """Keep connections to the remote wallets that no other process is connected to; never returns."""
     serving: dict[int, tuple[object, asyncio.Task[None]]] = {}
     while True:
         try:
@@ -202,7 +202,7 @@ async def remote_wallets_serve(hub: HubNode) -> None:
 
 
 async def remote_wallet_serve(hub: HubNode, row: RemoteWallet) -> None:
-    """Be connected to a wallet; why it cannot be is written down."""
+    """Keep a connection to one wallet; store why there is none."""
     try:
         await RemoteWalletProvider(hub, row).run()
     except DecryptionFailed as error:

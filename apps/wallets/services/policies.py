@@ -103,9 +103,9 @@ def policy_read(viewer: Principal, *, address: str) -> PolicyState:
 
 
 def policy_advice_record(*, address: str) -> None:
-    """Note beside its connection what there is to say about the policy of the signer that holds a key.
+    """Store, with its connection, the advice on the policy of the signer that holds a key.
 
-    One that cannot be asked, or does not show its policy, keeps what is known.
+    If the signer cannot be asked, or does not show its policy, the stored advice stays.
     """
     try:
         row = signer_find(SYSTEM, address=address)
@@ -141,7 +141,7 @@ def policy_try(viewer: Principal, *, address: str, message: Message, text: str =
 
 
 def policy_refusal_find(*, address: str, message: Message) -> str:
-    """Return why the policy of a key's signer would refuse a message; empty if not, or if nobody knows."""
+    """Return why the policy of a key's signer would refuse a message; empty: it would not, or unknown."""
     try:
         return policy_try(SYSTEM, address=address, message=message).error
     except DomainError:

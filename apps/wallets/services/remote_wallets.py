@@ -89,7 +89,7 @@ def remote_wallet_set(*, principal: Principal, uuid: UUID, is_enabled: bool) -> 
 
 @transaction.atomic
 def remote_wallet_remove(*, principal: Principal, uuid: UUID) -> None:
-    """Forget a wallet and its token; grants of its keys stay.  Raises NotFound."""
+    """Delete a wallet and its token; grants of its keys stay.  Raises NotFound."""
     row = remote_wallet_get(principal, uuid, for_update=True)
     _audit(principal, "remote-wallet.remove", row, before={"url": row.url}, after=None)
     row.delete()
@@ -109,7 +109,7 @@ def remote_wallets_acquire(*, process: str) -> list[RemoteWallet]:
 def remote_wallet_note(
     *, pk: int, connection: str | None, error: str, has_answered: bool, now: datetime
 ) -> None:
-    """Write down how a wallet is; pages hear of it where that changed."""
+    """Store a wallet's connection and error; changes are published to pages."""
     values: dict[str, Any] = {"connection": connection, "error": error}
     changed = RemoteWallet.objects.filter(pk=pk).exclude(connection=connection, error=error)
     if changed.update(**values):

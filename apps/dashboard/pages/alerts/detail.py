@@ -82,7 +82,7 @@ class AlertHead:
     may_act: bool
     """Whether the viewer may acknowledge it, or end that."""
     mend_href: str
-    """Page on which it is mended; empty once it passes, and where each finding has its own."""
+    """Page on which it is fixed; empty once it passes, and if `todos` have their own pages."""
     mend: str
     hours: tuple[tuple[str, str], ...]
     """For how long it can be acknowledged: value and label."""

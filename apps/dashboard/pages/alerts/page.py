@@ -82,14 +82,14 @@ class AlertRow:
 
 
 def alert_row(row: Alert, *, at: datetime, data: PageData | None = None) -> AlertRow:
-    """Lay out an alert; with what fails now where the page's data are given."""
+    """Lay out an alert; with `data`, also the findings that fail now."""
     lasted = ((row.ended_at or at) - row.began_at).total_seconds()
     todos = () if data is None else alert_todos(row, data)
     return AlertRow(row, alert_label(row), lasted, acknowledged_text(row), todos)
 
 
 def alert_todos(alert: Alert, data: PageData) -> tuple[Todo, ...]:
-    """Return what an alert is about now: a tenant's alert is about what is the tenant's alone."""
+    """Return the findings that an open alert is about; none if it is another tenant's than the viewer's."""
     if alert.ended_at is not None or alert.tenant_id != (
         None if data.viewer.sees_pool else data.viewer.own_id
     ):

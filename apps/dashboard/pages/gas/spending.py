@@ -54,7 +54,7 @@ def spend_name(key: tuple[Any, ...], *, by: str, data: PageData) -> tuple[str, s
 
 
 def sums_by_name(sums: Sequence[SpendSum], *, by: str, data: PageData) -> dict[tuple[str, str], SpendSum]:
-    """Add up what has one name, as a method that was called on several miners; the dearest first."""
+    """Add up rows of the same name, such as one method on several miners; the most expensive first."""
     found: dict[tuple[str, str], SpendSum] = {}
     for one in sums:
         name = spend_name(one.key, by=by, data=data)

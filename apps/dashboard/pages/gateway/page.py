@@ -59,7 +59,7 @@ def approvals_context(data: PageData) -> dict[str, Any]:
 
 
 def remote_wallets_context(data: PageData) -> dict[str, Any]:
-    """Return the wallets that the pool connects to, each with the keys that sign by it."""
+    """Return the wallets that the pool connects to, each with its keys."""
     rows = list(remote_wallets(data.viewer))
     keys = remote_wallet_keys(rows)
     for row in rows:
@@ -85,7 +85,7 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def approvals(context: FragmentContext) -> Iterable[str]:
-    """Yield approvals and remote wallets: who connects may ask for an account, or be such a wallet."""
+    """Yield approvals and remote wallets: a new connection may await approval, or be such a wallet."""
     yield fragment("gateway/_approvals.html", **approvals_context(context.data))
     yield fragment("gateway/_wallets.html", **remote_wallets_context(context.data))
 

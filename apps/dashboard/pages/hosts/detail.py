@@ -160,7 +160,7 @@ def job_full_text(job: Job) -> str:
 
 
 def record_text(record: HostRecord) -> str:
-    """`3.14 sectors a day`, over how many days; of a host that is younger than a day what it made."""
+    """Return `3.14 sectors a day`, and over how many days; of a host younger than a day the sectors."""
     span = formatting.time_left(record.days * 86_400)
     if record.per_day is None:
         return gettext("{sectors} in {span}").format(sectors=plural(record.sectors, "sector"), span=span)

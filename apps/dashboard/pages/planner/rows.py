@@ -38,7 +38,7 @@ SOURCES: Final[dict[str, StrOrPromise]] = {
     "typed": _("entered"),
 }
 NAMED_SOURCES: Final = ("mean", MEMORY)
-"""Slots that the same line names for other stages."""
+"""Sources of a stage's slots that its row shows."""
 WAIT_NAMES: Final[dict[str, StrOrPromise]] = {
     SEED: _("Pre-commit and seed"),
     COMMIT: _("Commit"),

@@ -127,7 +127,7 @@ def policy_page(
 
 
 def is_editable(state: PolicyState | None) -> bool:
-    """Return whether a signer takes changes of its policy from here; one that is not read does not say."""
+    """Return whether a signer accepts changes of its policy from the console; None: not known, so yes."""
     return state is None or bool(state.editors)
 
 

@@ -96,7 +96,7 @@ class TenantPage:
     miners: list[MinerGrant]
     signers: list[SignerGrant]
     unchosen: set[str]
-    """Addresses of them that another tenant's signer brought, and nobody granted."""
+    """Addresses of `signers` that another tenant's signer brought and nobody granted."""
     rates: list[RateRow]
     services: tuple[str, ...]
     storage: StorageBar

@@ -1,4 +1,4 @@
-"""Proofs of open windows while their sender is read back after a restore: a missed window is not made good.
+"""Signing proofs of open windows while their sender is read back after a restore, so that none is missed.
 
 Such a message pays nobody, and its window knows whether it was sent before: a partition takes one proof.  So
 it is signed as soon as the sender's nonce and the partition's state are known, whatever else is not read yet.
@@ -65,7 +65,7 @@ def _partitions(miner: str, params: bytes) -> set[tuple[str, int, int]]:
 def _proven(
     miner: str, wanted: set[tuple[str, int, int]], *, client: ChainClient, head: Head
 ) -> set[tuple[str, int, int]]:
-    """Return those partitions of one miner that the open window has proofs of; all where no node says."""
+    """Return those partitions of one miner that are proven in the open window; all if no node answers."""
     try:
         deadlines = client.state_miner_deadlines(miner, head.key)
     except (NodeRefused, NodeUnavailable) as error:

@@ -59,10 +59,10 @@ MARGIN_EPOCHS: Final = 20
 
 
 RECOVERY_LOCK: Final = 0x4D52
-"""Lock class of recovery; it only saves double work."""
+"""Lock class of recovery; without it work would only be done twice."""
 
 STEP_S: Final = 10.0
-"""A step begins no other tipset after so long: whoever takes it has other work."""
+"""Seconds after which a step begins no other tipset: its task has other work."""
 
 
 def recovery_step(*, client: ChainClient, now: datetime) -> bool:
@@ -143,7 +143,7 @@ def _end() -> None:
 def _read_back(
     sender: Sender, recovery: Recovery, history: History, pending: Iterable[Sent], *, now: datetime
 ) -> bool:
-    """Assign to their rows what one sender sent in the next tipset, behind the last one what is pending.
+    """Match what one sender sent in the next tipset to its rows, and after the last tipset what is pending.
 
     Returns whether the sender is read to the end.  Raises NodeRefused, NodeUnavailable, SignerAway.
     """

@@ -82,7 +82,7 @@ def latest_ends_list(pieces: Sequence[Piece], *, height: int) -> list[int]:
 
 
 def _first_epoch(sector: Sector, current: DeadlineInfo | None, work: SealingContext) -> int:
-    """Return the first epoch at which data that go into this very sector now can be active."""
+    """Return the first epoch at which data put into this sector now can be active."""
     height = work.head.height
     if current is None:
         current = open_deadline_read(work.client, sector.miner.address, key=work.head.key, height=height)

@@ -106,7 +106,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
 
 
 def _late_note(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> set[int]:
-    """Note which pieces no snap-up could make active in time: they wait; return their keys."""
+    """Note on pieces that no snap-up could make them active in time; return their keys.  They wait."""
     dated = [piece for piece in pieces if piece.last_epoch is not None]
     if not dated:
         return set()

@@ -1,4 +1,4 @@
-"""Whether the signer of a miner's pre-commits would sign them: asked before sectors are pledged."""
+"""Asking the signer of a miner's pre-commits whether it would sign them, before sectors are pledged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.sealing.prices import PledgePrice
 
 GAS: Final = 20_000_000
-"""Taken for a pre-commit of one sector: on real chains it used 15 to 18 million."""
+"""Gas assumed for a pre-commit of one sector; on real chains it used 15 to 18 million."""
 
 
 def pledge_refusal_find(miner: Miner, *, price: PledgePrice, head: Head) -> str:

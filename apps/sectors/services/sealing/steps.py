@@ -132,7 +132,7 @@ def sector_pause(
 ) -> None:
     """Stop a sector where it is until somebody decides; its files and its state stay.
 
-    `by`: a person who wished it; else it failed, if with files that are bad, in `bad_store`.
+    `by`: the person who paused it; empty: it failed.  `bad_store`: where its bad files are; empty: none are.
     """
     Sector.objects.filter(pk=sector.pk).update(
         paused_at=now,

@@ -1,4 +1,4 @@
-"""What a caller asks a winning proof for: refused here where no prover could answer.
+"""Checking the parameters of ComputeProof: what no prover could answer is refused.
 
 A prover's failure is a win that was lost, and raises an alarm; a caller's mistake is none.
 """
@@ -18,7 +18,7 @@ SECTORS: Final = 1
 
 
 def winning_sector_read(sectors: Json, randomness: bytes) -> int:
-    """Return the number of the sector that a winning proof is asked for.  Raises RpcError."""
+    """Return the number of the sector that the winning proof is to be of.  Raises RpcError."""
     if not isinstance(sectors, list) or len(sectors) != SECTORS:
         raise RpcError(f"sectorInfos: a winning proof is of {SECTORS} sector")
     if len(randomness) != RANDOMNESS_BYTES:

@@ -53,7 +53,7 @@ class MessageStatus:
     height: int
     """Of the tipset that includes it."""
     is_unsendable: bool
-    """Whether a selection found that it cannot be sent as things are."""
+    """Whether a selection found that it cannot be sent now."""
     head_height: int
 
 
@@ -64,8 +64,8 @@ class MessageWaits:
         self.waiting: dict[str, set[asyncio.Future[None]]] = {}
         """By the messages' keys."""
         self.depths: dict[asyncio.Future[None], int | None] = {}
-        """How many heads each waiter wants above its message; None: it wants the first signature, or what
-        speaks against it."""
+        """How many heads each waiter wants above its message; None: it waits for the first signature, or for
+        the reason why there is none."""
         self.landed: set[str] = set()
         """Keys of those that are on chain and only wait for heads."""
         self.task: asyncio.Task[None] | None = None
@@ -209,7 +209,7 @@ async def message_wait(*, viewer: Principal, id: str, confidence: int) -> str:  
 
 
 async def message_signed_wait(*, viewer: Principal, id: str) -> str:
-    """Wait until a message has its nonce and signature, was given up, or cannot be sent as things are.
+    """Wait until a message has its nonce and signature, has failed, or cannot be sent now.
 
     Return its key.  Raises MessageNotFound at once for what the viewer cannot see, MessageIdAmbiguous.
     """

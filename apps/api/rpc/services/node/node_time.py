@@ -27,15 +27,15 @@ MINUTE_S: Final = 60.0
 
 
 class NodeTime:
-    """The seconds of node time that each tenant has used and not got back; may be used from any thread."""
+    """Each tenant's used node time, which shrinks again at the rate of the budget.  Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._used: dict[str, tuple[float, float]] = {}
-        """By tenant: seconds, and the moment of the monotonic clock at which they were counted."""
+        """By tenant: used seconds, and the time (monotonic clock, seconds) of which that is true."""
 
     def used_s(self, tenant: str, *, now: float) -> float:
-        """Return what counts against a tenant now."""
+        """Return the seconds that count against a tenant's budget at `now`, monotonic seconds."""
         used, at = self._used.get(tenant, (0.0, now))
         return max(used - (now - at) * settings.NODE_TIME_S / MINUTE_S, 0.0)
 
@@ -52,7 +52,7 @@ class NodeTime:
             )
 
     def count(self, tenant: str, spent_s: float) -> None:
-        """Count what a call took."""
+        """Add the seconds that a call took."""
         now = time.monotonic()
         with self._lock:
             self._used[tenant] = (self.used_s(tenant, now=now) + spent_s, now)
@@ -68,7 +68,7 @@ NODE_TIME: Final = NodeTime()
 
 
 def costly_method(method: str) -> Callable[..., Any]:
-    """Return the handler of a method that counts."""
+    """Return the handler of a costly method."""
 
     async def handler(call: Call, *params: Json) -> Json:
         tenant = call.principal.tenant_name
@@ -86,7 +86,7 @@ def costly_method(method: str) -> Callable[..., Any]:
 
 
 def counted_call(call: Call, method: str, params: list[Json]) -> Json:
-    """Forward one call and count its time; the operator's counts for nobody.  Raises RpcError."""
+    """Forward one call and count its time; the operator's is not counted.  Raises RpcError."""
     if call.principal.is_operator:
         return node_call(call, method, params)
     tenant = call.principal.tenant_name

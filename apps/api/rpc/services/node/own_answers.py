@@ -1,4 +1,4 @@
-"""What a node says of its caller and of itself, answered by the pool: its tokens are the pool's.
+"""Methods about the caller's token and about F3, which the pool answers in the place of its node.
 
 Source: filecoin-project/lotus node/impl/common/common.go, api/api_errors.go.
 """
@@ -40,7 +40,7 @@ def auth_verify(call: Call, *params: Json) -> Json:
         principal = principal_of_token(row, now=clock.now())
     except TokenRefused as error:
         raise RpcError(f"JWT Verification failed: {error.reason}") from None
-    # What asks knows no limits but levels: a token for a part of them is good for reading.
+    # Callers know levels only: a token with other limits counts as one for reading.
     return list(perms_up_to(Perm.READ if principal.is_limited else principal.perm))
 
 

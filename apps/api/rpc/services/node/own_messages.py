@@ -1,7 +1,7 @@
-"""What a node is asked about messages, answered by the pool's rows for every CID that the pool gave out.
+"""Methods that look up a message by its CID, answered from the pool's rows for every CID that it returned.
 
-A node forgets what a newer version took the place of, and one that was set up anew never had it: a program
-that keeps a CID, as lotus-miner does, would ask for ever.
+A node forgets replaced versions, and one that was set up anew never had them: a program that keeps a CID, as
+lotus-miner does, would ask for ever.
 Source: filecoin-project/lotus chain/stmgr/searchwait.go, node/impl/full/state.go.
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from poolsite.wire.jsonrpc.messages import Json
 
 OPEN_CHECK_S: Final = 5.0
-"""How often it is checked whether the nonce of a message that was given up is still open."""
+"""Between two checks whether the nonce of a failed message is still unused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Search:
 
 
 def wait_params(params: list[Json]) -> Search | None:
-    """Read StateWaitMsg's and StateWaitMsgLimited's parameters; None for a node to refuse what is odd."""
+    """Read StateWaitMsg's and StateWaitMsgLimited's parameters; None: malformed, for the node to refuse."""
     match params:
         case [{"/": str(cid)}, int(confidence), int(limit), bool(allows_replaced)]:
             return Search(cid, confidence, limit=limit, allows_replaced=allows_replaced)
@@ -104,7 +104,7 @@ def chain_get_message(call: Call, *params: Json) -> Json:
 
 
 def canonical(cid: str) -> str:
-    """Return a CID as rows have it; what is no CID as it is, which no row has."""
+    """Return a CID as rows store it; any other text unchanged, which matches no row."""
     with suppress(BadCid):
         return str(cid_parse(cid))
     return cid
@@ -126,7 +126,7 @@ async def own_message_wait(call: Call, row: Message, wanted: Search) -> Json:
     while True:
         key = await message_wait(viewer=call.principal, id=row.pk, confidence=wanted.confidence)
         if await in_node_thread(call, partial(_may_land, call, key)):
-            await asyncio.sleep(OPEN_CHECK_S)  # given up, but signed: the chain may get it yet
+            await asyncio.sleep(OPEN_CHECK_S)  # failed, but signed: it may still land
             continue
         return await in_node_thread(call, partial(_waited, call, key, wanted))
 
@@ -166,7 +166,7 @@ def own_message_search(call: Call, row: Message, wanted: Search) -> Json:
 
 
 def replaced_check(row: Message, wanted: Search) -> None:
-    """Raise RpcError if another message took the nonce, or another version where that is no good."""
+    """Raise RpcError if another message used the nonce, or another version if only this one is wanted."""
     is_own = row.state == MessageState.LANDED
     if is_own and (wanted.allows_replaced or row.landed_cid == wanted.cid):
         return

@@ -1,4 +1,4 @@
-"""`Filecoin.MpoolPushMessage` and its kin: unsigned messages that a program has its node send.
+"""`Filecoin.MpoolPushMessage` and similar methods: unsigned messages that a program has its node send.
 
 The program, such as an unchanged lotus-miner, waits for the signed message and keeps its CID.  The pool's
 messager gives nonce and signature; what a node would refuse at once is refused in a node's words, and a
@@ -151,7 +151,7 @@ def _call_of(signed: Json) -> tuple[str, int]:
 
 
 async def is_of_node(call: Call, messages: list[ChainMessage]) -> bool:
-    """Return whether an operator means the node's own wallet: its addresses are nobody's here."""
+    """Return whether an operator sends from the node's own wallet: no tenant was granted these addresses."""
     senders = {message.from_ for message in messages}
     if not call.principal.is_operator:
         return False
@@ -224,9 +224,9 @@ def sendable_check(call: Call, item: PushItem) -> None:
 
 
 def outcome(call: Call, key: str) -> SignedMessage | None:
-    """Return the first signed version of a message that has been decided; None if it may wait on.
+    """Return the first signed version of a message; None: wait for a second person, or for the signature.
 
-    Raises RpcError once it is certain that the message is never sent.
+    Otherwise it is withdrawn.  Raises RpcError then: the message is never sent.
     """
     row = message_get(call.principal, key)
     versions = message_versions(row)
@@ -245,7 +245,7 @@ def outcome(call: Call, key: str) -> SignedMessage | None:
 
 
 def refusal_of(row: Message) -> RpcError:
-    """Return why a message is not sent, as a node would begin."""
+    """Return why a message is not sent, beginning with lotus' words."""
     reason = row.error or str(Wait(row.wait).label)
     text_ = REFUSALS.get(Wait(row.wait), "failed to sign message: {}, addr=" + row.from_addr)
     return RpcError(text_.format(reason))
