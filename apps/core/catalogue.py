@@ -22,7 +22,7 @@ COMPILED: Final = CATALOGUE.with_suffix(".mo")
 TEMPLATES: Final = CATALOGUE.with_suffix(".json")
 """The texts with values that services may store, with their translations."""
 STAMP: Final = CATALOGUE.with_suffix(".sha256")
-"""Digest of what was compiled, and by what: times of files differ between copies of a checkout."""
+"""Digest of the catalogue and its compiler: times of files differ between copies of a checkout."""
 COMPILER: Final = Path(__file__).with_name("catalogue_files.py")
 """The source of the compiler: a change of it compiles the same catalogue again."""
 

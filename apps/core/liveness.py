@@ -25,7 +25,7 @@ HEARTBEAT_KEPT: Final = timedelta(days=1)
 
 KEY: Final = "poolsite:life"
 POOL_KEY: Final = "poolsite:pool"
-"""Which pool this Redis serves."""
+"""Redis key with the id of the pool that uses this Redis."""
 
 
 @dataclass(frozen=True, slots=True)

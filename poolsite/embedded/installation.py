@@ -112,7 +112,7 @@ def require_own_redis() -> None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def prepare_lock() -> Iterator[None]:
     """Keep other starts on this database waiting: two would make the same tables and tokens."""
     with Leadership(PREPARE_LOCK) as turn:
         is_told = False
@@ -161,7 +161,7 @@ def install(*, take_over: bool = False) -> None:
     Raises ImproperlyConfigured, RequirementMissing, CommandError, and what waiting cannot fix.
     """
     attempt_until_available(require_database)
-    with alone():
+    with prepare_lock():
         attempt_until_available(require_known_tables)
         attempt_until_available(
             lambda: call_command("migrate", interactive=False, skip_checks=True, verbosity=int(not take_over))

@@ -133,7 +133,7 @@ def addresses_reserved(addresses: Iterable[str]) -> Iterator[None]:
 
 
 def _holder(name: str) -> int | None:
-    """Return the account of whoever listens under an abstract name, as the kernel knows it."""
+    """Return the uid of the process that listens on an abstract socket name; None: nobody does."""
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(HOLDER_S)
         try:

@@ -169,7 +169,7 @@ REST_INFLIGHT_MAX_BYTES = env_number("REST_INFLIGHT_MAX_BYTES", 128 * 1024 * 102
 FILE_UPLOAD_MAX_MEMORY_SIZE = REST_INFLIGHT_MAX_BYTES
 """Django writes a body above this to disk: never, as what is held is limited."""
 NODE_TIME_S = env_number("NODE_TIME_S", 20)
-"""Seconds a minute for which a tenant's costly reads may keep a node busy, by web process; 0: no limit."""
+"""Seconds a minute for which a tenant's costly reads may keep a node busy, per web process; 0: no limit."""
 NODE_RESPONSE_MAX_BYTES = env_number("NODE_RESPONSE_MAX_BYTES", 128 * 1024 * 1024)
 """Largest answer of a node or a market: the sectors of a miner with a hundred thousand are 90 MB."""
 PROVIDER_RESPONSE_MAX_BYTES = env_number("PROVIDER_RESPONSE_MAX_BYTES", 4 * 1024 * 1024)
@@ -188,7 +188,7 @@ C1_DIR = env_text("C1_DIR", str(VAR / "c1"))
 """Where the output of C1 lies until another host has made C2 of it; shared by all web and task processes."""
 PIECE_QUOTA_BYTES = env_number("PIECE_QUOTA_BYTES", -1)
 """How many raw bytes the pieces of a tenant without a quota of its own may take there; 0: no limit; below 0:
-half of that disk but for its reserve, and of the pool's own tenant no limit."""
+half of that disk without its reserve, and no limit for the pool's own tenant."""
 PIECE_COMMITMENT_COMMAND = [sys.executable, "-m", "workers", "commp"]
 """Prints the commitment of a file as JSON (`comm_p`, `piece_size`)."""
 PIECE_COMMITMENT_S = env_number("PIECE_COMMITMENT_S", 1800)

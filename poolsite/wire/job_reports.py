@@ -111,7 +111,7 @@ class Complete(Document, frozen=True, kw_only=True):
 
     token: Int
     proof: bytes
-    """Of all sectors but `faults`; empty when none of them could be proved, and of a check.  A prover of an
+    """Proofs of all sectors but `faults`; empty if none could be proved, and for a check.  A prover of an
     earlier version makes none if there are faults."""
     faults: tuple[Int, ...] = ()
     """Numbers of sectors whose files are not good."""

@@ -61,9 +61,9 @@ def is_allowed(rule: RuleForm, method: str) -> bool:
 
 
 def is_without_day(rule: RuleForm) -> bool:
-    """Return whether a rule allows proofs and declarations at any hour and without a sum of fees of a day.
+    """Return whether a rule allows proofs and declarations at any hour and without a daily sum of fees.
 
-    One of premiums may stay: these alone can be stolen, and honest ones are a thousandth of it.
+    A daily sum of premiums is fine: only premiums can be stolen, and honest ones are a thousandth of it.
     """
     limits = (rule.hours, rule.value_per_day, rule.fee_per_day)
     return all(is_allowed(rule, method) for method in PROOFS) and not any(limits)
@@ -84,7 +84,7 @@ def proofs_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
 
 
 def has_votes(rules: Sequence[RuleForm]) -> bool:
-    """Return whether a rule may allow votes of fast finality: it names them, or bytes without meaning."""
+    """Return whether a rule may allow F3 votes: its types include `f3` or `unknown`."""
     return any({"f3", "unknown"} & set(rule.types) for rule in rules)
 
 

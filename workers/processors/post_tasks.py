@@ -28,8 +28,8 @@ class WindowPostTask(Message, frozen=True):
     seconds_left: Int = 0
     """Until the proof is of no more use; 0: unknown.  Programs of the field are not told."""
     job: Text = ""
-    """Whose earlier task with faulty sectors this one goes on with; empty: nothing that was read is kept.
-    Programs of the field are not told either."""
+    """Job whose earlier task had faulty sectors: its good proofs are used again; empty: none are kept.
+    Third-party programs do not get it either."""
 
 
 class WindowPostOutput(Message, frozen=True):

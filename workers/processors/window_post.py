@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 
 Opening = tuple[bytes, int, tuple[int, ...]]
-"""A sector's comm_r, number and challenged nodes: what its vanilla proof follows from."""
+"""A sector's comm_r, number and challenged nodes, which determine its vanilla proof."""
 EARLIER: Final[dict[str, dict[Opening, VanillaPoStProof]]] = {}
-"""By job whose task had faulty sectors, the proofs of the good ones, until its next task takes them: a full
-partition on hard disks takes minutes to read."""
+"""Proofs of the good sectors of a task with faulty ones, by job, kept for the job's next task: reading a full
+partition from hard disks takes minutes."""
 EARLIER_MAX: Final = 2
-"""As a prover makes so many proofs at a time; of a full partition it is 60 MB."""
+"""Jobs whose proofs are kept: a prover makes so many at a time.  60 MB for each full partition."""
 
 
 def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPostOutput:
-    """Prove all sectors; with faulty ones among them there is no proof but their numbers.
+    """Prove all sectors; if some are faulty, return their numbers instead of a proof.
 
-    Whoever asks proves the others by a task without the faulty ones, for which no file is read again.
+    The caller then proves the others by a second task without them, for which no file is read again.
     Sectors are proven ascending by number, each once: a good sector that stands in for a faulty one
     (filecoin-ffi's map of replicas has it so too) is not opened twice.
     """

@@ -80,7 +80,7 @@ def expiring_groups(options: dict[str, Any]) -> Iterator[list[Sector]]:
 
 
 def first_accepted(plan: ChangePlan, *, limit: int, without: set[int]) -> list[Sector]:
-    """Return a plan's sectors without some, up to the last of so many that would be extended."""
+    """Return a plan's sectors, but for the keys in `without`, until `limit` of them can be extended."""
     wanted: list[Sector] = []
     count = 0
     for one in plan.sectors:

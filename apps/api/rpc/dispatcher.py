@@ -102,8 +102,8 @@ class Call:
     """Returns when the caller of a POST has left; on a socket the call is cancelled."""
 
 
-async def result_unless_left(call: Call, work: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine returns; it is cancelled when the caller of a POST leaves.
+async def result_unless_disconnected(call: Call, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns; it is cancelled when the caller of a POST disconnects.
 
     Raises what it raises, and RpcError for a caller that left.
     """

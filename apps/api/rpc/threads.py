@@ -60,6 +60,6 @@ NODE_THREADS: Final = TenantThreads("rpc-node", 64)
 LONG_THREADS: Final = TenantThreads("rpc-long", 64)
 """For those of them that a node may take minutes for."""
 COSTLY_THREADS: Final = TenantThreads("rpc-costly", 8, slots=1)
-"""For costly reads: one of a tenant at a time."""
+"""Threads for costly reads; a tenant may hold one."""
 RATE_THREADS: Final = DatabaseThreads("rpc-rates", 32, keeps_connections=True)
 """For counting calls against rate limits, before their handlers run."""

@@ -41,7 +41,7 @@ class RoundOutput(serializers.Serializer[Any]):
 
 
 class LuckOutput(serializers.Serializer[Any]):
-    """Wins of a span against what the miner's share of the power let expect."""
+    """Wins of a span, and the wins expected from the miner's share of the power."""
 
     days = serializers.IntegerField(help_text="length of the span, which ends now")
     wins = serializers.IntegerField()

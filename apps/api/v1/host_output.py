@@ -112,7 +112,7 @@ class WorkerDetail(WorkerOutput):
         allow_null=True, help_text="Null: it seals nothing, or has not reported enough."
     )
     sectors_per_day = serializers.FloatField(
-        allow_null=True, help_text="Of the last week; null until the host is a day old."
+        allow_null=True, help_text="Sectors a day over the last week; null until the host is a day old."
     )
     failures = FailureOutput(many=True)
 

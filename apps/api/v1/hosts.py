@@ -87,7 +87,7 @@ class OneWorkerView(PoolView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("force", bool, description="although it is online with sectors in progress")
+            OpenApiParameter("force", bool, description="also if it is online with sectors in progress")
         ],
         responses={204: None},
     )

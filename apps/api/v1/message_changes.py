@@ -95,7 +95,7 @@ class CancelView(PoolView):
 
 
 class PushAgainView(PoolView):
-    """`/messages/{id}/push-again`: a new nonce for what another program's message kept from being done."""
+    """`/messages/{id}/push-again`: a new nonce for a message whose nonce another program used."""
 
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True

@@ -92,7 +92,7 @@ class MinerMoveInput(InputSerializer):
     force = serializers.BooleanField(
         required=False,
         default=False,
-        help_text="does it although steps that come before are unfinished; the audit log has which",
+        help_text="continue although earlier steps are unfinished; the audit log names them",
     )
 
 

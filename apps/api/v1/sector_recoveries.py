@@ -57,7 +57,7 @@ class SectorRecoveryList(serializers.Serializer[Any]):
 
 
 class RecoverInput(InputSerializer):
-    """Which sectors; by default all faulty ones of the deadline that are not declared recovered."""
+    """The sectors to recover; by default all faulty ones of the deadline that are not declared recovered."""
 
     sectors = serializers.ListField(
         child=serializers.IntegerField(min_value=0), required=False, default=list, max_length=PAGE_MAX

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
-"""Whose last 32 bits are an IPv4 address.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""
+"""Networks whose addresses end with an IPv4 one.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""
 
 
 class HostNotPublic(ConnectionError):

@@ -71,7 +71,7 @@ class Recovery(models.Model):
     moves_settled_at = models.DateTimeField(null=True)
     """When a person last said that the heights of miners' moves are those that count."""
     ended_at = models.DateTimeField(null=True)
-    """When messages, or the sectors if they came later, were all read back."""
+    """When the last of messages and sectors were read back."""
 
     def __str__(self) -> str:
         return f"pool {self.pool}"

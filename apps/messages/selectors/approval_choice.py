@@ -59,15 +59,15 @@ class Act:
     moves: int
     """attoFIL: what it carries, or asks to be paid out."""
     carried: int = 0
-    """attoFIL that it takes along, where it is no transfer already."""
+    """attoFIL that a call other than a plain transfer carries."""
     to: str = ""
     """Receiver of `carried`."""
     keeper: str = ""
-    """Whose they are afterwards, by what is known of the method: an address in the parameters."""
+    """Address in the parameters whose escrow or new miner gets `carried`; empty: not known."""
     payer: str = ""
     decides_owner: bool = False
-    """Whether it decides to whom a miner, or who signs what a multisig pays out, or pays out what it does not
-    say: an amount above any, as nothing later asks again."""
+    """Whether it counts as more than any amount: it changes who gets a miner's or signs for a multisig's
+    funds, or approves a payment that it does not name; nothing later asks again."""
 
 
 ANYTHING: Final = Act("", None, TOTAL_FILECOIN)
@@ -216,7 +216,7 @@ _ESCROWS: Final = {market.Method.ADD_BALANCE, market.Method.ADD_BALANCE_EXPORTED
 _CREDITS: Final[dict[str, set[Any]]] = {"market": _ESCROWS, "power": _CREATIONS}
 
 _APPROVALS: Final = {multisig.Method.APPROVE, multisig.Method.APPROVE_EXPORTED}
-"""They carry nothing and pay out what somebody proposed, which the message does not say."""
+"""Methods that pay out what somebody proposed: the amount is not in the message."""
 
 _NEW_OWNERS: Final = {
     miner.Method.CHANGE_OWNER_ADDRESS,

@@ -131,13 +131,13 @@ class SenderChainState:
     balance: int
     flight: tuple[InFlight, ...]
     """Our messages at or above the chain's nonce, by nonce."""
-    strangers: frozenset[int] = frozenset()
-    """Nonces behind the contiguous run that the node's pool holds and none of our messages in flight has."""
+    foreign_nonces: frozenset[int] = frozenset()
+    """Nonces above a gap that another program's messages in the node's pool have."""
 
     @property
     def end(self) -> int:
-        """Return the nonce after all that chain and pool have of this sender, gaps passed over."""
-        return max(self.pool_nonce, self.chain_nonce, *(nonce + 1 for nonce in self.strangers))
+        """Return the nonce after the highest one of this sender on chain or in the node's pool."""
+        return max(self.pool_nonce, self.chain_nonce, *(nonce + 1 for nonce in self.foreign_nonces))
 
     @property
     def free_balance(self) -> int:
@@ -166,8 +166,8 @@ def sender_chain_state_read(address: str, *, client: ChainClient, key: str) -> S
     )
     own_nonces = {row.nonce for row in flight}
     held = mempool_nonces_read(address, client=client, key=key)
-    strangers = frozenset(nonce for nonce in held if nonce >= int(pool) and nonce not in own_nonces)
-    return SenderChainState(True, chain_nonce, int(pool), int(actor["Balance"]), flight, strangers)
+    foreign = frozenset(nonce for nonce in held if nonce >= int(pool) and nonce not in own_nonces)
+    return SenderChainState(True, chain_nonce, int(pool), int(actor["Balance"]), flight, foreign)
 
 
 def mempool_nonces_read(address: str, *, client: ChainClient, key: str) -> frozenset[int]:
@@ -221,7 +221,7 @@ def nonce_gaps_find(sender: Sender, *, chain_state: SenderChainState) -> list[in
     own_nonces = {row.nonce for row in chain_state.flight}
     if start >= sender.next_nonce or start in own_nonces:
         return []
-    used = own_nonces | chain_state.strangers
+    used = own_nonces | chain_state.foreign_nonces
     missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in used]
     # Where others send from this address too, the nonces missing above the first may be theirs.
     return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
@@ -234,7 +234,7 @@ def free_nonces_generate(sender: Sender, *, chain_state: SenderChainState, gaps:
     set back by hand, or made anew.  So is what another program's message has in the node's pool.
     """
     yield from gaps
-    used = {row.nonce for row in chain_state.flight} | chain_state.strangers
+    used = {row.nonce for row in chain_state.flight} | chain_state.foreign_nonces
     nonce = max(sender.next_nonce, chain_state.pool_nonce, chain_state.chain_nonce)
     while True:
         if nonce not in used:

@@ -187,7 +187,7 @@ def _rival(
         return gettext("message {push_id}").format(push_id=holder.push_id)
     newest = versions[0]
     state = selection.chain_state
-    if newest.nonce >= state.pool_nonce and newest.nonce not in state.strangers:
+    if newest.nonce >= state.pool_nonce and newest.nonce not in state.foreign_nonces:
         return ""
     for signed in client.mpool_pending():
         other = signed.message

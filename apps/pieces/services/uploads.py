@@ -74,7 +74,7 @@ class PieceSpec:
     deal: int | None = None
     start_epoch: int | None = None
     first_epoch: int | None = None
-    """At which data that arrive now can be active; None: not known."""
+    """The first epoch at which data that arrive now can be active; None: not known."""
     purpose: str = PiecePurpose.ANY
 
 
@@ -175,7 +175,7 @@ def piece_build(
 
 
 def _time_check(piece: Piece, *, first_epoch: int | None) -> None:
-    """Refuse a piece that comes too late, unless it repeats one that is here.  Raises PieceTooLate."""
+    """Refuse a piece that cannot be active in time, unless it repeats a stored one.  Raises PieceTooLate."""
     if piece.start_epoch is None or first_epoch is None or piece.start_epoch >= first_epoch:
         return
     same = fetch_same(piece) if piece.source_url else None

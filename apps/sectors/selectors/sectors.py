@@ -112,10 +112,10 @@ def sector_events(sector: Sector) -> QuerySet[JobEvent]:
 
 
 def events_in_order(sector: Sector, events: Iterable[JobEvent]) -> list[JobEvent]:
-    """Return a sector's events, of which none is before the one that it follows.
+    """Return a sector's events with times that never decrease.
 
-    Each has the time of the process that wrote it, taken before rows were locked: that of the next may be
-    less, of another machine by as much as their clocks differ.
+    Each has the time of the process that wrote it, taken before rows were locked: the next one's may be
+    earlier, on another machine by as much as their clocks differ.
     """
     last, found = sector.created_at, []
     for event in events:

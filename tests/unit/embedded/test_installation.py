@@ -74,7 +74,7 @@ def test_two_starts_prepare_one_after_the_other(
     assert first.try_lead()
     monkeypatch.setattr("time.sleep", lambda _s: first.resign())
 
-    with installation.alone():
+    with installation.prepare_lock():
         assert not Leadership(PREPARE_LOCK).try_lead()
 
     assert capsys.readouterr().err.count("waiting for another start") == 1

@@ -56,7 +56,7 @@ class Command(AnyOrderCommand):
         parser.add_argument("words", nargs="*", help="name or ID of the host; for set, set-shared: key=value")
         parser.add_argument("--now", action="store_true", help="for retire: skip draining")
         parser.add_argument(
-            "--force", action="store_true", help="for retire --now: although it has sectors in progress"
+            "--force", action="store_true", help="for retire --now: also with sectors in progress"
         )
         parser.add_argument("--tenant", default="", help="for set-shared: tenant of the hosts")
         parser.add_argument("--group", default="", help="for set-shared: group of the tenant's hosts")

@@ -68,7 +68,7 @@ def verdict(move: Move) -> str:
     )
 
 
-def is_born_here(miner: Miner, direction: Direction) -> bool:
+def is_created_here(miner: Miner, direction: Direction) -> bool:
     """Return whether the pool created a miner that never left it: a height would only stop its proofs."""
     has_moved = miner.works_from is not None or miner.works_until is not None
     return direction == Direction.IN and miner.create_message_id is not None and not has_moved
@@ -95,7 +95,7 @@ def state_of(miner: Miner, viewer: Principal, direction: Direction, data: PageDa
 def move(request: HttpRequest, viewer: Principal, address: str, direction: Direction) -> HttpResponse:
     """Show the steps; set or cancel the height, take or give back sector numbers, each after a review."""
     miner = miner_get(viewer, address)
-    may_change = viewer.may("sign") and not is_born_here(miner, direction)
+    may_change = viewer.may("sign") and not is_created_here(miner, direction)
     if miner.state != MinerState.ACTIVE or (request.method == "POST" and not may_change):
         raise Http404
     form = MoveForm.of(request)
@@ -124,7 +124,7 @@ def move(request: HttpRequest, viewer: Principal, address: str, direction: Direc
         back=reverse("miner", args=[miner.address]),
         other=reverse(PAGES[opposite], args=[miner.address]),
         may_change=may_change,
-        is_born_here=is_born_here(miner, direction),
+        is_created_here=is_created_here(miner, direction),
         **state_of(miner, viewer, direction, data),
     )
 

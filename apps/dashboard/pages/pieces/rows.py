@@ -61,7 +61,7 @@ class PieceRow:
 
     key: str
     order: int
-    """The newest has the greatest."""
+    """Sort key: greater for newer pieces."""
     cid: str
     short: str
     cid_v2: str

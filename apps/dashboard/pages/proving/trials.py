@@ -1,4 +1,4 @@
-"""What a person begins on a deadline: its dry run, a test of a sector, the recovery of faulty ones."""
+"""Actions on a deadline: a dry run, a test of one sector, the recovery of faulty sectors."""
 
 from __future__ import annotations
 

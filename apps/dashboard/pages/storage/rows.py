@@ -160,7 +160,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
 
 
 def rate_text(rate: float | None, *, span: timedelta | None) -> str:
-    """`+1.20 TiB a day over 3 d 02 h`; in words while a day was not measured, or nothing comes."""
+    """Return `+1.20 TiB a day, measured over 3 d 02 h`, or that it is not measured yet, or not filling."""
     if rate is None or span is None:
         return gettext("fill rate not measured yet")
     if rate <= 0:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from apps.api.rpc.dispatcher import in_thread, result_unless_left
+from apps.api.rpc.dispatcher import in_thread, result_unless_disconnected
 from apps.api.rpc.services.node.own_messages import own_message_find, own_message_wait, wait_params
 from apps.api.rpc.services.node.proxy import (
     NODES,
@@ -45,7 +45,7 @@ def wait_method(method: str) -> Callable[..., Any]:
 
     async def handler(call: Call, *params: Json) -> Json:
         params_text(method, list(params))
-        return await result_unless_left(call, message_wait(call, method, list(params)))
+        return await result_unless_disconnected(call, message_wait(call, method, list(params)))
 
     return handler
 

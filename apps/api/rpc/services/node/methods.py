@@ -17,7 +17,7 @@ TENANT_CALLS: Final = frozenset[str](_TABLE["kinds"]["tenant_calls"])
 COSTLY: Final = frozenset[str](_TABLE["kinds"]["costly"])
 """Reads that count against a tenant's budget of node time."""
 OPERATOR_READS: Final = frozenset[str](_TABLE["kinds"]["operator_reads"])
-"""Reads that are the operator's."""
+"""Reads that only the operator may call."""
 IMMUTABLE: Final = frozenset[str](_TABLE["kinds"]["immutable"])
 """Answers that never change, as long as the call names its object by a CID."""
 INSTEAD: Final[dict[str, str]] = _TABLE["instead"]

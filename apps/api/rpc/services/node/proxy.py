@@ -155,7 +155,7 @@ def node_call(call: Call, method: str, params: list[Json]) -> Json:
 
 
 async def in_node_thread(call: Call, work: Callable[[], Any]) -> Any:
-    """Return what plain code returns that waits for a node or the database."""
+    """Return the result of blocking code, which waits for a node or the database."""
     tenant = call.principal.tenant_name
     return await in_thread(work, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.outside_messages import outside_message_push, window_refusals
-from apps.api.rpc.dispatcher import result_unless_left
+from apps.api.rpc.dispatcher import result_unless_disconnected
 from apps.api.rpc.services.messager.json_values import big, optional
 from apps.api.rpc.services.messager.parameters import MESSAGE
 from apps.api.rpc.services.messager.waits import message_signed_wait
@@ -92,7 +92,7 @@ async def mpool_push_message(call: Call, *params: Json) -> Json:
     message, spec = params_decode("Filecoin.MpoolPushMessage", PUSH, list(params))
     if await is_of_node(call, [message]):
         return await forward(call, "MpoolPushMessage", *params)
-    return signed_message_to_json(await result_unless_left(call, signed_push(call, message, spec)))
+    return signed_message_to_json(await result_unless_disconnected(call, signed_push(call, message, spec)))
 
 
 async def mpool_batch_push_message(call: Call, *params: Json) -> Json:
@@ -108,7 +108,7 @@ async def mpool_batch_push_message(call: Call, *params: Json) -> Json:
     own = [str(uuid.uuid5(uuid.UUID(push_id), str(at))) if push_id else "" for at in range(1, len(messages))]
     ids = [push_id, *own]
     signed = [
-        await result_unless_left(call, signed_push(call, message, (id_, fees)))
+        await result_unless_disconnected(call, signed_push(call, message, (id_, fees)))
         for message, id_ in zip(messages, ids, strict=False)
     ]
     return [signed_message_to_json(one) for one in signed]
@@ -126,7 +126,7 @@ async def market_add_balance(call: Call, *params: Json) -> Json:
     )
     if await is_of_node(call, [message]):
         return await forward(call, "MarketAddBalance", *params)
-    signed = await result_unless_left(call, signed_push(call, message, None))
+    signed = await result_unless_disconnected(call, signed_push(call, message, None))
     return cid_to_json(signed.cid)
 
 
