@@ -94,10 +94,10 @@ def policies_advised(data: CheckData) -> Iterator[Finding]:
     """Policies of connected signers that may refuse a window or a vote, or pay a stranger."""
     if not data.rare.signers_advised:
         return
-    voting = {lease.miner.worker: lease.miner for lease in data.f3_leases if lease.runs_at(data.at)}
+    voting = [lease.miner for lease in data.f3_leases if lease.runs_at(data.at)]
     for row in signers_connected(data.viewer).exclude(policy_advice=[]):
         keys = [str(key.address) for key in row.signer_keys.all()]
-        refused = [voting[key] for key in keys if key in voting] if NO_VOTES in row.policy_advice else []
+        refused = [miner for miner in voting if NO_VOTES in row.policy_advice and miner.worker in keys]
         texts = [
             gettext("proofs share a daily limit with sealing: once it is used up, windows are missed")
             if PROOFS_BY_DAY in row.policy_advice
