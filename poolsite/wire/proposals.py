@@ -63,10 +63,10 @@ def is_allowed(rule: RuleForm, method: str) -> bool:
 def is_without_day(rule: RuleForm) -> bool:
     """Return whether a rule allows proofs and declarations at any hour and without a daily sum of fees.
 
-    A daily sum of premiums is fine: only premiums can be stolen, and honest ones are a thousandth of it.
+    A daily sum of value may stay, as they carry none, and one of premiums: only premiums can be stolen, and
+    honest ones are a thousandth of it.
     """
-    limits = (rule.hours, rule.value_per_day, rule.fee_per_day)
-    return all(is_allowed(rule, method) for method in PROOFS) and not any(limits)
+    return all(is_allowed(rule, method) for method in PROOFS) and not (rule.hours or rule.fee_per_day)
 
 
 def proofs_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:

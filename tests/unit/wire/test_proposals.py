@@ -167,5 +167,7 @@ def test_what_is_said_of_a_policy_ends_once_it_is_changed() -> None:
     assert proofs_edit(rules_of(transfers)) is None, "this signer proves nothing"
     anything = 'version = 1\n[[rule]]\nname = "all"\nfee_per_day = "1 FIL"\n'
     assert policy_advice(rules_of(anything)) == [PROOFS_BY_DAY, ANY_ESCROW, NO_VOTES]
+    values = 'version = 1\n[[rule]]\nname = "all"\nvalue_per_day = "1 FIL"\n'
+    assert proofs_edit(rules_of(values)) is None, "proofs carry no value"
     named = DEFAULT.replace('name = "proofs and declarations"', 'name = "mine"')
     assert proofs_edit(rules_of(named)) is None, "a person's own name of the rule is kept"
