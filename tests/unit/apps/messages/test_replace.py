@@ -134,7 +134,7 @@ def test_what_the_chain_passed_meanwhile_is_not_signed_again(pool: Pool) -> None
 def test_a_waiting_message_is_not_replaced(pool: Pool) -> None:
     pool.push("one", pool.address())
 
-    with pytest.raises(BadMessage, match=r"only a message in flight .* not signed yet") as refused:
+    with pytest.raises(BadMessage, match=r"only for a message in flight: .* not signed yet") as refused:
         replaced(pool, "one", NewFees())
     assert refused.value.wire_reason == "need FillMsg got UnFillMsg"
 

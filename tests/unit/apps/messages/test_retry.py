@@ -129,7 +129,7 @@ def test_what_does_not_wait_is_not_tried(pool: Pool) -> None:
     pool.push("one", pool.address())
     pool.choose()
 
-    with pytest.raises(BadMessage, match=r"only a message that is not signed yet .* in flight") as refused:
+    with pytest.raises(BadMessage, match=r"only before a message is signed: .* in flight") as refused:
         message_retry_now(message=pool.row("one"), now=pool.now)
     assert refused.value.wire_reason == "need UnFillMsg got FillMsg"
 
