@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.selectors.approvals import approval_rule_of
-from apps.messages.services.signer_trials import item_refusal_find
+from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
 from apps.miners.selectors.address_messages import address_change_describe
 from apps.miners.selectors.deal_reach import addresses_reach
@@ -100,7 +100,7 @@ def spent_body(row: Message) -> dict[str, Any]:
 
 def priced_body(plan: ChangePlan) -> dict[str, Any]:
     """Return a change that is not sent, with its price and why the signer would not sign it, as JSON."""
-    refusal = item_refusal_find(plan.item, run=plan.run, by=SYSTEM)
+    refusal = run_refusal_find(plan.run, by=SYSTEM)
     return {"message": None, **plan_body(plan), "signer": refusal}
 
 

@@ -21,7 +21,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.signer_trials import item_refusal_find
+from apps.messages.services.signer_trials import run_refusal_find
 
 BATCH_MAX = 1000
 
@@ -119,7 +119,7 @@ class DryRunView(PoolView):
                 "waiting": str(found.waiting),
                 "balance_after": str(found.balance_after),
                 "approval": found.approval,
-                "signer": item_refusal_find(item, run=found, by=self.principal),
+                "signer": run_refusal_find(found, by=self.principal),
             }
         )
 

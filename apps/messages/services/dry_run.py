@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from apps.messages.rules.push_items import PushItem
     from apps.messages.selectors.push_facts import PushFacts
     from apps.users.rules.principals import Principal
+    from poolsite.filecoin.message import Message as ChainMessage
 
 RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT
 """Gas that the trial run may use: a whole block's, so that it ends by itself."""
@@ -35,6 +36,8 @@ RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT
 class DryRun:
     """The outcome of a trial."""
 
+    message: ChainMessage
+    """As a push would make it, with the gas that would be signed."""
     exit_code: int
     error: str
     """The node's text if it fails."""
@@ -102,6 +105,7 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     flight = sum(one.cost for one in chain_state.flight)
     if found is None:
         return DryRun(
+            message,
             exit_code,
             reason or estimate.error,
             gas_used,
@@ -113,6 +117,7 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
         )
     landed = Receipt(exit_code=exit_code, return_=b"", gas_used=gas_used)
     return DryRun(
+        message=found,
         exit_code=exit_code,
         error=reason,
         gas_used=gas_used,

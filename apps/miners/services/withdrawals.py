@@ -18,7 +18,7 @@ from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS
 from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.signer_trials import item_refusal_find
+from apps.messages.services.signer_trials import run_refusal_find
 from apps.miners.selectors.address_messages import messages_open
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_principal
@@ -241,7 +241,7 @@ def _sender_choose(miner: Miner, addresses: MinerAddresses, *, params: bytes, cl
 
 def signer_refusal_read(plan: WithdrawalPlan, *, by: Principal) -> str:
     """Return why the sender's signer would not sign the message; empty if it would."""
-    return item_refusal_find(plan.item, run=plan.run, by=by, method=WITHDRAW_BALANCE)
+    return run_refusal_find(plan.run, by=by, method=WITHDRAW_BALANCE)
 
 
 def withdrawal_push(

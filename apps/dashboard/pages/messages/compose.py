@@ -34,7 +34,7 @@ from apps.dashboard.text_fields import Text, new_key
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read, message_dry_run
 from apps.messages.services.push import message_push
-from apps.messages.services.signer_trials import item_refusal_find
+from apps.messages.services.signer_trials import run_refusal_find
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.filecoin.message import METHOD_SEND
 
@@ -181,7 +181,7 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
             gettext("Balance after this and all messages in progress"),
             gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
         ),
-        *signer_facts(item_refusal_find(item, run=run, by=viewer)),
+        *signer_facts(run_refusal_find(run, by=viewer)),
     )
 
 

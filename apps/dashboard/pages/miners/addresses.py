@@ -31,7 +31,7 @@ from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows,
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import new_key
-from apps.messages.services.signer_trials import item_refusal_find
+from apps.messages.services.signer_trials import run_refusal_find
 from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
@@ -59,7 +59,7 @@ def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
         (_("Change"), plan.says),
         (_("Sent by"), str(plan.item.from_)),
         *price_facts(plan.run),
-        *signer_facts(item_refusal_find(plan.item, run=plan.run, by=SYSTEM)),
+        *signer_facts(run_refusal_find(plan.run, by=SYSTEM)),
     )
 
 

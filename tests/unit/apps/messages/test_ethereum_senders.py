@@ -10,8 +10,12 @@ from apps.messages.errors import BadMessage
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.eth_text import eth_text
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, transaction_unsigned
+from poolsite.wire.policy import MessageVerdict
 from tests import factories
 from tests.fake_node import FakeNode, Refusal
 from tests.people import principal
@@ -86,6 +90,33 @@ def test_the_review_shows_what_would_be_sent(pool: Pool) -> None:
     run = message_dry_run(item, principal=principal(), client=pool.client, head=pool.head)
 
     assert (run.exit_code, run.error) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "to", "sent"),
+    [
+        ("delegated", KNOWN, ("f01234", METHOD_INVOKE_EVM)),
+        ("delegated", eth_text(address_parse(OTHER)), (OTHER, METHOD_INVOKE_EVM)),
+        ("secp256k1", eth_text(address_parse(OTHER)), (OTHER, 0)),
+    ],
+)
+def test_the_signer_is_asked_about_what_would_be_sent(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, kind: str, to: str, sent: tuple[str, int]
+) -> None:
+    asked: list[Any] = []
+
+    def policy_try(_viewer: Any, *, address: str, message: Any) -> MessageVerdict:
+        asked.append((address, str(message.from_), str(message.to), message.method, int(message.value)))
+        return MessageVerdict(words="", rule="", error="no rule allows it")
+
+    monkeypatch.setattr("apps.wallets.services.policies.policy_try", policy_try)
+    address = pool.address(kind=kind)
+    item = PushItem(id="one", to=to, from_=address, value=7, method=0)
+    run = message_dry_run(item, principal=principal(), client=pool.client, head=pool.head)
+
+    assert run_refusal_find(run, by=principal()).endswith("no rule allows it")
+    assert asked == [(address, address, *sent, 7)]
+    assert run.gas_limit == run.message.gas_limit > 0
 
 
 @pytest.mark.parametrize("kind", ["secp256k1", "bls"])
