@@ -32,6 +32,7 @@ from apps.messages.services.push import message_push, messages_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
 from apps.messages.services.select import due_senders_list, sender_select
+from apps.messages.services.selection import LargePool
 from apps.messages.services.track import messages_track
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.address import address_parse
@@ -216,6 +217,7 @@ def pool_world(monkeypatch: Any, *, node: FakeNode | None = None) -> Iterator[Po
     node = FakeNode() if node is None else node
     with served(node) as url:
         pool = Pool(node, url)
+        monkeypatch.setattr("apps.messages.services.selection._large_pool", LargePool())
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", pool.keyring.sign_all)
         monkeypatch.setattr(
             "apps.messages.services.recovery.restore.signed_ids_read", pool.keyring.signed_ids_read

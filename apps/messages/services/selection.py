@@ -41,7 +41,7 @@ POOL_READ_AGAIN_MAX: Final = 500
 
 @dataclass(slots=True)
 class LargePool:
-    """The nonces in the node's pool at one head, where it has many messages."""
+    """The nonces in the node's pool at one head, where it has many messages or does not answer."""
 
     key: str = ""
     nonces: dict[str, frozenset[int]] = field(default_factory=dict)
@@ -174,17 +174,23 @@ def mempool_nonces_read(address: str, *, client: ChainClient, key: str) -> froze
     """Return the nonces with which the node's pool has messages of an address, above gaps too.
 
     A node names the end of the contiguous run only, so its whole pool is read; a large one once for each
-    head.  Where the node does not say, nothing is known above that run, and nothing waits for it.
+    head.  Where no node says, nothing is known above that run; one that does not answer in time is not asked
+    again before the next head, as proofs would wait for it.
     """
     if _large_pool.key == key:
         return _large_pool.nonces.get(address, frozenset())
     try:
         nonces = client.mpool_nonces()
-    except (NodeRefused, NodeUnavailable) as error:
+    except NodeRefused as error:
         log.warning("mempool_unread", reason=error.reason[:300])
         return frozenset()
-    if sum(map(len, nonces.values())) > POOL_READ_AGAIN_MAX:
-        _large_pool.key, _large_pool.nonces = key, nonces
+    except NodeUnavailable as error:
+        log.warning("mempool_unread", reason=error.reason[:300])
+        nonces, is_kept = {}, True
+    else:
+        is_kept = sum(map(len, nonces.values())) > POOL_READ_AGAIN_MAX
+    if is_kept:
+        _large_pool.nonces, _large_pool.key = nonces, key  # in this order: other threads look at the key
     return nonces.get(address, frozenset())
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.chain.errors import NodeUnavailable
+from apps.chain.node.client import ChainClient
 from apps.messages.errors import AlreadyOnChain, BadMessage
 from apps.messages.models import GasSpend, Message, Sender
 from apps.messages.selectors.replaced import messages_replaced
@@ -59,6 +61,27 @@ def test_a_filler_closes_the_gap_below_ours_and_leaves_the_strangers_nonce(pool:
     assert 2 not in used.values(), used
     assert {row.state for row in Message.objects.exclude(push_id="lost")} == {MessageState.LANDED}
     assert Sender.objects.get(address=address).foreign_at is not None
+
+
+def test_a_node_that_does_not_tell_its_pool_is_waited_for_once_a_head(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def too_slow(_: ChainClient) -> None:
+        asked.append(pool.head.key)
+        raise NodeUnavailable("no answer in time")
+
+    monkeypatch.setattr(ChainClient, "mpool_nonces", too_slow)
+    addresses = [pool.address() for _ in range(3)]
+    for at, address in enumerate(addresses):
+        pool.push(f"m{at}", address)
+    pool.choose()
+    assert {row.state for row in Message.objects.all()} == {MessageState.FILLED}
+    assert asked == [pool.head.key]
+    pool.push("more", addresses[0])
+    pool.step()
+    assert asked[1:] == [pool.head.key], "the next head asks again"
 
 
 def taken(pool: Pool) -> tuple[str, SignedMessage]:
