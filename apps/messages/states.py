@@ -130,8 +130,11 @@ STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "c
 """Steps of sectors: past `expire_epoch` the chain refuses them, and deposit, proof or sector is lost."""
 
 
-DONE_ANEW: Final = (*KIND_PRIORITIES, *STEP_KINDS, "cancel")
-"""Kinds for which the pool sends another message by itself if one was not carried out, or needs none."""
+DONE_ANEW: Final = (*KIND_PRIORITIES, *(kind for kind in STEP_KINDS if kind != "compact"), "cancel")
+"""Kinds for which the pool sends another message by itself if one was not carried out, or needs none.
+
+A compaction is not among them: only a person orders one.
+"""
 
 
 class Wait(models.TextChoices):
@@ -160,7 +163,7 @@ class Wait(models.TextChoices):
     NODE_REFUSES = "NODE_REFUSES", _("the node rejects the message")
     NODE_AWAY = "NODE_AWAY", _("no node responds")
     EXPIRED = "EXPIRED", _("its last valid epoch has passed")
-    NONCE_TAKEN = "NONCE_TAKEN", _("another program's message used its nonce: it was not carried out")
+    NONCE_TAKEN = "NONCE_TAKEN", _("another message used its nonce: it was not carried out")
 
 
 UNSENDABLE: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.ESTIMATE, Wait.SIGNER_AWAY, Wait.POLICY, Wait.STOPPED)

@@ -95,7 +95,7 @@ class CancelView(PoolView):
 
 
 class PushAgainView(PoolView):
-    """`/messages/{id}/push-again`: a new nonce for a message whose nonce another program used."""
+    """`/messages/{id}/push-again`: a new nonce for a message whose nonce another one used."""
 
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True
@@ -103,7 +103,7 @@ class PushAgainView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Push a message again whose nonce another program used; it keeps its id and waits like a new one.
+        """Push a message again whose nonce another one used; it keeps its id and waits like a new one.
 
         Refused until 20 epochs after that nonce was used.  What it pays is paid twice if its caller has sent
         another message in its place.

@@ -123,7 +123,7 @@ def unapproved(data: CheckData) -> Iterator[Finding]:
 
 
 def nonce_taken(data: CheckData) -> Iterator[Finding]:
-    """Messages whose nonce another program's message used: what they were for was not done."""
+    """Messages whose nonce another message used: what they were for was not done."""
     rows, has_more = data.replaced_messages
     if not rows:
         return
@@ -131,7 +131,7 @@ def nonce_taken(data: CheckData) -> Iterator[Finding]:
     many = at_least(len(rows), "message", has_more=has_more)
     yield Finding(
         "nonce-taken",
-        gettext("{many} not carried out: another program used the nonce").format(many=many),
+        gettext("{many} not carried out: another message used the nonce").format(many=many),
         colon_text(_what(data, first), stored_text(first.error)),
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),

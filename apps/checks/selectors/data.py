@@ -313,7 +313,7 @@ class CheckData:
 
     @cached_property
     def replaced_messages(self) -> tuple[list[Message], bool]:
-        """The viewer's messages whose nonce another program used, and whether there are more."""
+        """The viewer's messages whose nonce another message used, and whether there are more."""
         return rare_rows(messages_replaced(self.viewer), has_any=self.rare.messages_replaced)
 
     @cached_property

@@ -80,7 +80,7 @@ class Rare(NamedTuple):
     messages_unapproved: bool = True
     """Waiting for a second person."""
     messages_replaced: bool = True
-    """Messages that were not carried out, as another program used the nonce."""
+    """Messages that were not carried out, as another message used the nonce."""
     senders_odd: bool = True
     """With a nonce gap, paused, or used by another program lately."""
     messages_given_up: bool = True

@@ -52,7 +52,7 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "messages_replaced",
-        _("No other program used the nonce of a message"),
+        _("No message lost its nonce to another"),
         (Topic.MESSAGES, Topic.SENDERS),
         WARNING,
         messages.nonce_taken,

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def displaced_columns(row: Message, *, is_own: bool, taker: str = "") -> dict[str, object]:
     """Return the wait and error of a message whose nonce another one used; it gets no receipt.
 
-    `is_own`: whether that one is the pool's, too; `taker`: its CID, empty if not known.
+    `is_own`: whether that one is the pool's, too: marked as failed, it gave its nonce to `row`, and landed
+    all the same.  `taker`: its CID, empty if not known.
     """
-    if is_own or row.kind in DONE_ANEW:
-        return {
-            "wait": str(Wait.NONE),
-            "error": gettext_noop("another message of this sender landed with its nonce"),
-        }
-    text = gettext_noop("nonce {nonce} was used by another program's message")
-    if taker:
+    wait = Wait.NONE if row.kind in DONE_ANEW else Wait.NONCE_TAKEN
+    if is_own:
+        text = gettext_noop("another message of this sender landed with its nonce")
+    elif taker:
         text = gettext_noop("nonce {nonce} was used by another program's message {taker}")
-    return {"wait": str(Wait.NONCE_TAKEN), "error": text.format(nonce=row.nonce, taker=taker)}
+    else:
+        text = gettext_noop("nonce {nonce} was used by another program's message")
+    return {"wait": str(wait), "error": text.format(nonce=row.nonce, taker=taker)}

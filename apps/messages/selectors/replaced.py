@@ -1,4 +1,4 @@
-"""Messages whose nonce another program used, and of which nobody has decided yet."""
+"""Messages whose nonce another message used, and of which nobody has decided yet."""
 
 from __future__ import annotations
 

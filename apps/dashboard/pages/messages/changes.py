@@ -114,7 +114,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
 
 @sign_in_required
 def push_again(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Push a message again whose nonce another program used, after a confirmation."""
+    """Push a message again whose nonce another one used, after a confirmation."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     form = PageForm.of(request)

@@ -8,7 +8,7 @@ import pytest
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.client import ChainClient
-from apps.messages.errors import AlreadyOnChain, BadMessage
+from apps.messages.errors import BadMessage
 from apps.messages.models import GasSpend, Message, Sender
 from apps.messages.selectors.replaced import messages_replaced
 from apps.messages.services.cancel import message_mark_bad
@@ -17,7 +17,7 @@ from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.services.taken_nonces import message_push_again
 from apps.messages.states import MessageState, Wait
 from tests.people import principal
-from tests.unit.apps.messages.recovery import paid
+from tests.unit.apps.messages.recovery import heads, paid
 
 if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage
@@ -147,16 +147,78 @@ def test_it_is_pushed_again_once_no_reorganisation_brings_its_nonce_back(pool: P
     assert paid(pool, address).count(9) == 1
 
 
-def test_what_the_chain_has_after_all_is_not_pushed_again(pool: Pool) -> None:
+def test_what_the_chain_has_after_all_is_landed_and_not_pushed_again(pool: Pool) -> None:
     address = pool.address()
     pool.push("pay", address, value=9)
     pool.choose()
     pool.step()
     pool.step()
     Message.objects.update(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)
-    with pytest.raises(AlreadyOnChain):
+    with pytest.raises(BadMessage, match="epoch"):
         message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
     assert pool.row("pay").state == MessageState.REPLACED
+    heads(pool, DEAD_EPOCHS)
+    message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
+    assert (pool.row("pay").state, pool.row("pay").wait) == (MessageState.LANDED, "")
+    heads(pool, 3)
+    assert paid(pool, address) == [9]
+
+
+def test_what_another_program_sent_with_other_fees_is_not_paid_again(pool: Pool) -> None:
+    """As `lotus mpool replace` does; the pool was away, and the node names the equal message no answer."""
+    address = pool.address()
+    pool.push("pay", address, value=9)
+    pool.choose()
+    signed = pool.foreign(address, nonce=0, value=9)
+    pool.node.pool[(address, 0)] = signed
+    text = "found message with equal nonce and call params but different CID. wanted a, found: b, nonce: 0"
+    pool.node.refuses = lambda method, _params: text if method == "StateSearchMsg" else None
+    pool.node.mine()
+    key = pool.node.mine()
+    messages_search(client=pool.client, key=key, now=pool.now)
+    assert pool.row("pay").wait == Wait.NONCE_TAKEN
+    heads(pool, DEAD_EPOCHS)
+
+    row = message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
+
+    assert (row.state, row.exit_code, row.landed_cid) == (MessageState.LANDED, 0, str(signed.cid))
+    assert (row.gas_used > 0, row.gas_cost > 0) == (True, True)
+    assert not messages_replaced(principal()).exists()
+    heads(pool, 3)
+    assert paid(pool, address) == [9]
+
+
+def test_a_payment_that_lost_its_nonce_to_one_marked_as_failed_is_a_to_do(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("lost", address, value=5)
+    pool.choose()
+    message_mark_bad(message=pool.row("lost"), now=pool.now)
+    lost = pool.node.pool.pop((address, 0))
+    pool.push("b", address, value=2)
+    pool.choose()
+    pool.choose()  # the gap below it is seen for the first time
+    pool.push("pay", address, value=9)
+    pool.step()
+    assert pool.row("pay").nonce == 0
+    pool.node.pool[(address, 0)] = lost  # another node had it
+    heads(pool, 2)
+
+    row = pool.row("pay")
+    assert (row.state, row.wait) == (MessageState.REPLACED, Wait.NONCE_TAKEN)
+    assert list(messages_replaced(principal())) == [row]
+    heads(pool, DEAD_EPOCHS)
+    message_push_again(message=row, client=pool.client, head=pool.head, now=pool.now)
+    heads(pool, 3)
+    assert pool.row("pay").state == MessageState.LANDED
+    assert paid(pool, address) == [2, 5, 9]
+
+
+def test_one_that_was_replaced_before_this_was_a_to_do_is_pushed_again(pool: Pool) -> None:
+    taken(pool)
+    heads(pool, DEAD_EPOCHS)
+    Message.objects.update(wait=Wait.NONE)
+    message_push_again(message=pool.row("pay"), client=pool.client, head=pool.head, now=pool.now)
+    assert pool.row("pay").state == MessageState.UNFILLED
 
 
 def test_it_is_given_up_by_hand(pool: Pool) -> None:
@@ -166,6 +228,16 @@ def test_it_is_given_up_by_hand(pool: Pool) -> None:
     assert row.state == MessageState.FAILED
     assert "free" not in row.events.get(event="marked bad").text
     assert not messages_replaced(principal()).exists()
+
+
+def test_a_compaction_is_done_by_nobody_else(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("compact:1", address)
+    pool.choose()
+    Message.objects.update(kind="compact")
+    stranger(pool, address, nonce=0)
+    heads(pool, 2)
+    assert pool.row("compact:1").wait == Wait.NONCE_TAKEN
 
 
 def test_a_gap_filler_that_another_message_made_needless_is_no_to_do(pool: Pool) -> None:
@@ -178,5 +250,5 @@ def test_a_gap_filler_that_another_message_made_needless_is_no_to_do(pool: Pool)
     pool.step()
     row = pool.row("pay")
     assert (row.state, row.wait) == (MessageState.REPLACED, Wait.NONE)
-    with pytest.raises(BadMessage, match="by itself"):
+    with pytest.raises(BadMessage, match="another message for it"):
         message_push_again(message=row, client=pool.client, head=pool.head, now=pool.now)
