@@ -16,11 +16,16 @@ def has_marks(text: str) -> bool:
 
 def marks_in(value: object) -> bool:
     """Return whether any text in a JSON document has such characters."""
-    if isinstance(value, str):
-        return has_marks(value)
-    if isinstance(value, dict):
-        return any(marks_in(one) for pair in value.items() for one in pair)
-    return isinstance(value, list) and any(map(marks_in, value))
+    waiting = [value]  # by recursion a document that nests deeply would end in RecursionError
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str) and has_marks(one):
+            return True
+        if isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return False
 
 
 def sanitize_text(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
@@ -11,6 +13,9 @@ from apps.api.auth.fields import text as auth_text
 from apps.api.v1.serializers import InputSerializer
 from apps.core.sanitize import has_marks, sanitize_text
 from apps.dashboard.text_fields import Lines, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MARKS = (0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF)
 TURNED = f"pay {chr(0x202E)}LIF 1"
@@ -51,6 +56,18 @@ def test_rest_refuses_them_by_the_field(body: dict[str, object], field: str) -> 
 
     assert not form.is_valid()
     assert list(form.errors) == [field]
+
+
+@pytest.mark.parametrize("nested", [lambda one: [one], lambda one: {"a": one}])
+def test_a_body_that_nests_deeply_is_refused_as_others_are(nested: Callable[[object], object]) -> None:
+    body: object = TURNED
+    for _ in range(900):
+        body = nested(body)
+
+    form = NoteInput(data={"note": body})
+
+    assert not form.is_valid()
+    assert "invisible characters" in str(form.errors["note"])
 
 
 def test_the_interface_of_sophon_auth_refuses_them() -> None:
