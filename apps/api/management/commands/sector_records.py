@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from apps.miners.models import Miner
+
+NO_SPACE: Final = re.compile(r"\S")
 
 
 class Command(BaseCommand):
@@ -115,8 +118,7 @@ def records_split(text: str) -> list[Any]:
     """
     found: list[Any] = []
     at, read = 0, json.JSONDecoder().raw_decode
-    while text[at:].strip():
-        at += len(text[at:]) - len(text[at:].lstrip())
-        document, at = read(text, at)
+    while (begin := NO_SPACE.search(text, at)) is not None:  # without a copy of the rest for each document
+        document, at = read(text, begin.start())
         found += document if isinstance(document, list) else [document]
     return found

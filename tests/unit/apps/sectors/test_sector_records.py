@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 
+from apps.api.management.commands.sector_records import records_split
 from apps.api.rpc.services.damocles.answers import piece_form
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
@@ -267,3 +268,19 @@ def test_another_form_is_refused_by_its_name(client: Client, lotus: Any, words: 
 
     assert words in done["refusal"]
     assert done["number"] == 5 or "SectorID" not in lotus
+
+
+class Whole(str):
+    """A text that is not copied in parts."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _part: Any) -> str:
+        raise AssertionError("a file of a hundred thousand records would be copied as often")
+
+
+def test_a_file_is_split_without_copies_of_it() -> None:
+    assert records_split(Whole('\n{"a": 1}\n[{"a": 2},\n 3] 4\n\n')) == [{"a": 1}, {"a": 2}, 3, 4]
+    assert records_split(Whole(" \n")) == []
+    with pytest.raises(ValueError, match="Expecting value"):
+        records_split(Whole("{} x"))
