@@ -112,6 +112,8 @@ def test_a_token_for_no_tenant_or_with_anothers_keys_is_refused() -> None:
         ({}, "choose a tenant"),
         ({"tenant": "bob", "miners": "f02001"}, "f02001 is not a miner of bob"),
         ({"tenant": "bob", "signers": str(wallet.address)}, "is not granted to bob"),
+        ({"tenant": "bob", "miners": "x02001"}, "an address begins with f, t or 0x"),
+        ({"tenant": "bob", "signers": "f1aaaa"}, "the address is too short or too long"),
     ):
         answer = browser.post("/tokens/new/", {**FORM, **sent})
         assert (answer.status_code, why in text_of(answer)) == (422, True)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core import clock
+from apps.core.addresses import address_fault
 from apps.core.errors import NotAllowed
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
@@ -109,7 +110,7 @@ class TokenForm(PageForm):
         try:
             found = [address_parse(text) for text in self.cleaned_data["miners"]]
         except BadAddress as error:
-            raise ValidationError(str(error)) from None
+            raise ValidationError(address_fault(error)) from None
         if any(address.protocol != ID for address in found):
             raise ValidationError(_("use ID addresses for miners, such as f01000"))
         return [address.actor_id for address in found]
@@ -119,7 +120,7 @@ class TokenForm(PageForm):
         try:
             return [address_canonical(text) for text in self.cleaned_data["signers"]]
         except BadAddress as error:
-            raise ValidationError(str(error)) from None
+            raise ValidationError(address_fault(error)) from None
 
 
 @transaction.atomic
