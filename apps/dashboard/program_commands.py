@@ -14,10 +14,13 @@ CLONE: Final = "git clone {source} poolsite && cd poolsite\n"
 
 
 def program_commands(start: str, *, into: str) -> str:
-    """Return the lines that fetch the programs, if it is known from where, store a token and start one."""
+    """Return the lines that fetch the programs, if it is known from where, store a token and start one.
+
+    The last two are one command: pasted together, the start is not taken for the token.
+    """
     clone = CLONE.format(source=settings.SOURCE_URL) if settings.SOURCE_URL else ""
     paste = gettext("paste the token, Enter, Ctrl-D")
-    return f"{clone}(umask 077; cat > {into})    # {paste}\n{start}"
+    return f"{clone}(umask 077; cat > {into}) &&    # {paste}\n{start}"
 
 
 def programs_place() -> str:

@@ -92,7 +92,7 @@ def test_the_page_shows_the_token_once_and_no_command_has_it(client, settings):
     text = unescape(shown)
     commands = text[text.index('id="commands"') :].partition("</pre>")[0]
     assert "git clone https://git.example/poolsite.git poolsite && cd poolsite" in commands
-    assert "(umask 077; cat > join-token)" in commands
+    assert "(umask 077; cat > join-token) &&" in commands, "its next line is no token"
     assert (
         "make worker CONSOLE=http://testserver STORE=/mnt/store SECTOR_SIZE=32GiB JOIN_TOKEN_FILE=join-token"
         in commands
