@@ -78,8 +78,11 @@ class Cluster:
         return file.read_text().strip() if file.exists() else ""
 
     def command(self) -> list[str | Path]:
-        """Return the words that run the server."""
-        settings = SETTINGS + (IO_SETTINGS if major_of(self.programs) >= IO_SINCE else ())
+        """Return the words that run the server.
+
+        Its version is read of the data, which has it: no program is run for that at each restart.
+        """
+        settings = SETTINGS + (IO_SETTINGS if int(self.major or 0) >= IO_SINCE else ())
         options = [word for option in settings for word in ("-c", option)]
         return [self.programs / "postgres", "-D", self.data, "-k", self.sockets, *options]
 

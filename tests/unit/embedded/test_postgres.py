@@ -57,3 +57,14 @@ def test_binaries_that_the_account_can_run_are_not_copied(
 
     assert cluster.programs == postgres_programs()
     assert not list(tmp_path.rglob("postgres"))
+
+
+def test_a_server_gets_settings_that_its_version_knows_without_being_asked(tmp_path: Path) -> None:
+    """The supervisor starts it again and again: a program that fails there would end the pool."""
+    cluster = postgres.Cluster(tmp_path, tmp_path / "s", tmp_path / "no programs", None, None)
+    found = {}
+    for major in ("15", "17", "18"):
+        (tmp_path / "PG_VERSION").write_text(f"{major}\n")
+        found[major] = "io_method=sync" in cluster.command()
+
+    assert found == {"15": False, "17": False, "18": True}
