@@ -38,7 +38,6 @@ select current_setting('server_version_num')::int / 10000 as major,
        current_setting('server_encoding') as encoding,
        current_setting('default_transaction_isolation') as isolation,
        current_setting('fsync') as fsync,
-       current_setting('full_page_writes') as full_page_writes,
        current_setting('synchronous_commit') as synchronous_commit,
        has_function_privilege('pg_control_system()', 'execute') as may_identify
 """
@@ -94,7 +93,7 @@ def _durable(setting: str, facts: Mapping[str, Any]) -> str:
     return "it is off: a crash would lose what was committed" if facts[setting] == "off" else ""
 
 
-DURABLE: Final = ("fsync", "full_page_writes", "synchronous_commit")
+DURABLE: Final = ("fsync", "synchronous_commit")
 
 POSTGRES: Final = (
     Requirement(
