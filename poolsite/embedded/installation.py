@@ -95,20 +95,21 @@ def require_same_nodes() -> None:
 def require_own_redis() -> None:
     """Refuse a Redis of REDIS_URL that lacks what the pool needs, or that serves another pool.
 
-    One that does not answer now is used once it does: the pool runs without it meanwhile.
-    Raises RequirementMissing.
+    One that does not answer now is used once it does: the pool runs without it meanwhile.  Processes that
+    have ended count as working until they have been silent for a while.  Raises RequirementMissing.
     """
+    pool, until = str(recovery_row().pool), time.monotonic() + IDLE_WAIT_S
     try:
         redis_require(redis_client().info())
-        is_ours = redis_claim(str(recovery_row().pool))
+        while not redis_claim(pool):
+            if time.monotonic() > until:
+                raise RequirementMissing(
+                    "another pool's processes work with the Redis of REDIS_URL, and the two would take each "
+                    "other's tasks: use another server, or another database number at the end of the URL"
+                )
+            time.sleep(RETRY_S)
     except (RedisError, OSError) as error:
         sys.stderr.write(f"REDIS_URL was not checked: {' '.join(str(error).split())}\n")
-        return
-    if not is_ours:
-        raise RequirementMissing(
-            "another pool's processes work with the Redis of REDIS_URL, and the two would take each other's "
-            "tasks: use another server, or another database number at the end of the URL"
-        )
 
 
 @contextmanager
@@ -125,10 +126,14 @@ def prepare_lock() -> Iterator[None]:
 
 
 def bootstrap(*, take_over: bool = False) -> None:
-    """Create the operator, the first tenant and its tokens; check the network of nodes that are not ours."""
+    """Create the operator, the first tenant and its tokens; check the network of nodes that are not ours.
+
+    A takeover leaves that check to the next start: once tokens are replaced nothing may refuse it.
+    """
     with Path(os.devnull).open("w") as nowhere:  # its words hold the password, which no log may have
         call_command("bootstrap", skip_checks=True, stdout=nowhere, take_over=take_over)
-        if os.environ.get("CHAIN_URLS"):  # a network without rules is refused before anything is bound to it
+        # A network without rules is refused before anything is bound to it.
+        if os.environ.get("CHAIN_URLS") and not take_over:
             is_toxic = bool(os.environ.get(SEED_VARIABLE))
             call_command("network", skip_checks=True, stdout=nowhere, refuse_public=is_toxic)
 
@@ -171,5 +176,6 @@ def install(*, take_over: bool = False) -> None:
         if take_over:
             require_idle("tokens and the operator's password would be replaced")
         attempt_until_available(lambda: bootstrap(take_over=take_over))
-    if PoolPaths.of_environment().redis_url != settings.REDIS_URL:  # ours starts beside this step
-        require_own_redis()
+    is_others = PoolPaths.of_environment().redis_url != settings.REDIS_URL  # ours starts beside this step
+    if is_others and not take_over:
+        attempt_until_available(require_own_redis)

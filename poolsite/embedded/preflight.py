@@ -75,7 +75,10 @@ def require_operator_file(path: Path) -> None:
     except (ValueError, OSError):
         is_complete = False
     if not is_complete:
-        raise BadFolder(f"{path} is damaged: restore it, or remove it to get a new token")
+        raise BadFolder(
+            f"{path} is damaged: restore it, or remove it to have a new token created; if the operator's "
+            "password was only there, run `make takeover` then"
+        )
 
 
 def require_chain_file(path: Path) -> None:

@@ -29,7 +29,7 @@ QUESTION = (
     "Take over the database with the folder {var}?\n"
     "Tokens of the pool's own programs that are only in another folder are revoked, and the operator gets a\n"
     "new password.  Without that folder's session key, authenticator apps and the secrets of alert channels\n"
-    "cannot be read any more.  Type yes: "
+    "and remote wallets cannot be read any more.  Type yes: "
 )
 
 

@@ -7,7 +7,7 @@ for, revokes and replaces.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import transaction
 
@@ -73,25 +73,41 @@ def pool_secrets_replace(*, var: Path, url: str, by: Principal) -> dict[str, str
     with transaction.atomic():
         site_key_replace()
         tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
-        held = [token.pk for name, *_ in PROGRAMS if (token := _token_known(var, name=name, entry=entry))]
+        known = [_token_known(var, name=name, entry=entry) for name, *_ in PROGRAMS]
         own = Token.objects.filter(tenant=tenant, name__startswith=LABEL, revoked_at=None)
-        for token in own.exclude(pk__in=held):
+        for token in own.exclude(pk__in=[one.row.pk for one in known if one is not None]):
             token_revoke(token)
             audit_record(principal=by, action="token.revoke", target=str(token))
         password = _password_ensure(tenant, entry) or _password_replace(by=by)
-        return _files_write(var, url=url, entry=entry, tenant=tenant, password=password)
+        # Another folder may have taken over before, and so revoked those of this one.
+        return _files_write(
+            var, url=url, entry=entry, tenant=tenant, password=password, replaces_revoked=True
+        )
 
 
 def _files_write(
-    var: Path, *, url: str, entry: dict[str, Any], tenant: Tenant, password: str
+    var: Path,
+    *,
+    url: str,
+    entry: dict[str, Any],
+    tenant: Tenant,
+    password: str,
+    replaces_revoked: bool = False,
 ) -> dict[str, str]:
-    """Write the files that are missing or differ; return the content of operator.json."""
+    """Write the files that are missing or differ; return the content of operator.json.
+
+    A revoked token stays, as a person revoked it on purpose and removes the files to get another, unless
+    `replaces_revoked`.
+    """
     tokens = {}
     for name, perm, scopes, is_operator in PROGRAMS:
-        path = var / "tokens" / name
-        tokens[name] = _text_known(var, name=name, entry=entry) or _token_add(
-            tenant=tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
-        )
+        path, known = var / "tokens" / name, _token_known(var, name=name, entry=entry)
+        if known is None or (replaces_revoked and known.row.revoked_at is not None):
+            tokens[name] = _token_add(
+                tenant=tenant, name=name, perm=perm, scopes=scopes, is_operator=is_operator
+            )
+        else:
+            tokens[name] = known.text
         if not path.exists() or path.read_text(errors="replace").strip() != tokens[name]:
             private_write(path, tokens[name] + "\n")
     written = {"url": url, "username": OPERATOR, "admin_token": tokens["admin"]}
@@ -102,21 +118,21 @@ def _files_write(
     return written
 
 
-def _text_known(var: Path, *, name: str, entry: dict[str, Any]) -> str:
-    """Return the text of a program's token in this folder; empty if the database has no such token.
+class _KnownToken(NamedTuple):
+    """A token in this folder that has a row."""
 
-    A revoked one counts: the operator did that on purpose, and removes the files to get another.
-    """
+    text: str
+    row: Token
+
+
+def _token_known(var: Path, *, name: str, entry: dict[str, Any]) -> _KnownToken | None:
+    """Return a program's token in this folder, also a revoked one; None if there is no row of it."""
     path = var / "tokens" / name
     texts = [path.read_text(errors="replace").strip()] if path.exists() else []
     if name == "admin":
         texts.append(entry.get("admin_token", ""))
-    return next((text for text in texts if text and token_by_text(text) is not None), "")
-
-
-def _token_known(var: Path, *, name: str, entry: dict[str, Any]) -> Token | None:
-    text = _text_known(var, name=name, entry=entry)
-    return token_by_text(text) if text else None
+    rows = ((text, token_by_text(text)) for text in texts if text)
+    return next((_KnownToken(text, row) for text, row in rows if row is not None), None)
 
 
 def _token_add(*, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...], is_operator: bool) -> str:

@@ -109,6 +109,37 @@ def test_a_shared_redis_ends_the_start_and_an_absent_one_does_not(
     assert "REDIS_URL was not checked" in capsys.readouterr().err
 
 
+@pytest.mark.django_db
+@pytest.mark.usefixtures("pool_redis")
+def test_processes_that_have_just_ended_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "IDLE_WAIT_S", 60.0)
+    monkeypatch.setattr("time.sleep", lambda _s: redis_client().delete(liveness.KEY))
+    redis_client().set(liveness.POOL_KEY, "another")
+    heartbeat_send("web-1")
+
+    installation.require_own_redis()
+
+    assert redis_client().get(liveness.POOL_KEY) != "another"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("take_over", "asked"), [(False, ["network", "redis"]), (True, [])])
+def test_a_takeover_is_refused_by_nothing_once_it_has_replaced_tokens(
+    take_over: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """Its refusals say that nothing was changed."""
+    done: list[str] = []
+    monkeypatch.setenv("CHAIN_URLS", "http://one.example:1234")
+    monkeypatch.setattr(installation, "require_database", lambda: None)  # the tests' own is none for pools
+    monkeypatch.setattr(installation, "call_command", lambda name, **_: done.append(name))
+    monkeypatch.setattr(installation, "require_own_redis", lambda: done.append("redis"))
+    settings.REDIS_URL = "redis://elsewhere"
+
+    installation.install(take_over=take_over)
+
+    assert done[done.index("bootstrap") + 1 :] == asked
+
+
 def constraint_drop() -> None:
     with connection.cursor() as cursor:
         cursor.execute("alter table messages_approvalrule drop constraint approval_rule_once")

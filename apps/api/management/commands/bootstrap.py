@@ -113,7 +113,8 @@ class Command(BaseCommand):
             ) from None
         except DamagedFile as error:
             raise CommandError(
-                f"{path} is damaged ({error}): restore it, or remove it to have a new token created"
+                f"{path} is damaged ({error}): restore it, or remove it to have a new token created; if "
+                "the operator's password was only there, run `make takeover` then"
             ) from None
         except OSError as error:
             raise CommandError(f"{error.filename or path} cannot be written: {error.strerror}") from None

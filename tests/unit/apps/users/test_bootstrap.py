@@ -220,6 +220,22 @@ def test_taking_over_keeps_what_this_folder_has(var):
     assert not Token.objects.exclude(revoked_at=None).exists()
 
 
+def test_a_folder_takes_over_again_from_the_one_that_took_over(var, tmp_path, settings):
+    bootstrap()
+    settings.VAR = tmp_path / "second"
+    call_command("bootstrap", take_over=True, stdout=io.StringIO())
+    second = operator(settings.VAR)["admin_token"]
+    settings.VAR = var
+
+    call_command("bootstrap", take_over=True, stdout=io.StringIO())
+
+    texts = {path.name: path.read_text().strip() for path in (var / "tokens").iterdir()}
+    assert texts["admin"] == operator(var)["admin_token"]
+    assert all(principal_by_token(text, now=clock.now()) for text in texts.values())
+    with pytest.raises(TokenRefused):
+        principal_by_token(second, now=clock.now())
+
+
 def test_a_revoked_token_is_not_made_anew(var):
     bootstrap()
     token_revoke(Token.objects.get(name="bootstrap admin"))
