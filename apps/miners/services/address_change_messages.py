@@ -13,6 +13,8 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.miners.rules.deal_addresses import (
     multiaddrs_change,
     multiaddrs_change_text,
@@ -186,13 +188,16 @@ def _beneficiary_change(
 def _signing_require(address: Address, *, client: ChainClient) -> None:
     """Refuse an Ethereum account: its key signs no method of a miner, so it could neither confirm nor send.
 
-    A multisig has no key, and may.  Raises BadValue.
+    A multisig and a contract have no key, and may; a contract as well has an f410 address, which nodes name
+    as its key.  Raises BadValue.
     """
+    name = str(address)
     try:
-        key = client.state_account_key(str(address))
+        key = client.state_account_key(name)
     except NodeRefused:
         return
-    if address_parse(key).protocol == DELEGATED:
+    is_ethereum = address_parse(key).protocol == DELEGATED
+    if is_ethereum and receiver_kinds_resolve([name], known=receiver_kinds([name])).get(name) != "evm":
         reason = gettext("{address} is an Ethereum key (f410), which signs no method of a miner")
         raise BadValue(reason.format(address=address), field="addresses")
 

@@ -10,6 +10,7 @@ import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue
+from apps.messages.models import Receiver
 from apps.miners.selectors import address_lookups
 from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.services.address_change_messages import AddressRequest, change_message_build
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
 
 FINALITY = 900
+ETHEREUM = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
+"""What a node answers for the key of an Ethereum account, and of a contract."""
 NOW = MinerAddresses(
     owner="f0100",
     worker="f0101",
@@ -89,15 +92,26 @@ def test_an_address_as_old_as_it_can_be_is_proposed(change: str, since: int, hei
     assert "f01234 is proposed" in build(change, Chain(since=since), height=height)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("change", ["owner", "beneficiary", "control"])
 def test_an_ethereum_account_is_refused_as_it_could_not_confirm(change: str) -> None:
     chain = Chain(since=100)
-    chain.key = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
+    chain.key = ETHEREUM
 
     with pytest.raises(BadValue, match="f01234 is an Ethereum key") as refused:
         build(change, chain, height=5_000)
 
     assert refused.value.field == "addresses"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", ["owner", "beneficiary", "control"])
+def test_a_contract_is_proposed_though_its_address_is_of_that_form(change: str) -> None:
+    chain = Chain(since=100)
+    chain.key = ETHEREUM
+    Receiver.objects.create(address="f01234", kind="evm", code=factories.cid("evm"))
+
+    assert "f01234" in build(change, chain, height=5_000)
 
 
 def test_what_a_node_without_old_states_says_is_passed_on() -> None:
