@@ -214,11 +214,14 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
     answers = TermsAnswers(work.client, every, key=work.head.key)
     terms_note(answers, pieces=every, key=work.head.key)
     height, network = work.head.height, work.network
+    first = 0
+    if every:
+        first = first_epoch_read(miner, JobKind.SEAL, height=height, network=network, stages=AFTER_SEED)
     infos: list[tuple[Sector, SectorPreCommitInfo]] = []
     for sector in sectors:
         pieces = placed.get(sector.number, [])
         # No trial would find it: a pre-commit names no pieces.
-        if reason := _pieces_refusal(pieces, answers, work):
+        if reason := _pieces_refusal(pieces, answers, first, work):
             unfit = TrialRun(exit_code=ExitCode.ERR_ILLEGAL_ARGUMENT, error=reason)
             sector_refuse(sector, trial=unfit, kind=COMMIT, work=work)
             continue
@@ -236,20 +239,18 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
     ]
 
 
-def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, work: SealingContext) -> str:
+def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, first: int, work: SealingContext) -> str:
     """Return why a sector pre-committed now could not be committed with its pieces; empty if it could.
+
+    `first`: the epoch from which on it can be active.
 
     Its deposit would be lost.  An allocation or a deal may have ended while the sector was sealed.
     """
     height, network = work.head.height, work.network
     if reason := lifetime_refusal(pieces, height=height, network=network):
         return reason
-    if pieces:
-        first = first_epoch_read(
-            pieces[0].miner, JobKind.SEAL, height=height, network=network, stages=AFTER_SEED
-        )
-        if late := next(filter(None, (late_refusal(one, first=first) for one in pieces)), ""):
-            return late
+    if late := next(filter(None, (late_refusal(one, first=first) for one in pieces)), ""):
+        return late
     refusals = (terms_refusal(answers, one, height=height, key=work.head.key) for one in pieces)
     return next(filter(None, refusals), "")
 

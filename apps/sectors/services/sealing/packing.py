@@ -145,10 +145,11 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
     pieces = [piece for piece in _waiting_pieces(miner) if piece.pk not in without]
     asked_at, unfit = packing_request_read(miner), set[int]()
     height, network = work.head.height, work.network
-    for packed in _plan(miner, pieces, height=height, network=network):
+    first = first_epoch_read(miner, JobKind.SEAL, height=height, network=network)
+    for packed in _plan(miner, pieces, first=first, height=height, network=network):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue
-        refused = {piece.pk for piece in packed.pieces if not _may_begin(piece, work)}
+        refused = {piece.pk for piece in packed.pieces if not _may_begin(piece, first, work)}
         if refused:
             unfit |= refused
             continue
@@ -157,8 +158,10 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
     return unfit
 
 
-def _may_begin(piece: Piece, work: SealingContext) -> bool:
+def _may_begin(piece: Piece, first: int, work: SealingContext) -> bool:
     """Return whether a new sector may be begun for a piece; one whose terms none can ever meet ends.
+
+    `first`: the epoch from which on such a sector can be active.
 
     It waits if one that begins later can meet them, or a committed one that it may go into, and while its
     bytes are gone.  One that could not be active in time, by what sectors took here, waits until its time has
@@ -169,7 +172,7 @@ def _may_begin(piece: Piece, work: SealingContext) -> bool:
     height, network = work.head.height, work.network
     reason = lifetime_refusal([piece], height=height, network=network)
     if not reason:
-        late = _late(piece, height=height, network=network)
+        late = late_refusal(piece, first=first)
         if late:
             wait_note(piece, reason=late)
         return not late
@@ -231,25 +234,19 @@ def packing_plan(miner: Miner) -> list[PackedSector]:
     if head is None:
         return pieces_plan(pieces, sector_size=miner.sector_size)
     height, network = head.height, network_current()
-    in_time = [piece for piece in pieces if not _late(piece, height=height, network=network)]
-    return _plan(miner, in_time, height=height, network=network)
+    first = first_epoch_read(miner, JobKind.SEAL, height=height, network=network)
+    in_time = [piece for piece in pieces if not late_refusal(piece, first=first)]
+    return _plan(miner, in_time, first=first, height=height, network=network)
 
 
-def _plan(miner: Miner, pieces: Sequence[Piece], *, height: int, network: Network) -> list[PackedSector]:
-    late = {piece.pk: _late(piece, height=height, network=network) for piece in pieces}
-
+def _plan(
+    miner: Miner, pieces: Sequence[Piece], *, first: int, height: int, network: Network
+) -> list[PackedSector]:
     def refusal(some: Sequence[Piece]) -> str:
-        return late[some[-1].pk] or lifetime_refusal(some, height=height, network=network)
+        late = late_refusal(some[-1], first=first)  # the others were tried before it
+        return late or lifetime_refusal(some, height=height, network=network)
 
     return pieces_plan(pieces, sector_size=miner.sector_size, refusal=refusal)
-
-
-def _late(piece: Piece, *, height: int, network: Network) -> str:
-    """Return why a new sector cannot be active when a piece must be; empty if it can."""
-    if piece.last_epoch is None:
-        return ""
-    first = first_epoch_read(piece.miner, JobKind.SEAL, height=height, network=network)
-    return late_refusal(piece, first=first)
 
 
 def packing_request(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.core.errors import BadValue
 from apps.pieces.models import Piece
@@ -130,6 +132,22 @@ def test_data_that_no_new_sector_activates_in_time_begin_none(miner: Any, left: 
     assert piece.error.endswith(late if state == "READY" else "")
     assert piece.has_data
     assert packing_plan(miner) == [], "what cannot begin is not promised"
+
+
+def test_what_sectors_took_is_read_once_for_all_pieces(miner: Any) -> None:
+    factories.head(HEIGHT)
+    for _ in range(2):
+        factories.stored_piece(miner, state_since=NOON, start_epoch=HEIGHT + 10 * SOON)
+
+    def counted() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            packing_plan(miner)
+        return len(queries)
+
+    few = counted()
+    for _ in range(5):
+        factories.stored_piece(miner, state_since=NOON, start_epoch=HEIGHT + 10 * SOON)
+    assert counted() == few
 
 
 def test_what_sectors_took_here_counts(miner: Any) -> None:
