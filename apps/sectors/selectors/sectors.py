@@ -8,9 +8,10 @@ from uuid import UUID
 from django.db.models import Count, Prefetch, Q
 
 from apps.sectors.errors.sectors import SectorUnknown
-from apps.sectors.models import Batch, JobEvent, Sector
+from apps.sectors.models import ActiveSectors, Batch, JobEvent, Sector
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid
+from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, RUN_FINAL, SectorState
 
 if TYPE_CHECKING:
@@ -179,7 +180,12 @@ def sectors_sharing(sector: Sector) -> int:
 
 
 def sector_is_unknown(*, actor_id: int, number: int) -> bool:
-    """Return whether a miner has no such sector: the pool knows all that live on chain, and not this one."""
-    own = Sector.objects.filter(miner__actor_id=actor_id)
-    knows_all = own.filter(active=True, miner__unlisted_sectors=0)
-    return knows_all.exists() and not own.filter(number=number).exists()
+    """Return whether a miner has no such sector: the pool knows all that live on chain, and not this one.
+
+    What another program seals has no row: the chain's active ones count as well, which each head renews.
+    """
+    if Sector.objects.filter(miner__actor_id=actor_id, number=number).exists():
+        return False
+    known = ActiveSectors.objects.filter(miner__actor_id=actor_id, miner__unlisted_sectors=0)
+    active: list[list[int]] = known.order_by().values_list("numbers", flat=True).first() or []
+    return any(active) and not any(number in bitfield_from_json(one) for one in active)

@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from apps.core.redis_clients import redis_client
 from apps.gateway.hub.routes import proof_route, route_name
 from apps.gateway.models import ProverConnection
+from apps.sectors.models import ActiveSectors
 from apps.users.services.grants import miner_grant
 from tests import factories, people
 from tests.wire.gateway.dialling import in_thread
@@ -223,7 +224,7 @@ INFO: dict[str, Any] = REQUEST["SectorInfos"][0]
 )
 async def test_what_no_prover_could_answer_is_refused_and_no_provers_failure(web, token, changes, reason):
     admin = await in_thread(people.operator_token)()
-    await in_thread(lambda: factories.sector(factories.miner(1000), active=True))()
+    await in_thread(lambda: ActiveSectors.objects.create(miner=factories.miner(1000), numbers=[[0, 9]]))()
     async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
         answering = asyncio.create_task(answers(socket, PROOFS))
         while not provers_known():
