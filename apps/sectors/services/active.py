@@ -164,7 +164,7 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
     changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
-    placements_compare(miner, live=live, now=now)
+    placements_compare(miner, live=set(live), now=now)
     # Called last, as it locks the miner's row.
     unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))
     return changed
