@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
+from apps.gateway.errors import SignerRefused
 
 
 class SenderNotGranted(NotAllowed):
@@ -16,3 +17,10 @@ class SenderNotGranted(NotAllowed):
         super().__init__(
             gettext("{address} is not a wallet of this account").format(address=address), field="from"
         )
+
+
+class NoPolicy(SignerRefused):
+    """The signer is of another make, and has no policy that could be read."""
+
+    def __init__(self) -> None:
+        super().__init__(gettext("this signer does not support policy requests: it is not a Poolsite signer"))

@@ -32,6 +32,7 @@ from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from apps.wallets.services.remote_wallets import remote_wallet_note, remote_wallets_acquire
+from apps.wallets.services.signed_ids import UNKNOWN_EVENT
 
 if TYPE_CHECKING:
     from apps.gateway.hub.activity import Meter
@@ -150,7 +151,7 @@ class RemoteWalletProvider(WalletProvider):
         if method == "InitConnect":
             return
         if method not in PARAMETERS:
-            self.respond({"id": key, "error": f"a wallet that takes calls has no method {method}"})
+            self.respond({"id": key, "error": f"{UNKNOWN_EVENT} {method}"})  # as venus-wallet at a gateway
             return
         work = partial(self.call, method, [payload[name] for name in PARAMETERS[method]])
         future = asyncio.get_running_loop().run_in_executor(THREADS, work)

@@ -18,6 +18,7 @@ from apps.gateway.services.connection_test import connection_request
 from apps.gateway.services.signatures import signers_find
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
+from apps.wallets.errors import NoPolicy
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
 from poolsite.filecoin.message import message_to_cbor
@@ -83,9 +84,7 @@ def _signer_call(
         )
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
-            raise SignerRefused(
-                gettext("this signer does not support policy requests: it is not a Poolsite signer")
-            ) from None
+            raise NoPolicy from None
         raise SignerRefused(refusal.reason) from None
     except (NoAnswer, NoProvider) as refusal:
         raise SignerAway(address, refusal.reason) from None
@@ -151,10 +150,13 @@ def policy_refusal_find(*, address: str, message: Message) -> str:
 def signer_refusal_find(viewer: Principal, *, address: str, message: Message, method: str) -> str:
     """Return why the signer of a key would not sign a message of this method; empty if it would.
 
-    A signer that cannot be asked is named too: what is queued waits for it.
+    A signer that cannot be asked is named too: what is queued waits for it.  Not one of another make, as
+    venus-wallet: it has no policy.
     """
     try:
         refused = policy_try(viewer, address=address, message=message).error
+    except NoPolicy:
+        return ""
     except DomainError as error:
         return gettext("the signer of {sender} could not be asked: {reason}").format(
             sender=address, reason=error.reason

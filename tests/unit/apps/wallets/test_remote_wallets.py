@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import threading
+import uuid
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -18,18 +19,23 @@ from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.services.signatures import wallet_sign
 from apps.users.models import AuditEntry, SignerGrant
 from apps.users.rules.principals import SYSTEM
+from apps.wallets.errors import NoPolicy
 from apps.wallets.models import RemoteWallet
 from apps.wallets.providers import remote_wallet
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets
+from apps.wallets.services.policies import policy_read, signer_refusal_find
 from apps.wallets.services.remote_wallets import (
     remote_wallet_add,
     remote_wallet_remove,
     remote_wallet_set,
     remote_wallets_acquire,
 )
+from apps.wallets.services.signed_ids import signed_ids_read
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address, key_sign
+from poolsite.filecoin.message import Message
 from poolsite.filecoin.signature import signature_to_json, signature_verify
+from tests import factories
 from tests.integration.pools import wait_until
 from tests.keys import fixed_key
 from tests.people import principal, tenant
@@ -174,6 +180,18 @@ def test_its_keys_prove_themselves_are_granted_and_sign(process: None, url: str)
     assert {grant.address for grant in SignerGrant.objects.filter(tenant__name="alice")} == set(KEYS)
     row.refresh_from_db()
     assert row.error == ""
+
+
+def test_it_keeps_no_ids_and_has_no_policy_which_holds_nothing_up(process: None, url: str) -> None:
+    serves(added(url), BLS, SECP)
+    factories.wallet(SECP)
+
+    # A restored pool asks its signers what they signed: it would wait for one that does not answer.
+    assert signed_ids_read(SECP, pool=uuid.uuid4(), cids=["bafy"]) == {}
+    message = Message(to=address_parse(SECP), from_=address_parse(SECP), gas_limit=1)
+    assert signer_refusal_find(SYSTEM, address=SECP, message=message, method="Send") == ""
+    with pytest.raises(NoPolicy, match="not a Poolsite signer"):
+        policy_read(SYSTEM, address=SECP)
 
 
 def test_a_wallet_that_takes_no_gateways_challenge_signs_it_as_plain_bytes(
