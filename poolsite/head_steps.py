@@ -27,6 +27,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),
     HeadStep("sectors.scans", "io", "apps.sectors.due.SCANS"),
     HeadStep("sectors.adopt", "io", "apps.sectors.due.ADOPT"),
+    HeadStep("sectors.allocations", "io", "apps.sectors.due.ALLOCATIONS"),
     HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
     HeadStep("proving.check", "io", "apps.proving.due.CHECKS"),
     HeadStep("blocks.charges", "io", "apps.blocks.due.CHARGES"),

@@ -351,6 +351,7 @@ LISTS = (
     "sealing",
     "planner",
     "pieces",
+    "allocations",
     "messages",
     "senders",
     "gas",

@@ -97,6 +97,11 @@ class Piece(Named, Timestamped):
             models.Index(fields=["miner", "sector_number"], name="pieces_of_a_sector"),
             models.Index(fields=["deal"], name="pieces_by_deal", condition=models.Q(deal__isnull=False)),
             models.Index(
+                fields=["allocation"],
+                name="pieces_by_allocation",
+                condition=models.Q(allocation__isnull=False),
+            ),
+            models.Index(
                 fields=["state"], name="pieces_under_way", condition=~models.Q(state__in=["ACTIVE", "FAILED"])
             ),
             models.Index(fields=["id"], name="pieces_with_leftovers", condition=models.Q(has_leftover=True)),

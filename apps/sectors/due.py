@@ -54,6 +54,11 @@ The first of the leases: PostgreSQL, which plans this for any hour, takes a thir
 look for one in the whole table, through millions of finished jobs.
 """
 
+ALLOCATIONS: Final = """
+    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sectors_allocationsread WHERE due_at > $2)
+"""
+"""The allocations for our miners are to be read once more."""
+
 ACTIVE: Final = """
     SELECT 1 FROM miners_chainroots roots
         JOIN miners_miner miner ON miner.id = roots.miner_id AND miner.state = 'ACTIVE'

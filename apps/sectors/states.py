@@ -287,3 +287,13 @@ FINDING_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     FindingState.REMOVED: {},
 }
 """From a state and an event to the next; the next scan drops what has ended."""
+
+
+class AllocationState(models.TextChoices):
+    """Whether the data of an allocation for one of our miners are here."""
+
+    MISSING = "missing", _("Not here")
+    HERE = "here", _("Here")
+    """A piece under it arrives, waits for a sector or is in one."""
+    EXPIRED = "expired", _("Expired")
+    """Not here, and nobody can claim it any more; its client gets the DataCap back."""

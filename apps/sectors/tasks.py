@@ -49,6 +49,7 @@ from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check,
 from apps.sectors.services.sealing.urgency import urgent_mark
 from apps.sectors.services.stores.redeclarations import redeclarations_follow
 from apps.sectors.services.stores.scan_comparison import scans_compare
+from apps.sectors.services.verified.allocations import allocations_follow
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -154,6 +155,15 @@ def sectors_adopt(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
         adoptions_follow(
             sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
         )
+
+
+@shared_task(name="sectors.allocations")
+@single_flight
+def sectors_allocations(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Read the allocations for the pool's miners; apart from the rest, as a node may take a minute."""
+    head = head_current()
+    if head is not None:
+        allocations_follow(client=chain_client(), head=head, now=clock.now())
 
 
 @shared_task(name="sectors.sweep")

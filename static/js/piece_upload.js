@@ -1,7 +1,7 @@
 // Uploading a piece: begun once, sent in parts; a part that is lost is sent again from where the console has the bytes.
 (() => {
   "use strict";
-  const PART = 32 * 1024 * 1024, TRIES = 8;
+  const PART = 32 * 1024 * 1024, TRIES = 8, TERMS = ["client", "allocation", "deal", "start_epoch", "purpose"];
   const form = document.querySelector("[data-piece-upload]");
   if (!form) return;
   const says = form.parentElement.querySelector("[data-says]"), button = form.querySelector("button[type=submit]");
@@ -16,20 +16,19 @@
     if (!answer.ok) throw Object.assign(new Error(body.message), { status: answer.status });
     return body;
   };
-  const TERMS = ["client", "allocation", "deal", "start_epoch", "purpose"];
   const typed = (name) => form.elements[name].value.trim();
-  const terms = () => Object.fromEntries(TERMS.map((name) => [name, typed(name)]).filter(([, text]) => text));
+  const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, text]) => text));
+  const terms = () => given(Object.fromEntries(TERMS.map((name) => [name, typed(name)])));
 
   const download = (miner, url, announced) => {
-    const size = typed("payload_size");
-    const stated = { ...(announced && { piece_cid: announced }), ...(size && { payload_size: size }) };
-    const body = JSON.stringify({ url, ...terms(), ...stated });
+    const stated = { piece_cid: announced, payload_size: typed("payload_size"), padded_size: typed("padded_size") };
+    const body = JSON.stringify({ url, ...terms(), ...given(stated) });
     const headers = { "Content-Type": "application/json" };
     return ask(`miners/${encodeURIComponent(miner)}/pieces:fetch`, { method: "POST", headers, body });
   };
 
   const send = async (miner, file, announced) => {
-    const headers = { "Upload-Length": String(file.size), ...(announced && { "Piece-Cid": announced }) };
+    const headers = given({ "Upload-Length": `${file.size}`, "Piece-Cid": announced, "Piece-Size": typed("padded_size") });
     const query = new URLSearchParams(terms());
     let piece = await ask(`miners/${encodeURIComponent(miner)}/pieces?${query}`, { method: "POST", headers });
     const path = `pieces/uploads/${piece.uuid}`;
@@ -58,7 +57,8 @@
       if (!file === !url) throw new Error(words("both"));
       const piece = await (url ? download(miner, url, typed("announced")) : send(miner, file, typed("announced")));
       say(piece.state === "FETCHING" ? words("fetching") : words("done", piece.piece_cid || words("computing")), "ok");
-      for (const name of ["file", "url", "announced", "payload_size"]) form.elements[name].value = "";
+      const used = ["file", "url", "announced", "payload_size", "padded_size", "client", "allocation"];
+      for (const name of used) form.elements[name].value = "";
     } catch (error) {
       say(words("failed", error.message), "bad");
     } finally {

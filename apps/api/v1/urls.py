@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.adoptions")),
     path("", include("apps.api.v1.alert_channels")),
     path("", include("apps.api.v1.alerts")),
+    path("", include("apps.api.v1.allocations")),
     path("", include("apps.api.v1.audit")),
     path("", include("apps.api.v1.billing_terms")),
     path("", include("apps.api.v1.blocks")),

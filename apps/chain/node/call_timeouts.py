@@ -36,7 +36,7 @@ HEAVY: Final = CallTimeouts(longest_s=30.0, patience_s=15.0, at_once=5)
 """Runs messages (lotus applies a whole tipset again for each estimate), or computes a miner's election data
 (MinerGetBaseInfo)."""
 LONG: Final = CallTimeouts(longest_s=120.0, patience_s=60.0, at_once=5)
-"""Searches through the chain, or computes whole tipsets."""
+"""Searches through the chain, computes whole tipsets, or lists a whole table of an actor's."""
 
 QUICK_METHODS: Final = frozenset(
     {
@@ -64,6 +64,7 @@ HEAVY_METHODS: Final = frozenset({"GasEstimateMessageGas", "MinerGetBaseInfo", "
 LONG_METHODS: Final = frozenset(
     {
         "StateCompute",
+        "StateGetAllAllocations",
         "StateListMessages",
         "StateReplay",
         "StateSearchMsg",

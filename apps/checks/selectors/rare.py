@@ -26,6 +26,7 @@ from apps.pieces.states import PieceState
 from apps.proving.models import Dispute, SectorCheck
 from apps.sectors.models import (
     RUNS_OVER,
+    Allocation,
     ClaimsEnding,
     Job,
     PipelineRun,
@@ -73,6 +74,7 @@ class Rare(NamedTuple):
     pieces_due: bool = True
     """Not active yet, and must be by some epoch."""
     copies_bad: bool = True
+    allocations: bool = True
     claims_ending: bool = True
     targets_paused: bool = True
     messages_open: bool = True
@@ -123,6 +125,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
             )
         ),
         "copies_bad": Exists(SectorCopy.objects.filter(condition=CopyCondition.BAD)),
+        "allocations": Exists(Allocation.objects.all()),
         "claims_ending": Exists(ClaimsEnding.objects.filter(count__gt=0)),
         "targets_paused": Exists(SealTarget.objects.exclude(held_by__in=[Hold.NONE, Hold.REACHED])),
         "messages_open": Exists(messages.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])),

@@ -6,7 +6,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.checks.findings import console, sealing, sector_ends
+from apps.checks.findings import allocations, console, sealing, sector_ends
 from apps.checks.findings.results import Check, Link, Severity, Topic
 from apps.checks.table.blocks import BLOCK_CHECKS
 from apps.checks.table.chain import CHAIN_CHECKS
@@ -90,6 +90,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         sector_ends.claims_end,
         Link("sectors-expirations"),
         _("Expirations"),
+    ),
+    Check(
+        "allocations_ending",
+        _("No allocation ends within 7 d without its data"),
+        (Topic.PIECES,),
+        WARNING,
+        allocations.allocations_end,
+        Link("allocations", query="state=missing"),
+        _("Allocations"),
     ),
     Check(
         "targets_paused",

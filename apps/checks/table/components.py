@@ -245,6 +245,7 @@ NO_OUTAGES: Final = frozenset(
         "nodes_unhealthy",
         "upgrade_unready",
         # a tenant's hosts, stores, signers, balances and decisions can be the only cause
+        "allocations_ending",
         "auto_terminations",
         "balances_short",
         "base_fee_above_cap",

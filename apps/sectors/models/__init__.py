@@ -24,12 +24,15 @@ from apps.sectors.models.store_checks import SectorCopy, StoreCheck
 from apps.sectors.models.store_scans import StoreFinding, StoreScan
 from apps.sectors.models.stores import Store, StoreAttachment, StoreEvent, StoreMove, StoreSample
 from apps.sectors.models.targets import BatchSettings, SealTarget
+from apps.sectors.models.verified import Allocation, AllocationsRead
 
 __all__ = [
     "DAMOCLES",
     "NAMELESS",
     "RUNS_OVER",
     "ActiveSectors",
+    "Allocation",
+    "AllocationsRead",
     "Batch",
     "BatchSettings",
     "ClaimsEnding",

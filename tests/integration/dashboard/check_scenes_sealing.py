@@ -220,6 +220,10 @@ def claims_ending(_: Any) -> None:
     ClaimsEnding.objects.create(miner=factories.miner(), count=2, size=1024, due_at=now(), **first)
 
 
+def allocations_ending(_: Any) -> None:
+    factories.allocation(factories.miner(), expiration=1500)
+
+
 def targets_paused(_: Any) -> None:
     held = {"held_by": "PRICE", "reason": "the base fee is high", "held_since": now()}
     SealTarget.objects.create(miner=factories.miner(), in_work=1, since=now(), look_at=now(), **held)
@@ -260,6 +264,7 @@ SEALING_SCENES: dict[str, Callable[[Any], None]] = {
         hosts_slow,
         sectors_expiring,
         claims_ending,
+        allocations_ending,
         targets_paused,
         files_of_ended,
     )

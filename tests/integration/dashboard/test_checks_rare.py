@@ -44,6 +44,7 @@ FIELDS = {
     "pieces_failed": "pieces_failed",
     "pieces_stopped": "pieces_due",
     "copies_bad": "copies_bad",
+    "allocations_ending": "allocations",
     "claims_ending": "claims_ending",
     "targets_paused": "targets_paused",
     "messages_stuck": "messages_open",

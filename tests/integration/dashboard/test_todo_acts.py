@@ -61,6 +61,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "hosts_paused": ("Resume idle",),
     "disputes_lost": ("Dry run f0",),
     "copies_bad": ("Rebuild f0",),
+    "allocations_ending": ("Take the data of allocation",),
     "notifications_undelivered": ("Test ops",),
 }
 """What each check's scene has a button for; no other check has a click that would mend it."""
@@ -81,6 +82,7 @@ SHOWS: dict[str, str] = {
         ("wins_lost", "rounds_unbegun", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
     ),
     "disputes_lost": "node",
+    "allocations_ending": "Data of allocation",
 }
 """What the page shows that the click of each leads to, instead of a change."""
 

@@ -27,6 +27,8 @@ from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
 from apps.pieces.selectors import PieceFilter, piece_name_read, pieces_by_uuid, pieces_counts, pieces_page
 from apps.pieces.states import PiecePurpose, PieceState
+from apps.sectors.errors.verified import AllocationUnknown
+from apps.sectors.selectors.allocations import allocation_get
 from poolsite.filecoin.cids import BadCid
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.sectors.models import Allocation
     from apps.users.rules.principals import Principal
 
 FILTERS: Final = (
@@ -93,6 +96,9 @@ class UploadForm(PageForm):
     """Whose sectors a file goes into; static/js/piece_upload.js sends it over REST."""
 
     miner = Text()
+    announced = Text()
+    padded_size = Text()
+    """Of an allocation: its place may be larger than the file needs."""
     client = Text()
     allocation = Text()
     deal = Text()
@@ -113,6 +119,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     state = request.GET.get("state", "")
     cursor = cursor_read(request.GET.get("after", ""), of="pieces")
     data = PageData(viewer)
+    allocation, form, unknown = allocation_form(viewer, request.GET.get("take", ""))
     piece_cid = cid_wanted(request.GET.get("piece_cid", ""))
     wanted = PieceFilter(
         piece_cid=piece_cid,
@@ -133,7 +140,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         section="pieces",
         page_key="pieces",
         data=data,
-        act_error=error,
+        act_error=error or unknown,
         page_href=reverse("pieces") if error else request.get_full_path(),
         pieces=list_context(shown, viewer),
         pager=pager,
@@ -143,12 +150,26 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         oldest=None if state or piece_cid else pager.oldest([row.pk for row in shown]),
         piece_cid=piece_cid,
         here=reverse("pieces"),
-        form=UploadForm(),
-        miners=picker(viewer, "miner"),
+        form=form,
+        allocation=allocation,
+        miners=picker(viewer, "miner", value=form["miner"].shown),
         purposes=[(str(one), one.label) for one in PiecePurpose],
         can_upload=viewer.may("write"),
         **storage_shown(viewer),
     )
+
+
+def allocation_form(viewer: Principal, number: str) -> tuple[Allocation | None, UploadForm, str]:
+    """Return the allocation whose data are to be received, the form of that, and why there is none."""
+    if not number:
+        return None, UploadForm(), ""
+    try:
+        row = allocation_get(viewer, number)
+    except AllocationUnknown as refusal:
+        return None, UploadForm(), refusal.reason
+    terms = {"client": f"f0{row.client}", "allocation": row.number}
+    place = {"miner": row.miner.address, "announced": row.piece_cid, "padded_size": row.size}
+    return row, UploadForm(initial=terms | place), ""
 
 
 def cid_wanted(text: str) -> str:

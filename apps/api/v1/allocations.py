@@ -1,0 +1,149 @@
+"""Allocations of verified data for the caller's miners, over REST."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import CURSOR, LIMIT, NotACursor, number
+from apps.api.v1.pieces import PieceOutput, piece_body
+from apps.api.v1.views import PoolView
+from apps.chain.selectors.heads import head_current
+from apps.sectors.selectors.allocations import (
+    AllocationFilter,
+    allocation_get,
+    allocation_state,
+    allocations_narrowed,
+    allocations_pieces,
+    allocations_read_last,
+)
+from apps.sectors.states import AllocationState
+
+if TYPE_CHECKING:
+    from apps.pieces.models import Piece
+    from apps.sectors.models import Allocation
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+PLACE: Final = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+"""End and key of a page's last row."""
+
+
+class AllocationOutput(serializers.Serializer[Any]):
+    """Data that a client wants a miner to store."""
+
+    allocation = serializers.IntegerField(help_text="its id in the verified registry")
+    client = serializers.CharField()
+    miner = serializers.CharField()
+    piece_cid = serializers.CharField()
+    size = serializers.IntegerField(help_text="padded bytes")
+    term_min = serializers.IntegerField(
+        help_text="epochs that its sector must live at least, from the claim on"
+    )
+    term_max = serializers.IntegerField()
+    expiration = serializers.IntegerField(help_text="last epoch at which it can be claimed")
+    state = serializers.ChoiceField(choices=AllocationState.values)
+    piece = PieceOutput(allow_null=True, help_text="its data, if they are here or failed to come")
+
+
+class AllocationPage(serializers.Serializer[Any]):
+    """One page, those that expire first first."""
+
+    height = serializers.IntegerField(
+        allow_null=True, help_text="head at which the chain was read; null before"
+    )
+    is_of_all = serializers.BooleanField(
+        help_text="false if no node lists the allocations of all clients: some may be missing"
+    )
+    results = AllocationOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+def allocation_body(row: Allocation, piece: Piece | None, *, height: int) -> dict[str, Any]:
+    """Return one allocation as JSON."""
+    names = ("piece_cid", "size", "term_min", "term_max", "expiration")
+    return {
+        "allocation": row.number,
+        "client": f"f0{row.client}",
+        "miner": row.miner.address,
+        "state": str(allocation_state(row, piece, height=height)),
+        "piece": None if piece is None else piece_body(piece),
+        **{name: getattr(row, name) for name in names},
+    }
+
+
+def height_known() -> int:
+    """Return the head's height; -1 before the first head, when nothing has expired."""
+    head = head_current()
+    return -1 if head is None else head.height
+
+
+class AllocationsView(PoolView):
+    """`/allocations`: data that clients want the caller's miners to store."""
+
+    filters = ("miner", "client", "q", "state", "cursor", "limit")
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("miner", str),
+            OpenApiParameter("client", str, description="f0 address"),
+            OpenApiParameter("q", str, description="an allocation's id, or a piece CID"),
+            OpenApiParameter("state", str, enum=AllocationState.values),
+            CURSOR,
+            LIMIT,
+        ],
+        responses=AllocationPage,
+    )
+    def get(self, request: Request) -> Response:
+        """List allocations as last read; `cursor` is the `next` of the previous page."""
+        query, height = request.query_params, height_known()
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        named = {name: query.get(name, "") for name in ("miner", "client", "q", "state")}
+        wanted = AllocationFilter(**named, height=height, after=end_cursor(query.get("cursor", "")))
+        rows = list(allocations_narrowed(self.principal, wanted)[: limit + 1])
+        last = rows[limit - 1] if len(rows) > limit else None
+        shown = rows[:limit]
+        pieces, read = allocations_pieces(shown), allocations_read_last()
+        return Response(
+            {
+                "height": None if read is None else read.height,
+                "is_of_all": read is not None and read.is_of_all,
+                "results": [allocation_body(row, pieces.get(row.number), height=height) for row in shown],
+                "next": None if last is None else f"{last.expiration}-{last.pk}",
+            }
+        )
+
+
+class AllocationView(PoolView):
+    """`/allocations/{allocation}`: one by its id."""
+
+    filters = ()
+
+    @extend_schema(responses=AllocationOutput)
+    def get(self, request: Request, allocation: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show one allocation, and where its data are."""
+        row = allocation_get(self.principal, allocation)
+        piece = allocations_pieces([row]).get(row.number)
+        return Response(allocation_body(row, piece, height=height_known()))
+
+
+def end_cursor(text: str) -> tuple[int, int] | None:
+    """Read a cursor of a list in the order of ends; None for the first page.  Raises NotACursor."""
+    if not text:
+        return None
+    found = PLACE.fullmatch(text)
+    if found is None:
+        raise NotACursor
+    return int(found[1]), int(found[2])
+
+
+urlpatterns = [
+    path("allocations", AllocationsView.as_view(), name="v1-allocations"),
+    path("allocations/<str:allocation>", AllocationView.as_view(), name="v1-allocation"),
+]

@@ -1,0 +1,57 @@
+"""Allocations for our miners that end soon and whose data nobody has brought."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext, ngettext
+
+from apps.checks.findings.results import Act, Finding, Link
+from apps.checks.findings.text import at_least
+from apps.checks.selectors.rare import rare_rows
+from apps.core.formatting import joined_size
+from apps.sectors.selectors.allocations import NEAR_S, AllocationFilter, allocations_narrowed
+from apps.sectors.states import AllocationState
+from apps.users.states import Perm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.selectors.data import CheckData
+
+
+def allocations_end(data: CheckData) -> Iterator[Finding]:
+    """Clients' allocations that expire within 7 days without their data: then nobody is paid for them."""
+    if data.clock is None or not data.rare.allocations:
+        return
+    height = data.clock.epoch
+    missing = AllocationFilter(state=AllocationState.MISSING, height=height)
+    last = height + NEAR_S // data.clock.delay_s
+    rows, has_more = rare_rows(allocations_narrowed(data.viewer, missing).filter(expiration__lte=last))
+    if not rows:
+        return
+    first, count = rows[0], len(rows)
+    take = Link("pieces", query=f"take={first.number}")
+    yield Finding(
+        "allocations",
+        ngettext("{many} expires within 7 d", "{many} expire within 7 d", count).format(
+            many=at_least(count, "allocation", has_more=has_more)
+        ),
+        gettext(
+            "{miner}: {size} of f0{client} are not here; take the data, seal them before the end, or have "
+            "the client allocate anew"
+        ).format(miner=first.miner.address, size=joined_size(first.size), client=first.client),
+        count=count,
+        has_more=has_more,
+        due_s=data.clock.starts_at(first.expiration),
+        due_label=gettext("until it expires") if count == 1 else gettext("until the first expires"),
+        acts=(
+            Act(
+                take,
+                gettext("Take the data of"),
+                gettext("allocation {number}").format(number=first.number),
+                perm=Perm.WRITE,
+                opens_page=True,
+            ),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Verified data: allocations whose data are to be taken, and claims."""

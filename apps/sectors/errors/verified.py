@@ -1,0 +1,17 @@
+"""Refusals about verified data: allocations and claims."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext
+
+from apps.core.errors import NotFound
+
+
+class AllocationUnknown(NotFound):
+    """No allocation of this id for a miner that the caller sees."""
+
+    code = "allocation_unknown"
+
+    def __init__(self, number: object) -> None:
+        reason = gettext("there is no allocation {number} for this pool's miners").format(number=number)
+        super().__init__(reason, field="allocation")

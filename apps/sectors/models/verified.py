@@ -1,0 +1,59 @@
+"""Verified data of the miners, as the registry on the chain has them: allocations to claim, and claims."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from apps.core.fields import CidField
+
+
+class Allocation(models.Model):
+    """Data that a client wants one of the pool's miners to store; it is gone once claimed or removed."""
+
+    miner = models.ForeignKey("miners.Miner", on_delete=models.CASCADE, related_name="+")
+    number = models.BigIntegerField(unique=True)
+    """Its id in the verified registry."""
+    client = models.BigIntegerField()
+    """Actor id."""
+    piece_cid = CidField()
+    size = models.BigIntegerField()
+    """Padded bytes, a power of two."""
+    term_min = models.BigIntegerField()
+    """Epochs that its sector must live at least, from the claim on."""
+    term_max = models.BigIntegerField()
+    """The same, at most."""
+    expiration = models.BigIntegerField()
+    """Last epoch at which it can be claimed."""
+    seen_at = models.DateTimeField()
+    """When it was read first."""
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["expiration", "id"], name="allocations_by_end"),
+            models.Index(fields=["client"], name="allocations_by_client"),
+        )
+
+    def __str__(self) -> str:
+        return f"allocation {self.number} of f0{self.client} for {self.miner}"
+
+
+class AllocationsRead(models.Model):
+    """When the allocations were read from the chain, and how: one row."""
+
+    due_at = models.DateTimeField()
+    """When they are read again."""
+    all_due_at = models.DateTimeField()
+    """Until then only known clients' are read: no node has listed those of all clients."""
+    read_at = models.DateTimeField(null=True)
+    """When they were last read; None: never."""
+    height = models.BigIntegerField(null=True)
+    """Of the head at which that was."""
+    is_of_all = models.BooleanField(default=False)
+    """Whether those of all clients were read then."""
+    clients = models.IntegerField(default=0)
+    """How many clients' were read, where it was not all."""
+    error = models.CharField(max_length=300, blank=True)
+    """Why the last read failed; empty: it did not."""
+
+    def __str__(self) -> str:
+        return f"allocations read at {self.read_at}"

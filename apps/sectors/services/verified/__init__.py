@@ -1,0 +1,1 @@
+"""Verified data: allocations for the pool's miners, read from the chain."""
