@@ -61,13 +61,18 @@ def sectors_locate(
 
 
 class OtherPlaces:
-    """Other copies of a job's sectors: while one moves, two stores have it, until the old copy goes."""
+    """Other copies of a job's sectors: while one moves, two stores have it, until the old copy goes.
 
-    def __init__(self, stores: Stores, miner_id: int, sectors: Iterable[ProvenSector]) -> None:
-        self.stores, self.miner_id = stores, miner_id
+    `uid`: the only store that was looked through; the other half of what it has may lie in any.
+    """
+
+    def __init__(
+        self, stores: Stores, miner_id: int, sectors: Iterable[ProvenSector], *, uid: str = ""
+    ) -> None:
+        self.stores, self.miner_id, self.uid = stores, miner_id, uid
         self.sectors = {sector.number: sector for sector in sectors}
-        self.tried: dict[int, set[str]] = {}
-        """By sector: the sealed files that could not be proven."""
+        self.tried: dict[int, set[tuple[str, str]]] = {}
+        """By sector: sealed files that could not be proven, each with its cache."""
 
     def after(self, replicas: Sequence[Replica], failed: Collection[int]) -> tuple[Replica, ...]:
         """Return the replicas, of those that failed another copy each; nothing if none has another.
@@ -81,11 +86,23 @@ class OtherPlaces:
             if number not in failed:
                 continue
             tried = self.tried.setdefault(number, set())
-            tried.add(replica.sealed_file)
+            tried.add((replica.sealed_file, replica.cache_dir))
             other = self._other(number, [one for one in here if not _has_one(one, tried)])
-            if other is not None:
+            if other is None and self.uid:
+                other = self._other(number, here)
+            if other is not None and (other.sealed_file, other.cache_dir) not in tried:
                 chosen[place], is_other = other, True
         return tuple(chosen) if is_other else ()
+
+    def may_be_away(self, numbers: Collection[int]) -> set[int]:
+        """Return the sectors that a store which is away may have, as none that is here has a whole copy."""
+        if not numbers or not self.stores.away():
+            return set()
+        here = self.stores.here()
+        try:
+            return {number for number in numbers if self._other(number, here) is None}
+        except OSError:  # one more went away
+            return set(numbers)
 
     def _other(self, number: int, stores: Sequence[Attachment]) -> Replica | None:
         sector = self.sectors[number]
@@ -105,5 +122,5 @@ def store_having(stores: Iterable[Attachment], file: str) -> str:
     return next((one.uid for one in stores if Path(file).is_relative_to(one.path)), "")
 
 
-def _has_one(store: Attachment, files: Collection[str]) -> bool:
-    return any(Path(file).is_relative_to(store.path) for file in files)
+def _has_one(store: Attachment, tried: Collection[tuple[str, str]]) -> bool:
+    return any(Path(sealed).is_relative_to(store.path) for sealed, _ in tried)

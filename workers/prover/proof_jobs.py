@@ -155,8 +155,9 @@ class ProofJobs:
                 reasons = {number: unread.get(number, "") for number in output.faults}
                 faults |= {number: BadSector(number=number, path="", reason=UNPROVEN) for number in reasons}
                 faults |= {one.number: one for one in _located(task.replicas, reasons)}
-                away = {one.sector_id for one in task.replicas if store_having(lost, one.sealed_file)}
-                faults |= dict.fromkeys((located.unreachable | away).intersection(output.faults))
+                away = {one.sector_id for one in task.replicas if _lies_in(lost, one)} | located.unreachable
+                away |= others.may_be_away(reasons.keys() - away)
+                faults |= dict.fromkeys(away & reasons.keys())
                 replicas = tuple(one for one in task.replicas if one.sector_id not in faults)
                 if not replicas:
                     break
@@ -190,7 +191,7 @@ class ProofJobs:
 
         replicas, output = located.replicas, checked(located.replicas)
         first = {bad.sector_id: bad.reason for bad in output.bad}
-        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
+        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors, uid=inputs.store)
         while moved := others.after(replicas, {bad.sector_id for bad in output.bad}):
             again = {bad.sector_id for bad in output.bad}
             replicas = moved
@@ -208,12 +209,15 @@ class ProofJobs:
         )
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
         bad = _located(replicas, reasons)
-        if inputs.store:  # what another store has makes nothing good in this one
-            elsewhere = {one.sector_id: one.sealed_file for one in replicas if one.sector_id not in reasons}
+        if inputs.store:  # what another store has makes nothing good in this one, but the half that it lacks
+            good = {one.sector_id: one for one in replicas if one.sector_id not in reasons}
             here = self.stores.here()
             bad = tuple(
-                replace(one, elsewhere=store_having(here, elsewhere.get(one.number, "")))
+                one
+                if (copy := good.get(one.number)) is None
+                else replace(one, elsewhere=store_having(here, copy.sealed_file))
                 for one in _located(located.replicas, first)
+                if one.number not in good or not _lies_in(located.stores, good[one.number])
             )
         return Complete(
             token=assignment.token,
@@ -276,6 +280,11 @@ class ProofJobs:
 
 def _fail(assignment: Assignment, text: str, *, level: Level = Level.PERMANENT) -> Fail:
     return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=text)
+
+
+def _lies_in(stores: Sequence[Attachment], replica: Replica) -> bool:
+    """Return whether one of these stores has a sector's replica or its cache."""
+    return any(store_having(stores, file) for file in (replica.sealed_file, replica.cache_dir))
 
 
 def _stores_lost(stores: Sequence[Attachment]) -> list[Attachment]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MINER, PROOF, SEED = 1000, 5, b"\x07" * 32
+NAME = "s-t01000-1"
 RUNS: dict[str, Any] = {"window_post": window_post.run, "sector_check": sector_check.run}
 
 
@@ -112,20 +113,24 @@ LAYOUTS: dict[str, tuple[str, str, str, str]] = {
 """What lotus-miner and Curio leave: store and folder of the replica, store and folder of its cache."""
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_each_layout_of_lotus_and_curio_is_proven(moving: Moving, tmp_path: Path, layout: str) -> None:
+def laid_out(moving: Moving, folder: Path, layout: str) -> None:
+    """Put the sector's files where a layout has them."""
     replica_store, replica, cache_store, cache = LAYOUTS[layout]
-    name = "s-t01000-1"
     moving.remove()  # all is in b
     for kind in ("sealed", "cache"):
-        (tmp_path / "b" / kind / name).rename(tmp_path / kind)
-    for kind, store, folder in (("sealed", replica_store, replica), ("cache", cache_store, cache)):
-        place = tmp_path / store / folder / name
+        (folder / "b" / kind / NAME).rename(folder / kind)
+    for kind, store, into in (("sealed", replica_store, replica), ("cache", cache_store, cache)):
+        place = folder / store / into / NAME
         place.parent.mkdir(exist_ok=True)
-        (tmp_path / kind).rename(place)
+        (folder / kind).rename(place)
     if "snapped" in layout:
-        (tmp_path / "b" / "cache" / name).mkdir(parents=True)  # of the replica that is gone
-        (tmp_path / "b" / "cache" / name / "p_aux").write_bytes(bytes(64))
+        (folder / "b" / "cache" / NAME).mkdir(parents=True)  # of the replica that is gone
+        (folder / "b" / "cache" / NAME / "p_aux").write_bytes(bytes(64))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_of_lotus_and_curio_is_proven(moving: Moving, tmp_path: Path, layout: str) -> None:
+    laid_out(moving, tmp_path, layout)
 
     done = moving.window()
 
@@ -133,7 +138,38 @@ def test_each_layout_of_lotus_and_curio_is_proven(moving: Moving, tmp_path: Path
     window_post_check(
         done.proof, post_proof=10, randomness=SEED, miner_id=MINER, sectors=[(1, moving.sector.comm_r)]
     )
-    assert moving.read == [str(tmp_path / replica_store / replica / name)]
+    replica_store, replica, _, _ = LAYOUTS[layout]
+    assert moving.read == [str(tmp_path / replica_store / replica / NAME)]
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name.endswith("apart")])
+def test_a_check_of_a_store_with_one_half_reads_the_other_half(
+    moving: Moving, tmp_path: Path, layout: str
+) -> None:
+    """Two checks that call a sector bad have it declared faulty."""
+    laid_out(moving, tmp_path, layout)
+    for uid in (moving.sector.from_uid, moving.sector.to_uid):
+        inputs = SectorCheckInputs(
+            miner_id=MINER, post_proof=10, randomness=SEED, sectors=(moving.proven,), per_second=0, store=uid
+        )
+        assert moving.result(sector_check=inputs).faults == ()
+
+        replica_store, replica, _, _ = LAYOUTS[layout]
+        lost = tmp_path / replica_store / replica / NAME
+        lost.rename(tmp_path / "lost")
+        [bad] = moving.result(sector_check=inputs).bad
+        assert (bad.number, bad.elsewhere) == (1, "")
+        (tmp_path / "lost").rename(lost)
+
+
+@pytest.mark.parametrize("away", ["a", "b"])
+def test_a_half_is_not_bad_while_the_other_half_is_away(moving: Moving, tmp_path: Path, away: str) -> None:
+    laid_out(moving, tmp_path, "replica and cache apart")
+    (tmp_path / away).rename(tmp_path / "gone")
+
+    done = moving.window()
+
+    assert (done.faults, done.unreachable, done.bad) == ((1,), (1,), ())
 
 
 def test_a_half_whose_other_half_lies_in_another_store_is_not_removed(moving: Moving, tmp_path: Path) -> None:
