@@ -14,7 +14,14 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.rules.policy import interval_epochs
-from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
+from apps.proving.services.jobs import (
+    BadProof,
+    faults_read,
+    job_cancel,
+    job_is_lapsed,
+    job_strip,
+    proof_check,
+)
 from apps.proving.services.offers import offer_renew
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector, Store
@@ -71,11 +78,15 @@ def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
 
 
 def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
-    bad, others = _counted(run, bad_sectors_read(job))
-    numbers = [number for number in run.sectors if number not in others]
-    error = "" if bad or run.kind != CheckKind.DRY_RUN else _proof_error(job)
+    (bad, others), unknown = _counted(run, bad_sectors_read(job)), unreachable_sectors_read(job)
+    numbers = [number for number in run.sectors if number not in others | unknown]
+    error = "" if bad or run.kind != CheckKind.DRY_RUN or not numbers else _proof_error(job)
+    away = gettext_noop("sectors {numbers} may be in a store that is unavailable").format(
+        numbers=sorted(unknown)
+    )
     with transaction.atomic():
-        data: dict[str, Any] = {"bad": bad, "sectors": [], "error": error, "updated_at": context.now}
+        data: dict[str, Any] = {"bad": bad, "sectors": [], "updated_at": context.now}
+        data["error"] = error or (away[:2000] if unknown else "")
         if not run.store:
             run.store = data["store"] = next(iter(job.result.get("stores", ())), "")
         times = {"ms": job.result.get("ms", 0), "read_ms": job.result.get("read_ms", 0)}
@@ -91,9 +102,13 @@ def bad_sectors_read(job: Job) -> list[dict[str, Any]]:
     """Return number, path and reason of each sector that a finished job found bad."""
     reported = {int(one["number"]): one for one in job.result.get("bad", ())}
     plain = {"path": "", "reason": gettext_noop("the files cannot be read")}
-    unknown = {int(number) for number in job.result.get("unreachable", ())}
-    faults = sorted({int(number) for number in job.result.get("faults", ())} - unknown)
+    faults = sorted(faults_read(job) - unreachable_sectors_read(job))
     return [{"number": number, **plain, **reported.get(number, {})} for number in faults]
+
+
+def unreachable_sectors_read(job: Job) -> set[int]:
+    """Return the faults of a finished job of which nothing is known: their store may be away."""
+    return {int(number) for number in job.result.get("unreachable", ())}
 
 
 def _counted(run: CheckRun, bad: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:

@@ -105,7 +105,7 @@ def check_rows(runs: Iterable[CheckRun], data: PageData) -> list[CheckRow]:
 
 
 def _check_row(run: CheckRun, name: str) -> CheckRow:
-    label = BAD if run.bad else CHECKS[run.state]
+    label = BAD if run.bad else CHECKS[CheckState.FAILED if run.error else run.state]
     numbers = list_text(str(one["number"]) for one in run.bad[:SECTORS_NAMED])
     more = (
         gettext(" and {bad} more").format(bad=len(run.bad) - SECTORS_NAMED)
