@@ -25,7 +25,7 @@ from apps.proving.selectors.provers import provers_online_count
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.rules.policy import sealing_policy
-from apps.wallets.services.policies import policy_advice_record
+from apps.wallets.services.policies import keys_by_signer, policy_advice_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -149,11 +149,17 @@ def forecasts_measure(context: ProvingContext) -> None:
     times: dict[tuple[int, frozenset[str]], Measured] = {}
     keys = {sender_choose(miner, Use.POST).address for miner in miners.values()}
     keys |= {miner.worker for miner in miners.values()}
-    for_each_isolated(sorted(keys), lambda key: policy_advice_record(address=key), event="policy_not_read")
+    answered: set[str] = set()
+
+    def ask(held: list[str]) -> None:
+        if policy_advice_record(address=held[0]):
+            answered.update(held)
+
+    for_each_isolated(keys_by_signer(sorted(keys)), ask, event="policy_not_read")
 
     def measure(key: int) -> None:
         miner = miners[key]
-        ready = readiness_check(miner, context=context)
+        ready = readiness_check(miner, context=context, asked=answered)
         hosts = frozenset(prover.name for prover in ready.provers)
         if (miner.tenant_id, hosts) not in times:
             times[miner.tenant_id, hosts] = proof_times_read(miner.tenant_id, hosts=hosts)

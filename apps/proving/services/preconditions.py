@@ -27,7 +27,7 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message as ChainMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
@@ -50,8 +50,13 @@ class Readiness:
     """Why the signer's policy, with today's sums, would refuse the next proof; empty if it would not."""
 
 
-def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
-    """Check what is the same for all deadlines of a miner."""
+def readiness_check(
+    miner: Miner, *, context: ProvingContext, asked: Collection[str] | None = None
+) -> Readiness:
+    """Check what is the same for all deadlines of a miner.
+
+    `asked`: the keys whose signers may be asked for a verdict, as they just answered; None: all.
+    """
     provers = provers_in_charge_list(miner, context=context)
     unmet = {}
     if not provers:
@@ -60,7 +65,7 @@ def readiness_check(miner: Miner, *, context: ProvingContext) -> Readiness:
     refusal = ""
     if not keys_served(miner.tenant.name, [sender]):
         unmet["signer"] = gettext("no signer holds {sender}").format(sender=sender)
-    else:
+    elif asked is None or sender in asked:
         refusal = policy_refusal_find(address=sender, message=_proof_like(miner, sender, context=context))
     need, balance = _gas_needed(miner, context=context), _balance(sender)
     if balance is not None and balance < need:

@@ -6,6 +6,8 @@ log's, the signer's own history is the truth.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils.translation import gettext
@@ -42,6 +44,8 @@ from poolsite.wire.policy import (
 from poolsite.wire.proposals import policy_advice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.message import Message
@@ -101,19 +105,29 @@ def policy_read(viewer: Principal, *, address: str) -> PolicyState:
     )
 
 
-def policy_advice_record(*, address: str) -> None:
+def keys_by_signer(addresses: Iterable[str]) -> list[list[str]]:
+    """Return keys whose signers are connected, those of one signer together."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for address in addresses:
+        with suppress(DomainError):
+            found[signer_find(SYSTEM, address=address).pk].append(address)
+    return list(found.values())
+
+
+def policy_advice_record(*, address: str) -> bool:
     """Store, with its connection, the advice on the policy of the signer that holds a key.
 
-    If the signer cannot be asked, or does not show its policy, the stored advice stays.
+    Returns whether it answered: if it cannot be asked, or does not show its policy, the stored advice stays.
     """
     try:
         row = signer_find(SYSTEM, address=address)
         state = policy_read(SYSTEM, address=address)
     except DomainError:
-        return
+        return False
     advice = [] if state.error else policy_advice(state.rules)
     if advice != row.policy_advice:
         SignerConnection.objects.filter(pk=row.pk).update(policy_advice=advice)
+    return True
 
 
 def policy_version_read(viewer: Principal, *, address: str, number: int) -> PolicyVersion:

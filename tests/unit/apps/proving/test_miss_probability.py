@@ -14,6 +14,8 @@ from apps.gateway.errors import SignerAway
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.messages.models import Sender
 from apps.messages.states import SenderState
+from apps.miners.selectors.senders import sender_choose
+from apps.miners.states import Use
 from apps.proving.models import Deadline, ProofAttempt
 from apps.proving.selectors.miss_probability import (
     Measured,
@@ -249,6 +251,28 @@ def test_a_signer_that_cannot_be_asked_makes_no_forecast(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(policies, "policy_try", away)
     assert "policy" not in lacking(ready())
+
+
+def test_a_silent_signer_is_asked_once_for_all_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question costs its time limit, in the task that declares faults, too."""
+    further, asked = factories.wallet().address, list[str]()
+    of = ready(control=[further])
+    factories.signer_key(further, SignerConnection.objects.get())
+    assert sender_choose(of, Use.POST).address == further != of.worker
+
+    def silent(_viewer: Any, *, address: str, **_how: Any) -> None:
+        asked.append(address)
+        raise SignerAway(address)
+
+    for name in ("policy_read", "policy_try"):
+        monkeypatch.setattr(policies, name, silent)
+    forecasts_measure(look(OneDeadline(), OPEN))
+    assert len(asked) == 1
+
+    asked.clear()
+    monkeypatch.setattr(policies, "policy_read", lambda *_a, **_k: Mock(rules=(), error=""))
+    forecasts_measure(look(OneDeadline(), OPEN))
+    assert len(asked) == 1, "whether it would refuse the next proof"
 
 
 def test_what_there_is_to_say_of_a_policy_is_kept_beside_its_signer(monkeypatch: pytest.MonkeyPatch) -> None:
