@@ -38,7 +38,7 @@ from apps.proving.services.jobs import (
 from apps.proving.services.offers import has_other_host, offer_find, post_failures_count
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
-from apps.proving.services.windows import post_split
+from apps.proving.services.windows import post_split, skipped_of
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
@@ -307,6 +307,8 @@ def _partial_proof_store(
             fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
             return
         _unreadable_part(post, facts, covered=partial.partitions, context=context)
+        # What is left out of a partition without a proof is no longer this one's: it waits for none of that.
+        partial_columns["skipped"] = skipped_of(partial.partitions, partial.skipped)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", error="", tries=0, try_epoch=None, **partial_columns, **now)
         attempts_cancel(post, context=context, besides=attempt)

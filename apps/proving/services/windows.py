@@ -135,20 +135,21 @@ def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) ->
                 challenge_epoch=row.challenge_epoch,
                 part=last + place,
                 partitions=group,
-                skipped=_of(group, row.skipped),
+                skipped=skipped_of(group, row.skipped),
                 randomness=bytes(row.randomness),
                 **data,
             )
             for place, group in enumerate(groups, start=1)
         ]
         row.partitions = [index for index in row.partitions if index not in split_off]
-        row.skipped = _of(row.partitions, row.skipped)
+        row.skipped = skipped_of(row.partitions, row.skipped)
         row.save(update_fields=["partitions", "skipped", "updated_at"])
     post.refresh_from_db()
     return made
 
 
-def _of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, list[int]]:
+def skipped_of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Return the sectors of some partitions that a proof leaves out."""
     return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}
 
 

@@ -127,10 +127,21 @@ def test_a_partition_that_is_lost_whole_is_set_apart() -> None:
 
     row = moved(row, chain, QUARTER)
 
-    assert (sent(row), proof_of(row)) == ({0: [2]}, b"of the rest")
+    assert (sent(row), proof_of(row), row.skipped) == ({0: [2]}, b"of the rest", {"0": [2]})
     away = WindowPost.objects.exclude(pk=row.pk).get()
     assert (away.partitions, away.skipped, away.state) == ([1], {"1": [3]}, PostState.NOTHING)
     assert asked(job_of(moved(away, chain, QUARTER + 1))) == {3}, "its files are looked at again"
+
+
+def test_a_whole_partition_does_not_wait_for_one_that_is_lost() -> None:
+    row, chain = proving([0, 1]), OneDeadline(partitions=[[1, 2], [3]])
+    host = prover("ill")
+    moved(row, chain)
+    brings(takes(host), faults=(3,))
+
+    row = moved(row, chain, QUARTER - 1)
+
+    assert (row.state, row.skipped, sent(row)) == (PostState.SENT, {}, {0: []})
 
 
 def test_a_proof_that_is_wrong_for_the_rest_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
