@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
+from apps.chain.node.isolation import for_each_isolated
 from apps.core.locks import lock_in_turn
 from apps.proving.models import Deadline, Recovery
 from apps.proving.selectors.settings import proving_policy
@@ -145,8 +146,12 @@ def recoveries_start(
                 principal=by, action="proving.recover", target=miner.address, before=None, after=after
             )
     with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=LOCK_WAIT_S) as is_mine:
-        for recovery in started if is_mine else ():
-            recovery_move_now(recovery, context=context)
+        # They are started whatever becomes of their first step: the next head goes on with them.
+        for_each_isolated(
+            started if is_mine else (),
+            lambda recovery: recovery_move_now(recovery, context=context),
+            event="recovery_not_moved",
+        )
     return started
 
 

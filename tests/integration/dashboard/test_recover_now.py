@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from io import StringIO
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from apps.chain.errors import NodeUnavailable
 from apps.messages.models import Message
 from apps.proving.models import Deadline, Partition, Recovery
 from apps.proving.services.recoveries import recoveries_advance
@@ -103,6 +105,20 @@ def test_the_button_checks_at_once_and_what_is_good_is_declared(north: Miner) ->
     assert row.state == RecoveryState.SENT
     assert Message.objects.get(pk=row.message_id).kind == "recover"
     assert "Declared" in ann.get(href).content.decode()
+
+
+def test_a_node_that_fails_at_the_first_step_takes_nothing_back(
+    client: Client, north: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are on their way by then: a refusal would have the caller ask again."""
+    with monkeypatch.context() as patch:
+        away = Mock(side_effect=NodeUnavailable("no node answers"))
+        patch.setattr("apps.proving.services.recovery_steps.onchain_sectors_read", away)
+        [made] = push(client, sectors=[2])["results"]
+
+    assert (made["state"], made["sectors"]) == ("CHECKING", [2])
+    recoveries_advance(look(OneDeadline(partitions=[[1, 2, 3]])))
+    assert Recovery.objects.get(uuid=made["uuid"]).job is not None
 
 
 def test_over_rest_some_sectors_or_all(client: Client, north: Miner) -> None:
