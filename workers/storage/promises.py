@@ -1,7 +1,8 @@
 """Room that is promised in a store to sectors on their way there, by all hosts that have the store.
 
 A promise is an empty file of the store, `promised/JOB~BYTES~HOST`, which a listing tells whole: it counts
-with the console away, and wherever a host has the store.  It is renewed while its sector is copied and
+with the console away, and wherever a host has the store; in the other stores on its disk it counts for hosts
+that have both.  It is renewed while its sector is copied and
 removed with the copy's end; one that nobody renews ends by itself, as seen by the clock of who looks, so
 that hosts' clocks need not agree.
 
@@ -18,6 +19,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,7 +29,7 @@ from workers.storage.files import NotEnoughSpace
 from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -77,17 +79,36 @@ def _plain(text: str) -> str:
     return re.sub(r"[^\w.-]", "-", text) or "-"
 
 
-def room_fault(path: str, *, needs: int, room: int, promised: Sequence[Promise]) -> NotEnoughSpace | None:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a store has free beside all promises."""
+
+    disk_bytes: int
+    """On its disk, which other stores may share."""
+    limit_bytes: int | None = None
+    """Below its own limit, where it has one."""
+
+    def left(self, promised: Sequence[Promise] = (), beside: Sequence[Promise] = ()) -> int:
+        """Return what is free besides what is promised in it, and in other stores on its disk."""
+        own = sum(one.bytes for one in promised)
+        left = self.disk_bytes - own - sum(one.bytes for one in beside)
+        return left if self.limit_bytes is None else min(left, self.limit_bytes - own)
+
+
+def room_fault(
+    path: str, *, needs: int, room: Room, promised: Sequence[Promise], beside: Sequence[Promise] = ()
+) -> NotEnoughSpace | None:
     """Return why a store has no room for so many bytes; None if it has."""
-    reserved = sum(one.bytes for one in promised)
-    if room - reserved >= needs:
+    left = room.left(promised, beside)
+    if left >= needs:
         return None
-    say = f"{path}: {size_text(needs)} of disk needed, {size_text(max(room - reserved, 0))} free"
-    if room < needs:
+    say = f"{path}: {size_text(needs)} of disk needed, {size_text(max(left, 0))} free"
+    if room.left() < needs:
         return NotEnoughSpace(say)
-    hosts = sorted({one.host for one in promised})
+    hosts = sorted({one.host for one in (*promised, *beside)})
     names = ", ".join(hosts[:HOSTS_NAMED]) + (" …" if len(hosts) > HOSTS_NAMED else "")
-    return RoomPromised(f"{say} besides {size_text(reserved)} {SPACE_RESERVED} from {names}")
+    reserved = size_text(room.left() - left)
+    return RoomPromised(f"{say} besides {reserved} {SPACE_RESERVED} from {names}")
 
 
 class Promises:
@@ -102,17 +123,30 @@ class Promises:
         """Return what is promised in a store, but for one job.  Raises OSError."""
         return [one for one in self._sorted(root)[0] if one.job != _plain(without)]
 
+    def live_beside(self, roots: Iterable[Path], *, without: str = "") -> list[Promise]:
+        """Return what is promised in other stores on a store's disk, but for one job.
+
+        One whose promises cannot be read holds up nobody who puts a sector into another.
+        """
+        found: list[Promise] = []
+        for root in roots:
+            with suppress(OSError):
+                found += self.live(root, without=without)
+        return found
+
     def make(
         self,
         root: Path,
         own: Promise,
         *,
-        room: Callable[[], int],
+        room: Callable[[], Room],
+        beside: Sequence[Path] = (),
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         """Promise room in a store, where `room` tells what is free beside all promises.
 
-        Raises RoomPromised, NotEnoughSpace, OSError; nothing is promised then.
+        `beside` are the other stores on its disk: what they promised is free in none of them.  Raises
+        RoomPromised, NotEnoughSpace, OSError; nothing is promised then.
         """
         for path in self._sorted(root)[1]:
             path.unlink(missing_ok=True)
@@ -121,24 +155,32 @@ class Promises:
         folder.mkdir(exist_ok=True)
         (folder / own.name).touch()
         try:
-            self._settle(root, own, room=room, beat=beat)
+            self._settle(root, own, room=room, beside=beside, beat=beat)
             (folder / f"{own.name}~{HELD}").touch()
         except OSError:
             with suppress(OSError):  # the first error says more; what stays promised ends by itself
                 self.end(root, own.job)
             raise
 
-    def _settle(self, root: Path, own: Promise, *, room: Callable[[], int], beat: Callable[[], None]) -> None:
+    def _settle(
+        self,
+        root: Path,
+        own: Promise,
+        *,
+        room: Callable[[], Room],
+        beside: Sequence[Path],
+        beat: Callable[[], None],
+    ) -> None:
         """Return once the room is this promise's.  Raises RoomPromised, NotEnoughSpace, OSError."""
         end = time.monotonic() + DECIDE_S
         while True:
             # Promises first: what is put there and is promised no more meanwhile counts as taken then.
             others = self.live(root, without=own.job)
-            free = room()
-            firm = [one for one in others if one.is_held or one.name < own.name]
-            if fault := room_fault(str(root), needs=own.bytes, room=free, promised=firm):
+            there = self.live_beside(beside, without=own.job)
+            fault_of = partial(room_fault, str(root), needs=own.bytes, room=room())
+            if fault := fault_of(promised=_firm(others, own), beside=_firm(there, own)):
                 raise fault
-            fault = room_fault(str(root), needs=own.bytes, room=free, promised=others)
+            fault = fault_of(promised=others, beside=there)
             if fault is None:
                 return
             if time.monotonic() > end:
@@ -186,6 +228,11 @@ class Promises:
             self._seen = {path: at for path, at in self._seen.items() if not path.startswith(here)} | seen
         live = [Promise(one.job, one.bytes, one.host, is_held=name in held) for name, one in found.items()]
         return live, sorted(over, key=lambda path: not path.name.endswith(f"~{HELD}"))
+
+
+def _firm(promises: Sequence[Promise], own: Promise) -> list[Promise]:
+    """Return those before which one steps back."""
+    return [one for one in promises if one.is_held or one.name < own.name]
 
 
 def _listed(root: Path) -> list[Path]:

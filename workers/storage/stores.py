@@ -13,7 +13,7 @@ from workers.storage.answers import answered
 from workers.storage.attached_stores import AttachedStores
 from workers.storage.bucket_files import CHECK_AGAIN_S, LIST_SHARE
 from workers.storage.files import NotEnoughSpace, space_of, write_file
-from workers.storage.promises import Promises, RoomPromised, promise_of, renewed, room_fault
+from workers.storage.promises import Promises, Room, RoomPromised, promise_of, renewed, room_fault
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store import Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreRefuses
@@ -134,9 +134,12 @@ class Stores(AttachedStores):
         refusals: list[str] = []
         full: NotEnoughSpace | None = None
         best: tuple[int, Attachment] | None = None
+        disks = self._disks()
         for one in (attached := self.attached() if among is None else list(among)):
             try:
-                mark, disk, room, promised = one.read(lambda store, one=one: self._room(store, one, job))  # type: ignore[misc]  # bound now
+                on_disk = self._beside(one, disks)
+                look = partial(self._look, one, on_disk, job)
+                mark, disk, room, promised, beside = one.read(look)
                 mark.takes(miner_id=miner_id, is_update=is_update)
             except (StoreRefuses, BadMark) as error:
                 refusals.append(str(error))
@@ -145,8 +148,8 @@ class Stores(AttachedStores):
                 continue  # away, which its condition reports; another may take the sector
             if one.path in self.read_only or disk.is_read_only:
                 continue
-            free = room - sum(other.bytes for other in promised)
-            if fault := room_fault(one.path, needs=needs_bytes, room=room, promised=promised):
+            free = room.left(promised, beside)
+            if fault := room_fault(one.path, needs=needs_bytes, room=room, promised=promised, beside=beside):
                 full = full if isinstance(full, RoomPromised) else fault  # that may soon be over
             elif best is None or max(mark.weight, 1) * free > best[0]:
                 best = max(mark.weight, 1) * free, one
@@ -159,23 +162,37 @@ class Stores(AttachedStores):
         names = ", ".join(one.name for one in attached) or "none is attached"
         raise StoreAway(f"no store can accept the sector now ({names}): see page Storage")
 
-    def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, Space, int, list[Promise]]:
+    def _look(
+        self, one: Attachment, on_disk: Sequence[Path], job: str, store: Store
+    ) -> tuple[StoreMark, Space, Room, list[Promise], list[Promise]]:
         promised = self.promises.live(store.root, without=job)
-        return store.mark(), space_of(store.root), self.room_bytes(one), promised
+        beside = self.promises.live_beside(on_disk, without=job)
+        return store.mark(), space_of(store.root), self.room(one), promised, beside
 
-    def room_bytes(self, one: Attachment, *, is_anew: bool = False) -> int:
+    def _disks(self) -> dict[str, str]:
+        """Return which disk each folder is on that is a store and answers, by its path."""
+        found: dict[str, str] = {}
+        for one in self.attached():
+            if not one.is_bucket:
+                # One that is away is on no disk that another one is on.
+                with suppress(OSError, BadMark):
+                    found[one.path] = one.read(lambda store: space_of(store.root).disk)
+        return found
+
+    def _beside(self, one: Attachment, disks: Mapping[str, str]) -> list[Path]:
+        """Return the roots of the other stores on a store's disk; not of a second path of the same one."""
+        return [
+            other.store.root
+            for other in self.attached()
+            if other.uid != one.uid and one.path in disks and disks.get(other.path) == disks[one.path]
+        ]
+
+    def room(self, one: Attachment, *, is_anew: bool = False) -> Room:
         """Return what a store has free beside all promises.  Raises OSError, BadMark."""
         root = one.store.root
         mark = one.store.mark()
-        free = space_of(root).free - mark.reserve_bytes
-        if mark.max_bytes:
-            free = min(free, mark.max_bytes - self.used.of(root, is_anew=is_anew))
-        return free
-
-    def free_bytes(self, one: Attachment, *, without: str = "") -> int:
-        """Return what may still be put into a store.  Raises OSError, BadMark."""
-        promised = self.reserved_bytes(one, without=without)
-        return self.room_bytes(one) - promised
+        limit = mark.max_bytes - self.used.of(root, is_anew=is_anew) if mark.max_bytes else None
+        return Room(space_of(root).free - mark.reserve_bytes, limit)
 
     @contextmanager
     def reserved(self, job: str, one: Attachment, size: int) -> Iterator[None]:
@@ -196,11 +213,11 @@ class Stores(AttachedStores):
         folder = self.folder / RESERVED
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / job, json.dumps({"uid": one.uid, "bytes": size}).encode())
-        own = promise_of(job, size)
+        own, beside = promise_of(job, size), self._beside(one, self._disks())
 
         def make(beat: Callable[[], None]) -> None:
-            room = partial(self.room_bytes, one, is_anew=True)
-            self.promises.make(one.require().root, own, room=room, beat=beat)
+            room = partial(self.room, one, is_anew=True)
+            self.promises.make(one.require().root, own, room=room, beside=beside, beat=beat)
 
         answered(one.path, make)
 

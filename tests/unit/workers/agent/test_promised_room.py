@@ -21,7 +21,7 @@ from workers.agent.journal import Failure, Work
 from workers.storage import bucket_client, promises
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings
-from workers.storage.promises import PROMISED, Promises, RoomPromised, promise_of
+from workers.storage.promises import PROMISED, Promises, Room, RoomPromised, promise_of
 from workers.storage.store import MARK, Store, stored_files
 from workers.storage.store_mark import mark_change
 
@@ -228,13 +228,13 @@ def test_a_later_name_that_asks_is_waited_for(
     (folder / "z~8~other").touch()
     looks = list[int]()
 
-    def room() -> int:
+    def room() -> Room:
         looks.append(1)
         if len(looks) == 2 and ends == "holds":
             (folder / "z~8~other~held").touch()
         if len(looks) == 2 and ends == "steps back":
             (folder / "z~8~other").unlink()
-        return 10
+        return Room(10)
 
     if ends == "steps back":
         Promises().make(tmp_path, promise_of("a", 8), room=room)
@@ -252,7 +252,43 @@ def test_an_earlier_name_that_asks_goes_first(tmp_path: Path) -> None:
     begun = time.monotonic()
 
     with pytest.raises(RoomPromised, match=r"from other$"):
-        Promises().make(tmp_path, promise_of("b", 8), room=lambda: 10)
+        Promises().make(tmp_path, promise_of("b", 8), room=lambda: Room(10))
 
     assert time.monotonic() - begun < promises.DECIDE_S / 2
-    Promises().make(tmp_path, promise_of("b", 2), room=lambda: 10)
+    Promises().make(tmp_path, promise_of("b", 2), room=lambda: Room(10))
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_what_another_store_on_the_disk_promised_is_no_room(tmp_path: Path, limit: int | None) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for root in (here, there):
+        root.mkdir()
+    Promises().make(there, promise_of("a", 8), room=lambda: Room(18))
+
+    with pytest.raises(RoomPromised, match=r"11 bytes of disk needed, 10 bytes free besides 8 bytes"):
+        Promises().make(here, promise_of("b", 11), room=lambda: Room(18), beside=[there])
+    Promises().make(here, promise_of("b", 10), room=lambda: Room(18, limit), beside=[there])
+
+
+def test_of_stores_on_one_disk_that_ask_at_once_one_gets_the_last_room(tmp_path: Path) -> None:
+    roots = [tmp_path / name for name in "abcd"]
+    for root in roots:
+        root.mkdir()
+    begin, results = threading.Barrier(len(roots)), list[bool]()
+
+    def ask(root: Path) -> None:
+        beside = [other for other in roots if other != root]
+        begin.wait()
+        try:
+            Promises().make(root, promise_of(f"job-{root.name}", 8), room=lambda: Room(12), beside=beside)
+            results.append(True)
+        except RoomPromised:
+            results.append(False)
+
+    threads = [threading.Thread(target=ask, args=(root,)) for root in roots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == [False, False, False, True]

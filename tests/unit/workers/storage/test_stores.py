@@ -16,6 +16,7 @@ from tests.integration.disks import mounted
 from workers.agent.inventory import stored_here
 from workers.storage.attachment import Attachment, NotAttached
 from workers.storage.files import NotEnoughSpace, write_file
+from workers.storage.promises import RoomPromised
 from workers.storage.store import Store, StoreAway
 from workers.storage.store_condition import store_condition_read
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, mark_read
@@ -133,17 +134,41 @@ def test_weight_times_free_space_decides_and_rules_are_obeyed(stores: Stores, tm
 
 def test_the_reserve_and_what_jobs_will_put_there_are_no_room(stores: Stores, tmp_path: Path) -> None:
     one = stores.attached()[0]
-    free = stores.free_bytes(one)
+
+    def free_bytes(without: str = "") -> int:
+        return stores.room(one).left(stores.promises.live(tmp_path / "a", without=without))
+
+    free = free_bytes()
     stores.reserve("job-1", one, 1 << 29)
     mark(tmp_path / "a", ReserveBytes=2 << 29)
 
-    assert abs(free - stores.free_bytes(one) - (3 << 29)) < 1 << 28
-    assert abs(free - stores.free_bytes(one, without="job-1") - (2 << 29)) < 1 << 28
+    assert abs(free - free_bytes() - (3 << 29)) < 1 << 28
+    assert abs(free - free_bytes(without="job-1") - (2 << 29)) < 1 << 28
     mark(tmp_path / "a", MaxStorage=1 << 20, ReserveBytes=0)
     stores.release("job-1")
     (tmp_path / "a" / "sealed").mkdir()
     (tmp_path / "a" / "sealed" / "s-t01000-1").write_bytes(bytes(1 << 19))
-    assert stores.free_bytes(one) == 1 << 19
+    assert free_bytes() == 1 << 19
+
+
+def test_what_a_job_puts_into_one_store_is_no_room_in_another_on_its_disk(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    stores = Stores(tmp_path / "worker", (small_disk / "a", small_disk / "b", tmp_path / "other"))
+    stores.open()
+    first, second, other = stores.attached()
+    free = stores.room(second).left()
+    stores.reserve("job-1", first, free // 2)
+
+    with pytest.raises(RoomPromised):
+        stores.choose(miner_id=1000, needs_bytes=free * 3 // 4, among=[second])
+    with pytest.raises(RoomPromised):
+        stores.reserve("job-2", second, free * 3 // 4)
+    assert stores.choose(miner_id=1000, needs_bytes=free * 3 // 4, among=[second], job="job-1") == second
+    stores.reserve("job-2", second, free // 4)
+    assert stores.choose(miner_id=1000, needs_bytes=free * 3 // 4) == other
+    stores.release("job-1")
+    assert stores.choose(miner_id=1000, needs_bytes=free // 2, among=[second]) == second
 
 
 def test_a_damocles_mark_gets_an_identity_and_keeps_its_keys(tmp_path: Path) -> None:
