@@ -116,7 +116,8 @@ def restore_check(*, now: datetime) -> Recovery:
 def recovery_require_over(address: str, *, now: datetime) -> None:
     """Raise BadMessage if nothing of this sender may be signed until recovery is over."""
     sender = Sender.objects.filter(address=address).first()
-    hold = "" if sender is None else recovery_hold_reason(sender, restore_check(now=now))
+    with transaction.atomic():  # ends before the refusal: a recovery that begins here is to be stored
+        hold = "" if sender is None else recovery_hold_reason(sender, restore_check(now=now))
     if hold:
         raise BadMessage(hold, field="from")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import node_call
 from apps.core import clock
 from apps.users.errors import TokenRefused
@@ -48,7 +49,7 @@ def f3_method(method: str) -> Callable[..., Json]:
     """Return the handler of a method of F3: the pool votes for its miners itself, with their signers."""
 
     def handler(call: Call, *params: Json) -> Json:
-        if call.principal.is_operator:
+        if call.principal.sees_pool or (call.principal.is_operator and LEVELS[method] == Perm.READ):
             return node_call(call, method, list(params))
         raise RpcError("f3 is disabled", code=CODE_F3_DISABLED)
 

@@ -125,19 +125,17 @@ async def own_message_wait(call: Call, row: Message, wanted: Search) -> Json:
     """
     while True:
         key = await message_wait(viewer=call.principal, id=row.pk, confidence=wanted.confidence)
-        if await in_node_thread(call, partial(_may_land, call, key)):
-            await asyncio.sleep(OPEN_CHECK_S)  # failed, but signed: it may still land
-            continue
-        return await in_node_thread(call, partial(_waited, call, key, wanted))
-
-
-def _may_land(call: Call, key: str) -> bool:
-    row = message_get(call.principal, key)
-    return row.state not in (MessageState.LANDED, MessageState.REPLACED) and message_may_land(row)
+        found = await in_node_thread(call, partial(_waited, call, key, wanted))
+        if found is not None:
+            return found
+        await asyncio.sleep(OPEN_CHECK_S)
 
 
 def _waited(call: Call, key: str, wanted: Search) -> Json:
+    """Return where a message landed; None while it may still land, given up or reverted."""
     row = message_get(call.principal, key)
+    if row.state not in (MessageState.LANDED, MessageState.REPLACED) and message_may_land(row):
+        return None
     replaced_check(row, wanted)
     return lookup(call, row)
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from apps.api.outside_messages import outside_message_push, window_refusals
 from apps.api.rpc.dispatcher import result_unless_disconnected
@@ -27,11 +30,13 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import LostRace, WrongState
-from apps.messages.errors import MessageNotFound
+from apps.messages.errors import BadMessage, MessageNotFound
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
+from apps.messages.selectors.approvals import approval_of
 from apps.messages.selectors.messages import message_get, message_versions
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import UNSENDABLE, MessageState, Wait
 from poolsite.filecoin.actors.market import AddBalanceParams, Method
@@ -55,6 +60,7 @@ from poolsite.wire.jsonrpc.parameters import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
@@ -64,6 +70,8 @@ if TYPE_CHECKING:
 PUSH_WAIT_S: Final = 600.0
 """A message that has no nonce by then is withdrawn and refused, unless a second person is still to approve
 it: a program that waits for ever does nothing else meanwhile."""
+PAUSE_S: Final = 1.0
+"""Before a message that is not decided is looked at again."""
 PUSHES: Final = TenantSlots(500)
 """A tenant's pushes that wait at a time; later ones begin when earlier ones end."""
 MARKET: Final = id_address(5)
@@ -81,10 +89,12 @@ def push_spec(value: Any) -> tuple[str, SendSpec]:
     row = fields(value)
     push_id = optional(row.get("msguuid"), text, "")
     try:
-        is_named = bool(push_id) and uuid.UUID(push_id) != uuid.UUID(NO_UUID)
+        given = uuid.UUID(push_id or NO_UUID)
     except ValueError:
         raise BadParam(f"invalid UUID: {push_id[:60]!r}") from None
-    return push_id if is_named else "", SendSpec(max_fee=optional(row.get("maxfee"), big, 0))
+    return "" if given == uuid.UUID(NO_UUID) else str(given), SendSpec(
+        max_fee=optional(row.get("maxfee"), big, 0)
+    )
 
 
 async def mpool_push_message(call: Call, *params: Json) -> Json:
@@ -151,9 +161,12 @@ def _call_of(signed: Json) -> tuple[str, int]:
 
 
 async def is_of_node(call: Call, messages: list[ChainMessage]) -> bool:
-    """Return whether an operator sends from the node's own wallet: no tenant was granted these addresses."""
+    """Return whether an operator sends from the node's own wallet: no tenant was granted these addresses.
+
+    A token that is limited to miners or signers never does: a node does not know these limits.
+    """
     senders = {message.from_ for message in messages}
-    if not call.principal.is_operator:
+    if not call.principal.sees_pool:
         return False
     return bool(await in_node_thread(call, lambda: all(node_holds(call, sender) for sender in senders)))
 
@@ -181,30 +194,40 @@ async def signed_push(call: Call, message: ChainMessage, spec: tuple[str, SendSp
         gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
     )
     async with PUSHES.of(call.principal.tenant_name):
-        key = await in_node_thread(call, partial(accept, call, item, message))
+        key = ""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PUSH_WAIT_S):
-                    await message_signed_wait(viewer=call.principal, id=key)
-            signed: SignedMessage | None = await in_node_thread(call, partial(outcome, call, key))
-            if signed is not None:
-                return signed
+            try:
+                key = key or await in_node_thread(call, partial(accept, call, item, message))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PUSH_WAIT_S):
+                        await message_signed_wait(viewer=call.principal, id=key)
+                signed: SignedMessage | None = await in_node_thread(call, partial(outcome, call, key))
+                if signed is not None:
+                    return signed
+            except (OperationalError, InterfaceError):
+                # Without the database nothing is known: the message may be stored, and sent later.
+                await in_node_thread(call, close_old_connections)
+            await asyncio.sleep(PAUSE_S)
 
 
 def accept(call: Call, item: PushItem, message: ChainMessage) -> str:
     """Store a message that a node would take, have it chosen at once, and return its key.
 
-    What was pushed under this id before is not tried again.  Raises RpcError, DomainError.
+    What was pushed under this id before is that message, whatever would be refused by now: it may be sent.
+    Raises RpcError, DomainError.
     """
     if message.version != 0:
         raise RpcError("message version is not 0")
     if message.nonce:
         raise RpcError(f"MpoolPushMessage expects message nonce to be 0, was {message.nonce}")
     try:
-        message_get(call.principal, item.id)
+        found = message_get(call.principal, item.id)
     except MessageNotFound:
         sendable_check(call, item)
-    found = outside_message_push(item, principal=call.principal)
+        found = outside_message_push(item, principal=call.principal)
+    else:
+        if found.tenant_id != call.principal.tenant_id or not found.has_content(message):
+            found = outside_message_push(item, principal=call.principal)
     if found.state == MessageState.UNFILLED and not found.needs_approval:
         selection_enqueue(found.from_addr)  # its program does nothing else meanwhile: no head is waited for
     return str(found.pk)
@@ -232,16 +255,29 @@ def outcome(call: Call, key: str) -> SignedMessage | None:
     versions = message_versions(row)
     if versions:
         return versions[0]
+    refusal = refusal_of(row)  # before what it waits for is overwritten
     if row.state == MessageState.UNFILLED:
+        now = clock.now()
         is_unsendable = row.attempts > 0 and row.wait in UNSENDABLE
-        if row.needs_approval and not is_unsendable:
+        if not is_unsendable and (row.needs_approval or approved_lately(row, now=now)):
             return None
         try:
-            message_withdraw(row, reason=row.error or str(Wait(row.wait).label), now=clock.now())
+            recovery_require_over(row.from_addr, now=now)
+        except BadMessage:
+            return None  # it may be one of those that are being read back: the chain has it then
+        try:
+            message_withdraw(row, reason=row.error or str(Wait(row.wait).label), now=now)
         except (LostRace, WrongState):
             return None  # it got its nonce this moment
-        raise refusal_of(row)
-    raise refusal_of(row)
+    raise refusal
+
+
+def approved_lately(row: Message, *, now: datetime) -> bool:
+    """Return whether a second person approved a message so lately that it still has time for its nonce."""
+    approval = approval_of(row)
+    if approval is None or approval.decided_at is None:
+        return False
+    return now - approval.decided_at < timedelta(seconds=PUSH_WAIT_S)
 
 
 def refusal_of(row: Message) -> RpcError:

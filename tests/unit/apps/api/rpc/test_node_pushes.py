@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import OperationalError
 
 from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager import waits
 from apps.api.rpc.services.node import own_messages, proxy, pushes
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.table import HANDLERS
-from apps.messages.errors import BadMessage
-from apps.messages.models import Message
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.messages.errors import BadMessage, SenderStopped
+from apps.messages.models import Message, MessageApproval, Sender
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import messages_publish
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.services.replace import message_replace
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, SenderState
 from apps.miners.models import Miner
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import signed_message_from_json
@@ -113,9 +118,14 @@ async def test_the_same_uuid_is_the_same_message_for_ever(pool):
     await replace(message=row, fees=NewFees(), client=pool.client, head=pool.head, now=pool.now)
 
     assert await ask("MpoolPushMessage", unsigned(address), wishes) == first
-    twice = await asyncio.gather(*(ask("MpoolPushMessage", unsigned(address), wishes) for _ in range(2)))
+    again = [wishes, {"MsgUuid": wishes["MsgUuid"].upper()}]
+    twice = await asyncio.gather(*(ask("MpoolPushMessage", unsigned(address), one) for one in again))
 
     assert twice == [first, first], "the first version, whatever replaced it"
+    await in_thread(lambda: Sender.objects.update(state=SenderState.FORBIDDEN))()
+    assert await ask("MpoolPushMessage", unsigned(address), wishes) == first, "it is sent already"
+    with pytest.raises(SenderStopped):
+        await ask("MpoolPushMessage", unsigned(address, Value="6"), wishes)
     assert await in_thread(Message.objects.count)() == 1
 
 
@@ -182,6 +192,77 @@ async def test_what_gets_no_nonce_in_time_is_withdrawn(held, monkeypatch):
         await ask("MpoolPushMessage", unsigned(address), spec())
 
     assert (await in_thread(Message.objects.get)()).state == MessageState.FAILED
+
+
+async def test_the_reason_that_it_waited_for_is_the_answer(pool, monkeypatch):
+    monkeypatch.setattr(pushes, "sendable_check", lambda *_: None)  # the money was there a moment ago
+    address = await in_thread(pool.address)()
+
+    with pytest.raises(RpcError, match=r"^mpool push: not enough funds: "):
+        await ask("MpoolPushMessage", unsigned(address, Value=str(500 * FIL)), spec())
+
+
+@pytest.mark.parametrize("when", ["accept", "outcome"])
+async def test_no_error_is_answered_for_what_may_be_stored(pool, monkeypatch, when):
+    monkeypatch.setattr(pushes, "PAUSE_S", 0.05)
+    address, real, lost = await in_thread(pool.address)(), getattr(pushes, when), []
+
+    def losing(*args: Any) -> Any:
+        found = real(*args)
+        if not lost:
+            lost.append(found)
+            raise OperationalError("server closed the connection unexpectedly")
+        return found
+
+    monkeypatch.setattr(pushes, when, losing)
+
+    assert (await ask("MpoolPushMessage", unsigned(address), None))["Message"]["Nonce"] == 0
+    assert lost
+    assert await in_thread(Message.objects.count)() == 1
+
+
+async def test_nothing_is_withdrawn_while_it_may_have_been_sent_before_a_restore(held, monkeypatch):
+    monkeypatch.setattr(pushes, "PUSH_WAIT_S", 0.05)
+    monkeypatch.setattr(pushes, "PAUSE_S", 0.05)
+    address = await in_thread(held.address)()
+    await in_thread(recovery_begin)("restored", now=held.now)
+
+    waiting = asyncio.create_task(ask("MpoolPushMessage", unsigned(address), spec()))
+    await asyncio.sleep(0.5)
+
+    assert (await in_thread(Message.objects.get)()).state == MessageState.UNFILLED
+    monkeypatch.setattr(pushes, "PUSH_WAIT_S", 60)
+    await asyncio.sleep(0.5)  # the round that waits for less is over
+    for _ in range(3):
+        await in_thread(held.step)()
+    assert (await waiting)["Message"]["Nonce"] == 0
+
+
+async def test_what_was_approved_lately_still_has_time_for_its_nonce(held):
+    address, call = await in_thread(held.address)(), await in_thread(caller)()
+    row = await in_thread(held.push)("one", address, by=call.principal)
+    approval = {"message": row, "state": "APPROVED", "asked_at": held.now, "decided_at": clock.now()}
+    await in_thread(MessageApproval.objects.create)(**approval)
+
+    assert await in_thread(pushes.outcome)(call, row.pk) is None
+    await in_thread(lambda: MessageApproval.objects.update(decided_at=held.now - timedelta(days=1)))()
+    with pytest.raises(RpcError, match="waiting for the next head"):
+        await in_thread(pushes.outcome)(call, row.pk)
+
+
+async def test_an_operators_limited_token_does_not_reach_the_nodes_own_wallet(pool):
+    limited = await in_thread(lambda: caller("pool", perm="admin", is_operator=True, miners=(1000,)))()
+    stranger = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
+
+    for method, given in (
+        ("MpoolPushMessage", [unsigned(stranger), None]),
+        ("MpoolBatchPushMessage", [[unsigned(stranger)], None]),
+        ("MarketAddBalance", [stranger, stranger, "5"]),
+        ("F3Participate", ["dGlja2V0"]),
+    ):
+        with pytest.raises((DomainError, RpcError)):
+            await ask(method, *given, of=limited)
+        assert method not in pool.node.calls
 
 
 async def test_a_stranger_may_not_push_for_an_address(pool):
