@@ -48,8 +48,8 @@ HOLD_EVERY_S: Final = 4.0
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 30.0
 """A locked or busy wallet takes long for a signature; a request has its own time as well."""
-CALLS_AT_ONCE: Final = 16
-THREADS: Final = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="remote-wallet")
+CALLS_AT_ONCE: Final = 8
+"""Calls that one wallet gets at a time, in threads of its own: one that hangs holds up no other."""
 PARAMETERS: Final = {"WalletList": (), "WalletSign": ("Signer", "ToSign", "Meta")}
 """By method, the members of the gateway's payload that become the call's parameters."""
 REFUSED_S: Final = 10.0
@@ -70,6 +70,7 @@ class RemoteWalletProvider(WalletProvider):
         super().__init__(hub, principal, supported=[], sign_bytes=b"")
         self.row = row
         self.error = ""
+        self.threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=f"wallet-{row.pk}")
         kind = Connections if row.is_private else PublicConnections
         headers = {"User-Agent": "Poolsite", "Content-Type": "application/json"}
         if token := text_decrypt(row.token):
@@ -86,20 +87,28 @@ class RemoteWalletProvider(WalletProvider):
                 await self.note()
                 await asyncio.sleep(LIST_EVERY_S)
                 await self.keys_follow()
-            self.error = gettext("it could not be registered: the web process' log says why")
+            self.error = self.error or gettext("it could not be registered: the web process' log says why")
         except (NoAnswer, ProviderRefused) as error:
             self.error = error.reason
         finally:
-            await asyncio.shield(self.close())
+            self.is_open = False  # nothing more is given to its threads
+            self.threads.shutdown(wait=False, cancel_futures=True)
             self.connections.close()
+            await asyncio.shield(self.close())
         await self.note()
         await asyncio.sleep(REFUSED_S)
 
     async def keys_follow(self) -> None:
-        """Add the keys that the wallet lists newly, and remove those that it no longer lists."""
+        """Add the keys that the wallet lists newly, and remove those that it no longer lists.
+
+        If it fails to list them twice in a row, the connection ends, as a broken channel does: its keys do
+        not count as served then.
+        """
         try:
             listed = await self.request("WalletList", None, time.time() + REGISTER_S)
         except (NoAnswer, ProviderRefused) as error:
+            if self.error:
+                await self.end()
             self.error = error.reason
             return
         self.error = ""
@@ -153,8 +162,8 @@ class RemoteWalletProvider(WalletProvider):
         if method not in PARAMETERS:
             self.respond({"id": key, "error": f"{UNKNOWN_EVENT} {method}"})  # as venus-wallet at a gateway
             return
-        work = partial(self.call, method, [payload[name] for name in PARAMETERS[method]])
-        future = asyncio.get_running_loop().run_in_executor(THREADS, work)
+        work = partial(self.call, key, method, [payload[name] for name in PARAMETERS[method]])
+        future = asyncio.get_running_loop().run_in_executor(self.threads, work)
         self.hub.spawn(self.answer(future, key))
 
     async def answer(self, future: asyncio.Future[dict[str, Json]], key: str) -> None:
@@ -167,12 +176,18 @@ class RemoteWalletProvider(WalletProvider):
                 text = gettext("{url} does not respond: {error}")
                 waiting.set_exception(NoAnswer(text.format(url=self.row.url, error=fault_text(error))[:300]))
 
-    def call(self, method: str, params: list[Json]) -> dict[str, Json]:
+    def call(self, key: str, method: str, params: list[Json]) -> dict[str, Json]:
         """Return a call's answer as a provider's response.  Raises OSError, HTTPException, ValueError."""
+        if key not in self.pending.futures:
+            return {}  # whoever asked gave up while it waited for a thread
         body = json.dumps(
             {"jsonrpc": "2.0", "id": 1, "method": f"Filecoin.{method}", "params": params}
         ).encode()
-        status, data = self.connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+        try:
+            status, data = self.connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
+        finally:
+            if not self.is_open:
+                self.connections.close()  # it came back after they were closed
         if status in (401, 403):
             return {"error": gettext("the wallet refuses the token (HTTP {status})").format(status=status)}
         answer = json.loads(data)

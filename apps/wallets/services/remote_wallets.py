@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.db.models import Q
@@ -15,6 +16,7 @@ from apps.chain.node.addresses import node_address
 from apps.chain.node.public_hosts import is_private_literal
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
+from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from apps.users.services.audit import audit_record
 from apps.wallets.models import RemoteWallet
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from apps.users.models import Tenant
     from apps.users.rules.principals import Principal
 
 HELD: Final = timedelta(seconds=15)
 """A wallet whose process has not renewed its hold for so long is free, by the database's clock."""
+WALLETS_MAX: Final = 20
+"""Of one tenant: each has threads of its own in a web process."""
 NAME_MAX: Final = 60
 URL_MAX: Final = 500
 PATH: Final = "/rpc/v0"
@@ -54,11 +57,18 @@ def remote_wallet_add(
     except BadNodeAddress as error:
         raise BadValue(error.reason, field=error.field or "url") from None
     place = address.http_url.removesuffix("/rpc/v1").removesuffix(PATH) + PATH
-    host = place.split("://", 1)[1].split("/", 1)[0].rsplit(":", 1)[0].strip("[]")
-    if not principal.is_operator and is_private_literal(host):
+    parts = urlsplit(place)
+    if "@" in parts.netloc:  # it would be sent nowhere, and shown to everybody who sees the URL
+        raise BadValue(gettext("must not contain a name or password: give the token apart"), field="url")
+    if not principal.is_operator and is_private_literal(parts.hostname or ""):
         raise BadValue(gettext("its host has no public address"), field="url")
-    if RemoteWallet.objects.filter(tenant=tenant, name=name).exists():
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)  # two at once would pass both checks
+    others = RemoteWallet.objects.filter(tenant=tenant)
+    if others.filter(name=name).exists():
         raise Conflict(gettext("{tenant} has a wallet of this name").format(tenant=tenant.name), field="name")
+    if others.count() >= WALLETS_MAX:
+        text = gettext("{tenant} has {most} wallets already, the maximum")
+        raise Conflict(text.format(tenant=tenant.name, most=WALLETS_MAX))
     row = RemoteWallet.objects.create(
         tenant=tenant,
         name=name,
@@ -98,11 +108,11 @@ def remote_wallet_remove(*, principal: Principal, uuid: UUID) -> None:
 def remote_wallets_acquire(*, process: str) -> list[RemoteWallet]:
     """Return the wallets that this process is to be connected to: its own, and those that nobody holds."""
     free = Q(process=process) | Q(held_until=None) | Q(held_until__lt=Now())
-    rows = RemoteWallet.objects.filter(free, is_enabled=True, tenant__enabled=True)
+    # No join: then the update would decide by what it read before it waited for another process'.
+    rows = RemoteWallet.objects.filter(is_enabled=True, tenant__in=Tenant.objects.filter(enabled=True))
     # In the database's time, so that no process' clock decides; without `updated_at`, which tells of changes.
-    rows.update(process=process, held_until=Now() + HELD)
-    held = RemoteWallet.objects.filter(process=process, is_enabled=True, held_until__gt=Now())
-    return list(held.select_related("tenant"))
+    rows.filter(free).update(process=process, held_until=Now() + HELD)
+    return list(rows.filter(process=process, held_until__gt=Now()).select_related("tenant"))
 
 
 @transaction.atomic

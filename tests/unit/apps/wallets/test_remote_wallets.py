@@ -6,18 +6,20 @@ import asyncio
 import base64
 import json
 import threading
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.core.errors import BadValue, Conflict, NotFound
+from apps.core.errors import BadValue, Conflict, DomainError, NotFound
 from apps.gateway.errors import SignerAway
 from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.services.signatures import wallet_sign
-from apps.users.models import AuditEntry, SignerGrant
+from apps.users.models import AuditEntry, SignerGrant, Tenant
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.errors import NoPolicy
 from apps.wallets.models import RemoteWallet
@@ -57,10 +59,13 @@ class LotusWallet:
         self.types = {"verifyaddress", "unknown", "message"}
         self.token = "s3cret"  # of this test
         self.asked: list[str] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def answer(self, method: str, params: list[Any]) -> Any:
         """Answer one call."""
         self.asked.append(method)
+        self.may_answer.wait(SOON_S)
         if method == "Filecoin.WalletList":
             return [f"t{address[1:]}" for address in self.keys]
         address, to_sign, meta = params
@@ -163,9 +168,9 @@ def says(row: RemoteWallet, words: str) -> None:
     wait_until(found, within_s=SOON_S, what=lambda: f"{words!r}, not {row.error!r}")
 
 
-def signed(address: str = SECP) -> None:
+def signed(address: str = SECP, *, timeout_s: float = SOON_S) -> None:
     signature = wallet_sign(
-        address=address, accounts=["alice"], to_sign=b"bytes", meta_type="message", timeout_s=SOON_S
+        address=address, accounts=["alice"], to_sign=b"bytes", meta_type="message", timeout_s=timeout_s
     )
     signature_verify(signature, address_parse(address), b"bytes")
 
@@ -240,6 +245,42 @@ def test_what_ails_it_is_said_and_it_serves_once_that_is_mended(
     says(row, "")
 
 
+def test_a_wallet_that_is_away_serves_no_key_until_it_is_back(
+    process: None, url: str, wallet: LotusWallet
+) -> None:
+    row = added(url)
+    serves(row, BLS, SECP)
+
+    wallet.token = "another"  # of this test
+    wait_until(lambda: not remote_wallet_keys([row]), within_s=SOON_S, what="no key")
+    says(row, "refuses the token")
+    wallet.token = "s3cret"  # of this test
+
+    serves(row, BLS, SECP)
+
+
+def test_a_wallet_that_hangs_holds_up_no_other(process: None, url: str, wallet: LotusWallet) -> None:
+    other = LotusWallet()
+    other.keys = {BLS: KEYS[BLS]}
+    wallet.keys = {SECP: KEYS[SECP]}
+    with other.served() as place:
+        serves(added(url), SECP)
+        serves(added(place, name="hot"), BLS)
+        wallet.may_answer.clear()
+        try:
+            with ThreadPoolExecutor(32) as callers:
+                hanging = [callers.submit(pytest.raises, DomainError, signed, timeout_s=3) for _ in range(32)]
+                wait_until(lambda: len(wallet.asked) > 8, within_s=SOON_S, what="calls that hang")
+                began = time.monotonic()
+                signed(BLS)
+                assert time.monotonic() - began < 2
+            assert all(one.result() for one in hanging)
+        finally:
+            wallet.may_answer.set()
+        signed()
+    assert wallet.asked.count("Filecoin.WalletSign") <= 10, "what nobody waits for any more is not asked for"
+
+
 def test_while_it_is_off_or_gone_it_signs_nothing(process: None, url: str) -> None:
     row = added(url)
     serves(row, BLS, SECP)
@@ -264,8 +305,9 @@ def test_while_it_is_off_or_gone_it_signs_nothing(process: None, url: str) -> No
 
 def test_what_a_tenant_names_must_be_public(process: None, url: str, wallet: LotusWallet) -> None:
     alice = principal("alice", perm="admin")
-    with pytest.raises(BadValue, match="no public address"):
-        added(url, principal=alice)
+    for near in (url, "http://[::1]", "https://[fd00::1]:5678"):
+        with pytest.raises(BadValue, match="no public address"):
+            added(near, principal=alice)
 
     row = added(url.replace("127.0.0.1", "localhost.localdomain"), principal=alice)
 
@@ -281,6 +323,18 @@ def test_one_process_holds_a_wallet_until_it_does_not_say_so_any_more() -> None:
     RemoteWallet.objects.update(held_until="2020-01-01T00:00:00Z")
     assert [one.pk for one in remote_wallets_acquire(process="two")] == [row.pk]
     assert remote_wallets_acquire(process="one") == []
+    Tenant.objects.update(enabled=False)
+    assert remote_wallets_acquire(process="two") == []
+
+
+def test_a_tenant_has_so_many_wallets_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.wallets.services.remote_wallets.WALLETS_MAX", 1)
+    added("http://10.0.0.7")
+
+    with pytest.raises(Conflict, match="1 wallets already"):
+        added("http://10.0.0.7", name="other")
+
+    added("http://10.0.0.7", tenant=tenant("bob"))
 
 
 @pytest.mark.parametrize(
@@ -296,7 +350,13 @@ def test_addresses_are_read_as_programs_of_the_field_write_them(url: str, place:
 
 
 @pytest.mark.parametrize(
-    ("given", "field"), [({"url": "nonsense"}, "url"), ({"name": " "}, "name"), ({"token": "a\nb"}, "token")]
+    ("given", "field"),
+    [
+        ({"url": "nonsense"}, "url"),
+        ({"url": "http://me:s3cret@10.0.0.7"}, "url"),
+        ({"name": " "}, "name"),
+        ({"token": "a\nb"}, "token"),
+    ],
 )
 def test_a_bad_field_is_named(given: dict[str, str], field: str) -> None:
     with pytest.raises(BadValue) as refused:
