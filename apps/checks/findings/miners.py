@@ -1,29 +1,34 @@
-"""Checks of miners: fee debt, a worker key to confirm, none that the pool has lost sight of."""
+"""Checks of miners: fee debts, worker keys to confirm, and miners that the pool does not see."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from django.utils.translation import gettext, ngettext
 
 from apps.chain.selectors.heads import head_arrived_by
 from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
-from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named
 from apps.checks.selectors.exposure import fees_per_day, first_close
 from apps.core.formatting import fil, whole
+from apps.messages.selectors.creations import created_id, creations_since
+from apps.messages.selectors.messages import messages_visible
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
+from apps.users.states import Perm
+from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from apps.checks.findings.results import Act
     from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
 
 UNREAD_EPOCHS: Final = 10
+CREATED_SHOWN: Final = timedelta(days=7)
 UNREAD_LEAST: Final = timedelta(seconds=60)
 """Right after a start, and on a devnet with epochs of seconds, a miner is behind for a moment."""
 
@@ -122,3 +127,33 @@ def _debt_acts(miners: Sequence[Miner]) -> tuple[Act, ...]:
     [miner] = miners
     name = miner_name(miner)
     return (funds_send(miner.address, name, label=gettext("Pay debt of"), value=int(miner.fee_debt)),)
+
+
+def miners_created(data: CheckData) -> Iterator[Finding]:
+    """Yield miners that a tenant's program created in the last week and that are not in the pool.
+
+    No rule of a signer allows anything for such a miner, and nothing of it is shown, so the program stands
+    still at its first pre-commit.
+    """
+    if not data.rare.miners_created:
+        return
+    rows = creations_since(messages_visible(data.viewer), data.at - CREATED_SHOWN)
+    made = {created_id(row): row.tenant.name for row in rows}
+    added = set(Miner.objects.filter(actor_id__in=made).values_list("actor_id", flat=True))
+    for actor_id, tenant in made.items():
+        if actor_id in added:
+            continue
+        address = str(id_address(actor_id))
+        page = Link("miner-new", query=urlencode({"how": "import", "tenant": tenant, "address": address}))
+        yield Finding(
+            f"created-{address}",
+            gettext("a program of {tenant} created {miner}, which is not in the pool").format(
+                tenant=tenant, miner=address
+            ),
+            gettext("its signer allows nothing for it: add it, and accept the rule that its page proposes")
+            if data.viewer.is_operator
+            else gettext("its signer allows nothing for it: the operator has to add it"),
+            acts=(Act(page, gettext("Add"), address, perm=Perm.ADMIN, opens_page=True),)
+            if data.viewer.is_operator
+            else (),
+        )

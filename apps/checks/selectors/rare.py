@@ -17,6 +17,7 @@ from apps.core.compiled import Compiled
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.creations import creations_since
 from apps.messages.selectors.failed import given_up_since, refused_since
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Role
@@ -87,6 +88,8 @@ class Rare(NamedTuple):
     """With a nonce gap, paused, or used by another program lately."""
     messages_given_up: bool = True
     messages_refused: bool = True
+    miners_created: bool = True
+    """By programs, in the last week."""
     signers_failed: bool = True
     signers_advised: bool = True
     """Signers whose policy needs a change."""
@@ -136,6 +139,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         ),
         "messages_given_up": Exists(given_up_since(messages, day)),
         "messages_refused": Exists(refused_since(messages, day)),
+        "miners_created": Exists(creations_since(messages, week)),
         "signers_advised": Exists(SignerConnection.objects.filter(closed_at=None).exclude(policy_advice=[])),
         "signers_failed": Exists(SignerConnection.objects.filter(failed_at__gt=day)),
         "grants_unchosen": Exists(grants_unchosen()),

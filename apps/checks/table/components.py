@@ -271,6 +271,7 @@ NO_OUTAGES: Final = frozenset(
         "messages_replaced",
         "messages_stuck",
         "messages_unapproved",
+        "miners_created",
         "moves_failed",
         "nonce_gaps",
         "pieces_failed",

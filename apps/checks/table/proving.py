@@ -130,4 +130,13 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
         Link("miners"),
         _("Addresses"),
     ),
+    Check(
+        "miners_created",
+        _("Every miner that a program created is in the pool"),
+        (Topic.MINERS,),
+        WARNING,
+        miners.miners_created,
+        Link("miners"),
+        _("Miners"),
+    ),
 )

@@ -26,6 +26,9 @@ from apps.proving.states import Forecast
 from apps.users.models import LoginAttempt, MinerGrant
 from apps.users.selectors.guessed_factors import SUSPICIOUS
 from apps.users.services.grants import signer_grant
+from poolsite.filecoin.actors.power import CreateMinerReturn
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.codec import to_cbor
 from tests import factories
 from tests.integration.dashboard.check_scenes_sealing import SEALING_SCENES, epochs_ago
 from tests.people import person, tenant
@@ -196,6 +199,13 @@ def miners_unread(_: Any) -> None:
 
 def worker_change_pending(_: Any) -> None:
     factories.miner(new_worker="f0103", new_worker_epoch=1100)
+
+
+def miners_created(_: Any) -> None:
+    made = CreateMinerReturn(id_address(1026), id_address(1026))
+    factories.message(
+        "init", state=MessageState.LANDED, to="f04", method=2, return_data=to_cbor(made), created_at=now()
+    )
 
 
 def recovery(_: Any) -> None:
@@ -376,6 +386,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         fee_debt,
         miners_unread,
         worker_change_pending,
+        miners_created,
         recovery,
         sector_recovery,
         messages_stuck,

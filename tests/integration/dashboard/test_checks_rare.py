@@ -52,6 +52,7 @@ FIELDS = {
     "grants_unchosen": "grants_unchosen",
     "messages_replaced": "messages_replaced",
     "policies_advised": "signers_advised",
+    "miners_created": "miners_created",
     "base_fee_above_cap": "messages_open",
     "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",

@@ -49,6 +49,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "messages_unapproved": ("Review Send…",),
     "grants_unchosen": ("Review bob…",),
     "messages_replaced": ("Push again Send…",),
+    "miners_created": ("Add f01026…",),
     "policies_advised": ("Review policy of alice…",),
     "base_fee_above_cap": ("Raise fees of Send…",),
     "senders_paused": ("Resume",),
