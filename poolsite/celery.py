@@ -18,6 +18,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
+from apps.core.process_leases import lease_keep
 from apps.core.redis_clients import turn_claim
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,7 @@ class LifeStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin to give heartbeats, and tell the supervisor that the worker is up."""
+        lease_keep()
         heartbeat_send()
         notify_ready()
         self.timer = parent.timer.call_repeatedly(HEARTBEAT_EVERY_S, heartbeat_send)

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
+from apps.core.process_leases import lease_keep
 from apps.core.processes import ProcessWatch
 from poolsite.asgi import application, job_wait, wallets_serve
 from poolsite.http_limits import LimitedHttp
@@ -47,11 +48,17 @@ class WebServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, then tell the supervisor."""
         await super().startup(sockets=sockets)
+        self.lease_end = lease_keep()
         self.living = [asyncio.create_task(self.live())]
         if settings.PROCESS_NAME == FIRST:
             self.living.append(asyncio.create_task(self.watch()))
             self.living.append(asyncio.create_task(wallets_serve()))
         notify_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what runs, then give the lease back: uvicorn ends by the signal that it got."""
+        await super().shutdown(sockets=sockets)
+        await asyncio.to_thread(self.lease_end)
 
     async def main_loop(self) -> None:
         """Tick once a second, and at once after a signal: uvicorn's own loop ticks ten times a second."""

@@ -2,7 +2,8 @@
 
 The lock lives as long as the session.  kill -9 of PostgreSQL ends every session and so frees the lock
 without a word to us; `still_leads` looks before each step, and every step runs only while it says yes.
-A step that runs when the lock goes does not notice: steps must be safe to run twice.
+A step that runs when the lock goes does not notice: steps must be safe to run twice.  Of a leader that hangs
+the sessions are ended by others (`process_leases`).
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Leadership:
         """Acquire the lock if it is free; False if another leads or the database is unavailable."""
         self.resign()
         try:
-            link = psycopg2.connect(**self.params | {"connect_timeout": 3, "application_name": "leader"})
+            link = psycopg2.connect(**self.params | {"connect_timeout": 3})
         except psycopg2.OperationalError:
             return False
         self.link = link

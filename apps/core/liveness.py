@@ -33,6 +33,7 @@ class Heartbeat:
     """The last that was heard of a process."""
 
     name: str
+    """Of this machine's or a host's; another console machine's is `name@machine`."""
     pid: int
     seen_at: datetime
     detail: str
@@ -50,7 +51,20 @@ def heartbeat_send(name: str = "", *, detail: str = "", pid: int | None = None) 
     """
     entry = {"pid": os.getpid() if pid is None else pid, "at": now().isoformat(), "detail": detail}
     try:
-        redis_client().hset(KEY, name or settings.PROCESS_NAME, json.dumps(entry))
+        redis_client().hset(KEY, name or own_field(), json.dumps(entry))
+    except (RedisError, OSError):
+        return
+
+
+def own_field() -> str:
+    """Return under which name this process's heartbeats are kept, beside those of other machines."""
+    return f"{settings.PROCESS_NAME}@{settings.MACHINE_NAME}"
+
+
+def heartbeat_forget() -> None:
+    """Forget this process, which ends by itself: nobody has to miss it."""
+    try:
+        redis_client().hdel(KEY, own_field())
     except (RedisError, OSError):
         return
 
@@ -68,11 +82,12 @@ def heartbeats() -> dict[str, Heartbeat]:
     client = redis_client()
     rows = cast("dict[str, str]", client.hgetall(KEY))
     beats, forgotten = {}, []
-    for name, text in rows.items():
-        entry = json.loads(text)
+    own = f"@{settings.MACHINE_NAME}"
+    for field, text in rows.items():
+        entry, name = json.loads(text), field.removesuffix(own)
         beat = Heartbeat(name, entry["pid"], datetime.fromisoformat(entry["at"]), entry["detail"])
         if now() - beat.seen_at > HEARTBEAT_KEPT:
-            forgotten.append(name)
+            forgotten.append(field)
         else:
             beats[name] = beat
     if forgotten:

@@ -1,4 +1,4 @@
-"""Abstract rows that the domain apps build on."""
+"""Abstract rows that the domain apps build on, and the leases of the console's processes."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ class Named(models.Model):
 
     class Meta:
         abstract = True
+
+
+class ProcessLease(models.Model):
+    """One run of a console process; its database sessions carry its name.  `process_leases` writes it."""
+
+    session = models.TextField(primary_key=True)
+    machine = models.TextField()
+    process = models.TextField()
+    until = models.DateTimeField()
+    """In the database's time; renewed every few seconds."""
+    is_given_up = models.BooleanField(default=False)
+    """Others have ended its sessions; it exits when it wakes."""
+
+    def __str__(self) -> str:
+        return f"{self.process} on {self.machine}"

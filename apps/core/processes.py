@@ -51,14 +51,18 @@ class Process:
 
 
 def processes_all(*, at: datetime) -> list[Process]:
-    """Return the processes that have to run: the supervisor's, or without one those that sent heartbeats."""
+    """Return the processes that have to run: the supervisor's, and whoever else sent heartbeats.
+
+    Those of another console machine are `name@machine`; without a supervisor all are known by heartbeats.
+    """
     rows = {name: row for name, row in supervised().items() if not row["once"]}
     beats: dict[str, Heartbeat] = {}
     try:
         beats = heartbeats()
     except (RedisError, OSError):
         beats = {}
-    return [_process(name, rows.get(name), beats.get(name), at=at) for name in rows or beats]
+    others = [name for name in beats if "@" in name or not rows]
+    return [_process(name, rows.get(name), beats.get(name), at=at) for name in (*rows, *others)]
 
 
 def _process(name: str, row: dict[str, Any] | None, beat: Heartbeat | None, *, at: datetime) -> Process:

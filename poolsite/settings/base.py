@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 import sys
 from pathlib import Path
 
@@ -102,6 +104,15 @@ TEMPLATES = [
 # and the server runs out of them; with 0, forty parallel clients lost nothing and were quicker.
 # A task worker has few threads and keeps theirs: to open one costs more CPU time than most tasks.
 # The few threads that answer requests one after the other keep theirs too: apps/core/handler.py.
+PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
+"""What this process is called on the pages and in the logs; the supervisor sets it."""
+MACHINE_NAME = env_text("POOLSITE_MACHINE", socket.gethostname().partition(".")[0])[:30]
+"""What this console machine is called beside others."""
+SESSION_NAME = (
+    f"{PROCESS_NAME[:20]}@{MACHINE_NAME} {secrets.token_hex(4)}" if PROCESS_NAME != "manage" else ""
+)
+"""What this run of a process calls its database sessions, so that others can end them if it hangs
+(`apps.core.process_leases`); empty for commands."""
 DATABASES = {
     "default": database_from_url(env_text("DATABASE_URL", "postgresql:///poolsite"))
     | {
@@ -110,6 +121,8 @@ DATABASES = {
         "ATOMIC_REQUESTS": False,
     }
 }
+if SESSION_NAME:
+    DATABASES["default"]["OPTIONS"]["application_name"] = SESSION_NAME
 # So long without a push or read a web process keeps the two connections that these share: to open one for
 # each costs a program that calls once in a second more than the call.
 DB_THREAD_IDLE_S = 10.0
@@ -367,7 +380,5 @@ CONSOLE_URL = env_text("POOLSITE_URL", "").rstrip("/")
 """How people reach the console; without it notifications name its pages without a host."""
 SOURCE_URL = env_text("SOURCE_URL", "") or origin_of(BASE_DIR)
 """Where other hosts clone Poolsite from; by default the origin of this clone."""
-PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
-"""What this process is called on the pages and in the logs; the supervisor sets it."""
 
 LOGGING = logging_for(level=env_level("LOG_LEVEL"), process=PROCESS_NAME)

@@ -28,6 +28,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
+from apps.core.process_leases import Turns
 from apps.gateway.hub.client import HubClient
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class BlockProducer:
         """The newest epoch whose round was begun."""
         self.miners: list[MiningMiner] = []
         self.rounds: set[asyncio.Task[None]] = set()
+        self.turns = Turns()
         self._read_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
         self._settled_key = ""
         self._last_warning = ("", "")
@@ -97,6 +99,7 @@ class BlockProducer:
                             lambda: leadership.still_leads() or leadership.try_lead()
                         )
                         checked_at = time.monotonic()
+                    self.turns.begin()
                     self._beat("leads" if leads else "standby")
                     await (self.turn() if leads else asyncio.sleep(RETRY_S))
                 await self.finish()

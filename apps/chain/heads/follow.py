@@ -33,6 +33,7 @@ from apps.chain.services.probes import node_require_own, nodes_probe
 from apps.core import clock
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
+from apps.core.process_leases import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,7 @@ class ChainFollower:
         """True once the network of the node that answers was checked."""
         self._enqueued: tuple[Head, int, int] | None = None
         """The head and the epoch whose steps were enqueued last, and an epoch's seconds."""
+        self.turns = Turns()
         self._signed_at = 0.0
         self._weights: dict[str, int] = {}
         """Weight of the chain below the head that was followed last, by its key."""
@@ -205,6 +207,7 @@ class ChainFollower:
 
     def _alive(self) -> bool:
         """Send a heartbeat every few seconds, as leader and as stand-by; never ends the loop."""
+        self.turns.begin()
         if time.monotonic() - self._signed_at > HEARTBEAT_EVERY_S:
             self._signed_at = time.monotonic()
             listener = self._listener

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from apps.blocks.rounds.producer import BlockProducer
+from apps.core.process_leases import LEADER_PACE, lease_keep
 
 
 class Command(BaseCommand):
@@ -22,4 +23,6 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        asyncio.run(BlockProducer().run(asked_to_stop=stop.is_set))
+        producer = BlockProducer()
+        lease_keep(LEADER_PACE, turns=producer.turns)
+        asyncio.run(producer.run(asked_to_stop=stop.is_set))

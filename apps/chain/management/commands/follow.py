@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from apps.chain.heads.follow import ChainFollower
 from apps.chain.heads.queues import tasks_waiting
 from apps.chain.heads.steps import Steps, tasks_due
+from apps.core.process_leases import LEADER_PACE, lease_keep
 
 
 class Command(BaseCommand):
@@ -25,4 +26,6 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         steps = Steps(send=current_app.send_task, waiting=tasks_waiting, due=tasks_due)
-        ChainFollower(steps=steps).run(asked_to_stop=stop.is_set)
+        follower = ChainFollower(steps=steps)
+        lease_keep(LEADER_PACE, turns=follower.turns)
+        follower.run(asked_to_stop=stop.is_set)

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.core import liveness
 from apps.core.clock import now
-from apps.core.liveness import heartbeat_send, heartbeats, notify_ready
+from apps.core.liveness import heartbeat_forget, heartbeat_send, heartbeats, notify_ready
 
 
 def test_a_sign_is_fresh_for_a_few_seconds(pool_redis: str) -> None:
@@ -46,3 +46,14 @@ def test_readiness_is_one_byte_on_the_descriptor_of_the_supervisor(monkeypatch: 
     assert os.read(ours, 9) == b"1"
     assert os.read(ours, 9) == b""  # closed: a second word is not said
     os.close(ours)
+
+
+def test_processes_of_two_machines_hide_none_of_each_other(pool_redis: str, settings: Any) -> None:
+    settings.PROCESS_NAME = "follower"
+    for machine in ("a", "b"):
+        settings.MACHINE_NAME = machine
+        heartbeat_send(detail=machine)
+
+    assert {name: beat.detail for name, beat in heartbeats().items()} == {"follower": "b", "follower@a": "a"}
+    heartbeat_forget()
+    assert list(heartbeats()) == ["follower@a"]

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from apps.core import processes
+from apps.core.clock import now
 from apps.core.live import OPERATOR, POOL, Change, group_of
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.processes import ProcessWatch, supervised
@@ -41,6 +42,18 @@ def test_each_change_is_told_once(
     assert watch.changes_publish() == ["signer"]
 
     assert told[-1] == Change("process", "signer", OPERATOR)
+
+
+def test_processes_of_another_machine_are_listed_too(tmp_path: Path, settings: Any, pool_redis: str) -> None:
+    settings.VAR, settings.PROCESS_NAME, settings.MACHINE_NAME = tmp_path, "follower", "b"
+    rows = [{"name": "tasks", "pid": 2, "up": True, "restarts": 0, "last_exit": None, "once": False}]
+    (tmp_path / "processes.json").write_text(json.dumps({"at": 0, "processes": rows}))
+    heartbeat_send()
+    settings.MACHINE_NAME = "a"
+
+    shown = {one.name: one.state for one in processes.processes_all(at=now())}
+
+    assert shown == {"tasks": "running", "follower@b": "running"}
 
 
 def test_without_a_supervisor_there_is_nothing_to_tell(tmp_path: Path, settings: Any) -> None:
