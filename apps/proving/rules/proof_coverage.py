@@ -53,3 +53,8 @@ def skipped_add(
             if faulty:
                 skipped.setdefault(str(index), set()).update(faulty)
     return {index: sorted(numbers) for index, numbers in skipped.items()}
+
+
+def skipped_of(partitions: Sequence[int], *, skipped: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Return the sectors of some partitions that a proof leaves out."""
+    return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}

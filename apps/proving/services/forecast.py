@@ -25,7 +25,7 @@ from apps.proving.selectors.provers import provers_online_count
 from apps.proving.services.preconditions import readiness_check, unmet_preconditions_find
 from apps.proving.states import Forecast, PostState
 from apps.sectors.rules.policy import sealing_policy
-from apps.wallets.services.policies import keys_by_signer, policy_advice_record
+from apps.wallets.services.policies import keys_group, policy_advice_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -155,7 +155,7 @@ def forecasts_measure(context: ProvingContext) -> None:
         if policy_advice_record(address=held[0]):
             answered.update(held)
 
-    for_each_isolated(keys_by_signer(sorted(keys)), ask, event="policy_not_read")
+    for_each_isolated(keys_group(sorted(keys)), ask, event="policy_not_read")
 
     def measure(key: int) -> None:
         miner = miners[key]

@@ -12,7 +12,12 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select, skipped_add
+from apps.proving.rules.proof_coverage import (
+    proof_order_build,
+    provable_sectors_select,
+    skipped_add,
+    skipped_of,
+)
 from apps.proving.services.attempts import (
     PROVERS,
     attempt_cancel,
@@ -38,7 +43,7 @@ from apps.proving.services.jobs import (
 from apps.proving.services.offers import has_other_host, offer_find, post_failures_count
 from apps.proving.services.post_updates import post_publish, post_update
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
-from apps.proving.services.windows import post_split, skipped_of
+from apps.proving.services.windows import post_split
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
@@ -308,7 +313,7 @@ def _partial_proof_store(
             return
         _unreadable_part(post, facts, covered=partial.partitions, context=context)
         # What is left out of a partition without a proof is no longer this one's: it waits for none of that.
-        partial_columns["skipped"] = skipped_of(partial.partitions, partial.skipped)
+        partial_columns["skipped"] = skipped_of(partial.partitions, skipped=partial.skipped)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", error="", tries=0, try_epoch=None, **partial_columns, **now)
         attempts_cancel(post, context=context, besides=attempt)

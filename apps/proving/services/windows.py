@@ -11,7 +11,7 @@ from apps.core.compiled import Compiled
 from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
-from apps.proving.rules.proof_coverage import provable_sectors_select
+from apps.proving.rules.proof_coverage import provable_sectors_select, skipped_of
 from apps.proving.services.post_updates import post_publish
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.deadlines import current_deadline
@@ -135,22 +135,17 @@ def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) ->
                 challenge_epoch=row.challenge_epoch,
                 part=last + place,
                 partitions=group,
-                skipped=skipped_of(group, row.skipped),
+                skipped=skipped_of(group, skipped=row.skipped),
                 randomness=bytes(row.randomness),
                 **data,
             )
             for place, group in enumerate(groups, start=1)
         ]
         row.partitions = [index for index in row.partitions if index not in split_off]
-        row.skipped = skipped_of(row.partitions, row.skipped)
+        row.skipped = skipped_of(row.partitions, skipped=row.skipped)
         row.save(update_fields=["partitions", "skipped", "updated_at"])
     post.refresh_from_db()
     return made
-
-
-def skipped_of(partitions: Sequence[int], skipped: dict[str, list[int]]) -> dict[str, list[int]]:
-    """Return the sectors of some partitions that a proof leaves out."""
-    return {str(index): skipped[str(index)] for index in partitions if str(index) in skipped}
 
 
 def challenge_draw(miner: Miner, *, epoch: int, context: ProvingContext) -> bytes:

@@ -105,7 +105,7 @@ def policy_read(viewer: Principal, *, address: str) -> PolicyState:
     )
 
 
-def keys_by_signer(addresses: Iterable[str]) -> list[list[str]]:
+def keys_group(addresses: Iterable[str]) -> list[list[str]]:
     """Return keys whose signers are connected, those of one signer together."""
     found: dict[int, list[str]] = defaultdict(list)
     for address in addresses:

@@ -46,7 +46,7 @@ def test_no_sector_is_unknown_while_live_ones_have_no_row() -> None:
     assert not sector_is_unknown(actor_id=2001, number=9), "it may be the one, and be faulty"
 
 
-def test_a_sector_that_another_program_sealed_is_known_once_the_chain_has_it() -> None:
+def test_a_sector_sealed_elsewhere_is_known_once_the_chain_has_it() -> None:
     of = factories.miner(2001, unlisted_sectors=0)
     factories.sector(of, number=3, active=True)
     ActiveSectors.objects.create(miner=of, numbers=[[], [5, 3]])  # 5, 6 and 7
