@@ -81,6 +81,7 @@ MAKES: Final = frozenset(
         *(
             "miner.import",
             "miner.withdraw",
+            "multisig.propose",
             "status.maintenance",
             "node.add",
             "person.create",
@@ -115,7 +116,7 @@ DOES: Final = frozenset(
         *("miner.roles-combine", "miner.roles-separate", "person.password", "person.reset", "piece.deliver"),
         "sector.end-stage",
         *("policy.refused", "proving.compact", "proving.dry_run", "proving.job-remove", "proving.job-reset"),
-        *("miner.move-force", "proving.recover"),
+        *("miner.move-force", "multisig.approve", "multisig.cancel", "proving.recover"),
         *("proving.sector_test", "recovery.decide", "recovery.end", "recovery.moves", "recovery.pledges"),
         *("sector.adopt", "sector.adopt-cancel", "sector.change-cancel", "sector.finalize"),
         *(
@@ -135,8 +136,18 @@ DOES: Final = frozenset(
 NUMBERS: Final = frozenset(
     {
         *("actor_version", "code", "count", "height", "id", "messages_of_from_tenant", "method", "nonce"),
-        *("number", "partitions", "sectorid", "sectors", "tokens_kept", "tokens_revoked", "type", "version"),
-        *("bytes", "commit", "precommit", "priority", "token", "weight"),
+        *(
+            "number",
+            "partitions",
+            "proposal",
+            "sectorid",
+            "sectors",
+            "tokens_kept",
+            "tokens_revoked",
+            "type",
+            "version",
+        ),
+        *("approvals", "bytes", "commit", "precommit", "priority", "threshold", "token", "weight"),
         *("boot", "deadline", "next_number", "numbers", "sector"),
     }
 )

@@ -9,6 +9,7 @@ from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
 from apps.miners.selectors.address_messages import address_change_describe
 from apps.miners.selectors.deal_reach import addresses_reach
+from apps.miners.services.multisig_senders import PROPOSE_METHOD
 from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from apps.miners.selectors.address_messages import AddressMessage
     from apps.miners.selectors.addresses import MinerAddresses
     from apps.miners.services.address_changes import ChangePlan, SentChange
+    from apps.miners.services.multisig_senders import Outcome
 
 
 def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:
@@ -73,6 +75,20 @@ def price_body(run: DryRun) -> dict[str, Any]:
     }
 
 
+def proposal_body(outcome: Outcome | None) -> dict[str, Any] | None:
+    """Return how a multisig's act goes on, as JSON; None where no multisig acts."""
+    if outcome is None:
+        return None
+    return {
+        "multisig": outcome.multisig,
+        "approvals": outcome.approvals,
+        "threshold": outcome.threshold,
+        "is_executed": outcome.is_executed,
+        "exit_code": outcome.exit_code,
+        "error": outcome.error,
+    }
+
+
 def sent_body(sent: SentChange) -> dict[str, Any]:
     """Return a change that was pushed, as JSON; with what it cost once it has landed."""
     if sent.plan is not None:
@@ -83,6 +99,7 @@ def sent_body(sent: SentChange) -> dict[str, Any]:
         "says": address_change_describe(row),
         "sender": str(row.from_addr),
         "method": int(row.method),
+        "proposal": None,
         **spent_body(row),
     }
 
@@ -100,7 +117,7 @@ def spent_body(row: Message) -> dict[str, Any]:
 
 def priced_body(plan: ChangePlan) -> dict[str, Any]:
     """Return a change that is not sent, with its price and why the signer would not sign it, as JSON."""
-    refusal = run_refusal_find(plan.run, by=SYSTEM)
+    refusal = run_refusal_find(plan.run, by=SYSTEM, method=PROPOSE_METHOD if plan.proposal else "")
     return {"message": None, **plan_body(plan), "signer": refusal}
 
 
@@ -110,5 +127,6 @@ def plan_body(plan: ChangePlan) -> dict[str, Any]:
         "says": plan.says,
         "sender": str(plan.item.from_),
         "method": int(plan.item.method),
+        "proposal": proposal_body(plan.proposal),
         **price_body(plan.run),
     }

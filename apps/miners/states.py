@@ -33,6 +33,14 @@ class ProvenBy(models.TextChoices):
     OTHER = "other", _("Another program, until a height is set")
 
 
+class Decision(models.TextChoices):
+    """What a signer of a multisig does about a proposal."""
+
+    APPROVE = "approve", _("Approve")
+    CANCEL = "cancel", _("Cancel proposal")
+    """Only by the signer who proposed."""
+
+
 class Use(models.TextChoices):
     """What an address sends messages for.
 

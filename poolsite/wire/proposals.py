@@ -35,6 +35,7 @@ ADDRESS_CHANGES: Final = (
     "ChangeBeneficiary",
 )
 WITHDRAW_BALANCE: Final = "miner.WithdrawBalance"
+MULTISIG_METHODS: Final = ("multisig.Propose", "multisig.Approve", "multisig.Cancel")
 OWN_TRANSFERS: Final = "transfers between own wallets"
 """Name of the rule that `own_transfers_edit` adds."""
 FOR_FEW: Final = RuleForm(
@@ -158,6 +159,21 @@ def withdrawals_rule(miner: str, *, value_max: str) -> RuleForm:
         name=f"withdrawals from {miner}",
         methods=(WITHDRAW_BALANCE,),
         to=(miner,),
+        value_max=value_max,
+        value_per_day=value_max,
+    )
+
+
+def multisig_rule(multisig: str, *, value_max: str) -> RuleForm:
+    """Return the rule that allows a signer's acts in one multisig; proposals move this much in all a day.
+
+    What an approval pays is not in its message, and not limited.
+    """
+    return replace(
+        FOR_FEW,
+        name=f"proposals in {multisig}",
+        methods=MULTISIG_METHODS,
+        to=(multisig,),
         value_max=value_max,
         value_per_day=value_max,
     )

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from apps.api.address_bodies import addresses_body, priced_body, reach_body, sent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_input import zero_amount
+from apps.api.v1.proposal_output import ProposedOutput
 from apps.api.v1.serializers import APPROVAL_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
@@ -91,6 +92,9 @@ class AddressChangeOutput(serializers.Serializer[Any]):
     says = serializers.CharField()
     sender = serializers.CharField()
     method = serializers.IntegerField()
+    proposal = ProposedOutput(
+        allow_null=True, help_text="of a multisig; null for another sender, or if it was pushed before"
+    )
     exit_code = serializers.IntegerField()
     error = serializers.CharField()
     cost_expected = serializers.CharField()

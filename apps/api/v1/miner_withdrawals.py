@@ -12,8 +12,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.address_bodies import price_body, spent_body
+from apps.api.address_bodies import price_body, proposal_body, spent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.proposal_output import ProposedOutput
 from apps.api.v1.serializers import APPROVAL_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
@@ -53,6 +54,9 @@ class WithdrawalOutput(serializers.Serializer[Any]):
     )
     sender = serializers.CharField()
     method = serializers.IntegerField()
+    proposal = ProposedOutput(
+        allow_null=True, help_text="of a multisig; null for another sender, or if it was pushed before"
+    )
     signer = serializers.CharField(
         allow_blank=True, help_text="dry run: why the signer's policy would refuse it; empty if it would not"
     )
@@ -71,6 +75,7 @@ def plan_body(plan: WithdrawalPlan) -> dict[str, Any]:
         "remains": str(plan.remains),
         "sender": str(plan.item.from_),
         "method": int(plan.item.method),
+        "proposal": proposal_body(plan.proposal),
         "signer": "",
         **price_body(plan.run),
     }
@@ -88,6 +93,7 @@ def sent_body(sent: SentWithdrawal) -> dict[str, Any]:
         "remains": None,
         "sender": str(row.from_addr),
         "method": int(row.method),
+        "proposal": None,
         "signer": "",
         **spent_body(row),
     }

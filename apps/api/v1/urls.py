@@ -43,6 +43,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.miner_withdrawals")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.money")),
+    path("", include("apps.api.v1.multisigs")),
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.pieces")),
     path("", include("apps.api.v1.piece_uploads")),

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.rules.deal_addresses import multiaddrs_change_text, peer_change_text
+from apps.miners.selectors.proposals import act_read, proposals_open
 from apps.users.selectors.tenants import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.miner import Method
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
+    from apps.miners.selectors.proposals import Act
 
 WORKER_METHODS: Final = (Method.CHANGE_WORKER_ADDRESS, Method.CHANGE_WORKER_ADDRESS_EXPORTED)
 METHODS: Final = (
@@ -59,14 +61,16 @@ class AddressMessage:
     """One message that is not on chain yet."""
 
     message: Message
+    method: int
+    """Of the miner."""
     says: str
     """What it would change, in words."""
 
 
 def address_messages(miner: Miner) -> list[AddressMessage]:
     """Return the messages that would change the miner's addresses, oldest first."""
-    rows = messages_open(miner, METHODS)[:SHOWN_MAX]
-    return [AddressMessage(row, address_change_describe(row)) for row in rows]
+    rows = [*messages_open(miner, METHODS)[:SHOWN_MAX], *(row for row, _ in proposals_open(miner, METHODS))]
+    return [AddressMessage(row, act_read(row).method, address_change_describe(row)) for row in rows]
 
 
 def messages_open(miner: Miner, methods: Collection[int]) -> QuerySet[Message]:
@@ -85,9 +89,18 @@ def messages_open(miner: Miner, methods: Collection[int]) -> QuerySet[Message]:
 
 def address_change_describe(row: Message) -> str:
     """Return what a message would change; of one whose parameters cannot be read, its method's name."""
-    params = bytes(row.params)
+    act = act_read(row)
+    says = act_describe(act)
+    if act.to == row.to:
+        return says
+    return gettext("proposal in {multisig}: {says}").format(multisig=row.to, says=says)
+
+
+def act_describe(act: Act) -> str:
+    """Return what an act would change of a miner; where its parameters cannot be read, its method's name."""
+    params = act.params
     try:
-        match row.method:
+        match act.method:
             case Method.CHANGE_WORKER_ADDRESS | Method.CHANGE_WORKER_ADDRESS_EXPORTED:
                 worker = from_cbor(ChangeWorkerAddressParams, params)
                 control = ", ".join(map(str, worker.new_control_addrs)) or gettext("none")
@@ -110,4 +123,4 @@ def address_change_describe(row: Message) -> str:
                 return peer_change_text(from_cbor(ChangePeerIDParams, params))
     except (BadCbor, ValueError):
         pass
-    return str(method_name("miner", row.method) or gettext("method {method}").format(method=row.method))
+    return str(method_name("miner", act.method) or gettext("method {method}").format(method=act.method))

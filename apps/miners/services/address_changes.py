@@ -6,7 +6,7 @@ Where clients reach the node that takes its deals the worker sets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -17,15 +17,18 @@ from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.dry_run import message_dry_run
 from apps.miners.rules.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
-from apps.miners.selectors.address_lookups import account_key_read, addresses_resolve
-from apps.miners.selectors.address_messages import WORKER_METHODS, address_messages
+from apps.miners.selectors.address_lookups import addresses_resolve
+from apps.miners.selectors.address_messages import WORKER_METHODS, act_describe, address_messages
 from apps.miners.selectors.addresses import MinerAddresses, addresses_read
 from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.multisigs import proposals_waiting
+from apps.miners.selectors.proposals import Act, act_read
 from apps.miners.services.address_change_messages import (
     AddressRequest,
     change_message_build,
     control_addresses_describe,
 )
+from apps.miners.services.multisig_senders import act_plan, proposal_describe
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.miners.states import AddressChange
 from apps.users.services.audit import audit_record
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
+    from apps.miners.services.multisig_senders import Outcome
     from apps.users.rules.principals import Principal
 
 NOT_ALLOWED: Final = "requires permission to sign for the miner's tenant"
@@ -55,6 +59,19 @@ class ChangePlan:
     """What it changes, in words."""
     was: str
     """What the chain has now of it, in words."""
+    proposal: Outcome | None = None
+    """Where a multisig makes the change."""
+
+    def run_check(self) -> None:
+        """Raise Conflict if the chain would refuse it now."""
+        if self.run.exit_code:
+            raise Conflict(
+                gettext("the chain would refuse it: {error}").format(
+                    error=self.run.error or self.run.exit_code
+                )
+            )
+        if self.proposal is not None:
+            self.proposal.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +107,42 @@ def change_plan(
     item = PushItem(
         id=_push_id(miner, request),
         to=miner.address,
-        from_=account_key_read(sender, client=client),
+        from_=sender,
         method=method,
         params=params,
         kind="address_change",
         spec=SendSpec(expire_epoch=expire_epoch),
     )
+    sent = act_plan(item, actors=(sender,), tenant_id=miner.tenant_id, client=client, head=head)
+    if sent.outcome is not None:
+        _proposal_require_alone(miner, request.change, now=now, client=client, head=head)
+    # Without a signer here the dry run refuses it by the sender's name.
+    item = sent.item or replace(item, from_=sent.keys[0])
     run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
-    return ChangePlan(item, run, summary, _present_text(request.change, now))
+    return ChangePlan(item, run, summary, _present_text(request.change, now), sent.outcome)
+
+
+def _proposal_require_alone(
+    miner: Miner, change: str, *, now: MinerAddresses, client: ChainClient, head: Head
+) -> None:
+    """Refuse a proposal that would bring back what was when others approve it later.  Raises Conflict."""
+    if change not in NAMING_ALL:
+        return
+    if now.new_worker:
+        raise Conflict(
+            gettext("a change to {new_worker} is pending: confirm it first").format(
+                new_worker=now.new_worker
+            ),
+            field="change",
+        )
+    for waiting in proposals_waiting(miner, now, methods=WORKER_METHODS, client=client, head=head):
+        says = act_describe(Act(waiting.to, waiting.method, waiting.params))
+        raise Conflict(
+            gettext("proposal {id} waits for approvals, approve or cancel it first: {says}").format(
+                id=waiting.id, says=says
+            ),
+            field="change",
+        )
 
 
 def _last_epoch(miner: Miner, *, request: AddressRequest, now: MinerAddresses, head: Head) -> int:
@@ -125,7 +170,7 @@ def _none_on_its_way_require(miner: Miner, change: str) -> None:
     """Refuse a change that would take back the one on its way.  Raises Conflict naming the field."""
     if change not in NAMING_ALL:
         return
-    if found := next((one for one in address_messages(miner) if one.message.method in WORKER_METHODS), None):
+    if found := next((one for one in address_messages(miner) if one.method in WORKER_METHODS), None):
         raise Conflict(
             gettext("wait until the change that is on its way has landed: {says}").format(says=found.says),
             field="change",
@@ -163,11 +208,8 @@ def change_push(
             raise MessageIdTaken(gettext("this key was already used for a different change"), field="key")
         return SentChange(earlier, None)
     plan = change_plan(miner, request=request, principal=principal, client=client, head=head)
-    if plan.run.exit_code:
-        raise Conflict(
-            gettext("the chain would refuse it: {error}").format(error=plan.run.error or plan.run.exit_code)
-        )
-    with planned_push_lock(miner):
+    plan.run_check()
+    with planned_push_lock(miner, to=str(plan.item.to)):
         is_repeat = Message.objects.filter(tenant_id=miner.tenant_id, push_id=plan.item.id).exists()
         if not is_repeat:
             _none_on_its_way_require(miner, request.change)
@@ -179,7 +221,8 @@ def change_push(
             action="miner.address-change",
             target=miner.address,
             before={"addresses": plan.was},
-            after={"addresses": plan.says, "change": request.change, "message": str(message.pk)},
+            after={"addresses": plan.says, "change": request.change, "message": str(message.pk)}
+            | proposal_describe(plan.proposal),
         )
     return SentChange(message, plan)
 
@@ -193,7 +236,7 @@ def _is_same(request: AddressRequest, message: Message, *, client: ChainClient) 
 
     By what was named alone: what the chain said then may be otherwise meanwhile, as after it landed.
     """
-    params = bytes(message.params)
+    params = act_read(message).params
     if request.change == AddressChange.MULTIADDRS:
         return params == to_cbor(multiaddrs_change(request.addresses))
     if request.change == AddressChange.PEER_ID:

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def planned_push_lock(miner: Miner) -> Iterator[None]:
-    """Lock a miner in a transaction in which its planned message is pushed.
+def planned_push_lock(miner: Miner, *, to: str = "") -> Iterator[None]:
+    """Lock a miner in a transaction in which its planned message is pushed, to `to` where that is another.
 
     Raises MinerUnknown if it went to another tenant meanwhile.
     """
     # A push asks a node for a kind that is not known yet, and no transaction waits for the network.
-    receiver_kinds_resolve([miner.address], known=receiver_kinds([miner.address]))
+    receivers = [to or miner.address]
+    receiver_kinds_resolve(receivers, known=receiver_kinds(receivers))
     with transaction.atomic():
         miner_lock(miner)
         yield

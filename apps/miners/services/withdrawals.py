@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.chain.errors import NodeRefused
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
@@ -22,10 +21,12 @@ from apps.messages.services.signer_trials import run_refusal_find
 from apps.miners.selectors.address_messages import messages_open
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.multisigs import proposals_waiting
+from apps.miners.selectors.proposals import act_read, proposals_open
 from apps.miners.services.address_changes import NOT_ALLOWED, may_change
+from apps.miners.services.multisig_senders import PROPOSE_METHOD, act_plan, proposal_describe
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.users.services.audit import audit_record
-from apps.wallets.selectors import balances_of, senders_granted
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import AttoFil, fil_format
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
     from apps.miners.selectors.addresses import MinerAddresses
+    from apps.miners.services.multisig_senders import Outcome
     from apps.users.rules.principals import Principal
 
 
@@ -60,7 +62,9 @@ class WithdrawalFunds:
     available: int
     """attoFIL that the chain would pay out, fee debt subtracted; negative if that exceeds what it has."""
     in_progress: int
-    """attoFIL that messages ask for that are not on chain yet."""
+    """attoFIL that messages ask for that are not on chain yet, and proposals that wait for approvals."""
+    proposed: int
+    """attoFIL of these in proposals on chain."""
     height: int
 
     @property
@@ -99,6 +103,8 @@ class WithdrawalPlan:
     amount: int
     """attoFIL."""
     funds: WithdrawalFunds
+    proposal: Outcome | None = None
+    """Where a multisig is the owner or the beneficiary."""
 
     @property
     def remains(self) -> int:
@@ -113,6 +119,8 @@ class WithdrawalPlan:
                     error=self.run.error or self.run.exit_code
                 )
             )
+        if self.proposal is not None:
+            self.proposal.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +136,13 @@ def funds_read(miner: Miner, *, client: ChainClient, head: Head) -> WithdrawalFu
     """Return what can be withdrawn.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
     addresses = addresses_read(miner, client=client)
     available = client.call("StateMinerAvailableBalance", miner.address, key_to_json(head.key))
+    waiting = proposals_waiting(miner, addresses, methods=WITHDRAWALS, client=client, head=head)
+    proposed = sum(_amount(one.params) for one in waiting)
     return WithdrawalFunds(
         addresses=addresses,
         available=int(available),
-        in_progress=_in_progress_sum(miner),
+        in_progress=_in_progress_sum(miner) + proposed,
+        proposed=proposed,
         height=head.height,
     )
 
@@ -192,56 +203,32 @@ def withdrawal_plan(
             ),
             field="amount",
         )
-    params = to_cbor(WithdrawBalanceParams(AttoFil(amount)))
     item = PushItem(
         id=_push_id(miner, request),
         to=miner.address,
-        from_=_sender_choose(miner, funds.addresses, params=params, client=client),
+        from_="",
         method=Method.WITHDRAW_BALANCE,
-        params=params,
+        params=to_cbor(WithdrawBalanceParams(AttoFil(amount))),
         kind="withdrawal",
         spec=SendSpec(expire_epoch=funds.expire_epoch),
     )
-    run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
-    return WithdrawalPlan(item, run, amount, funds)
-
-
-def _sender_choose(miner: Miner, addresses: MinerAddresses, *, params: bytes, client: ChainClient) -> str:
-    """Return the key that sends: the owner's, else the beneficiary's.  Raises Conflict naming the field."""
-    keys: list[str] = []
-    for address in dict.fromkeys((addresses.owner, addresses.beneficiary)):
-        try:
-            keys.append(client.state_account_key(address))
-        except NodeRefused:  # a multisig has no key of its own
-            continue
-    if not keys:
-        raise Conflict(
-            gettext(
-                "{owner} has no key of its own: propose it in its multisig, as with "
-                "lotus msig propose {owner} {miner} 0 {method} {params}"
-            ).format(
-                owner=addresses.owner,
-                miner=miner.address,
-                method=int(Method.WITHDRAW_BALANCE),
-                params=params.hex(),
-            ),
-            field="sender",
-        )
-    known, granted = balances_of(keys), senders_granted([miner.tenant_id], keys)
-    held = [key for key in keys if key in known and (miner.tenant_id, key) in granted]
-    if not held:
+    actors = (funds.addresses.owner, funds.addresses.beneficiary)
+    sent = act_plan(item, actors=actors, tenant_id=miner.tenant_id, client=client, head=head)
+    if sent.item is None:
         raise Conflict(
             gettext(
                 "the owner or the beneficiary sends it, and no signer of the miner's tenant holds {keys}"
-            ).format(keys=", ".join(keys)),
+            ).format(keys=", ".join(sent.keys)),
             field="sender",
         )
-    return held[0]
+    run = message_dry_run(sent.item, principal=miner_principal(miner), client=client, head=head)
+    return WithdrawalPlan(sent.item, run, amount, funds, sent.outcome)
 
 
 def signer_refusal_read(plan: WithdrawalPlan, *, by: Principal) -> str:
     """Return why the sender's signer would not sign the message; empty if it would."""
-    return run_refusal_find(plan.run, by=by, method=WITHDRAW_BALANCE)
+    method = WITHDRAW_BALANCE if plan.proposal is None else PROPOSE_METHOD
+    return run_refusal_find(plan.run, by=by, method=method)
 
 
 def withdrawal_push(
@@ -259,10 +246,10 @@ def withdrawal_push(
     plan = withdrawal_plan(miner, request=request, principal=principal, client=client, head=head)
     plan.run_check()
     item = plan.item
-    with planned_push_lock(miner):
+    with planned_push_lock(miner, to=str(item.to)):
         if (sent := _sent_before(miner, request)) is not None:
             return sent
-        if _in_progress_sum(miner) > plan.funds.in_progress:
+        if _in_progress_sum(miner) + plan.funds.proposed > plan.funds.in_progress:
             raise Conflict(
                 gettext("another withdrawal was requested in the meantime: check the amount and try again"),
                 field="amount",
@@ -277,6 +264,7 @@ def withdrawal_push(
                 "receiver": plan.funds.receiver,
                 "sender": str(item.from_),
                 "message": str(message.pk),
+                **proposal_describe(plan.proposal),
             },
         )
     return SentWithdrawal(message, plan)
@@ -294,13 +282,18 @@ def _sent_before(miner: Miner, request: WithdrawalRequest) -> SentWithdrawal | N
 
 def _in_progress_sum(miner: Miner) -> int:
     """Return what a miner's withdrawals ask for that are not on chain yet, in attoFIL."""
-    return sum(amount_read(row) for row in messages_open(miner, WITHDRAWALS))
+    sent = sum(_amount(bytes(row.params)) for row in messages_open(miner, WITHDRAWALS))
+    return sent + sum(_amount(act.params) for _, act in proposals_open(miner, WITHDRAWALS))
 
 
 def amount_read(message: Message) -> int:
     """Return what a withdrawal's message asks for, in attoFIL; 0 if its parameters cannot be read."""
+    return _amount(act_read(message).params)
+
+
+def _amount(params: bytes) -> int:
     try:
-        return int(from_cbor(WithdrawBalanceParams, bytes(message.params)).amount_requested)
+        return int(from_cbor(WithdrawBalanceParams, params).amount_requested)
     except (BadCbor, ValueError):
         return 0
 

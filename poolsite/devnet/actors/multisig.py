@@ -5,7 +5,6 @@ Source: builtin-actors actors/multisig/src/lib.rs.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +29,7 @@ from poolsite.filecoin.actors.multisig import (
     ProposeParams,
     ProposeReturn,
     TxnIDParams,
+    proposal_hash,
 )
 from poolsite.filecoin.actors.receiver import UniversalReceiverParams
 from poolsite.filecoin.address import id_address
@@ -126,8 +126,7 @@ def _proposal(wallet: Multisig, params: TxnIDParams) -> MultisigProposal:
         data = ProposalHashData(
             id_address(proposal.approved[0]), proposal.to, proposal.value, proposal.method, proposal.params
         )
-        digest = hashlib.blake2b(to_cbor(data), digest_size=32).digest()
-        if digest != params.proposal_hash:
+        if proposal_hash(data) != params.proposal_hash:
             raise bad_argument("hash does not match proposal params (ensure requester is an ID address)")
     return proposal
 

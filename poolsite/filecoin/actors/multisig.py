@@ -8,6 +8,7 @@ actors/multisig/src/lib.rs.
 from __future__ import annotations
 
 import enum
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from poolsite.filecoin.codec import (
     TokenAmount,
     Uint64,
     cbor_tuple,
+    to_cbor,
 )
 
 
@@ -82,6 +84,14 @@ class ProposalHashData:
     """Method number, as it was proposed."""
     params: bytes
     """Raw CBOR of the parameters, as they were proposed."""
+
+
+def proposal_hash(data: ProposalHashData) -> bytes:
+    """Return the blake2b-256 of a proposal, by which an approval names it.
+
+    Source: builtin-actors actors/multisig/src/lib.rs compute_proposal_hash.
+    """
+    return hashlib.blake2b(to_cbor(data), digest_size=32).digest()
 
 
 @cbor_tuple

@@ -78,7 +78,9 @@ def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) ->
         yield Fact(_("Parameters"), _cut(encoded.hex(), most=most), mono=True)
         return
     for name, value in fields.items():
-        yield Fact(name, _cut(_text(value), most=most) or gettext("none"), mono=not isinstance(value, int))
+        yield Fact(
+            name, _cut(params_text(value), most=most) or gettext("none"), mono=not isinstance(value, int)
+        )
 
 
 def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
@@ -97,7 +99,7 @@ def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
     yield Fact(_("Proposed value"), fil_format(int(inner.value)))
     method = int(inner.method)
     shown = fil_shown(kind, method, params_display(kind, method, inner.params))
-    yield Fact(_("Proposed parameters"), _text(shown) or gettext("none"), mono=True)
+    yield Fact(_("Proposed parameters"), params_text(shown) or gettext("none"), mono=True)
 
 
 def fil_shown(kind: str, method: int, fields: Any) -> Any:
@@ -106,12 +108,12 @@ def fil_shown(kind: str, method: int, fields: Any) -> Any:
     return {**fields, **{name: fil_format(int(fields[name])) for name in amounts}} if amounts else fields
 
 
-def _text(value: Any) -> str:
+def params_text(value: Any) -> str:
     """Return a decoded parameter in one line."""
     if isinstance(value, list | tuple):
-        return list_text(_text(part) for part in value)
+        return list_text(params_text(part) for part in value)
     if isinstance(value, dict):
-        return list_text(f"{name} {_text(part)}" for name, part in value.items())
+        return list_text(f"{name} {params_text(part)}" for name, part in value.items())
     return "" if value is None else str(value)
 
 

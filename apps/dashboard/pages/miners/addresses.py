@@ -28,6 +28,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.address_cards import ChangeCard, change_cards
 from apps.dashboard.pages.miners.address_form import AddressForm
 from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows, place_rows, way_row
+from apps.dashboard.pages.multisigs.rows import outcome_facts
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import new_key
@@ -35,10 +36,12 @@ from apps.messages.services.signer_trials import run_refusal_find
 from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.proposals import is_id
 from apps.miners.services.address_changes import change_plan, change_push, may_change
+from apps.miners.services.multisig_senders import PROPOSE_METHOD
 from apps.miners.states import AddressChange
 from apps.users.rules.principals import SYSTEM
-from poolsite.wire.proposals import address_changes_rule, rule_text
+from poolsite.wire.proposals import address_changes_rule, multisig_rule, rule_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,9 +60,10 @@ def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
     return (
         (_("Currently on chain"), plan.was),
         (_("Change"), plan.says),
+        *outcome_facts(plan.proposal),
         (_("Sent by"), str(plan.item.from_)),
         *price_facts(plan.run),
-        *signer_facts(run_refusal_find(plan.run, by=SYSTEM)),
+        *signer_facts(run_refusal_find(plan.run, by=SYSTEM, method=PROPOSE_METHOD if plan.proposal else "")),
     )
 
 
@@ -94,14 +98,7 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
             )
             return redirect("message", sent.message.pk)
         plan = change_plan(miner, request=change_request, principal=viewer, client=chain_client(), head=head)
-        if plan.run.exit_code:
-            return page_of(
-                request,
-                viewer,
-                miner,
-                form,
-                wrong=_("The chain would refuse it: {error}").format(error=plan.run.error),
-            )
+        plan.run_check()
     except DomainError as refusal:
         return page_of(request, viewer, miner, form, wrong=refusal.reason)
     return confirm_page_render(request, viewer, confirm_of(miner, change_request, plan, form))
@@ -174,7 +171,11 @@ def page_of(
         wrong=wrong or form.why,
         form=form,
         key=new_key(),
-        rule=rule_text(address_changes_rule(miner.address)),
+        rule=rule_text(
+            multisig_rule(str(miner.owner), value_max="0 FIL")
+            if is_id(str(miner.owner))
+            else address_changes_rule(miner.address)
+        ),
         may_change=can_change and not away,
     )
 

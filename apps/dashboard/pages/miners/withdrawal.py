@@ -18,10 +18,12 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Amount
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
+from apps.dashboard.pages.multisigs.rows import outcome_facts
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.proposals import is_id
 from apps.miners.services.address_changes import may_change
 from apps.miners.services.withdrawals import (
     WithdrawalRequest,
@@ -32,7 +34,7 @@ from apps.miners.services.withdrawals import (
     withdrawal_push,
 )
 from poolsite.filecoin.amounts import FIL, fil_format
-from poolsite.wire.proposals import rule_text, withdrawals_rule
+from poolsite.wire.proposals import multisig_rule, rule_text, withdrawals_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,6 +97,10 @@ def confirm_of(
     It names the amount that was reviewed, also where all was asked for.
     """
     text = _("This sends one message. The receiver has the amount once it has landed.")
+    if plan.proposal is not None:
+        text = _(
+            "This sends one message to the multisig. The receiver has the amount once enough approve it."
+        )
     if refused:
         text = _(
             "The message waits until the signer signs it: its policy needs the rule on the previous page."
@@ -111,6 +117,7 @@ def confirm_of(
             (_("Amount"), fil_format(plan.amount)),
             (_("Receiver"), receiver_text(miner, plan.funds)),
             (_("Remains available"), fil_format(plan.remains)),
+            *outcome_facts(plan.proposal),
             (_("Sent by"), str(plan.item.from_)),
             *price_facts(plan.run),
             (_("Signer's policy"), refused or _("allows the message")),
@@ -156,7 +163,10 @@ def page_of(request: HttpRequest, viewer: Principal, miner: Miner, form: Withdra
     except DomainError as refusal:
         away, stopped = ("", refusal.reason) if rows else (refusal.reason, "")
     may_sign = may_change(viewer, miner=miner) and not away
-    rule = withdrawals_rule(miner.address, value_max=f"{-(-allowed // FIL)} FIL")
+    value_max = f"{-(-allowed // FIL)} FIL"
+    rule = withdrawals_rule(miner.address, value_max=value_max)
+    if is_id(str(miner.owner)):
+        rule = multisig_rule(str(miner.owner), value_max=value_max)
     return form_render(
         request,
         viewer,

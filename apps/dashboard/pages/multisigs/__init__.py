@@ -1,0 +1,1 @@
+"""Multisigs: what waits in them for whom, and each signer's act."""
