@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
+    from apps.messages.services.signer_trials import Verdicts
     from apps.users.rules.principals import Principal
 
 CONFIRM_FIELD: Final = "sure"
@@ -52,6 +53,12 @@ def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
     """Yield why the signer would not sign a message, which then would wait; nothing if it would."""
     if refusal:
         yield gettext("Signer"), refusal
+
+
+def verdict_facts(verdicts: Verdicts) -> Iterable[tuple[str, str]]:
+    """Yield what the approval rules and the signer would do with messages; nothing if they take their way."""
+    yield from approval_facts(verdicts.approval)
+    yield from signer_facts(verdicts.signer)
 
 
 def is_confirm_submitted(request: HttpRequest) -> bool:

@@ -15,7 +15,12 @@ from apps.api.v1.proving import PAGE_MAX, context_require, integer
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
-from apps.proving.services.compaction import compacted_partitions_read, compaction_plan, compaction_send
+from apps.proving.services.compaction import (
+    compacted_partitions_read,
+    compaction_plan,
+    compaction_send,
+    compaction_verdicts_read,
+)
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
@@ -48,6 +53,12 @@ class CompactOutput(serializers.Serializer[Any]):
     last_epoch = serializers.IntegerField(help_text="last epoch at which the chain accepts it")
     refusal = serializers.CharField(help_text="why the chain would not accept it now")
     message = serializers.CharField(allow_null=True)
+    signer = serializers.CharField(
+        required=False, help_text="why the signer would not sign it; empty if it would; dry run only"
+    )
+    approval = serializers.CharField(
+        required=False, help_text="rule by which it would wait for a second person; dry run only"
+    )
 
 
 def compaction_body(plan: CompactionPlan, message: Message | None = None) -> dict[str, Any]:
@@ -97,17 +108,17 @@ class DeadlineCompactView(PoolView):
         miner, partitions = miner_get(self.principal, address), body.validated_data["partitions"]
         context = context_require()
         if is_dry_run(request):
+            plan = compaction_plan(miner, index=integer(index), partitions=partitions, context=context)
+            verdicts = compaction_verdicts_read(miner, plan=plan, by=self.principal)
             return Response(
-                compaction_body(
-                    compaction_plan(miner, index=integer(index), partitions=partitions, context=context)
-                )
+                compaction_body(plan) | {"signer": verdicts.signer, "approval": verdicts.approval}
             )
         key = request.headers.get("Idempotency-Key")
-        plan, message = compaction_send(
+        sent, message = compaction_send(
             miner, index=integer(index), partitions=partitions, by=self.principal, context=context, key=key
         )
         body_out = (
-            sent_before_body(message, integer(index)) if plan is None else compaction_body(plan, message)
+            sent_before_body(message, integer(index)) if sent is None else compaction_body(sent, message)
         )
         return Response(body_out, status=status.HTTP_201_CREATED)
 

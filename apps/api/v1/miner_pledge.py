@@ -26,8 +26,8 @@ from apps.sectors.errors.pledges import BadCount
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.sectors import sectors_visible, with_batches
 from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
 from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice, payment_plan_make, pledge_price
-from apps.sectors.services.sealing.signer_trial import pledge_refusal_find
 
 
 class PledgeInput(InputSerializer):
@@ -64,7 +64,10 @@ class PledgePriceOutput(serializers.Serializer[Any]):
     gas_is_guess = serializers.BooleanField()
     daily_fee = serializers.CharField()
     signer = serializers.CharField(
-        required=False, help_text="why the signer would not sign the pre-commits; empty if it would"
+        required=False, help_text="why the signer would not sign their messages; empty if it would"
+    )
+    approval = serializers.CharField(
+        required=False, help_text="rules by which their messages would wait for a second person; empty: none"
     )
     life_epochs = serializers.IntegerField()
     needed = serializers.CharField(help_text="attoFIL that `count` sectors lock")
@@ -145,10 +148,12 @@ class MinerPledgePriceView(PoolView):
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
         price = pledge_price(miner, client=chain_client(), head=head, network=network)
+        verdicts = pledge_verdicts_read(miner, price=price, count=count, head=head)
         return Response(
             {
                 **price_body(price, payment_plan_make(miner, price=price), count=count),
-                "signer": pledge_refusal_find(miner, price=price, head=head),
+                "signer": verdicts.signer,
+                "approval": verdicts.approval,
             }
         )
 

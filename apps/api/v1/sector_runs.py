@@ -62,6 +62,10 @@ class SnapUpPriceOutput(serializers.Serializer[Any]):
     from_balance = serializers.CharField(help_text="attoFIL of it paid from the miner's available balance")
     sent = serializers.CharField(help_text="attoFIL sent with the message, including the margin")
     gas = serializers.CharField()
+    signer = serializers.CharField(help_text="why the signer would not sign the message; empty if it would")
+    approval = serializers.CharField(
+        help_text="rule by which the message would wait for a second person; empty: none"
+    )
 
 
 class SnapUpInput(InputSerializer):
@@ -112,6 +116,8 @@ def price_body(price: SnapUpPrice) -> dict[str, Any]:
         "from_balance": str(price.funds.from_balance),
         "sent": str(price.funds.sent),
         "gas": str(price.gas),
+        "signer": price.verdicts.signer,
+        "approval": price.verdicts.approval,
     }
 
 

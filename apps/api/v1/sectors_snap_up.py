@@ -15,7 +15,12 @@ from apps.api.v1.serializers import AmountField, InputSerializer, SectorField
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.services.batches.context import sealing_context_read
-from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_begin, snap_ups_plan
+from apps.sectors.services.runs.snap_up_many import (
+    SNAP_UPS_MAX,
+    snap_ups_begin,
+    snap_ups_plan,
+    snap_ups_verdicts_read,
+)
 
 if TYPE_CHECKING:
     from apps.sectors.services.runs.snap_up_many import SnapUp
@@ -46,6 +51,13 @@ class SnapUpsOutput(serializers.Serializer[Any]):
     """What goes, or would go, into each sector."""
 
     sectors = SnapUpsSectorOutput(many=True)
+    signer = serializers.CharField(
+        required=False,
+        help_text="why a signer would not sign their messages; empty if it would; dry run only",
+    )
+    approval = serializers.CharField(
+        required=False, help_text="rules by which their messages would wait for a second person; dry run only"
+    )
 
 
 def snap_up_body(one: SnapUp) -> dict[str, Any]:
@@ -81,10 +93,12 @@ class SectorsSnapUpView(PoolView):
         work = sealing_context_read()
         if is_dry_run(request):
             plan = snap_ups_plan(sectors, work=work)
-        else:
-            key = request.headers.get("Idempotency-Key")
-            plan = snap_ups_begin(sectors, by=self.principal, work=work, key=key)
-        return Response({"sectors": [snap_up_body(one) for one in plan]})
+            verdicts = snap_ups_verdicts_read(plan, work=work)
+            rows = [snap_up_body(one) for one in plan]
+            return Response({"sectors": rows, "signer": verdicts.signer, "approval": verdicts.approval})
+        key = request.headers.get("Idempotency-Key")
+        done = snap_ups_begin(sectors, by=self.principal, work=work, key=key)
+        return Response({"sectors": [snap_up_body(one) for one in done]})
 
 
 urlpatterns = [path("sectors:snap-up", SectorsSnapUpView.as_view(), name="v1-sectors-snap-up")]

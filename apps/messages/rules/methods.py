@@ -21,5 +21,7 @@ def receiver_kind(to: str, *, kind: str, miners: Collection[str]) -> str:
     return "miner" if to in miners or kind in MINER_KINDS else actor_kind(address_parse(to))
 
 
-MINER_KINDS = frozenset({"precommit", "commit", "window_post", "recover", "declare_faults", "snap_up"})
+MINER_KINDS = frozenset(
+    {"precommit", "commit", "window_post", "recover", "declare_faults", "snap_up", "compact"}
+)
 """Purposes for which our own apps send to a miner actor."""

@@ -86,15 +86,13 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     choice = fee_choose(row, sender=sender, actor=rule, shared=shared_rules_load())
     nonce = max(sender.next_nonce, chain_state.pool_nonce)
     message = replace(row.chain_message(), nonce=nonce, gas_fee_cap=AttoFil(choice.gas_fee_cap))
+    free: dict[str, Any] = {
+        "gas_limit": RUN_GAS_DEFAULT,
+        "gas_fee_cap": AttoFil(0),
+        "gas_premium": AttoFil(0),
+    }
     trial: dict[str, Any] = client.state_call(
-        replace(
-            message,
-            nonce=chain_state.chain_nonce,
-            gas_limit=RUN_GAS_DEFAULT,
-            gas_fee_cap=AttoFil(0),
-            gas_premium=AttoFil(0),
-        ),
-        head.key,
+        replace(message, nonce=chain_state.chain_nonce, **free), head.key
     )
     receipt = trial.get("MsgRct") or {}
     exit_code = int(receipt.get("ExitCode", -1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,10 @@ from apps.core.errors import BadValue
 from apps.core.formatting import size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.push import message_push
+from apps.messages.services.signer_trials import verdicts_read
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
@@ -31,11 +34,15 @@ from poolsite.filecoin.sector import post_proof
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
+    from apps.messages.services.signer_trials import Verdicts
+    from apps.miners.services.creation_plan import CreationPlan
     from apps.users.models import Tenant
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
-    from poolsite.filecoin.sector import RegisteredSealProof
+    from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 
+KIND: Final = "create_miner"
+"""Of the message that creates a miner."""
 CREATION_LOCK: Final = 0x434D
 """Lock class of the keys under which miners are created."""
 
@@ -158,13 +165,6 @@ def create_miner_push(
         )
     if miner.state != MinerState.CREATING:
         return miner
-    params = power.CreateMinerParams(
-        owner=address_parse(miner.owner),
-        worker=address_parse(miner.worker),
-        window_post_proof_type=post_proof(miner.post_proof),
-        peer=b"",
-        multiaddrs=(),
-    )
     message_push(
         principal=miner_principal(miner, by=by),
         id=message_id,
@@ -172,8 +172,46 @@ def create_miner_push(
         from_=miner.owner,
         value=deposit,
         method=power.Method.CREATE_MINER,
-        params=to_cbor(params),
-        kind="create_miner",
+        params=_params(owner=miner.owner, worker=miner.worker, proof=post_proof(miner.post_proof)),
+        kind=KIND,
     )
     publish(Change("miner", miner.pk, miner.tenant_id))
     return miner
+
+
+def _params(*, owner: str, worker: str, proof: RegisteredPoStProof) -> bytes:
+    """Return the parameters of CreateMiner."""
+    return to_cbor(
+        power.CreateMinerParams(
+            owner=address_parse(owner),
+            worker=address_parse(worker),
+            window_post_proof_type=proof,
+            peer=b"",
+            multiaddrs=(),
+        )
+    )
+
+
+def creation_verdicts_read(plan: CreationPlan, *, principal: Principal, tenant: Tenant) -> Verdicts:
+    """Return what the signer and the approval rules would do with the messages of a plan.
+
+    Raises BadMessage, NodeUnavailable.
+    """
+    whose = replace(principal, tenant_id=tenant.pk, tenant_name=tenant.name)
+    items = [
+        PushItem(
+            id=f"{KIND}-price:{uuid.uuid4()}",
+            to=POWER_ACTOR,
+            from_=plan.owner,
+            value=plan.deposit,
+            method=power.Method.CREATE_MINER,
+            params=_params(owner=plan.owner, worker=plan.worker, proof=plan.proof.window_post_proof),
+            kind=KIND,
+        )
+    ]
+    if plan.worker_fund:
+        fund = f"fund-worker-price:{uuid.uuid4()}"
+        items.insert(
+            0, PushItem(id=fund, to=plan.worker, from_=plan.owner, value=WORKER_FUND, method=METHOD_SEND)
+        )
+    return verdicts_read([(whose, item) for item in items], by=principal)

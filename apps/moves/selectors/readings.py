@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,10 @@ from apps.chain.selectors.status import clock_of
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors.connections import keys_served
+from apps.messages.rules.push_items import PushItem
+from apps.messages.services.dry_run import message_approval_read
 from apps.miners.onchain.actors import deposits_locked
+from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.transfer import waiting_messages_count
 from apps.miners.states import Use
@@ -47,7 +51,9 @@ from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.expirations import sectors_counted
 from apps.sectors.selectors.sectors import numbers_precommitted
 from apps.sectors.states import OPEN_MOVES, FindingKind
+from apps.wallets.errors import NoPolicy
 from apps.wallets.services.policies import policy_read
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -190,12 +196,25 @@ class MoveReadings:
         """Return why the worker's signer would not sign for the miner; empty if it does."""
         try:
             state = policy_read(self.viewer, address=self.miner.worker)
+        except NoPolicy:
+            return ""
         except DomainError as refusal:
             return gettext("the policy cannot be read now: {reason}").format(reason=refusal.reason)
         if state.error:
             return state.error
         edit = own_miners_edit(state.rules, [self.miner.address])
         return "" if edit is None else gettext("rule {rule} does not cover the miner").format(rule=edit.name)
+
+    def proof_approval(self) -> str:
+        """Return the rule by which its proofs would wait for a second person; empty: none."""
+        item = PushItem(
+            id=f"window_post-price:{uuid.uuid4()}",
+            to=self.miner.address,
+            from_=self.sender(),
+            method=Method.SUBMIT_WINDOWED_POST,
+            kind="window_post",
+        )
+        return message_approval_read(item, principal=miner_principal(self.miner))
 
     def node_key(self) -> bool | None:
         """Return whether a node that signs its blocks itself has the worker's key; None: it does not sign."""

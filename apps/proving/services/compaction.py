@@ -13,7 +13,9 @@ from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem
 from apps.messages.services.push import message_push
+from apps.messages.services.signer_trials import verdicts_read
 from apps.messages.states import MessageState
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
@@ -34,6 +36,7 @@ from poolsite.filecoin.deadlines import deadline_info, is_mutable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, Partition
     from apps.proving.rules.proving_context import ProvingContext
@@ -112,6 +115,22 @@ def compaction_plan(
         last_epoch=last if is_mutable(info) else context.head.height,
         refusal="" if trial.is_good else trial.error,
     )
+
+
+def compaction_verdicts_read(miner: Miner, *, plan: CompactionPlan, by: Principal) -> Verdicts:
+    """Return what the signer, asked by `by`, and the approval rules would do with a plan's message.
+
+    Raises BadMessage, NodeUnavailable.
+    """
+    item = PushItem(
+        id=f"{COMPACT}-price:{uuid.uuid4()}",
+        to=miner.address,
+        from_=sender_choose(miner, Use.COMMIT).address,
+        method=Method.COMPACT_PARTITIONS,
+        params=_params(plan.deadline, plan.partitions),
+        kind=COMPACT,
+    )
+    return verdicts_read([(miner_principal(miner), item)], by=by)
 
 
 def compaction_send(

@@ -159,7 +159,7 @@ def forecasts_measure(context: ProvingContext) -> None:
 
     def measure(key: int) -> None:
         miner = miners[key]
-        ready = readiness_check(miner, context=context, asked=answered)
+        ready = readiness_check(miner, context=context, answering=answered)
         hosts = frozenset(prover.name for prover in ready.provers)
         if (miner.tenant_id, hosts) not in times:
             times[miner.tenant_id, hosts] = proof_times_read(miner.tenant_id, hosts=hosts)

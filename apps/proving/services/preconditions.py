@@ -51,11 +51,11 @@ class Readiness:
 
 
 def readiness_check(
-    miner: Miner, *, context: ProvingContext, asked: Collection[str] | None = None
+    miner: Miner, *, context: ProvingContext, answering: Collection[str] | None = None
 ) -> Readiness:
     """Check what is the same for all deadlines of a miner.
 
-    `asked`: the keys whose signers may be asked for a verdict, as they just answered; None: all.
+    `answering`: the keys whose signers may be asked for a verdict, as they just answered; None: all.
     """
     provers = provers_in_charge_list(miner, context=context)
     unmet = {}
@@ -65,7 +65,7 @@ def readiness_check(
     refusal = ""
     if not keys_served(miner.tenant.name, [sender]):
         unmet["signer"] = gettext("no signer holds {sender}").format(sender=sender)
-    elif asked is None or sender in asked:
+    elif answering is None or sender in answering:
         refusal = policy_refusal_find(address=sender, message=_proof_like(miner, sender, context=context))
     need, balance = _gas_needed(miner, context=context), _balance(sender)
     if balance is not None and balance < need:

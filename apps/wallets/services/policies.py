@@ -45,6 +45,7 @@ from poolsite.wire.proposals import policy_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
@@ -107,7 +108,7 @@ def policy_read(viewer: Principal, *, address: str) -> PolicyState:
 
 def keys_group(addresses: Iterable[str]) -> list[list[str]]:
     """Return keys whose signers are connected, those of one signer together."""
-    found: dict[int, list[str]] = defaultdict(list)
+    found: dict[UUID, list[str]] = defaultdict(list)
     for address in addresses:
         with suppress(DomainError):
             found[signer_find(SYSTEM, address=address).pk].append(address)

@@ -19,6 +19,7 @@ from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.codec import from_cbor
 from tests import factories, people
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,21 @@ def test_terminated_sectors_leave_partitions_without_faults(north: Miner, client
     )
     entry = AuditEntry.objects.filter(action="proving.compact").latest("pk")
     assert (entry.after or {})["partitions"] == [0, 2]
+
+
+def test_what_would_hold_its_message_up_is_said_before(
+    north: Miner, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer_says(monkeypatch, "no rule allows it")
+    factories.approval_rule(actor="miner", method=Method.COMPACT_PARTITIONS)
+
+    told = post(client, {}, query="?dry_run=true").json()
+    review = text_of(signed_in().post(reverse("proving-compact", args=["f02001", 3])))
+
+    assert "would refuse CompactPartitions: no rule allows it" in told["signer"]
+    assert told["approval"] == "miner CompactPartitions"
+    assert told["signer"] in review
+    assert "waits for a second person: miner CompactPartitions" in review
 
 
 def test_a_deadline_has_one_open_compaction(north: Miner, client: Client) -> None:

@@ -19,8 +19,11 @@ from apps.proving.states import Forecast
 from apps.sectors.services.reservations import NumberRequest, numbers_reserve
 from apps.users.models import AuditEntry, MinerGrant
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.actors.power import Method
 from poolsite.filecoin.keys import key_address
+from poolsite.filecoin.message import METHOD_SEND
 from tests import factories, people
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.keys import fixed_key
 from tests.killed_writes import Killed, kill
 from tests.page_client import signed_in, text_of
@@ -127,6 +130,25 @@ def test_review_shows_the_price_and_changes_nothing(ann, wallet):
     assert "1 FIL" in page
     assert "Transfer to the worker first" not in page
     assert (Miner.objects.count(), Message.objects.count()) == (0, 0)
+
+
+def test_review_says_what_would_hold_its_messages_up(ann, wallet, monkeypatch):
+    worker = factories.wallet(factories.bls(4242), label="hot")
+    signer_says(monkeypatch, "no rule allows it")
+    factories.approval_rule(actor="power", method=Method.CREATE_MINER)
+
+    page = text_of(signed_in().post(reverse(PAGE), make_form(wallet, worker=worker.address, sure="")))
+
+    assert "would refuse Send: no rule allows it" in page
+    assert "waits for a second person: power CreateMiner" in page
+    asked = signer_says(monkeypatch)
+    page = text_of(signed_in().post(reverse(PAGE), make_form(wallet, worker=worker.address, sure="")))
+    assert "would refuse" not in page
+    assert [(str(message.to), int(message.method)) for _, message in asked] == [
+        (worker.address, METHOD_SEND),
+        ("f04", Method.CREATE_MINER),
+    ]
+    assert not Message.objects.exists()
 
 
 def test_worker_that_the_chain_lacks_is_funded_first(ann, wallet, monkeypatch):

@@ -16,7 +16,9 @@ from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.sectors.models import SealTarget, SectorNumbers
 from apps.users.models import AuditEntry
+from poolsite.filecoin.actors.miner import Method
 from tests import factories, people
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import left_open, signed_in, text_of
 from tests.unit.apps.moves.moving import (
     MovingChain,
@@ -244,6 +246,23 @@ def test_what_its_own_steps_block_is_refused_over_rest(chain: MovingChain) -> No
     assert forced() == [{"step": "height", "unfinished": "policy"}]
     assert rest("post", {"way": "in", "height": 1010}).status_code == 200, "it is set already"
     assert len(forced()) == 1
+
+
+def test_a_policy_or_rule_that_stops_its_proofs_is_said_before_the_height(
+    chain: MovingChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy() -> tuple[str, str]:
+        [step] = [one for one in rest("get", perm="read").json()["steps"] if one["key"] == "policy"]
+        return step["state"], step["figure"]
+
+    policy_allows(monkeypatch, "f01000")
+    signer_says(monkeypatch)
+    assert policy()[0] == "done"
+    rule = factories.approval_rule(actor="miner", method=Method.SUBMIT_WINDOWED_POST)
+    assert policy() == ("to_do", "its proofs would wait for a second person: miner SubmitWindowedPoSt")
+    rule.delete()
+    signer_says(monkeypatch, "no rule allows message: miner.SubmitWindowedPoSt")
+    assert policy() == ("to_do", "no rule allows message: miner.SubmitWindowedPoSt")
 
 
 def test_out_waits_for_targets_and_for_what_is_in_progress(chain: MovingChain) -> None:

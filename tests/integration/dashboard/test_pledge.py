@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from apps.sectors.models import BatchSettings, Sector
+from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories
 from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import HTMX, signed_in, text_of
@@ -43,8 +44,64 @@ def test_a_pledge_whose_pre_commits_a_signer_refuses_says_so_first(ann, node, mo
     assert "would refuse PreCommitSectorBatch2: no rule allows message" in review
     [(sender, message)] = asked
     assert (sender, str(message.to), int(message.method)) == (miner.worker, miner.address, 28)
+    assert "would refuse" in text_of(
+        signed_in().get(reverse("pledge-price"), {"miner": miner.address, "count": "1"})
+    ), "the card says it, too"
     signer_says(monkeypatch)
     assert "would refuse" not in text_of(signed_in().post(reverse("pledge"), pledge_form(miner, sure="")))
+
+
+def test_a_pledge_asks_for_each_of_its_messages_with_their_funds(ann, node, monkeypatch):
+    factories.head()
+    miner = factories.miner(available=0)
+    BatchSettings.objects.create(miner=miner, precommit_batch_max=4, commit_batch_max=3)
+    asked = signer_says(monkeypatch)
+
+    signed_in().post(reverse("pledge"), pledge_form(miner, count="5", sure=""))
+
+    sent = [(int(message.method), int(message.value)) for _, message in asked]
+    topup = factories.PLEDGE * 11 // 10 - factories.DEPOSIT
+    assert sent == [(28, 4 * factories.DEPOSIT), (34, 3 * topup)]
+    assert all(message.gas_limit for _, message in asked)
+
+
+def test_a_pledge_without_pre_commits_asks_for_its_one_message(ann, node, monkeypatch):
+    factories.head()
+    miner = factories.miner(seal_proof=RegisteredSealProof.STACKED_DRG_2KIB_V1_2_NI)
+    asked = signer_says(monkeypatch, "no rule allows message: miner.ProveCommitSectorsNI")
+
+    review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, count="2", sure="")))
+
+    assert "would refuse ProveCommitSectorsNI: no rule allows message" in review
+    assert [int(message.method) for _, message in asked] == [36]
+
+
+def test_a_pledge_says_which_rule_has_its_messages_wait(ann, node, monkeypatch):
+    factories.head()
+    miner = factories.miner(available=0)
+    signer_says(monkeypatch)
+    factories.approval_rule(actor="miner", method=28, above=3 * factories.DEPOSIT)
+    form = {"miner": miner.address, "count": "3"}
+
+    assert "second person" not in text_of(signed_in().get(reverse("pledge-price"), form))
+    form["count"] = "4"
+    card = text_of(signed_in().get(reverse("pledge-price"), form))
+    review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, count="4", sure="")))
+
+    for text in (card, review):
+        assert "waits for a second person: miner PreCommitSectorBatch2 above" in text
+
+
+def test_the_page_asks_no_signer_and_its_card_does_so_at_once(ann, node, monkeypatch):
+    factories.head()
+    miner = factories.miner()
+    asked = signer_says(monkeypatch)
+
+    page = signed_in().get(reverse("pledge"), {"miner": miner.address}).content.decode()
+
+    assert (asked, 'hx-trigger="load, change' in page) == ([], True)
+    card = signed_in().get(reverse("pledge-price"), {"miner": miner.address, "count": "1"})
+    assert 'hx-trigger="change' in card.content.decode()
 
 
 @pytest.mark.parametrize("form", [{"miner": ""}, {"count": "0"}, {"count": "1001"}])

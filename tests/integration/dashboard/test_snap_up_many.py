@@ -15,11 +15,14 @@ from apps.sectors.models import PipelineRun
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_plan
+from apps.sectors.services.runs.snap_up_prices import pledge_margin_add
 from apps.users.models import AuditEntry
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.sectors.sealing import NOON
 
@@ -115,6 +118,43 @@ def test_waiting_pieces_go_into_the_sectors_in_their_order(miner: Miner) -> None
     assert PipelineRun.objects.count() == 2
     assert not Piece.objects.filter(state="READY").exists()
     assert AuditEntry.objects.filter(action="sector.snap-up").count() == 2
+
+
+def test_what_would_hold_their_messages_up_is_said_before(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.stored_piece(miner, padded_size=2048)
+    factories.stored_piece(miner, padded_size=2048)
+    sectors = [committed(miner, number, deadline=1, partition=0) for number in (5, 6)]
+    monkeypatch.setattr("apps.dashboard.pages.sectors.runs.sealing_context_read", context)
+    monkeypatch.setattr("apps.api.v1.sector_runs.sealing_context_read", context)
+    seen = signer_says(monkeypatch, "no rule allows it")
+    factories.approval_rule(actor="miner", method=Method.PROVE_REPLICA_UPDATES3)
+    people.person("ann")
+    client, ids = signed_in(), [str(one.uuid) for one in sectors]
+    headers = people.bearer(people.token("sign", of="alice"))
+
+    def told(path: str, body: dict[str, Any]) -> dict[str, str]:
+        path = f"/api/v1/{path}?dry_run=true"
+        answer = Client().post(path, json.dumps(body), content_type="application/json", headers=headers)
+        assert answer.status_code == 200, answer.content
+        return {name: answer.json()[name] for name in ("signer", "approval")}
+
+    many, one = told("sectors:snap-up", {"sectors": ids}), told(f"sectors/{ids[0]}/snap-up", {})
+    pages = [
+        client.get(reverse("sectors-snap-up"), {"id": ids}),
+        client.get(reverse("sector-snap-up", args=[ids[0]])),
+    ]
+
+    assert many == one
+    assert "would refuse ProveReplicaUpdates3: no rule allows it" in many["signer"]
+    assert many["approval"] == "miner ProveReplicaUpdates3"
+    for page in pages:
+        assert many["signer"] in text_of(page)
+        assert "waits for a second person: miner ProveReplicaUpdates3" in text_of(page)
+    each = pledge_margin_add(999, work=context())
+    assert sorted(int(message.value) for _, message in seen) == [each, each, 2 * each, 2 * each]
+    assert not PipelineRun.objects.exists()
 
 
 def test_too_many_and_strangers_are_refused(miner: Miner) -> None:

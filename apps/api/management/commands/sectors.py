@@ -43,6 +43,7 @@ from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.services.sealing.failures import sector_state_set
 from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
 from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
@@ -229,6 +230,11 @@ class Command(AnyOrderCommand):
         self.stdout.write(f"locked: {fil(funds.needed)} FIL, {own}, {fil(funds.sent)} sent with the messages")
         for payer in paying.payers(count):
             self.stdout.write(f"{payer.address}: pays {fil(payer.needs)} FIL, has {fil(payer.balance)} FIL")
+        verdicts = pledge_verdicts_read(miner, price=price, count=count, head=work.head)
+        if verdicts.approval:
+            self.stdout.write(f"waits for a second person: {verdicts.approval}")
+        if verdicts.signer:
+            self.stdout.write(verdicts.signer)
         if options["dry_run"]:
             return
         allocated = numbers_allocated(work.client, miner.address)

@@ -17,14 +17,19 @@ from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    confirm_page_render,
+    is_confirm_submitted,
+    verdict_facts,
+)
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
-from apps.miners.services.create import miner_create
+from apps.miners.services.create import creation_verdicts_read, miner_create
 from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read, creation_plan
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
@@ -121,12 +126,9 @@ def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> Htt
             ),
         )
     )
-    facts.append(
-        (
-            gettext("Signer's policy"),
-            gettext("its owner adds the new miner once it exists; the miner's page proposes the change"),
-        )
-    )
+    later = gettext("its owner adds the new miner once it exists; the miner's page proposes the change")
+    facts.append((gettext("Signer's policy"), later))
+    facts += verdict_facts(creation_verdicts_read(plan, principal=viewer, tenant=tenant))
     ask = ConfirmPage(
         title=gettext("Create miner {wish}").format(wish=spec.name),
         text=_(

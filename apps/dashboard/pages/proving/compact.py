@@ -15,14 +15,21 @@ from apps.core import formatting
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    confirm_page_render,
+    is_confirm_submitted,
+    verdict_facts,
+)
 from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.proving.services.compaction import compaction_plan, compaction_send
+from apps.proving.services.compaction import compaction_plan, compaction_send, compaction_verdicts_read
 from apps.proving.tasks import proving_context
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.miners.models import Miner
     from apps.proving.services.compaction import CompactionPlan
     from apps.users.rules.principals import Principal
@@ -39,7 +46,7 @@ def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -
         miner = miner_get(viewer, address)
         if not is_confirm_submitted(request):
             plan = compaction_plan(miner, index=index, partitions=(), context=context)
-            return confirm_page_render(request, viewer, _question(miner, plan))
+            return confirm_page_render(request, viewer, _question(miner, plan, viewer))
         _plan, message = compaction_send(miner, index=index, partitions=(), by=viewer, context=context)
     except NotFound:
         raise Http404 from None
@@ -48,8 +55,8 @@ def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -
     return redirect("message", message.pk)
 
 
-def _question(miner: Miner, plan: CompactionPlan) -> ConfirmPage:
-    facts = [
+def _question(miner: Miner, plan: CompactionPlan, viewer: Principal) -> ConfirmPage:
+    facts: list[tuple[StrOrPromise, str]] = [
         (_("Partitions"), list_text(plan.partitions)),
         (_("Removed"), plural(plan.removed, "terminated sector")),
         (_("May change partition"), plural(plan.moved, "live sector")),
@@ -61,6 +68,7 @@ def _question(miner: Miner, plan: CompactionPlan) -> ConfirmPage:
     ]
     if plan.refusal:
         facts.append((_("Refused now"), plan.refusal))
+    facts += verdict_facts(compaction_verdicts_read(miner, plan=plan, by=viewer))
     return ConfirmPage(
         title=_("Compact deadline {index}").format(index=plan.deadline),
         text=_("Terminated sectors are removed; the others are packed into as few partitions as possible."),

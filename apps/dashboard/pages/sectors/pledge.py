@@ -18,7 +18,12 @@ from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted, signer_facts
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    confirm_page_render,
+    is_confirm_submitted,
+    verdict_facts,
+)
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import has_sealing_host
@@ -31,8 +36,8 @@ from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.sealing.pledge import pledge_create
+from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
 from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
-from apps.sectors.services.sealing.signer_trial import pledge_refusal_find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,8 +100,9 @@ def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not viewer.may("write"):
         raise Http404
     count = count_read(request.GET.get("count", ""))
-    price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count)
-    return render(request, "sectors/_price.html", {"price": price})
+    price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count, asks_signer=True)
+    facts = () if price.verdicts is None else tuple(verdict_facts(price.verdicts))
+    return render(request, "sectors/_price.html", {"price": price, "facts": facts})
 
 
 def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = False) -> PriceCard:
@@ -121,7 +127,11 @@ def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = Fa
     )
     if not asks_signer:
         return card
-    return replace(card, refusal=pledge_refusal_find(miner, price=price, head=data.head))
+    try:
+        verdicts = pledge_verdicts_read(miner, price=price, count=count, head=data.head)
+    except DomainError as refusal:
+        return PriceCard(error=refusal.reason)
+    return replace(card, verdicts=verdicts)
 
 
 def count_read(digits: str) -> int:
@@ -162,7 +172,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
             *hostless_facts(miner, data),
             *((row.what, list_text((row.all, row.sub))) for row in price.rows),
             *((payer.name, colon_text(payer.word, payer.say)) for payer in price.payers),
-            *signer_facts(price.refusal),
+            *(() if price.verdicts is None else verdict_facts(price.verdicts)),
         ),
     )
 

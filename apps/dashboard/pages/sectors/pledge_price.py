@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.dashboard.page_data import AddressNames
+    from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
     from apps.sectors.services.batches.miner_funds import Funds
     from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
@@ -54,8 +55,13 @@ class PriceCard:
     count: int = 1
     say: str = ""
     error: str = ""
-    refusal: str = ""
-    """Why the signer would not sign the pre-commits; empty if it would, or was not asked."""
+    verdicts: Verdicts | None = None
+    """Of the signer and the approval rules; None: the signer was not asked yet."""
+
+    @property
+    def is_unasked(self) -> bool:
+        """Return whether there is a price of which the signer was not asked."""
+        return not self.error and self.verdicts is None
 
 
 def price_card(

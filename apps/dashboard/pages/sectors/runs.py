@@ -16,7 +16,12 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    confirm_page_render,
+    is_confirm_submitted,
+    verdict_facts,
+)
 from apps.dashboard.labels import RUNS
 from apps.dashboard.pages.sectors.actions import sector_acted
 from apps.dashboard.pages.sectors.detail import sector_page
@@ -86,6 +91,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
             (gettext("From the miner's balance"), formatting.amount_text(price.funds.from_balance)),
             (gettext("Sent with the message"), formatting.amount_text(price.funds.sent)),
             (gettext("Gas, estimated"), formatting.amount_text(price.gas)),
+            *verdict_facts(price.verdicts),
         ),
         **_page(row),
     )

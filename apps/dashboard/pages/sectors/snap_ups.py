@@ -15,13 +15,20 @@ from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.dashboard.confirm_page import is_confirm_submitted
+from apps.dashboard.confirm_page import is_confirm_submitted, verdict_facts
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.sessions import sign_in_required
+from apps.messages.services.signer_trials import Verdicts
 from apps.sectors.services.batches.context import sealing_context_read
-from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, SnapUp, snap_ups_begin, snap_ups_plan
+from apps.sectors.services.runs.snap_up_many import (
+    SNAP_UPS_MAX,
+    SnapUp,
+    snap_ups_begin,
+    snap_ups_plan,
+    snap_ups_verdicts_read,
+)
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
@@ -36,6 +43,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     form, data = ChangeForm(request.POST or request.GET), PageData(viewer)
     plan: list[SnapUp] = []
+    verdicts = Verdicts()
     wrong = "" if form.is_valid() else form.why
     try:
         sectors = [] if wrong else _sectors(form, viewer, data)
@@ -50,10 +58,12 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 sectors=plural(len(done) - len(refused), "sector")
             )
         elif sectors:
-            plan = snap_ups_plan(sectors, work=sealing_context_read())
+            work = sealing_context_read()
+            plan = snap_ups_plan(sectors, work=work)
+            verdicts = snap_ups_verdicts_read(plan, work=work)
     except DomainError as refusal:
         wrong = refusal.reason
-    return _review(request, plan, data, wrong=wrong)
+    return _review(request, plan, data, verdicts=verdicts, wrong=wrong)
 
 
 def _sectors(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
@@ -62,7 +72,9 @@ def _sectors(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector
     return found[:SNAP_UPS_MAX] if form.cleaned_data["all"] else found
 
 
-def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: str) -> HttpResponse:
+def _review(
+    request: HttpRequest, plan: list[SnapUp], data: PageData, *, verdicts: Verdicts, wrong: str
+) -> HttpResponse:
     """Render the plan with the button."""
     good = [one for one in plan if one.packed is not None]
     rows = [
@@ -99,6 +111,7 @@ def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: 
             ),
             (_("Sent with messages"), formatting.amount_text(sum(one.funds.sent for one in good))),
             (_("Gas, estimated"), formatting.amount_text(sum(one.gas for one in good))),
+            *verdict_facts(verdicts),
         ),
         rows=rows,
         ids=[str(one.sector.uuid) for one in good],

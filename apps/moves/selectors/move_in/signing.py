@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link
+from apps.core.stored_texts import stored_text
 from apps.moves.rules.steps import Step
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def signing_steps(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
         link=Link("gateway"),
         button=gettext("Signers"),
     )
-    policy = read.policy_text()
+    policy = read.policy_text() or ready.refusal
+    if not policy and (rule := read.proof_approval()):
+        policy = gettext("its proofs would wait for a second person: {rule}").format(rule=stored_text(rule))
     yield Step(
         key="policy",
         title=gettext("Signer's policy covers the miner"),

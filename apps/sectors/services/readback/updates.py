@@ -14,8 +14,8 @@ from apps.sectors.rules.params import comm_d_of, pieces_column, pieces_filled
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.readback.batches import messages_read_back
 from apps.sectors.services.readback.imports import NOTE
+from apps.sectors.services.runs.snap_up_verdicts import KIND
 from apps.sectors.services.runs.steps import run_begin, run_lock, run_move
-from apps.sectors.services.runs.update_batches import KIND
 from apps.sectors.services.sealing.placements import pieces_recover
 from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params
 from poolsite.filecoin.cids import cid_parse, cid_to_commr

@@ -19,12 +19,14 @@ from apps.sectors.services.batches.miner_funds import Funds, balance_spare
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require, snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
+from apps.sectors.services.runs.snap_up_verdicts import snap_up_verdicts_read
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from poolsite.filecoin.gas_model import replica_update_gas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.messages.services.signer_trials import Verdicts
     from apps.sectors.models import PipelineRun, Sector
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
@@ -77,6 +79,15 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
             mine.pop(piece.pk)
         plan.append(SnapUp(sector=sector, packed=packed, pledge=pledge, funds=funds, gas=gas))
     return plan
+
+
+def snap_ups_verdicts_read(plan: Sequence[SnapUp], *, work: SealingContext) -> Verdicts:
+    """Return what the signers and the approval rules would do with the messages of a plan.
+
+    Raises BadMessage, NodeUnavailable.
+    """
+    sent = {one.sector: one.funds.sent for one in plan if one.packed is not None}
+    return snap_up_verdicts_read(sent, work=work)
 
 
 def _funds(sector: Sector, pledge: int, balances: dict[int, int], work: SealingContext) -> Funds:

@@ -11,12 +11,14 @@ from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.services.batches.miner_funds import Funds, funds_split
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require
+from apps.sectors.services.runs.snap_up_verdicts import snap_up_verdicts_read
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from poolsite.filecoin.gas_model import replica_update_gas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apps.messages.services.signer_trials import Verdicts
     from apps.sectors.models import Sector
     from apps.sectors.services.batches.context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
@@ -35,6 +37,8 @@ class SnapUpPrice:
     """Who pays them, with the margin."""
     gas: int
     """attoFIL of the message's gas; burnt."""
+    verdicts: Verdicts
+    """Of the signer and the approval rules on its message."""
 
 
 def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: SealingContext) -> SnapUpPrice:
@@ -51,7 +55,8 @@ def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: Seali
     work = replace(work, policy=batch_policy(sector.miner, work.policy))
     more = pledge_growth_compute(sector, verified=verified, work=work)
     funds = funds_split(sector.miner, needed=pledge_margin_add(more, work=work), work=work)
-    return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas)
+    verdicts = snap_up_verdicts_read({sector: funds.sent}, work=work)
+    return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas, verdicts=verdicts)
 
 
 def pledge_margin_add(pledge: int, *, work: SealingContext) -> int:

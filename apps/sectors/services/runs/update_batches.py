@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.db import transaction
@@ -38,6 +38,7 @@ from apps.sectors.services.batches.miner_funds import (
 from apps.sectors.services.runs.events import run_publish
 from apps.sectors.services.runs.reports import update_proof_choose
 from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
+from apps.sectors.services.runs.snap_up_verdicts import KIND
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.runs.update_choice import (
     Placed,
@@ -59,9 +60,6 @@ if TYPE_CHECKING:
     from apps.sectors.services.batches.context import SealingContext
 
 log = structlog.get_logger(__name__)
-
-KIND: Final = "snap_up"
-"""Of the message."""
 
 
 def updates_send(miner: Miner, *, runs: Sequence[PipelineRun], work: SealingContext) -> None:

@@ -174,6 +174,7 @@ def test_new_sectors_are_priced_before_they_are_pledged(client: Client) -> None:
     factories.head()
     miner = factories.miner(actor_id=4242)
     factories.wallet(miner.worker, balance=factories.FIL)
+    factories.approval_rule(actor="miner", method=28, above=factories.FIL)
     with factories.node_served():
         one = asked(client, "miners/f04242/pledge-price", token("read")).json()
         many = asked(client, "miners/f04242/pledge-price", operator_token(), count=50).json()
@@ -183,6 +184,8 @@ def test_new_sectors_are_priced_before_they_are_pledged(client: Client) -> None:
     assert [payer["can_pay"] for payer in one["payers"]] == [True]
     assert [payer["can_pay"] for payer in many["payers"]] == [False]
     assert int(many["payers"][0]["needs"]) == 50 * int(one["payers"][0]["needs"])
+    assert "could not be asked" in one["signer"], "no signer is connected"
+    assert (one["approval"], many["approval"]) == ("", "miner PreCommitSectorBatch2 above 1 FIL")
     assert strange.status_code == 404
 
 
