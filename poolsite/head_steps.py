@@ -30,6 +30,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("sectors.allocations", "io", "apps.sectors.due.ALLOCATIONS"),
     HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
     HeadStep("proving.check", "io", "apps.proving.due.CHECKS"),
+    HeadStep("automation.step", "io", "apps.automation.due.RULES"),
     HeadStep("blocks.charges", "io", "apps.blocks.due.CHARGES"),
 )
 """In this order."""

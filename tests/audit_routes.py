@@ -23,6 +23,7 @@ CHANNELS_TESTED: Final = "tests/unit/apps/api/v1/test_alert_channels.py"
 STATUS_TESTED: Final = "tests/unit/apps/api/v1/test_status.py"
 SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
 APPROVALS_TESTED: Final = "tests/unit/apps/api/v1/test_message_approvals.py"
+RULES_TESTED: Final = "tests/integration/dashboard/test_auto_rules.py"
 CHARGES_TESTED: Final = "tests/integration/dashboard/test_charges.py"
 ELSEWHERE: Final = {
     "POST tenants/<str:name>/terms": CHARGES_TESTED,
@@ -118,6 +119,10 @@ ELSEWHERE: Final = {
     "DELETE remote-wallets/<uuid:uuid>": "tests/integration/dashboard/test_remote_wallets.py",
     "PATCH remote-wallets/<uuid:uuid>": "tests/integration/dashboard/test_remote_wallets.py",
     "POST remote-wallets": "tests/integration/dashboard/test_remote_wallets.py",
+    "POST auto-rules": RULES_TESTED,
+    "PUT auto-rules/<uuid:uuid>": RULES_TESTED,
+    "PATCH auto-rules/<uuid:uuid>": RULES_TESTED,
+    "DELETE auto-rules/<uuid:uuid>": RULES_TESTED,
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
     "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
     "DELETE chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
@@ -134,6 +139,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_host_join.py": r"host-join",
     "tests/integration/dashboard/test_remote_wallets.py": r"remote-wallet",
+    RULES_TESTED: r"auto-rule",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
     "tests/integration/dashboard/test_withdrawal_page.py": r"miner-withdraw",

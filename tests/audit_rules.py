@@ -30,7 +30,7 @@ CHANGES: Final = frozenset(
         *("miner.target", "mining.start", "mining.stop", "node.extra", "node.set", "person.role"),
         *("piece.purpose", "policy.change", "pool.proving", "rules.set", "sector.abort", "sector.back"),
         *("sector.pause", "sector.restore", "sector.retry", "sector.state-set", "sender.nonce", "sender.set"),
-        "remote-wallet.set",
+        *("auto-rule.set", "auto-rule.stop", "auto-rule.switch", "remote-wallet.set"),
         *("settings.change", "store.labels", "store.set_store", "tenant.update", "wallet.label"),
         "tenant.piece-quota",
         *("worker.drain", "worker.group", "worker.pause", "worker.resume", "worker.settings"),
@@ -56,7 +56,7 @@ ENDS: Final = frozenset(
         ),
         *("miner.ungrant", "node.extra.remove", "node.remove", "piece.remove", "ratelimit.drop"),
         *("rules.remove", "sender.delete", "signer.ungrant", "statement.unpay", "store.forget"),
-        "remote-wallet.remove",
+        *("auto-rule.remove", "remote-wallet.remove"),
         "status.maintenance.end",
         "store.check_cancel",
         *("store.moves_cancel", "store.scan_cancel", "worker.retire"),
@@ -90,7 +90,7 @@ MAKES: Final = frozenset(
             "piece.begin",
         ),
         *("piece.repeat", "ratelimit.set", "sector.pledge", "signer.grant", "statement.pay"),
-        *("remote-wallet.add", "tenant.create", "token.create"),
+        *("auto-rule.act", "auto-rule.add", "remote-wallet.add", "tenant.create", "token.create"),
     }
 )
 """Something is new: the line says what it is."""

@@ -13,7 +13,7 @@ from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
 from apps.users.selectors.grants import signer_granted
 from apps.wallets.models import RemoteWallet, SignRecord, Wallet
-from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,6 +98,15 @@ def wallet_get(viewer: Principal, address: str) -> Wallet:
     if wallet is None:
         raise NotFound(gettext("there is no wallet {address}").format(address=address))
     return wallet
+
+
+def wallet_address(address: str) -> str:
+    """Return the key behind the f0 address of a wallet; any other address as it is."""
+    parsed = address_parse(address)
+    if parsed.protocol != ID:
+        return address
+    row = Wallet.objects.filter(actor_id=parsed.actor_id).first()
+    return address if row is None else str(row.address)
 
 
 def sender_allowed(tenant_id: int | None, address: str) -> bool:

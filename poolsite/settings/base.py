@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "apps.proving",
     "apps.blocks",
     "apps.checks",
+    "apps.automation",
     "apps.moves",
     "apps.api",
     "apps.dashboard",

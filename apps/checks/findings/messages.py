@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.automation.selectors.auto_rules import auto_rules_hindered
 from apps.checks.findings.acts import (
     fees_raise,
     message_mend,
@@ -138,6 +139,21 @@ def nonce_taken(data: CheckData) -> Iterator[Finding]:
         has_more=has_more,
         acts=messages_push_again(rows, data),
     )
+
+
+def rules_hindered(data: CheckData) -> Iterator[Finding]:
+    """Automatic rules that switched themselves off, or that something keeps from what is due."""
+    if not data.rare.rules_hindered:
+        return
+    for rule in auto_rules_hindered(data.viewer)[:COUNTED_MAX]:
+        yield Finding(
+            f"auto-rule-{rule.uuid}",
+            gettext("an automatic rule switched itself off")
+            if rule.stopped
+            else gettext("an automatic rule cannot do what is due"),
+            colon_text(str(rule.get_kind_display()), stored_text(rule.stopped or rule.note)),
+            link=Link("auto-rule", (str(rule.uuid),)),
+        )
 
 
 def failed(data: CheckData) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from django.db.models import BooleanField, Exists, Model, Q
 from django.db.models.expressions import RawSQL
 
+from apps.automation.models import AutoRule
 from apps.blocks.models import Round
 from apps.blocks.selectors.foreign_blocks import FOREIGN_BLOCK
 from apps.blocks.states import LOSSES, RoundState
@@ -84,6 +85,8 @@ class Rare(NamedTuple):
     """Waiting for a second person."""
     messages_replaced: bool = True
     """Messages that were not carried out, as another message used the nonce."""
+    rules_hindered: bool = True
+    """Automatic rules that switched themselves off, or that something is in the way of."""
     senders_odd: bool = True
     """With a nonce gap, paused, or used by another program lately."""
     messages_given_up: bool = True
@@ -134,6 +137,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "messages_open": Exists(messages.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])),
         "messages_unapproved": Exists(messages.filter(state=MessageState.UNFILLED, needs_approval=True)),
         "messages_replaced": Exists(messages.filter(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)),
+        "rules_hindered": Exists(AutoRule.objects.filter(~Q(stopped="") | Q(is_on=True) & ~Q(note=""))),
         "senders_odd": Exists(
             Sender.objects.filter(~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=day))
         ),

@@ -269,6 +269,7 @@ NO_OUTAGES: Final = frozenset(
         "hosts_slow",
         "messages_failed",
         "messages_replaced",
+        "rules_hindered",
         "messages_stuck",
         "messages_unapproved",
         "miners_created",

@@ -60,6 +60,15 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         _("Messages"),
     ),
     Check(
+        "rules_hindered",
+        _("Every automatic rule does what is due"),
+        (Topic.MESSAGES, Topic.WALLETS),
+        WARNING,
+        messages.rules_hindered,
+        Link("automation"),
+        _("Automation"),
+    ),
+    Check(
         "messages_failed",
         _("No message failed in the last 24 h"),
         (Topic.MESSAGES,),

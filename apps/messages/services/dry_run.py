@@ -103,10 +103,7 @@ def message_dry_run(item: PushItem, *, principal: Principal, client: ChainClient
     flight = sum(one.cost for one in chain_state.flight)
     if found is None:
         return DryRun(
-            message,
-            exit_code,
-            reason or estimate.error,
-            gas_used,
+            *(message, exit_code, reason or estimate.error, gas_used),
             *(0, 0, 0, 0, row.value),
             balance=chain_state.balance,
             in_flight=flight,

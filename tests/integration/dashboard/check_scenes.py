@@ -236,6 +236,10 @@ def messages_replaced(_: Any) -> None:
     factories.message("taken", state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN, nonce=3, error="used")
 
 
+def rules_hindered(_: Any) -> None:
+    factories.auto_rule(stopped="its message m-1 was not carried out")
+
+
 def factors_guessed(_: Any) -> None:
     person("nora")
     for _n in range(SUSPICIOUS):
@@ -393,6 +397,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         messages_unapproved,
         grants_unchosen,
         messages_replaced,
+        rules_hindered,
         messages_failed,
         base_fee_above_cap,
         nonce_gaps,

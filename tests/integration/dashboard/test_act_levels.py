@@ -127,6 +127,9 @@ ACTS: Final[dict[str, str]] = {
     "chain-node-new": "POST chain/nodes",
     "remote-wallet-act": "PATCH remote-wallets/<uuid:uuid>",
     "remote-wallet-new": "POST remote-wallets",
+    "auto-rule-act": "PATCH auto-rules/<uuid:uuid>",
+    "auto-rule-edit": "PUT auto-rules/<uuid:uuid>",
+    "auto-rule-new": "POST auto-rules",
     "chain-node-act": "PATCH chain/nodes/<str:key>",
     "check-act": "PATCH checks/<str:name>",
     "status-visibility": "PATCH status",
@@ -239,6 +242,8 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],
     "gateway-approve": lambda _: [approval(), "refuse"],
     "remote-wallet-act": lambda _: [remote_wallet(), "off"],
+    "auto-rule-act": lambda _: [factories.auto_rule().uuid, "off"],
+    "auto-rule-edit": lambda _: [factories.auto_rule().uuid],
 }
 """What an address needs, by what the page's name begins with; the first that fits."""
 

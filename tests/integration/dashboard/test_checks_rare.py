@@ -51,6 +51,7 @@ FIELDS = {
     "messages_unapproved": "messages_unapproved",
     "grants_unchosen": "grants_unchosen",
     "messages_replaced": "messages_replaced",
+    "rules_hindered": "rules_hindered",
     "policies_advised": "signers_advised",
     "miners_created": "miners_created",
     "base_fee_above_cap": "messages_open",

@@ -14,6 +14,7 @@ COMMON = {
 }
 """What a domain app may hold: one place for each question, as “where is a message replaced?”"""
 ROOMS = {
+    "automation": set[str](),
     "blocks": {"rounds"},
     "chain": {"heads", "node"},
     "checks": {"findings", "report", "table"},

@@ -33,7 +33,19 @@ if TYPE_CHECKING:
 
 
 GROUPS: Final = (
-    *("account", "alert", "alerts", "approval", "billing", "chain", "check", "devnet", "gas", "gateway"),
+    *(
+        "account",
+        "alert",
+        "alerts",
+        "approval",
+        "auto-rule",
+        "billing",
+        "chain",
+        "check",
+        "devnet",
+        "gas",
+        "gateway",
+    ),
     *("import", "log", "login", "message", "miner", "mining", "node", "person", "piece", "policy", "pool"),
     *("proving", "ratelimit", "recovery", "remote-wallet", "rules", "sector", "sender", "service"),
     *("settings", "signer", "statement", "status", "store", "tenant", "token", "user", "wallet", "worker"),

@@ -1,0 +1,206 @@
+"""Automatic rules over REST: listed, added, changed, switched, removed, and what one would do now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.gas_guards import tenant_by_name
+from apps.api.v1.message_changes import head_needed
+from apps.api.v1.serializers import AddressField, AmountField, InputSerializer, checked
+from apps.api.v1.views import PoolView, created
+from apps.automation.rules.specs import MoneySpec
+from apps.automation.selectors.auto_rules import auto_rule_get, auto_rules_visible
+from apps.automation.services.rule_changes import (
+    auto_rule_add,
+    auto_rule_remove,
+    auto_rule_set,
+    auto_rule_set_on,
+)
+from apps.automation.services.rule_plans import rule_plan
+from apps.automation.states import RuleKind
+from apps.chain.node.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue
+
+if TYPE_CHECKING:
+    from apps.automation.models import AutoRule
+    from apps.automation.services.rule_plans import RulePlan
+
+ATTO = "attoFIL"
+
+
+class MoneySettings(InputSerializer):
+    """Between which marks money moves from where to where."""
+
+    source = AddressField(  # type: ignore[assignment]  # DRF takes it for a field
+        help_text="A wallet of the tenant; for a sweep also one of its miners."
+    )
+    target = AddressField(help_text="Who receives it; for a miner that is swept its beneficiary.")
+    low = AmountField(help_text="A top-up begins below it; a sweep leaves it.")
+    high = AmountField(help_text="A top-up fills up to it; a sweep begins above it.")
+    day_max = AmountField(help_text="Most that the rule moves in a UTC day.")
+    is_escrow = serializers.BooleanField(
+        default=False, help_text="Whether a top-up pays into the target's market balance."
+    )
+
+
+class AutoRuleInput(MoneySettings):
+    """A new rule; it is off."""
+
+    kind = serializers.ChoiceField(choices=RuleKind.choices)
+    tenant = serializers.CharField(required=False, max_length=100, help_text="By default your own.")
+
+
+class AutoRuleSwitch(InputSerializer):
+    """Switches a rule on or off."""
+
+    is_on = serializers.BooleanField()
+
+
+class AutoRuleOutput(serializers.Serializer[Any]):
+    """One rule."""
+
+    uuid = serializers.UUIDField()
+    tenant = serializers.CharField()
+    kind = serializers.ChoiceField(choices=RuleKind.choices)
+    is_on = serializers.BooleanField()
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF takes it for a field
+    target = serializers.CharField()
+    low = serializers.CharField(help_text=ATTO)
+    high = serializers.CharField(help_text=ATTO)
+    day_max = serializers.CharField(help_text=ATTO)
+    is_escrow = serializers.BooleanField()
+    switched_by = serializers.CharField()
+    note = serializers.CharField(help_text="What is in its way; empty if nothing is.")
+    noted_at = serializers.DateTimeField(allow_null=True)
+    stopped = serializers.CharField(help_text="Why it switched itself off; empty unless it did.")
+    acts_begun = serializers.IntegerField(help_text="Messages that it has pushed.")
+
+
+class AutoRulePage(serializers.Serializer[Any]):
+    """All rules."""
+
+    results = AutoRuleOutput(many=True)
+
+
+class AutoRulePlanOutput(serializers.Serializer[Any]):
+    """What a rule would do at this head, on or off."""
+
+    push_id = serializers.CharField(help_text="Of the message that it would push; empty: none now.")
+    balance = serializers.CharField(allow_null=True, help_text="attoFIL that it watches; null: not read.")
+    moved_today = serializers.CharField(help_text=ATTO)
+    amount = serializers.CharField(help_text="attoFIL that it would move.")
+    cost_max = serializers.CharField(help_text="attoFIL that the message would take at most.")
+    approval = serializers.CharField(help_text="The rule by which it would wait for a second person.")
+    why = serializers.CharField(help_text="Why nothing is pushed now; empty if a message is.")
+    is_hindered = serializers.BooleanField(help_text="Whether a person should mend that.")
+
+
+def rule_body(row: AutoRule) -> dict[str, Any]:
+    """Return one rule as JSON."""
+    own = ("uuid", "kind", "is_on", "switched_by", "note", "noted_at", "stopped", "acts_begun")
+    return {
+        **{name: getattr(row, name) for name in own},
+        "uuid": str(row.uuid),
+        "tenant": row.tenant.name,
+        **row.settings,
+    }
+
+
+def plan_body(plan: RulePlan) -> dict[str, Any]:
+    """Return what a rule would do as JSON."""
+    run = plan.run
+    return {
+        "push_id": "" if plan.item is None else plan.item.id,
+        "balance": None if plan.balance is None else str(plan.balance),
+        "moved_today": str(plan.spent),
+        "amount": str(plan.amount),
+        "cost_max": str(0 if run is None else run.cost_max),
+        "approval": "" if run is None else run.approval,
+        "why": plan.why,
+        "is_hindered": plan.is_hindered,
+    }
+
+
+class AutoRulesView(PoolView):
+    """`/auto-rules`: what the pool does by itself."""
+
+    filters = ()
+    perms = {**PoolView.perms, "POST": "sign"}
+    whole_methods = ("POST",)
+    confirmed_methods = ("POST",)
+
+    @extend_schema(operation_id="v1_auto_rules_list", responses=AutoRulePage)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+        """List the automatic rules."""
+        return Response({"results": [rule_body(row) for row in auto_rules_visible(self.principal)]})
+
+    @extend_schema(operation_id="v1_auto_rules_add", request=AutoRuleInput, responses={201: AutoRuleOutput})
+    def post(self, request: Request) -> Response:
+        """Add a rule; it does nothing before it is switched on."""
+        data = checked(AutoRuleInput(data=request.data))
+        tenant = tenant_by_name(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
+        if tenant is None:
+            raise BadValue(gettext("there is no such tenant"), field="tenant")
+        kind = data.pop("kind")
+        row = auto_rule_add(principal=self.principal, tenant=tenant, kind=kind, spec=MoneySpec(**data))
+        return created(rule_body(row))
+
+
+class AutoRuleView(PoolView):
+    """`/auto-rules/{uuid}`: one rule."""
+
+    perms = {**PoolView.perms, "PUT": "sign", "PATCH": "sign", "DELETE": "sign"}
+    whole_methods = ("PUT", "PATCH", "DELETE")
+    confirmed_methods = ("PUT", "PATCH", "DELETE")
+
+    @extend_schema(operation_id="v1_auto_rule", responses=AutoRuleOutput)
+    def get(self, request: Request, uuid: UUID) -> Response:  # noqa: ARG002  # DRF's form
+        """Return one rule."""
+        return Response(rule_body(auto_rule_get(self.principal, uuid)))
+
+    @extend_schema(operation_id="v1_auto_rule_set", request=MoneySettings, responses=AutoRuleOutput)
+    def put(self, request: Request, uuid: UUID) -> Response:
+        """Change a rule's settings; this switches it off."""
+        rule = auto_rule_get(self.principal, uuid)
+        data = checked(MoneySettings(data=request.data))
+        return Response(rule_body(auto_rule_set(principal=self.principal, rule=rule, spec=MoneySpec(**data))))
+
+    @extend_schema(operation_id="v1_auto_rule_set_on", request=AutoRuleSwitch, responses=AutoRuleOutput)
+    def patch(self, request: Request, uuid: UUID) -> Response:
+        """Switch a rule on or off; what it has pushed goes on."""
+        rule = auto_rule_get(self.principal, uuid)
+        is_on = checked(AutoRuleSwitch(data=request.data))["is_on"]
+        return Response(rule_body(auto_rule_set_on(principal=self.principal, rule=rule, is_on=is_on)))
+
+    @extend_schema(operation_id="v1_auto_rule_remove", responses={204: None})
+    def delete(self, request: Request, uuid: UUID) -> Response:  # noqa: ARG002  # DRF's form
+        """Remove a rule; what it has pushed goes on."""
+        auto_rule_remove(principal=self.principal, rule=auto_rule_get(self.principal, uuid))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class AutoRulePlanView(PoolView):
+    """`/auto-rules/{uuid}/dry-run`: what a rule would do now."""
+
+    @extend_schema(operation_id="v1_auto_rule_dry_run", responses=AutoRulePlanOutput)
+    def get(self, request: Request, uuid: UUID) -> Response:  # noqa: ARG002  # DRF's form
+        """Return what a rule would do at this head, whether it is on or off; nothing is stored or signed."""
+        rule = auto_rule_get(self.principal, uuid)
+        plan = rule_plan(rule, client=chain_client(), head=head_needed(), now=clock.now())
+        return Response(plan_body(plan))
+
+
+urlpatterns = [
+    path("auto-rules", AutoRulesView.as_view(), name="auto-rules"),
+    path("auto-rules/<uuid:uuid>", AutoRuleView.as_view(), name="auto-rule"),
+    path("auto-rules/<uuid:uuid>/dry-run", AutoRulePlanView.as_view(), name="auto-rule-dry-run"),
+]

@@ -1,0 +1,63 @@
+"""Automatic rules, and each message that one of them pushed."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from apps.automation.states import RuleKind
+from apps.core.fields import AttoFilField
+from apps.core.models import Timestamped
+from apps.messages.models import Message
+from apps.users.models import Tenant
+
+NOTE_MAX = 500
+
+
+class AutoRule(Timestamped):
+    """What the pool does for a tenant by itself; off until a person switches it on."""
+
+    uuid = models.UUIDField(unique=True, default=uuid.uuid4)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
+    """Whose messages it pushes."""
+    kind = models.CharField(max_length=16, choices=RuleKind.choices)
+    settings = models.JSONField()
+    """As `rules.specs` reads them."""
+    is_on = models.BooleanField(default=False)
+    people = ArrayField(models.CharField(max_length=150), default=list)
+    """Usernames of those who set it as it is and switched it on: none of them approves what it pushes."""
+    switched_by = models.CharField(max_length=200, blank=True, default="")
+    """Who switched it on or off last."""
+    acts_begun = models.PositiveIntegerField(default=0)
+    """The number of the next act; with the rule's UUID it is the id of that message."""
+    acts_seen = models.PositiveIntegerField(default=0)
+    """What `acts_begun` was when it was switched on: how earlier acts ended does not stop it any more."""
+    note = models.CharField(max_length=NOTE_MAX, blank=True, default="")
+    """Why it cannot do what is due; empty where nothing is in its way."""
+    noted_at = models.DateTimeField(null=True)
+    """Since when; None where nothing is in its way."""
+    stopped = models.CharField(max_length=NOTE_MAX, blank=True, default="")
+    """Why it switched itself off; empty unless it did."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} rule {self.uuid}"
+
+
+class AutoAct(models.Model):
+    """One message that a rule pushed."""
+
+    rule = models.ForeignKey(AutoRule, on_delete=models.CASCADE, related_name="acts")
+    number = models.PositiveIntegerField()
+    message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
+    """None once the message's row was removed."""
+    amount = AttoFilField(default=0)
+    """attoFIL that it moves."""
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rule", "number"], name="auto_act_once")]
+
+    def __str__(self) -> str:
+        return f"act {self.number} of rule {self.rule_id}"

@@ -1,0 +1,1 @@
+"""Reading automatic rules and what they did."""

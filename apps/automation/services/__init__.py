@@ -1,0 +1,1 @@
+"""Writing automatic rules, and carrying them out."""

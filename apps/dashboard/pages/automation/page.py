@@ -1,0 +1,250 @@
+"""Automation: rules by which the pool moves money by itself, and what each would do now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.automation.rules.specs import MoneySpec, spec_read
+from apps.automation.selectors.auto_rules import (
+    acts_latest,
+    auto_rule_get,
+    auto_rules_hindered,
+    auto_rules_visible,
+)
+from apps.automation.services.rule_changes import (
+    auto_rule_add,
+    auto_rule_remove,
+    auto_rule_set,
+    auto_rule_set_on,
+)
+from apps.automation.services.rule_plans import rule_plan
+from apps.automation.states import RuleKind
+from apps.chain.node.client import chain_client
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
+from apps.dashboard.cards import Verdict
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.notices import notice_leave
+from apps.dashboard.number_fields import Amount
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.automation.rows import plan_facts, rule_row, settings_facts, suggestions
+from apps.dashboard.pages.messages.rows import message_row
+from apps.dashboard.pages.miners.addresses import head_required
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text, Tick
+from apps.users.selectors.tenants import tenant_evident, tenants_visible
+from apps.users.services.people import tenant_resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from apps.automation.models import AutoRule
+    from apps.users.rules.principals import Principal
+
+
+class RuleForm(PageForm):
+    """A rule's settings; kind and tenant are those of a new one."""
+
+    kind = Text(initial=RuleKind.TOP_UP)
+    tenant = Text()
+    source = Text()
+    target = Text()
+    is_escrow = Tick()
+    low = Amount()
+    high = Amount()
+    day_max = Amount()
+
+    def spec(self) -> MoneySpec:
+        """Return the settings that were typed."""
+        sent = self.cleaned_data
+        return MoneySpec(**{name: sent[name] for name in sent if name not in ("kind", "tenant")})
+
+
+def may_change(viewer: Principal, tenant_id: int | None = None) -> bool:
+    """Return whether the viewer changes rules: of a tenant, or (None) of any."""
+    is_own = tenant_id is None or viewer.is_operator or tenant_id == viewer.own_id
+    return viewer.may("sign") and not viewer.is_partial and is_own
+
+
+def list_verdict_of(viewer: Principal) -> Verdict:
+    """Return in one sentence whether every rule does what it is there for."""
+    hindered = auto_rules_hindered(viewer).count()
+    if hindered:
+        return Verdict(plural(hindered, "rule needs you.", "rules need you."), "")
+    on = auto_rules_visible(viewer).filter(is_on=True).count()
+    if not on:
+        return Verdict(gettext("No rule is on."), "")
+    return Verdict(plural(on, "rule is on.", "rules are on."), "")
+
+
+def list_context(data: PageData) -> dict[str, Any]:
+    """Return what the list shows."""
+    rules = auto_rules_visible(data.viewer)
+    return {"rules": [rule_row(rule, data.names) for rule in rules], "may_add": may_change(data.viewer)}
+
+
+def list_fragments(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.viewer))
+    yield fragment("automation/_rules.html", **list_context(context.data))
+
+
+@require_safe
+@sign_in_required
+def automation(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show all rules."""
+    data = PageData(viewer)
+    return page_render(
+        request,
+        "automation/list.html",
+        title=_("Automation"),
+        section="automation",
+        page_key="automation",
+        data=data,
+        verdict=list_verdict_of(viewer),
+        **list_context(data),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Add a rule, switched off."""
+    if not may_change(viewer):
+        raise Http404
+    form = RuleForm.from_address(request, tenant=tenant_evident(viewer))
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            tenant = tenant_resolve(viewer, name=form.cleaned_data["tenant"])
+            kind = form.cleaned_data["kind"]
+            row = auto_rule_add(principal=viewer, tenant=tenant, kind=kind, spec=form.spec())
+            notice_leave(request, _("Rule added. It is off: see what it would do, then switch it on."))
+            return redirect("auto-rule", row.uuid)
+    return form_page(request, viewer, form, title=_("Add an automatic rule"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def rule_edit(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Change a rule's settings, which switches it off."""
+    rule = changeable_or_404(viewer, key)
+    spec = spec_read(rule.settings)
+    typed = {name: getattr(spec, name) for name in ("source", "target", "low", "high", "day_max")}
+    form = RuleForm.of(request, kind=rule.kind, is_escrow="1" if spec.is_escrow else "", **typed)
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            auto_rule_set(principal=viewer, rule=rule, spec=form.spec())
+            notice_leave(request, _("Saved. The rule is off until you switch it on."))
+            return redirect("auto-rule", rule.uuid)
+    return form_page(request, viewer, form, title=_("Change an automatic rule"), rule=rule)
+
+
+def form_page(request: HttpRequest, viewer: Principal, form: RuleForm, **more: Any) -> HttpResponse:
+    """Render the form of a rule."""
+    rule = more.pop("rule", None)
+    names = tenants_visible(viewer).values_list("name", flat=True) if viewer.is_operator else ()
+    return form_render(
+        request,
+        viewer,
+        "automation/rule.html",
+        form,
+        section="automation",
+        rule=rule,
+        kinds=RuleKind.choices,
+        tenants=[] if rule is not None else [(name, name) for name in names],
+        addresses=suggestions(viewer),
+        **more,
+    )
+
+
+@require_safe
+@sign_in_required
+def rule_detail(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show a rule, what it would do now, and what it has done."""
+    return detail_page(request, viewer, auto_rule_get(viewer, key))
+
+
+def detail_page(request: HttpRequest, viewer: Principal, rule: AutoRule, *, error: str = "") -> HttpResponse:
+    """Render a rule's page; `error` is what was refused a moment ago."""
+    data, plan, away = PageData(viewer), None, ""
+    try:
+        plan = rule_plan(rule, client=chain_client(), head=head_required(data), now=clock.now())
+    except DomainError as refusal:
+        away = stored_text(refusal.reason)
+    return page_render(
+        request,
+        "automation/detail.html",
+        title=rule.get_kind_display(),
+        section="automation",
+        page_key="",
+        data=data,
+        status=422 if error else 200,
+        error=error,
+        rule=rule,
+        shown=rule_row(rule, data.names),
+        facts=list(settings_facts(rule)),
+        plan=plan,
+        plan_rows=list(plan_facts(plan)) if plan is not None else [],
+        away=away,
+        acts=[
+            (act, message_row(act.message, data.names) if act.message is not None else None)
+            for act in acts_latest(rule)
+        ],
+        may_change=may_change(viewer, rule.tenant_id),
+    )
+
+
+@require_POST
+@sign_in_required
+def rule_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Switch a rule on or off, or remove it."""
+    if op not in ("on", "off", "remove"):
+        raise Http404
+    rule = changeable_or_404(viewer, key)
+    if op != "off" and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    try:
+        if op == "remove":
+            auto_rule_remove(principal=viewer, rule=rule)
+            notice_leave(request, _("Rule removed."))
+            return redirect("automation")
+        auto_rule_set_on(principal=viewer, rule=rule, is_on=op == "on")
+    except DomainError as refusal:
+        return detail_page(request, viewer, rule, error=stored_text(refusal.reason))
+    return redirect("auto-rule", rule.uuid)
+
+
+def changeable_or_404(viewer: Principal, key: UUID) -> AutoRule:
+    """Return a rule that the viewer may change."""
+    rule = auto_rule_get(viewer, key)
+    if not may_change(viewer, rule.tenant_id):
+        raise Http404
+    return rule
+
+
+NAV: Final = NavItem("automation", _("Automation"), "run", place=(1, 12))
+urlpatterns: Final = [
+    path("automation/", automation, name="automation"),
+    path("automation/new/", rule_new, name="auto-rule-new"),
+    path("automation/<uuid:key>/", rule_detail, name="auto-rule"),
+    path("automation/<uuid:key>/edit/", rule_edit, name="auto-rule-edit"),
+    path("automation/<uuid:key>/<str:op>/", rule_act, name="auto-rule-act"),
+]
+LIVE: Final = {"automation": LivePage({"auto-rule": (list_fragments,)})}
