@@ -29,7 +29,7 @@ from tests import factories
 from tests.people import principal, tenant
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
-from workers.storage.promises import Promise, room_fault
+from workers.storage.promises import Promise, Room, room_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def test_a_copy_that_fails_leaves_the_sector_where_it_is(worker: Worker) -> None
 
 
 def test_a_copy_waits_for_room_that_others_were_promised(worker: Worker) -> None:
-    fault = str(room_fault("/mnt/b", needs=8, room=9, promised=[Promise("j", 5, "box")]))
+    fault = str(room_fault("/mnt/b", needs=8, room=Room(9), promised=[Promise("j", 5, "box")]))
     row = sector()
     begin()
     beat(worker)
@@ -132,7 +132,7 @@ def test_a_copy_waits_for_room_that_others_were_promised(worker: Worker) -> None
 
 
 def test_a_move_gives_up_waiting_for_room_after_a_day(worker: Worker) -> None:
-    fault = str(room_fault("/mnt/b", needs=8, room=9, promised=[Promise("j", 5, "box")]))
+    fault = str(room_fault("/mnt/b", needs=8, room=Room(9), promised=[Promise("j", 5, "box")]))
     sector()
     begin()
     beat(worker)
