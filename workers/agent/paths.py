@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
 from poolsite.wire.pipeline import REBUILDING, UNSEAL_STAGES, Stage
 from workers.processors.errors import BadInput
+from workers.storage.parts import with_cache
 from workers.storage.sector import SectorFiles, sector_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
@@ -56,20 +58,27 @@ class SealingPaths:
         return self.job / f"c1-{required(inputs.seed, 'seed').hex()[:16]}.json"
 
 
-def sealing_paths(root: Path, job: Path, *, store: Store | None, inputs: SealInputs) -> SealingPaths:
+def sealing_paths(
+    root: Path, job: Path, *, store: Store | None, inputs: SealInputs, others: Sequence[Path] = ()
+) -> SealingPaths:
     """Return where a stage's files lie: of unsealing in the sector's store, otherwise below `root`.
 
+    A cache that the store lacks is that of one of the `others`.
     Without a store for what begins at one that has the sector; the others need none.
     """
     parameters, number = seal_parameters(inputs.seal_proof), inputs.number
     name = sector_name(inputs.miner_id, number)
     plain = SectorFiles(parameters, root / "cache" / name, root / "sealed" / name)
     updated = SectorFiles(parameters, root / "update-cache" / name, root / "update" / name)
-    stored = plain if store is None else store.files(parameters, miner_id=inputs.miner_id, number=number)
+    stored = plain
+    if store is not None:
+        stored = with_cache(store.files(parameters, miner_id=inputs.miner_id, number=number), others)
     if inputs.stage in UNSEAL_STAGES:
         files = stored
         if inputs.is_update and store is not None:
-            files = store.updated_files(parameters, miner_id=inputs.miner_id, number=number)
+            files = with_cache(
+                store.updated_files(parameters, miner_id=inputs.miner_id, number=number), others
+            )
         return SealingPaths(parameters, files, key=stored, staged=files.sealed, job=job)
     if not inputs.is_update:
         return SealingPaths(parameters, plain, key=plain, staged=root / "unsealed" / name, job=job)

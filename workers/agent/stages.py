@@ -215,7 +215,8 @@ class StageRunner:
         # Bytes are unsealed in the store, and a guest's proof is made from its job's folder alone.
         is_elsewhere = inputs.stage in UNSEAL_STAGES or is_guest(inputs)
         root = self.folder if is_elsewhere else self.places.root(job_id, inputs)
-        paths = sealing_paths(root, self.journal.folder(job_id), store=store, inputs=inputs)
+        others = [] if store is None else self.storing.stores.roots_beside(store.root)
+        paths = sealing_paths(root, self.journal.folder(job_id), store=store, inputs=inputs, others=others)
         if not is_elsewhere:
             if not root.is_dir():
                 raise StoreAway(f"{root} is not available: its disk is not mounted")

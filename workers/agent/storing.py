@@ -29,6 +29,7 @@ from workers.storage.files import (
     write_fault,
     write_file,
 )
+from workers.storage.parts import lender_of, whole_files
 from workers.storage.promises import RoomPromised
 from workers.storage.store import StoreAway, path_remove, stored_files
 from workers.storage.store_condition import FULL_ERRORS, READ_ONLY_ERRORS
@@ -36,6 +37,7 @@ from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from poolsite.wire.job_inputs import SealInputs
@@ -83,8 +85,9 @@ class Storing:
         found = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
         unread: list[str] = []
         for one in found if len(found) > 1 else ():
+            others = self.stores.roots_beside(one.store.root)
             try:
-                if _has_replica(one, inputs):
+                if _has_replica(one, inputs, others):
                     return one.require()
             except (OSError, BadMark) as error:
                 unread.append(f"{one.name} cannot be read ({error})")
@@ -141,7 +144,8 @@ class Storing:
             raise BadFile("the updated replica is not in the store: the old replica is kept")
         try:
             sector_files_remove(paths.key)
-            SectorSums(store.root, paths.key.sealed.name).forget(folders=("sealed", "cache"))
+            for root in {store.root, lender_of(paths.key)}:
+                SectorSums(root, paths.key.sealed.name).forget(folders=("sealed", "cache"))
         except OSError as error:
             if error.errno not in READ_ONLY_ERRORS:
                 raise
@@ -302,7 +306,7 @@ def _unfinished_remove(one: Attachment, inputs: SealInputs) -> None:
     )
 
 
-def _has_replica(one: Attachment, inputs: SealInputs) -> bool:
+def _has_replica(one: Attachment, inputs: SealInputs, others: Sequence[Path]) -> bool:
     """Return whether a store has the replica that a stage needs: the updated one once it has been stored.
 
     Raises OSError, BadMark where it cannot be read.
@@ -312,7 +316,8 @@ def _has_replica(one: Attachment, inputs: SealInputs) -> bool:
     parameters = seal_parameters(inputs.seal_proof)
 
     def has(store: Store) -> bool:
-        files = store.proven_files(parameters, miner_id=inputs.miner_id, number=inputs.number, comm_r=comm_r)
+        named = {"miner_id": inputs.miner_id, "number": inputs.number}
+        files = whole_files(store, others, parameters, **named, comm_r=comm_r)
         return files.comm_r == comm_r and files.sealed.exists()
 
     return one.read(has)

@@ -15,12 +15,13 @@ from poolsite.wire.store_checks import FILES_MAX, CheckedFile, FileState
 from workers.storage.checksums import disk_parts
 from workers.storage.files import DamagedFile
 from workers.storage.moves import sector_files
+from workers.storage.parts import lender_of, whole_files
 from workers.storage.sector import sector_name
 from workers.storage.store import stored_files
 from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from workers.storage.sector import SectorFiles
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 OPTIONAL: Final = "t_aux"
 """Of the kept files: nothing that is proven needs it."""
-REPLICAS: Final = (("sealed", "cache"), ("update", "update-cache"))
-"""Folders of a replica and of its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,12 @@ def checked_one(args: Mapping[str, str]) -> CheckedOne:
     )
 
 
-def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]) -> list[CheckedFile]:
+def sector_check(
+    store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool], others: Sequence[Path] = ()
+) -> list[CheckedFile]:
     """Return what every file of a sector is found to be; sums that nobody had recorded are.
+
+    A cache that the store lacks is that of one of the `others`.
 
     Raises DamagedFile for an unknown proof type, InterruptedError once it is not wanted, OSError if the
     store goes away.
@@ -77,21 +80,17 @@ def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]
     except UnknownSealProof as error:
         raise DamagedFile(str(error)) from None
     known = {"miner_id": one.miner_id, "number": one.number}
-    files = store.proven_files(parameters, **known, comm_r=one.comm_r)
-    sizes = {str(path.relative_to(store.root)): size for path, size in _needed(files)}
-    sums = SectorSums(store.root, one.name)
-    there = sector_files(store.root, one.name)
-    known_sums = sums.read().items()  # an unsealed file may go at any time
-    recorded = {name: was for name, was in known_sums if name in there or not name.startswith("unsealed/")}
+    files = whole_files(store, others, parameters, **known, comm_r=one.comm_r)
+    sizes = {str(path.relative_to(lender_of(files))): size for path, size in _kept(files)}
+    sizes[str(files.sealed.relative_to(store.root))] = parameters.sector_bytes
+    roots, recorded = _files_in(store.root, files, one.name, sizes)
     found: list[CheckedFile] = []
-    fresh: dict[str, FileSum] = {}
-    for name in sorted({*sizes, *recorded, *there})[:FILES_MAX]:
-        path = store.root / name
+    fresh: dict[Path, dict[str, FileSum]] = {root: {} for root in roots.values()}
+    for name, root in sorted(roots.items())[:FILES_MAX]:
+        path = root / name
         size = _size(path)
-        if size is None:
-            state = FileState.MISSING
-        elif size != sizes.get(name, size):
-            state = FileState.WRONG_SIZE
+        if size is None or size != sizes.get(name, size):
+            state = FileState.MISSING if size is None else FileState.WRONG_SIZE
         elif path == files.p_aux and files.comm_r != one.comm_r:
             state = FileState.WRONG_COMM_R
         elif one.is_quick:
@@ -100,15 +99,44 @@ def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]
             digest = _digest(path, one, is_wanted)
             state = _compared(digest, size, recorded.get(name))
             if state is FileState.NOTED:
-                fresh[name] = FileSum(size, digest)
+                fresh[root][name] = FileSum(size, digest)
         found.append(CheckedFile(name=name_text(name), state=state, size=size or 0))
-    if fresh and not is_wanted():
+    if any(fresh.values()) and not is_wanted():
         raise InterruptedError("the files may have changed since their checksums were computed")
     try:
-        sums.record(fresh)
+        for root, sums in fresh.items():
+            SectorSums(root, one.name).record(sums)
     except OSError:  # a disk that is mounted read-only: nothing can be kept there
         found = [_not_noted(file) if file.state is FileState.NOTED else file for file in found]
     return found
+
+
+def _files_in(
+    own: Path, files: SectorFiles, name: str, needed: Collection[str]
+) -> tuple[dict[str, Path], dict[str, FileSum]]:
+    """Return by name in which store each file of a sector lies, or is missing, and the recorded sums.
+
+    Of a store that lends the cache that alone counts.
+    """
+    roots: dict[str, Path] = {}
+    recorded: dict[str, FileSum] = {}
+    lent = f"{files.cache.parent.name}/"
+    for root in dict.fromkeys((own, lender_of(files))):
+        there = sector_files(root, name)
+        # An unsealed file may go at any time.
+        sums = {
+            file: was
+            for file, was in SectorSums(root, name).read().items()
+            if file in there or not file.startswith("unsealed/")
+        }
+        if root == own:
+            roots |= dict.fromkeys((*needed, *there, *sums), root)
+            recorded |= sums
+        else:
+            every = (*needed, *there, *sums)
+            roots |= {file: root for file in every if file.startswith(lent)}
+            recorded |= {file: was for file, was in sums.items() if file.startswith(lent)}
+    return roots, recorded
 
 
 def _digest(path: Path, one: CheckedOne, is_wanted: Callable[[], bool]) -> str:
@@ -142,9 +170,8 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _needed(files: SectorFiles) -> Iterator[tuple[Path, int]]:
-    """Return the files that a proof needs, with their sizes."""
-    yield files.sealed, files.parameters.sector_bytes
+def _kept(files: SectorFiles) -> Iterator[tuple[Path, int]]:
+    """Yield the files of the cache that a proof needs, with their sizes."""
     tree = NODE_BYTES * files.tree_r_last_nodes
     for path in stored_files(files):
         if path.name != OPTIONAL:

@@ -102,6 +102,7 @@ class StoreOrders:
         if command.op == Operation.ATTACH:
             self.stores.attach(args["path"], init="init" in args)
         elif command.op == Operation.DETACH:
+            self.stores.lent_check(args["uid"])
             self.stores.detach(args["uid"])
         elif command.op == Operation.SET_STORE:
             self.stores.change(args["uid"], args)
@@ -146,7 +147,8 @@ class StoreOrders:
                 beat()
                 return self._goes_on()
 
-            files = sector_check(self._attached_store(one.uid), one, is_wanted=is_wanted)
+            store = self._attached_store(one.uid)
+            files = sector_check(store, one, is_wanted=is_wanted, others=self.stores.roots_beside(store.root))
             self._attached_store(one.uid)  # what is missing went with the disk
             return files
 
@@ -202,7 +204,8 @@ class StoreOrders:
         root = self._attached_store(uid).root
         is_wanted = partial(self._is_ordered, command.id)
         unfinished = unfinished_sizes(root)
-        complete, half = sectors_scan(root, is_wanted=is_wanted, unfinished=unfinished)
+        others_here = self.stores.roots_beside(root)
+        complete, half = sectors_scan(root, others=others_here, is_wanted=is_wanted, unfinished=unfinished)
         halves: dict[int, dict[int, int]] = {}
         for miner_id, numbers in half.items():
             for number in numbers:

@@ -9,15 +9,16 @@ from poolsite.wire.store_checks import FILE_NAME_MAX, OTHER_FILES_MAX
 from workers.storage.files import DamagedFile, names_in
 from workers.storage.links import apart_check
 from workers.storage.moves import LAST, sector_files
+from workers.storage.parts import REPLICAS, is_complete, is_lent, is_whole
 from workers.storage.sector import sector_name
 from workers.storage.store import NAME, StoreAway, path_remove
-from workers.storage.store_check import REPLICAS, name_text, wanted_check
+from workers.storage.store_check import name_text, wanted_check
 from workers.storage.store_mark import BadMark
 from workers.storage.sums import SectorSums
 from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from workers.storage.attachment import Attachment
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
 
 
 def sectors_scan(
-    root: Path, *, is_wanted: Callable[[], bool] = lambda: True, unfinished: Iterable[str] = ()
+    root: Path,
+    *,
+    others: Sequence[Path] = (),
+    is_wanted: Callable[[], bool] = lambda: True,
+    unfinished: Iterable[str] = (),
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     """Return the numbers of whole and of half sectors in a store, by miner.
 
     Raises OSError, InterruptedError once it is not wanted.
 
-    A sector is whole if a replica lies beside its `p_aux`; an unsealed file alone is no half of one, but
+    A sector is whole if a replica lies there, and its `p_aux` beside it or in one of the `others`, the host's
+    other stores; a cache that is lent to such a replica is no half one.  Nor is an unsealed file alone, but
     parts of an upload that nobody goes on with are (`unfinished`: those sectors' names).
     """
     listed = {name for kinds in REPLICAS for kind in kinds for name in _names(root / kind)}
@@ -40,7 +46,10 @@ def sectors_scan(
     for name in sorted(listed | set(unfinished)):
         wanted_check(is_wanted)
         miner_id, number = map(int, name.removeprefix("s-t0").split("-"))
-        into = complete if any(_is_complete(root, name, *kinds) for kinds in REPLICAS) else half
+        is_here = is_whole(root, others, name)
+        if not is_here and is_lent(root, others, name):
+            continue
+        into = complete if is_here else half
         into.setdefault(miner_id, []).append(number)
     return complete, half
 
@@ -85,9 +94,9 @@ def leftover_remove(store: Store, args: Mapping[str, str], others: Iterable[Atta
         if any(_is_parted(store.root, there.root, name, *kinds) for kinds in REPLICAS):
             raise DamagedFile(
                 f"{name} lies in two stores, its replica in one and its cache in the other ({store.root}, "
-                f"{there.root}): it is proven from both and kept; put both into one store first"
+                f"{there.root}): it is proven from both and kept; move it into one store first"
             )
-    if "whole" not in args and any(_is_complete(store.root, name, *kinds) for kinds in REPLICAS):
+    if "whole" not in args and any(is_complete(store.root, name, *kinds) for kinds in REPLICAS):
         raise DamagedFile(f"{name} is complete in {store.root} and is kept")
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
         path_remove(store.root / kind / name)
@@ -112,10 +121,6 @@ def _is_parted(root: Path, other: Path, name: str, replica: str, cache: str) -> 
         ((one / replica / name).is_file(), (one / cache / name / "p_aux").is_file()) for one in (root, other)
     ]
     return halves in ([(True, False), (False, True)], [(False, True), (True, False)])
-
-
-def _is_complete(root: Path, name: str, replica: str, cache: str) -> bool:
-    return (root / replica / name).is_file() and (root / cache / name / "p_aux").is_file()
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from workers.storage.answers import answered
 from workers.storage.attached_stores import AttachedStores
+from workers.storage.attachment import NotAttached
 from workers.storage.bucket_files import CHECK_AGAIN_S, LIST_SHARE
-from workers.storage.files import NotEnoughSpace, space_of, write_file
+from workers.storage.files import NotEnoughSpace, names_in, space_of, write_file
+from workers.storage.parts import REPLICAS, is_lent
 from workers.storage.promises import Promises, Room, RoomPromised, promise_of, renewed, room_fault
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store import Store, StoreAway
@@ -68,6 +70,24 @@ class Stores(AttachedStores):
                     found.append(one)
         return found
 
+    def roots_beside(self, root: Path) -> list[Path]:
+        """Return the roots of the other stores that are there: they may lend caches."""
+        return [one.store.root for one in self.here() if one.store.root != root]
+
+    def lent_check(self, uid: str) -> None:
+        """Raise NotAttached if a store that is there lends caches: without it their sectors become faulty."""
+        one = self.of_uid(uid)
+        if one is None or not one.is_here:
+            return
+        root, others = one.store.root, self.roots_beside(one.store.root)
+        for _, cache in REPLICAS:
+            with suppress(FileNotFoundError):
+                if name := next((name for name in names_in(root / cache) if is_lent(root, others, name)), ""):
+                    raise NotAttached(
+                        f"{root} has the cache of {name}, whose replica lies in another store: "
+                        "move such sectors into one store first"
+                    )
+
     def proven_files(
         self,
         parameters: SealParameters,
@@ -79,7 +99,8 @@ class Stores(AttachedStores):
     ) -> SectorFiles | None:
         """Return the files with this comm_r; else any of the sector's name; None if there are none.
 
-        lotus-miner may keep a replica and its cache in two stores: they are found, where none has both.
+        `here` are the stores of the replica.  lotus-miner may keep its cache in another one: they are found,
+        where none has both.
         Raises OSError where a store went away.
         """
         found, caches, known = None, list[SectorFiles](), self.here() if here is None else here
@@ -98,6 +119,9 @@ class Stores(AttachedStores):
                     is_part = files is old or _is_there(files.sealed)
                 if found is None and is_part:
                     found = files
+        if here is not None:  # a cache may lie elsewhere
+            for one in (other for other in self.here() if other not in known):
+                caches += _caches(one.store, parameters, miner_id=miner_id, number=number, comm_r=comm_r)
         return next(filter(None, (_paired(cache, known) for cache in caches)), found)
 
     def miners(self) -> set[int]:
@@ -244,6 +268,17 @@ def _comm_r(files: SectorFiles) -> bytes | None:
     with suppress(OSError):
         return files.comm_r
     return files.comm_r
+
+
+def _caches(
+    store: Store, parameters: SealParameters, *, miner_id: int, number: int, comm_r: bytes
+) -> list[SectorFiles]:
+    """Return the files of a store that has a cache with this comm_r, and no replica."""
+    named = {"miner_id": miner_id, "number": number}
+    places = store.updated_files(parameters, **named), store.files(parameters, **named)
+    with suppress(OSError):  # it went away, as it may
+        return [files for files in places if files.comm_r == comm_r and not files.sealed.exists()]
+    return []
 
 
 def _paired(files: SectorFiles, stores: Sequence[Attachment]) -> SectorFiles | None:

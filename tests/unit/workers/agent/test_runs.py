@@ -23,7 +23,8 @@ from tests.naive.pieces import data_commitment
 from workers.agent.journal import Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.processors import stages
-from workers.storage.store import Store, path_remove
+from workers.storage.store import MARK, Store, path_remove
+from workers.storage.store_mark import mark_change
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
@@ -215,3 +216,33 @@ def test_pieces_of_one_commitment_are_fetched_once(host: Host, sizes: tuple[int,
 
     assert host.run("j", BASE, pieces=pieces).pieces == pieces
     assert fetched == [1016], "with the most of the zeros behind the data"
+
+
+def test_a_sector_whose_caches_another_store_has_is_read_back_and_updated(tmp_path: Path) -> None:
+    (lender := tmp_path / "lender").mkdir()
+    host = Host(tmp_path, lender)
+    [own] = [one for one in host.stores.attached() if one.store.root == host.store.root]
+    mark_change(lender / MARK, {"CanStore": False})
+
+    def lend(kind: str) -> None:
+        (lender / kind).mkdir()
+        (host.store.root / kind / "s-t01000-5").rename(lender / kind / "s-t01000-5")
+
+    old = host.replica_of_zeros("seal", SEALING)
+    assert host.run("seal", BASE, state="PC2_DONE", stage="PERSIST", comm_r=old).store_uid == own.uid
+    host.run("seal", BASE, state="COMMIT_LANDED", stage="FINALIZE", comm_r=old)
+    lend("cache")
+    assert host.unsealed("zeros", replace(BASE, comm_r=old)) == bytes(len(DATA))
+
+    update = replace(BASE, is_update=True, comm_r=old, pieces=PIECES)
+    host.piece_put("snap")
+    made = host.run("snap", update, state="PIECES_ASSIGNED", stage="SNAP_ENCODE")
+    update = replace(update, comm_d_new=made.comm_d, comm_r_new=made.comm_r)
+    assert host.run("snap", update, state="SNAP_ENCODED", stage="SNAP_PROVE").proof
+    host.run("snap", update, state="SNAP_PROVED", stage="PERSIST")
+    assert host.unsealed("out", update) == DATA, "decoded with the replica of before, and its lent cache"
+    host.run("snap", update, state="UPDATE_FINAL", stage="KEY_CLEAR")
+    lend("update-cache")
+
+    assert host.left() == ["lender/update-cache/s-t01000-5", "store/update/s-t01000-5"]
+    assert host.unsealed("out-2", update, offset=3, count=7) == DATA[3:10]
