@@ -73,6 +73,7 @@ MAKES: Final = frozenset(
             "approval.rule.add",
             "billing.correct",
             "check.mute",
+            "claims.extend",
             "import",
             "message.push",
             "miner.create",

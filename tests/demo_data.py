@@ -352,6 +352,7 @@ LISTS = (
     "planner",
     "pieces",
     "allocations",
+    "claims",
     "messages",
     "senders",
     "gas",

@@ -23,7 +23,7 @@ from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
 from apps.proving.states import Forecast
-from apps.sectors.models import Allocation, Batch, Job, JobEvent, Sector, Store, StoreAttachment, Worker
+from apps.sectors.models import Batch, Job, JobEvent, Sector, Store, StoreAttachment, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
@@ -341,14 +341,6 @@ def piece_fields(*, state: str = PieceState.READY, **data: Any) -> dict[str, Any
         "state_since": now(),
         **data,
     }
-
-
-def allocation(of: Miner, **data: Any) -> Allocation:
-    """An allocation for a miner that can still be claimed, and whose data are not here."""
-    number = next(counter)
-    terms = {"term_min": 518_400, "term_max": 1_555_200, "expiration": 100_000}
-    fields = {"number": number, "client": 1010, "piece_cid": piece_cid(number), "size": 1 << 20}
-    return Allocation.objects.create(miner=of, seen_at=now(), **(fields | terms | data))
 
 
 def stored_piece(of: Miner, **data: Any) -> Piece:

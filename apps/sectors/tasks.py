@@ -50,6 +50,7 @@ from apps.sectors.services.sealing.urgency import urgent_mark
 from apps.sectors.services.stores.redeclarations import redeclarations_follow
 from apps.sectors.services.stores.scan_comparison import scans_compare
 from apps.sectors.services.verified.allocations import allocations_follow
+from apps.wallets.services.data_cap import data_caps_refresh
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -160,10 +161,13 @@ def sectors_adopt(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
 @shared_task(name="sectors.allocations")
 @single_flight
 def sectors_allocations(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Read the allocations for the pool's miners; apart from the rest, as a node may take a minute."""
-    head = head_current()
-    if head is not None:
-        allocations_follow(client=chain_client(), head=head, now=clock.now())
+    """Read the allocations for the pool's miners, and the DataCap of its addresses.
+
+    Apart from the rest, as a node may take a minute.
+    """
+    head, client = head_current(), chain_client()
+    if head is not None and allocations_follow(client=client, head=head, now=clock.now()):
+        data_caps_refresh(client=client, key=head.key)
 
 
 @shared_task(name="sectors.sweep")

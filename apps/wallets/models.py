@@ -33,6 +33,8 @@ class Wallet(models.Model):
     """None until the chain was asked."""
     actor_id = models.BigIntegerField(null=True)
     """None until the address has received something."""
+    data_cap = models.BigIntegerField(null=True)
+    """Bytes of DataCap that it has left as a client of FIL+; None: none, or not read yet."""
     nonce = models.BigIntegerField(null=True)
     """The next one, as the newest head says."""
     seen_at = models.DateTimeField(null=True)

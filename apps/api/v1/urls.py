@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.blocks")),
     path("", include("apps.api.v1.mining")),
     path("", include("apps.api.v1.chain")),
+    path("", include("apps.api.v1.claims")),
     path("", include("apps.api.v1.checks")),
     path("", include("apps.api.v1.gas")),
     path("", include("apps.api.v1.gas_guards")),

@@ -30,6 +30,9 @@ class WalletOutput(serializers.Serializer[Any]):
     key_type = serializers.CharField()
     balance = serializers.CharField(allow_null=True)
     nonce = serializers.IntegerField(allow_null=True)
+    data_cap = serializers.IntegerField(
+        allow_null=True, help_text="bytes of DataCap that it has left; null: none, or not read yet"
+    )
     actor = serializers.CharField(allow_null=True)
     served = serializers.BooleanField()
     seen_at = serializers.DateTimeField(allow_null=True)
@@ -71,6 +74,7 @@ def wallet_data(wallet: Wallet) -> dict[str, Any]:
         "key_type": wallet.key_type,
         "balance": None if wallet.balance is None else str(wallet.balance),
         "nonce": wallet.nonce,
+        "data_cap": wallet.data_cap,
         "actor": None if wallet.actor_id is None else f"f0{wallet.actor_id}",
         "served": wallet.is_served(clock.now()),
         "seen_at": wallet.seen_at,

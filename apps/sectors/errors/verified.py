@@ -15,3 +15,13 @@ class AllocationUnknown(NotFound):
     def __init__(self, number: object) -> None:
         reason = gettext("there is no allocation {number} for this pool's miners").format(number=number)
         super().__init__(reason, field="allocation")
+
+
+class ClaimUnknown(NotFound):
+    """No claim of this id of a miner that the caller sees."""
+
+    code = "claim_unknown"
+
+    def __init__(self, number: object) -> None:
+        reason = gettext("there is no claim {number} of this pool's miners").format(number=number)
+        super().__init__(reason, field="claims")

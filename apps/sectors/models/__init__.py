@@ -24,7 +24,7 @@ from apps.sectors.models.store_checks import SectorCopy, StoreCheck
 from apps.sectors.models.store_scans import StoreFinding, StoreScan
 from apps.sectors.models.stores import Store, StoreAttachment, StoreEvent, StoreMove, StoreSample
 from apps.sectors.models.targets import BatchSettings, SealTarget
-from apps.sectors.models.verified import Allocation, AllocationsRead
+from apps.sectors.models.verified import Allocation, AllocationsRead, VerifiedClaim
 
 __all__ = [
     "DAMOCLES",
@@ -64,6 +64,7 @@ __all__ = [
     "StoreMove",
     "StoreSample",
     "StoreScan",
+    "VerifiedClaim",
     "Worker",
     "WorkerCommand",
 ]

@@ -29,6 +29,8 @@ class ClaimsEnding(models.Model):
     """The id of the one that ends first."""
     sector_number = models.BigIntegerField(null=True)
     end_epoch = models.BigIntegerField(null=True)
+    clients = models.JSONField(default=list)
+    """The largest clients, as lists of actor id, claims that have not ended, and their padded bytes."""
     due_at = models.DateTimeField()
     """When they are read again."""
 

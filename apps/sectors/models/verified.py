@@ -57,3 +57,35 @@ class AllocationsRead(models.Model):
 
     def __str__(self) -> str:
         return f"allocations read at {self.read_at}"
+
+
+class VerifiedClaim(models.Model):
+    """Data in a sector that its miner claimed under an allocation: until its end they count ten times."""
+
+    miner = models.ForeignKey("miners.Miner", on_delete=models.CASCADE, related_name="+")
+    number = models.BigIntegerField()
+    """Its id in the registry, that of its allocation."""
+    client = models.BigIntegerField()
+    """Actor id."""
+    sector_number = models.BigIntegerField()
+    piece_cid = CidField()
+    size = models.BigIntegerField()
+    """Padded bytes."""
+    term_start = models.BigIntegerField()
+    """Epoch of the claim."""
+    term_min = models.BigIntegerField()
+    """Epochs since then for which the data must be kept at least."""
+    end_epoch = models.BigIntegerField()
+    """Until when they can count: its longest term has passed then."""
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["miner", "number"], name="one_claim_per_miner_and_id"),
+        )
+        indexes = (
+            models.Index(fields=["end_epoch", "id"], name="claims_by_end"),
+            models.Index(fields=["client"], name="claims_by_client"),
+        )
+
+    def __str__(self) -> str:
+        return f"claim {self.number} of f0{self.client} in {self.miner} / {self.sector_number}"

@@ -68,6 +68,10 @@ class Claim:
     """The latest epoch to which its sector may be extended with it."""
     piece_cid: str = ""
     client: int = 0
+    term_start: int = 0
+    """Epoch of the claim."""
+    term_min: int = 0
+    """Epochs since then for which the data must be kept at least."""
 
     def is_held(self, expiration: int) -> bool:
         """Return whether the sector, which ends at `expiration`, still has these data.
@@ -159,6 +163,8 @@ def claims_read(client: ChainClient, address: str, *, key: str) -> dict[int, lis
             last=last,
             piece_cid=str(cid_from_json(row.get("Data")) or ""),
             client=int(row.get("Client") or 0),
+            term_start=int(row["TermStart"]),
+            term_min=int(row.get("TermMin") or 0),
         )
         found[claim.sector].append(claim)
     return found

@@ -8,7 +8,7 @@ FIP-0045.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from poolsite.filecoin.actors.batch import BatchReturn
 from poolsite.filecoin.cids import Cid
@@ -19,6 +19,12 @@ from poolsite.filecoin.codec import (
     Uint64,
     cbor_tuple,
 )
+
+CLAIM_TERM_MAX: Final = 5 * 365 * 2880
+"""Longest term of an allocation or a claim, in epochs of any network: 5 years of the main one's.
+
+Source: builtin-actors runtime/src/runtime/policy.rs MAXIMUM_VERIFIED_ALLOCATION_TERM.
+"""
 
 
 @cbor_tuple

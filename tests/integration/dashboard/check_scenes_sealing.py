@@ -27,7 +27,7 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import AttachedStore, StoreCondition
-from tests import factories
+from tests import factories, verified_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,7 +221,7 @@ def claims_ending(_: Any) -> None:
 
 
 def allocations_ending(_: Any) -> None:
-    factories.allocation(factories.miner(), expiration=1500)
+    verified_rows.allocation(factories.miner(), expiration=1500)
 
 
 def targets_paused(_: Any) -> None:

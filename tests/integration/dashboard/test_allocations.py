@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.sectors.models import AllocationsRead
 from apps.users.states import Role
-from tests import factories
+from tests import factories, verified_rows
 from tests.page_client import signed_in, text_of
 from tests.people import person
 
@@ -32,11 +32,11 @@ def test_the_list_says_what_is_missing_and_what_is_where(ann: None) -> None:
     miner = factories.miner(2001, of="alice")
     sector = factories.sector(miner, number=5)
     near, far, held, over = (
-        factories.allocation(miner, expiration=1000 + 30 * DAY * days + 100) for days in (0, 1, 2, 3)
+        verified_rows.allocation(miner, expiration=1000 + 30 * DAY * days + 100) for days in (0, 1, 2, 3)
     )
     type(over).objects.filter(pk=over.pk).update(expiration=1000)
     factories.piece(miner, state="PACKED", client=1010, allocation=held.number, sector_number=5, offset=0)
-    foreign = factories.allocation(factories.miner(2002, of="bob"))
+    foreign = verified_rows.allocation(factories.miner(2002, of="bob"))
     read()
 
     text = text_of(signed_in().get(reverse("allocations")))
@@ -57,7 +57,7 @@ def test_the_list_says_what_is_missing_and_what_is_where(ann: None) -> None:
 
 
 def test_one_click_leads_to_the_upload_with_all_that_the_chain_says(ann: None) -> None:
-    row = factories.allocation(factories.miner(2001, of="alice"))
+    row = verified_rows.allocation(factories.miner(2001, of="alice"))
 
     text = text_of(signed_in().get(reverse("pieces"), {"take": row.number}))
 
@@ -76,7 +76,7 @@ def test_one_click_leads_to_the_upload_with_all_that_the_chain_says(ann: None) -
 
 def test_an_allocation_that_is_gone_or_anothers_is_said_to_be_unknown(ann: None) -> None:
     factories.miner(2001, of="alice")
-    row = factories.allocation(factories.miner(2002, of="bob"))
+    row = verified_rows.allocation(factories.miner(2002, of="bob"))
 
     text = text_of(signed_in().get(reverse("pieces"), {"take": row.number}))
 
@@ -86,7 +86,7 @@ def test_an_allocation_that_is_gone_or_anothers_is_said_to_be_unknown(ann: None)
 
 def test_who_may_only_look_takes_nothing(db: None) -> None:
     person("eve", role=Role.AUDITOR)
-    row = factories.allocation(factories.miner(2001, of="alice"))
+    row = verified_rows.allocation(factories.miner(2001, of="alice"))
 
     text = text_of(signed_in("eve").get(reverse("allocations")))
 
@@ -113,7 +113,7 @@ def test_pages_follow_one_another_and_the_csv_has_all(ann: None, monkeypatch: py
     monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
     monkeypatch.setattr("apps.dashboard.pages.verified.allocations.CHUNK", 2)
     miner = factories.miner(2001, of="alice")
-    rows = [factories.allocation(miner, expiration=2000) for _ in range(3)]
+    rows = [verified_rows.allocation(miner, expiration=2000) for _ in range(3)]
     failed = factories.piece(miner, state="FAILED", client=1010, allocation=rows[2].number)
     browser = signed_in()
 

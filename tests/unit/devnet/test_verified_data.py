@@ -216,7 +216,8 @@ def test_claims_are_told_and_lengthened_by_their_client(granted):
     assert (lengthen(OWNER, TERM_MAX), lengthen(STRANGER, TERM_MAX + 1)) == (0, 0)
     assert lengthen(STRANGER, TERM_MAX) == 1
     assert granted.state.get(data_claims_of(granted.miner.id), 1).term_max == TERM_MAX
-    paid = ClaimExtensionRequest(granted.miner.id, 1, TERM_MAX)
+    same, paid = (ClaimExtensionRequest(granted.miner.id, 1, TERM_MAX + more) for more in (0, 1))
+    assert granted.allocate(extensions=[same], amount=SIZE).exit_code == 16
     assert granted.allocate(extensions=[paid], amount=SIZE).exit_code == 0
 
 

@@ -152,7 +152,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         here=reverse("pieces"),
         form=form,
         allocation=allocation,
-        miners=picker(viewer, "miner", value=form["miner"].shown),
+        miners=picker(viewer, "miner", value=form.typed["miner"]),
         purposes=[(str(one), one.label) for one in PiecePurpose],
         can_upload=viewer.may("write"),
         **storage_shown(viewer),

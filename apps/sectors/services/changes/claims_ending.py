@@ -1,8 +1,9 @@
-"""Reading which verified claims end soon: a node gives all claims of a miner at once, so that is rare."""
+"""Reading a miner's verified claims, and which end soon: a node gives all at once, so that is rare."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import ClaimsEnding, Sector
 from apps.sectors.onchain.live_sectors import claims_read
+from apps.sectors.services.verified.claims import claims_write
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ EVERY: Final = timedelta(hours=1)
 """Least time between two reads of a miner."""
 AT_ONCE: Final = 4
 """Miners that are read with a head: what follows active sectors waits meanwhile."""
+CLIENTS_MAX: Final = 50
+"""Clients of a miner that are added up."""
 SHARE: Final = 200
 """A read that took long is made again only after so many times as long."""
 
@@ -50,6 +54,7 @@ def _read(miner: Miner, *, work: SealingContext) -> None:
     # A node that does not answer is not asked again at the next head.
     ClaimsEnding.objects.update_or_create(miner=miner, defaults={"due_at": work.now + EVERY})
     claims = claims_read(work.client, miner.address, key=work.head.key)
+    claims_write(miner, claims=(claim for of_sector in claims.values() for claim in of_sector))
     height = work.head.height
     last = height + ENDING_S // work.network.epoch_s
     soon = [claim for of_sector in claims.values() for claim in of_sector if height <= claim.last <= last]
@@ -61,7 +66,8 @@ def _read(miner: Miner, *, work: SealingContext) -> None:
     held = (one for one in soon if one.sector in ends and one.is_held(ends[one.sector] or 0))
     ending = sorted(held, key=lambda one: (one.last, one.id))
     due_at = work.now + max(EVERY, SHARE * timedelta(seconds=time.monotonic() - started))
-    ClaimsEnding.objects.update_or_create(miner=miner, defaults={**_fields(ending), "due_at": due_at})
+    fields = _fields(ending) | {"clients": _clients(claims, height=height), "due_at": due_at}
+    ClaimsEnding.objects.update_or_create(miner=miner, defaults=fields)
 
 
 def _fields(ending: list[Claim]) -> dict[str, int | None]:
@@ -73,3 +79,14 @@ def _fields(ending: list[Claim]) -> dict[str, int | None]:
         "sector_number": None if first is None else first.sector,
         "end_epoch": None if first is None else first.last,
     }
+
+
+def _clients(claims: dict[int, list[Claim]], *, height: int) -> list[tuple[int, int, int]]:
+    """Return the clients with most data in claims that have not ended: actor id, claims, padded bytes."""
+    counts, sizes = Counter[int](), Counter[int]()
+    for of_sector in claims.values():
+        for claim in of_sector:
+            if claim.last >= height:
+                counts[claim.client] += 1
+                sizes[claim.client] += claim.size
+    return [(client, counts[client], size) for client, size in sizes.most_common(CLIENTS_MAX)]

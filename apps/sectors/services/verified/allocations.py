@@ -59,7 +59,7 @@ def allocations_follow(*, client: ChainClient, head: Head, now: datetime) -> boo
     read.is_of_all, read.clients = clients is None, len(clients or ())
     read.read_at, read.height, read.error = now, head.height, ""
     read.due_at = now + max(EVERY, SHARE * timedelta(seconds=time.monotonic() - started))
-    _write(facts, miners=miners, clients=clients, read=read)
+    _write(facts, miners=miners, clients=clients, read=read, now=now)
     return True
 
 
@@ -79,12 +79,13 @@ def _read(
 
 def _clients_known() -> list[int]:
     """Return clients that may have allocations for the pool's miners: of these, of pieces, our addresses."""
-    known = list(Allocation.objects.order_by().values_list("client", flat=True).distinct()[:CLIENTS_MAX])
+    known: list[int | None] = []
+    known += Allocation.objects.order_by().values_list("client", flat=True).distinct()[:CLIENTS_MAX]
     pieces = Piece.objects.exclude(client=None).order_by()
-    known += list(pieces.values_list("client", flat=True).distinct()[:CLIENTS_MAX])
+    known += pieces.values_list("client", flat=True).distinct()[:CLIENTS_MAX]
     wallets = Wallet.objects.exclude(actor_id=None).order_by("-pk")
-    known += [one for one in wallets.values_list("actor_id", flat=True)[:CLIENTS_MAX] if one is not None]
-    return list(dict.fromkeys(known))[:CLIENTS_MAX]
+    known += wallets.values_list("actor_id", flat=True)[:CLIENTS_MAX]
+    return [one for one in dict.fromkeys(known) if one is not None][:CLIENTS_MAX]
 
 
 @transaction.atomic
@@ -94,6 +95,7 @@ def _write(
     miners: Mapping[int, int],
     clients: Collection[int] | None,
     read: AllocationsRead,
+    now: datetime,
 ) -> None:
     """Write what was read, and delete what is no more; rows of clients who were not read stay."""
     rows = Allocation.objects.all() if clients is None else Allocation.objects.filter(client__in=clients)
@@ -112,7 +114,7 @@ def _write(
                 term_min=one.term_min,
                 term_max=one.term_max,
                 expiration=one.expiration,
-                seen_at=read.read_at,
+                seen_at=now,
             )
             for one in new.values()
             if one.number not in same

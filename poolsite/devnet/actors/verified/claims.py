@@ -22,6 +22,7 @@ from poolsite.devnet.state.verified_rows import Allocation, DataClaim, allocatio
 from poolsite.filecoin.actors.allocations import DATACAP_PER_BYTE
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.claims import (
+    CLAIM_TERM_MAX,
     Claim,
     ClaimAllocationsParams,
     ClaimAllocationsReturn,
@@ -36,15 +37,13 @@ from poolsite.filecoin.actors.datacap import BurnParams
 from poolsite.filecoin.actors.datacap import Method as TokenMethod
 from poolsite.filecoin.address import DATACAP_ACTOR
 from poolsite.filecoin.codec import to_cbor
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.allocations import ClaimExtensionRequest
     from poolsite.filecoin.actors.claims import AllocationClaim, ClaimTerm, SectorAllocationClaims
 
-TERM_MAX: Final = 5 * 365 * EPOCHS_PER_DAY_MAINNET
-"""Longest term of a claim in epochs.  Source: policy.rs."""
+TERM_MAX: Final = CLAIM_TERM_MAX
 
 
 def claim_prolong(call: Call, request: ClaimExtensionRequest) -> int:
@@ -55,9 +54,10 @@ def claim_prolong(call: Call, request: ClaimExtensionRequest) -> int:
         raise not_found(f"no claim {request.claim} for provider {request.provider}")
     if request.term_max > call.epoch - claim.term_start + TERM_MAX:
         raise bad_argument(f"term_max {request.term_max} for claim {request.claim} exceeds maximum")
-    if request.term_max < claim.term_max:
+    if request.term_max <= claim.term_max:
         raise bad_argument(
-            f"term_max {request.term_max} for claim {request.claim} is less than current {claim.term_max}"
+            f"term_max {request.term_max} for claim {request.claim} is not larger than existing term max "
+            f"{claim.term_max}"
         )
     if call.epoch > claim.term_start + claim.term_max:
         raise forbidden(f"claim {request.claim} expired at {claim.term_start + claim.term_max}")

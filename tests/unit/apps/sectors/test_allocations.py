@@ -22,7 +22,7 @@ from apps.sectors.selectors.allocations import (
 from apps.sectors.services.verified.allocations import ALL_AGAIN, EVERY, SHARE, allocations_follow
 from apps.sectors.states import AllocationState
 from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD
-from tests import factories, people
+from tests import factories, people, verified_rows
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def test_it_is_read_at_intervals_and_after_a_slow_read_more_rarely(monkeypatch: 
 @pytest.mark.parametrize("refusal", [NO_METHOD, NodeAnswerTooLarge("too large")])
 def test_where_no_node_lists_all_those_of_known_clients_are_read(refusal: Exception) -> None:
     miner = factories.miner(2001)
-    factories.allocation(miner, number=3, client=7)
-    factories.allocation(miner, number=2, client=7)
+    verified_rows.allocation(miner, number=3, client=7)
+    verified_rows.allocation(miner, number=2, client=7)
     factories.piece(miner, client=9, allocation=4)
     factories.wallet(actor_id=13)
     chain = Registry(n2=told(2001, client=7), n4=told(2001), n8=told(2001, client=55))
@@ -152,7 +152,7 @@ def test_where_no_node_lists_all_those_of_known_clients_are_read(refusal: Except
 
 def test_a_read_that_fails_leaves_the_rows_and_says_so() -> None:
     miner = factories.miner(2001)
-    factories.allocation(miner, number=3)
+    verified_rows.allocation(miner, number=3)
     chain = Registry(n4=told(2001))
     chain.is_away = True
 
@@ -175,8 +175,8 @@ def states(miner_of: str = "alice", **wanted: Any) -> list[int]:
 def test_an_allocation_is_here_with_its_piece_else_missing_or_expired() -> None:
     mine, other = factories.miner(2001, of="alice"), factories.miner(2002, of="bob")
     for number, end in ((1, 1001), (2, 1000), (3, 4000), (4, 4001), (5, 4002), (6, 4003)):
-        factories.allocation(mine, number=number, expiration=end)
-    factories.allocation(other, number=9, expiration=1001)
+        verified_rows.allocation(mine, number=number, expiration=end)
+    verified_rows.allocation(other, number=9, expiration=1001)
     terms = {"client": 1010, "miner_id": mine.pk}
     Piece.objects.bulk_create(
         [
@@ -213,7 +213,7 @@ def test_a_filter_that_cannot_be_read_is_refused_by_name(wanted: dict[str, str],
 
 
 def test_another_tenants_allocation_is_unknown() -> None:
-    factories.allocation(factories.miner(2002, of="bob"), number=9)
+    verified_rows.allocation(factories.miner(2002, of="bob"), number=9)
 
     assert allocation_get(people.principal("bob"), "9").number == 9
     for name in ("9", "10", "x", "9" * 30):

@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.clock import now
 from apps.sectors.models import AllocationsRead
-from tests import factories, people
+from tests import factories, people, verified_rows
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -26,8 +26,8 @@ def test_a_callers_allocations_come_in_pages_by_their_end(client: Client) -> Non
     miner = factories.miner(2001, of="alice")
     factories.head(1000)
     for number, end in ((1, 2000), (2, 1500), (3, 900), (4, 1500)):
-        factories.allocation(miner, number=number, expiration=end)
-    factories.allocation(factories.miner(2002, of="bob"), number=9)
+        verified_rows.allocation(miner, number=number, expiration=end)
+    verified_rows.allocation(factories.miner(2002, of="bob"), number=9)
     piece = factories.piece(miner, state="READY", client=1010, allocation=2)
     assert asked(client, "allocations").json()["height"] is None, "nobody has asked the chain"
     read = {"due_at": now(), "all_due_at": now(), "read_at": now(), "height": 998, "is_of_all": True}
@@ -51,7 +51,7 @@ def test_a_callers_allocations_come_in_pages_by_their_end(client: Client) -> Non
 
 
 def test_one_allocation_is_found_by_its_id_by_whoever_has_the_miner(client: Client) -> None:
-    row = factories.allocation(factories.miner(2002, of="bob"), number=9)
+    row = verified_rows.allocation(factories.miner(2002, of="bob"), number=9)
 
     assert asked(client, "allocations/9", of="bob").json()["piece_cid"] == row.piece_cid
     people.tenant("alice")

@@ -1,0 +1,58 @@
+"""Keeping the claims of a miner as rows: what its verified data are, whose, and until when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.sectors.models import VerifiedClaim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.miners.models import Miner
+    from apps.sectors.onchain.live_sectors import Claim
+
+BATCH = 2_000
+"""Rows of one statement."""
+
+
+@transaction.atomic
+def claims_write(miner: Miner, *, claims: Iterable[Claim]) -> None:
+    """Write a miner's claims as the chain has them; rows of those that it has no more are deleted.
+
+    Only rows that differ are written: a large miner has hundreds of thousands, of which few change.
+    """
+    new = {claim.id: claim for claim in claims}
+    fields = ("number", "pk", "client", "sector_number", "term_start", "end_epoch")
+    known = {}
+    for number, pk, *terms in VerifiedClaim.objects.filter(miner=miner).values_list(*fields).iterator():
+        known[number] = (pk, tuple(terms))
+    changed = [
+        claim for number, claim in new.items() if number not in known or known[number][1] != _terms(claim)
+    ]
+    over = [known[claim.id][0] for claim in changed if claim.id in known]
+    over += [pk for number, (pk, _) in known.items() if number not in new]
+    for at in range(0, len(over), BATCH):
+        VerifiedClaim.objects.filter(pk__in=over[at : at + BATCH]).delete()
+    VerifiedClaim.objects.bulk_create((_row(miner, claim) for claim in changed), batch_size=BATCH)
+
+
+def _terms(claim: Claim) -> tuple[int, ...]:
+    """Return what of a claim changes: by an extension, or where a reorganisation gave its id to another."""
+    return (claim.client, claim.sector, claim.term_start, claim.last)
+
+
+def _row(miner: Miner, claim: Claim) -> VerifiedClaim:
+    return VerifiedClaim(
+        miner=miner,
+        number=claim.id,
+        client=claim.client,
+        sector_number=claim.sector,
+        piece_cid=claim.piece_cid,
+        size=claim.size,
+        term_start=claim.term_start,
+        term_min=claim.term_min,
+        end_epoch=claim.last,
+    )
