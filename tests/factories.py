@@ -124,10 +124,10 @@ def signer_connection(address: str = "", *, of: str = "alice", **overrides: Any)
     return row
 
 
-def signer_key(address: str, connection: SignerConnection) -> SignerKey:
+def signer_key(address: str, connection: SignerConnection, *, label: str = "") -> SignerKey:
     """A key that a connected wallet has proved."""
     return SignerKey.objects.create(
-        address=address, tenant=connection.tenant, connection=connection, verified_at=now()
+        address=address, tenant=connection.tenant, connection=connection, label=label, verified_at=now()
     )
 
 

@@ -79,6 +79,8 @@ class SignerKey(models.Model):
         SignerConnection, null=True, on_delete=models.SET_NULL, related_name="signer_keys"
     )
     """The connection that proved it last, or another that holds it since that one ended or gave it up."""
+    label = models.CharField(max_length=60, blank=True, default="", db_default="")
+    """What its signer calls it; empty: nothing, or it does not say."""
     verified_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
 

@@ -45,8 +45,16 @@ class Wallet(models.Model):
     """When a message from or to it was last seen on the chain, or left it."""
     created_at = models.DateTimeField(auto_now_add=True)
 
+    signer_label = ""
+    """Its key's label at the signer, where `wallets_visible` read the row."""
+
     def __str__(self) -> str:
         return self.label or str(self.address)
+
+    @property
+    def shown_label(self) -> str:
+        """Return its label here, else its key's at the signer; may be empty."""
+        return self.label or self.signer_label
 
     def is_served(self, at: datetime) -> bool:
         """Return whether a signer with this key is connected.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import F, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
@@ -39,7 +40,10 @@ def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
         address=OuterRef("address"), removed_at=None, connection__closed_at=None, connection__isnull=False
     )
     seen = Subquery(keys.order_by("-connection__seen_at").values("connection__seen_at")[:1])
-    rows = Wallet.objects.select_related("tenant").annotate(signer_seen_at=seen).order_by("created_at", "pk")
+    named = SignerKey.objects.filter(address=OuterRef("address"), tenant=OuterRef("tenant"), removed_at=None)
+    label = Coalesce(Subquery(named.values("label")), Value(""))  # a tenant has one row of each key
+    rows = Wallet.objects.select_related("tenant").annotate(signer_seen_at=seen, signer_label=label)
+    rows = rows.order_by("created_at", "pk")
     if viewer.is_partial:
         rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:

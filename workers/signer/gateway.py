@@ -17,6 +17,7 @@ from poolsite.filecoin.signature import signature_to_json
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
+from poolsite.wire.key_labels import LABEL_FIELD
 from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsked, Origin
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD
@@ -25,6 +26,7 @@ from workers.signer.errors import BadPolicy, SignerError, Unable
 from workers.signer.fair_share import REFUSALS, FairShare, Limits
 from workers.signer.origins import SignedBefore
 from workers.signer.policy_service import PolicyService
+from workers.signer.sign_request import VERIFY_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -292,7 +294,14 @@ class GatewaySession(GatewaySocket):
                 )
         except SignedBefore as refused:
             return {SIGNED_FIELD: [base64.b64encode(message).decode() for message in refused.signed]}
-        return {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
+        answer = {**signature_to_json(signature), "Rule": rule}  # the console shows it, Go passes it over
+        if meta_type == VERIFY_ADDRESS and (label := self.label(address)):
+            answer[LABEL_FIELD] = label
+        return answer
+
+    def label(self, address: str) -> str:
+        """Return the label of a key that proves itself; empty if it has none."""
+        return next((one.label for one in self.signer.store.entries() if one.address == address), "")
 
     async def ids_answer(self, payload: Json) -> Json:
         """Return under which ids messages were signed.  Raises SignerError."""

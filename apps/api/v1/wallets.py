@@ -26,6 +26,7 @@ class WalletOutput(serializers.Serializer[Any]):
 
     address = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]  # DRF has a `label` of its own
+    signer_label = serializers.CharField(help_text="what its signer calls the key; empty if it does not say")
     tenant = serializers.CharField()
     key_type = serializers.CharField()
     balance = serializers.CharField(allow_null=True)
@@ -70,6 +71,7 @@ def wallet_data(wallet: Wallet) -> dict[str, Any]:
     return {
         "address": wallet.address,
         "label": wallet.label,
+        "signer_label": wallet.signer_label,
         "tenant": wallet.tenant.name,
         "key_type": wallet.key_type,
         "balance": None if wallet.balance is None else str(wallet.balance),

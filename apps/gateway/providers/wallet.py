@@ -36,6 +36,7 @@ from apps.users.states import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
+from poolsite.wire.key_labels import label_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,8 @@ class WalletProvider(Provider):
         self.supported = list(supported)
         self.sign_bytes = sign_bytes
         self.addresses: set[str] = set()
+        self.labels: dict[str, str] = {}
+        """What it calls those keys; empty where it does not say."""
         self.refused: dict[str, Json] = {}
         """Keys that could not sign when they were to prove themselves, as the wallet wrote them."""
         self.heartbeat_name = "signer" if principal.tenant_name == POOL else ""
@@ -100,7 +103,9 @@ class WalletProvider(Provider):
         if len({*map(_canonical, addresses), *self.addresses}) > KEYS_MAX:
             raise ProviderRefused(gettext("a connection may hold at most {most} keys").format(most=KEYS_MAX))
         proved = [address for text in addresses if (address := await self.proved(text)) is not None]
-        await hub_database(keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved)
+        await hub_database(
+            keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved, labels=self.labels
+        )
         self.addresses |= set(proved)
         self.routes |= {wallet_route(address) for address in proved}
         await self.route()
@@ -147,6 +152,7 @@ class WalletProvider(Provider):
         answer = await self.request("WalletSign", payload, until, meter=meter)
         signature = signature_from_json(answer)
         await asyncio.to_thread(signature_verify, signature, address, digest)
+        self.labels[str(address)] = label_read(answer)
         return str(address)
 
     async def proved(self, text: Json, *, meter: Meter | None = None) -> str | None:
@@ -189,7 +195,13 @@ class WalletProvider(Provider):
             )
         self.accounts.add(account)
         await hub_database(accounts_set, connection_id=self.id, accounts=sorted(self.accounts))
-        await hub_database(keys_add, connection_id=self.id, accounts=[account], addresses=self.addresses)
+        await hub_database(
+            keys_add,
+            connection_id=self.id,
+            accounts=[account],
+            addresses=self.addresses,
+            labels=self.labels,
+        )
         await self.route()
         await self.accounts_verify()
 

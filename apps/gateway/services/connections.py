@@ -12,11 +12,13 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.core.sanitize import sanitize_text
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.selectors.connections import ALIVE_S
 from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors.approvals import accounts_refused
 from apps.users.services.grants import signer_grant
+from poolsite.wire.key_labels import LABEL_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,6 +32,7 @@ log = structlog.get_logger(__name__)
 SIGNED_PROTOCOLS: Final = frozenset("134")
 """Kinds of addresses that are keys."""
 
+NO_LABELS: Final[Mapping[str, str]] = {}
 RETENTION: Final = timedelta(days=30)
 """How long a connection is kept that was not seen again; each reconnect makes a row."""
 
@@ -83,8 +86,16 @@ def accounts_claim(*, principal: Principal, names: Sequence[str]) -> list[str]:
 
 
 @transaction.atomic
-def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collection[str]) -> None:
+def keys_add(
+    *,
+    connection_id: str,
+    accounts: Collection[str],
+    addresses: Collection[str],
+    labels: Mapping[str, str] = NO_LABELS,
+) -> None:
     """Write down keys that a connection proved, and let its own tenant use them, if it serves that.
+
+    `labels`: what the signer calls them, by address; one that is not there has no label.
 
     Another tenant that it serves uses only keys that a person granted it: among all of a signer's keys is the
     owner's of its own tenant.  (Grants that an earlier version made for such a tenant stay; a check names
@@ -97,12 +108,18 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
     proved = sorted(set(addresses))
     SignerKey.objects.bulk_create(
         [
-            SignerKey(address=address, tenant=connection.tenant, connection=connection, verified_at=now)
+            SignerKey(
+                address=address,
+                tenant=connection.tenant,
+                connection=connection,
+                label=_label_clean(labels.get(address, "")),
+                verified_at=now,
+            )
             for address in proved
         ],
         update_conflicts=True,
         unique_fields=["address", "tenant"],
-        update_fields=["connection", "verified_at", "removed_at"],
+        update_fields=["connection", "label", "verified_at", "removed_at"],
     )
     if connection.tenant.name in accounts and connection.tenant.deleted_at is None:
         grants = SignerGrant.objects.filter(address__in=proved, tenant=connection.tenant)
@@ -116,6 +133,12 @@ def keys_add(*, connection_id: str, accounts: Collection[str], addresses: Collec
             if address[1] in SIGNED_PROTOCOLS and address not in contested | known:
                 signer_grant(tenant=connection.tenant, address=address)
     publish(Change("signer", str(connection.uuid), connection.tenant_id))
+
+
+def _label_clean(label: str) -> str:
+    """Return somebody else's name for a key as pages show it: on one line, and turning no text around."""
+    shown = "".join(one if one.isprintable() else " " for one in sanitize_text(label))
+    return " ".join(shown.split())[:LABEL_MAX]
 
 
 def _used_by_others(

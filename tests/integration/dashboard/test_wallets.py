@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from tests import factories
 from tests.page_client import signed_in, text_of
-from tests.people import person, tenant
+from tests.people import bearer, person, tenant, token
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,25 @@ def test_a_wallet_gets_a_name_that_pages_show(ann):
     assert long.status_code == 422
     assert f'value="{"x" * 61}"' in text_of(long)
     assert (kept.headers["Location"], Wallet.objects.get().label) == (reverse("wallets"), "fra owner")
+
+
+LABELS = {3: "", 4: "of the console"}
+
+
+def test_a_wallet_without_a_name_shows_its_keys_label_at_the_signer(ann):
+    connection = factories.signer_connection()
+    wallet, other = (factories.wallet(factories.bls(number), label=label) for number, label in LABELS.items())
+    factories.signer_key(wallet.address, connection, label="<b>hot")
+    factories.signer_key(other.address, connection, label="of the signer")
+
+    page = signed_in().get(reverse("wallets")).content.decode()
+    told = Client().get("/api/v1/wallets", headers=bearer(token("read"))).json()["results"]
+
+    assert "&lt;b&gt;hot" in page
+    assert "of the console" in page
+    assert "of the signer" not in page
+    labels = {row["address"]: (row["label"], row["signer_label"]) for row in told}
+    assert labels == {wallet.address: ("", "<b>hot"), other.address: ("of the console", "of the signer")}
 
 
 def test_who_only_reads_and_who_was_given_a_wallet_do_not_name_it(bill):

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from apps.core import clock
 from apps.gateway.selectors.connections import keys_served
+from apps.users.rules.principals import SYSTEM
+from apps.wallets.models import Wallet
+from apps.wallets.selectors import wallets_visible
+from apps.wallets.services.served_wallets import served_wallets_sync
+from poolsite.filecoin.keys import key_generate
 from tests import people
 from tests.integration.gateway.conftest import connected
 from tests.integration.gateway.hub import BLS, SECP, in_thread
@@ -64,6 +70,25 @@ async def test_policy_that_cannot_be_read_at_connect_is_logged_once(
             await until_served(SECP)
 
     assert ["TOML" in one["reason"] for one in logs if one["event"] == "policy_unreadable"] == [True]
+
+
+async def test_wallets_have_the_labels_that_their_signer_gave_the_keys(
+    web: Any, signer: Signer, token: str
+) -> None:
+    address = signer.store.add(key_generate("secp256k1"), label="hot\u202ewallet\n")
+    async with connected(signer, web, token):
+        later = signer.store.add(key_generate("bls"), label="pledge")
+        async with asyncio.timeout(PATIENCE_S):
+            while later not in set(await in_thread(keys_served)("alice", [later])):
+                await asyncio.sleep(0.05)
+        await in_thread(served_wallets_sync)(now=clock.now())
+
+    def shown() -> dict[str, str]:
+        Wallet.objects.filter(address=later).update(label="of the console")
+        return {row.address: row.shown_label for row in wallets_visible(SYSTEM)}
+
+    labels = {BLS: "", SECP: "", address: "hot\ufffdwallet", later: "of the console"}
+    assert await in_thread(shown)() == labels
 
 
 @pytest.mark.parametrize("limits", [{"rule_set": "other"}, {"callers": "strategy *"}])

@@ -73,7 +73,7 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
         tone = "bad"
     return WalletRow(
         key=str(wallet.pk),
-        name=wallet.label or formatting.shortened(wallet.address),
+        name=wallet.shown_label or formatting.shortened(wallet.address),
         address=wallet.address,
         short=formatting.shortened(wallet.address),
         used=uses_of(wallet.address, data),
