@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
+MULTISIGS_TESTED: Final = "tests/integration/dashboard/test_multisigs.py"
 GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
 COMPACTION_TESTED: Final = "tests/integration/dashboard/test_compaction.py"
 RECOVERY_TESTED: Final = "tests/integration/dashboard/test_recover_now.py"
@@ -116,6 +117,8 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/deadlines/<str:index>/recover": RECOVERY_TESTED,
     "POST miners/<str:address>/addresses": "tests/integration/dashboard/test_miner_addresses.py",
     "POST miners/<str:address>/withdrawals": "tests/integration/dashboard/test_withdrawals.py",
+    "POST multisigs/<str:address>/proposals": "tests/integration/sealing/test_multisig_owner.py",
+    "POST multisigs/<str:address>/proposals/<str:id>/decisions": MULTISIGS_TESTED,
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "DELETE remote-wallets/<uuid:uuid>": "tests/integration/dashboard/test_remote_wallets.py",
     "PATCH remote-wallets/<uuid:uuid>": "tests/integration/dashboard/test_remote_wallets.py",
@@ -145,6 +148,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",
     "tests/integration/dashboard/test_withdrawal_page.py": r"miner-withdraw",
     "tests/unit/apps/sectors/test_claim_extensions.py": r"claims-extend",
+    MULTISIGS_TESTED: r"multisig",
     "tests/integration/dashboard/test_approvals.py": r"message-approve|approval-rule",
     "tests/integration/dashboard/test_gas.py": r"gas",
     "tests/integration/dashboard/test_gas_rules.py": r"gas",

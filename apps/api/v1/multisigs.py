@@ -21,6 +21,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
+from apps.core.errors import NotFound
 from apps.miners.selectors.act_texts import act_method, act_params, act_text
 from apps.miners.selectors.multisigs import multisig_get, multisigs_visible
 from apps.miners.selectors.proposals import Act
@@ -266,13 +267,15 @@ class DecisionsView(PoolView):
         responses={200: MultisigActOutput, 201: SentMultisigActOutput},
         parameters=[DRY_RUN],
     )
-    def post(self, request: Request, address: str, id: int) -> Response:  # the actor's word
+    def post(self, request: Request, address: str, id: str) -> Response:  # the actor's word
         """Approve or cancel a proposal, or return what that would do and cost."""
+        if not id.isdecimal():
+            raise NotFound(gettext("no proposal {id} waits in {multisig}").format(id=id, multisig=address))
         data = checked(DecisionInput(data=request.data))
         by, client, head = self.principal, chain_client(), _head()
         row = multisig_get(by, address, client=client, head=head)
         wanted = DecisionRequest(
-            decision=data["decision"], id=id, hash=data["hash"], signer=data.get("signer", "")
+            decision=data["decision"], id=int(id), hash=data["hash"], signer=data.get("signer", "")
         )
         if is_dry_run(request):
             plan = decision_plan(row, request=wanted, principal=by, client=client, head=head)
@@ -286,7 +289,7 @@ urlpatterns = [
     path("multisigs/<str:address>", MultisigView.as_view(), name="v1-multisig"),
     path("multisigs/<str:address>/proposals", ProposalsView.as_view(), name="v1-multisig-proposals"),
     path(
-        "multisigs/<str:address>/proposals/<int:id>/decisions",
+        "multisigs/<str:address>/proposals/<str:id>/decisions",
         DecisionsView.as_view(),
         name="v1-multisig-decisions",
     ),
