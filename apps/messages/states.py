@@ -104,6 +104,16 @@ SENDER_EVENTS: Final[dict[str, str]] = {SenderState.FORBIDDEN: "STOP", SenderSta
 SENDER_WIRE_CODES: Final[dict[str, int]] = {SenderState.ALIVE: 1, SenderState.FORBIDDEN: 4}
 
 
+class NoncesBy(models.TextChoices):
+    """Which programs give a sender's nonces."""
+
+    POOL = "", _("the pool")
+    OTHER = "OTHER", _("another program: the pool sends only proofs")
+    """It has messages signed here and pushes them itself; the pool sends only what is pressing."""
+    BOTH = "BOTH", _("the pool and another program")
+    """A person has said that the pool sends too."""
+
+
 class Priority(models.IntegerChoices):
     """Order of choice; smaller goes first."""
 
@@ -157,6 +167,10 @@ class Wait(models.TextChoices):
     RECOVERY = "RECOVERY", _("the pool was restored from a backup and is reading what was sent since")
     POLICY = "POLICY", _("the signer or a grant refuses the message")
     STOPPED = "STOPPED", _("the sender was stopped")
+    OTHER_PROGRAM = (
+        "OTHER_PROGRAM",
+        _("another program assigns the nonces: nobody has let the pool send"),
+    )
     EARLIER_NONCE = "EARLIER_NONCE", _("an earlier message of the sender must land first")
     FEE_CAP = "FEE_CAP", _("its fee cap is below the base fee")
     IN_POOL = "IN_POOL", _("published, waiting for a block")

@@ -25,7 +25,7 @@ from apps.messages.selectors.senders import sender_get, senders_visible
 from apps.messages.selectors.spend import spend_by_sender
 from apps.messages.services.fee_rules import FEE_FIELDS
 from apps.messages.services.senders import sender_set
-from apps.messages.states import SenderState
+from apps.messages.states import NoncesBy, SenderState
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class SenderChange(InputSerializer):
     """Settings of a sender; omitted fields stay unchanged, zero falls back to the general rules."""
 
     state = serializers.ChoiceField(choices=SenderState.values, required=False)
+    nonces_by = serializers.ChoiceField(choices=NoncesBy.values, allow_blank=True, required=False)
     quota = serializers.IntegerField(min_value=0, max_value=(1 << 31) - 1, required=False)
     max_fee = AmountField(required=False)
     gas_fee_cap = AmountField(required=False)
@@ -64,6 +65,7 @@ class SenderOutput(serializers.Serializer[Any]):
     next_nonce = serializers.IntegerField()
     missing_nonce = serializers.IntegerField(allow_null=True)
     is_used_elsewhere = serializers.BooleanField()
+    nonces_by = serializers.ChoiceField(choices=NoncesBy.values, allow_blank=True)
     waiting = serializers.IntegerField()
     in_flight = serializers.IntegerField()
     lane = LaneNonceOutput(many=True)
@@ -94,6 +96,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
             "next_nonce": row.next_nonce,
             "missing_nonce": row.gap_nonce,
             "is_used_elsewhere": is_used_elsewhere(row, now=now),
+            "nonces_by": row.nonces_by,
             "waiting": lanes[row.address].waiting,
             "in_flight": lanes[row.address].in_flight,
             "lane": [
@@ -142,7 +145,7 @@ class SenderView(PoolView):
 
     @extend_schema(request=SenderChange, responses=SenderOutput)
     def patch(self, request: Request, address: str) -> Response:
-        """Pause or resume it, or change its quota and fees."""
+        """Pause or resume it, say who gives its nonces, or change its quota and fees."""
         body = SenderChange(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
@@ -156,6 +159,7 @@ class SenderView(PoolView):
             fees={name: data[name] for name in FEE_FIELDS if name in data},
             quota=data.get("quota"),
             state=data.get("state"),
+            nonces_by=data.get("nonces_by"),
         )
         return Response(sender_bodies(self.principal, [row])[0])
 

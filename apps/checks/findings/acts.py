@@ -61,6 +61,19 @@ def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...
     )
 
 
+def senders_send_too(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...]:
+    """Return the acts that let the pool send beside another program; of a shared one the operator's."""
+    return tuple(
+        Act(
+            Link("sender-act", (str(row.address), "send-too")),
+            gettext("Let the pool send for"),
+            shortened(row.address),
+        )
+        for row in senders[:ACTS_MAX]
+        if sender_may_set(data.viewer, row.address)
+    )
+
+
 def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
     """Return the acts that retry these sectors' failed stages; one that is not paused needs nobody."""
     return tuple(

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.findings.acts import ACTS_MAX, funds_send, senders_resume
+from apps.checks.findings.acts import ACTS_MAX, funds_send, senders_resume, senders_send_too
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import fees_per_day, provers_of
 from apps.core.formatting import plural, shortened
-from apps.messages.selectors.foreign import is_used_elsewhere
+from apps.messages.selectors.foreign import is_used_elsewhere, senders_left
 from apps.messages.selectors.spend import PACE_DAYS_LEAST
-from apps.messages.states import SenderState
+from apps.messages.states import NoncesBy, SenderState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,10 +65,21 @@ def senders_paused(data: CheckData) -> Iterator[Finding]:
 
 
 def foreign_senders(data: CheckData) -> Iterator[Finding]:
-    """Addresses of ours from which another program sends, too."""
-    rows = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
+    """Addresses of ours from which another program sends, too; in one that is left to it nothing collides."""
+    used = [row for row in data.odd_senders if is_used_elsewhere(row, now=data.at)]
+    rows = [row for row in used if row.nonces_by != NoncesBy.OTHER]
     why = gettext(": another program sends from the same address, so nonces collide")
     yield from _senders(rows, "foreign", what=gettext("used by another program"), why=why)
+
+
+def senders_left_waiting(data: CheckData) -> Iterator[Finding]:
+    """Messages of the pool wait, since another program gives their sender's nonces."""
+    rows = senders_left(data.odd_senders)
+    why = gettext(": another program assigns their nonces; let the pool send, or mark them failed")
+    acts = senders_send_too(rows, data)
+    yield from _senders(
+        rows, "senders-left", what=gettext("with messages that wait for your word"), why=why, acts=acts
+    )
 
 
 def runway_short(data: CheckData) -> Iterator[Finding]:

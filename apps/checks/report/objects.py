@@ -61,6 +61,7 @@ OF_SENDER: Final = (
     "messages_stuck",
     "nonce_gaps",
     "senders_foreign",
+    "senders_left",
     "senders_paused",
     "balances_short",
     "signers_away",

@@ -8,8 +8,6 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q
-
 from apps.blocks.selectors.finality import f3_read
 from apps.blocks.selectors.foreign_blocks import foreign_blocks
 from apps.blocks.selectors.luck import lucks_shared
@@ -29,14 +27,13 @@ from apps.core.processes import processes_all
 from apps.gateway.selectors.connections import connections_failed
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
-from apps.messages.selectors.foreign import FOREIGN_SHOWN
+from apps.messages.selectors.foreign import FOREIGN_SHOWN, senders_odd
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.selectors.replaced import messages_replaced
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.spend import spend_pace
 from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_waiting
-from apps.messages.states import SenderState
 from apps.miners.selectors.miners import miners_visible, reward_estimate
 from apps.miners.selectors.roles import roles_unheld
 from apps.proving.models import Deadline
@@ -286,8 +283,10 @@ class CheckData:
     @cached_property
     def odd_senders(self) -> list[Sender]:
         """The viewer's senders with a nonce gap, paused ones, and those that another program uses."""
-        odd = ~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=self.at - FOREIGN_SHOWN)
-        return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX]) if self.rare.senders_odd else []
+        if not self.rare.senders_odd:
+            return []
+        odd = senders_odd(foreign_since=self.at - FOREIGN_SHOWN)
+        return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX])
 
     @cached_property
     def messages_waiting(self) -> Waiting:

@@ -20,7 +20,8 @@ from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.creations import creations_since
 from apps.messages.selectors.failed import given_up_since, refused_since
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.selectors.foreign import senders_odd
+from apps.messages.states import MessageState, Wait
 from apps.miners.models import Role
 from apps.miners.states import EXCLUSIVE_ROLES, RoleState
 from apps.pieces.models import Piece
@@ -138,9 +139,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "messages_unapproved": Exists(messages.filter(state=MessageState.UNFILLED, needs_approval=True)),
         "messages_replaced": Exists(messages.filter(state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)),
         "rules_hindered": Exists(AutoRule.objects.filter(~Q(stopped="") | Q(is_on=True) & ~Q(note=""))),
-        "senders_odd": Exists(
-            Sender.objects.filter(~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=day))
-        ),
+        "senders_odd": Exists(Sender.objects.filter(senders_odd(foreign_since=day))),
         "messages_given_up": Exists(given_up_since(messages, day)),
         "messages_refused": Exists(refused_since(messages, day)),
         "miners_created": Exists(creations_since(messages, week)),

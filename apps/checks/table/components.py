@@ -291,6 +291,7 @@ NO_OUTAGES: Final = frozenset(
         "sectors_unlisted",
         "seed_ready",
         "senders_foreign",
+        "senders_left",
         "senders_paused",
         "signers_away",
         "slots_missing",

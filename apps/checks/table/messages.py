@@ -105,6 +105,15 @@ MESSAGE_CHECKS: Final[tuple[Check, ...]] = (
         _("Senders"),
     ),
     Check(
+        "senders_left",
+        _("No message waits until the pool may send beside another program"),
+        (Topic.SENDERS, Topic.MESSAGES),
+        WARNING,
+        senders.senders_left_waiting,
+        Link("senders"),
+        _("Senders"),
+    ),
+    Check(
         "senders_paused",
         _("No sender is paused"),
         (Topic.SENDERS,),

@@ -9,7 +9,7 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
-from apps.messages.states import SENDER_TRANSITIONS, SenderState, Wait
+from apps.messages.states import SENDER_TRANSITIONS, NoncesBy, SenderState, Wait
 
 
 class FeeRules(models.Model):
@@ -84,6 +84,10 @@ class Sender(FeeRules, Timestamped):
     foreign_at = models.DateTimeField(null=True)
     """When a message that we did not make was last seen from this address."""
     foreign_cid = CidField(blank=True, default="")
+    nonces_by = models.CharField(
+        max_length=16, choices=NoncesBy.choices, blank=True, default=NoncesBy.POOL, db_default=""
+    )
+    """Set to `OTHER` once a program has a message signed or pushes one, to `BOTH` by a person."""
     read_back_at = models.DateTimeField(null=True)
     """When what it sent was last read back from the chain, after a restore."""
     read_nonce = models.BigIntegerField(null=True)

@@ -19,7 +19,7 @@ from apps.messages.selectors.approvals import approval_of, approvers_of
 from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.states import PRESSING, MessageState, NoncesBy, SenderState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 
@@ -51,6 +51,7 @@ BY_ITSELF: Final[dict[str, StrOrPromise]] = {
     Wait.RECOVERY: _("it will be selected once the pool has read back what was sent since the backup"),
     Wait.POLICY: _("retries automatically with back-off; it keeps failing until its cause is fixed"),
     Wait.STOPPED: _("nothing until the sender is started again"),
+    Wait.OTHER_PROGRAM: _("nothing until somebody lets the pool send, on the sender's page"),
     Wait.EARLIER_NONCE: _("it can land once the earlier message has landed"),
     Wait.FEE_CAP: _("it lands when the base fee falls below its fee cap"),
     Wait.IN_POOL: _("a block will include it, usually the next one"),
@@ -78,6 +79,7 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.RECOVERY: ("mark-bad",),
     Wait.POLICY: ("retry-now", "mark-bad"),
     Wait.STOPPED: ("start-sender", "mark-bad"),
+    Wait.OTHER_PROGRAM: ("send-too", "mark-bad"),
     Wait.FEE_CAP: ("replace", "cancel", "mark-bad"),
     Wait.NODE_REFUSES: ("replace", "republish", "cancel", "mark-bad"),
     Wait.NODE_AWAY: ("republish", "cancel", "mark-bad"),
@@ -86,6 +88,16 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.NONCE_TAKEN: ("push-again", "mark-bad"),
 }
 """What a person can do, best first."""
+
+
+NOTHING_BY_ITSELF: Final = (
+    Wait.NONE,
+    Wait.STOPPED,
+    Wait.OTHER_PROGRAM,
+    Wait.EXPIRED,
+    Wait.APPROVAL,
+    Wait.NONCE_TAKEN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +144,7 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
 
 def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
     """Return the epoch at which something happens by itself."""
-    if head is None or reason in (Wait.NONE, Wait.STOPPED, Wait.EXPIRED, Wait.APPROVAL, Wait.NONCE_TAKEN):
+    if head is None or reason in NOTHING_BY_ITSELF:
         return None
     rest = message.retry_height if message.state == MessageState.UNFILLED else 0
     return max(rest, head.height + 1)
@@ -159,10 +171,8 @@ def _found(message: Message, *, head: Head | None) -> Diagnosis:
 
 def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
     """Without a nonce: what holds the whole sender up goes before what holds this message up."""
-    if sender is not None and sender.state == SenderState.FORBIDDEN:
-        return Diagnosis(Wait.STOPPED, {"address": sender.address})
-    if sender is not None and sender.wait == Wait.NO_ACTOR:
-        return Diagnosis(Wait.NO_ACTOR, {"address": sender.address})
+    if sender is not None and (hold := _hold_of(sender, message)):
+        return Diagnosis(hold, {"address": sender.address})
     is_quota = message.wait == Wait.QUOTA or (
         message.wait in ("", Wait.NEXT_HEAD) and sender is not None and sender.wait == Wait.QUOTA
     )
@@ -183,6 +193,15 @@ def _unfilled(message: Message, sender: Sender | None, *, head: Head | None) -> 
     if reason in (Wait.HELD, Wait.DAILY_BUDGET) and head is not None:
         evidence |= _guard_evidence(message, reason, head=head)
     return Diagnosis(reason, evidence)
+
+
+def _hold_of(sender: Sender, message: Message) -> Wait:
+    """Return what holds up all that a sender sends; of another program's sender, all that is not pressing."""
+    if sender.state == SenderState.FORBIDDEN:
+        return Wait.STOPPED
+    if sender.nonces_by == NoncesBy.OTHER and message.priority not in PRESSING:
+        return Wait.OTHER_PROGRAM
+    return Wait.NO_ACTOR if sender.wait == Wait.NO_ACTOR else Wait.NONE
 
 
 def _approval_evidence(message: Message) -> dict[str, Any]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import Exists, OuterRef, Q
+
+from apps.messages.models import Message, Sender
+from apps.messages.states import PRESSING, MessageState, NoncesBy, SenderState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from apps.messages.models import Sender
+    from django.db.models import QuerySet
 
 FOREIGN_SHOWN: Final = timedelta(days=1)
 """How long a message that is not ours is spoken of."""
@@ -17,3 +23,31 @@ FOREIGN_SHOWN: Final = timedelta(days=1)
 def is_used_elsewhere(sender: Sender, *, now: datetime) -> bool:
     """Return whether a message that we did not make was seen from this address lately."""
     return sender.foreign_at is not None and now - sender.foreign_at < FOREIGN_SHOWN
+
+
+def is_left_to_others(address: str) -> bool:
+    """Return whether another program gives an address' nonces and nobody has let the pool send."""
+    return Sender.objects.filter(address=address, nonces_by=NoncesBy.OTHER).exists()
+
+
+def senders_odd(*, foreign_since: Any) -> Q:
+    """Return the condition of senders with a gap, paused ones, and those that another program uses, too.
+
+    A sender that is left to another program counts while a message of the pool waits for a person's word.
+    """
+    left = Q(nonces_by=NoncesBy.OTHER) & Exists(messages_left())
+    seen = Q(foreign_at__gt=foreign_since) & ~Q(nonces_by=NoncesBy.OTHER)
+    return ~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | seen | left
+
+
+def messages_left() -> QuerySet[Message]:
+    """Return the messages that wait since their sender, the outer row, is left to another program."""
+    waiting = Message.objects.filter(from_addr=OuterRef("address"), state=MessageState.UNFILLED)
+    return waiting.filter(needs_approval=False).exclude(priority__in=PRESSING).order_by()
+
+
+def senders_left(senders: Sequence[Sender]) -> list[Sender]:
+    """Return those of the senders that are left to another program while messages of the pool wait."""
+    left = [row.pk for row in senders if row.nonces_by == NoncesBy.OTHER]
+    rows = Sender.objects.filter(Exists(messages_left()), pk__in=left) if left else Sender.objects.none()
+    return list(rows.order_by("pk"))

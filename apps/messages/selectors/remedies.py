@@ -39,6 +39,7 @@ DOES: Final[dict[str, StrOrPromise]] = {
     "fee-rules": _("looser rules or guards release it on the next head"),
     "quota": _("a larger quota releases it on the next head"),
     "start-sender": _("the sender's messages are selected again from the next head on"),
+    "send-too": _("its messages are selected from the next head on, beside those of the other program"),
     "republish": _("resubmits it to every node"),
     "push-again": _("it gets a new nonce; if another message was sent in its place, both pay"),
     "retry-now": _("retries at once; if it fails, the back-off starts over"),

@@ -40,7 +40,7 @@ def shared_rules_set(*, principal: Principal, fees: dict[str, Any], quota: int |
 
 def rules_describe(row: FeeRules) -> dict[str, str | None]:
     """Return a row's settings for the audit log."""
-    names = (*FEE_FIELDS, "quota", "state")
+    names = (*FEE_FIELDS, "quota", "state", "nonces_by")
     return values_with_units({name: getattr(row, name) for name in names if hasattr(row, name)})
 
 

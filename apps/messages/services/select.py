@@ -40,7 +40,7 @@ from apps.messages.services.selection import (
     sender_chain_state_read,
 )
 from apps.messages.services.selection_results import filled_store, selection_waits_store
-from apps.messages.states import MessageState, Priority, SenderState, Wait
+from apps.messages.states import PRESSING, MessageState, NoncesBy, Priority, SenderState, Wait
 from apps.wallets.selectors import is_signed_for_program
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def _select(
         places = _places_of_proofs(chain_state)
         if places <= 0 or not waiting.exists():
             return Selected()
-    elif sender.wait:
-        _all_wait(sender, Wait.NONE, "")
+    elif sender.wait != (wait := _own_wait(sender)):
+        _all_wait(sender, wait, "")
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
     selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
     return _fill(selection, waiting=waiting, client=client, shared=shared, now=now)
@@ -275,7 +275,11 @@ def _places_of_proofs(chain_state: SenderChainState) -> int:
 
 
 def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
-    """Return what waits in the order of choice: priority, deadline, fair across tenants, oldest first."""
+    """Return what waits in the order of choice: priority, deadline, fair across tenants, oldest first.
+
+    Of a sender that is left to another program only what is pressing: a missed window costs more than a
+    nonce that both gave.
+    """
     waiting = Message.objects.filter(
         # A head may have come since the last pass that failed what expired.
         Q(expire_epoch=0) | Q(expire_epoch__gte=head.height),
@@ -284,6 +288,8 @@ def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
         needs_approval=False,
         retry_height__lte=head.height,
     )
+    if sender.nonces_by == NoncesBy.OTHER:
+        waiting = waiting.filter(priority__in=PRESSING)
     position = Window(
         RowNumber(), partition_by=[F("tenant_id"), F("priority")], order_by=[F("created_at").asc()]
     )
@@ -292,6 +298,11 @@ def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
         .annotate(position=position, has_rules=Exists(ApprovalRule.objects.order_by()))
         .order_by("priority", F("urgent_epoch").asc(nulls_last=True), "position", "created_at", "pk")
     )
+
+
+def _own_wait(sender: Sender) -> Wait:
+    """Return what holds up a sender's messages however many are in flight."""
+    return Wait.OTHER_PROGRAM if sender.nonces_by == NoncesBy.OTHER else Wait.NONE
 
 
 def _all_wait(sender: Sender, wait: Wait, text: str) -> None:

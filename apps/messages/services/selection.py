@@ -18,7 +18,7 @@ from django.db.models.functions import Greatest, Least
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.messages.models import Message, Sender
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, NoncesBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -228,7 +228,9 @@ def nonce_gaps_find(sender: Sender, *, chain_state: SenderChainState) -> list[in
     if start >= sender.next_nonce or start in own_nonces:
         return []
     used = own_nonces | chain_state.foreign_nonces
-    missing = [nonce for nonce in range(start, sender.next_nonce) if nonce not in used]
+    # Where another program gives the nonces, it may push what it had signed later: only what is ours matters.
+    end = max(own_nonces, default=0) if sender.nonces_by == NoncesBy.OTHER else sender.next_nonce
+    missing = [nonce for nonce in range(start, end) if nonce not in used]
     # Where others send from this address too, the nonces missing above the first may be theirs.
     return missing[:1] if sender.foreign_at else missing[:GAPS_AT_ONCE]
 

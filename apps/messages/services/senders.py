@@ -14,7 +14,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.selectors.senders import sender_may_set
 from apps.messages.services.fee_rules import FEE_FIELDS, count_read, fees_set, rules_audit, rules_describe
 from apps.messages.services.retry import retry_after_rule_change
-from apps.messages.states import SENDER_EVENTS, MessageState
+from apps.messages.states import SENDER_EVENTS, MessageState, NoncesBy, Wait
 
 if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
@@ -28,8 +28,13 @@ def sender_set(
     fees: dict[str, Any] | None = None,
     quota: int | None = None,
     state: str | None = None,
+    nonces_by: str | None = None,
 ) -> Sender:
-    """Change what is given of a sender's settings.  Raises SenderNotFound, SenderShared, BadMessage."""
+    """Change what is given of a sender's settings.  Raises SenderNotFound, SenderShared, BadMessage.
+
+    `nonces_by`: OTHER leaves the sender to another program, BOTH lets the pool send too; the empty one, too,
+    until a program has a message signed again.
+    """
     _unshared_check(principal, address)
     row = Sender.objects.select_for_update().filter(address=address).first()
     if row is None:
@@ -38,6 +43,10 @@ def sender_set(
     fees_set(row, fees=fees or {})
     if quota is not None:
         row.quota = count_read(quota, field="quota")
+    if nonces_by is not None:
+        row.nonces_by = nonces_by
+        if row.wait == Wait.OTHER_PROGRAM:
+            row.wait = Wait.NONE
     row.save()
     if state is not None and state != row.state:
         advance(row, SENDER_EVENTS[state])
@@ -45,6 +54,18 @@ def sender_set(
     rules_audit(principal, action="sender.set", target=address, before=before, after=rules_describe(row))
     publish(Change("sender", row.pk, None))
     return row
+
+
+def sender_other_note(address: str) -> None:
+    """Note that another program gives an address' nonces; what a person said of that stays.
+
+    From then on the pool sends only what is pressing for it: its own messages and the program's would take
+    each other's nonces.
+    """
+    row, is_new = Sender.objects.get_or_create(address=address, defaults={"nonces_by": NoncesBy.OTHER})
+    rows = Sender.objects.filter(pk=row.pk, nonces_by=NoncesBy.POOL)
+    if is_new or (row.nonces_by == NoncesBy.POOL and rows.update(nonces_by=NoncesBy.OTHER)):
+        publish(Change("sender", row.pk, None))
 
 
 @transaction.atomic

@@ -18,7 +18,7 @@ from apps.core.disk import DiskSpace
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
@@ -265,6 +265,11 @@ def senders_foreign(_: Any) -> None:
     factories.sender(factories.bls(1), foreign_at=now())
 
 
+def senders_left(_: Any) -> None:
+    factories.sender(factories.bls(1), nonces_by=NoncesBy.OTHER)
+    factories.message("left", from_addr=factories.bls(1))
+
+
 def senders_paused(_: Any) -> None:
     factories.sender(factories.bls(1), state=SenderState.FORBIDDEN)
 
@@ -402,6 +407,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         base_fee_above_cap,
         nonce_gaps,
         senders_foreign,
+        senders_left,
         senders_paused,
         balances_short,
         signers_away,

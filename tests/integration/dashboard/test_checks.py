@@ -87,6 +87,7 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "messages_failed": lambda: reverse("message", args=["bad"]),
     "nonce_gaps": lambda: reverse("sender", args=[factories.bls(1)]),
     "senders_foreign": lambda: reverse("sender", args=[factories.bls(1)]),
+    "senders_left": lambda: reverse("sender", args=[factories.bls(1)]),
     "senders_paused": lambda: reverse("sender", args=[factories.bls(1)]),
     "balances_short": lambda: reverse("sender", args=[Sender.objects.get().address]),
 }

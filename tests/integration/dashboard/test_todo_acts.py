@@ -20,7 +20,7 @@ from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message, Sender
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
 from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun, Sector, WorkerCommand
 from apps.users.models import AuditEntry, MinerGrant, SignerGrant
@@ -52,6 +52,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "miners_created": ("Add f01026…",),
     "policies_advised": ("Review policy of alice…",),
     "base_fee_above_cap": ("Raise fees of Send…",),
+    "senders_left": ("Let the pool send for",),
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),
     "wins_lost": ("Warm up alice-",),
@@ -70,6 +71,7 @@ DONE: dict[str, Callable[[], bool]] = {
     "sectors_paused": lambda: Sector.objects.get().paused_at is None,
     "runs_stopped": lambda: PipelineRun.objects.get().paused_at is None,
     "messages_stuck": lambda: Message.objects.get().attempts == 0,
+    "senders_left": lambda: Sender.objects.get().nonces_by == NoncesBy.BOTH,
     "senders_paused": lambda: Sender.objects.get().state == SenderState.ALIVE,
     "blocks_unstarted": lambda: MinerGrant.objects.get().updated_at > now() - timedelta(minutes=1),
     "hosts_paused": lambda: WorkerCommand.objects.filter(op="resume").exists(),

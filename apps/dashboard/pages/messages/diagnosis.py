@@ -145,6 +145,7 @@ CLICKS: Final[dict[str, StrOrPromise]] = {
     "fee-rules": _("If you change fee rules or guards"),
     "quota": _("If you raise the sender's quota"),
     "start-sender": _("If you resume the sender"),
+    "send-too": _("If you let the pool send"),
     "republish": _("If you publish it again"),
     "replace": _("If you raise its fees"),
     "replace-earlier": _("If you replace the earlier one"),

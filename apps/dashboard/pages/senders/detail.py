@@ -28,7 +28,7 @@ from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.senders import sender_get, sender_may_set
 from apps.messages.selectors.spend import PACE_DAYS_LEAST
 from apps.messages.services.senders import sender_set
-from apps.messages.states import SenderState
+from apps.messages.states import NoncesBy, SenderState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,10 +58,16 @@ def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
     """Return what a person can do about a sender."""
     if not (data.viewer.may("sign") and sender_may_set(data.viewer, sender.address)):
         return ()
+    by_op = {op: reverse("sender-act", args=[sender.address, op]) for op in OPS}
     if sender.state == SenderState.FORBIDDEN:
-        address = reverse("sender-act", args=[sender.address, "resume"])
-        return (Action("resume", _("Resume"), address, icon="run", kind="primary"),)
-    return (Action("pause", _("Pause"), reverse("sender-act", args=[sender.address, "pause"]), icon="pause"),)
+        return (Action("resume", _("Resume"), by_op["resume"], icon="run", kind="primary"),)
+    pause = Action("pause", _("Pause"), by_op["pause"], icon="pause")
+    if sender.nonces_by == NoncesBy.OTHER:
+        return (pause, Action("send-too", _("Let the pool send"), by_op["send-too"], icon="run"))
+    if sender.nonces_by == NoncesBy.BOTH:
+        leave = Action("leave", _("Leave it to the other program"), by_op["leave"], icon="pause")
+        return (pause, leave)
+    return (pause,)
 
 
 def sender_facts(sender: Sender, row: SenderRow, data: PageData) -> Iterable[Fact]:
@@ -91,6 +97,8 @@ def sender_facts(sender: Sender, row: SenderRow, data: PageData) -> Iterable[Fac
     yield Fact(_("Chain nonce"), formatting.whole(sender.chain_nonce))
     if sender.gap_nonce is not None:
         yield Fact(_("Missing nonce"), formatting.whole(sender.gap_nonce))
+    if sender.nonces_by:
+        yield Fact(_("Nonces assigned by"), NoncesBy(sender.nonces_by).label)
     if sender.foreign_at is not None:
         yield Fact(_("Used elsewhere"), sender.foreign_cid or gettext("seen in a node mempool"), mono=True)
 
@@ -111,7 +119,13 @@ def head_context(detail: SenderDetail) -> dict[str, Any]:
     return {"sender": detail.row, "found": detail.found, "acts": detail.actions}
 
 
-OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}
+OPS: Final[dict[str, dict[str, str]]] = {
+    "pause": {"state": SenderState.FORBIDDEN},
+    "resume": {"state": SenderState.ALIVE},
+    "send-too": {"nonces_by": NoncesBy.BOTH},
+    "leave": {"nonces_by": NoncesBy.OTHER},
+}
+"""What each action sets."""
 
 
 @require_safe
@@ -164,12 +178,12 @@ def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
 @require_POST
 @sign_in_required
 def action(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpResponse:
-    """Pause a sender or let it go on."""
+    """Pause a sender, let it go on, or say who gives its nonces."""
     row = sender_get(viewer, address)
     if op not in OPS or not viewer.may("sign"):
         raise Http404
     try:
-        sender_set(principal=viewer, address=row.address, state=OPS[op])
+        sender_set(principal=viewer, address=row.address, **OPS[op])
     except SenderShared:
         raise Http404 from None
     if not getattr(request, "htmx", False):

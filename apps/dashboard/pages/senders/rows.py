@@ -20,7 +20,7 @@ from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sen
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.spend import PACE_DAYS_LEAST, spend_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
-from apps.messages.states import SenderState, Wait
+from apps.messages.states import NoncesBy, SenderState, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,6 +63,8 @@ def sender_label(sender: Sender, lane: Lane | OpenCount, *, stuck: int, at: date
         return StateLabel("bad", _("nonce gap"))
     if stuck:
         return StateLabel("warn", gettext("{stuck} stuck").format(stuck=stuck))
+    if sender.nonces_by == NoncesBy.OTHER:
+        return StateLabel("idle", _("another program sends"))
     if is_used_elsewhere(sender, now=at):
         return StateLabel("warn", _("used elsewhere"))
     if lane.in_flight:
@@ -77,6 +79,8 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     """Return what holds the sender up, in one sentence; empty if nothing does."""
     if sender.state == SenderState.FORBIDDEN:
         return gettext("paused: nothing is pushed or signed until it is resumed")
+    if sender.nonces_by == NoncesBy.OTHER:
+        return gettext("another program assigns its nonces: the pool sends only proofs until you let it")
     if sender.wait:
         return stored_text(sender.error) or str(Wait(sender.wait).label)
     if sender.gap_nonce is not None:

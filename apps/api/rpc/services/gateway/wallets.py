@@ -24,10 +24,12 @@ from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.providers.wallet import WalletProvider
 from apps.gateway.services.signatures import wallet_has
 from apps.messages.selectors.signature_checks import bytes_signature_check
+from apps.messages.services.senders import sender_other_note
 from apps.users.selectors.approvals import accounts_missing
 from apps.users.selectors.grants import signer_granted
 from apps.wallets.rules.limits import bytes_check
 from apps.wallets.services.sign import bytes_record
+from apps.wallets.services.sign_requests import META_MESSAGE
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import TEXT, blob, list_of, text
 
@@ -183,6 +185,8 @@ async def sign(
                 error=error,
                 rule=rule,
             )
+            if meta_type == META_MESSAGE and not error:
+                await hub_database(sender_other_note, str(signer))
         except DatabaseError as failure:  # a signature that is there is worth more than its record
             log.warning("signature_not_recorded", address=str(signer), reason=str(failure))
 
@@ -191,8 +195,7 @@ async def sign(
     except DomainError as refusal:
         await record(error=refusal.reason)
         raise
-    rule = answer.get("Rule", "") if isinstance(answer, dict) else ""
-    await record(rule=sanitize_text(str(rule)))
+    await record(rule=sanitize_text(str(answer.get("Rule", "") if isinstance(answer, dict) else "")))
     return answer
 
 

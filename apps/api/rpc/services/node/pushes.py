@@ -31,20 +31,26 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import LostRace, WrongState
 from apps.messages.errors import BadMessage, MessageNotFound
+from apps.messages.rules.priorities import priority_choose
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.selectors.approvals import approval_of
-from apps.messages.selectors.messages import message_get, message_versions
+from apps.messages.selectors.foreign import is_left_to_others
+from apps.messages.selectors.messages import message_get, message_of_cid, message_versions
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.states import UNSENDABLE, MessageState, Wait
+from apps.messages.services.senders import sender_other_note
+from apps.messages.states import PRESSING, UNSENDABLE, MessageState, Wait
+from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.actors.market import AddBalanceParams, Method
-from poolsite.filecoin.address import id_address
+from poolsite.filecoin.address import BadAddress, id_address
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import Message as ChainMessage
-from poolsite.filecoin.message import signed_message_to_json
+from poolsite.filecoin.message import signed_message_from_json, signed_message_to_json
+from poolsite.filecoin.signature import BadSignature
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import (
     ADDRESS,
@@ -147,9 +153,22 @@ def signed_push_method(method: str) -> Callable[..., Json]:
         signed = params[0] if params and isinstance(params[0], list) else params[:1]
         for refusal in window_refusals([(call.principal, *_call_of(one)) for one in signed]).values():
             raise refusal
-        return node_call(call, method, list(params))
+        found = node_call(call, method, list(params))
+        for one in signed:
+            _other_note(call, one)
+        return found
 
     return handler
+
+
+def _other_note(call: Call, pushed: Json) -> None:
+    """Note that another program gives the sender's nonces, if a node took its signed message and not ours."""
+    with suppress(BadField, BadAddress, BadSignature):
+        signed = signed_message_from_json(pushed)
+        sender = str(signed.message.from_)
+        may_send = sender_allowed(None if call.principal.is_operator else call.principal.own_id, sender)
+        if may_send and message_of_cid(call.principal, str(signed.cid)) is None:
+            sender_other_note(sender)
 
 
 def _call_of(signed: Json) -> tuple[str, int]:
@@ -241,6 +260,10 @@ def sendable_check(call: Call, item: PushItem) -> None:
     trial = message_dry_run(item, principal=call.principal, client=chain_client(), head=head)
     if not trial.gas_limit:
         raise RpcError(f"GasEstimateMessageGas error: estimating gas used: {trial.error}")
+    sender = str(trial.message.from_)
+    is_pressing = priority_choose("", method=item.method, is_urgent=False) in PRESSING
+    if not is_pressing and is_left_to_others(sender):
+        raise RpcError(f"failed to sign message: {Wait.OTHER_PROGRAM.label}, addr={sender}")
     available = trial.balance - trial.in_flight
     if available < trial.cost_max:
         raise RpcError(f"mpool push: not enough funds: {available} < {trial.cost_max}")

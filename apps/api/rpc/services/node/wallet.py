@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
 from apps.messages.selectors.signature_checks import bytes_signature_check, message_signature_check
+from apps.messages.services.senders import sender_other_note
 from apps.users.selectors.grants import miner_granted, sender_known, signers_of
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.rules.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
 from apps.wallets.services.sign import bytes_sign, message_sign
+from apps.wallets.services.sign_requests import META_MESSAGE
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, signed_message_to_json
@@ -57,6 +59,8 @@ def wallet_sign(call: Call, *params: Json) -> Json:
         tenant_id=tenant_of(call),
         asked_by=REQUESTED_BY,
     )
+    if meta_type == META_MESSAGE:
+        sender_other_note(str(address))
     return signature_to_json(signature)
 
 
@@ -76,6 +80,7 @@ def wallet_sign_message(call: Call, *params: Json) -> Json:
     if message.from_ != address:
         raise RpcError(f"the message is from {message.from_}, not from {address}")
     signed = message_sign(message, tenant_id=tenant_of(call), asked_by=REQUESTED_BY)
+    sender_other_note(str(address))
     return signed_message_to_json(signed)
 
 

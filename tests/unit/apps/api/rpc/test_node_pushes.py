@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from channels.db import database_sync_to_async
 from django.db import OperationalError
 
-from apps.api.rpc.dispatcher import Call
-from apps.api.rpc.services.messager import waits
-from apps.api.rpc.services.node import own_messages, proxy, pushes
+from apps.api.rpc.services.node import pushes
 from apps.api.rpc.services.node.methods import LEVELS
-from apps.api.rpc.services.node.table import HANDLERS
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, SenderStopped
@@ -32,28 +27,19 @@ from poolsite.filecoin.message import signed_message_from_json
 from poolsite.filecoin.signature import signature_verify
 from poolsite.wire.jsonrpc.messages import RpcError
 from tests import factories
-from tests.messaging import FIL, RECEIVER, Pool, pool_world
-from tests.people import principal
+from tests.messaging import FIL, RECEIVER, Pool
+from tests.unit.apps.api.rpc.outside import ask, caller, in_thread, landed, outside_pool, spec, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ZERO = {"Version": 0, "Nonce": 0, "GasLimit": 0, "GasFeeCap": "0", "GasPremium": "0", "Params": None}
-ENOUGH_S = 30
 
 
 @pytest.fixture
 def pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    """A pool in which a selection runs as soon as it is asked for."""
-    monkeypatch.setattr(waits, "CHECK_ANYWAY_S", 0.05)
-    monkeypatch.setattr(own_messages, "OPEN_CHECK_S", 0.05)
-    proxy.NODES.clear()
-    proxy.OBJECT_CACHE.clear()
-    with pool_world(monkeypatch) as pool:
-        monkeypatch.setattr(pushes, "selection_enqueue", lambda _address: pool.choose())
+    with outside_pool(monkeypatch) as pool:
         yield pool
-    proxy.NODES.clear()
 
 
 @pytest.fixture
@@ -61,40 +47,6 @@ def held(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Pool:
     """A pool in which nothing is selected but on a head."""
     monkeypatch.setattr(pushes, "selection_enqueue", lambda _address: None)
     return pool
-
-
-def in_thread(work: Any) -> Any:
-    return database_sync_to_async(work, thread_sensitive=False)
-
-
-def caller(name: str = "alice", **row: Any) -> Call:
-    return Call(principal(name, **row), "v1", on_socket=True, in_loop=True)
-
-
-async def ask(method: str, *params: Any, of: Call | None = None) -> Any:
-    handler = HANDLERS[method]
-    call = of or await in_thread(caller)()
-    answer = (
-        handler(call, *params) if asyncio.iscoroutinefunction(handler) else in_thread(handler)(call, *params)
-    )
-    return await asyncio.wait_for(answer, ENOUGH_S)
-
-
-def unsigned(address: str, **fields: Any) -> dict[str, Any]:
-    return {**ZERO, "To": RECEIVER, "From": address, "Value": "5", "Method": 0, **fields}
-
-
-def spec() -> dict[str, Any]:
-    return {"MsgUuid": str(uuid.uuid4()), "MaxFee": "0"}
-
-
-async def landed(pool: Pool, address: str, *, heads: int = 2, **fields: Any) -> dict[str, Any]:
-    """Push a message and mine until it is on chain; returns its CID."""
-    signed = await ask("MpoolPushMessage", unsigned(address, **fields), spec())
-    for _ in range(heads):
-        await in_thread(pool.step)()
-    cid: dict[str, Any] = signed["CID"]
-    return cid
 
 
 async def test_a_push_answers_the_signed_message_that_the_chain_gets(pool):
