@@ -62,11 +62,11 @@ def _deadlines_findings(
     for group in grouped(list(by_miner)):
         keys = [(pk, index) for pk in group for index in by_miner[pk]]
         rows = [data.deadlines[one] for one in keys if one in data.deadlines]
-        names = [
-            gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
-            for pk, index in keys
-        ]
-        cause = stored_text(next((reasons[one] for one in keys if reasons[one]), ""))
+        names: dict[str, list[str]] = defaultdict(list)
+        for pk, index in keys:
+            name = gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
+            names[stored_text(reasons[pk, index])].append(name)
+        texts = [colon_text(named(some), cause) if cause else named(some) for cause, some in names.items()]
         closes = [
             row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
         ]
@@ -76,7 +76,7 @@ def _deadlines_findings(
             gettext(say).format(
                 deadlines=plural(len(keys), "deadline"), group=miners_named(miners[pk] for pk in group)
             ),
-            colon_text(named(names), cause) if cause else named(names),
+            named(texts),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),
             per_day=sum(_window_cost(row, miners, data) for row in rows),

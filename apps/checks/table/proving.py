@@ -50,7 +50,7 @@ PROVING_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "sector_files",
-        _("The files of every checked sector are intact"),
+        _("The files of every sector that is not faulty are intact"),
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
         proving.sector_files,

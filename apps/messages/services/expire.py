@@ -28,10 +28,18 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
         data = {
             row.pk: {
                 "wait": Wait.EXPIRED,
-                "error": gettext("epoch {expire_epoch} has passed").format(expire_epoch=row.expire_epoch),
+                "error": _expiry_text(row),
             }
             for row in late.select_for_update(skip_locked=True)
         }
         moved = messages_advance("EXPIRE", rows=data, now=now)
         message_changes_publish(moved)
         return list(moved)
+
+
+def _expiry_text(row: Message) -> str:
+    """Return that a message's last epoch has passed, and what it waited for until then."""
+    text = gettext("epoch {expire_epoch} has passed").format(expire_epoch=row.expire_epoch)
+    if not row.error:
+        return text
+    return gettext("{words}; before that: {error}").format(words=text, error=row.error)

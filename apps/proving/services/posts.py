@@ -151,7 +151,7 @@ def post_move(post: WindowPost, *, message: Message | None, context: ProvingCont
         return
     if context.head.height >= post.close_epoch:
         if not _may_have_landed(post, message) and is_close_executed(post, context=context):
-            _close(post, context)
+            _close(post, message, context)
         return
     sender = ""
     if post.state == PostState.SENT and message is not None:
@@ -204,14 +204,18 @@ def _revert(post: WindowPost, context: ProvingContext) -> None:
     post_publish(post)
 
 
-def _close(post: WindowPost, context: ProvingContext) -> None:
-    """Note that the window went without a proof, unless somebody else's is on the chain."""
+def _close(post: WindowPost, message: Message | None, context: ProvingContext) -> None:
+    """Note that the window went without a proof, unless somebody else's is on the chain.
+
+    A proof that was made and not sent was missed for what its message waited for.
+    """
     if is_window_proved(post, context=context):
         foreign_proof_land(post, height=post.close_epoch - 1, context=context)
         return
     with transaction.atomic():
         note_record(post, context=context, text="the window closed without a proof")
-        advance(post, "CLOSE", updated_at=context.now)
+        error = message.error if message is not None and message.error else post.error
+        advance(post, "CLOSE", error=error, updated_at=context.now)
         attempts_cancel(post, context=context)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     post_publish(post)

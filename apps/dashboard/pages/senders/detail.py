@@ -81,7 +81,9 @@ def sender_facts(sender: Sender, row: SenderRow, data: PageData) -> Iterable[Fac
             runway=row.runway, span=plural(days, "day")
         )
         if days >= PACE_DAYS_LEAST
-        else gettext("not known after one day of spending"),
+        else gettext("not known yet: it takes {span} of spending").format(
+            span=plural(PACE_DAYS_LEAST, "day")
+        ),
     )
     yield Fact(
         gettext("Gas, {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"

@@ -126,7 +126,7 @@ def test_window_that_another_program_has_proved_is_not_missed(
 
 @pytest.mark.parametrize("state", [PostState.SENT, PostState.LANDED])
 def test_window_with_null_rounds_at_its_end_waits_for_the_next_head(state: str) -> None:
-    factories.message("m", state=MessageState.FAILED)
+    factories.message("m", state=MessageState.FAILED, error="no signer has the key")
     sent = {"message_id": "m", "messages_sent": 1}
     row = post(miner(), state=state, **sent, **({"landed_height": CLOSE - 1} if state == "LANDED" else {}))
     Tracker.objects.create(pk=1, height=CLOSE)
@@ -140,4 +140,4 @@ def test_window_with_null_rounds_at_its_end_waits_for_the_next_head(state: str) 
     for height in (CLOSE + 2, CLOSE + 3):
         posts_advance(look(chain, height))
     row.refresh_from_db()
-    assert row.state == PostState.MISSED
+    assert (row.state, row.error) == (PostState.MISSED, "no signer has the key")
