@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import heads_late_s
 from apps.checks.findings.acts import channels_test
@@ -31,6 +32,7 @@ EXITS_MANY: Final = 3
 """A process that ended so often within an hour does not go on by itself."""
 SKEW_S: Final = 1.0
 """The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
+PROCESS_TEXTS: Final = {"silent": _("{name} silent"), "down": _("{name} down")}
 
 
 def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
@@ -68,7 +70,7 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
     ill = [process for process in data.processes if process.state != "running"]
     if ill:
         say = gettext("{names}: {ill} of {processes} not running").format(
-            names=named([f"{process.name} {process.state}" for process in ill]),
+            names=named([PROCESS_TEXTS[process.state].format(name=process.name) for process in ill]),
             ill=len(ill),
             processes=plural(len(data.processes), "process", "processes"),
         )
