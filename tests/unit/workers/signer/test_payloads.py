@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_a_key_is_proved_on_both_sides_bytes():
 def test_a_key_is_not_proved_on_other_bytes():
     with pytest.raises(NotUnderstood, match="sign data not match"):
         read("verifyaddress", b"x" * 32, b"y" * 32, sign_bytes=b"z" * 32)
+
+
+def test_a_key_is_proved_to_a_pool_that_calls_in():
+    challenge = b"y" * 32
+
+    request = read("verifyaddress", hashlib.sha256(challenge).digest(), challenge, sign_bytes=b"z" * 32)
+
+    assert request.payload == hashlib.sha256(challenge).digest()
+    for few in (b"", b"y" * 31):
+        with pytest.raises(NotUnderstood, match="sign data not match"):
+            read("verifyaddress", hashlib.sha256(few).digest(), few, sign_bytes=b"z" * 32)
 
 
 def test_bytes_beside_a_harmless_message_are_refused():
