@@ -30,6 +30,9 @@ class MinerOutput(serializers.Serializer[Any]):
     tenant = serializers.CharField()
     state = serializers.ChoiceField(choices=MinerState.values)
     error = serializers.CharField()
+    create_message_id = serializers.CharField(
+        allow_null=True, help_text="id of the message that creates it; null if it was imported"
+    )
     owner = serializers.CharField()
     worker = serializers.CharField()
     control = serializers.ListField(child=serializers.CharField())
@@ -103,6 +106,7 @@ def _body(miner: Miner, senders: Mapping[Use, str]) -> dict[str, Any]:
         "uuid": str(miner.uuid),
         "address": miner.address or None,
         "robust": miner.robust or None,
+        "create_message_id": miner.create_message_id or None,
         "tenant": miner.tenant.name,
         "beneficiary": miner.beneficiary or None,
         "porep": str(porep_rule_read(miner)),
