@@ -1,0 +1,1 @@
+"""The commands of venus and sophon programs, as their guides write them, carried out by a pool."""
