@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from apps.automation.models import AutoRule
-from apps.automation.rules.specs import MoneySpec, spec_write
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeCondition
 from apps.core.clock import now
@@ -433,12 +431,6 @@ def approval_rule(*, of: str | None = None, **overrides: Any) -> ApprovalRule:
     """A rule that makes messages wait for a second person; without a tenant it is for all."""
     owner = None if of is None else tenant(of)
     return ApprovalRule.objects.create(**{"tenant": owner, "created_by": "ann", **overrides})
-
-
-def auto_rule(*, of: str = "alice", kind: str = "top_up", **overrides: Any) -> AutoRule:
-    """An automatic rule, off: from key 1 to key 2."""
-    spec = MoneySpec(source=bls(1), target=bls(2), low=FIL, high=3 * FIL, day_max=10 * FIL)
-    return AutoRule.objects.create(tenant=tenant(of), kind=kind, settings=spec_write(spec), **overrides)
 
 
 def guard(*, of: str | None = None, **overrides: Any) -> GasGuard:

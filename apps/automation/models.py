@@ -1,4 +1,4 @@
-"""Automatic rules, and each message that one of them pushed."""
+"""Automatic rules, and what each of them did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AutoRule(Timestamped):
     """Whose messages it pushes."""
     kind = models.CharField(max_length=16, choices=RuleKind.choices)
     settings = models.JSONField()
-    """As `rules.specs` reads them."""
+    """As `rules.specs` and `rules.extend_specs` read them."""
     is_on = models.BooleanField(default=False)
     people = ArrayField(models.CharField(max_length=150), default=list)
     """Usernames of those who set it as it is and switched it on: none of them approves what it pushes."""
@@ -40,20 +40,24 @@ class AutoRule(Timestamped):
     """Since when; None where nothing is in its way."""
     stopped = models.CharField(max_length=NOTE_MAX, blank=True, default="")
     """Why it switched itself off; empty unless it did."""
+    looked_height = models.BigIntegerField(default=0, db_default=0)
+    """Head at which a rule that reads many sectors looked for them last."""
 
     def __str__(self) -> str:
         return f"{self.kind} rule {self.uuid}"
 
 
 class AutoAct(models.Model):
-    """One message that a rule pushed."""
+    """What a rule did once: one message, or the extension of sectors."""
 
     rule = models.ForeignKey(AutoRule, on_delete=models.CASCADE, related_name="acts")
     number = models.PositiveIntegerField()
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
-    """None once the message's row was removed."""
+    """None of an extension, and once the message's row was removed."""
     amount = AttoFilField(default=0)
     """attoFIL that it moves."""
+    sectors = models.PositiveIntegerField(default=0, db_default=0)
+    """Sectors that it extends; their messages follow."""
     at = models.DateTimeField()
 
     class Meta:

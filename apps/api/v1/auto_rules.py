@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,8 +17,10 @@ from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.message_changes import head_needed
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
+from apps.automation.rules.extend_specs import DAY_SECTORS_MAX, DAYS_MAX, EXCLUDED_MAX, ExtendSpec
 from apps.automation.rules.specs import MoneySpec
 from apps.automation.selectors.auto_rules import auto_rule_get, auto_rules_visible
+from apps.automation.services.extend_plans import ExtendPlan, extend_plan
 from apps.automation.services.rule_changes import (
     auto_rule_add,
     auto_rule_remove,
@@ -25,34 +28,66 @@ from apps.automation.services.rule_changes import (
     auto_rule_set_on,
 )
 from apps.automation.services.rule_plans import rule_plan
-from apps.automation.states import RuleKind
+from apps.automation.states import RuleKind, SectorData
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from apps.automation.models import AutoRule
+    from apps.automation.services.rule_changes import Spec
     from apps.automation.services.rule_plans import RulePlan
 
 ATTO = "attoFIL"
 
 
-class MoneySettings(InputSerializer):
-    """Between which marks money moves from where to where."""
+class AutoRuleSettings(InputSerializer):
+    """Of a top-up or sweep: `source` to `is_escrow`; of an extension of sectors: the others."""
 
     source = AddressField(  # type: ignore[assignment]  # DRF takes it for a field
-        help_text="A wallet of the tenant; for a sweep also one of its miners."
+        required=False, help_text="A wallet of the tenant; for a sweep also one of its miners."
     )
-    target = AddressField(help_text="Who receives it; for a miner that is swept its beneficiary.")
-    low = AmountField(help_text="A top-up begins below it; a sweep leaves it.")
-    high = AmountField(help_text="A top-up fills up to it; a sweep begins above it.")
-    day_max = AmountField(help_text="Most that the rule moves in a UTC day.")
+    target = AddressField(
+        required=False, help_text="Who receives it; for a miner that is swept its beneficiary."
+    )
+    low = AmountField(required=False, help_text="A top-up begins below it; a sweep leaves it.")
+    high = AmountField(required=False, help_text="A top-up fills up to it; a sweep begins above it.")
+    day_max = AmountField(required=False, help_text="Most that the rule moves in a UTC day.")
     is_escrow = serializers.BooleanField(
-        default=False, help_text="Whether a top-up pays into the target's market balance."
+        required=False, help_text="Whether a top-up pays into the target's market balance."
+    )
+    miner = AddressField(required=False, help_text="By default every miner of the tenant.")
+    size = serializers.IntegerField(
+        required=False, min_value=0, max_value=1 << 40, help_text="Bytes of a sector; 0: any."
+    )
+    data = serializers.ChoiceField(  # type: ignore[assignment]  # DRF takes it for a field
+        required=False, choices=SectorData.choices
+    )
+    remaining_days = serializers.IntegerField(
+        required=False, min_value=1, max_value=DAYS_MAX, help_text="Sectors that end within so many days."
+    )
+    age_days = serializers.IntegerField(
+        required=False, min_value=0, max_value=DAYS_MAX, help_text="Only sectors that are so old."
+    )
+    to_days = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=DAYS_MAX,
+        help_text="How long they then have; 0: as long as the chain takes with all their claims.",
+    )
+    gas_max = AmountField(required=False, help_text="Most that the gas of a sector may cost; 0: any.")
+    day_sectors = serializers.IntegerField(
+        required=False, min_value=1, max_value=DAY_SECTORS_MAX, help_text="Most sectors of a UTC day."
+    )
+    excluded = serializers.ListField(
+        required=False,
+        child=serializers.CharField(max_length=50),
+        max_length=EXCLUDED_MAX,
+        help_text="Sectors that are left alone, as `f01004-12`.",
     )
 
 
-class AutoRuleInput(MoneySettings):
+class AutoRuleInput(AutoRuleSettings):
     """A new rule; it is off."""
 
     kind = serializers.ChoiceField(choices=RuleKind.choices)
@@ -72,17 +107,12 @@ class AutoRuleOutput(serializers.Serializer[Any]):
     tenant = serializers.CharField()
     kind = serializers.ChoiceField(choices=RuleKind.choices)
     is_on = serializers.BooleanField()
-    source = serializers.CharField()  # type: ignore[assignment]  # DRF takes it for a field
-    target = serializers.CharField()
-    low = serializers.CharField(help_text=ATTO)
-    high = serializers.CharField(help_text=ATTO)
-    day_max = serializers.CharField(help_text=ATTO)
-    is_escrow = serializers.BooleanField()
+    settings = AutoRuleSettings(help_text="Amounts in attoFIL.")
     switched_by = serializers.CharField()
     note = serializers.CharField(help_text="What is in its way; empty if nothing is.")
     noted_at = serializers.DateTimeField(allow_null=True)
     stopped = serializers.CharField(help_text="Why it switched itself off; empty unless it did.")
-    acts_begun = serializers.IntegerField(help_text="Messages that it has pushed.")
+    acts_begun = serializers.IntegerField(help_text="How often it has acted.")
 
 
 class AutoRulePage(serializers.Serializer[Any]):
@@ -96,9 +126,10 @@ class AutoRulePlanOutput(serializers.Serializer[Any]):
 
     push_id = serializers.CharField(help_text="Of the message that it would push; empty: none now.")
     balance = serializers.CharField(allow_null=True, help_text="attoFIL that it watches; null: not read.")
-    moved_today = serializers.CharField(help_text=ATTO)
+    moved_today = serializers.CharField(help_text="attoFIL, or sectors that were extended.")
     amount = serializers.CharField(help_text="attoFIL that it would move.")
-    cost_max = serializers.CharField(help_text="attoFIL that the message would take at most.")
+    sectors = serializers.ListField(child=serializers.CharField(), help_text="That it would extend.")
+    cost_max = serializers.CharField(help_text="attoFIL that the messages would take at most.")
     approval = serializers.CharField(help_text="The rule by which it would wait for a second person.")
     why = serializers.CharField(help_text="Why nothing is pushed now; empty if a message is.")
     is_hindered = serializers.BooleanField(help_text="Whether a person should mend that.")
@@ -111,18 +142,44 @@ def rule_body(row: AutoRule) -> dict[str, Any]:
         **{name: getattr(row, name) for name in own},
         "uuid": str(row.uuid),
         "tenant": row.tenant.name,
-        **row.settings,
+        "settings": row.settings,
     }
 
 
-def plan_body(plan: RulePlan) -> dict[str, Any]:
+def spec_of(kind: str, data: dict[str, Any]) -> Spec:
+    """Return the settings of a rule of a kind.  Raises BadValue naming what is missing or of another."""
+    form: type[Spec] = ExtendSpec if kind == RuleKind.EXTEND else MoneySpec
+    own = {one.name: one.default is MISSING for one in fields(form)}
+    if strange := sorted(data.keys() - own.keys()):
+        raise BadValue(gettext("no setting of a rule of this kind"), field=strange[0])
+    if missing := [name for name, is_needed in own.items() if is_needed and name not in data]:
+        raise BadValue(gettext("a rule of this kind needs it"), field=missing[0])
+    return form(**{name: tuple(value) if name == "excluded" else value for name, value in data.items()})
+
+
+def plan_body(plan: RulePlan | ExtendPlan) -> dict[str, Any]:
     """Return what a rule would do as JSON."""
+    if isinstance(plan, ExtendPlan):
+        found = plan.plan
+        sectors = [] if found is None else [one.sector for one in found.accepted]
+        return {
+            "push_id": "",
+            "balance": None,
+            "moved_today": str(plan.spent),
+            "amount": "0",
+            "sectors": [f"{sector.miner.address}-{sector.number}" for sector in sectors],
+            "cost_max": str((found.gas_max or 0) if found else 0),
+            "approval": found.approval if found else "",
+            "why": plan.why,
+            "is_hindered": plan.is_hindered,
+        }
     run = plan.run
     return {
         "push_id": "" if plan.item is None else plan.item.id,
         "balance": None if plan.balance is None else str(plan.balance),
         "moved_today": str(plan.spent),
         "amount": str(plan.amount),
+        "sectors": [],
         "cost_max": str(0 if run is None else run.cost_max),
         "approval": "" if run is None else run.approval,
         "why": plan.why,
@@ -151,7 +208,7 @@ class AutoRulesView(PoolView):
         if tenant is None:
             raise BadValue(gettext("there is no such tenant"), field="tenant")
         kind = data.pop("kind")
-        row = auto_rule_add(principal=self.principal, tenant=tenant, kind=kind, spec=MoneySpec(**data))
+        row = auto_rule_add(principal=self.principal, tenant=tenant, kind=kind, spec=spec_of(kind, data))
         return created(rule_body(row))
 
 
@@ -167,12 +224,12 @@ class AutoRuleView(PoolView):
         """Return one rule."""
         return Response(rule_body(auto_rule_get(self.principal, uuid)))
 
-    @extend_schema(operation_id="v1_auto_rule_set", request=MoneySettings, responses=AutoRuleOutput)
+    @extend_schema(operation_id="v1_auto_rule_set", request=AutoRuleSettings, responses=AutoRuleOutput)
     def put(self, request: Request, uuid: UUID) -> Response:
         """Change a rule's settings; this switches it off."""
         rule = auto_rule_get(self.principal, uuid)
-        data = checked(MoneySettings(data=request.data))
-        return Response(rule_body(auto_rule_set(principal=self.principal, rule=rule, spec=MoneySpec(**data))))
+        spec = spec_of(rule.kind, checked(AutoRuleSettings(data=request.data)))
+        return Response(rule_body(auto_rule_set(principal=self.principal, rule=rule, spec=spec)))
 
     @extend_schema(operation_id="v1_auto_rule_set_on", request=AutoRuleSwitch, responses=AutoRuleOutput)
     def patch(self, request: Request, uuid: UUID) -> Response:
@@ -195,8 +252,8 @@ class AutoRulePlanView(PoolView):
     def get(self, request: Request, uuid: UUID) -> Response:  # noqa: ARG002  # DRF's form
         """Return what a rule would do at this head, whether it is on or off; nothing is stored or signed."""
         rule = auto_rule_get(self.principal, uuid)
-        plan = rule_plan(rule, client=chain_client(), head=head_needed(), now=clock.now())
-        return Response(plan_body(plan))
+        reckon = extend_plan if rule.kind == RuleKind.EXTEND else rule_plan
+        return Response(plan_body(reckon(rule, client=chain_client(), head=head_needed(), now=clock.now())))
 
 
 urlpatterns = [

@@ -57,15 +57,18 @@ def act_last(rule: AutoRule) -> AutoAct | None:
     return rows.order_by("-number").first()
 
 
-def day_spent(rule: AutoRule, *, now: datetime) -> int:
-    """Return the attoFIL that a rule has moved in this UTC day, what is in progress included.
+def day_acts(rule: AutoRule, *, now: datetime) -> QuerySet[AutoAct]:
+    """Return what a rule did in this UTC day, what is in progress included.
 
-    What failed before it had a nonce moves nothing any more; what failed later may still land.
+    A message that failed before it had a nonce does nothing any more; one that failed later may still land.
     """
     start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = rule.acts.filter(at__gte=start)
-    rows = rows.exclude(message__state=MessageState.FAILED, message__nonce=None)
-    return sum(int(amount) for amount in rows.values_list("amount", flat=True))
+    return rule.acts.filter(at__gte=start).exclude(message__state=MessageState.FAILED, message__nonce=None)
+
+
+def day_spent(rule: AutoRule, *, now: datetime) -> int:
+    """Return the attoFIL that a rule has moved in this UTC day."""
+    return sum(int(amount) for amount in day_acts(rule, now=now).values_list("amount", flat=True))
 
 
 def rule_principal(rule: AutoRule) -> Principal:

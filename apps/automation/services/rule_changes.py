@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.automation.errors import RuleUnknown
 from apps.automation.models import AutoRule
+from apps.automation.rules.extend_specs import ExtendSpec, extend_spec_check, extend_spec_write
 from apps.automation.rules.specs import AMOUNTS, MoneySpec, spec_check, spec_conflict, spec_read, spec_write
 from apps.automation.states import RuleKind
 from apps.core.addresses import address_fault, address_typed
@@ -26,19 +27,26 @@ if TYPE_CHECKING:
     from apps.users.models import Tenant
     from apps.users.rules.principals import Principal
 
+Spec: TypeAlias = MoneySpec | ExtendSpec
+UNITS: Final = {
+    **dict.fromkeys(("remaining_days", "age_days", "to_days"), "{} days"),
+    "day_sectors": "{} sectors",
+    "size": "{} bytes",
+}
+"""How the audit log says settings that are no amounts."""
 RULES_LOCK = 0x4155
 """Lock class of a tenant's rules: of two that are added at once, each would not see the other."""
 
 
 @transaction.atomic
-def auto_rule_add(*, principal: Principal, tenant: Tenant, kind: str, spec: MoneySpec) -> AutoRule:
+def auto_rule_add(*, principal: Principal, tenant: Tenant, kind: str, spec: Spec) -> AutoRule:
     """Add a rule, switched off.  Raises NotAllowed, BadValue and Conflict naming the field."""
     _may_change_require(principal, tenant_id=tenant.pk)
     if kind not in RuleKind.values:
         names = ", ".join(RuleKind.values)
         raise BadValue(gettext("must be one of {names}").format(names=names), field="kind")
     row = AutoRule(tenant=tenant, kind=kind, people=list(principal.people))
-    row.settings = spec_write(_checked(row, spec))
+    row.settings = _settings(row, spec)
     row.save()
     audit_record(principal=principal, action="auto-rule.add", target=str(row.uuid), after=_rule_fields(row))
     publish(Change("auto-rule", str(row.uuid), row.tenant_id))
@@ -46,14 +54,14 @@ def auto_rule_add(*, principal: Principal, tenant: Tenant, kind: str, spec: Mone
 
 
 @transaction.atomic
-def auto_rule_set(*, principal: Principal, rule: AutoRule, spec: MoneySpec) -> AutoRule:
+def auto_rule_set(*, principal: Principal, rule: AutoRule, spec: Spec) -> AutoRule:
     """Change a rule's settings and switch it off: who switches it on sees them all.
 
     Raises NotAllowed, RuleUnknown, BadValue and Conflict naming the field.
     """
     row = _locked(rule, principal=principal)
     before = _rule_fields(row)
-    row.settings = spec_write(_checked(row, spec))
+    row.settings = _settings(row, spec)
     row.is_on, row.stopped, row.note, row.noted_at = False, "", "", None
     row.people = list(principal.people)
     row.save()
@@ -83,6 +91,7 @@ def auto_rule_set_on(*, principal: Principal, rule: AutoRule, is_on: bool) -> Au
     if is_on:
         row.acts_seen = _settled_acts(row)
         row.people = sorted({*row.people, *principal.people})
+        row.looked_height = 0
     row.save()
     audit_record(
         principal=principal,
@@ -107,12 +116,16 @@ def auto_rule_remove(*, principal: Principal, rule: AutoRule) -> None:
 
 def _rule_fields(rule: AutoRule) -> dict[str, Any]:
     """Return what a rule says, for the audit log."""
-    amounts = {name: fil_format(int(rule.settings[name])) for name in AMOUNTS}
+    said = {name: text.format(rule.settings[name]) for name, text in UNITS.items() if name in rule.settings}
+    amounts = {
+        name: fil_format(int(rule.settings[name])) for name in (*AMOUNTS, "gas_max") if name in rule.settings
+    }
     return {
         "tenant": rule.tenant.name,
         "kind": rule.kind,
         "is_on": rule.is_on,
         **rule.settings,
+        **said,
         **amounts,
     }
 
@@ -124,6 +137,23 @@ def _settled_acts(row: AutoRule) -> int:
         return row.acts_begun
     is_ended = last.message.is_final and not last.message.has_succeeded
     return row.acts_begun if is_ended else last.number
+
+
+def _settings(row: AutoRule, spec: Spec) -> dict[str, Any]:
+    """Return checked settings as a row keeps them.  Raises BadValue and Conflict naming the field."""
+    if isinstance(spec, MoneySpec):
+        if row.kind == RuleKind.EXTEND:
+            raise BadValue(gettext("a rule of this kind needs it"), field="remaining_days")
+        return spec_write(_checked(row, spec))
+    if row.kind != RuleKind.EXTEND:
+        raise BadValue(gettext("a rule of this kind needs it"), field="source")
+    extend_spec_check(spec)
+    if spec.miner:
+        miner = miners_of_addresses([spec.miner]).get(spec.miner)
+        if miner is None or miner.tenant_id != row.tenant_id:
+            raise BadValue(gettext("must be a miner of the tenant"), field="miner")
+        spec = replace(spec, miner=miner.address)
+    return extend_spec_write(spec)
 
 
 def _checked(row: AutoRule, spec: MoneySpec) -> MoneySpec:
@@ -139,7 +169,8 @@ def _checked(row: AutoRule, spec: MoneySpec) -> MoneySpec:
         raise BadValue(gettext("no signer of the tenant has this key"), field="source")
     # Two that are added at this moment would each not see the other.
     transaction_lock(RULES_LOCK, [str(row.tenant_id)])
-    for other in AutoRule.objects.filter(tenant=row.tenant_id).exclude(pk=row.pk):
+    others = AutoRule.objects.filter(tenant=row.tenant_id).exclude(kind=RuleKind.EXTEND).exclude(pk=row.pk)
+    for other in others:
         why = spec_conflict(row.kind, spec, other_kind=other.kind, other=spec_read(other.settings))
         if why:
             raise Conflict(why, field="target" if row.kind == RuleKind.TOP_UP else "source")

@@ -7,15 +7,19 @@ one transaction: a process that is killed leaves all of them or none, and two at
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import transaction
 
 from apps.automation.models import NOTE_MAX, AutoAct, AutoRule
 from apps.automation.selectors.auto_rules import rule_principal
+from apps.automation.services.extend_plans import extend_plan
 from apps.automation.services.rule_plans import MARKET, rule_plan
+from apps.automation.states import RuleKind
 from apps.chain.node.isolation import for_each_isolated
+from apps.core.disk import disk_require
 from apps.core.errors import DomainError, NotReachable
 from apps.core.live import Change, publish
 from apps.messages.models import Message
@@ -23,6 +27,7 @@ from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.miners.services.planned_push import planned_push_lock
+from apps.sectors.services.changes.steps import changes_write
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
 
@@ -33,8 +38,12 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
     from apps.messages.rules.push_items import PushItem
+    from apps.sectors.services.changes.plans import ChangePlan
 
 log = structlog.get_logger(__name__)
+
+LOOK_EPOCHS: Final = 20
+"""A rule that extends sectors looks for them this often: it reads many rows, and asks the chain of each."""
 
 
 def auto_rules_step(*, client: ChainClient, head: Head, now: datetime) -> None:
@@ -49,6 +58,8 @@ def auto_rules_step(*, client: ChainClient, head: Head, now: datetime) -> None:
 def auto_rule_step(rule: AutoRule, *, client: ChainClient, head: Head, now: datetime) -> AutoAct | None:
     """Do what a rule finds due; return its act, if there is one.  Raises NodeUnavailable."""
     try:
+        if rule.kind == RuleKind.EXTEND:
+            return _extend_step(rule, client=client, head=head, now=now)
         plan = rule_plan(rule, client=client, head=head, now=now)
         if plan.item is not None:
             return _push(rule, plan, plan.item, now=now)
@@ -62,6 +73,41 @@ def auto_rule_step(rule: AutoRule, *, client: ChainClient, head: Head, now: date
     else:
         _note(rule, plan.why if plan.is_hindered else "", now=now)
     return None
+
+
+def _extend_step(rule: AutoRule, *, client: ChainClient, head: Head, now: datetime) -> AutoAct | None:
+    """Request the extensions that a rule finds due; their messages follow as a person's would."""
+    if rule.looked_height <= head.height < rule.looked_height + LOOK_EPOCHS:
+        return None
+    found = extend_plan(rule, client=client, head=head, now=now)
+    act = None
+    if found.plan is not None and not found.why:
+        disk_require()
+        act = _extensions_write(rule, found.number, found.plan, now=now)
+    else:
+        _note(rule, found.why if found.is_hindered else "", now=now)
+    AutoRule.objects.filter(pk=rule.pk).update(looked_height=head.height)
+    return act
+
+
+@transaction.atomic
+def _extensions_write(rule: AutoRule, number: int, plan: ChangePlan, *, now: datetime) -> AutoAct | None:
+    """Write what a rule extends; None if it was changed, switched off or carried out meanwhile."""
+    row = _lock_unchanged(rule, number=number)
+    if row is None:
+        return None
+    made = changes_write(plan, by=replace(rule_principal(row), actor=row.switched_by), now=now)
+    act = AutoAct.objects.create(rule=row, number=number, sectors=len(made), at=now)
+    row.acts_begun, row.note, row.noted_at = number + 1, "", None
+    row.save(update_fields=["acts_begun", "note", "noted_at", "updated_at"])
+    audit_record(
+        principal=rule_principal(row),
+        action="auto-rule.act",
+        target=str(row.uuid),
+        after={"sectors": len(made), "act": f"act {number}"},
+    )
+    publish(Change("auto-rule", str(row.uuid), row.tenant_id))
+    return act
 
 
 def _push(rule: AutoRule, plan: RulePlan, item: PushItem, *, now: datetime) -> AutoAct | None:

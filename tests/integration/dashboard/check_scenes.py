@@ -30,6 +30,7 @@ from poolsite.filecoin.actors.power import CreateMinerReturn
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
+from tests.auto_rules import auto_rule
 from tests.integration.dashboard.check_scenes_sealing import SEALING_SCENES, epochs_ago
 from tests.people import person, tenant
 
@@ -237,7 +238,7 @@ def messages_replaced(_: Any) -> None:
 
 
 def rules_hindered(_: Any) -> None:
-    factories.auto_rule(stopped="its message m-1 was not carried out")
+    auto_rule(stopped="its message m-1 was not carried out")
 
 
 def factors_guessed(_: Any) -> None:

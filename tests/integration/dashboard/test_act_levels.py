@@ -22,6 +22,7 @@ from apps.users.states import PERMS, ROLE_PERMS, Role
 from apps.wallets.models import RemoteWallet
 from tests import factories, people
 from tests.audit_world import World
+from tests.auto_rules import auto_rule
 from tests.components import announced, incident
 from tests.messaging import pool_world
 from tests.page_client import form_pages, signed_in, text_of
@@ -129,7 +130,7 @@ ACTS: Final[dict[str, str]] = {
     "remote-wallet-new": "POST remote-wallets",
     "auto-rule-act": "PATCH auto-rules/<uuid:uuid>",
     "auto-rule-edit": "PUT auto-rules/<uuid:uuid>",
-    "auto-rule-new": "POST auto-rules",
+    **dict.fromkeys(("auto-rule-new", "auto-rule-new-extension"), "POST auto-rules"),
     "chain-node-act": "PATCH chain/nodes/<str:key>",
     "check-act": "PATCH checks/<str:name>",
     "status-visibility": "PATCH status",
@@ -242,8 +243,8 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "token-revoke": lambda _: [Token.objects.get(tenant__name="alice").uuid],
     "gateway-approve": lambda _: [approval(), "refuse"],
     "remote-wallet-act": lambda _: [remote_wallet(), "off"],
-    "auto-rule-act": lambda _: [factories.auto_rule().uuid, "off"],
-    "auto-rule-edit": lambda _: [factories.auto_rule().uuid],
+    "auto-rule-act": lambda _: [auto_rule().uuid, "off"],
+    "auto-rule-edit": lambda _: [auto_rule().uuid],
 }
 """What an address needs, by what the page's name begins with; the first that fits."""
 

@@ -17,7 +17,8 @@ from apps.messages.models import Message
 from apps.users.models import AuditEntry
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.amounts import FIL
-from tests import factories, people
+from tests import people
+from tests.auto_rules import auto_rule
 from tests.integration.dashboard.miner_addresses import NEW, OWNER, info
 from tests.integration.dashboard.withdrawals import AVAILABLE, available, requested, signer_says
 from tests.page_client import signed_in, text_of
@@ -34,6 +35,9 @@ SWEEP = {
     "high": "5 FIL",
     "day_max": "100 FIL",
 }
+
+
+EXTEND = {"kind": "extend", "remaining_days": 30, "day_sectors": 10}
 
 
 def send(method: str, path: str = URL, *, token: str = "", **body: Any) -> Any:
@@ -70,7 +74,7 @@ def test_rest_adds_shows_switches_changes_and_removes(monkeypatch: pytest.Monkey
     assert send("PATCH", there, is_on=True).json()["is_on"] is True
     settings = {name: SWEEP[name] for name in ("source", "target", "low", "day_max")}
     changed = send("PUT", there, **settings, high="6 FIL").json()
-    assert (changed["is_on"], changed["high"]) == (False, str(6 * FIL))
+    assert (changed["is_on"], changed["settings"]["high"]) == (False, str(6 * FIL))
     assert send("DELETE", there).status_code == 204
     actions = AuditEntry.objects.filter(action__startswith="auto-rule.").order_by("pk")
     assert list(actions.values_list("action", flat=True)) == [
@@ -78,10 +82,55 @@ def test_rest_adds_shows_switches_changes_and_removes(monkeypatch: pytest.Monkey
     ]
 
 
-def test_a_refusal_names_its_field() -> None:
-    answer = send("POST", **SWEEP | {"high": "1 FIL"})
-    assert (answer.status_code, answer.json()["field"]) == (400, "high"), answer.content
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({**SWEEP, "high": "1 FIL"}, "high"),
+        ({**SWEEP, "age_days": 3}, "age_days"),
+        ({"kind": "sweep", "source": "f02001"}, "target"),
+        ({"kind": "extend", "remaining_days": 30}, "day_sectors"),
+        ({**EXTEND, "low": "1 FIL"}, "low"),
+        ({**EXTEND, "to_days": 30}, "to_days"),
+        ({**EXTEND, "excluded": ["f02001"]}, "excluded"),
+        ({**EXTEND, "miner": "f09999"}, "miner"),
+    ],
+)
+def test_a_refusal_names_its_field(body: dict[str, Any], field: str) -> None:
+    answer = send("POST", **body)
+    assert (answer.status_code, answer.json()["field"]) == (400, field), answer.content
     assert not AutoRule.objects.exists()
+
+
+def test_an_extension_rule_by_rest_and_page() -> None:
+    people.operator_person()
+    client = signed_in("olga")
+    made = send("POST", **EXTEND, miner="f02001", excluded=["f02001-7"])
+    assert made.status_code == 201, made.content
+    assert (made.json()["settings"]["excluded"], made.json()["is_on"]) == (["f02001-7"], False)
+    plan = send("GET", f"{URL}/{made.json()['uuid']}/dry-run").json()
+    assert (plan["sectors"], plan["why"]) == ([], "nothing is due")
+    typed = {"tenant": "alice", "data": "plain", "size": "32 GiB", "remaining_days": "60", "to_days": "540"}
+    typed |= {"day_sectors": "10", "gas_max": "0.01", "excluded": "f02001-7, f02001-8"}
+
+    wrong = client.post("/automation/new-extension/", {**typed, "to_days": "9"})
+    assert wrong.status_code == 422
+    client.post("/automation/new-extension/", typed)
+
+    row = AutoRule.objects.latest("pk")
+    assert row.settings == {
+        **{"miner": "", "size": 32 << 30, "data": "plain", "remaining_days": 60, "age_days": 0},
+        **{"to_days": 540, "gas_max": str(FIL // 100), "day_sectors": 10},
+        "excluded": ["f02001-7", "f02001-8"],
+    }
+    page = text_of(client.get(f"/automation/{row.uuid}/"))
+    assert "sectors without verified data of all miners of the tenant" in page, page
+    assert "Nothing is due" in page
+    assert "32 GiB" in page
+    assert 'value="f02001-7 f02001-8"' in text_of(client.get(f"/automation/{row.uuid}/edit/"))
+    client.post(f"/automation/{row.uuid}/edit/", {**typed, "day_sectors": "5"})
+    row.refresh_from_db()
+    assert row.settings["day_sectors"] == 5
+    assert "at most 5 sectors a day" in text_of(client.get("/automation/"))
 
 
 def test_a_miners_rewards_are_withdrawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +186,7 @@ def test_the_page_adds_shows_switches_and_removes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_tenants_see_their_own_and_those_without_the_level_change_none() -> None:
-    own, strange = factories.auto_rule(), factories.auto_rule(of="bob")
+    own, strange = auto_rule(), auto_rule(of="bob")
     people.person("ann", role="TENANT")
     client = signed_in("ann")
     page = text_of(client.get("/automation/"))

@@ -1,7 +1,8 @@
-"""Automation: rules by which the pool moves money by itself, and what each would do now."""
+"""Automation: rules by which the pool moves money and extends sectors, and what each would do now."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.automation.rules.extend_specs import ExtendSpec, extend_spec_read
 from apps.automation.rules.specs import MoneySpec, spec_read
 from apps.automation.selectors.auto_rules import (
     acts_latest,
@@ -18,6 +20,7 @@ from apps.automation.selectors.auto_rules import (
     auto_rules_hindered,
     auto_rules_visible,
 )
+from apps.automation.services.extend_plans import extend_plan
 from apps.automation.services.rule_changes import (
     auto_rule_add,
     auto_rule_remove,
@@ -25,7 +28,7 @@ from apps.automation.services.rule_changes import (
     auto_rule_set_on,
 )
 from apps.automation.services.rule_plans import rule_plan
-from apps.automation.states import RuleKind
+from apps.automation.states import RuleKind, SectorData
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -36,7 +39,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.notices import notice_leave
-from apps.dashboard.number_fields import Amount
+from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.automation.rows import plan_facts, rule_row, settings_facts, suggestions
 from apps.dashboard.pages.messages.rows import message_row
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.automation.models import AutoRule
+    from apps.automation.services.extend_plans import ExtendPlan
+    from apps.automation.services.rule_plans import RulePlan
     from apps.users.rules.principals import Principal
 
 
@@ -72,6 +77,49 @@ class RuleForm(PageForm):
         """Return the settings that were typed."""
         sent = self.cleaned_data
         return MoneySpec(**{name: sent[name] for name in sent if name not in ("kind", "tenant")})
+
+
+class Names(Text):
+    """Sectors, between blanks, commas or line ends."""
+
+    def clean(self, value: Any) -> tuple[str, ...]:  # type: ignore[override]  # as its docstring says
+        """Return the names that were typed."""
+        return tuple(super().clean(value).replace(",", " ").split())
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write them so that reading gives the same."""
+        return value if isinstance(value, str) else " ".join(value or ())
+
+
+class ExtensionForm(PageForm):
+    """Settings of a rule that extends sectors; the tenant is that of a new one."""
+
+    tenant = Text()
+    miner = Text()
+    data = Text(initial=SectorData.ANY)
+    size = Size()
+    remaining_days = Integer()
+    age_days = Integer()
+    to_days = Integer()
+    gas_max = Amount()
+    day_sectors = Integer()
+    excluded = Names()
+
+    def spec(self) -> ExtendSpec:
+        """Return the settings that were typed."""
+        return ExtendSpec(**{name: value for name, value in self.cleaned_data.items() if name != "tenant"})
+
+
+def form_of(request: HttpRequest, rule: AutoRule) -> RuleForm | ExtensionForm:
+    """Return the form of a rule that is there."""
+    if rule.kind == RuleKind.EXTEND:
+        extension = extend_spec_read(rule.settings)
+        return ExtensionForm.of(
+            request, **{one.name: getattr(extension, one.name) for one in fields(extension)}
+        )
+    spec = spec_read(rule.settings)
+    typed = {name: getattr(spec, name) for name in ("source", "target", "low", "high", "day_max")}
+    return RuleForm.of(request, kind=rule.kind, is_escrow="1" if spec.is_escrow else "", **typed)
 
 
 def may_change(viewer: Principal, tenant_id: int | None = None) -> bool:
@@ -122,16 +170,27 @@ def automation(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Add a rule, switched off."""
+    """Add a rule that moves money, switched off."""
+    return new_page(request, viewer, RuleForm.from_address(request, tenant=tenant_evident(viewer)))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def extension_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Add a rule that extends sectors, switched off."""
+    return new_page(request, viewer, ExtensionForm.from_address(request, tenant=tenant_evident(viewer)))
+
+
+def new_page(request: HttpRequest, viewer: Principal, form: RuleForm | ExtensionForm) -> HttpResponse:
+    """Show a form, and add its rule."""
     if not may_change(viewer):
         raise Http404
-    form = RuleForm.from_address(request, tenant=tenant_evident(viewer))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
         with form.refusals():
             tenant = tenant_resolve(viewer, name=form.cleaned_data["tenant"])
-            kind = form.cleaned_data["kind"]
+            kind = form.cleaned_data.get("kind", RuleKind.EXTEND)
             row = auto_rule_add(principal=viewer, tenant=tenant, kind=kind, spec=form.spec())
             notice_leave(request, _("Rule added. It is off: see what it would do, then switch it on."))
             return redirect("auto-rule", row.uuid)
@@ -143,9 +202,7 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def rule_edit(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Change a rule's settings, which switches it off."""
     rule = changeable_or_404(viewer, key)
-    spec = spec_read(rule.settings)
-    typed = {name: getattr(spec, name) for name in ("source", "target", "low", "high", "day_max")}
-    form = RuleForm.of(request, kind=rule.kind, is_escrow="1" if spec.is_escrow else "", **typed)
+    form = form_of(request, rule)
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
@@ -156,18 +213,21 @@ def rule_edit(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     return form_page(request, viewer, form, title=_("Change an automatic rule"), rule=rule)
 
 
-def form_page(request: HttpRequest, viewer: Principal, form: RuleForm, **more: Any) -> HttpResponse:
+def form_page(
+    request: HttpRequest, viewer: Principal, form: RuleForm | ExtensionForm, **more: Any
+) -> HttpResponse:
     """Render the form of a rule."""
     rule = more.pop("rule", None)
     names = tenants_visible(viewer).values_list("name", flat=True) if viewer.is_operator else ()
     return form_render(
         request,
         viewer,
-        "automation/rule.html",
+        "automation/rule.html" if isinstance(form, RuleForm) else "automation/extension.html",
         form,
         section="automation",
         rule=rule,
-        kinds=RuleKind.choices,
+        kinds=[choice for choice in RuleKind.choices if choice[0] != RuleKind.EXTEND],
+        data_kinds=SectorData.choices,
         tenants=[] if rule is not None else [(name, name) for name in names],
         addresses=suggestions(viewer),
         **more,
@@ -183,9 +243,11 @@ def rule_detail(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
 
 def detail_page(request: HttpRequest, viewer: Principal, rule: AutoRule, *, error: str = "") -> HttpResponse:
     """Render a rule's page; `error` is what was refused a moment ago."""
-    data, plan, away = PageData(viewer), None, ""
+    data, away = PageData(viewer), ""
+    plan: RulePlan | ExtendPlan | None = None
     try:
-        plan = rule_plan(rule, client=chain_client(), head=head_required(data), now=clock.now())
+        reckon = extend_plan if rule.kind == RuleKind.EXTEND else rule_plan
+        plan = reckon(rule, client=chain_client(), head=head_required(data), now=clock.now())
     except DomainError as refusal:
         away = stored_text(refusal.reason)
     return page_render(
@@ -204,7 +266,11 @@ def detail_page(request: HttpRequest, viewer: Principal, rule: AutoRule, *, erro
         plan_rows=list(plan_facts(plan)) if plan is not None else [],
         away=away,
         acts=[
-            (act, message_row(act.message, data.names) if act.message is not None else None)
+            (
+                act,
+                message_row(act.message, data.names) if act.message is not None else None,
+                plural(act.sectors, "sector"),
+            )
             for act in acts_latest(rule)
         ],
         may_change=may_change(viewer, rule.tenant_id),
@@ -243,6 +309,7 @@ NAV: Final = NavItem("automation", _("Automation"), "run", place=(1, 12))
 urlpatterns: Final = [
     path("automation/", automation, name="automation"),
     path("automation/new/", rule_new, name="auto-rule-new"),
+    path("automation/new-extension/", extension_new, name="auto-rule-new-extension"),
     path("automation/<uuid:key>/", rule_detail, name="auto-rule"),
     path("automation/<uuid:key>/edit/", rule_edit, name="auto-rule-edit"),
     path("automation/<uuid:key>/<str:op>/", rule_act, name="auto-rule-act"),

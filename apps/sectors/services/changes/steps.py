@@ -68,16 +68,24 @@ def changes_request(
                 sectors=plural(len(plan.accepted), "sector"), count=count
             )
         )
-    with transaction.atomic():
-        made = [
-            change
-            for price in sorted(plan.accepted, key=lambda one: one.sector.pk)
-            if (change := _change_write(price, plan, by=by, now=now)) is not None
-        ]
-        if not made:
-            raise ChangeRefused(gettext("the sectors changed in the meantime: reload and try again"))
-        _request_audit(plan, made, by=by)
-    return plan, made
+    return plan, changes_write(plan, by=by, now=now)
+
+
+@transaction.atomic
+def changes_write(plan: ChangePlan, *, by: Principal, now: datetime) -> list[SectorChange]:
+    """Write the changes of a plan, without those whose sector has moved since.
+
+    Raises ChangeRefused if none is left.
+    """
+    made = [
+        change
+        for price in sorted(plan.accepted, key=lambda one: one.sector.pk)
+        if (change := _change_write(price, plan, by=by, now=now)) is not None
+    ]
+    if not made:
+        raise ChangeRefused(gettext("the sectors changed in the meantime: reload and try again"))
+    _request_audit(plan, made, by=by)
+    return made
 
 
 def _change_write(
