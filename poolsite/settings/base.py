@@ -17,6 +17,7 @@ from poolsite.settings.environment import (
     env_list,
     env_number,
     env_object,
+    env_redis_url,
     env_text,
     env_url,
     origin_of,
@@ -128,7 +129,7 @@ if SESSION_NAME:
 # each costs a program that calls once in a second more than the call.
 DB_THREAD_IDLE_S = 10.0
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS_URL = env_text("REDIS_URL", "redis://localhost:6379/0")
+REDIS_URL = env_redis_url("REDIS_URL", "redis://localhost:6379/0")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

@@ -168,6 +168,18 @@ def email_from_url(url: str) -> dict[str, Any]:
     }
 
 
+def env_redis_url(name: str, default: str | None = None) -> str:
+    """Return the URL of one Redis server.  The error does not repeat it, as it may have a password."""
+    value = env_text(name, default)
+    scheme = value.partition("://")[0]
+    if scheme not in {"redis", "rediss", "unix"}:
+        raise ImproperlyConfigured(
+            f"{name} has the scheme {scheme[:20]!r}: use redis://, rediss:// or unix:// with one server; "
+            "Sentinel and Redis Cluster are not supported"
+        )
+    return value
+
+
 def broker_from_redis_url(url: str) -> str:
     """Return Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,7 @@ from poolsite.settings.environment import (
     env_level,
     env_list,
     env_number,
+    env_redis_url,
     env_text,
     origin_of,
 )
@@ -200,3 +204,37 @@ def test_where_a_clone_came_from_is_told_without_its_password(tmp_path: Path, ur
 
     assert origin_of(tmp_path) == shown
     assert origin_of(tmp_path / "elsewhere") == ""
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://a:26379/pool/0", "redis-cluster://a", "a:6379", "://"])
+def test_a_redis_that_is_not_one_server_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+
+    with pytest.raises(ImproperlyConfigured, match="Sentinel and Redis Cluster are not supported"):
+        env_redis_url("REDIS_URL")
+
+
+@pytest.mark.parametrize("url", ["redis://a/1", "rediss://:pw@a:6380/0", "unix:///a/redis.sock"])
+def test_one_redis_may_be_behind_tls_or_a_socket(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+
+    assert env_redis_url("REDIS_URL") == url
+
+
+def test_sessions_of_a_process_can_be_told_from_others_in_production() -> None:
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("POOLSITE_")},
+        "SECRET_KEY": "only-for-tests",
+        "DATABASE_URL": "postgresql://db.example/pool",
+        "REDIS_URL": "redis://cache.example",
+        "POOLSITE_PROCESS": "follower",
+        "POOLSITE_MACHINE": "a",
+    }
+    asked = (
+        "from poolsite.settings import production as s;"
+        "print(s.DATABASES['default']['OPTIONS']['application_name'] == s.SESSION_NAME, s.SESSION_NAME)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", asked], env=env, capture_output=True, text=True, check=True)
+
+    assert said.stdout.startswith("True follower@a ")
