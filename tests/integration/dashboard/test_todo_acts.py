@@ -85,7 +85,6 @@ SHOWS: dict[str, str] = {
         ("wins_lost", "rounds_unbegun", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
     ),
     "disputes_lost": "node",
-    "allocations_ending": "Data of allocation",
 }
 """What the page shows that the click of each leads to, instead of a change."""
 
