@@ -81,7 +81,7 @@ def sector_check(
         raise DamagedFile(str(error)) from None
     known = {"miner_id": one.miner_id, "number": one.number}
     files = whole_files(store, others, parameters, **known, comm_r=one.comm_r)
-    sizes = {str(path.relative_to(lender_of(files))): size for path, size in _kept(files)}
+    sizes = {str(path.relative_to(lender_of(files))): size for path, size in _cache_needed(files)}
     sizes[str(files.sealed.relative_to(store.root))] = parameters.sector_bytes
     roots, recorded = _files_in(store.root, files, one.name, sizes)
     found: list[CheckedFile] = []
@@ -170,7 +170,7 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _kept(files: SectorFiles) -> Iterator[tuple[Path, int]]:
+def _cache_needed(files: SectorFiles) -> Iterator[tuple[Path, int]]:
     """Yield the files of the cache that a proof needs, with their sizes."""
     tree = NODE_BYTES * files.tree_r_last_nodes
     for path in stored_files(files):

@@ -162,8 +162,8 @@ class Stores(AttachedStores):
         for one in (attached := self.attached() if among is None else list(among)):
             try:
                 on_disk = self._beside(one, disks)
-                look = partial(self._look, one, on_disk, job)
-                mark, disk, room, promised, beside = one.read(look)
+                reading = partial(self._room_read, one, on_disk, job)
+                mark, disk, room, promised, beside = one.read(reading)
                 mark.takes(miner_id=miner_id, is_update=is_update)
             except (StoreRefuses, BadMark) as error:
                 refusals.append(str(error))
@@ -186,7 +186,7 @@ class Stores(AttachedStores):
         names = ", ".join(one.name for one in attached) or "none is attached"
         raise StoreAway(f"no store can accept the sector now ({names}): see page Storage")
 
-    def _look(
+    def _room_read(
         self, one: Attachment, on_disk: Sequence[Path], job: str, store: Store
     ) -> tuple[StoreMark, Space, Room, list[Promise], list[Promise]]:
         promised = self.promises.live(store.root, without=job)
