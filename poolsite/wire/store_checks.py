@@ -77,6 +77,8 @@ class ScannedSectors(Document, frozen=True, kw_only=True):
     """Those of which a part lies there: what a copy left that was not finished, or other leftovers."""
     half_bytes: tuple[Int, ...] = ()
     """What these take, by their numbers' order."""
+    half_kinds: tuple[Text, ...] = ()
+    """The folders of the store in which each of these has files, as `cache unsealed`."""
 
     def __post_init__(self) -> None:
         for runs in (self.whole, self.half):

@@ -24,7 +24,13 @@ from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_r
 from workers.storage.sector import sector_name
 from workers.storage.store_check import checked_one, sector_check, wanted_check
 from workers.storage.store_mark import BadMark
-from workers.storage.store_scan import leftover_remove, others_scan, sector_bytes, sectors_scan
+from workers.storage.store_scan import (
+    leftover_remove,
+    others_scan,
+    sector_bytes,
+    sector_kinds,
+    sectors_scan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -206,13 +212,13 @@ class StoreOrders:
         unfinished = unfinished_sizes(root)
         others_here = self.stores.roots_beside(root)
         complete, half = sectors_scan(root, others=others_here, is_wanted=is_wanted, unfinished=unfinished)
-        halves: dict[int, dict[int, int]] = {}
+        halves: dict[int, dict[int, tuple[int, str]]] = {}
         for miner_id, numbers in half.items():
             for number in numbers:
                 wanted_check(is_wanted)
                 name = sector_name(miner_id, number)
                 size = sector_bytes(root, name) + unfinished.get(name, 0)
-                halves.setdefault(miner_id, {})[number] = size
+                halves.setdefault(miner_id, {})[number] = size, sector_kinds(root, name)
         others = tuple(ScannedFile(name=name, size=size) for name, size in others_scan(root))
         self._attached_store(uid)  # what is missing went with the disk
         wanted_check(is_wanted)
@@ -221,7 +227,8 @@ class StoreOrders:
                 miner_id=miner_id,
                 whole=tuple(bitfield_to_json(bitfield_of(complete.get(miner_id, ())))),
                 half=tuple(bitfield_to_json(bitfield_of(half.get(miner_id, ())))),
-                half_bytes=tuple(size for _, size in sorted(halves.get(miner_id, {}).items())),
+                half_bytes=tuple(size for _, (size, _) in sorted(halves.get(miner_id, {}).items())),
+                half_kinds=tuple(kinds for _, (_, kinds) in sorted(halves.get(miner_id, {}).items())),
             )
             for miner_id in sorted(complete.keys() | half.keys())
         )

@@ -60,6 +60,14 @@ def sector_bytes(root: Path, name: str) -> int:
     return sum(_bytes_of(path) for path in paths)
 
 
+def sector_kinds(root: Path, name: str) -> str:
+    """Return the folders of a store in which a sector has files, those that are being written too."""
+    ends = ("", ".tmp")
+    return " ".join(
+        kind for kind in SECTOR_KINDS if any((root / kind / f"{name}{end}").exists() for end in ends)
+    )
+
+
 def others_scan(root: Path) -> list[tuple[str, int]]:
     """Return what lies among the sectors of a store and is none, with its bytes, as far as it is told."""
     found: list[tuple[str, int]] = []

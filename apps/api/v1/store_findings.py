@@ -44,6 +44,9 @@ class StoreFindingOutput(serializers.Serializer[Any]):
         allow_blank=True, help_text="the store that the sector is recorded in"
     )
     bytes = serializers.IntegerField()
+    kinds = serializers.CharField(
+        allow_blank=True, help_text="of an incomplete sector: the store's folders with files of it"
+    )
     error = serializers.CharField(allow_blank=True)
     updated_at = serializers.DateTimeField()
 
@@ -95,6 +98,7 @@ def finding_body(finding: StoreFinding) -> dict[str, Any]:
         "sector": None if sector is None else str(sector.uuid),
         "sector_store": "" if sector is None else sector.store,
         "bytes": finding.size,
+        "kinds": finding.kinds,
         **{name: getattr(finding, name) for name in plain},
     }
 

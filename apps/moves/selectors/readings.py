@@ -84,8 +84,8 @@ class SectorFiles:
     """None: they were not counted yet."""
     unplaced: BitField
     """Those that name no store, `NUMBERS_MAX` at most."""
-    parted: BitField
-    """Those of which the last scans found only parts, the replica or the cache."""
+    parted: dict[int, dict[str, str]]
+    """Those of which the last scans found only parts: by number and store the folders with files of it."""
     unread: tuple[str, ...]
     """Stores with sectors of it that no prover in charge reads."""
     expected: int
@@ -246,15 +246,17 @@ class MoveReadings:
             bad=bitfield_of(bad),
         )
 
-    def _parted(self, unplaced: list[int]) -> BitField:
+    def _parted(self, unplaced: list[int]) -> dict[int, dict[str, str]]:
         """Return the sectors of which the last scans of the tenant's stores found parts."""
-        if not unplaced:
-            return bitfield_of(())
         parts = StoreFinding.objects.filter(
             store__tenant=self.miner.tenant_id, kind=FindingKind.HALF, miner_id=self.miner.actor_id
         )
-        found = parts.filter(number__in=unplaced).values_list("number", flat=True)
-        return bitfield_of({number for number in found if number is not None})
+        found: dict[int, dict[str, str]] = {}
+        rows = parts.filter(number__in=unplaced).order_by("number", "store__name")
+        for number, store, kinds in rows.values_list("number", "store__name", "kinds"):
+            if number is not None:
+                found.setdefault(number, {})[store] = kinds
+        return found
 
     def _checked(self) -> tuple[int, int]:
         """Return how many sectors the next proofs must cover, and how many of them were checked."""

@@ -76,6 +76,8 @@ class StoreFinding(Named, Timestamped):
     number = models.BigIntegerField(null=True)
     size = models.BigIntegerField(default=0)
     """Bytes: of whole sectors those of the replica."""
+    kinds = models.CharField(max_length=100, blank=True)
+    """Of incomplete sectors: the folders of the store with files of it, as `cache unsealed`."""
     error = models.TextField(blank=True)
 
     class Meta:

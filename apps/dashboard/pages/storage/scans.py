@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import StateLabel
@@ -70,11 +70,16 @@ def finding_row(finding: StoreFinding) -> dict[str, object]:
     return {
         "name": finding.name if sector is None else f"{sector.miner} / {sector.number}",
         "href": "" if sector is None else reverse("sector", args=[sector.uuid]),
-        "text": str(KIND_TEXTS[kind]).format(store=store or _("no store")),
+        "text": _finding_text(finding, store=store),
         "bytes": bytes_text(finding.size),
         "label": MISSING if kind == FindingKind.MISSING and is_found else STATES[FindingState(finding.state)],
         "error": stored_text(finding.error),
     }
+
+
+def _finding_text(finding: StoreFinding, *, store: str) -> str:
+    text = str(KIND_TEXTS[FindingKind(finding.kind)]).format(store=store or _("no store"))
+    return colon_text(text, list_text(finding.kinds.split())) if finding.kinds else text
 
 
 def scan_card(store: Store) -> dict[str, object]:

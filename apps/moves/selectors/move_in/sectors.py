@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, whole
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.local_time import clock_text
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import NUMBERS_MAX
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from apps.moves.selectors.readings import MoveReadings, SectorFiles
     from apps.proving.services.preconditions import Readiness
     from poolsite.filecoin.bitfield import BitField
+
+PARTS_NAMED: Final = 5
+"""Incomplete sectors of which the kinds are named."""
+REPLICAS: Final = (("sealed", "cache"), ("update", "update-cache"))
+"""Folders of a replica and of its cache."""
 
 
 def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterator[Step]:
@@ -86,11 +93,31 @@ def _unplaced_text(files: SectorFiles) -> str:
         )
         if not files.parted:
             return text
-        return text + gettext(
-            "; scans found only parts of {count}: {numbers} (a replica and its cache in different stores of "
-            "one host are proven, but neither adopted nor moved: put both into one store)"
-        ).format(count=whole(len(files.parted)), numbers=numbers_format(files.parted))
+        named = [_part_text(*one) for one in islice(files.parted.items(), PARTS_NAMED)]
+        parts = gettext("scans found only parts of {count}").format(count=whole(len(files.parted)))
+        more = ["…"] if len(files.parted) > PARTS_NAMED else []
+        return clauses_text([text, parts, *named, *more])
     return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
+
+
+def _part_text(number: int, parts: dict[str, str]) -> str:
+    """Return which kinds of a sector's files lie in which stores, and what is missing."""
+    where = list_text(
+        gettext("{kinds} in {store}").format(kinds=list_text(kinds.split()), store=store) if kinds else store
+        for store, kinds in parts.items()
+    )
+    kinds = {kind for one in parts.values() for kind in one.split()}
+    if not all(parts.values()):  # told by a host of before
+        return colon_text(number, where)
+    missing_kinds = [replica for replica, cache in REPLICAS if cache in kinds and replica not in kinds]
+    missing_kinds += [cache for replica, cache in REPLICAS if replica in kinds and cache not in kinds]
+    if not missing_kinds and len(parts) == 1:
+        missing_kinds = ["p_aux"]  # without it a cache is none
+    if not missing_kinds:
+        say = gettext("{where} (attach these stores to one host)")
+        return colon_text(number, say.format(where=where))
+    missing = gettext("{where} ({kinds} missing)").format(where=where, kinds=list_text(missing_kinds))
+    return colon_text(number, missing)
 
 
 def _checked_text(files: SectorFiles) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,18 @@ SECTORS_MAX: Final = 1_000_000
 SCANNED: Final = "SCANNED"
 """Event of a store whose scan has ended."""
 UNDER_ORDER: Final = (FindingState.CHECKING, FindingState.REMOVING)
+
+
+KINDS_MAX: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What there is of a sector in a store."""
+
+    size: int = 0
+    kinds: str = ""
+    """The folders with its files; empty: all that it needs, or a host of before told it."""
 
 
 def scans_compare(*, now: datetime) -> None:
@@ -79,7 +92,7 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
         half = {} if one is None else _half_of(one)
         if miner is None:
             found.add_numbers(FindingKind.UNKNOWN, miner_id, complete)
-            found.add_numbers(FindingKind.HALF, miner_id, bitfield_of(half), sizes=half)
+            found.add_numbers(FindingKind.HALF, miner_id, bitfield_of(half), parts=half)
         else:
             scan.known += _miner_compare(found, miner, complete, half)
     for other in reported.others:
@@ -96,14 +109,15 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     event_write(store, event=SCANNED, actor=scan.actor, note=note, now=now)
 
 
-def _half_of(one: ScannedSectors) -> dict[int, int]:
-    """Return the bytes of half sectors by their numbers."""
+def _half_of(one: ScannedSectors) -> dict[int, Part]:
+    """Return what there is of half sectors by their numbers."""
     numbers = list(bitfield_from_json(list(one.half)))
     sizes = one.half_bytes if len(one.half_bytes) == len(numbers) else (0,) * len(numbers)
-    return dict(zip(numbers, sizes, strict=True))
+    kinds = one.half_kinds if len(one.half_kinds) == len(numbers) else ("",) * len(numbers)
+    return dict(zip(numbers, map(Part, sizes, kinds), strict=True))
 
 
-def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[int, int]) -> int:
+def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[int, Part]) -> int:
     """List where a miner's sectors lie otherwise than its rows say; return how many lie as they say."""
     lying, elsewhere, nowhere, ended, at_work, known = _by_rows(miner, found.store.name)
     extra = whole - lying
@@ -113,7 +127,7 @@ def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[i
     found.add_of(FindingKind.ELSEWHERE, miner, extra & elsewhere)
     found.add_of(FindingKind.UNKNOWN, miner, (extra - known) | (extra & ended))
     # a sector that is being sealed is stored just now; one of this store is missing
-    found.add_of(FindingKind.HALF, miner, bitfield_of(half) - at_work, sizes=half)
+    found.add_of(FindingKind.HALF, miner, bitfield_of(half) - at_work, parts=half)
     return len(lying & whole)
 
 
@@ -157,24 +171,29 @@ class _Findings:
         miner: Miner,
         numbers: BitField,
         *,
-        sizes: Mapping[int, int] | None = None,
+        parts: Mapping[int, Part] | None = None,
         is_apart: bool = False,
     ) -> None:
         """Add sectors of a miner, in room of their own or the kind's; rows are read of listed ones alone."""
-        for part in self._listed(kind, numbers, is_apart=is_apart):
-            rows = Sector.objects.filter(miner=miner, number__in=part).only("pk", "number")
+        for portion in self._listed(kind, numbers, is_apart=is_apart):
+            rows = Sector.objects.filter(miner=miner, number__in=portion).only("pk", "number")
             by_number = {row.number: row for row in rows}
-            for number in part:
-                size = miner.sector_size if sizes is None else sizes[number]
-                self._add(kind, miner.actor_id or 0, number, sector=by_number.get(number), size=size)
+            for number in portion:
+                part = Part(miner.sector_size) if parts is None else parts[number]
+                self._add(kind, miner.actor_id or 0, number, sector=by_number.get(number), part=part)
 
     def add_numbers(
-        self, kind: FindingKind, miner_id: int, numbers: BitField, *, sizes: Mapping[int, int] | None = None
+        self,
+        kind: FindingKind,
+        miner_id: int,
+        numbers: BitField,
+        *,
+        parts: Mapping[int, Part] | None = None,
     ) -> None:
         """Add sectors of a miner that is none of the pool's."""
-        for part in self._listed(kind, numbers):
-            for number in part:
-                self._add(kind, miner_id, number, size=(sizes or {}).get(number, 0))
+        for portion in self._listed(kind, numbers):
+            for number in portion:
+                self._add(kind, miner_id, number, part=(parts or {}).get(number, Part()))
 
     def _listed(self, kind: FindingKind, numbers: BitField, *, is_apart: bool = False) -> Iterator[list[int]]:
         """Count numbers, and return in portions those that are listed."""
@@ -185,9 +204,10 @@ class _Findings:
         return portions(bitfield_of(islice(numbers, room)), READ_AT_ONCE)
 
     def _add(
-        self, kind: FindingKind, miner_id: int, number: int, *, size: int, sector: Sector | None = None
+        self, kind: FindingKind, miner_id: int, number: int, *, part: Part, sector: Sector | None = None
     ) -> None:
-        facts = {"miner_id": miner_id, "number": number, "sector": sector, "size": size}
+        facts = {"miner_id": miner_id, "number": number, "sector": sector, "size": part.size}
+        facts["kinds"] = part.kinds[:KINDS_MAX]
         self._append(kind, f"s-t0{miner_id}-{number}", facts)
 
     def add_other(self, name: str, size: int) -> None:

@@ -107,8 +107,22 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     [store] = Store.objects.filter(tenant=miner.tenant)
     for number in (9, 10):
         store.findings.create(kind="HALF", name=f"s-t01000-{number}", miner_id=miner.actor_id, number=number)
-    figure = steps(miner, Direction.IN)["files"].figure
-    assert figure.startswith("1 without a store: 9; scans found only parts of 1: 9 (a replica and its cache")
+
+    def parts() -> str:
+        return steps(miner, Direction.IN)["files"].figure.removeprefix("1 without a store: 9; ")
+
+    assert parts() == f"scans found only parts of 1; 9: {store.name}", "a host of before told no kinds"
+    store.findings.update(kinds="cache unsealed")
+    assert parts() == f"scans found only parts of 1; 9: cache, unsealed in {store.name} (sealed missing)"
+    store.findings.update(kinds="update")
+    assert parts().endswith(f"9: update in {store.name} (update-cache missing)")
+    store.findings.update(kinds="sealed cache")
+    assert parts().endswith(f"9: sealed, cache in {store.name} (p_aux missing)")
+    store.findings.update(kinds="sealed")
+    other = factories.store(factories.worker("sealer-0", kinds=["SEAL"]), "s0")
+    other.findings.create(kind="HALF", name="s-t0-9", miner_id=miner.actor_id, number=9, kinds="cache")
+    assert parts().endswith(f"9: cache in s0, sealed in {store.name} (attach these stores to one host)")
+    other.findings.all().delete()
     Miner.objects.update(unlisted_sectors=1)  # as many rows are of sectors that have expired
     unlisted = steps(miner, Direction.IN)["rows"]
     assert (unlisted.state, "2 of 3 live sectors" in unlisted.figure) == (StepState.TO_DO, True)

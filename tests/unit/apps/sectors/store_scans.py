@@ -45,6 +45,7 @@ FOUND = ScannedStore(
             whole=(1, 1, 1, 1, 1, 1, 2, 2),
             half=(4, 1, 1, 1, 3, 1),
             half_bytes=(40, 60, 100),
+            half_kinds=("sealed", "cache", "cache unsealed"),
         ),
         ScannedSectors(miner_id=5555, whole=(9, 1)),
     ),

@@ -28,7 +28,13 @@ from workers.storage.sector import SectorFiles
 from workers.storage.store import MARK, Store
 from workers.storage.store_check import CheckedOne, paced_digest, sector_check
 from workers.storage.store_orders import StoreOrders
-from workers.storage.store_scan import leftover_remove, others_scan, sector_bytes, sectors_scan
+from workers.storage.store_scan import (
+    leftover_remove,
+    others_scan,
+    sector_bytes,
+    sector_kinds,
+    sectors_scan,
+)
 from workers.storage.stores import Stores
 from workers.storage.sums import SectorSums
 from workers.store_watch import StoreWatch
@@ -208,6 +214,8 @@ def test_a_scan_tells_whole_and_half_sectors_apart(stores: Stores, tmp_path: Pat
 
     assert ({key: sorted(one) for key, one in whole.items()}, half[1001]) == ({1000: [7, 8]}, [9])
     assert sorted(half[1000]) == [10, 11]
+    found = {number: sector_kinds(root, f"s-t01000-{number}") for number in (8, 10, 11)}
+    assert found == {8: "update update-cache", 10: "sealed", 11: "cache"}
 
 
 def test_a_host_tells_what_it_found_until_the_console_has_it(stores: Stores) -> None:

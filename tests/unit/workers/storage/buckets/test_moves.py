@@ -106,7 +106,8 @@ def test_parts_that_nobody_goes_on_with_are_found_and_removed(
 
     watch.orders._scan(order)
 
-    assert told[1].miners == (ScannedSectors(miner_id=1000, whole=(0,), half=(7, 1), half_bytes=(2000,)),)
+    half = ScannedSectors(miner_id=1000, whole=(0,), half=(7, 1), half_bytes=(2000,), half_kinds=("",))
+    assert told[1].miners == (half,)
     leftover_remove(one.store, {"miner_id": "1000", "number": "7"})
     assert uploads(server, there.name) == [f"{there.name}/sealed/other"]
     path_remove(there / "sealed" / "other")
