@@ -49,5 +49,6 @@ def messages_left() -> QuerySet[Message]:
 def senders_left(senders: Sequence[Sender]) -> list[Sender]:
     """Return those of the senders that are left to another program while messages of the pool wait."""
     left = [row.pk for row in senders if row.nonces_by == NoncesBy.OTHER]
-    rows = Sender.objects.filter(Exists(messages_left()), pk__in=left) if left else Sender.objects.none()
-    return list(rows.order_by("pk"))
+    if not left:
+        return []
+    return list(Sender.objects.filter(Exists(messages_left()), pk__in=left).order_by("pk"))

@@ -77,6 +77,21 @@ def test_component_token_has_its_scopes_and_the_start_command(adam):
     assert "make worker CONSOLE=http://testserver TOKEN_FILE=token" in text_of(made)
 
 
+@pytest.mark.parametrize(
+    ("perm", "limits", "is_shown"),
+    [("sign", {}, True), ("write", {}, False), ("sign", {"methods": "Gateway.*"}, False)],
+)
+def test_a_token_of_level_sign_shows_once_how_a_lotus_miner_connects(adam, perm, limits, is_shown):
+    client = signed_in("adam")
+    form = {"name": "miner", "part": "", "life": "90", "tenant": "alice", "perm": perm, **limits}
+
+    made = text_of(client.post("/tokens/new/", form, follow=True))
+
+    assert ("/dns/testserver/tcp/80/http" in made) is is_shown
+    assert ("DisableWindowPoSt = true" in made) is is_shown
+    assert "FULLNODE_API_INFO" not in text_of(client.get("/tokens/made/", follow=True))
+
+
 def test_a_form_that_cannot_be_taken_comes_back_as_it_was(adam):
     client = left_open("adam")
 

@@ -21,7 +21,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_picker
-from apps.dashboard.program_commands import program_commands, programs_place
+from apps.dashboard.program_commands import NODE_CONFIG, node_line, program_commands, programs_place
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, TextList
@@ -68,6 +68,8 @@ STARTS: Final[dict[str, str]] = {
     "prover": "make prover CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
 }
 """What starts a part's program, in a clone on its machine."""
+NODE: Final = "node"
+"""What a token was made for that has the pool as the node of a lotus-miner."""
 
 
 class TokenForm(PageForm):
@@ -150,6 +152,12 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
     return text
 
 
+def is_for_node(form: TokenForm) -> bool:
+    """Return whether a program may use the pool as its node with this token: seal, send and sign."""
+    sent = form.cleaned_data
+    return sent["perm"] in (Perm.SIGN, Perm.ADMIN) and not (sent["part"] or sent["methods"] or sent["miners"])
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -162,7 +170,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             request.session[MADE] = text_encrypt(token_make(viewer, form))
-            request.session[MADE_FOR] = form.cleaned_data["part"]
+            request.session[MADE_FOR] = form.cleaned_data["part"] or (NODE if is_for_node(form) else "")
             return redirect("token-made")
     offered = tenant_named(viewer, form.typed["tenant"])
     return form_render(
@@ -191,7 +199,8 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     except DecryptionFailed:
         return redirect("tokens")
     console = request.build_absolute_uri("/").rstrip("/")
-    start = STARTS.get(request.session.pop(MADE_FOR, ""), "")
+    made_for = request.session.pop(MADE_FOR, "")
+    start = STARTS.get(made_for, "")
     return page_render(
         request,
         "tokens/made.html",
@@ -201,6 +210,8 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         text=text,
         start=program_commands(start.format(console=console), into="token") if start else "",
         place=programs_place(),
+        node_line=node_line(text, origin=console) if made_for == NODE else "",
+        node_config=NODE_CONFIG,
     )
 
 
