@@ -300,7 +300,7 @@ def pool_redis(shared_reports: str, settings: Any) -> str:
 
 @pytest.fixture
 def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proof's lease is 2 s on the test network, less than queries may take: here none runs out."""
+    """An epoch is 1 s and a proof's lease 2 s on the test network, as queries may take: here none passes."""
     moment = clock.now()
     monkeypatch.setattr(clock, "now", lambda: moment)
 

@@ -29,7 +29,7 @@ from tests.unit.apps.moves.moving import (
     signed_for,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 PATH = "/api/v1/miners/f01000/move"
 

@@ -25,7 +25,7 @@ from tests.unit.apps.moves.moving import HEIGHT, moving, signed_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 
 def heights() -> tuple[int | None, int | None]:

@@ -40,7 +40,7 @@ from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import faulty, look
 from tests.unit.apps.sectors.sealing import NOON
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 NETWORK = network_by_name("localnet-poolsite-test")
 
 

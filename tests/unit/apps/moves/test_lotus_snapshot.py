@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 COMM_R, KEY, COMM_D = bytes(31) + b"\x01", bytes(31) + b"\x02", bytes(31) + b"\x03"
 

@@ -40,7 +40,7 @@ from tests.unit.apps.moves.moving import (
 if TYPE_CHECKING:
     from tests.unit.apps.moves.moving import MovingChain
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 
 @pytest.fixture

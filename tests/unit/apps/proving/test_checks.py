@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries
 
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 
 def test_every_sector_is_looked_at_once_two_windows_before_the_cutoff() -> None:

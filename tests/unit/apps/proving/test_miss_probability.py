@@ -42,7 +42,7 @@ from workers.signer.message_payloads import message_readings
 if TYPE_CHECKING:
     from apps.miners.models import Miner
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 
 def times(*proofs: float, landings: tuple[int, ...] = (1,)) -> Measured:

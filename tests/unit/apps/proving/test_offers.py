@@ -36,7 +36,7 @@ from tests.unit.apps.proving.retries import asked, proving, sent, words
 if TYPE_CHECKING:
     from apps.miners.models import Miner
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right", "time_stands_still")]
 
 
 def stored(of: Miner, *stores: str) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sealed"]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right", "time_stands_still")]
 
 QUARTER = 962
 """From here on a proof is sent although it leaves out sectors."""

@@ -28,7 +28,7 @@ from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import CLOSE, NETWORK, OPEN, look, miner, post
 from tests.unit.apps.proving.retries import asked, done, failed, proving, sent, words
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 
 QUARTER = OPEN + 2
 
