@@ -116,7 +116,7 @@ def auto_rule_remove(*, principal: Principal, rule: AutoRule) -> None:
 
 def _rule_fields(rule: AutoRule) -> dict[str, Any]:
     """Return what a rule says, for the audit log."""
-    said = {name: text.format(rule.settings[name]) for name, text in UNITS.items() if name in rule.settings}
+    texts = {name: text.format(rule.settings[name]) for name, text in UNITS.items() if name in rule.settings}
     amounts = {
         name: fil_format(int(rule.settings[name])) for name in (*AMOUNTS, "gas_max") if name in rule.settings
     }
@@ -125,7 +125,7 @@ def _rule_fields(rule: AutoRule) -> dict[str, Any]:
         "kind": rule.kind,
         "is_on": rule.is_on,
         **rule.settings,
-        **said,
+        **texts,
         **amounts,
     }
 
