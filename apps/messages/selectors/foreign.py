@@ -35,7 +35,7 @@ def senders_odd(*, foreign_since: Any) -> Q:
 
     A sender that is left to another program counts while a message of the pool waits for a person's word.
     """
-    left = Q(nonces_by=NoncesBy.OTHER) & Exists(messages_left())
+    left = Q(Exists(messages_left()), nonces_by=NoncesBy.OTHER)
     seen = Q(foreign_at__gt=foreign_since) & ~Q(nonces_by=NoncesBy.OTHER)
     return ~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | seen | left
 

@@ -100,7 +100,7 @@ def sender_facts(sender: Sender, row: SenderRow, data: PageData) -> Iterable[Fac
     if sender.gap_nonce is not None:
         yield Fact(_("Missing nonce"), formatting.whole(sender.gap_nonce))
     if sender.nonces_by:
-        yield Fact(_("Nonces assigned by"), NoncesBy(sender.nonces_by).label)
+        yield Fact(_("Nonces assigned by"), str(NoncesBy(sender.nonces_by).label))
     if sender.foreign_at is not None:
         yield Fact(_("Used elsewhere"), sender.foreign_cid or gettext("seen in a node mempool"), mono=True)
 
@@ -121,7 +121,7 @@ def head_context(detail: SenderDetail) -> dict[str, Any]:
     return {"sender": detail.row, "found": detail.found, "acts": detail.actions}
 
 
-OPS: Final[dict[str, dict[str, str]]] = {
+OPS: Final[dict[str, dict[str, Any]]] = {
     "pause": {"state": SenderState.FORBIDDEN},
     "resume": {"state": SenderState.ALIVE},
     "send-too": {"nonces_by": NoncesBy.BOTH},

@@ -157,7 +157,8 @@ async def test_the_reason_that_it_waited_for_is_the_answer(pool, monkeypatch):
 @pytest.mark.parametrize("when", ["accept", "outcome"])
 async def test_no_error_is_answered_for_what_may_be_stored(pool, monkeypatch, when):
     monkeypatch.setattr(pushes, "PAUSE_S", 0.05)
-    address, real, lost = await in_thread(pool.address)(), getattr(pushes, when), []
+    address, real = await in_thread(pool.address)(), getattr(pushes, when)
+    lost: list[Any] = []
 
     def losing(*args: Any) -> Any:
         found = real(*args)

@@ -15,6 +15,7 @@ import pytest
 
 from apps.api.rpc.services.node import pushes
 from apps.messages.models import Message, Sender
+from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, NoncesBy
 from poolsite.filecoin.actors.market import AddBalanceParams
@@ -170,7 +171,7 @@ async def test_a_push_that_was_withdrawn_before_the_process_died_is_never_sent(
     monkeypatch.setattr(pushes, "PUSH_WAIT_S", 0.2)
     address, wishes = await in_thread(pool.address)(), spec()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pushes, "message_withdraw", killed_after(pushes.message_withdraw))
+        patch.setattr(pushes, "message_withdraw", killed_after(message_withdraw))
         with pytest.raises(Kill):
             await ask("MpoolPushMessage", unsigned(address), wishes)
 
