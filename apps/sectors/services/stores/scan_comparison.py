@@ -206,8 +206,8 @@ class _Findings:
     def _add(
         self, kind: FindingKind, miner_id: int, number: int, *, part: Part, sector: Sector | None = None
     ) -> None:
-        facts = {"miner_id": miner_id, "number": number, "sector": sector, "size": part.size}
-        facts["kinds"] = part.kinds[:KINDS_MAX]
+        facts: dict[str, Any] = {"miner_id": miner_id, "number": number, "sector": sector}
+        facts |= {"size": part.size, "kinds": part.kinds[:KINDS_MAX]}
         self._append(kind, f"s-t0{miner_id}-{number}", facts)
 
     def add_other(self, name: str, size: int) -> None:
