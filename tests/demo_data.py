@@ -24,7 +24,7 @@ from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from tests import factories
+from tests import factories, verified_rows
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
@@ -126,6 +126,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     _roles(miner)
     piece = factories.piece(miner)
+    verified_rows.allocation(miner)
+    verified_rows.claim(miner)
     sectors = _sectors(miner, sealer)
     known = ((sectors["active"].number, 2048), (97, 4096))
     HostReport.objects.create(
@@ -407,6 +409,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "charges-unclosed": reverse("charges-unclosed", args=[pool.miner.tenant.uuid]),
         "statement": reverse("statement", args=[pool.statement.uuid]),
         "miner-withdraw": reverse("miner-withdraw", args=[pool.miner.address]),
+        "claims-extend": reverse("claims-extend"),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
         "miner-senders": reverse("miner-senders", args=[pool.miner.address]),
         "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),
