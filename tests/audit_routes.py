@@ -6,6 +6,7 @@ from typing import Final
 
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
 MULTISIGS_TESTED: Final = "tests/integration/dashboard/test_multisigs.py"
+OFFLINE_TESTED: Final = "tests/unit/apps/api/v1/test_offline_signing.py"
 GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
 COMPACTION_TESTED: Final = "tests/integration/dashboard/test_compaction.py"
 RECOVERY_TESTED: Final = "tests/integration/dashboard/test_recover_now.py"
@@ -119,6 +120,11 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/withdrawals": "tests/integration/dashboard/test_withdrawals.py",
     "POST multisigs/<str:address>/proposals": "tests/integration/sealing/test_multisig_owner.py",
     "POST multisigs/<str:address>/proposals/<str:id>/decisions": MULTISIGS_TESTED,
+    "POST offline-keys": OFFLINE_TESTED,
+    "DELETE offline-keys/<str:address>": OFFLINE_TESTED,
+    "POST offline-keys/<str:address>/exports": OFFLINE_TESTED,
+    "POST offline-signatures": OFFLINE_TESTED,
+    "POST messages/<path:id>/withdraw-export": OFFLINE_TESTED,
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "DELETE remote-wallets/<uuid:uuid>": "tests/integration/dashboard/test_remote_wallets.py",
     "PATCH remote-wallets/<uuid:uuid>": "tests/integration/dashboard/test_remote_wallets.py",

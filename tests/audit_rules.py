@@ -59,7 +59,7 @@ ENDS: Final = frozenset(
         *("auto-rule.remove", "remote-wallet.remove"),
         "status.maintenance.end",
         "store.check_cancel",
-        *("store.moves_cancel", "store.scan_cancel", "worker.retire"),
+        *("offline.key-remove", "store.moves_cancel", "store.scan_cancel", "worker.retire"),
     }
 )
 """Something is no more: the line says what it was."""
@@ -83,6 +83,7 @@ MAKES: Final = frozenset(
             "miner.import",
             "miner.withdraw",
             "multisig.propose",
+            "offline.key-add",
             "status.maintenance",
             "node.add",
             "person.create",
@@ -105,6 +106,8 @@ DOES: Final = frozenset(
             "message.clear",
             "message.mark-bad",
             "message.recover",
+            "message.export",
+            "message.sign-import",
         ),
         *(
             "approval.rule.removal-cancel",

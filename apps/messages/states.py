@@ -18,7 +18,7 @@ class MessageState(models.TextChoices):
     UNFILLED = "UNFILLED", _("pending")
     """Accepted; has no nonce yet."""
     FILLED = "FILLED", _("in flight")
-    """Has its nonce and signature; not yet on chain."""
+    """Has its nonce and signature, or was exported to be signed offline; not yet on chain."""
     LANDED = "LANDED", _("landed")
     """On chain, with a receipt; its exit code may be an error all the same."""
     FAILED = "FAILED", _("failed")
@@ -64,6 +64,10 @@ WIRE_NAMES: Final[dict[str, str]] = {
 """Words as the messager's error texts carry them."""
 
 STATES_BY_CODE: Final[dict[int, str]] = {code: state for state, code in WIRE_CODES.items()}
+
+
+EXPORT_WITHIN: Final = timedelta(hours=24)
+"""For so long a message that was exported may wait for its signature without being asked about."""
 
 
 class ApprovalState(models.TextChoices):
@@ -163,6 +167,7 @@ class Wait(models.TextChoices):
     ESTIMATE = "ESTIMATE", _("the node expects the message to fail")
     FEE_LIMIT = "FEE_LIMIT", _("the max fee gives a fee cap below the base fee")
     SIGNER_AWAY = "SIGNER_AWAY", _("no connected signer has this key")
+    OFFLINE = "OFFLINE", _("its key is kept offline: export it, and import its signature")
     SIGNED_BEFORE = "SIGNED_BEFORE", _("the signer signed it earlier with a nonce that another message has")
     RECOVERY = "RECOVERY", _("the pool was restored from a backup and is reading what was sent since")
     POLICY = "POLICY", _("the signer or a grant refuses the message")

@@ -30,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.message_changes")),
     path("", include("apps.api.v1.message_diagnosis")),
     path("", include("apps.api.v1.message_replace")),
+    path("", include("apps.api.v1.offline_signing")),
     path("", include("apps.api.v1.messages")),
     path("", include("apps.api.v1.miner_addresses")),
     path("", include("apps.api.v1.miner")),

@@ -38,7 +38,8 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
 
     The key of an owner is best kept offline, and one that was replaced is gone for good.
     """
-    away = [wallet for wallet in data.wallets_used if not wallet.is_served(data.at)]
+    # One without an account is kept offline: its messages are exported.
+    away = [wallet for wallet in data.wallets_used if wallet.account and not wallet.is_served(data.at)]
     if not away:
         return
     needed = senders_needed(data, {wallet.address for wallet in away})

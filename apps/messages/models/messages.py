@@ -83,6 +83,9 @@ class Message(Timestamped):
     """On chain: of the signed message for secp256k1, of the unsigned one for BLS."""
     unsigned_cid = CidField(blank=True, default="")
     filled_at = models.DateTimeField(null=True)
+    exported_at = models.DateTimeField(null=True)
+    """When it got its nonce to be signed offline; None: a signer signs it.  Until the signature is imported
+    `signed` is empty, and the nonce is nobody else's."""
     published_at = models.DateTimeField(null=True)
     """When a node first took this version."""
 
@@ -237,6 +240,12 @@ class Message(Timestamped):
     def return_(self) -> bytes:
         """Return what the method returned, in CBOR."""
         return bytes(self.return_data)
+
+    @property
+    def is_exported(self) -> bool:
+        """Return whether it has its nonce and waits for a signature that is made offline."""
+        is_unsigned = self.state == MessageState.FILLED and not self.signed
+        return is_unsigned and self.exported_at is not None
 
     @property
     def is_final(self) -> bool:

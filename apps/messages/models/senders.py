@@ -77,6 +77,8 @@ class Sender(FeeRules, Timestamped):
     balance = AttoFilField(null=True)
     """When last read; `selectors.balances` knows better where the address is a wallet of ours."""
     checked_height = models.BigIntegerField(null=True)
+    is_offline = models.BooleanField(default=False, db_default=False)
+    """Its key is at no signer: a message gets its nonce when a person exports it, and is signed elsewhere."""
     gap_nonce = models.BigIntegerField(null=True)
     """Lowest nonce in flight that no message of ours and none in the node's pool has."""
     gap_height = models.BigIntegerField(null=True)

@@ -47,6 +47,7 @@ BY_ITSELF: Final[dict[str, StrOrPromise]] = {
     ),
     Wait.FEE_LIMIT: _("retries automatically with back-off; sent when the base fee drops below its cap"),
     Wait.SIGNER_AWAY: _("it will be signed on the first head after the signer reconnects"),
+    Wait.OFFLINE: _("nothing: it is published once its signature is imported"),
     Wait.SIGNED_BEFORE: _("it continues once the chain shows what happened to the nonce it was signed with"),
     Wait.RECOVERY: _("it will be selected once the pool has read back what was sent since the backup"),
     Wait.POLICY: _("retries automatically with back-off; it keeps failing until its cause is fixed"),
@@ -75,6 +76,7 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.APPROVAL: ("approve", "mark-bad"),
     Wait.QUOTA: ("quota", "mark-bad"),
     Wait.SIGNER_AWAY: ("mark-bad",),
+    Wait.OFFLINE: ("mark-bad",),
     Wait.SIGNED_BEFORE: ("mark-bad",),
     Wait.RECOVERY: ("mark-bad",),
     Wait.POLICY: ("retry-now", "mark-bad"),
@@ -97,6 +99,7 @@ NOTHING_BY_ITSELF: Final = (
     Wait.EXPIRED,
     Wait.APPROVAL,
     Wait.NONCE_TAKEN,
+    Wait.OFFLINE,
 )
 
 
@@ -201,7 +204,7 @@ def _hold_of(sender: Sender, message: Message) -> Wait:
         return Wait.STOPPED
     if sender.nonces_by == NoncesBy.OTHER and message.priority not in PRESSING:
         return Wait.OTHER_PROGRAM
-    return Wait.NO_ACTOR if sender.wait == Wait.NO_ACTOR else Wait.NONE
+    return Wait(sender.wait) if sender.wait in (Wait.NO_ACTOR, Wait.OFFLINE) else Wait.NONE
 
 
 def _approval_evidence(message: Message) -> dict[str, Any]:
@@ -238,6 +241,8 @@ def _quota_evidence(sender: Sender) -> dict[str, Any]:
 def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Diagnosis:
     """With a nonce: the node's refusal, then an earlier nonce, then the fee cap, else it is on its way."""
     evidence: dict[str, Any] = {"nonce": message.nonce, "published": message.published_at is not None}
+    if message.is_exported:
+        return Diagnosis(Wait.OFFLINE, {"nonce": message.nonce})
     if message.wait in (Wait.NODE_REFUSES, Wait.NODE_AWAY):
         return Diagnosis(Wait(message.wait), {**evidence, "text": message.error})
     base_fee = int(head.base_fee) if head is not None else 0

@@ -62,7 +62,7 @@ def is_stuck(head: Head | None, network: Network | None) -> Q:
     )
     unfunded = Sender.objects.filter(wait=Wait.NO_ACTOR).values("address")
     found |= Q(state=MessageState.UNFILLED, from_addr__in=unfunded, created_at__lt=soon)
-    flight = Q(state=MessageState.FILLED)
+    flight = Q(state=MessageState.FILLED) & ~Q(wait=Wait.OFFLINE)
     found |= flight & Q(wait__in=STUCK_IN_FLIGHT, filled_at__lt=soon)
     return found | flight & (Q(published_at__lt=late) | Q(published_at=None, filled_at__lt=late))
 

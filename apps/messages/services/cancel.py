@@ -13,7 +13,7 @@ from msgspec import structs
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.errors import FeeTooLow, SignerRefuses
+from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.fees import fee_limit_compute
 from apps.messages.selectors.replacement_fees import premium_floor_read
@@ -160,13 +160,21 @@ def _in_flight(id: str, row: Message, signed: SignedMessage, *, head: Head, now:
 
 
 @transaction.atomic
-def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
+def message_mark_bad(
+    *, message: Message, now: datetime, by: Principal | None = None, is_withdrawal: bool = False
+) -> Message:
     """Fail a message.  If it was already signed it may still land; if no pool has it, its nonce is
     a gap, which the next selections close.
 
-    Raises WrongState if it is final, BadMessage if it was signed or replaced since `message` was read.
+    Raises WrongState if it is final, BadMessage if it was signed or replaced since `message` was read, or
+    was exported to be signed offline and the caller does not know (`is_withdrawal`).
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
+    if row.is_exported != is_withdrawal:
+        reason = gettext("it was exported to be signed offline: withdraw the export instead")
+        if is_withdrawal:
+            reason = gettext("its signature was imported in the meantime")
+        raise BadMessage(reason, field="state")
     version_require(row, cids=(message.cid,))
     before = {"state": row.state}
     is_used = row.state == MessageState.REPLACED

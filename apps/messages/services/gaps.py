@@ -37,6 +37,8 @@ def _senders_with_flight(*, head: Head) -> list[str]:
     old = Sender.objects.filter(gap_height__lte=head.height - GAP_PATIENCE_EPOCHS).values("address")
     rows = Message.objects.filter(state=MessageState.FILLED)
     rows = rows.exclude(from_addr__in=waiting.filter(kind="gap").values("from_addr"))
+    # What a person exports next takes the gap; nobody here can sign a filler.
+    rows = rows.exclude(from_addr__in=Sender.objects.filter(is_offline=True).values("address"))
     rows = rows.filter(~Q(from_addr__in=due) | Q(from_addr__in=old))
     return list(rows.order_by("from_addr").values_list("from_addr", flat=True).distinct())
 

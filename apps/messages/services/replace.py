@@ -104,6 +104,11 @@ def in_flight_require(message: Message) -> None:
         raise AlreadyOnChain
     if message.state != MessageState.FILLED:
         raise wrong_state(message.state, needed=MessageState.FILLED)
+    if message.is_exported:
+        raise BadMessage(
+            gettext("it was exported to be signed offline: import its signature, or withdraw the export"),
+            field="state",
+        )
 
 
 def version_require(message: Message, *, cids: Collection[str]) -> None:

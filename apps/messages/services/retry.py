@@ -162,7 +162,13 @@ def messages_recover(
         given_up = list(rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at"))
         used_nonces = _nonces_used(address, given_up)  # after their locks, as a landing has its rows' first
         signed = {row.nonce: row for row in given_up if row.nonce not in used_nonces}
-        data = {row.pk: {"wait": str(Wait.IN_POOL), "error": ""} for row in signed.values()}
+        data = {
+            row.pk: {
+                "wait": str(Wait.IN_POOL if row.signed or not row.exported_at else Wait.OFFLINE),
+                "error": "",
+            }
+            for row in signed.values()
+        }
         moved = messages_advance("RECOVER", rows=data, now=now)
         if moved:
             Sender.objects.filter(address=address).update(version=F("version") + 1)

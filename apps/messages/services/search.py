@@ -53,6 +53,7 @@ def messages_search(
     open_nonce = Sender.objects.filter(address=OuterRef("from_addr")).values("chain_nonce")[:1]
     given_up = Q(state=MessageState.FAILED, nonce__gte=Subquery(open_nonce))
     rows = Message.objects.filter(Q(state=MessageState.FILLED) | given_up)
+    rows = rows.exclude(cid="")  # its signature is made offline, and part of its CID
     if ids is not None:
         rows = rows.filter(pk__in=list(ids))
     landed = displaced = 0

@@ -44,6 +44,7 @@ from apps.messages.states import PRESSING, MessageState, NoncesBy, Priority, Sen
 from apps.wallets.selectors import is_signed_for_program
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -77,8 +78,12 @@ class Selected:
     """True if another round on the same head would choose more."""
 
 
-def sender_select(*, address: str, head: Head, client: ChainClient, now: datetime) -> Selected:
+def sender_select(
+    *, address: str, head: Head, client: ChainClient, now: datetime, export: Collection[str] = ()
+) -> Selected:
     """Assign nonces and signatures to as many of the sender's messages as its quota allows.
+
+    Of a sender whose key is kept offline only those in `export` are chosen, and signed by nobody here.
 
     Raises NodeUnavailable or NodeRefused if the node cannot be asked; nothing has changed then.
     """
@@ -88,16 +93,22 @@ def sender_select(*, address: str, head: Head, client: ChainClient, now: datetim
         selection_id, done = SelectionId(), None
         for _ in range(STORE_TRIES):
             # Within one selection: a signer of ours lets it give its messages other nonces.
-            done = done or _select(address, selection_id, head=head, client=client, now=now)
+            done = done or _select(address, selection_id, export=export, head=head, client=client, now=now)
         return done or Selected()
 
 
 def _select(
-    address: str, selection_id: SelectionId, *, head: Head, client: ChainClient, now: datetime
+    address: str,
+    selection_id: SelectionId,
+    *,
+    export: Collection[str],
+    head: Head,
+    client: ChainClient,
+    now: datetime,
 ) -> Selected | None:
     """Choose, sign and store once; None if the sender or a message changed meanwhile."""
     sender, _ = Sender.objects.get_or_create(address=address)  # it may be deleted while one is pushed
-    if sender.state == SenderState.FORBIDDEN:
+    if sender.state == SenderState.FORBIDDEN or _is_held_for_export(sender, export):
         return Selected()
     if held := recovery_hold_reason(sender, restore_check(now=now)):
         return _held_select(sender, selection_id, reason=held, head=head, client=client, now=now)
@@ -113,9 +124,9 @@ def _select(
     if not chain_state.exists:
         _all_wait(sender, Wait.NO_ACTOR, gettext_noop("the address was never funded"))
         return Selected()
-    gaps = _confirmed_gaps(sender, chain_state, head=head)
+    gaps = _confirmed_gaps(sender, chain_state, head=head, is_export=bool(export))
     shared = shared_rules_load()
-    waiting = _waiting(sender, head=head)
+    waiting = _waiting(sender, head=head, only=export)
     places = _places(sender, chain_state, shared=shared, gaps=len(gaps))
     if places <= 0:
         _all_wait(sender, Wait.QUOTA, "")
@@ -127,7 +138,9 @@ def _select(
     elif sender.wait != (wait := _own_wait(sender)):
         _all_wait(sender, wait, "")
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
-    selection = Selection(sender, head, chain_state, gaps, places, budgets, selection_id)
+    selection = Selection(
+        sender, head, chain_state, gaps, places, budgets, selection_id, is_export=bool(export)
+    )
     return _fill(selection, waiting=waiting, client=client, shared=shared, now=now)
 
 
@@ -250,9 +263,23 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: H
     Sender.objects.filter(pk=sender.pk).update(**changes)
 
 
-def _confirmed_gaps(sender: Sender, chain_state: SenderChainState, *, head: Head) -> list[int]:
-    """Return the gaps that were seen at an earlier head too, and remember a new one."""
+def _is_held_for_export(sender: Sender, export: Collection[str]) -> bool:
+    """Return whether nothing is chosen: an offline key without an export, or an export of another key."""
+    if sender.is_offline and not export:
+        _all_wait(sender, Wait.OFFLINE, "")
+    return sender.is_offline != bool(export)
+
+
+def _confirmed_gaps(
+    sender: Sender, chain_state: SenderChainState, *, head: Head, is_export: bool
+) -> list[int]:
+    """Return the gaps that were seen at an earlier head too, and remember a new one.
+
+    A person exports once, not at two heads: a nonce that another program has is refused by the nodes then.
+    """
     gaps = nonce_gaps_find(sender, chain_state=chain_state)
+    if is_export:
+        return gaps
     first = gaps[0] if gaps else None
     if first is not None and first == sender.gap_nonce and head.height > (sender.gap_height or 0):
         return gaps
@@ -274,13 +301,15 @@ def _places_of_proofs(chain_state: SenderChainState) -> int:
     return min(PENDING_MAX - len(chain_state.flight), SELECTION_MAX)
 
 
-def _waiting(sender: Sender, *, head: Head) -> QuerySet[Message]:
+def _waiting(sender: Sender, *, head: Head, only: Collection[str] = ()) -> QuerySet[Message]:
     """Return what waits in the order of choice: priority, deadline, fair across tenants, oldest first.
 
     Of a sender that is left to another program only what is pressing: a missed window costs more than a
     nonce that both gave.
     """
+    chosen = Q(pk__in=only) if only else Q()
     waiting = Message.objects.filter(
+        chosen,
         # A head may have come since the last pass that failed what expired.
         Q(expire_epoch=0) | Q(expire_epoch__gte=head.height),
         from_addr=sender.address,

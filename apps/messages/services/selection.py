@@ -83,6 +83,8 @@ class Selection:
     """How many messages may be chosen."""
     budgets: Budgets
     selection_id: SelectionId
+    is_export: bool = False
+    """Whether nonces are assigned for signatures that are made offline."""
     has_more: bool = False
     """True if the round had to end although there were places left."""
     waits: list[tuple[str, str, str]] = field(default_factory=list)

@@ -15,6 +15,7 @@ from apps.messages.services.estimate_failures import refusals_fail
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import PRESSING, MessageState, SenderState, Wait
 from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.filecoin.sigtypes import SIG_BLS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,7 +51,8 @@ def filled_store(
         if not selection.budgets.still_fit():
             log.info("selection_over_budget", sender=sender.address)
             return ()
-        rows = {item.row.pk: _filled_columns(message, now=now) for item, message in signed}
+        columns = _exported_columns if selection.is_export else _filled_columns
+        rows = {item.row.pk: columns(message, now=now) for item, message in signed}
         moved = messages_advance("FILL", rows=rows, now=now)
         if len(moved) != len(rows):
             transaction.set_rollback(True)
@@ -90,6 +92,17 @@ def _filled_columns(signed: SignedMessage, *, now: datetime) -> dict[str, object
         "wait": str(Wait.IN_POOL),
         "error": "",
         "attempts": 0,
+    }
+
+
+def _exported_columns(unsigned: SignedMessage, *, now: datetime) -> dict[str, object]:
+    """Return the columns of a message that has its nonce, and no signature yet."""
+    is_bls = unsigned.signature.type == SIG_BLS
+    return _filled_columns(unsigned, now=now) | {
+        "signed": b"",
+        "cid": str(unsigned.message.cid) if is_bls else "",  # else the signature is part of it
+        "exported_at": now,
+        "wait": str(Wait.OFFLINE),
     }
 
 

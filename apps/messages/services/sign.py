@@ -19,7 +19,10 @@ from apps.messages.services.recovery.pool_name import pool_name_get
 from apps.messages.services.selection import Ready, free_nonces_generate
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
+from poolsite.filecoin.address import BLS
 from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.sigtypes import SIG_BLS, SIG_SECP256K1
 from poolsite.wire.origins import Origin
 
 if TYPE_CHECKING:
@@ -196,10 +199,18 @@ def _rival(
     return gettext("a message included in the newest head")
 
 
+def unsigned_message_build(message: ChainMessage) -> SignedMessage:
+    """Return a message that is to be signed elsewhere, with an empty signature of its key's type."""
+    is_bls = message.from_.protocol == BLS
+    return SignedMessage(message, Signature(SIG_BLS if is_bls else SIG_SECP256K1, b""))
+
+
 def _sign(
     selection: Selection, pending: Sequence[tuple[PendingSignature, ChainMessage]]
 ) -> list[SignedMessage | DomainError]:
     """Sign each message for its tenant: one round through the hub per tenant."""
+    if selection.is_export:
+        return [unsigned_message_build(message) for _, message in pending]
     found: dict[int, SignedMessage | DomainError] = {}
     selection.selection_id.step += 1
     rows = [one.ready.row for one, _ in pending]

@@ -213,7 +213,15 @@ VERBATIM: Final = frozenset(
             "file of thread",
             "CHANNEL_LAYERS has no default",
         ),
-        *("fee raised", "not approved", "waits for approval", "taken back", "tried by hand", "marked bad"),
+        *(
+            "fee raised",
+            "not approved",
+            "waits for approval",
+            "taken back",
+            "signed offline",
+            "tried by hand",
+            "marked bad",
+        ),
     }
 )
 """Names of browsers, services, headers and classes, keys of what is stored, and a programmer's error."""

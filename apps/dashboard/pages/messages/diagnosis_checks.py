@@ -113,7 +113,9 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
 def message_checks(message: Message, data: PageData) -> Iterable[Check]:
     """Look at what could hold a message up, in the order in which the chain would refuse."""
     wallet = wallets_visible(data.viewer).filter(address=message.from_addr).first()
-    if wallet is None or not wallet.is_served(data.at):
+    if wallet is not None and not wallet.account:
+        yield Check(gettext("Signer is connected"), str(Wait.OFFLINE.label), "idle", gettext("no"))
+    elif wallet is None or not wallet.is_served(data.at):
         yield Check(
             gettext("Signer is connected"), gettext("no connected signer holds the key"), "bad", gettext("no")
         )

@@ -65,6 +65,7 @@ EVENTS: Final = {
     "replaced": _("Replaced"),
     "waits for approval": _("Waits for approval"),
     "taken back": _("Reopened"),
+    "signed offline": _("Signature imported"),
     "tried by hand": _("Retried manually"),
     "marked bad": _("Marked as failed"),
 }

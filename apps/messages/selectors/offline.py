@@ -1,0 +1,65 @@
+"""Keys that are kept offline, and the messages that wait for signatures made with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Count, Q
+
+from apps.messages.models import Sender
+from apps.messages.selectors.messages import messages_visible
+from apps.messages.states import EXPORT_WITHIN, MessageState
+from apps.wallets.selectors import wallets_visible
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.rules.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineKey:
+    """One key, and what the viewer sees of its messages."""
+
+    address: str
+    label: str
+    waiting: int
+    """Messages that can be exported."""
+    exported: int
+    expired: int
+    """Of the exported ones those older than `EXPORT_WITHIN`."""
+
+
+def offline_keys(viewer: Principal, *, now: datetime) -> list[OfflineKey]:
+    """Return the offline keys among a viewer's wallets."""
+    offline = set(Sender.objects.filter(is_offline=True).values_list("address", flat=True))
+    wallets = list(wallets_visible(viewer).filter(address__in=offline))
+    exported = Q(state=MessageState.FILLED, signed=b"", exported_at__isnull=False)
+    counted = (
+        messages_visible(viewer)
+        .filter(from_addr__in=[row.address for row in wallets])
+        .select_related(None)
+        .order_by()
+        .values_list("from_addr")
+        .annotate(
+            waiting=Count("pk", filter=Q(state=MessageState.UNFILLED, needs_approval=False)),
+            exported=Count("pk", filter=exported),
+            expired=Count("pk", filter=exported & Q(exported_at__lt=now - EXPORT_WITHIN)),
+        )
+    )
+    found = {address: rest for address, *rest in counted}
+    return [
+        OfflineKey(str(row.address), row.label, *found.get(str(row.address), (0, 0, 0))) for row in wallets
+    ]
+
+
+def messages_exported(viewer: Principal, address: str) -> QuerySet[Message]:
+    """Return a viewer's messages of a key that wait for signatures made offline, by nonce."""
+    rows = messages_visible(viewer).filter(
+        from_addr=address, state=MessageState.FILLED, exported_at__isnull=False
+    )
+    return rows.filter(signed=b"").order_by("nonce")
