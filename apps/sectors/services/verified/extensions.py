@@ -329,7 +329,7 @@ def extension_push(
 
 def _sent_before(request: ExtensionRequest, *, by: Principal) -> Message | None:
     """Return what was pushed under this key, if anything.  Raises MessageIdTaken for other claims."""
-    sent = Message.objects.filter(tenant_id=by.tenant_id, push_id=request.push_id).first()
+    sent = Message.objects.filter(tenant_id=by.own_id, push_id=request.push_id).first()
     if sent is not None and set(_claims_of(sent)) != set(request.claims):
         raise MessageIdTaken(gettext("this key was already used for other claims"), field="key")
     return sent
