@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
-from apps.sectors.models import HostInventory, SectorAdoption, StoreScan
+from apps.sectors.models import AllocationsRead, HostInventory, SectorAdoption, StoreScan
 from apps.sectors.tasks import sectors_scans
 from tests import factories
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 ALWAYS = {step.task for step in head_steps() if not step.due}
+
+
+@pytest.fixture(autouse=True)
+def allocations_read() -> None:
+    """Those of our miners were read, and are read again in an hour."""
+    later = now() + timedelta(hours=1)
+    AllocationsRead.objects.create(due_at=later, all_due_at=later)
 
 
 def due(height: int = 1000) -> set[str]:
@@ -175,6 +182,12 @@ def test_work_makes_its_step_due(rows: str) -> None:
     make(factories.miner())
 
     assert due() == wanted
+
+
+def test_allocations_are_read_once_more_when_that_is_due() -> None:
+    AllocationsRead.objects.update(due_at=now() - timedelta(seconds=1))
+
+    assert due() == {"sectors.allocations"}
 
 
 def test_all_is_asked_in_one_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
