@@ -42,8 +42,8 @@ def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
     seen = Subquery(keys.order_by("-connection__seen_at").values("connection__seen_at")[:1])
     named = SignerKey.objects.filter(address=OuterRef("address"), tenant=OuterRef("tenant"), removed_at=None)
     label = Coalesce(Subquery(named.values("label")), Value(""))  # a tenant has one row of each key
-    rows = Wallet.objects.select_related("tenant").annotate(signer_seen_at=seen, signer_label=label)
-    rows = rows.order_by("created_at", "pk")
+    facts = {"signer_seen_at": seen, "signer_label": label}
+    rows = Wallet.objects.select_related("tenant").annotate(**facts).order_by("created_at", "pk")
     if viewer.is_partial:
         rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:

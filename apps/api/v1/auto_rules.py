@@ -154,7 +154,8 @@ def spec_of(kind: str, data: dict[str, Any]) -> Spec:
         raise BadValue(gettext("no setting of a rule of this kind"), field=strange[0])
     if missing := [name for name, is_needed in own.items() if is_needed and name not in data]:
         raise BadValue(gettext("a rule of this kind needs it"), field=missing[0])
-    return form(**{name: tuple(value) if name == "excluded" else value for name, value in data.items()})
+    values: dict[str, Any] = data | ({"excluded": tuple(data["excluded"])} if "excluded" in data else {})
+    return form(**values)
 
 
 def plan_body(plan: RulePlan | ExtendPlan) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def miners_created(data: CheckData) -> Iterator[Finding]:
     if not data.rare.miners_created:
         return
     rows = creations_since(messages_visible(data.viewer), data.at - CREATED_SHOWN)
-    made = {created_id(row): row.tenant.name for row in rows}
+    made = {created_id(row): row.tenant.name for row in rows if row.tenant is not None}
     added = set(Miner.objects.filter(actor_id__in=made).values_list("actor_id", flat=True))
     for actor_id, tenant in made.items():
         if actor_id in added:

@@ -37,7 +37,7 @@ SWEEP = {
 }
 
 
-EXTEND = {"kind": "extend", "remaining_days": 30, "day_sectors": 10}
+EXTEND: dict[str, Any] = {"kind": "extend", "remaining_days": 30, "day_sectors": 10}
 
 
 def send(method: str, path: str = URL, *, token: str = "", **body: Any) -> Any:

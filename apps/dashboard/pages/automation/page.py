@@ -82,7 +82,7 @@ class RuleForm(PageForm):
 class Names(Text):
     """Sectors, between blanks, commas or line ends."""
 
-    def clean(self, value: Any) -> tuple[str, ...]:  # type: ignore[override]  # as its docstring says
+    def clean(self, value: Any) -> tuple[str, ...]:
         """Return the names that were typed."""
         return tuple(super().clean(value).replace(",", " ").split())
 
@@ -96,7 +96,7 @@ class ExtensionForm(PageForm):
 
     tenant = Text()
     miner = Text()
-    data = Text(initial=SectorData.ANY)
+    data = Text(initial=SectorData.ANY)  # type: ignore[assignment]  # Django takes fields out of the class
     size = Size()
     remaining_days = Integer()
     age_days = Integer()

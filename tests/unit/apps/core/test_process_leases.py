@@ -59,7 +59,10 @@ def lease_of(machine: str, process: str = "follower", *, pace: Pace = LEADER_PAC
 
 def session_of(lease: ProcessLease) -> psycopg2.extensions.connection:
     """Open a session as the process itself would."""
-    return psycopg2.connect(**database_params() | {"application_name": lease.facts["session"]})
+    link: psycopg2.extensions.connection = psycopg2.connect(
+        **database_params() | {"application_name": lease.facts["session"]}
+    )
+    return link
 
 
 def is_open(link: psycopg2.extensions.connection) -> bool:
