@@ -119,7 +119,7 @@ def test_an_exported_nonce_is_given_to_nobody_else(pool: Pool) -> None:
     assert (address, 1) in pool.node.pool
 
 
-def test_a_withdrawn_nonce_goes_to_the_next_export_and_its_signature_is_refused(pool: Pool) -> None:
+def test_a_withdrawn_nonce_goes_to_the_next_export(pool: Pool) -> None:
     address, key = offline_key(pool)
     pool.push("one", address)
     (one,) = export(pool, address)
