@@ -46,7 +46,7 @@ class Wallet(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     signer_label = ""
-    """Its key's label at the signer, where `wallets_visible` read the row."""
+    """Its key's label at the signer, where `wallets_named` read the row."""
 
     def __str__(self) -> str:
         return self.label or str(self.address)

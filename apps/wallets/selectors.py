@@ -40,16 +40,21 @@ def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
         address=OuterRef("address"), removed_at=None, connection__closed_at=None, connection__isnull=False
     )
     seen = Subquery(keys.order_by("-connection__seen_at").values("connection__seen_at")[:1])
-    named = SignerKey.objects.filter(address=OuterRef("address"), tenant=OuterRef("tenant"), removed_at=None)
-    label = Coalesce(Subquery(named.values("label")), Value(""))  # a tenant has one row of each key
-    facts = {"signer_seen_at": seen, "signer_label": label}
-    rows = Wallet.objects.select_related("tenant").annotate(**facts).order_by("created_at", "pk")
+    rows = Wallet.objects.select_related("tenant").annotate(signer_seen_at=seen).order_by("created_at", "pk")
     if viewer.is_partial:
         rows = rows.filter(address__in=viewer.signers)
     if viewer.is_operator:
         return rows
     granted = SignerGrant.objects.filter(tenant_id=viewer.own_id, deleted_at=None)
     return rows.filter(address__in=granted.values("address"))
+
+
+def wallets_named(viewer: Principal) -> QuerySet[Wallet]:
+    """Return the viewer's wallets with the labels that their keys have at their signers."""
+    named = SignerKey.objects.filter(address=OuterRef("address"), tenant=OuterRef("tenant"), removed_at=None)
+    label = Coalesce(Subquery(named.values("label")), Value(""))  # a tenant has one row of each key
+    facts = {"signer_label": label}
+    return wallets_visible(viewer).annotate(**facts)
 
 
 def remote_wallets(viewer: Principal) -> QuerySet[RemoteWallet]:
@@ -89,7 +94,7 @@ def wallet_labels(viewer: Principal) -> dict[str, str]:
 
 def wallets_by_balance(viewer: Principal) -> QuerySet[Wallet]:
     """Return the viewer's wallets, the lowest balance first, before it one that was not read yet."""
-    return wallets_visible(viewer).order_by(F("balance").asc(nulls_first=True), "pk")
+    return wallets_named(viewer).order_by(F("balance").asc(nulls_first=True), "pk")
 
 
 def wallet_get(viewer: Principal, address: str) -> Wallet:
@@ -98,7 +103,7 @@ def wallet_get(viewer: Principal, address: str) -> Wallet:
         key = str(address_parse(address))
     except BadAddress as error:
         raise NotFound(str(error)) from None
-    wallet = wallets_visible(viewer).filter(address=key).first()
+    wallet = wallets_named(viewer).filter(address=key).first()
     if wallet is None:
         raise NotFound(gettext("there is no wallet {address}").format(address=address))
     return wallet

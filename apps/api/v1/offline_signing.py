@@ -26,7 +26,7 @@ from apps.core.errors import NotFound
 from apps.core.stored_texts import stored_text
 from apps.messages.rules.offline_files import ENTRIES_MAX, signatures_parse, unsigned_file
 from apps.messages.selectors.messages import message_get
-from apps.messages.selectors.offline import messages_exported, offline_keys
+from apps.messages.selectors.offline import messages_exported, offline_key_require, offline_keys
 from apps.messages.services.offline import (
     export_withdraw,
     exports_record,
@@ -208,7 +208,9 @@ class OfflineExportsView(PoolView):
     @extend_schema(responses=ExportOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's form
         """Return again what was exported and waits for its signatures."""
-        rows = list(messages_exported(self.principal, address_named(address)))
+        key = address_named(address)
+        offline_key_require(self.principal, key)
+        rows = list(messages_exported(self.principal, key))
         exports_record(rows, by=self.principal)
         return Response(file_body(rows))
 

@@ -14,7 +14,7 @@ from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_o
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_visible
+from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_named
 from apps.wallets.services.label import wallet_label_set
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class WalletsView(PoolView):
     def get(self, request: Request) -> Response:
         """List wallets."""
         pages = Pages()
-        rows = pages.paginate_queryset(wallets_visible(self.principal), request, view=self)
+        rows = pages.paginate_queryset(wallets_named(self.principal), request, view=self)
         return pages.get_paginated_response(
             WalletOutput([wallet_data(row) for row in rows or []], many=True).data
         )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext
 
+from apps.core.errors import NotFound
 from apps.messages.models import Sender
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import EXPORT_WITHIN, MessageState
@@ -55,6 +57,13 @@ def offline_keys(viewer: Principal, *, now: datetime) -> list[OfflineKey]:
     return [
         OfflineKey(str(row.address), row.label, *found.get(str(row.address), (0, 0, 0))) for row in wallets
     ]
+
+
+def offline_key_require(viewer: Principal, address: str) -> None:
+    """Refuse a key that is none of the viewer's, or that a signer holds.  Raises NotFound."""
+    is_offline = Sender.objects.filter(address=address, is_offline=True).exists()
+    if not is_offline or not wallets_visible(viewer).filter(address=address).exists():
+        raise NotFound(gettext("{address} is not kept offline").format(address=address[:100]))
 
 
 def messages_exported(viewer: Principal, address: str) -> QuerySet[Message]:

@@ -20,7 +20,7 @@ from apps.gateway.models import SignerKey
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.messages import messages_visible
-from apps.messages.selectors.offline import messages_exported
+from apps.messages.selectors.offline import messages_exported, offline_key_require
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.publish import messages_publish
@@ -31,7 +31,6 @@ from apps.users.models import SignerGrant
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
-from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.address import BLS, SECP256K1, BadAddress, address_parse
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 from poolsite.filecoin.signature import BadSignature, signature_verify
@@ -141,9 +140,7 @@ def messages_export(
     Raises NotAllowed, NotFound, Conflict, NodeUnavailable, NodeRefused, and what the fee cap is refused for.
     """
     _signing_require(principal)
-    is_offline = Sender.objects.filter(address=address, is_offline=True).exists()
-    if not is_offline or not wallets_visible(principal).filter(address=address).exists():
-        raise NotFound(gettext("{address} is not kept offline").format(address=address[:100]))
+    offline_key_require(principal, address)
     rows = messages_visible(principal).filter(
         from_addr=address, state=MessageState.UNFILLED, needs_approval=False
     )
