@@ -24,11 +24,12 @@ from poolsite.wire.pipeline.rebuilding import REBUILDING
 from poolsite.wire.pipeline.snapping import SNAPPING, SnapStage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
+    from apps.pieces.models import Piece
     from poolsite.filecoin.deadlines import DeadlineInfo
     from poolsite.filecoin.policy import Network
     from poolsite.wire.pipeline import StageSpec
@@ -76,6 +77,16 @@ def first_epoch_read(
     return first_epoch_compute(
         kind, height=height, work_s=work_s, network=network, current=current, index=index
     )
+
+
+def seal_first_epoch_read(
+    pieces: Sequence[Piece], *, height: int, network: Network, stages: tuple[str, ...] = ()
+) -> int:
+    """Return from which epoch on a sector of these pieces can be active; 0 if none has to be by an epoch."""
+    urgent = next((piece for piece in pieces if piece.last_epoch is not None), None)
+    if urgent is None:
+        return 0
+    return first_epoch_read(urgent.miner, JobKind.SEAL, height=height, network=network, stages=stages)
 
 
 def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:

@@ -28,7 +28,7 @@ from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import expiration_choose, lifetime_refusal
 from apps.sectors.rules.params import precommit_info, precommit_json
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.selectors.first_epochs import AFTER_SEED, first_epoch_read
+from apps.sectors.selectors.first_epochs import AFTER_SEED, seal_first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
@@ -71,7 +71,6 @@ from apps.sectors.services.sealing.reconcile import landed_reconcile
 from apps.sectors.services.sealing.steps import job_lock, sector_console_fail, sector_step
 from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.wire.job_reports import Level
-from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorEvent
 
 if TYPE_CHECKING:
@@ -214,9 +213,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
     answers = TermsAnswers(work.client, every, key=work.head.key)
     terms_note(answers, pieces=every, key=work.head.key)
     height, network = work.head.height, work.network
-    first = 0
-    if every:
-        first = first_epoch_read(miner, JobKind.SEAL, height=height, network=network, stages=AFTER_SEED)
+    first = seal_first_epoch_read(every, height=height, network=network, stages=AFTER_SEED)
     infos: list[tuple[Sector, SectorPreCommitInfo]] = []
     for sector in sectors:
         pieces = placed.get(sector.number, [])

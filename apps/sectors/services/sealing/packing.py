@@ -40,14 +40,13 @@ from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import fits_later, lifetime_refusal
 from apps.sectors.rules.params import pieces_column, pieces_filled
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.selectors.first_epochs import first_epoch_read
+from apps.sectors.selectors.first_epochs import seal_first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.sealing.pledge import sectors_begin
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import SIZE_64GIB
-from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -145,7 +144,7 @@ def _due_pack(miner: Miner, work: SealingContext, *, without: Collection[int]) -
     pieces = [piece for piece in _waiting_pieces(miner) if piece.pk not in without]
     asked_at, unfit = packing_request_read(miner), set[int]()
     height, network = work.head.height, work.network
-    first = first_epoch_read(miner, JobKind.SEAL, height=height, network=network)
+    first = seal_first_epoch_read(pieces, height=height, network=network)
     for packed in _plan(miner, pieces, first=first, height=height, network=network):
         if not is_due(packed, work=work, asked_at=asked_at):
             continue
@@ -234,7 +233,7 @@ def packing_plan(miner: Miner) -> list[PackedSector]:
     if head is None:
         return pieces_plan(pieces, sector_size=miner.sector_size)
     height, network = head.height, network_current()
-    first = first_epoch_read(miner, JobKind.SEAL, height=height, network=network)
+    first = seal_first_epoch_read(pieces, height=height, network=network)
     in_time = [piece for piece in pieces if not late_refusal(piece, first=first)]
     return _plan(miner, in_time, first=first, height=height, network=network)
 
