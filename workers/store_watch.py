@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -108,6 +108,14 @@ class StoreWatch:
         together = (shared_disk_space(beside)[0] // one_sector for beside in disks.values())
         alone = (sum(one.free_bytes // one_sector for one in beside) for beside in disks.values())
         return sum(map(min, together, alone))
+
+    def promised(self) -> Counter[str]:
+        """Return what sectors on their way into the stores were promised, by disk, as it was found last."""
+        found: Counter[str] = Counter()
+        for one in self.attached():
+            if one.disk:  # not a bucket, and not a store that is away
+                found[one.disk] += one.reserved_bytes
+        return found
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.pipeline import WORKER_STAGES, StoreUse
 from poolsite.wire.sealing_rules import EVERY
 from workers.agent.failing_stages import FailingStages
 from workers.host_settings import SECTORS_MAX
+from workers.storage.files import space_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -98,10 +100,18 @@ class SealingCapacity:
         if self.places is not None and self.places.is_divided:
             room = self.places.rooms(room_bytes)
         else:
-            owed = 0 if self.places is None else sum(self.places.unwritten(room_bytes).values())
+            owed = self._beside()
+            owed += 0 if self.places is None else sum(self.places.unwritten(room_bytes).values())
             room = max(self.leases.report.hardware().disk_free_bytes - owed, 0) // room_bytes
         if most := settings.get(SECTORS_MAX):
             room = min(room, max(most - self.journal.unfinished(), 0))
         if self.watch is not None:
             room = min(room, max(self.watch.rooms() - self.journal.unfinished(), 0))
         return min(room, CLAIM_MAX)
+
+    def _beside(self) -> int:
+        """Return what finished sectors were promised in stores on the disk of the host's own folder."""
+        if self.watch is not None:
+            with suppress(OSError):  # its disk is gone: nothing is claimed
+                return self.watch.promised()[space_of(self.config.folder).disk]
+        return 0

@@ -30,7 +30,7 @@ from workers.storage.store_mark import BadMark
 from workers.storage.store_scan import sector_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from poolsite.wire.job_inputs import SealInputs
     from workers.agent.journal import Journal
@@ -74,6 +74,11 @@ class SealingPlaces:
         self._freed_at: dict[str, float] = {}
         """Threads that had a sector at the last look, and when others were seen to have none any more."""
         self.stores = SealingStores(folder)
+        self.beside: Callable[[], Mapping[str, int]] = dict
+        """Returns what sectors on their way into the host's attached stores were promised, by disk.
+
+        No new sector gets that room.  Growing sectors keep none from finished ones, which must end first.
+        """
         self._choosing = threading.Lock()
 
     def root(self, job_id: str, inputs: SealInputs) -> Path:
@@ -134,7 +139,10 @@ class SealingPlaces:
         if self.locations:
             return self._choose(inputs).root
         one = self.stores.choose(
-            miner_id=inputs.miner_id, needs_bytes=room_of(inputs), promised=self._promised()
+            miner_id=inputs.miner_id,
+            needs_bytes=room_of(inputs),
+            promised=self._promised(),
+            beside=self.beside(),
         )
         return root_of(one)
 
@@ -172,25 +180,25 @@ class SealingPlaces:
         """Return how many new sectors find a free thread or a sealing store with room on its disk."""
         if self.locations:
             return len(self.threads_free(room_bytes))
-        return self.stores.rooms(room_bytes, self._promised())
+        return self.stores.rooms(room_bytes, self._promised(), self.beside())
 
     def threads_free(self, room_bytes: int) -> list[int]:
         """Return the numbers of the free threads that begin new sectors and have room on their disk."""
         sectors, free_ones = self._sector_counts(), list[int]()
         self._freed_note(sectors)
-        owed: Counter[int] = Counter()
+        owed = Counter(self.beside())
         for root, size in self.unwritten(room_bytes).items():
             # A disk that is away has no room to count either.
             with suppress(OSError):
-                owed[os.stat(root).st_dev] += size
-        left: dict[int, int] = {}
+                owed[str(os.stat(root).st_dev)] += size
+        left: dict[str, int] = {}
         for one in self.locations:
             if self.plan(one) not in NEW_PLANS or str(one.root) in sectors or self._rests(one):
                 continue
             if self.thread_fault(one):
                 continue
             try:
-                device, disk = os.stat(one.path).st_dev, os.statvfs(one.path)
+                device, disk = str(os.stat(one.path).st_dev), os.statvfs(one.path)
             except OSError:
                 continue  # away: its thread begins nothing until it is back
             free = left.get(device, disk.f_bavail * disk.f_frsize - owed[device])

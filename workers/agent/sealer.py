@@ -147,7 +147,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
         bell=bell,
         watch=watch,
     )
-    agent.capacity.places = places
+    agent.capacity.places, places.beside = places, watch.promised
     leases.parked, leftovers.unknown_jobs = agent.parked, leases.unknown_jobs
     try:
         watch.start()

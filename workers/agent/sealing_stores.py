@@ -38,7 +38,8 @@ class Room:
     """What a sealing store that answers has."""
 
     mark: StoreMark
-    device: int
+    disk: str
+    """Which disk of this host it is."""
     free_bytes: int
     """Beyond its reserve."""
     total_bytes: int
@@ -87,19 +88,21 @@ class SealingStores:
         """Return the store that a sealing folder lies in."""
         return next((one for one in self.attached() if root_of(one) == root), None)
 
-    def choose(self, *, miner_id: int, needs_bytes: int, promised: Mapping[str, int]) -> Attachment:
+    def choose(
+        self, *, miner_id: int, needs_bytes: int, promised: Mapping[str, int], beside: Mapping[str, int]
+    ) -> Attachment:
         """Return the store for a new sector: of those that take it the largest weight times free bytes.
 
-        `promised` are the bytes that sectors there have yet to write, by path: what any store of a disk was
-        promised none of them has.  Raises BadInput if none ever takes the miner's; StoreAway, NotEnoughSpace
-        if that may change by itself.
+        `promised` are the bytes that sectors there have yet to write, by path; `beside` those of sectors on
+        their way into stores, by disk.  What is promised on a disk none of its folders has.  Raises BadInput
+        if none ever takes the miner's; StoreAway, NotEnoughSpace if that may change by itself.
         """
         best: tuple[int, Attachment] | None = None
         refused, full, attached = 0, "", self.attached()
         rooms, away = _rooms_read(attached)
-        owed: Counter[int] = Counter()
+        owed = Counter(beside)
         for one, room in rooms:
-            owed[room.device] += promised.get(one.path, 0)
+            owed[room.disk] += promised.get(one.path, 0)
         for one, room in rooms:
             if not _accepts(room.mark, miner_id):
                 refused += 1
@@ -107,7 +110,7 @@ class SealingStores:
             if room.is_read_only:
                 away.append(f"{one.path} is read-only")
                 continue
-            free = room.free_bytes - owed[room.device]
+            free = room.free_bytes - owed[room.disk]
             if free < needs_bytes:
                 full = f"{one.path}: {size_text(needs_bytes)} of disk needed, {size_text(max(free, 0))} free"
             elif best is None or max(room.mark.weight, 1) * free > best[0]:
@@ -123,19 +126,22 @@ class SealingStores:
             raise NotEnoughSpace(full)
         raise StoreAway(f"no sealing store is available for a new sector: {'; '.join(away)[:REASON_MAX]}")
 
-    def rooms(self, room_bytes: int, promised: Mapping[str, int]) -> int:
-        """Return for how many new sectors there is room; of stores on one disk it is counted once."""
-        left: dict[int, int] = {}
-        owed: Counter[int] = Counter()
+    def rooms(self, room_bytes: int, promised: Mapping[str, int], beside: Mapping[str, int]) -> int:
+        """Return for how many new sectors there is room; of stores on one disk it is counted once.
+
+        The promises are those of `choose`.
+        """
+        left: dict[str, int] = {}
+        owed = Counter(beside)
         for one in self.attached():
             try:
                 room = _room_read(one)
             except (OSError, BadMark):
                 continue  # away or misdeclared, which its condition reports
-            owed[room.device] += promised.get(one.path, 0)
+            owed[room.disk] += promised.get(one.path, 0)
             if not room.is_read_only:
-                left[room.device] = max(left.get(room.device, 0), room.free_bytes)
-        return sum(max(free - owed[device], 0) // room_bytes for device, free in left.items())
+                left[room.disk] = max(left.get(room.disk, 0), room.free_bytes)
+        return sum(max(free - owed[disk], 0) // room_bytes for disk, free in left.items())
 
     def reported(self, sectors: Mapping[str, int]) -> dict[str, SealingFolder]:
         """Return each store as the console is told, with the sectors that are sealed in it by path."""
@@ -186,7 +192,7 @@ def _room(one: Attachment) -> Room:
     disk = os.statvfs(one.path)
     return Room(
         mark=mark,
-        device=store.root.stat().st_dev,
+        disk=str(store.root.stat().st_dev),
         free_bytes=disk.f_bavail * disk.f_frsize - mark.reserve_bytes,
         total_bytes=disk.f_blocks * disk.f_frsize,
         is_read_only=mark.read_only or bool(disk.f_flag & os.ST_RDONLY),
@@ -208,7 +214,7 @@ def _reported(one: Attachment, sectors: int) -> SealingFolder:
         reason = f"{one.path} is full except for its reserve: no new sectors start there"
     return SealingFolder(
         sectors=sectors,
-        disk=str(room.device),
+        disk=room.disk,
         total_bytes=room.total_bytes,
         free_bytes=max(room.free_bytes, 0),
         weight=room.mark.weight,

@@ -69,6 +69,7 @@ class StageRunner:
         self.journal = Journal(folder)
         self.deaths = StageDeaths(folder, self.journal)
         self.places = SealingPlaces(folder, self.journal, locations)
+        self.places.beside = stores.promised
         self.storing = Storing(stores, places=self.places, journal=self.journal)
         self.files_only: dict[str, Callable[[str, SealInputs, SealingPaths], StageOutputs]] = {
             Stage.PERSIST: self.storing.persist,

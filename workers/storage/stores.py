@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -201,6 +202,19 @@ class Stores(AttachedStores):
                 # One that is away is on no disk that another one is on.
                 with suppress(OSError, BadMark):
                     found[one.path] = one.read(lambda store: space_of(store.root).disk)
+        return found
+
+    def promised(self) -> Counter[str]:
+        """Return what is promised in the stores that answer, by the disk that they are on."""
+
+        def read(store: Store) -> tuple[str, int]:
+            return space_of(store.root).disk, sum(one.bytes for one in self.promises.live(store.root))
+
+        found: Counter[str] = Counter()
+        for one in {other.uid: other for other in self.attached() if not other.is_bucket}.values():
+            with suppress(OSError, BadMark):
+                disk, size = one.read(read)
+                found[disk] += size
         return found
 
     def _beside(self, one: Attachment, disks: Mapping[str, str]) -> list[Path]:

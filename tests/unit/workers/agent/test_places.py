@@ -152,7 +152,10 @@ def test_free_threads_with_room_on_their_disks_are_rooms(
     assert (free, host.places.rooms(1), host.places.rooms(1 << 60)) == (3, 2, 0)
     disk = type("Disk", (), {"f_bavail": 25, "f_frsize": 1})
     monkeypatch.setattr("os.statvfs", lambda _path: disk)
-    assert host.places.rooms(10) == 1  # both are on one disk, on which the first sector has yet to write
+    places = host.places
+    assert places.rooms(10) == 1  # both are on one disk, on which the first sector has yet to write
+    places.beside = lambda: {str(tmp_path.stat().st_dev): 6, "another": 60}
+    assert (places.rooms(10), places.rooms(9)) == (0, 1), "a finished sector is about to take some of it"
 
 
 def test_what_a_claimed_sector_has_yet_to_write_is_no_room(tmp_path: Path) -> None:

@@ -132,3 +132,7 @@ def test_sectors_larger_than_configured_find_room_or_are_not_claimed(
     assert host.agent.capacity.rooms_free() == (760 * GIB - 2 * room) // room, (
         "two were claimed and have not written"
     )
+    promised = {str(tmp_path.stat().st_dev): room, "another": 99 * room}
+    watch = SimpleNamespace(promised=lambda: promised, rooms=lambda: 99)
+    monkeypatch.setattr(host.agent.capacity, "watch", watch)
+    assert host.agent.capacity.rooms_free() == rooms - 3, "a finished sector is about to take some of it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -15,11 +15,14 @@ from tests.integration.disks import mounted
 from workers.agent.journal import Work, journal_open
 from workers.agent.places import SealingPlaces, room_of
 from workers.agent.sealing_stores import SealingStores
+from workers.agent.stages import StageRunner
 from workers.machine import disk_read
 from workers.processors.errors import BadInput
 from workers.storage.files import NotEnoughSpace, space_of
 from workers.storage.store import StoreAway
 from workers.storage.store_mark import BadMark, mark_change
+from workers.storage.stores import Stores
+from workers.store_watch import StoreWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +101,35 @@ def test_what_sectors_have_yet_to_write_counts_against_a_disk(tmp_path: Path) ->
         host.journal.forget("j2")
         assert host.begin("j4", inputs(4, size=100 << 10)) == "b"
         assert host.places.sectors_by_store() == {str(first): 2, str(second): 1}
+
+
+def test_what_a_store_of_the_disk_was_promised_is_no_room_for_a_new_sector(tmp_path: Path) -> None:
+    with mounted(tmp_path / "a", megabytes=4) as disk:
+        host = Host(tmp_path, "a")
+        (disk / "store").mkdir()
+        stores = Stores(tmp_path / "worker", (disk / "store",))
+        stores.open()
+        [store] = stores.attached()
+        watch = StoreWatch(stores, sector_bytes=2048)
+        given = inputs(1, size=100 << 10)
+        need = room_of(given)
+        free = SealingPlaces(host.folder, host.journal).rooms(need)
+
+        with stores.reserved("finished", store, 2 << 20):
+            watch.start()
+            places = host.places
+            places.beside = watch.promised
+            assert places.rooms(need) == 1, "as the host's own process looked last"
+            places = StageRunner(folder=host.folder, stores=stores, pool=cast("Any", None)).places
+            assert (free, places.rooms(need)) == (2, 1)
+            host.journal.work_write("j1", Work(token=1, inputs=given))
+            places.root("j1", given)
+            assert places.rooms(need) == 0
+            host.journal.work_write("j2", Work(token=1, inputs=inputs(2, size=100 << 10)))
+            with pytest.raises(NotEnoughSpace):
+                places.root("j2", inputs(2, size=100 << 10))
+        stores.reserve("next", store, 3 << 20)  # what grows holds up no finished sector
+        watch.stop()
 
 
 def test_what_is_written_is_not_counted_twice(tmp_path: Path) -> None:
@@ -187,8 +219,11 @@ def test_room_that_one_store_promised_no_other_on_its_disk_has(host: Host) -> No
     promised = {first: free // 2}
 
     with pytest.raises(NotEnoughSpace):
-        stores.choose(miner_id=1000, needs_bytes=3 * free // 4, promised=promised)
-    assert stores.choose(miner_id=1000, needs_bytes=free // 4, promised=promised).path in (first, second)
+        stores.choose(miner_id=1000, needs_bytes=3 * free // 4, promised=promised, beside={})
+    assert stores.choose(miner_id=1000, needs_bytes=free // 4, promised=promised, beside={}).path in (
+        first,
+        second,
+    )
     disks = {one.disk for one in stores.reported({}).values()}
     assert disks == {disk_read(host.folder).disk} != {""}
 
