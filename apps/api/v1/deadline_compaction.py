@@ -10,7 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.proving import PAGE_MAX, context_require, integer
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
@@ -110,9 +110,7 @@ class DeadlineCompactView(PoolView):
         if is_dry_run(request):
             plan = compaction_plan(miner, index=integer(index), partitions=partitions, context=context)
             verdicts = compaction_verdicts_read(miner, plan=plan, by=self.principal)
-            return Response(
-                compaction_body(plan) | {"signer": verdicts.signer, "approval": verdicts.approval}
-            )
+            return Response(compaction_body(plan) | verdicts_body(verdicts))
         key = request.headers.get("Idempotency-Key")
         sent, message = compaction_send(
             miner, index=integer(index), partitions=partitions, by=self.principal, context=context, key=key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter
@@ -11,6 +11,8 @@ from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+
+    from apps.messages.services.signer_trials import Verdicts
 
 DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="only return what it would do and cost")
 PARAMETERS: Final = ("dry_run",)
@@ -29,3 +31,8 @@ def parameter_bool(request: Request, name: str) -> bool:
     if word not in BOOLEANS:
         raise BadValue(gettext("must be true or false"), field=name)
     return BOOLEANS[word]
+
+
+def verdicts_body(verdicts: Verdicts) -> dict[str, Any]:
+    """Return what the signer and the approval rules would do with messages, as JSON."""
+    return {"signer": verdicts.signer, "approval": verdicts.approval}

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import verdicts_body
 from apps.api.v1.pagination import number, number_parameter
 from apps.api.v1.sector_output import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
@@ -152,8 +153,7 @@ class MinerPledgePriceView(PoolView):
         return Response(
             {
                 **price_body(price, payment_plan_make(miner, price=price), count=count),
-                "signer": verdicts.signer,
-                "approval": verdicts.approval,
+                **verdicts_body(verdicts),
             }
         )
 

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -116,8 +116,7 @@ def price_body(price: SnapUpPrice) -> dict[str, Any]:
         "from_balance": str(price.funds.from_balance),
         "sent": str(price.funds.sent),
         "gas": str(price.gas),
-        "signer": price.verdicts.signer,
-        "approval": price.verdicts.approval,
+        **verdicts_body(price.verdicts),
     }
 
 

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.serializers import AmountField, InputSerializer, SectorField
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sectors import sectors_picked
@@ -95,7 +95,7 @@ class SectorsSnapUpView(PoolView):
             plan = snap_ups_plan(sectors, work=work)
             verdicts = snap_ups_verdicts_read(plan, work=work)
             rows = [snap_up_body(one) for one in plan]
-            return Response({"sectors": rows, "signer": verdicts.signer, "approval": verdicts.approval})
+            return Response({"sectors": rows, **verdicts_body(verdicts)})
         key = request.headers.get("Idempotency-Key")
         done = snap_ups_begin(sectors, by=self.principal, work=work, key=key)
         return Response({"sectors": [snap_up_body(one) for one in done]})

@@ -91,6 +91,9 @@ def test_what_would_hold_its_message_up_is_said_before(
     assert told["approval"] == "miner CompactPartitions"
     assert told["signer"] in review
     assert "waits for a second person: miner CompactPartitions" in review
+    said = StringIO()
+    call_command("deadlines", "compact", "f02001", "--deadline", "3", "--dry-run", stdout=said)
+    assert f"signer: {told['signer']}\napproval: {told['approval']}\n" in said.getvalue()
 
 
 def test_a_deadline_has_one_open_compaction(north: Miner, client: Client) -> None:

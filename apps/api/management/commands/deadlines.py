@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 from apps.api.management.caller import COMMAND
 from apps.api.management.words import confirm, facts, refusals_as_command_errors
 from apps.api.v1.deadline_compaction import compaction_body
+from apps.api.v1.dry_run import verdicts_body
 from apps.api.v1.proving import context_require
 from apps.core.management.any_order import AnyOrderCommand
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadlines_of
-from apps.proving.services.compaction import compactable_partitions_list, compaction_plan, compaction_send
+from apps.proving.services.compaction import (
+    compactable_partitions_list,
+    compaction_plan,
+    compaction_send,
+    compaction_verdicts_read,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -43,7 +49,8 @@ class Command(AnyOrderCommand):
                 return
             context, index = context_require(), options["deadline"]
             plan = compaction_plan(miner, index=index, partitions=options["partitions"], context=context)
-            for line in facts(compaction_body(plan)):
+            verdicts = compaction_verdicts_read(miner, plan=plan, by=COMMAND)
+            for line in facts(compaction_body(plan) | verdicts_body(verdicts)):
                 self.stdout.write(line)
             if options["dry_run"]:
                 return
