@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -10,13 +10,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.sector_runs import RunAbortView, RunOutput, RunRetryView, run_body
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.runs.rebuild import RebuildPlan, rebuild_begin, rebuild_plan
+from apps.sectors.services.runs.rebuild import RebuildPlan, rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from apps.messages.services.signer_trials import Verdicts
 
 
 class RebuildPlanOutput(serializers.Serializer[Any]):
@@ -29,9 +32,15 @@ class RebuildPlanOutput(serializers.Serializer[Any]):
     gas = serializers.CharField(
         help_text="attoFIL of the recovery message; 0 for a sector that is not faulty"
     )
+    signer = serializers.CharField(
+        help_text="why the signer would not sign the recovery message; empty if it would"
+    )
+    approval = serializers.CharField(
+        help_text="rule by which the recovery message would wait for a second person; empty: none"
+    )
 
 
-def plan_body(plan: RebuildPlan) -> dict[str, Any]:
+def plan_body(plan: RebuildPlan, verdicts: Verdicts) -> dict[str, Any]:
     """Return what a rebuild would do, as JSON."""
     return {
         "hosts": list(plan.hosts),
@@ -39,6 +48,7 @@ def plan_body(plan: RebuildPlan) -> dict[str, Any]:
         "is_update": plan.is_update,
         "pledge": "0",
         "gas": str(plan.gas),
+        **verdicts_body(verdicts),
     }
 
 
@@ -54,7 +64,7 @@ class SectorRebuildView(PoolView):
         """Rebuild the replica from its ticket and data; `dry_run` only returns the host and sources."""
         sector = sector_get(self.principal, uuid)
         if is_dry_run(request):
-            return Response(plan_body(rebuild_plan(sector)))
+            return Response(plan_body(rebuild_plan(sector), rebuild_verdicts_read(sector)))
         key = request.headers.get("Idempotency-Key")
         return created(run_body(rebuild_begin(sector, by=self.principal, now=clock.now(), key=key)))
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
+from django.test import Client
 from django.urls import reverse
 
 from apps.core.clock import now
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.services.runs.steps import run_fail
 from apps.users.models import AuditEntry
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED
 from tests import factories, people
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +70,36 @@ def test_a_rebuild_is_asked_about_begun_retried_and_aborted(sector):
     assert PipelineRun.objects.get().state == "REBUILD_ABORTED"
     actions = set(AuditEntry.objects.values_list("action", flat=True))
     assert {"sector.rebuild", "sector.rebuild-retry", "sector.rebuild-abort"} <= actions
+
+
+def test_what_would_hold_a_faulty_sectors_recovery_up_is_said_before(sector, monkeypatch):
+    seen = signer_says(monkeypatch, "no rule allows it")
+    debt = 3 * factories.FIL
+    type(sector.miner).objects.update(fee_debt=debt)
+    factories.approval_rule(actor="miner", method=Method.DECLARE_FAULTS_RECOVERED, above=debt - 1)
+    headers = people.bearer(people.token("sign", of="alice"))
+
+    def told():
+        path = f"/api/v1/sectors/{sector.uuid}/rebuild?dry_run=true"
+        answer = Client().post(path, headers=headers)
+        assert answer.status_code == 200, answer.content
+        return answer.json()["signer"], answer.json()["approval"]
+
+    assert told() == ("", ""), "an active sector sends no recovery"
+    type(sector).objects.update(active=False, deadline=3, partition=1)
+    signer, approval = told()
+    review = text_of(signed_in().get(reverse("sector-rebuild", args=[sector.uuid])))
+    said = StringIO()
+    names = {"miner": sector.miner.address, "number": sector.number}
+    call_command("sector_run", "rebuild", "begin", dry_run=True, stdout=said, **names)
+
+    assert "would refuse DeclareFaultsRecovered: no rule allows it" in signer
+    assert approval.startswith("miner DeclareFaultsRecovered above")
+    assert signer in review
+    assert f"waits for a second person: {approval}" in review
+    assert f"signer: {signer}\napproval: {approval}\n" in said.getvalue()
+    assert {int(message.value) for _, message in seen} == {debt}
+    assert not PipelineRun.objects.exists()
 
 
 def test_a_retry_answers_the_page_with_its_head(sector):

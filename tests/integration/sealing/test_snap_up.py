@@ -95,6 +95,8 @@ def test_a_lost_replica_is_made_again_and_proves(world: World, lone: tuple[Miner
     plan = act(world, sector, "rebuild?dry_run=true")
     priced = plan.json()
     assert int(priced.pop("gas")) > 0
+    assert "could not be asked" in priced.pop("signer"), "no signer is connected"
+    assert priced.pop("approval") == ""
     assert priced == {"hosts": ["sealer-1"], "payload_bytes": 0, "is_update": False, "pledge": "0"}
     assert act(world, sector, "rebuild").status_code == 201
     assert act(world, sector, "rebuild").json()["code"] == "run_under_way"

@@ -15,7 +15,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
-from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
+from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import snap_up_price
 from poolsite.wire.jobs import JobKind
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             )
         if kind is JobKind.REBUILD:
             if options["dry_run"]:
-                return plan_body(rebuild_plan(sector))
+                return plan_body(rebuild_plan(sector), rebuild_verdicts_read(sector))
             return run_body(rebuild_begin(sector, by=COMMAND, now=clock.now()))
         work = sealing_context_read()
         if options["dry_run"]:

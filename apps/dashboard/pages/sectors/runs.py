@@ -29,7 +29,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
-from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan
+from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import snap_up_price
 
@@ -125,6 +125,7 @@ def rebuild_question(row: Sector) -> ConfirmPage:
             (gettext("Hosts"), list_text(plan.hosts)),
             (gettext("Store"), row.store),
             (gettext("Gas"), f"{formatting.fil(plan.gas)} FIL"),
+            *verdict_facts(rebuild_verdicts_read(row)),
         ),
         **_page(row),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,11 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
+from apps.messages.rules.push_items import PushItem
+from apps.messages.services.signer_trials import Verdicts, verdicts_read
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
+from apps.miners.states import Use
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors.runs import LifeTooShort, NotRebuildable, PiecesMissing, RunUnderWay
 from apps.sectors.models import Worker
@@ -19,7 +25,12 @@ from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas_model import declare_recovered_gas
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
@@ -97,6 +108,30 @@ def _recovery_gas(sector: Sector) -> int:
     if sector.active or head is None:
         return 0
     return gas_cost_estimate(declare_recovered_gas(1), base_fee=int(head.base_fee))
+
+
+def rebuild_verdicts_read(sector: Sector) -> Verdicts:
+    """Return what becomes of the recovery's message, with the debt that it brings; none if it is active.
+
+    Raises BadMessage, NodeUnavailable.
+    """
+    if sector.active:
+        return Verdicts()
+    miner = sector.miner
+    debt = max(int(miner.fee_debt), 0)
+    recovered = PartitionSectors(
+        deadline=sector.deadline or 0, partition=sector.partition or 0, sectors=bitfield_of([sector.number])
+    )
+    item = PushItem(
+        id=f"recover-price:{uuid.uuid4()}",
+        to=miner.address,
+        from_=sender_choose(miner, Use.POST, needed=debt).address,
+        value=debt,
+        method=Method.DECLARE_FAULTS_RECOVERED,
+        params=to_cbor(DeclareFaultsRecoveredParams(recoveries=(recovered,))),
+        kind="recover",
+    )
+    return verdicts_read([(miner_principal(miner), item)], by=SYSTEM)
 
 
 def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | None = None) -> PipelineRun:
