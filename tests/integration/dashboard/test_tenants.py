@@ -153,11 +153,11 @@ def test_a_key_that_another_tenants_signer_brought_is_kept_or_revoked(olga):
     address = factories.bls(1)
     SignerKey.objects.create(address=address, tenant=people.tenant("alice"), verified_at=now())
     signer_grant(tenant=people.tenant("bob"), address=address)
-    assert "granted by nobody" in text_of(olga.get(path_of("bob")))
+    assert "nobody granted it" in text_of(olga.get(path_of("bob")))
 
     post(olga, "bob", "signer", address=address)
 
-    assert "granted by nobody" not in text_of(olga.get(path_of("bob")))
+    assert "nobody granted it" not in text_of(olga.get(path_of("bob")))
     assert SignerGrant.objects.get(tenant__name="bob").is_by_hand
 
 
