@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
@@ -23,9 +23,15 @@ from apps.sectors.services.batches.context import PRE_COMMIT, SealingContext
 from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.sealing.packing import is_due, packing_request_read, pieces_plan
 from apps.users.models import AuditEntry
+from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.policy import network_by_name
+from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people
+from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +144,47 @@ def test_what_waits_goes_at_once_when_a_person_asks(ann: None) -> None:
     assert batch_choose([new], kind=PRE_COMMIT, work=work, requested_height=asked) == ([], ""), (
         "it came later"
     )
+
+
+def test_what_would_hold_waiting_sectors_messages_up_is_said_before(
+    ann: None, node: MinerNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.head(1000)
+    miner = factories.miner(2001, of="alice", available=0)
+    BatchSettings.objects.create(miner=miner, precommit_batch_max=2)
+    replica: dict[str, Any] = {"comm_r": bytes([1]) * 32, "comm_d": sha254_zero(2048), "ticket_epoch": 100}
+    for _ in range(3):
+        factories.sector(miner, state="PERSISTED", **replica)
+    factories.sector(miner, state="C2_DONE", **replica)
+    sealed = {"/": str(commr_cid(bytes(32)))}
+    info = {"SealRandEpoch": 100, "Expiration": 600_000, "SealedCID": sealed, "SealProof": miner.seal_proof}
+    found = {"PreCommitEpoch": 900, "PreCommitDeposit": str(factories.DEPOSIT), "Info": info}
+    monkeypatch.setattr(node, "do_StateSectorPreCommitInfo", lambda *_: found, raising=False)
+    seen = signer_says(monkeypatch)
+    factories.approval_rule(actor="miner", method=28, above=2 * factories.DEPOSIT - 1)
+
+    def told(query: str = "?dry_run=true") -> dict[str, Any]:
+        headers = people.bearer(people.token("sign", of="alice"))
+        answer = Client().post(f"/api/v1/miners/f02001/batches/send{query}", headers=headers)
+        assert answer.status_code == 200, answer.content
+        return answer.json()  # type: ignore[no-any-return]
+
+    first = told()
+    assert (first["signer"], len(first["precommit"])) == ("", 3)
+    assert first["approval"].startswith("miner PreCommitSectorBatch2 above")
+    topup = factories.PLEDGE * 11 // 10 - factories.DEPOSIT
+    assert [(int(one.method), int(one.value)) for _, one in seen] == [
+        (28, 2 * factories.DEPOSIT),
+        (34, topup),
+    ]
+    signer_says(monkeypatch, "no rule allows it")
+    refused = told()
+    review = text_of(signed_in().post(reverse("miner-batches-send", args=["f02001"])))
+    assert "would refuse PreCommitSectorBatch2: no rule allows it" in refused["signer"]
+    assert refused["signer"] in review
+    assert f"waits for a second person: {refused['approval']}" in review
+    assert not AuditEntry.objects.exists()
+    assert "signer" not in told("")
 
 
 def test_nothing_that_waits_is_nothing_to_send() -> None:

@@ -24,6 +24,8 @@ from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.changes import following, push, sending
 from apps.sectors.services.changes.messages import METHODS
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
@@ -83,6 +85,9 @@ def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(
 
     plan, changes = ask(sectors, TERMINATE)
     assert {change.state for change in changes} == {"TERMINATE_QUEUED"}
+    rule = approval_rule(of="alice", actor="miner", method=Method.TERMINATE_SECTORS)
+    assert waiting_verdicts_read(miner, work=sealing_context_read()).approval == "miner TerminateSectors"
+    rule.delete()
     with pytest.raises(Exception, match="is already in progress"):
         ask(sectors, TERMINATE)
     world.until(lambda: {fresh(one).state for one in sectors} == {"TERMINATED"}, epochs=PERIOD)

@@ -16,10 +16,18 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural, size
 from apps.core.languages import colon_text, list_text
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    confirm_page_render,
+    is_confirm_submitted,
+    signer_facts,
+    verdict_facts,
+)
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
+from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.sealing.packing import packing_plan, packing_request
 
 if TYPE_CHECKING:
@@ -75,6 +83,11 @@ def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
 
 
 def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
+    facts = waiting_facts(waiting_sectors_group(miner))
+    try:
+        verdicts = verdict_facts(waiting_verdicts_read(miner, work=sealing_context_read()))
+    except DomainError as unread:  # they can be sent all the same
+        verdicts = signer_facts(unread.reason)
     return ConfirmPage(
         title=_("Send waiting sectors now"),
         text=refusal
@@ -83,7 +96,7 @@ def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
         back=reverse("miner-batches", args=[miner.address]),
         page=_("Batches"),
         section="miners",
-        facts=tuple((str(name), value) for name, value in waiting_facts(waiting_sectors_group(miner))),
+        facts=(*((str(name), value) for name, value in facts), *verdicts),
     )
 
 

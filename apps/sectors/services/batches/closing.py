@@ -23,10 +23,9 @@ from apps.miners.selectors.senders import sender_choose
 from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import expired_allocations_remove, terms_note
 from apps.sectors.models import Batch, Sector, SectorProof
-from apps.sectors.onchain.sectors import TrialRun, deposits_read, messages_try, precommits_read, trial_message
+from apps.sectors.onchain.sectors import TrialRun, messages_try, precommits_read, trial_message
 from apps.sectors.rules.first_epochs import late_refusal
-from apps.sectors.rules.lifetimes import expiration_choose, lifetime_refusal
-from apps.sectors.rules.params import precommit_info, precommit_json
+from apps.sectors.rules.lifetimes import lifetime_refusal
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.first_epochs import AFTER_SEED, seal_first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
@@ -50,6 +49,7 @@ from apps.sectors.services.batches.forms import (
     batch_sender_choose,
     commit_form_choose,
     pledge_value_compute,
+    precommit_entries_make,
 )
 from apps.sectors.services.batches.messages import batch_push
 from apps.sectors.services.batches.miner_funds import (
@@ -78,7 +78,6 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.pieces.models import Piece
-    from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
 
 
 def batches_close(work: SealingContext) -> int:
@@ -214,7 +213,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
     terms_note(answers, pieces=every, key=work.head.key)
     height, network = work.head.height, work.network
     first = seal_first_epoch_read(every, height=height, network=network, stages=AFTER_SEED)
-    infos: list[tuple[Sector, SectorPreCommitInfo]] = []
+    fit: list[tuple[Sector, Sequence[Piece]]] = []
     for sector in sectors:
         pieces = placed.get(sector.number, [])
         # No trial would find it: a pre-commit names no pieces.
@@ -222,18 +221,8 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
             unfit = TrialRun(exit_code=ExitCode.ERR_ILLEGAL_ARGUMENT, error=reason)
             sector_refuse(sector, trial=unfit, kind=COMMIT, work=work)
             continue
-        expiration = expiration_choose(
-            height=height, wished=work.policy.sector_life_epochs, network=network, pieces=pieces
-        )
-        infos.append((sector, precommit_info(sector, expiration=expiration)))
-    deposits = [0] * len(infos)
-    if work.policy.send_funds:
-        forms = [precommit_json(info) for _, info in infos]
-        deposits = deposits_read(work.client, miner.address, forms, work.head.key)
-    return [
-        BatchEntry(sector=sector, value=value, info=info)
-        for (sector, info), value in zip(infos, deposits, strict=True)
-    ]
+        fit.append((sector, pieces))
+    return precommit_entries_make(miner, placed=fit, work=work)
 
 
 def _pieces_refusal(pieces: Sequence[Piece], answers: TermsAnswers, first: int, work: SealingContext) -> str:

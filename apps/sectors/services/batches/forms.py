@@ -10,12 +10,15 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.miners.selectors.senders import sender_choose
-from apps.sectors.onchain.sectors import NO_RECEIPT, messages_try, pledge_read, trial_message
+from apps.sectors.onchain.sectors import NO_RECEIPT, deposits_read, messages_try, pledge_read, trial_message
+from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.params import (
     Proven,
     commit_params,
     entries_count_fit,
     noninteractive_params,
+    precommit_info,
+    precommit_json,
     precommit_params,
 )
 from apps.sectors.services.batches.aggregates import aggregate_make
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
+    from apps.pieces.models import Piece
     from apps.sectors.models import Sector
     from apps.sectors.onchain.sectors import TrialRun
     from apps.sectors.rules.policy import SealingPolicy
@@ -196,6 +200,29 @@ def batch_params_encode(kind: BatchRules, *, form: BatchForm, all_or_none: bool)
         )
     proven = [Proven(number=part.sector.number, proof=part.proof, pieces=part.pieces) for part in parts]
     return commit_params(proven, all_or_none=all_or_none, aggregate=form.aggregate)
+
+
+def precommit_entries_make(
+    miner: Miner, *, placed: Sequence[tuple[Sector, Sequence[Piece]]], work: SealingContext
+) -> list[BatchEntry]:
+    """Return sectors, each with its pieces, with their pre-commits and deposits at this head."""
+    infos = []
+    for sector, pieces in placed:
+        expiration = expiration_choose(
+            height=work.head.height,
+            wished=work.policy.sector_life_epochs,
+            network=work.network,
+            pieces=pieces,
+        )
+        infos.append((sector, precommit_info(sector, expiration=expiration)))
+    deposits = [0] * len(infos)
+    if work.policy.send_funds:
+        forms = [precommit_json(info) for _, info in infos]
+        deposits = deposits_read(work.client, miner.address, forms, work.head.key)
+    return [
+        BatchEntry(sector=sector, value=value, info=info)
+        for (sector, info), value in zip(infos, deposits, strict=True)
+    ]
 
 
 def pledge_value_compute(

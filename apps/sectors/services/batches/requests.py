@@ -47,16 +47,22 @@ def waiting_sectors_group(miner: Miner) -> dict[str, list[int]]:
     return found
 
 
-def batches_request(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[int]]:
-    """Send all that waits with the next head, whatever the base fee is; return what waits.
-
-    Raises NotAllowed, NothingWaits.
-    """
+def waiting_sectors_require(miner: Miner, *, by: Principal) -> dict[str, list[int]]:
+    """Return what waits and may be sent at once, of each kind.  Raises NotAllowed, NothingWaits."""
     if not by.may("sign"):
         raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
     waiting = {kind: numbers for kind, numbers in waiting_sectors_group(miner).items() if numbers}
     if not waiting:
         raise NothingWaits(gettext("no sector of {miner} is waiting for a message").format(miner=miner))
+    return waiting
+
+
+def batches_request(miner: Miner, *, head: Head, by: Principal) -> dict[str, list[int]]:
+    """Send all that waits with the next head, whatever the base fee is; return what waits.
+
+    Raises NotAllowed, NothingWaits.
+    """
+    waiting = waiting_sectors_require(miner, by=by)
     with transaction.atomic():
         row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
         row.send_asked_height = head.height

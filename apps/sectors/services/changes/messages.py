@@ -61,17 +61,17 @@ def change_run(
     miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice], client: ChainClient, head: Head
 ) -> DryRun:
     """Run the message that changes these sectors, without sending it."""
-    item = _price_item(miner, kind=kind, prices=prices)
+    item = change_item_make(miner, kind=kind, prices=prices)
     return message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
 
 
 def change_approval_read(miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice]) -> str:
     """Return the rule by which that message would wait for a second person; empty: it would not."""
-    item = _price_item(miner, kind=kind, prices=prices)
+    item = change_item_make(miner, kind=kind, prices=prices)
     return message_approval_read(item, principal=miner_principal(miner))
 
 
-def _price_item(miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice]) -> PushItem:
+def change_item_make(miner: Miner, *, kind: ChangeKind, prices: Sequence[SectorPrice]) -> PushItem:
     """Return the message that changes these sectors, under an id of its own."""
     return PushItem(
         id=f"{kind}-price:{uuid.uuid4()}",

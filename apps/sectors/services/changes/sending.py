@@ -92,7 +92,7 @@ def _sendable(
 ) -> list[tuple[SectorChange, SectorPrice]]:
     """Return the changes that may be sent now; those that the chain has, or can never do, end here."""
     ready = []
-    for change, price in _priced(miner, kind, changes, work):
+    for change, price in queued_changes_price(miner, kind=kind, changes=changes, work=work):
         is_done = (
             price.refusal == ENDED_ON_CHAIN if kind is ChangeKind.TERMINATE else _is_extended(change, price)
         )
@@ -109,8 +109,8 @@ def _is_extended(change: SectorChange, price: SectorPrice) -> bool:
     return price.live is not None and price.live.expiration == change.expiration
 
 
-def _priced(
-    miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], work: SealingContext
+def queued_changes_price(
+    miner: Miner, *, kind: ChangeKind, changes: Sequence[SectorChange], work: SealingContext
 ) -> list[tuple[SectorChange, SectorPrice]]:
     """Return what each change does at this head."""
     found = []

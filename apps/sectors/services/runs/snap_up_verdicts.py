@@ -38,14 +38,14 @@ def snap_up_verdicts_read(sent: Mapping[Sector, int], *, work: SealingContext) -
     Raises BadMessage, NodeUnavailable.
     """
     requests = [
-        (miner_principal(miner), _item(miner, sectors, sent, work=work))
+        (miner_principal(miner), snap_up_item_make(miner, sectors=sectors, sent=sent, work=work))
         for miner, sectors in sectors_group_by_miner(sent).items()
     ]
     return verdicts_read(requests, by=SYSTEM)
 
 
-def _item(
-    miner: Miner, sectors: Sequence[Sector], sent: Mapping[Sector, int], *, work: SealingContext
+def snap_up_item_make(
+    miner: Miner, *, sectors: Sequence[Sector], sent: Mapping[Sector, int], work: SealingContext
 ) -> PushItem:
     """Return a miner's first message, with as many of the sectors as one may have, without their proofs."""
     chosen = sectors[: batch_policy(miner, work.policy).update_batch_max]

@@ -86,7 +86,7 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
     made = []
     for one in placed:
         try:
-            needed = _needed(miner, one[0], work)
+            needed = update_growth_compute(miner, run=one[0], work=work)
         except NodeRefused as refusal:  # of its pledge: the others go all the same
             text = gettext("the node refuses: {reason}").format(reason=refusal.reason)
             update_requeue(one[0], error=text, work=work)
@@ -112,7 +112,7 @@ def _notifying(miner: Miner, placed: Sequence[Placed]) -> set[int]:
     return {number for number, own in pieces.items() if any(piece.notify for piece in own)}
 
 
-def _needed(miner: Miner, run: PipelineRun, work: SealingContext) -> int:
+def update_growth_compute(miner: Miner, *, run: PipelineRun, work: SealingContext) -> int:
     """Return what the pledge of a run's sector grows by, with the margin; 0 where nothing is sent."""
     if not work.policy.send_funds:
         return 0
@@ -198,7 +198,7 @@ def update_push_again(run: PipelineRun, *, work: SealingContext) -> str:
     placed = updates_place(miner, runs=runs, work=work)
     if len(placed) != len(runs):
         return gettext("its deadline cannot be changed now")
-    needed = sum(_needed(miner, each, work) for each in runs)
+    needed = sum(update_growth_compute(miner, run=each, work=work) for each in runs)
     value = max(needed - sum(int(each.from_balance or 0) for each in runs), 0)
     last = min(last for _, _, last in placed)
     return _push(miner, _message(miner, placed, value), name=run.message_id, last=last)

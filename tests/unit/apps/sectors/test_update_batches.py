@@ -15,12 +15,15 @@ from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
+from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.runs import messages
 from apps.sectors.services.runs.messages import runs_advance
+from apps.sectors.services.runs.snap_up_prices import pledge_margin_add
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
 from apps.sectors.services.runs.update_choice import FAULTY
 from poolsite.filecoin.actors.exitcodes import ExitCode
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -111,6 +114,22 @@ def test_one_whose_sector_has_expired_stops_no_other() -> None:
 
     assert found == [("SNAP_STORED", True, "it has expired"), ("UPDATE_SENT", False, "")]
     assert Message.objects.filter(kind="snap_up").count() == 1
+
+
+def test_a_rule_that_would_hold_waiting_updates_up_is_said_before() -> None:
+    of = factories.miner(worker=factories.wallet().address)
+    ends = {7: HEIGHT - 1, 8: 9_999, 9: 9_999}
+    for number, end in ends.items():
+        stored(of, number, expiration=end)
+    each = pledge_margin_add(999, work=context(ends))
+    rule = factories.approval_rule(actor="miner", method=Method.PROVE_REPLICA_UPDATES3, above=2 * each)
+
+    assert not waiting_verdicts_read(of, work=context(ends)).approval
+    type(rule).objects.update(above=2 * each - 1)
+    said = waiting_verdicts_read(of, work=context(ends))
+
+    assert said.approval.startswith("miner ProveReplicaUpdates3 above")
+    assert "could not be asked" in said.signer, "no signer is connected"
 
 
 def test_an_update_of_a_faulty_sector_waits_and_spends_no_try() -> None:
