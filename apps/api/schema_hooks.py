@@ -30,6 +30,8 @@ TAGS: Final = {
     "miners": "Miners with their addresses, roles, proofs, money and new sectors.",
     "money": "What each miner earned and spent.",
     "multisigs": "Multisig owners and what waits for their signers.",
+    "offline-keys": "Keys that no signer holds, and messages exported to be signed with them.",
+    "offline-signatures": "Signatures that were made offline.",
     "pieces": "Clients' data.",
     "planner": "What the farm would seal with other numbers.",
     "proving": "Settings of window proofs.",

@@ -16,11 +16,13 @@ from apps.api.access_table import Endpoint, endpoints
 from apps.api.rpc.services.damocles.forms import COUNT, SECTOR
 from apps.api.rpc.services.messager.parameters import QUERY
 from apps.api.rpc.services.registry import SERVICES, VERSIONS
+from apps.automation.models import AutoRule
 from apps.checks.models import Alert, AlertChannel
 from apps.checks.states import ChannelKind
 from apps.core.clock import now
 from apps.messages.models import ApprovalRule, AutoBumpRule, GasGuard
 from apps.sectors.models import (
+    Allocation,
     HostReport,
     Job,
     SectorCopy,
@@ -37,6 +39,7 @@ from apps.users.services.grants import miner_grant, signer_grant
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.jsonrpc import parameters
 from tests import factories, people
+from tests.auto_rules import auto_rule
 from tests.demo_data import Pool, busy_pool
 
 if TYPE_CHECKING:
@@ -53,8 +56,8 @@ OF_MINERS: Final = re.compile(
 )
 """What a token for signers sees all of its tenant's of: miners, what they hold, and the hosts."""
 NOT_SHOWN: Final = re.compile(
-    r"/(reach|addresses|move|pledge-price|data|kept|policy|versions/.*|work)$"
-    r"|/(adoptions|uploads|checks|scans|sector-changes)/[^/]*$|/jobs/|/chain/nodes/<|/chain/head"
+    r"/(reach|addresses|move|pledge-price|dry-run|data|kept|policy|versions/.*|work)$"
+    r"|/(offline-keys|multisigs)/|/multisigs$|/(adoptions|uploads|checks|scans|sector-changes)/[^/]*$|/jobs/|/chain/nodes/<|/chain/head"
 )
 """Routes that answer 404, 409 or 503 of one's own objects here: without a node, a signer or such a row."""
 WAITS: Final = frozenset({"ComputeProof", "SectorsUnsealPiece", "WalletHas", "WaitMessage"})
@@ -101,6 +104,7 @@ def world(of_operator: bool) -> World:
     mine = busy_pool("alice", key=1, actor_id=MINE)
     other = busy_pool("bob", key=2, actor_id=OTHER)
     for pool in (mine, other):
+        auto_rule(of=pool.miner.tenant.name)
         name, target = f"{pool.miner.name} alerts", text_encrypt("ops@example.com")
         tenant = pool.miner.tenant
         AlertChannel.objects.create(tenant=tenant, name=name, kind=ChannelKind.EMAIL, target=target)
@@ -155,6 +159,7 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "statements": pool.statement.uuid,
         "alerts": Alert.objects.get(say__contains=f"f0{pool.miner.actor_id} ").uuid,
         "alert-channels": AlertChannel.objects.get(name__startswith=pool.miner.name).uuid,
+        "auto-rules": AutoRule.objects.order_by("pk").values_list("uuid", flat=True)[0],
         "approval-rules": ApprovalRule.objects.order_by("pk").values_list("uuid", flat=True)[0],
         "tokens": Token.objects.order_by("created_at").values_list("pk", flat=True)[0],
     }
@@ -164,6 +169,7 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "piece_cid": pool.piece.piece_cid,
         "name": pool.miner.tenant.name if noun == "tenants" else "nodes_unhealthy",
         "uuid": uuids.get(noun, "00000000-0000-4000-8000-000000000000"),
+        "allocation": Allocation.objects.filter(miner=pool.miner).values_list("number", flat=True)[0],
         "index": "0",
         "key": "1",
         "number": "0",

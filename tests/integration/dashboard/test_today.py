@@ -57,6 +57,7 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
     assert links == [
         (f"faults-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
         (f"deadlines-missed-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
+        ("allocations", reverse("allocations") + "?state=missing"),
         ("expiring", reverse("sectors") + "?state=expiring"),
         ("paused", reverse("sector", args=[pool.paused.uuid])),
         ("stuck", reverse("message", args=["alice-held"])),
