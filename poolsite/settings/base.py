@@ -283,6 +283,7 @@ SPECTACULAR_SETTINGS = {
         "AlertChannelKind": "apps.checks.states.ChannelKind.values",
         "AlertEntryKind": "apps.checks.states.AlertEntryKind.values",
         "AlertState": "apps.checks.selectors.alert_history.STATES",
+        "AutoRuleKind": "apps.automation.states.RuleKind.values",
         "BottleneckKind": "apps.sectors.selectors.bottleneck.KINDS",
         "BulkAction": "apps.api.v1.message_changes.BULK_ACTIONS",
         "ChallengeRule": "apps.api.v1.miner_output.CHALLENGE_RULES",

@@ -90,7 +90,7 @@ class AutoRuleSettings(InputSerializer):
 class AutoRuleInput(AutoRuleSettings):
     """A new rule; it is off."""
 
-    kind = serializers.ChoiceField(choices=RuleKind.choices)
+    kind = serializers.ChoiceField(choices=RuleKind.values)
     tenant = serializers.CharField(required=False, max_length=100, help_text="By default your own.")
 
 
@@ -105,7 +105,7 @@ class AutoRuleOutput(serializers.Serializer[Any]):
 
     uuid = serializers.UUIDField()
     tenant = serializers.CharField()
-    kind = serializers.ChoiceField(choices=RuleKind.choices)
+    kind = serializers.ChoiceField(choices=RuleKind.values)
     is_on = serializers.BooleanField()
     settings = AutoRuleSettings(help_text="Amounts in attoFIL.")
     switched_by = serializers.CharField()

@@ -104,7 +104,7 @@ class ProposalInput(InputSerializer):
     signer = AddressField(required=False, help_text="who proposes; left out: the first signer that is here")
 
 
-class DecisionInput(InputSerializer):
+class ProposalDecisionInput(InputSerializer):
     """One signer's decision about a proposal."""
 
     decision = serializers.ChoiceField(choices=Decision.values)
@@ -263,7 +263,7 @@ class DecisionsView(PoolView):
     asks_network = True
 
     @extend_schema(
-        request=DecisionInput,
+        request=ProposalDecisionInput,
         responses={200: MultisigActOutput, 201: SentMultisigActOutput},
         parameters=[DRY_RUN],
     )
@@ -271,7 +271,7 @@ class DecisionsView(PoolView):
         """Approve or cancel a proposal, or return what that would do and cost."""
         if not id.isdecimal():
             raise NotFound(gettext("no proposal {id} waits in {multisig}").format(id=id, multisig=address))
-        data = checked(DecisionInput(data=request.data))
+        data = checked(ProposalDecisionInput(data=request.data))
         by, client, head = self.principal, chain_client(), _head()
         row = multisig_get(by, address, client=client, head=head)
         wanted = DecisionRequest(

@@ -377,6 +377,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing(monkeypatch):
     acts = {
         *demo_data.FORMS,
         "wallet-name",
+        "claims-extend",
         "sector-abort",
         "sector-restore",
         "sector-state-set",

@@ -150,11 +150,13 @@ ACTS: Final[dict[str, str]] = {
     "token-revoke": "DELETE tokens/<uuid:uuid>",
     "gateway-approve": "POST signer-approvals",
     "audit-check": "GET audit/state",
+    "claims-extend": "POST claims:extend",
 }
 """A page that takes a form, and the REST row of the same act."""
 PAGES_ONLY: Final = re.compile(
     r"account|login|logout|password|invitation|theme"  # one's own account
     r"|person|alert-channel|fault-injection|gateway-act|gas-rules|gas-method|miner-remove"
+    r"|multisig-"  # only a node knows them: `test_multisigs`
 )
 """Acts that REST has none of, or that the operator does on a page of its own."""
 

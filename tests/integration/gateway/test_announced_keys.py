@@ -12,7 +12,7 @@ from apps.core import clock
 from apps.gateway.selectors.connections import keys_served
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import Wallet
-from apps.wallets.selectors import wallets_visible
+from apps.wallets.selectors import wallets_named
 from apps.wallets.services.served_wallets import served_wallets_sync
 from poolsite.filecoin.keys import key_generate
 from tests import people
@@ -85,7 +85,7 @@ async def test_wallets_have_the_labels_that_their_signer_gave_the_keys(
 
     def shown() -> dict[str, str]:
         Wallet.objects.filter(address=later).update(label="of the console")
-        return {row.address: row.shown_label for row in wallets_visible(SYSTEM)}
+        return {row.address: row.shown_label for row in wallets_named(SYSTEM)}
 
     labels = {BLS: "", SECP: "", address: "hot\ufffdwallet", later: "of the console"}
     assert await in_thread(shown)() == labels
