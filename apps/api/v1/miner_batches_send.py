@@ -50,6 +50,7 @@ class MinerBatchesSendView(PoolView):
     filters = ()
     write_parameters = PARAMETERS
     bodiless_methods = ("POST",)
+    asks_network = True
 
     @extend_schema(responses=BatchesWaitingOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature

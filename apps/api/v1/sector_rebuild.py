@@ -58,6 +58,7 @@ class SectorRebuildView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     write_parameters = PARAMETERS
     bodiless_methods = ("POST",)
+    asks_network = True
 
     @extend_schema(request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN])
     def post(self, request: Request, uuid: str) -> Response:

@@ -50,7 +50,7 @@ class Changes:
             return of_extensions(batch, work=work) if batch.kind == "extend" else self.last_epoch(batch)
 
         for name, act in {
-            "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
+            "queued_changes_price": lambda _miner, *, changes, **_: [(one, self.price()) for one in changes],
             "messages_try": lambda *_args, **_named: [SimpleNamespace(exit_code=0, error="")],
             "trial_message": lambda **_: None,
             "change_params_encode": lambda *_args, **_named: b"",
