@@ -17,14 +17,14 @@ NOTE_MAX = 500
 
 
 class AutoRule(Timestamped):
-    """What the pool does for a tenant by itself; off until a person switches it on."""
+    """A rule by which the pool tops up, sweeps or extends for a tenant; off until a person switches it on."""
 
     uuid = models.UUIDField(unique=True, default=uuid.uuid4)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
-    """Whose messages it pushes."""
+    """The tenant for which it pushes messages."""
     kind = models.CharField(max_length=16, choices=RuleKind.choices)
     settings = models.JSONField()
-    """As `rules.specs` and `rules.extend_specs` read them."""
+    """JSON of a `MoneySpec` or, for kind extend, an `ExtendSpec`."""
     is_on = models.BooleanField(default=False)
     people = ArrayField(models.CharField(max_length=150), default=list)
     """Usernames of those who set it as it is and switched it on: none of them approves what it pushes."""
@@ -33,13 +33,13 @@ class AutoRule(Timestamped):
     acts_begun = models.PositiveIntegerField(default=0)
     """The number of the next act; with the rule's UUID it is the id of that message."""
     acts_seen = models.PositiveIntegerField(default=0)
-    """What `acts_begun` was when it was switched on: how earlier acts ended does not stop it any more."""
+    """`acts_begun` when it was last switched on; only acts after it can switch the rule off."""
     note = models.CharField(max_length=NOTE_MAX, blank=True, default="")
-    """Why it cannot do what is due; empty where nothing is in its way."""
+    """The reason why a due act was not carried out; empty if there is none."""
     noted_at = models.DateTimeField(null=True)
     """Since when; None where nothing is in its way."""
     stopped = models.CharField(max_length=NOTE_MAX, blank=True, default="")
-    """Why it switched itself off; empty unless it did."""
+    """The reason for which the rule switched itself off; else empty."""
     looked_height = models.BigIntegerField(default=0, db_default=0)
     """Head at which a rule that reads many sectors looked for them last."""
 
@@ -48,7 +48,7 @@ class AutoRule(Timestamped):
 
 
 class AutoAct(models.Model):
-    """What a rule did once: one message, or the extension of sectors."""
+    """One act of a rule: a message, or an extension of sectors."""
 
     rule = models.ForeignKey(AutoRule, on_delete=models.CASCADE, related_name="acts")
     number = models.PositiveIntegerField()

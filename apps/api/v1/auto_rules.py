@@ -42,7 +42,7 @@ ATTO = "attoFIL"
 
 
 class AutoRuleSettings(InputSerializer):
-    """Of a top-up or sweep: `source` to `is_escrow`; of an extension of sectors: the others."""
+    """Settings of a rule.  Top-ups and sweeps have `source` to `is_escrow`; extensions have the others."""
 
     source = AddressField(  # type: ignore[assignment]  # DRF takes it for a field
         required=False, help_text="A wallet of the tenant; for a sweep also one of its miners."
@@ -122,7 +122,7 @@ class AutoRulePage(serializers.Serializer[Any]):
 
 
 class AutoRulePlanOutput(serializers.Serializer[Any]):
-    """What a rule would do at this head, on or off."""
+    """Dry run of a rule at this head, whether it is on or off."""
 
     push_id = serializers.CharField(help_text="Of the message that it would push; empty: none now.")
     balance = serializers.CharField(allow_null=True, help_text="attoFIL that it watches; null: not read.")

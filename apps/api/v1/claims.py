@@ -125,7 +125,7 @@ class ExtensionInput(InputSerializer):
 
 
 class ExtendedClaim(serializers.Serializer[Any]):
-    """What becomes of one claim."""
+    """A claim with its end before and after, and why it would not be extended."""
 
     claim = serializers.IntegerField()
     old_end_epoch = serializers.IntegerField()

@@ -51,7 +51,7 @@ def _no_params() -> Any:
 
 
 class ActOutput(serializers.Serializer[Any]):
-    """What a multisig is asked to send."""
+    """The inner message of a proposal: receiver, value, method, parameters, and all of it in words."""
 
     to = serializers.CharField()
     value = serializers.CharField(help_text="attoFIL")
@@ -69,7 +69,7 @@ class SignerOutput(serializers.Serializer[Any]):
 
 
 class ProposalOutput(ActOutput):
-    """What waits for approvals."""
+    """A proposal that has not enough approvals yet."""
 
     id = serializers.IntegerField()
     hash = serializers.CharField(help_text="names this very proposal: an approval is for it alone")
@@ -95,7 +95,7 @@ class MultisigOutput(serializers.Serializer[Any]):
 
 
 class ProposalInput(InputSerializer):
-    """What a multisig is to send."""
+    """A new proposal: the message that the multisig shall send."""
 
     to = AddressField()
     value = AmountField(default=zero_amount)

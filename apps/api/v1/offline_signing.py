@@ -123,7 +123,7 @@ class RefusedSignature(serializers.Serializer[Any]):
 
 
 class ImportOutput(serializers.Serializer[Any]):
-    """What became of each signature."""
+    """The messages whose signatures were imported, and the refused signatures with reasons."""
 
     imported = serializers.ListField(child=serializers.CharField(), help_text="ids of the messages")
     refused = RefusedSignature(many=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PendingProposal:
-    """What a multisig is asked to send, as the chain has it."""
+    """A pending transaction of a multisig, from MsigGetPending."""
 
     id: int
     """Number within the multisig; a reorganisation may give it to another proposal."""

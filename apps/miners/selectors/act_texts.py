@@ -1,4 +1,4 @@
-"""What a multisig is asked to send, in words: the method, the receiver, the parameters, what it moves."""
+"""The inner message of a multisig's proposal in words: method, receiver, parameters and value."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ ENDED: Final = (MessageState.FAILED, MessageState.REPLACED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRequest:
-    """What a multisig is to send."""
+    """A request to propose that a multisig sends a message."""
 
     act: Act
     signer: str = ""

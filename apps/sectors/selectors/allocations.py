@@ -42,7 +42,7 @@ HERE: Final = Exists(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationFilter:
-    """What the list is narrowed to; empty leaves a question open."""
+    """Filters of the list; an empty field does not filter."""
 
     miner: str = ""
     client: str = ""

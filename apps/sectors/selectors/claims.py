@@ -28,7 +28,7 @@ CLIENTS_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFilter:
-    """What the list is narrowed to; empty leaves a question open."""
+    """Filters of the list; an empty field does not filter."""
 
     miner: str = ""
     client: str = ""

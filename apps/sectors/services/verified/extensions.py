@@ -83,7 +83,7 @@ class ExtensionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClaimExtension:
-    """What becomes of one claim."""
+    """A claim with its end before and after, and why it would not be extended."""
 
     row: VerifiedClaim
     size: int
