@@ -80,7 +80,7 @@ class SignerKey(models.Model):
     )
     """The connection that proved it last, or another that holds it since that one ended or gave it up."""
     label = models.CharField(max_length=60, blank=True, default="", db_default="")
-    """What its signer calls it; empty: nothing, or it does not say."""
+    """The key's label at its signer; may be empty."""
     verified_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
 

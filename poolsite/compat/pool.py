@@ -121,7 +121,7 @@ class Pool:
     url: str
     token: str
     what: str = "pool"
-    """What is said to be there."""
+    """What refusals call the other side: pool or signer."""
 
     def get(self, path: str, **params: Any) -> Any:
         """Return what a GET answers.  Raises Refused."""

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 
 class ProposedOutput(serializers.Serializer[Any]):
-    """How a multisig's act goes on once the message has landed."""
+    """State of a multisig's proposal once the message has landed."""
 
     multisig = serializers.CharField()
     approvals = serializers.IntegerField(help_text="that it has then")

@@ -47,15 +47,15 @@ class ExtendPlan:
     """What a rule would do at this head."""
 
     number: int
-    """Of the act, if there is one."""
+    """Number of the act that would follow."""
     spent: int = 0
     """Sectors that it has extended today."""
     plan: ChangePlan | None = None
-    """Of the sectors that it would extend; None: there are none."""
+    """The extensions to be written; None if no sector is due."""
     why: str = ""
-    """Why nothing is done; empty if something is."""
+    """The reason why no sector is extended; else empty."""
     is_hindered: bool = False
-    """Whether that is something that a person should mend."""
+    """Whether `why` needs a person."""
 
 
 def extend_plan(rule: AutoRule, *, client: ChainClient, head: Head, now: datetime) -> ExtendPlan:

@@ -56,7 +56,7 @@ class RulePlan:
     """What a rule would do at this head."""
 
     number: int
-    """Of the act, if there is one."""
+    """Number of the act that would follow."""
     balance: int | None = None
     """attoFIL that it watches; None where it was not read."""
     spent: int = 0
@@ -67,11 +67,11 @@ class RulePlan:
     """The message; None: nothing is pushed now."""
     run: DryRun | None = None
     why: str = ""
-    """Why nothing is pushed; empty if it is."""
+    """The reason why no message is pushed; else empty."""
     is_hindered: bool = False
-    """Whether that is something that a person should mend."""
+    """Whether `why` needs a person."""
     must_stop: bool = False
-    """Whether the rule switches itself off for it."""
+    """Whether the rule switches itself off because of `why`."""
     miner: Miner | None = None
     """The miner from which it withdraws."""
 

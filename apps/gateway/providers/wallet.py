@@ -70,7 +70,7 @@ class WalletProvider(Provider):
         self.sign_bytes = sign_bytes
         self.addresses: set[str] = set()
         self.labels: dict[str, str] = {}
-        """What it calls those keys; empty where it does not say."""
+        """Labels of the keys at the signer; may be empty."""
         self.refused: dict[str, Json] = {}
         """Keys that could not sign when they were to prove themselves, as the wallet wrote them."""
         self.heartbeat_name = "signer" if principal.tenant_name == POOL else ""

@@ -32,7 +32,7 @@ class OfflineSignature:
     """A signature that was made offline, and the message that it is for."""
 
     cid: Cid
-    """Of the unsigned message."""
+    """CID of the unsigned message."""
     signature: Signature
 
 

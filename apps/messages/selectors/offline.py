@@ -33,7 +33,7 @@ class OfflineKey:
     """Messages that can be exported."""
     exported: int
     expired: int
-    """Of the exported ones those older than `EXPORT_WITHIN`."""
+    """Exported messages older than `EXPORT_WITHIN`."""
 
 
 def offline_keys(viewer: Principal, *, now: datetime) -> list[OfflineKey]:

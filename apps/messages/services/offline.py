@@ -50,7 +50,7 @@ KEY_TYPES: Final = {SECP256K1: "secp256k1", BLS: "bls"}
 
 @dataclass(slots=True)
 class Exported:
-    """What an export brought."""
+    """The messages that were exported, and those that were left."""
 
     rows: list[Message] = field(default_factory=list)
     """With nonce and fees, in the order of nonces."""
@@ -60,7 +60,7 @@ class Exported:
 
 @dataclass(slots=True)
 class Imported:
-    """What an import brought."""
+    """The messages that were signed, and the signatures that were refused."""
 
     rows: list[Message] = field(default_factory=list)
     """Signed by now, and handed to the nodes."""

@@ -59,9 +59,9 @@ class MultisigFacts:
     """A multisig at one tipset."""
 
     address: str
-    """As f0."""
+    """f0 address."""
     signers: tuple[str, ...]
-    """As f0."""
+    """f0 address."""
     threshold: int
     """Approvals that a proposal needs, the proposer's included."""
     balance: int

@@ -62,7 +62,7 @@ class AddressMessage:
 
     message: Message
     method: int
-    """Of the miner."""
+    """Method number of the miner actor."""
     says: str
     """What it would change, in words."""
 

@@ -29,7 +29,7 @@ CANCEL: Final = (int(Method.CANCEL), int(Method.CANCEL_EXPORTED))
 
 
 class Act(NamedTuple):
-    """What an actor is to be sent."""
+    """A message to an actor: receiver, method, parameters and value."""
 
     to: str
     method: int

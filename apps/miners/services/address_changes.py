@@ -60,7 +60,7 @@ class ChangePlan:
     was: str
     """What the chain has now of it, in words."""
     proposal: Outcome | None = None
-    """Where a multisig makes the change."""
+    """Result for the proposal, if a multisig makes the change."""
 
     def run_check(self) -> None:
         """Raise Conflict if the chain would refuse it now."""

@@ -60,7 +60,7 @@ class ProposalRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRequest:
-    """What one signer does about a proposal."""
+    """A signer's approval or cancellation of a proposal."""
 
     decision: str
     id: int

@@ -39,12 +39,12 @@ PROPOSE_METHOD: Final = "multisig.Propose"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of a multisig's act once a message has landed that proposes or approves it."""
+    """State of a multisig's proposal after the message that proposes or approves it."""
 
     multisig: str
-    """As f0."""
+    """f0 address."""
     approvals: int
-    """How many it has then."""
+    """Number of approvals once the message has landed."""
     threshold: int
     exit_code: int | None
     """With which the act itself ends on the newest state; None where no node could try it."""
@@ -101,7 +101,7 @@ class SentAs:
     keys: tuple[str, ...]
     """Keys of those actors that have one."""
     outcome: Outcome | None
-    """Where a multisig acts."""
+    """Result for the multisig's proposal; None if no multisig is involved."""
 
 
 def act_plan(

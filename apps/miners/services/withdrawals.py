@@ -104,7 +104,7 @@ class WithdrawalPlan:
     """attoFIL."""
     funds: WithdrawalFunds
     proposal: Outcome | None = None
-    """Where a multisig is the owner or the beneficiary."""
+    """Result for the proposal, if the owner or beneficiary is a multisig."""
 
     @property
     def remains(self) -> int:

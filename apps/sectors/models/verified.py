@@ -41,19 +41,19 @@ class AllocationsRead(models.Model):
     """When the allocations were read from the chain, and how: one row."""
 
     due_at = models.DateTimeField()
-    """When they are read again."""
+    """Time of the next read."""
     all_due_at = models.DateTimeField()
     """Until then only known clients' are read: no node has listed those of all clients."""
     read_at = models.DateTimeField(null=True)
     """When they were last read; None: never."""
     height = models.BigIntegerField(null=True)
-    """Of the head at which that was."""
+    """Height of the head at which they were last read."""
     is_of_all = models.BooleanField(default=False)
-    """Whether those of all clients were read then."""
+    """Whether the last read covered all clients."""
     clients = models.IntegerField(default=0)
     """How many clients' were read, where it was not all."""
     error = models.CharField(max_length=300, blank=True)
-    """Why the last read failed; empty: it did not."""
+    """The reason why the last read failed; empty if it succeeded."""
 
     def __str__(self) -> str:
         return f"allocations read at {self.read_at}"

@@ -51,7 +51,7 @@ class AllocationFilter:
     """An allocation's id, or a piece CID."""
     state: str = ""
     height: int = 0
-    """Of the head, by which some are expired."""
+    """Height of the head; allocations that expire below it are expired."""
     after: tuple[int, int] | None = None
     """End and row number of the last row of the page before."""
 

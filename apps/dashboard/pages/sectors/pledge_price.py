@@ -56,7 +56,7 @@ class PriceCard:
     say: str = ""
     error: str = ""
     verdicts: Verdicts | None = None
-    """Of the signer and the approval rules; None: the signer was not asked yet."""
+    """What the signer and the approval rules would do; None before the signer was asked."""
 
     @property
     def is_unasked(self) -> bool:

@@ -46,9 +46,9 @@ class AllocationRow:
     term: str
     """`180 to 540 days`."""
     end: str
-    """Its epoch."""
+    """Epoch at which it expires."""
     until: int | None
-    """The same in seconds since 1970; None without a clock."""
+    """Time of `end` in UNIX seconds; None without a clock."""
     left: str
     miner: str
     tone: str
@@ -60,7 +60,7 @@ class AllocationRow:
     sector: str
     sector_href: str
     take_href: str
-    """Where its data are taken; empty: they are here, or it is too late."""
+    """Address of the upload form; empty if the data are here or it has expired."""
 
 
 def term_text(least: int, most: int, *, delay_s: int) -> str:

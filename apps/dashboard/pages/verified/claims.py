@@ -70,9 +70,9 @@ class ClaimRow:
     sector: int
     sector_href: str
     end: str
-    """Its epoch."""
+    """Epoch at which it ends."""
     until: int | None
-    """The same in seconds since 1970; None without a clock."""
+    """Time of `end` in UNIX seconds; None without a clock."""
     left: str
     """Empty once it has ended."""
     extend_href: str

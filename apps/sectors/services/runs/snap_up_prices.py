@@ -38,7 +38,7 @@ class SnapUpPrice:
     gas: int
     """attoFIL of the message's gas; burnt."""
     verdicts: Verdicts
-    """Of the signer and the approval rules on its message."""
+    """What the signer and the approval rules would do with its message."""
 
 
 def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: SealingContext) -> SnapUpPrice:

@@ -45,7 +45,7 @@ KINDS_MAX: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What there is of a sector in a store."""
+    """The files of a sector in one store."""
 
     size: int = 0
     kinds: str = ""
