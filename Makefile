@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick peers real-chain lint format bench bench-rust texts reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up params test quick peers real-chain migrate lint format bench bench-rust texts reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -34,6 +34,7 @@ help:
 	@echo "make params  generate the small chain's PoRep and update parameters (1.8 GB, many minutes) to make both Groth16"
 	@echo "make backup TO=folder [KEEP=number]  back up the running pool's database, session key and tokens into a new folder there"
 	@echo "make restore FROM=folder  load such a backup into the stopped pool, after confirmation"
+	@echo "make migrate bring the database to this version while consoles of older versions work (docs/operations.md)"
 	@echo "make takeover  give this folder the tokens and the operator's password of a database whose folder was lost, after confirmation"
 	@echo "make reset   remove the pool's state, after confirmation"
 
@@ -56,7 +57,7 @@ lint: test-environment
 	@.venv/bin/djangofmt check templates
 	@$(VENV) -m mypy
 	@.venv/bin/lint-imports
-	@$(VENV) -m pytest -q -p no:cacheprovider tests/unit/house/test_templates.py tests/unit/house/test_retired_words.py tests/unit/house/test_kernels.py
+	@$(VENV) -m pytest -q -p no:cacheprovider tests/unit/house/test_templates.py tests/unit/house/test_retired_words.py tests/unit/house/test_kernels.py tests/unit/house/test_migrations.py
 
 format: test-environment
 	@$(VENV) -m ruff format .
@@ -133,6 +134,9 @@ backup: environment
 restore: environment
 	@[ -n "$(FROM)" ] || { echo "make restore needs FROM=folder, one that make backup wrote" >&2; exit 2; }
 	@$(VENV) -m poolsite.embedded.restore "$(FROM)"
+
+migrate: environment
+	@$(VENV) -m poolsite.embedded.migration
 
 takeover: environment
 	@$(VENV) -m poolsite.embedded.takeover

@@ -24,6 +24,7 @@ from apps.core.disk import disk_space
 from apps.core.languages import browser_language
 from apps.core.liveness import heartbeats
 from apps.core.postgresql.base import DatabaseReadOnly
+from apps.core.versions import migrations_missing, version_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ def readiness() -> dict[str, Any]:
     `READY_PROCESSES`; others are listed without being waited for.
     """
     database, redis_state, processes = database_state(), "ok", {}
+    version = version_state() if database != "away" else ""
     try:
         processes = processes_state()
     except (RedisError, OSError):
@@ -62,8 +64,9 @@ def readiness() -> dict[str, Any]:
     space = disk_space()
     may_write = space.free >= FULL_BYTES
     return {
-        "ready": database == "ok" and redis_state == "ok" and may_write and not waiting,
+        "ready": database == "ok" and not version and redis_state == "ok" and may_write and not waiting,
         "database": database,
+        "version": version or "ok",
         "redis": redis_state,
         "disk": space.level,
         "processes": processes,
@@ -83,6 +86,16 @@ def database_state() -> str:
         connection.close_at = time.monotonic()  # a session that began read-only may stay so
         return "read-only"
     return "ok"
+
+
+def version_state() -> str:
+    """Return why database and this version do not go together; empty if they do."""
+    try:
+        if missing := migrations_missing():
+            return f"the database was not migrated to this version yet: it lacks {missing[0]}"
+        return version_refusal()
+    except (DatabaseError, InterfaceError):
+        return "unknown: the database is away"
 
 
 def processes_state() -> dict[str, dict[str, Any]]:

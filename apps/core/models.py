@@ -1,4 +1,4 @@
-"""Abstract rows that the domain apps build on, and the leases of the console's processes."""
+"""Abstract rows that the domain apps build on, the leases of the console's processes, and contract steps."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ class ProcessLease(models.Model):
     """In the database's time; renewed every few seconds."""
     is_given_up = models.BooleanField(default=False)
     """Others have ended its sessions; it exits when it wakes."""
+    knows = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    """The newest migration of each app in its version; empty of versions that did not say."""
 
     def __str__(self) -> str:
         return f"{self.process} on {self.machine}"
+
+
+class ContractStep(models.Model):
+    """A migration that took away what older versions use; `migration_steps` writes, `versions` reads it."""
+
+    migration = models.TextField(primary_key=True)
+    """As `app.name`, as all names of migrations here."""
+    needs = models.TextField()
+    """Only versions that have this migration may run since."""
+
+    def __str__(self) -> str:
+        return f"{self.migration} needs {self.needs}"

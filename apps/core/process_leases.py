@@ -12,6 +12,7 @@ Without a second machine nobody would take over, and nobody is given up.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import threading
 import time
@@ -24,6 +25,7 @@ from django.conf import settings
 
 from apps.core.leader import database_params
 from apps.core.liveness import heartbeat_forget
+from apps.core.versions import migrations_newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +53,10 @@ TURN_MAX_S: Final = 300.0
 """A leader's longest turn: after an absence it reads hundreds of tipsets, one after the other."""
 
 RENEW: Final = """
-insert into core_processlease (session, machine, process, until, is_given_up)
-values (%(session)s, %(machine)s, %(process)s, clock_timestamp() + %(lasts_s)s * interval '1 s', false)
+insert into core_processlease (session, machine, process, until, is_given_up, knows)
+values (
+    %(session)s, %(machine)s, %(process)s, clock_timestamp() + %(lasts_s)s * interval '1 s', false, %(knows)s
+)
 on conflict (session) do update set until = excluded.until where not core_processlease.is_given_up
 returning true
 """
@@ -90,6 +94,7 @@ class ProcessLease:
             "machine": machine or settings.MACHINE_NAME,
             "process": process or settings.PROCESS_NAME,
             "lasts_s": pace.lasts_s,
+            "knows": json.dumps(migrations_newest()),
         }
         self.params = params
         self.link: Any = None

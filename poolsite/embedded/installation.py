@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import UniqueConstraint
 from redis.exceptions import RedisError
 
@@ -28,6 +29,7 @@ from apps.core.errors import DomainError
 from apps.core.leader import PREPARE_LOCK, Leadership, database_is_led, database_params
 from apps.core.liveness import redis_claim
 from apps.core.redis_clients import redis_client
+from apps.core.versions import has_contract_steps, version_refusal
 from apps.messages.selectors.recovery import recovery_row
 from poolsite.embedded.attempts import RETRY_S, attempt_until_available
 from poolsite.embedded.database import CONNECT_S
@@ -48,26 +50,48 @@ def require_database() -> None:
     database_require(database_params() | {"connect_timeout": CONNECT_S})
 
 
-def require_known_tables() -> None:
-    """Refuse a database that a newer version has migrated, or that is in use and would be migrated.
+def require_version() -> bool:
+    """Return whether a newer version has migrated the database, and allows this one.
 
-    Raises ImproperlyConfigured.
+    Raises ImproperlyConfigured if it does not.
     """
-    executor = MigrationExecutor(connection)
-    loader = executor.loader
+    if refusal := version_refusal():
+        raise ImproperlyConfigured(
+            f"{refusal}: start a newer one, or load the backup from before the upgrade"
+        )
+    loader = MigrationLoader(connection)
     known = set(loader.disk_migrations)
     for (app, _name), one in loader.disk_migrations.items():
         known.update(one.replaces, [(app, getattr(one, "formerly", ""))])
-    if unknown := sorted(set(loader.applied_migrations or ()) - known):
+    unknown = sorted(set(loader.applied_migrations or ()) - known)
+    if unknown and not has_contract_steps():
         raise ImproperlyConfigured(
             f"the database was migrated by a newer version ({'.'.join(unknown[0])}): "
             "start that version, or load the backup that was taken before the upgrade"
         )
-    if executor.migration_plan(loader.graph.leaf_nodes()):
-        require_idle("the database would be migrated")
+    if unknown:
+        sys.stderr.write(
+            f"the database was migrated by a newer version ({'.'.join(unknown[-1])}), which allows this one\n"
+        )
+    return bool(unknown)
 
 
-def require_idle(what: str) -> None:
+def tables_complete(*, by_command: bool, verbosity: int) -> None:
+    """Migrate the database to this version: by command beside consoles at work, at a start only if none is.
+
+    One that a newer version has migrated, and that allows this one, stays as it is.  Raises
+    ImproperlyConfigured, CommandError.
+    """
+    if require_version():
+        return
+    executor = MigrationExecutor(connection)
+    if not by_command and executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        require_idle("the database would be migrated", instead=" or run `make migrate` here first")
+    call_command("migrate", interactive=False, skip_checks=True, verbosity=verbosity)
+    constraints_complete()
+
+
+def require_idle(what: str, *, instead: str = "") -> None:
     """Refuse an act if another pool is using this database.  Raises ImproperlyConfigured.
 
     The server may notice only after some seconds that the processes of a lost machine are gone.
@@ -76,7 +100,8 @@ def require_idle(what: str) -> None:
     while database_is_led():
         if time.monotonic() > until:
             raise ImproperlyConfigured(
-                f"{what}, but another pool's follower or block process works on it: stop that pool first"
+                f"{what}, but another pool's follower or block process works on it: "
+                f"stop that pool first{instead}"
             )
         time.sleep(RETRY_S)
 
@@ -160,6 +185,16 @@ def constraints_complete() -> None:
                     ) from None
 
 
+def migrate() -> None:
+    """Migrate the database to this version while consoles of others work on it, once, for all consoles.
+
+    Raises ImproperlyConfigured, RequirementMissing, CommandError, and what waiting cannot fix.
+    """
+    attempt_until_available(require_database)
+    with prepare_lock():
+        attempt_until_available(lambda: tables_complete(by_command=True, verbosity=1))
+
+
 def install(*, take_over: bool = False) -> None:
     """Migrate the database to this version, and create the pool's operator and tenant.
 
@@ -167,11 +202,7 @@ def install(*, take_over: bool = False) -> None:
     """
     attempt_until_available(require_database)
     with prepare_lock():
-        attempt_until_available(require_known_tables)
-        attempt_until_available(
-            lambda: call_command("migrate", interactive=False, skip_checks=True, verbosity=int(not take_over))
-        )
-        attempt_until_available(constraints_complete)
+        attempt_until_available(lambda: tables_complete(by_command=False, verbosity=int(not take_over)))
         attempt_until_available(require_same_nodes)
         if take_over:
             require_idle("tokens and the operator's password would be replaced")

@@ -29,7 +29,7 @@ class ClaimsEnding(models.Model):
     """The id of the one that ends first."""
     sector_number = models.BigIntegerField(null=True)
     end_epoch = models.BigIntegerField(null=True)
-    clients = models.JSONField(default=list)
+    clients = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     """The largest clients, as lists of actor id, claims that have not ended, and their padded bytes."""
     due_at = models.DateTimeField()
     """When they are read again."""

@@ -76,7 +76,7 @@ class StoreFinding(Named, Timestamped):
     number = models.BigIntegerField(null=True)
     size = models.BigIntegerField(default=0)
     """Bytes: of whole sectors those of the replica."""
-    kinds = models.CharField(max_length=100, blank=True)
+    kinds = models.CharField(max_length=100, blank=True, default="", db_default="")
     """Of incomplete sectors: the folders of the store with files of it, as `cache unsealed`."""
     error = models.TextField(blank=True)
 

@@ -109,7 +109,7 @@ class LoginAttempt(models.Model):
     """As it was typed; there need not be such a person."""
     source = models.CharField(max_length=64)
     is_good = models.BooleanField()
-    is_second = models.BooleanField(default=False)
+    is_second = models.BooleanField(default=False, db_default=False)
     """Whether it is of a second factor, after the right password or in a session."""
 
     class Meta:

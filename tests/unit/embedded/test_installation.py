@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from apps.chain.models import Node
 from apps.core import liveness
 from apps.core.leader import BLOCKS_LOCK, FOLLOWER_LOCK, PREPARE_LOCK, Leadership, database_is_led
 from apps.core.liveness import heartbeat_send, redis_claim
+from apps.core.models import ContractStep
 from apps.core.redis_clients import redis_client
 from apps.messages.models import ApprovalRule
 from poolsite.embedded import installation
@@ -38,15 +40,58 @@ def test_a_pool_at_work_is_known_by_its_leaders(key: int) -> None:
 
 
 @pytest.mark.django_db
-def test_a_database_at_work_is_not_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_at_work_is_migrated_by_command_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(installation, "call_command", lambda name, **_: done.append(name))
     plan = "django.db.migrations.executor.MigrationExecutor.migration_plan"
     with Leadership(FOLLOWER_LOCK) as other:
         assert other.try_lead()
-        installation.require_known_tables()
+        installation.tables_complete(by_command=False, verbosity=0)
         monkeypatch.setattr(plan, lambda *_: ["something"])
-        with pytest.raises(ImproperlyConfigured, match=r"would be migrated, but another pool's .* stop that"):
-            installation.require_known_tables()
-    installation.require_known_tables()
+        with pytest.raises(
+            ImproperlyConfigured, match=r"would be migrated, but another .* or run `make migrate`"
+        ):
+            installation.tables_complete(by_command=False, verbosity=0)
+        assert done == ["migrate"], "where nothing is left to do"
+        installation.tables_complete(by_command=True, verbosity=0)
+    installation.tables_complete(by_command=False, verbosity=0)
+
+    assert done == ["migrate"] * 3
+
+
+@pytest.mark.django_db
+def test_a_newer_database_that_allows_this_version_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "call_command", lambda *_a, **_k: pytest.fail("it was migrated"))
+    MigrationRecorder(connection).record_applied("sectors", "9999_of_tomorrow")
+
+    installation.tables_complete(by_command=False, verbosity=0)
+
+    assert "newer version (sectors.9999_of_tomorrow), which allows this one" in capsys.readouterr().err
+
+
+@pytest.mark.django_db
+def test_a_newer_database_that_needs_newer_versions_is_refused() -> None:
+    MigrationRecorder(connection).record_applied("sectors", "9999_drop")
+    ContractStep.objects.create(migration="sectors.9999_drop", needs="sectors.9998_of_tomorrow")
+
+    with pytest.raises(
+        ImproperlyConfigured, match=r"no longer allows .* sectors.9999_drop .* sectors.9998_of_tom"
+    ):
+        installation.tables_complete(by_command=True, verbosity=0)
+
+
+@pytest.mark.django_db
+def test_a_newer_database_that_says_nothing_of_versions_is_refused() -> None:
+    MigrationRecorder(connection).record_applied("sectors", "9999_of_tomorrow")
+    with connection.cursor() as cursor:
+        cursor.execute("drop table core_contractstep")
+
+    with pytest.raises(
+        ImproperlyConfigured, match=r"migrated by a newer version \(sectors.9999_of_tomorrow\)"
+    ):
+        installation.tables_complete(by_command=False, verbosity=0)
 
 
 @pytest.mark.django_db

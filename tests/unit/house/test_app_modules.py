@@ -44,8 +44,9 @@ OWN = {
         ),
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
         *("health", "languages", "leader", "live", "local_time"),
-        *("liveness", "locks", "metrics", "middleware", "postgresql", "prepared_statements"),
+        *("liveness", "locks", "metrics", "middleware", "migration_steps", "older_consoles", "postgresql"),
         *(
+            "prepared_statements",
             "process_leases",
             "processes",
             "redis_clients",
@@ -55,7 +56,7 @@ OWN = {
             "static",
         ),
         *("stored_texts", "streams"),
-        *("task_threads", "transitions", "units"),
+        *("task_threads", "transitions", "units", "versions"),
     },
     "api": {
         *(

@@ -95,7 +95,7 @@ def test_the_servers_time_and_queries_are_told_where_wanted(settings: Any, pool_
     settings.SERVER_TIMING = True
     told = Client().get("/readyz").headers["Server-Timing"]
 
-    assert re.fullmatch(r'app;dur=[0-9.]+, sql;desc="3"', told)
+    assert re.fullmatch(r'app;dur=[0-9.]+, sql;desc="6"', told)
 
 
 def test_a_database_that_restarts_asks_callers_to_come_back() -> None:

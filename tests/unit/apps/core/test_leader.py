@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from apps.core.leader import Leadership, database_params, lead_forever
+from apps.core.leader import BLOCKS_LOCK, FOLLOWER_LOCK, Leadership, database_params, lead_forever
 from poolsite.settings.environment import database_from_url
 
 if TYPE_CHECKING:
@@ -64,6 +64,21 @@ def test_other_roles_have_other_locks(pair: tuple[Leadership, Leadership]) -> No
 
     with Leadership(key=4712) as other:
         assert other.try_lead()
+
+
+@pytest.mark.parametrize(("key", "number"), [(FOLLOWER_LOCK, 0x506F_6F6C), (BLOCKS_LOCK, 0x506F_6F6D)])
+def test_versions_at_work_together_never_both_lead(db: None, key: int, number: int) -> None:
+    """All versions have asked for the same session lock, so these two numbers never change."""
+    with psycopg2.connect(**database_params()) as old, old.cursor() as cursor, Leadership(key) as new:
+        assert new.try_lead()
+        cursor.execute("select pg_try_advisory_lock(%s)", [number])
+        assert cursor.fetchone() == (False,)
+
+        new.resign()
+        cursor.execute("select pg_try_advisory_lock(%s)", [number])
+        assert cursor.fetchone() == (True,)
+        assert not new.try_lead()
+    old.close()
 
 
 def test_options_of_the_database_url_keep_nobody_from_leading(db: None) -> None:
