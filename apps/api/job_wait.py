@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -37,6 +39,8 @@ WAIT_S: Final = 4.0
 """Longest wait.  Each question is a sign of life too: it must be shorter than the patience with those."""
 POLL_S: Final = 0.5
 """How often the database is asked for all who wait, while anybody does."""
+SPREAD_S: Final = 2.0
+"""Over which the answers go when the process ends; it waits three seconds for what it serves."""
 MOST: Final = 2_000
 """Hosts that wait at a time in one process; further ones are answered at once."""
 KEY: Final = "poolsite.job_wait"
@@ -105,10 +109,11 @@ class JobWait:
             leaving.cancel()
 
     def end(self) -> None:
-        """Send all answers: the process ends."""
+        """Send all answers, one after the other: the process ends, and each host asks another one at once."""
         self.is_ending = True
         for holding in self.waiting:
-            holding.end(is_free=False)
+            wait_s = random.uniform(0, SPREAD_S)  # noqa: S311  # spreads requests, no secret
+            asyncio.get_running_loop().call_later(wait_s, partial(holding.end, is_free=False))
 
     async def _leave(self, holding: Holding, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -14,7 +14,7 @@ from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from workers.config import HostConfig
 from workers.config_mistakes import BadConfig
 from workers.console.client import Console
-from workers.console.lease_keeper import RETRY_PAUSES_S, TokenRefused
+from workers.console.lease_keeper import TokenRefused, retry_pause_s
 from workers.console.refusals import ConsoleAway, ConsoleRefused, TokenNotAccepted
 from workers.host_folder import TOKEN_FILE, size_note, size_noted, token_read
 
@@ -65,7 +65,7 @@ def size_learned(config: HostConfig, sector_bytes: int) -> bool:
 def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
     """Return what the console gives for the join token.  Raises TokenRefused, BadConfig."""
     console = Console(config.console, config.join_token)
-    pauses = list(RETRY_PAUSES_S)
+    attempt = 0
     try:
         while not stop.is_set():
             try:
@@ -76,7 +76,8 @@ def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
                     " needs one from Hosts, Join a host; --token-file takes one from the Tokens page"
                 ) from None
             except ConsoleAway:
-                stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
+                stop.wait(retry_pause_s(attempt))
+                attempt += 1
             else:
                 log.info("joined", console=config.console, name=config.name)
                 return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import threading
 import time
@@ -41,6 +42,12 @@ RETIRED: Final = "worker_retired"
 """Code of the console's answer to a host that was taken out of service."""
 TWINS_TIMES, TWINS_WITHIN_S = 3, 300.0
 """Two programs with one uid replace each other with each heartbeat; else to register again is rare."""
+
+
+def retry_pause_s(attempt: int) -> float:
+    """Return the pause after a failed attempt, from 0; of half of it by chance, so that hosts come spread."""
+    pause_s = RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)]
+    return pause_s * random.uniform(0.5, 1.0)  # noqa: S311  # spreads requests, no secret
 
 
 class TokenRefused(Exception):
@@ -162,7 +169,7 @@ class LeaseKeeper(HostCommands):
                 log.warning("not_registered", reason=str(error)[:200])
             else:
                 return
-            self._is_stopped.wait(RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)])
+            self._is_stopped.wait(retry_pause_s(attempt))
             attempt += 1
 
     def _refusal_text(self, error: ConsoleAway | ConsoleRefused) -> str:

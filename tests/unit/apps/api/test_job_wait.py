@@ -171,3 +171,22 @@ async def test_a_refused_host_is_told_at_once(app: JobWait) -> None:
     answer = await host.asks(app)
 
     assert (host.status, answer["code"]) == (404, "worker_unknown")
+
+
+async def test_when_the_process_ends_the_answers_go_spread(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_wait, "SPREAD_S", 1.0)
+    hosts = [await a_host() for _ in range(8)]
+    asking = [asyncio.create_task(host.asks(app)) for host in hosts]
+    await held(app, len(hosts))
+
+    app.end()
+    await asyncio.sleep(0)
+    assert len(app.waiting) > len(hosts) // 2
+    answers = await asyncio.gather(*asking)
+
+    assert [(host.status, answer["is_free"]) for host, answer in zip(hosts, answers, strict=True)] == [
+        (200, False)
+    ] * len(hosts)
+    assert max(host.took_s for host in hosts) - min(host.took_s for host in hosts) > 0.1

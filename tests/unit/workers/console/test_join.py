@@ -10,7 +10,7 @@ import pytest
 from workers.agent import sealer
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
-from workers.console import join
+from workers.console import join, lease_keeper
 from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import TokenRefused
 from workers.console.process import MISCONFIGURED, AlreadyRunning, owned
@@ -51,7 +51,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> type[Line]:
     monkeypatch.setattr(Line, "answers", [])
     monkeypatch.setattr(Line, "asked", [])
     monkeypatch.setattr(join, "Console", Line)
-    monkeypatch.setattr(join, "RETRY_PAUSES_S", (0.0,))
+    monkeypatch.setattr(lease_keeper, "RETRY_PAUSES_S", (0.0,))
     return Line
 
 
