@@ -33,6 +33,10 @@ HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>
 
 REPLACED: Final = re.compile("中签|截止窗口|数据片(?!段)|活跃|质押(?!币)")
 """Words for win, deadline, piece, active and pledge that the glossary replaced."""
+HALF_WIDTH: Final = re.compile("(?<=[一-鿿])[,;:?!]|[,;:?!] ?(?=[一-鿿])")
+"""Latin marks beside Chinese words, which have their own."""
+LISTED: Final = re.compile(r"[^\W\d],\w")
+"""A text whose commas a filter reads: `on,off`."""
 AT_ONCE: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "plural", "say"})
 """What returns a text in the language of the moment."""
 
@@ -84,6 +88,16 @@ def test_a_translation_takes_the_values_of_its_text() -> None:
 def test_translations_have_the_words_of_the_glossary() -> None:
     wrong = {
         text: found[0] for (_, text), words in translations().items() if (found := REPLACED.findall(words))
+    }
+
+    assert wrong == {}
+
+
+def test_chinese_words_have_chinese_marks() -> None:
+    wrong = {
+        text: words
+        for (_, text), words in translations().items()
+        if HALF_WIDTH.search(words) and not LISTED.search(text)
     }
 
     assert wrong == {}
