@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import ScanUnknown, StoreRefused
 from apps.sectors.models import Sector, SectorAdoption, Store
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.store_scans import scan_get
 from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.services.stores.finding_adoptions import adoptable_findings_list, findings_adopt
@@ -107,6 +108,7 @@ def _scan(store: Store, uuid: str | None, *, by: Principal, now: datetime) -> St
         except ScanUnknown:
             pass
         else:
-            if scan.state != ScanState.RUNNING:
+            # One that was compared while this is read is over: another one would be begun instead, each time.
+            if scan.state != ScanState.RUNNING or not worker_is_away(scan.worker, now=now):
                 return scan
     return scan_begin(store, now=now, by=by)  # one whose host is away goes to another

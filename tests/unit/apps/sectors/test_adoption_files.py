@@ -19,7 +19,7 @@ from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import FOUND, beat
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Store, Worker
 
 worker = scan_steps.worker
 LOST = (5, 8)
@@ -68,3 +68,25 @@ def test_killed_at_any_query_files_are_named_once(worker: Worker, monkeypatch: p
     assert not StoreScan.objects.filter(state="RUNNING").exists()
     assert StoreScan.objects.count() > 2, "a store is scanned again for what the first scan did not list"
     assert not worker.commands.filter(done_at=None).exists()
+
+
+@pytest.mark.django_db
+def test_a_scan_that_ends_while_it_is_read_is_not_begun_again(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another task compares it at the same head: an adoption scanned its stores again and again."""
+    miner = Sector.objects.get(number=5).miner
+    SectorAdoption.objects.create(miner=miner, total=1, written=1, state="FILES", actor="ann")
+    adoptions_follow(at_head(chain_of()))
+    begun, real = StoreScan.objects.count(), adoption_files.scan_get
+
+    def read_while_it_is_compared(store: Store, uuid: str) -> StoreScan:
+        scan = real(store, uuid)
+        StoreScan.objects.filter(pk=scan.pk).update(state="DONE")
+        return scan
+
+    monkeypatch.setattr(adoption_files, "scan_get", read_while_it_is_compared)
+    adoptions_follow(at_head(chain_of()))
+
+    assert begun
+    assert StoreScan.objects.count() == begun
