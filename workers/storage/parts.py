@@ -47,13 +47,16 @@ def is_whole(root: Path, others: Iterable[Path], name: str) -> bool:
 
 
 def is_lent(root: Path, others: Iterable[Path], name: str) -> bool:
-    """Return whether a store has no more of a sector than caches that it lends to other stores."""
+    """Return whether a store has a cache that it lends to another store, and no replica.
+
+    Beside one of an updated replica that of the old one may be left, as lotus-miner leaves it.
+    """
     of_caches = [(replica, cache) for replica, cache in REPLICAS if (root / cache / name).exists()]
-    if not of_caches or any(_has_replica(root, name, replica) for replica, _ in REPLICAS):
+    if any(_has_replica(root, name, replica) for replica, _ in REPLICAS):
         return False
-    others = list(others)
-    return all(
-        any(root in lenders(other, (root,), name, replica, cache) for other in others)
+    return any(
+        root in lenders(other, (root,), name, replica, cache)
+        for other in others
         for replica, cache in of_caches
     )
 

@@ -94,6 +94,25 @@ def test_what_belongs_to_a_second_copy_is_not_lent(stores: Stores, tmp_path: Pat
     assert scanned(stores, tmp_path / "b") == ({1000: [7]}, {})
 
 
+@pytest.mark.parametrize("replica", ["update"], indirect=True)
+def test_the_cache_of_the_old_replica_is_a_half_once_nothing_is_lent_beside_it(
+    stores: Stores, tmp_path: Path, replica: str
+) -> None:
+    """lotus-miner removes the old replica after a snap-up, and leaves its cache."""
+    shutil.copytree(tmp_path / "b" / "update-cache", tmp_path / "b" / "cache")
+    assert [scanned(stores, tmp_path / name) for name in "ab"] == [({1000: [7]}, {}), ({}, {})]
+
+    sector = move(stores, tmp_path, replica, "d")
+    sector_copy(stores, sector)
+    sector_remove(stores, sector)
+
+    assert lies(tmp_path) == {"b": ["cache"], "c": ["unsealed"], "d": sorted(KINDS[replica])}
+    assert scanned(stores, tmp_path / "b") == ({}, {1000: [7]})
+    others = [one for one in stores.attached() if not one.path.endswith("b")]
+    leftover_remove(Store(tmp_path / "b"), {"miner_id": "1000", "number": "7"}, others)
+    assert "b" not in lies(tmp_path)
+
+
 def test_a_check_reads_the_lent_cache_and_keeps_sums_in_its_store(
     stores: Stores, tmp_path: Path, replica: str
 ) -> None:
