@@ -49,6 +49,7 @@ from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check,
 from apps.sectors.services.sealing.urgency import urgent_mark
 from apps.sectors.services.stores.redeclarations import redeclarations_follow
 from apps.sectors.services.stores.scan_comparison import scans_compare
+from apps.sectors.services.stores.scans import scans_renew
 from apps.sectors.services.verified.allocations import allocations_follow
 from apps.wallets.services.data_cap import data_caps_refresh
 
@@ -143,6 +144,7 @@ def sectors_scans(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     """Compare what hosts found in stores; apart from sealing, which a million sectors would hold up."""
     now = clock.now()
     scans_compare(now=now)
+    scans_renew(now=now)
     redeclarations_follow(now=now)
 
 

@@ -50,7 +50,7 @@ from apps.sectors.onchain.sectors import precommits_read
 from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.expirations import sectors_counted
 from apps.sectors.selectors.sectors import numbers_precommitted
-from apps.sectors.states import OPEN_MOVES, FindingKind
+from apps.sectors.states import OPEN_MOVES, FindingKind, FindingState
 from apps.wallets.errors import NoPolicy
 from apps.wallets.services.policies import policy_read
 from poolsite.filecoin.actors.miner import Method
@@ -84,6 +84,8 @@ class SectorFiles:
     """None: they were not counted yet."""
     unplaced: BitField
     """Those that name no store, `NUMBERS_MAX` at most."""
+    found: dict[str, BitField]
+    """Those that the last scans found whole, by store."""
     parted: dict[int, dict[str, str]]
     """Those of which the last scans found only parts: by number and store the folders with files of it."""
     unread: tuple[str, ...]
@@ -239,12 +241,27 @@ class MoveReadings:
             rows=rows,
             counted_at=counted_at,
             unplaced=bitfield_of(unplaced),
+            found=self._found(unplaced),
             parted=self._parted(unplaced),
             unread=tuple(sorted(set(unread))),
             expected=expected,
             checked=checked,
             bad=bitfield_of(bad),
         )
+
+    def _found(self, unplaced: list[int]) -> dict[str, BitField]:
+        """Return the sectors that the last scans found whole, and that nobody has had adopted, by store."""
+        rows = StoreFinding.objects.filter(
+            store__tenant=self.miner.tenant_id,
+            kind=FindingKind.ELSEWHERE,
+            state=FindingState.FOUND,
+            miner_id=self.miner.actor_id,
+            number__in=unplaced,
+        )
+        found: dict[str, list[int]] = {}
+        for number, store in rows.order_by("store__name").values_list("number", "store__name"):
+            found.setdefault(store, []).append(number)
+        return {store: bitfield_of(numbers) for store, numbers in found.items()}
 
     def _parted(self, unplaced: list[int]) -> dict[int, dict[str, str]]:
         """Return the sectors of which the last scans of the tenant's stores found parts."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as say
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.sectors.errors.stores import ScanUnknown
+from apps.sectors.models import StoreFinding
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import FindingKind, FindingState
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.sectors.models import Store, StoreFinding, StoreScan
+    from apps.sectors.models import Sector, Store, StoreScan
 
 ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)
 """States in which a finding waits for somebody."""
@@ -34,6 +35,12 @@ def scan_get(store: Store, uuid: str) -> StoreScan:
     if scan is None:
         raise ScanUnknown(uuid)
     return scan
+
+
+def sector_findings(sector: Sector) -> list[StoreFinding]:
+    """Return what the last scans of its tenant's stores found of a sector, and its row does not say."""
+    rows = StoreFinding.objects.filter(sector=sector, kind__in=(FindingKind.ELSEWHERE, FindingKind.HALF))
+    return list(rows.select_related("store").order_by("store__name"))
 
 
 def findings_page(

@@ -18,7 +18,7 @@ from apps.core.management.any_order import AnyOrderCommand
 from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import bad_files_text, checks_of, checks_wait, copies_page
-from apps.sectors.selectors.store_scans import findings_page, scans_of
+from apps.sectors.selectors.store_scans import findings_page, scans_of, sector_findings
 from apps.sectors.selectors.stores import attachment_get, store_sector_counts, store_status, stores_visible
 from apps.sectors.services.stores.checks import PACE, check_begin
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
@@ -157,8 +157,15 @@ class Command(AnyOrderCommand):
 
     def _find(self, options: dict[str, Any]) -> None:
         sector = sector_get(COMMAND, options["name"])
-        for place in sector_places(sector, viewer=COMMAND, now=clock.now()):
+        places = sector_places(sector, viewer=COMMAND, now=clock.now())
+        for place in places:
             self.stdout.write(", ".join(f"{name} {value}" for name, value in place_body(place).items()))
+        found = sector_findings(sector)
+        for one in found:
+            kinds = one.kinds or "all files that it needs"
+            self.stdout.write(f"a scan of {one.store.name} found {kinds}: {one.get_kind_display()}")
+        if not places and not found:
+            self.stdout.write("in no store, as far as scans and checks know: stores scan NAME")
 
     def _order(self, options: dict[str, Any]) -> None:
         """Order hosts to do it; what came of it comes with their next heartbeats."""

@@ -73,7 +73,10 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
     yield Step(
         key="looks",
         title=gettext("Files opened by a prover"),
-        is_done=not files.bad and files.checked >= files.expected,
+        # nothing is expected before its deadlines are read
+        is_done=not files.bad
+        and files.checked >= files.expected
+        and (files.expected > 0 or miner.live_sectors <= miner.faulty_sectors),
         figure=_checked_text(files),
         risk=gettext(
             "Each deadline's sectors are checked two windows ahead, whoever proves them, so all are "
@@ -88,36 +91,47 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
 
 def _unplaced_text(files: SectorFiles) -> str:
     if files.unplaced:
-        text = gettext("{count} without a store: {numbers}").format(
-            count=_at_most(files.unplaced), numbers=numbers_format(files.unplaced)
-        )
-        if not files.parted:
-            return text
-        named = [_part_text(*one) for one in islice(files.parted.items(), PARTS_NAMED)]
-        parts = gettext("scans found only parts of {count}").format(count=whole(len(files.parted)))
-        more = ["…"] if len(files.parted) > PARTS_NAMED else []
-        return clauses_text([text, parts, *named, *more])
+        texts = [
+            gettext("{count} without a store: {numbers}").format(
+                count=_at_most(files.unplaced), numbers=numbers_format(files.unplaced)
+            )
+        ]
+        texts += [
+            gettext("a scan found {numbers} in {store}: adopt them there").format(
+                numbers=numbers_format(numbers), store=store
+            )
+            for store, numbers in islice(files.found.items(), PARTS_NAMED)
+        ]
+        if files.parted:
+            texts.append(gettext("scans found only parts of {count}").format(count=whole(len(files.parted))))
+        texts += [_part_text(*one) for one in islice(files.parted.items(), PARTS_NAMED)]
+        if max(len(files.found), len(files.parted)) > PARTS_NAMED:
+            texts.append("…")
+        return clauses_text(texts)
     return gettext("every sector has a store") if files.rows else gettext("no sector adopted yet")
 
 
 def _part_text(number: int, parts: dict[str, str]) -> str:
     """Return which kinds of a sector's files lie in which stores, and what is missing."""
+    sector = gettext("sector {number}").format(number=number)
     where = list_text(
         gettext("{kinds} in {store}").format(kinds=list_text(kinds.split()), store=store) if kinds else store
         for store, kinds in parts.items()
     )
     kinds = {kind for one in parts.values() for kind in one.split()}
     if not all(parts.values()):  # told by a host of before
-        return colon_text(number, where)
-    missing_kinds = [replica for replica, cache in REPLICAS if cache in kinds and replica not in kinds]
-    missing_kinds += [cache for replica, cache in REPLICAS if replica in kinds and cache not in kinds]
-    if not missing_kinds and len(parts) == 1:
+        return colon_text(sector, where)
+    missing_kinds: list[str] = []
+    if not any(kinds.issuperset(one) for one in REPLICAS):  # beside an update the old cache may be left
+        missing_kinds += [replica for replica, cache in REPLICAS if cache in kinds and replica not in kinds]
+        missing_kinds += [cache for replica, cache in REPLICAS if replica in kinds and cache not in kinds]
+    elif len(parts) == 1:
         missing_kinds = ["p_aux"]  # without it a cache is none
     if not missing_kinds:
         say = gettext("{where} (attach these stores to one host)")
-        return colon_text(number, say.format(where=where))
+        return colon_text(sector, say.format(where=where))
     missing = gettext("{where} ({kinds} missing)").format(where=where, kinds=list_text(missing_kinds))
-    return colon_text(number, missing)
+    return colon_text(sector, missing)
 
 
 def _checked_text(files: SectorFiles) -> str:

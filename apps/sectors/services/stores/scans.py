@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Subquery
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import Store, StoreScan, WorkerCommand
+from apps.sectors.models import Store, StoreEvent, StoreFinding, StoreScan, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.checks import reader_choose
-from apps.sectors.states import ScanState
+from apps.sectors.services.stores.events import ATTACHED
+from apps.sectors.states import FindingKind, FindingState, ScanState
+from apps.users.rules.principals import Principal
+from apps.users.states import Perm
 from poolsite.wire.codec import document_encode
 from poolsite.wire.commands import Operation
 
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
     from poolsite.wire.store_checks import ScannedStore
 
 
@@ -55,6 +59,32 @@ def scan_begin(
     publish(Change("store", str(locked.uuid), locked.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
     return scan
+
+
+def scans_renew(*, now: datetime) -> None:
+    """Scan again stores with parts of sectors beside which a host has attached another since.
+
+    The rest may lie in that one: they are one sector then, whose parts are no leftovers.
+    """
+    beside = "store__attachments__worker__attachments__store"
+    later = {"event": ATTACHED, "at__gt": OuterRef("scanned_at"), beside: OuterRef("pk")}
+    attached = StoreEvent.objects.filter(**later).exclude(store=OuterRef("pk"))
+    last = StoreScan.objects.filter(store=OuterRef("pk"), state=ScanState.DONE).order_by("-pk")
+    parted = StoreFinding.objects.filter(
+        store=OuterRef("pk"), kind=FindingKind.HALF, state=FindingState.FOUND
+    )
+    stores = Store.objects.filter(Exists(parted)).annotate(scanned_at=Subquery(last.values("created_at")[:1]))
+    rows = stores.filter(Exists(attached)).select_related("tenant")
+    for store in rows.order_by("pk"):
+        by = Principal(
+            tenant_id=store.tenant_id,
+            tenant_name=store.tenant.name,
+            is_operator=False,
+            perm=Perm.SIGN,
+            actor="console",
+        )
+        with suppress(StoreRefused):  # nobody reads it now: the next head tries again
+            scan_begin(store, now=now, by=by)
 
 
 @transaction.atomic

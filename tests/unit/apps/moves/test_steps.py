@@ -111,17 +111,25 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     def parts() -> str:
         return steps(miner, Direction.IN)["files"].figure.removeprefix("1 without a store: 9; ")
 
-    assert parts() == f"scans found only parts of 1; 9: {store.name}", "a host of before told no kinds"
+    assert parts() == f"scans found only parts of 1; sector 9: {store.name}", "a host of before told no kinds"
     store.findings.update(kinds="cache unsealed")
-    assert parts() == f"scans found only parts of 1; 9: cache, unsealed in {store.name} (sealed missing)"
+    assert parts().endswith(f"; sector 9: cache, unsealed in {store.name} (sealed missing)")
     store.findings.update(kinds="update")
-    assert parts().endswith(f"9: update in {store.name} (update-cache missing)")
+    assert parts().endswith(f"sector 9: update in {store.name} (update-cache missing)")
     store.findings.update(kinds="sealed cache")
-    assert parts().endswith(f"9: sealed, cache in {store.name} (p_aux missing)")
+    assert parts().endswith(f"sector 9: sealed, cache in {store.name} (p_aux missing)")
     store.findings.update(kinds="sealed")
     other = factories.store(factories.worker("sealer-0", kinds=["SEAL"]), "s0")
     other.findings.create(kind="HALF", name="s-t0-9", miner_id=miner.actor_id, number=9, kinds="cache")
-    assert parts().endswith(f"9: cache in s0, sealed in {store.name} (attach these stores to one host)")
+    attach = "(attach these stores to one host)"
+    assert parts().endswith(f"sector 9: cache in s0, sealed in {store.name} {attach}")
+    other.findings.update(kinds="cache update-cache")
+    store.findings.update(kinds="update")
+    where = f"cache, update-cache in s0, update in {store.name}"
+    assert parts().endswith(f"sector 9: {where} {attach}"), "the old cache was left"
+    store.findings.filter(number=9).update(kind="ELSEWHERE", kinds="")
+    found_whole = f"a scan found 9 in {store.name}: adopt them there; scans found only parts of 1; sector 9: "
+    assert parts().startswith(found_whole)
     other.findings.all().delete()
     Miner.objects.update(unlisted_sectors=1)  # as many rows are of sectors that have expired
     unlisted = steps(miner, Direction.IN)["rows"]
@@ -134,6 +142,12 @@ def test_stores_rows_files_and_looks(chain: MovingChain) -> None:
     assert "none can read s2" in found["provers"].figure
     Sector.objects.filter(number=9).update(store="s1")
 
+    deadlines = {row.pk: row.live for row in Deadline.objects.filter(miner=miner)}
+    Deadline.objects.filter(miner=miner).update(live=0)
+    looks = steps(miner, Direction.IN)["looks"]
+    assert (looks.state, "0 of 0 sectors" in looks.figure) == (StepState.TO_DO, True), "not read yet"
+    for pk, live in deadlines.items():
+        Deadline.objects.filter(pk=pk).update(live=live)
     assert steps(miner, Direction.IN)["looks"].figure == "files opened for 0 of 3 sectors that must be proven"
     looked(miner, bad={9}, at=990)
     found = steps(miner, Direction.IN)

@@ -51,6 +51,21 @@ def test_files_are_found_by_host_path_and_last_look(client: Client) -> None:
     assert f"path {path}/sealed/s-t02001-5" in said.getvalue()
 
 
+def test_a_sector_in_no_store_is_looked_for_in_what_scans_found() -> None:
+    miner = factories.miner(2001, of="alice")
+    sector = factories.sector(miner, number=5, state="PROVING", store="")
+
+    def found() -> str:
+        said = StringIO()
+        call_command("stores", "find", "f02001-5", stdout=said)
+        return said.getvalue()
+
+    assert found() == "in no store, as far as scans and checks know: stores scan NAME\n"
+    cold = factories.store(factories.worker("sealer-1", of="alice"), "cold")
+    cold.findings.create(sector=sector, kind="HALF", name="s-t02001-5", kinds="update")
+    assert found() == "a scan of cold found update: Incomplete sector\n"
+
+
 def test_what_checks_found_of_each_copy_is_told(client: Client) -> None:
     miner = factories.miner(2001, of="alice")
     prover = factories.worker("prover-1", of="alice")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import JobEvent, Sector, SectorCopy, Store, StoreFinding, StoreScan
+from apps.sectors.models import JobEvent, Sector, SectorCopy, Store, StoreEvent, StoreFinding, StoreScan
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.stores import scan_comparison
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
 from apps.sectors.services.stores.leftover_removals import leftovers_remove
 from apps.sectors.services.stores.scan_comparison import scans_compare
-from apps.sectors.services.stores.scans import scan_begin, scan_cancel
+from apps.sectors.services.stores.scans import scan_begin, scan_cancel, scans_renew
 from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
@@ -273,3 +273,31 @@ def test_a_scan_that_is_told_and_not_compared_yet_can_be_cancelled(worker: Worke
 
     scan.refresh_from_db()
     assert (scan.state, scan.report, store.findings.count()) == ("CANCELLED", None, 0)
+
+
+def test_parts_are_scanned_again_once_another_store_is_attached_beside_them(worker: Worker) -> None:
+    """Their rest may lie there: lotus-miner's storage paths are attached one after the other."""
+    a, b = scanned(worker), Store.objects.get(name="b")
+    StoreEvent.objects.all().delete()
+    assert a.findings.filter(kind="HALF").exists()
+    made = a.scans.get()
+
+    def renewed(at: Any) -> int:
+        StoreScan.objects.filter(pk=made.pk).update(created_at=NOON)
+        event = StoreEvent.objects.create(store=b, at=at, event="ATTACHED", actor=worker.name)
+        scans_renew(now=NOON)
+        event.delete()
+        return StoreScan.objects.exclude(pk=made.pk).count()
+
+    assert renewed(NOON - timedelta(seconds=1)) == 0
+    elsewhere = host("elsewhere", kinds=(JobKind.SEAL,))
+    b.attachments.update(worker=elsewhere)
+    assert renewed(NOON + timedelta(seconds=1)) == 0, "another host cannot put them together"
+    b.attachments.update(worker=worker)
+    a.findings.update(state="REFUSED")
+    assert renewed(NOON + timedelta(seconds=1)) == 0
+    a.findings.update(state="FOUND")
+    assert renewed(NOON + timedelta(seconds=1)) == 1
+    again = StoreScan.objects.exclude(pk=made.pk).get()
+    assert (again.store, again.state, again.actor) == (a, "RUNNING", "console")
+    assert renewed(NOON + timedelta(seconds=1)) == 1
