@@ -38,3 +38,12 @@ def test_every_token_is_used() -> None:
     tokens = set(re.findall(r"(--[\w-]+):", STYLES))
     assert len(tokens) > 50
     assert not sorted(token for token in tokens if f"var({token}" not in STYLES)
+
+
+def test_what_a_template_lets_wrap_is_held_in_one_line_by_no_rule() -> None:
+    """A column of long reasons pushed those behind it out of the card, on wide screens alone."""
+    rules = re.findall(r"([^{}]*\.sub[^{}]*)\{([^{}]*)\}", STYLES)
+    held = [select.strip() for select, rule in rules if "white-space: nowrap" in rule]
+
+    assert held
+    assert [select for select in held if ":not(.wrap)" not in select] == []
