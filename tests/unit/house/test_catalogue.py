@@ -33,8 +33,8 @@ HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>
 
 REPLACED: Final = re.compile("中签|截止窗口|数据片(?!段)|活跃|质押(?!币)")
 """Words for win, deadline, piece, active and pledge that the glossary replaced."""
-HALF_WIDTH: Final = re.compile("(?<=[一-鿿])[,;:?!]|[,;:?!] ?(?=[一-鿿])")
-"""Latin marks beside Chinese words, which have their own."""
+HALF_WIDTH: Final = re.compile(r"(?<=[一-鿿])[,;:?!]|[,;:?!] ?(?=[一-鿿])|(?<=[一-鿿].)[,:;](?=[{%])")
+"""Latin marks beside Chinese words or between values among them, which have their own."""
 LISTED: Final = re.compile(r"[^\W\d],\w")
 """A text whose commas a filter reads: `on,off`."""
 AT_ONCE: Final = frozenset({"gettext", "ngettext", "pgettext", "npgettext", "plural", "say"})

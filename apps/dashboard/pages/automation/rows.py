@@ -14,7 +14,7 @@ from apps.automation.services.extend_plans import ExtendPlan
 from apps.automation.states import RuleKind, SectorData
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import list_text, sentence_text
+from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import approval_facts
 from apps.dashboard.pages.miners.addresses import price_facts
@@ -55,7 +55,7 @@ class RuleRow:
     @property
     def says(self) -> str:
         """What it does, in one sentence."""
-        return sentence_text(list_text((self.what, self.day)))
+        return sentence_text(clauses_text((self.what, self.day)))
 
 
 def rule_row(rule: AutoRule, names: AddressNames) -> RuleRow:
@@ -110,9 +110,11 @@ def rule_words(rule: AutoRule, names: AddressNames) -> str:
 def _extension_words(spec: ExtendSpec, names: AddressNames) -> str:
     who = _named(spec.miner, names) if spec.miner else gettext("all miners of the tenant")
     if spec.to_days:
-        text = gettext("{sectors} of {who} that end within {days} days to {to_days} days")
+        text = gettext("extends {sectors} of {who} that end within {days} days, to {to_days} days from now")
     else:
-        text = gettext("{sectors} of {who} that end within {days} days as long as the chain takes")
+        text = gettext(
+            "extends {sectors} of {who} that end within {days} days, as far as the chain takes them"
+        )
     sectors = SectorData(spec.data).label
     return text.format(sectors=sectors, who=who, days=spec.remaining_days, to_days=spec.to_days)
 
