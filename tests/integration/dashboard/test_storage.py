@@ -107,6 +107,17 @@ def test_stores_on_one_disk_are_summed_once(ann):
     assert "2 stores, 512 GiB free of 1 TiB." in text_of(signed_in().get(reverse("stores")))
 
 
+def test_the_list_shows_the_path_that_all_hosts_have_a_store_at(ann):
+    """The stores of lotus-miner have no name, only an ID."""
+    attached(factories.worker("h1"))
+    page = signed_in()
+    assert "/mnt/disk" in text_of(page.get(reverse("stores")))
+
+    attached(factories.worker("h2"), path="/srv/disk")
+    shown = text_of(page.get(reverse("stores")))
+    assert ("/mnt/disk" in shown, "/srv/disk" in shown) == (False, False)
+
+
 def test_the_list_shows_what_checks_of_files_found_and_how_far_one_is(ann):
     box = prover()
     known = {name: attached(box, name) for name in ("disk", "busy", "new")}

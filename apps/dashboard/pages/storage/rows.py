@@ -81,6 +81,8 @@ class StoreRow:
     label: StateLabel
     reason: str
     hosts: str
+    path: str
+    """Its folder or bucket; empty where hosts have it under several paths, or none has it."""
     used: str
     total: str
     """Empty where it has no bound."""
@@ -139,6 +141,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     days = store_days_left(store, rate)
     used = max(store.total_bytes - store.free_bytes, 0)
     workers = [row.worker for row in attachments_of(store)]
+    paths = list({row.path for row in attachments_of(store)})
     is_proven = not store.sectors or any(map(proves_windows, workers))
     return StoreRow(
         row=store,
@@ -146,6 +149,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         reason=stored_text(status.reason)
         or ("" if is_proven else gettext("no prover of the pool has it attached")),
         hosts=list_text(sorted({worker.name for worker in workers})) or formatting.NOTHING,
+        path=paths[0] if len(paths) == 1 else "",
         used=bytes_text(used),
         total=total_of(store),
         free=free_text(store),
