@@ -23,7 +23,12 @@ from apps.core.redis_clients import turn_claim
 
 log = structlog.get_logger(__name__)
 
-PERIODIC = (("alerts.run", 15.0), ("users.expire", 600.0), ("gateway.expire", 600.0))
+PERIODIC = (
+    ("alerts.run", 15.0),
+    ("users.expire", 600.0),
+    ("gateway.expire", 600.0),
+    ("sectors.months", 3600.0),
+)
 """Tasks that are sent whether heads come or not, each with the seconds between two."""
 
 QUEUES = ("head", "messages", "proving", "blocks", "io")

@@ -31,7 +31,8 @@ def row_copies_insert(cursor: Any, table: str, *, of: str, changed: Mapping[str,
     """Insert a copy of the row `of` for each of `rows`, a series `n`; `changed` are SQL expressions."""
     cursor.execute(
         "select column_name from information_schema.columns where table_name = %s"
-        " and is_identity = 'NO' order by ordinal_position",
+        " and is_identity = 'NO' and coalesce(column_default, '') not like 'nextval%%'"
+        " order by ordinal_position",
         [table],
     )
     columns = [str(name) for (name,) in cursor.fetchall()]

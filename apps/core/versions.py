@@ -43,7 +43,7 @@ def has_contract_steps() -> bool:
     """Return whether the database records contract steps: older ones say nothing of who may run."""
     with connection.cursor() as cursor:
         cursor.execute("select to_regclass('core_contractstep') is not null")
-        return cursor.fetchone() == (True,)
+        return bool(cursor.fetchone()[0])
 
 
 def version_refusal() -> str:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from celery import shared_task
+from django.conf import settings
 
 from apps.chain.node.client import chain_client
 from apps.chain.node.isolation import for_each_isolated
@@ -18,6 +19,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.core.locks import single_flight
+from apps.core.month_parts import months_keep
 from apps.miners.selectors.chain_roots import roots_active
 from apps.sectors.selectors.targets import targets_due
 from apps.sectors.services.active import active_follow, deadlines_fill
@@ -60,6 +62,13 @@ if TYPE_CHECKING:
 
 STARTED: Final = monotonic()
 """When this process began."""
+
+
+@shared_task(name="sectors.months")
+@single_flight
+def months() -> None:
+    """Make the coming months' parts of the tables of events, and drop those that are no longer kept."""
+    months_keep(kept_months=settings.EVENTS_KEPT_MONTHS, today=clock.now().date())
 
 
 @shared_task(name="sectors.advance")

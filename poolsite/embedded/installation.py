@@ -86,7 +86,7 @@ def tables_complete(*, by_command: bool, verbosity: int) -> None:
         return
     executor = MigrationExecutor(connection)
     if not by_command and executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        require_idle("the database would be migrated", instead=" or run `make migrate` here first")
+        require_idle("the database would be migrated", instead=", or run `make migrate` here")
     call_command("migrate", interactive=False, skip_checks=True, verbosity=verbosity)
     constraints_complete()
 

@@ -15,6 +15,7 @@ from poolsite.settings.environment import (
     env_flag,
     env_level,
     env_list,
+    env_months,
     env_number,
     env_object,
     env_redis_url,
@@ -368,6 +369,8 @@ ALERT_URLS_PRIVATE = env_flag("ALERT_URLS_PRIVATE")
 """Whether webhooks of tenants may be in private networks; a tenant could look around there."""
 BACKUP_WITHIN_H = env_number("BACKUP_WITHIN_H", 48)
 """Hours after which the last `make backup` is too old; 0: another program takes backups."""
+EVENTS_KEPT_MONTHS = env_months("EVENTS_KEPT_MONTHS", least=6)
+"""For how many whole months steps of jobs and lines of messages' timelines are kept; 0: for ever."""
 PORT = env_number("PORT", 8000)
 """The console's own."""
 ADDRESS_TOKENS = env_list("ADDRESS_TOKENS")

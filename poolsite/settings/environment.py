@@ -73,6 +73,14 @@ def env_number(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number") from None
 
 
+def env_months(name: str, *, least: int) -> int:
+    """Return a number of months of at least `least`; 0, as of a variable that is not set, means for ever."""
+    months = env_number(name, 0)
+    if months < least and months != 0:
+        raise ImproperlyConfigured(f"{name} is {months}: use at least {least}, or 0 to keep all")
+    return months
+
+
 def env_level(name: str) -> str:
     """Return a level of logging in capitals, INFO if none is named."""
     value = os.environ.get(name) or "INFO"

@@ -49,7 +49,7 @@ def test_a_database_at_work_is_migrated_by_command_only(monkeypatch: pytest.Monk
         installation.tables_complete(by_command=False, verbosity=0)
         monkeypatch.setattr(plan, lambda *_: ["something"])
         with pytest.raises(
-            ImproperlyConfigured, match=r"would be migrated, but another .* or run `make migrate`"
+            ImproperlyConfigured, match=r"would be migrated, but another .*, or run `make migrate`"
         ):
             installation.tables_complete(by_command=False, verbosity=0)
         assert done == ["migrate"], "where nothing is left to do"

@@ -44,8 +44,9 @@ OWN = {
         ),
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
         *("health", "languages", "leader", "live", "local_time"),
-        *("liveness", "locks", "metrics", "middleware", "migration_steps", "older_consoles", "postgresql"),
+        *("liveness", "locks", "metrics", "middleware", "migration_steps", "month_parts", "older_consoles"),
         *(
+            "postgresql",
             "prepared_statements",
             "process_leases",
             "processes",

@@ -18,7 +18,7 @@ from django.contrib.postgres.operations import (
 )
 from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
-from django_migration_linter.sql_analyser import analyse_sql_statements, get_sql_analyser_class
+from django_migration_linter.sql_analyser.analyser import analyse_sql_statements, get_sql_analyser_class
 
 from apps.core.migration_steps import AddIndexBesideWriters, ContractMigration
 

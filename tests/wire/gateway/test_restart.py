@@ -37,7 +37,7 @@ async def test_sockets_of_wallets_and_of_nodes_clients_are_closed_with_1012(web:
     ):
         assert "result" in await call(hub, "Gateway.Version")
         stopping = asyncio.create_task(asyncio.to_thread(web.stop))
-        codes = await asyncio.gather(closing_code(hub), closing_code(rpc))
+        codes = list(await asyncio.gather(closing_code(hub), closing_code(rpc)))
         await stopping
 
     assert codes == [1012, 1012]
@@ -51,9 +51,12 @@ async def test_signers_and_provers_dial_again_spread(monkeypatch: pytest.MonkeyP
         if len(pauses) == 40:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(gateway.asyncio, "sleep", sleep)
+    async def serve(_socket: ClientConnection) -> None:
+        pytest.fail("nobody listens there")
+
+    monkeypatch.setattr("workers.console.gateway.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
-        await gateway.dial_forever("ws://127.0.0.1:1", token=lambda: "t", serve=None)
+        await gateway.dial_forever("ws://127.0.0.1:1", token=lambda: "t", serve=serve)
 
     assert len(set(pauses)) > 30
     assert min(pauses[20:]) >= gateway.LAST_PAUSE_S / 2
