@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test import Client
 
+from apps.chain.errors import NodeUnavailable
+from apps.dashboard.pages.multisigs import page as multisigs_page
 from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.users.models import AuditEntry, SignerGrant
@@ -194,6 +196,26 @@ def test_the_inbox_says_who_approved_and_for_whom_it_waits(pending: list[dict[st
     for part in ("withdraw 5 FIL from f02001", "1 of 2", "Approve…", "1 proposal waits, 1 of them for your"):
         assert part in text, part
     assert "Cancel proposal…" not in text, "a stranger proposed it"
+
+
+def test_without_a_node_pages_say_so_and_not_that_nothing_waits(
+    pending: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending.append(proposal())
+    people.person("ann")
+    page = signed_in("ann")
+
+    def away(*_args: Any, **_facts: Any) -> Any:
+        raise NodeUnavailable("no node answers")
+
+    for name in ("multisig_get", "multisigs_visible"):
+        monkeypatch.setattr(multisigs_page, name, away)
+    for path in ("/multisigs/", f"/multisigs/{MULTISIG}/propose/"):
+        shown = page.get(path)
+        assert shown.status_code in (200, 422)
+        assert "no node answers" in text_of(shown)
+        assert "What waits is not known." in text_of(shown)
+        assert "No proposal waits" not in text_of(shown)
 
 
 def test_the_page_approves_what_was_shown_and_nothing_else(

@@ -92,13 +92,13 @@ def rule_words(rule: AutoRule, names: AddressNames) -> str:
         return _extension_words(extend_spec_read(rule.settings), names)
     spec = spec_read(rule.settings)
     if rule.kind == RuleKind.SWEEP:
-        text = gettext("from {source} to {target} all but {low} FIL, once it has more than {high} FIL")
+        text = gettext("From {source} to {target} all but {low} FIL, once it has more than {high} FIL")
     elif spec.is_escrow:
         text = gettext(
-            "from {source} into the market balance of {target} up to {high} FIL, once that is below {low} FIL"
+            "From {source} into the market balance of {target} up to {high} FIL, once that is below {low} FIL"
         )
     else:
-        text = gettext("from {source} to {target} up to {high} FIL, once it has less than {low} FIL")
+        text = gettext("From {source} to {target} up to {high} FIL, once it has less than {low} FIL")
     return text.format(
         source=_named(spec.source, names),
         target=_named(spec.target, names),
@@ -110,10 +110,10 @@ def rule_words(rule: AutoRule, names: AddressNames) -> str:
 def _extension_words(spec: ExtendSpec, names: AddressNames) -> str:
     who = _named(spec.miner, names) if spec.miner else gettext("all miners of the tenant")
     if spec.to_days:
-        text = gettext("extends {sectors} of {who} that end within {days} days, to {to_days} days from now")
+        text = gettext("Extends {sectors} of {who} that end within {days} days, to {to_days} days from now")
     else:
         text = gettext(
-            "extends {sectors} of {who} that end within {days} days, as far as the chain takes them"
+            "Extends {sectors} of {who} that end within {days} days, as far as the chain takes them"
         )
     sectors = SectorData(spec.data).label
     return text.format(sectors=sectors, who=who, days=spec.remaining_days, to_days=spec.to_days)

@@ -73,7 +73,7 @@ def multisigs(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def inbox_page(request: HttpRequest, viewer: Principal, *, wrong: str = "") -> HttpResponse:
-    """Render the inbox; `wrong` is what was refused a moment ago."""
+    """Render the inbox; `wrong` is why something was not done a moment ago."""
     data, away = PageData(viewer), ""
     rows: list[MultisigRow] = []
     named = request.GET.get("address", "").strip()
@@ -99,7 +99,7 @@ def inbox_page(request: HttpRequest, viewer: Principal, *, wrong: str = "") -> H
         status=422 if wrong else 200,
         wrong=wrong,
         away=away,
-        verdict=_verdict(rows),
+        verdict=Verdict("", gettext("What waits is not known.")) if away else _verdict(rows),
         rows=rows,
         named=named,
         rule=rule_of(rows[0]) if rows and viewer.may("sign") else "",
@@ -156,7 +156,12 @@ def propose(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
     """Propose a transfer: the form asks with the price first, and is sent after the second click."""
     data = PageData(viewer)
     form = TransferForm.from_address(request)
-    row = multisig_of(viewer, address, data)
+    try:
+        row = multisig_of(viewer, address, data)
+    except NotFound:
+        raise Http404 from None
+    except DomainError as refusal:
+        return inbox_page(request, viewer, wrong=refusal.reason)
     if form.is_valid():
         is_confirmed = is_confirm_submitted(request)
         if is_confirmed and (held := reauthenticate_first(request, viewer)) is not None:
