@@ -15,7 +15,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import InterfaceError, OperationalError, close_old_connections
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 from apps.api.outside_messages import outside_message_push, window_refusals
 from apps.api.rpc.dispatcher import result_unless_disconnected
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from poolsite.filecoin.message import SignedMessage
     from poolsite.wire.jsonrpc.messages import Json
+
+log = structlog.get_logger(__name__)
 
 PUSH_WAIT_S: Final = 600.0
 """A message that has no nonce by then is withdrawn and refused, unless a second person is still to approve
@@ -162,13 +165,20 @@ def signed_push_method(method: str) -> Callable[..., Json]:
 
 
 def _other_note(call: Call, pushed: Json) -> None:
-    """Note that another program gives the sender's nonces, if a node took its signed message and not ours."""
-    with suppress(BadField, BadAddress, BadSignature):
+    """Note that another program gives the sender's nonces, if a node took its signed message and not ours.
+
+    A node has the message by then: a program that heard an error would use its nonce again.
+    """
+    try:
         signed = signed_message_from_json(pushed)
         sender = str(signed.message.from_)
         may_send = sender_allowed(None if call.principal.is_operator else call.principal.own_id, sender)
         if may_send and message_of_cid(call.principal, str(signed.cid)) is None:
             sender_other_note(sender)
+    except (BadField, BadAddress, BadSignature):
+        return
+    except DatabaseError as failure:
+        log.warning("sender_not_noted", reason=str(failure)[:200])
 
 
 def _call_of(signed: Json) -> tuple[str, int]:

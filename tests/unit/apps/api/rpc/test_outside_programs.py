@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import OperationalError
 
 from apps.api.rpc.services.node import pushes
 from apps.messages.models import Message, Sender
@@ -101,6 +102,22 @@ async def test_a_message_that_was_signed_elsewhere_is_noticed_where_it_is_pushed
     await ask("MpoolPush", signed_message_to_json(foreign))
 
     assert (await in_thread(Sender.objects.get)(address=address)).nonces_by == NoncesBy.OTHER
+
+
+async def test_what_a_node_took_is_answered_though_the_database_went_away(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = await in_thread(pool.address)()
+    foreign = await in_thread(pool.foreign)(address, nonce=0)
+
+    def gone(_address: str) -> None:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(pushes, "sender_other_note", gone)
+
+    answer = await ask("MpoolPush", signed_message_to_json(foreign))
+
+    assert answer == {"/": str(foreign.cid)}, "with an error Curio would give its nonce to another message"
 
 
 async def test_boost_pays_escrow_and_waits(pool: Pool) -> None:
