@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.errors import NodeRefused
 from apps.chain.node.gas_estimates import Estimate
 from apps.core.sanitize import sanitize_text
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import Cid, cid_from_json
 from poolsite.filecoin.message import (
     Message,
@@ -52,6 +53,11 @@ def text_read(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a string")
     return value
+
+
+def address_read(value: Any) -> str:
+    """Return an address as rows hold it, with prefix f: nodes of test networks write t."""
+    return str(address_parse(text_read(value)))
 
 
 def object_read(value: Any) -> dict[str, Any]:

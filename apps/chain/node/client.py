@@ -15,6 +15,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.answers import (
     Actor,
     actor_read,
+    address_read,
     block_messages_read,
     cid_read,
     estimates_read,
@@ -124,11 +125,11 @@ class ChainClient(FailoverCalls):
 
     def state_account_key(self, address: str, key: str | None = None) -> str:
         """Return the key address behind an ID address."""
-        return self.ask(text_read, "StateAccountKey", address, key_to_json(key))
+        return self.ask(address_read, "StateAccountKey", address, key_to_json(key))
 
     def state_lookup_id(self, address: str) -> str:
         """Return the ID address of any address."""
-        return self.ask(text_read, "StateLookupID", address, key_to_json(None))
+        return self.ask(address_read, "StateLookupID", address, key_to_json(None))
 
     def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
         """Run a message without putting it on chain; returns the node's InvocResult."""

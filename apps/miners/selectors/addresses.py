@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.miners.errors import MinerNotReady
 from apps.miners.rules.deal_addresses import multiaddrs_named
 from apps.miners.states import MinerState
+from poolsite.filecoin.address import address_parse
 
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
@@ -59,10 +60,10 @@ def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
     info = client.state_miner_info(miner.address)
     term, change = info.get("BeneficiaryTerm") or {}, info.get("PendingBeneficiaryTerm")
     return MinerAddresses(
-        owner=info["Owner"],
-        worker=info["Worker"],
-        control=tuple(info["ControlAddresses"] or ()),
-        beneficiary=info.get("Beneficiary") or info["Owner"],
+        owner=_named(info["Owner"]),
+        worker=_named(info["Worker"]),
+        control=tuple(map(_named, info["ControlAddresses"] or ())),
+        beneficiary=_named(info.get("Beneficiary") or info["Owner"]),
         quota=int(term.get("Quota", 0)),
         used_quota=int(term.get("UsedQuota", 0)),
         expiration=int(term.get("Expiration", 0)),
@@ -72,7 +73,7 @@ def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
         pending_beneficiary=None
         if not change
         else PendingBeneficiary(
-            address=change["NewBeneficiary"],
+            address=_named(change["NewBeneficiary"]),
             quota=int(change["NewQuota"]),
             expiration=int(change["NewExpiration"]),
             by_beneficiary=bool(change["ApprovedByBeneficiary"]),
@@ -84,5 +85,6 @@ def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
 
 
 def _named(value: Any) -> str:
-    """Return an address; empty for none, which nodes write as null or `<empty>`."""
-    return value if isinstance(value, str) and value.startswith(("f", "t")) else ""
+    """Return an address with prefix f; empty for none, which nodes write as null or `<empty>`."""
+    is_there = isinstance(value, str) and value.startswith(("f", "t"))
+    return str(address_parse(value)) if is_there else ""

@@ -75,7 +75,7 @@ def multisig_get(viewer: Principal, address: str, *, client: ChainClient, head: 
     Raises NotFound, also for one that does not concern the viewer; NodeUnavailable.
     """
     try:
-        wanted = address_format(address_parse(client.state_lookup_id(address_typed(address))))
+        wanted = client.state_lookup_id(address_typed(address))
     except (BadAddress, NodeRefused):
         wanted = ""
     found = _visible(viewer, [wanted], owned=_owned(viewer), client=client, head=head) if wanted else []

@@ -148,7 +148,7 @@ def _keys(client: ChainClient, facts: MinerFacts, key: str) -> dict[str, Any]:
 
     def key_of(address: str) -> str:
         try:
-            return address_format(address_parse(client.state_account_key(address, key)))
+            return client.state_account_key(address, key)
         except NodeRefused:  # a multisig owner has no key
             return address_format(address_parse(address))
 

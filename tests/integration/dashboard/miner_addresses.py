@@ -32,27 +32,39 @@ NOTHING_PENDING = {
 
 @pytest.fixture
 def info(node: MinerNode, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the chain says; a test changes it."""
+    """What the chain says; a test changes it.  The node writes addresses with t, as on a test network."""
     head_at(node, 1000)
     said = dict(NOTHING_PENDING)
     keys = {number: key for key, number in IDS.items()}
 
-    def lookup(address: str, _key: Any) -> str:
-        if address in keys:
-            return address
-        if address not in IDS:
+    def lookup(address: str, _key: Any) -> Any:
+        if address not in keys and address not in IDS:
             raise Refusal(f"actor not found: {address}")
-        return IDS[address]
+        return with_t(IDS.get(address, address))
 
-    monkeypatch.setattr(node, "do_StateMinerInfo", lambda _miner, _key: said, raising=False)
+    monkeypatch.setattr(node, "do_StateMinerInfo", lambda _miner, _key: with_t(said), raising=False)
     monkeypatch.setattr(node, "do_StateLookupID", lookup, raising=False)
-    monkeypatch.setattr(node, "do_StateAccountKey", lambda address, _key: keys[address], raising=False)
+    monkeypatch.setattr(
+        node, "do_StateAccountKey", lambda address, _key: with_t(keys[address]), raising=False
+    )
     for key in IDS:
         factories.wallet(key)
         node.balances[key] = node.balances[IDS[key]] = 5 * factories.FIL
     node.kinds["f02001"] = "storageminer"
     factories.miner(2001, owner=OWNER, worker=WORKER)
     return said
+
+
+def with_t(value: Any) -> Any:
+    """Return JSON with its addresses as nodes of test networks write them."""
+    match value:
+        case dict():
+            return {name: with_t(one) for name, one in value.items()}
+        case list():
+            return [with_t(one) for one in value]
+        case str() if value[:1] == "f" and value[1:2].isdigit():
+            return f"t{value[1:]}"
+    return value
 
 
 def head_at(node: MinerNode, height: int) -> None:
