@@ -80,7 +80,7 @@ peers: test-environment
 # TESTS names some of its files.
 real-chain: test-environment
 	@{ [ -n "$(NODE)" ] && [ -n "$(TOKEN_FILE)" ]; } || [ -n "$(LOTUS)" ] || { echo "make real-chain needs NODE=url, the JSON-RPC of a real node, and TOKEN_FILE=path, its admin token; or LOTUS=folder with the lotus programs (docs/real-chain.md)" >&2; exit 2; }
-	@REAL_CHAIN_NODE="$(NODE)" REAL_CHAIN_TOKEN_FILE="$(TOKEN_FILE)" REAL_CHAIN_CONTROL="$(CONTROL)" REAL_CHAIN_LOTUS="$(LOTUS)" $(VENV) -m pytest -s -p no:randomly -m "peer" $(or $(TESTS),$(if $(NODE),tests/real_chain $(if $(LOTUS),,--ignore=tests/real_chain/test_cluster.py),tests/real_chain/test_cluster.py))
+	@REAL_CHAIN_NODE="$(NODE)" REAL_CHAIN_TOKEN_FILE="$(TOKEN_FILE)" REAL_CHAIN_CONTROL="$(CONTROL)" REAL_CHAIN_LOTUS="$(LOTUS)" $(VENV) -m pytest -s -p no:randomly -m "peer" $(or $(TESTS),$(if $(NODE),tests/real_chain $(if $(LOTUS),,--ignore=tests/real_chain/test_cluster.py --ignore=tests/real_chain/test_lotus_miner.py),tests/real_chain/test_cluster.py))
 
 bench: test-environment
 	@$(VENV) -m tests.bench

@@ -94,10 +94,10 @@ class Chain:
         """The head's."""
         return int(self.call("ChainHead")["Height"])
 
-    def executed(self, head: dict[str, Any] | None = None) -> list[Executed]:
+    def executed(self, head: dict[str, Any] | None = None, *, since: int = 1) -> list[Executed]:
         """Every message below a head but the block producer's own, oldest first."""
         head = head or self.call("ChainHead")
-        heights = range(1, int(head["Height"]) + 1)
+        heights = range(since, int(head["Height"]) + 1)
         tipsets = self.call_many([("ChainGetTipSetByHeight", [at, head["Cids"]]) for at in heights])
         heads = {int(tipset["Height"]): tipset["Cids"][0] for tipset in tipsets}
         asks = [("ChainGetParentMessages", [cid]) for cid in heads.values()]
@@ -122,11 +122,11 @@ class Chain:
         return rows
 
     def identity(self, address: str) -> str:
-        """The id address of an actor, the address itself where the chain knows none."""
+        """The id address of an actor, with f on any network; the address itself where the chain has none."""
         if address[1] == "0":
-            return address
+            return f"f{address[1:]}"
         if address not in self._identities:
-            self._identities[address] = self.call("StateLookupID", address, None)
+            self._identities[address] = f"f{self.call('StateLookupID', address, None)[1:]}"
         return self._identities[address]
 
     @cached_property

@@ -17,13 +17,23 @@ if TYPE_CHECKING:
 class Machine:
     """A prover under a host name of its own, beside the pool's folder."""
 
-    def __init__(self, pool: RunningPool, name: str, token: Path, *, port: int = 0) -> None:
-        """`port`: of a relay before the console."""
+    def __init__(
+        self,
+        pool: RunningPool,
+        name: str,
+        token: Path,
+        *,
+        port: int = 0,
+        store: Path | None = None,
+        snark: str = "vanilla",
+    ) -> None:
+        """`port`: of a relay before the console; `store`: where not the pool's own."""
         self.pool = pool
         self.name = name
-        self.words = ["--dir", str(pool.base / name), "--store", str(pool.var / "store"), "--host", name]
+        self.words = ["--dir", str(pool.base / name), "--host", name]
+        self.words += ["--store", str(store or pool.var / "store"), "--snark", snark]
         self.words += ["--console", f"http://127.0.0.1:{port or pool.port}", "--token-file", str(token)]
-        self.words += ["--snark", "vanilla", "--sector-size", "2KiB"]
+        self.words += ["--sector-size", "2KiB"]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

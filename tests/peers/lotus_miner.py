@@ -41,7 +41,9 @@ class LotusMiner:
             "LOTUS_MINER_PATH": str(folder / "repository"),
             "LOTUS_API_LISTENADDRESS": f"/ip4/127.0.0.1/tcp/{self.port}/http",
             "LOTUS_API_REMOTELISTENADDRESS": f"127.0.0.1:{self.port}",
-            "LOTUS_SEALING_MAXPRECOMMITBATCH": "1",  # else it waits a day for others to send with
+            # else it waits a day for others to send with
+            "LOTUS_SEALING_MAXPRECOMMITBATCH": "1",
+            "LOTUS_SEALING_MAXCOMMITBATCH": "1",
             "LOTUS_SUBSYSTEMS_DISABLEWINDOWPOST": "true",
             "LOTUS_SUBSYSTEMS_DISABLEWINNINGPOST": "true",
             "TRUST_PARAMS": "1",

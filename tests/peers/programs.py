@@ -59,14 +59,14 @@ def go_program(name: str, package: str = ".") -> Path:
     return target
 
 
-def built_program(name: str, *, version: str, shows: str) -> Path:
+def built_program(name: str, *, version: str, shows: str, variable: str = PROGRAMS_VARIABLE) -> Path:
     """Return a program that no registry serves, as somebody built it from its repository.
 
     Fails where the folder is not named or lacks it, and says what its tests would have shown.
     """
-    folder = os.environ.get(PROGRAMS_VARIABLE, "")
+    folder = os.environ.get(variable, "")
     program = Path(folder).absolute() / name
-    where = f"{folder} has no {name}" if folder else f"{PROGRAMS_VARIABLE} names no folder with {name}"
+    where = f"{folder} has no {name}" if folder else f"{variable} names no folder with {name}"
     is_there = bool(folder) and program.is_file()
     assert is_there, f"{where} ({version}), which would show that {shows} (docs/peers.md)"
     return program

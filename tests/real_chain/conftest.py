@@ -22,7 +22,7 @@ from tests.acceptance.disturbances import SlowLine
 from tests.integration.pools import wait_until
 from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
 from tests.real_chain.people import Person
-from tests.real_chain.steps import pool_on
+from tests.real_chain.steps import pool_on, sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +88,7 @@ def keys(pool: RunningPool, node: RealNode) -> dict[str, str]:
     wait_until((pool.var / "signer.json").exists, within_s=STEP_S, what=pool.diagnosis)
     found: dict[str, str] = json.loads((pool.var / "signer.json").read_text())
     for address in dict.fromkeys(found.values()):
-        paid = node.send(address, fil=FUNDS_FIL)
-        wait_until(lambda paid=paid: node.receipt(paid), within_s=STEP_S, what=f"FIL for {address}")
+        sent(node, address, fil=FUNDS_FIL)
     return found
 
 

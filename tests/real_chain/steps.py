@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,6 +55,23 @@ def policy_change(pool: RunningPool, *words: str) -> None:
     """Change the signer's policy as its owner does."""
     verb = ["signer", "policy", "--dir", str(pool.var / "signer"), "--by", "test", *words]
     subprocess.run([sys.executable, "-m", "workers", *verb], cwd=SITE, env=pool.env, check=True)
+
+
+def rule_allow(pool: RunningPool, text: str) -> None:
+    """Add a rule to the signer's policy, as its owner does."""
+    candidate = pool.var / "candidate.toml"
+    candidate.write_text((pool.var / "signer" / "policy.toml").read_text() + text)
+    policy_change(pool, "--take", str(candidate))
+    time.sleep(1)  # the signer reads the file again when it changes
+
+
+def sent(node: RealNode, to: str, **fields: Any) -> dict[str, Any]:
+    """Send from a key of the node's wallet; return the receipt of what must succeed."""
+    cid = node.send(to, **(fields | {"params": base64.b64encode(fields.get("params", b"")).decode()}))
+    wait_until(lambda: node.receipt(cid), within_s=STEP_S, what=f"{fields} to {to}")
+    receipt = node.receipt(cid)
+    assert receipt["ExitCode"] == 0, (to, fields, receipt)
+    return receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ The node's wallet must hold the key of the verified registry's root, as a devnet
 from __future__ import annotations
 
 import base64
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from apps.miners.due import ESTIMATE_EPOCHS
 from poolsite.filecoin.actors.allocations import (
     DATACAP_PER_BYTE,
     AllocationRequest,
@@ -24,6 +24,8 @@ from poolsite.filecoin.actors.verifreg import Method, VerifierParams
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import cid_parse, commd_cid, commr_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.pledge import fault_fee, termination_fee
+from poolsite.filecoin.power import Estimate, quality_power
 from tests.acceptance.chain import COMMIT_METHODS
 from tests.integration.pools import wait_until
 from tests.naive.pieces import data_commitment, staged_sector
@@ -34,9 +36,10 @@ from tests.real_chain.steps import (
     dispute_fails,
     landed,
     miner_make,
-    policy_change,
+    rule_allow,
     sector_first_window,
     sector_prove,
+    sent,
 )
 
 if TYPE_CHECKING:
@@ -57,9 +60,9 @@ SHORT_TERM_MAX: Final = 270 * DAY
 """Of a deal of 180 days on the built-in market; a sector without data lives 540."""
 VERIFIED_WEIGHT: Final = 10
 """So many times verified data count."""
-FEE_TOLERANCE: Final = 0.02
-"""Of a termination's fee: it grows with the sector's age between price and message."""
-RULE: Final = """
+BEHIND: Final = 5
+"""So many epochs the pool's head may be behind the node's."""
+TERMINATIONS: Final = """
 [[rule]]
 name = "terminations of {miner}"
 methods = ["miner.TerminateSectors"]
@@ -100,15 +103,6 @@ class Client:
         answer = from_cbor(TransferReturn, base64.b64decode(receipt["Return"]))
         [number] = from_cbor(AllocationsResponse, answer.recipient_data).new_allocations
         return int(number)
-
-
-def sent(node: RealNode, to: str, **fields: Any) -> dict[str, Any]:
-    """Send from a key of the node's wallet; return the receipt of what must succeed."""
-    cid = node.send(to, **(fields | {"params": base64.b64encode(fields.get("params", b"")).decode()}))
-    wait_until(lambda: node.receipt(cid), within_s=STEP_S, what=f"{fields} to {to}")
-    receipt = node.receipt(cid)
-    assert receipt["ExitCode"] == 0, (to, fields, receipt)
-    return receipt
 
 
 def piece_cid(data: bytes) -> str:
@@ -298,15 +292,16 @@ def test_a_termination_wants_a_rule_and_costs_what_was_said(
     priced = pool.ask("POST", f"{path}?dry_run=true", json={})
     assert priced.status_code == 200, priced.text
     assert priced.json()["signer"], "no rule allows it yet"
-    policy = pool.var / "signer" / "policy.toml"
-    candidate = pool.var / "candidate.toml"
-    candidate.write_text(policy.read_text() + RULE.format(miner=miner))
-    policy_change(pool, "--take", str(candidate))
-    time.sleep(1)  # the signer reads the file again when it changes
+    rule_allow(pool, TERMINATIONS.format(miner=miner))
+    info = node.call("StateSectorGetInfo", miner, snapped.number, None)
+    oldest = tipset_at(node, node.height() - ESTIMATE_EPOCHS - BEHIND)
     priced = pool.ask("POST", f"{path}?dry_run=true", json={})
     assert not priced.json()["signer"], priced.json()
-    fee, debts = int(priced.json()["fee"]), priced.json()["fee_debts"]
+    fee, owed = int(priced.json()["fee"]), int(priced.json()["fee_debts"].get(miner, 0))
+    newest = node.call("ChainHead")
     assert fee > 0
+    bounds = sorted(fee_at(node, info, tipset) for tipset in (oldest, newest))
+    assert bounds[0] <= fee <= bounds[1], "by the network's estimates, which the pool reads each few epochs"
 
     message = change_wait(pool, path, {}, "TERMINATE_LANDED")
 
@@ -315,9 +310,13 @@ def test_a_termination_wants_a_rule_and_costs_what_was_said(
     }
     debt = int(node.call("StateReadState", miner, None)["State"]["FeeDebt"])
     paid = burnt_by(node, miner, message["cid"]) + debt
-    print(f"termination: {fee} attoFIL were said, {paid} were paid, {message['receipt']['gas_used']:,} gas")
-    assert abs(paid - fee) <= FEE_TOLERANCE * fee
-    assert abs(debt - int(debts.get(miner, 0))) <= FEE_TOLERANCE * fee
+    ended = tipset_of(node, message["cid"])
+    print(
+        f"termination: {fee} attoFIL said at {newest['Height']}, {paid} paid at {ended['Height']}, "
+        f"{message['receipt']['gas_used']:,} gas"
+    )
+    assert paid == fee_at(node, info, ended), "the same formula, at the epoch of the message"
+    assert debt == (owed + paid - fee if owed else 0)
     wait_until(
         lambda: pool.sector(snapped.uuid)["state"] == "TERMINATED", within_s=STEP_S, what=pool.diagnosis
     )
@@ -339,6 +338,38 @@ def change_wait(pool: RunningPool, path: str, wish: dict[str, Any], state: str) 
     message: dict[str, Any] = pool.read(f"/api/v1/messages/{row()['message']}")
     assert message["receipt"]["exit_code"] == 0
     return message
+
+
+def tipset_at(node: RealNode, height: int) -> dict[str, Any]:
+    """Return the tipset of a height, or the last one before it."""
+    found: dict[str, Any] = node.call("ChainGetTipSetByHeight", height, None)
+    return found
+
+
+def tipset_of(node: RealNode, cid: str) -> dict[str, Any]:
+    """Return the tipset that carries a message that has landed."""
+    found = node.call("StateSearchMsg", [], {"/": cid}, -1, False)
+    child = node.call("ChainGetTipSet", found["TipSet"])
+    tipset: dict[str, Any] = node.call("ChainGetTipSet", child["Blocks"][0]["Parents"])
+    return tipset
+
+
+def fee_at(node: RealNode, info: dict[str, Any], tipset: dict[str, Any]) -> int:
+    """Return the fee for ending a sector in a tipset: its age, and the network's estimates, change it."""
+    reward, power = (
+        Estimate(int(found["PositionEstimate"]), int(found["VelocityEstimate"]))
+        for actor, name in (("f02", "ThisEpochRewardSmoothed"), ("f04", "ThisEpochQAPowerSmoothed"))
+        for found in [node.call("StateReadState", actor, tipset["Cids"])["State"][name]]
+    )
+    duration = int(info["Expiration"]) - int(info["PowerBaseEpoch"])
+    quality = quality_power(SECTOR_BYTES, duration=duration, verified_weight=int(info["VerifiedDealWeight"]))
+    return int(
+        termination_fee(
+            int(info["InitialPledge"]),
+            age=int(tipset["Height"]) - int(info["Activation"]),
+            sector_fault_fee=fault_fee(reward, power, quality),
+        )
+    )
 
 
 def burnt_by(node: RealNode, miner: str, cid: str) -> int:
