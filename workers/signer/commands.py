@@ -28,6 +28,7 @@ from workers.signer.policy_commands import policy, policy_options
 from workers.signer.policy_parse import policy_parse
 from workers.signer.records import RecordQuery
 from workers.signer.run_command import run
+from workers.signer.sign_file import sign_file, sign_file_options
 from workers.signer.signer_folder import existing
 from workers.signer.signing import Signer
 from workers.signer.slash_protection_commands import heights, heights_options
@@ -37,7 +38,7 @@ from workers.signer.tokens import secret_load, token_new, tokens_revoke
 
 VERBS: Final = (
     "init", "run", "new", "list", "export", "import", "delete", "restore", "password", "token", "policy",
-    "records", "heights", "import-wallet", "export-wallet", "strategy", "st",
+    "records", "heights", "import-wallet", "export-wallet", "strategy", "st", "sign-file",
 )  # fmt: skip
 
 REFUSED: Final = 1
@@ -67,6 +68,7 @@ OPTIONS: Final = {
     "heights": heights_options,
     "strategy": strategy_options,
     "st": strategy_options,
+    "sign-file": sign_file_options,
 }
 """Functions that add a verb's options, for verbs with many or with a module of their own."""
 
@@ -234,4 +236,5 @@ HANDLERS: Final[dict[str, Any]] = {
     "heights": block_heights,
     "strategy": strategies,
     "st": strategies,
+    "sign-file": sign_file,
 }

@@ -34,6 +34,8 @@ NANO: Final = 10**9
 """attoFIL in a nanoFIL; sums of a day are kept in these, rounded up, as SQLite's integers have 64 bits."""
 
 SUMS_MAX: Final = 1000
+BY_HAND: Final = "(by hand)"
+"""In the place of a rule: a person at the signer's machine decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Records:
         deed = "signed blocks forgotten" if closed is None else f"closed up to height {closed}"
         request = SignRequest(BLOCK, miner, b"", about=f"{miner} {deed} by {by}")
         with self.transaction(is_durable=True):
-            self._row_add(request, Verdict("(by hand)", ""), caller=f"command line {by}", now=now)
+            self._row_add(request, Verdict(BY_HAND, ""), caller=f"command line {by}", now=now)
             height_mark(self.link, str(miner), closed=closed, by=by, at=now.astimezone(UTC).isoformat())
 
     def _row_add(
@@ -233,6 +235,15 @@ class Records:
                 *(request.limit or -1, request.skip),
             ),
         ).fetchall()
+
+    def nonce_cids(self, request: SignRequest) -> list[str]:
+        """Return the CIDs of other messages that were signed with a message's key and nonce, oldest first."""
+        rows = self.link.execute(
+            "SELECT DISTINCT cid FROM record WHERE address = ? AND nonce = ? AND error = '' AND cid != ?"
+            " ORDER BY seq",
+            (str(request.address), str(request.nonce), request.cid),
+        )
+        return [row["cid"] for row in rows]
 
     def chain_verify(self) -> int | None:
         """Return the number of the first row that was changed, or None."""

@@ -19,7 +19,7 @@ from workers.signer.keystore import KeyStore
 from workers.signer.origins import ids_find, origin_check
 from workers.signer.payloads import meaning_of_unknown, payload_decode
 from workers.signer.policy_file import PolicyFile
-from workers.signer.records import RecordQuery, Records, Verdict
+from workers.signer.records import BY_HAND, RecordQuery, Records, Verdict
 from workers.signer.sign_request import MESSAGE, Amounts, SignRequest
 from workers.signer.slash_protection import height_refusal
 
@@ -137,6 +137,22 @@ class Signer:
             self.record(request, refused, caller=caller, rule_set=rule_set, origin=origin)
             raise
         return signature, verdict.rule
+
+    def sign_by_hand(self, request: SignRequest, *, caller: str) -> Signature:
+        """Sign what a person at this machine saw and agreed to: the policy is for programs, and is not asked.
+
+        Raises KeyMissing, Locked, Denied, Unrecorded.
+        """
+        with self._turn, recordable():
+            barrier_check(request, self.records)
+            signature = key_sign(self.store.key(str(request.address)), request.payload)
+            self.record(request, Verdict(BY_HAND, ""), caller=caller)
+        return signature
+
+    def nonce_signed(self, request: SignRequest) -> list[str]:
+        """Return the CIDs of other messages that were signed with this key and nonce.  Raises Unrecorded."""
+        with self._turn, recordable():
+            return self.records.nonce_cids(request)
 
     def records_query(self, request: RecordQuery) -> list[sqlite3.Row]:
         """Read records, at most `LISTED_MAX`; over a connection of its own, so that signing goes on."""
