@@ -149,6 +149,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_host_join.py": r"host-join",
     "tests/integration/dashboard/test_remote_wallets.py": r"remote-wallet",
+    "tests/integration/dashboard/test_offline_signing.py": r"offline-|message-withdraw-export",
     RULES_TESTED: r"auto-rule",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_deal_addresses.py": r"miner-addresses",

@@ -367,6 +367,7 @@ LISTS = (
     "chain",
     "gateway",
     "approvals",
+    "offline",
     "tenants",
     "people",
     "tokens",

@@ -15,6 +15,8 @@ SHOWN: Final = ("aria-label", "title", "placeholder", "alt", "data-live", "data-
 VERBATIM: Final = frozenset({"code", "pre", "script", "style", "kbd"})
 
 HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
+SENTENCE: Final = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}")
+"""English words in a row, which no name or figure of a page is."""
 DATA: Final = frozenset({"Send", "pool"})
 """Names of a method and a tenant, which are also words of pages."""
 
@@ -65,3 +67,8 @@ def untranslated(html: str) -> set[str]:
     """Return the English texts of a page that have a translation."""
     whole, parts = english()
     return {text for text in Words(html).texts if text in whole or parts.search(text)} - DATA
+
+
+def english_of(html: str) -> set[str]:
+    """Return what is English on a page: texts of the catalogue, and sentences that nobody marked."""
+    return untranslated(html) | {text for text in Words(html).texts if SENTENCE.search(text)}

@@ -5,6 +5,7 @@ Source: lotus chain/types/signedmessage.go; cmd/lotus `wallet sign` writes a sig
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,13 +17,13 @@ from poolsite.filecoin.cids import BadCid, Cid, cid_from_json, cid_parse, cid_to
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_to_json, signed_message_from_json
 from poolsite.filecoin.signature import Signature
+from poolsite.wire.offline_files import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.messages.models import Message
 
-FORMAT: Final = "poolsite-offline/1"
 ENTRIES_MAX: Final = 500
 """Signatures in one file: as many messages as one sender may export at once."""
 
@@ -54,12 +55,44 @@ def unsigned_file(rows: Sequence[Message], *, network: str) -> dict[str, Any]:
     return {"Format": FORMAT, "Network": network, "Messages": [unsigned_entry(row) for row in rows]}
 
 
+def signatures_read(text: str) -> list[OfflineSignature]:
+    """Return the signatures of a file or a pasted text: JSON documents, or lines of CID and hexadecimal.
+
+    Raises BadValue naming the entry.
+    """
+    text = text.strip()
+    if not text.startswith(("{", "[")):
+        pairs = [line.split() for line in text.splitlines() if line.strip()]
+        if any(len(pair) != 2 for pair in pairs):  # CID and signature
+            raise BadValue(
+                gettext("must be JSON, or a CID and a signature in hexadecimal in each line"),
+                field="messages",
+            )
+        return signatures_parse([{"CID": cid, "Signature": signature} for cid, signature in pairs])
+    entries: list[Any] = []
+    decoder, at = json.JSONDecoder(), 0
+    try:
+        while at < len(text):
+            value, end = decoder.raw_decode(text, at)
+            entries += value if isinstance(value, list) else _entries(value)
+            at = end + len(text[end:]) - len(text[end:].lstrip())
+    except (ValueError, RecursionError) as error:
+        raise BadValue(gettext("this is no JSON: {error}").format(error=error), field="messages") from None
+    return signatures_parse(entries)
+
+
+def _entries(value: Any) -> list[Any]:
+    """Return what a document lists, or itself as the one entry."""
+    listed = value.get("Messages", [value]) if isinstance(value, dict) else [value]
+    return listed if isinstance(listed, list) else [listed]
+
+
 def signatures_parse(value: Any) -> list[OfflineSignature]:
     """Return the signatures of a file: lotus' SignedMessage, one or a list, or `CID` with `Signature` in hex.
 
     Raises BadValue naming the entry.
     """
-    entries = value.get("Messages", [value]) if isinstance(value, dict) else value
+    entries = _entries(value) if isinstance(value, dict) else value
     if not isinstance(entries, list) or not entries:
         raise BadValue(gettext("must be a signed message, or a list of them"), field="messages")
     if len(entries) > ENTRIES_MAX:

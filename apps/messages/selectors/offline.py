@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
@@ -15,12 +15,19 @@ from apps.messages.states import EXPORT_WITHIN, MessageState
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
 
     from apps.messages.models import Message
     from apps.users.rules.principals import Principal
+
+
+WAITING: Final = Q(state=MessageState.UNFILLED, needs_approval=False)
+"""Of an offline key: can be exported."""
+EXPORTED: Final = Q(state=MessageState.FILLED, signed=b"", exported_at__isnull=False)
+LISTED_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,6 @@ def offline_keys(viewer: Principal, *, now: datetime) -> list[OfflineKey]:
     """Return the offline keys among a viewer's wallets."""
     offline = set(Sender.objects.filter(is_offline=True).values_list("address", flat=True))
     wallets = list(wallets_visible(viewer).filter(address__in=offline))
-    exported = Q(state=MessageState.FILLED, signed=b"", exported_at__isnull=False)
     counted = (
         messages_visible(viewer)
         .filter(from_addr__in=[row.address for row in wallets])
@@ -48,15 +54,27 @@ def offline_keys(viewer: Principal, *, now: datetime) -> list[OfflineKey]:
         .order_by()
         .values_list("from_addr")
         .annotate(
-            waiting=Count("pk", filter=Q(state=MessageState.UNFILLED, needs_approval=False)),
-            exported=Count("pk", filter=exported),
-            expired=Count("pk", filter=exported & Q(exported_at__lt=now - EXPORT_WITHIN)),
+            waiting=Count("pk", filter=WAITING),
+            exported=Count("pk", filter=EXPORTED),
+            expired=Count("pk", filter=EXPORTED & Q(exported_at__lt=now - EXPORT_WITHIN)),
         )
     )
     found = {address: rest for address, *rest in counted}
     return [
         OfflineKey(str(row.address), row.label, *found.get(str(row.address), (0, 0, 0))) for row in wallets
     ]
+
+
+def offline_messages(viewer: Principal, addresses: Iterable[str]) -> list[Message]:
+    """Return what keys send that waits for an export or for a signature, those with a nonce first."""
+    rows = messages_visible(viewer).filter(from_addr__in=list(addresses))
+    rows = rows.filter(WAITING | EXPORTED)
+    return list(rows.order_by("from_addr", F("nonce").asc(nulls_last=True), "created_at")[:LISTED_MAX])
+
+
+def messages_waiting(viewer: Principal, address: str) -> QuerySet[Message]:
+    """Return a viewer's messages of a key that can be exported, the oldest first."""
+    return messages_visible(viewer).filter(WAITING, from_addr=address).order_by("created_at")
 
 
 def offline_key_require(viewer: Principal, address: str) -> None:
@@ -68,7 +86,4 @@ def offline_key_require(viewer: Principal, address: str) -> None:
 
 def messages_exported(viewer: Principal, address: str) -> QuerySet[Message]:
     """Return a viewer's messages of a key that wait for signatures made offline, by nonce."""
-    rows = messages_visible(viewer).filter(
-        from_addr=address, state=MessageState.FILLED, exported_at__isnull=False
-    )
-    return rows.filter(signed=b"").order_by("nonce")
+    return messages_visible(viewer).filter(EXPORTED, from_addr=address).order_by("nonce")

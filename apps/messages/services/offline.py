@@ -20,7 +20,7 @@ from apps.gateway.models import SignerKey
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.messages import messages_visible
-from apps.messages.selectors.offline import messages_exported, offline_key_require
+from apps.messages.selectors.offline import messages_exported, messages_waiting, offline_key_require
 from apps.messages.services.audit import event_record, message_audit, messages_audit
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.publish import messages_publish
@@ -141,12 +141,10 @@ def messages_export(
     """
     _signing_require(principal)
     offline_key_require(principal, address)
-    rows = messages_visible(principal).filter(
-        from_addr=address, state=MessageState.UNFILLED, needs_approval=False
-    )
+    rows = messages_waiting(principal, address)
     if ids is not None:
         rows = rows.filter(Q(pk__in=list(ids)) | Q(push_id__in=list(ids)))
-    wanted = list(rows.order_by("created_at"))
+    wanted = list(rows)
     if not wanted:
         raise Conflict(gettext("no message of {address} waits for an export").format(address=address))
     if gas_fee_cap:

@@ -11,22 +11,15 @@ from django.urls import reverse
 from tests import factories
 from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in, text_of
-from tests.page_words import Words, untranslated
+from tests.page_words import english_of
 from tests.people import operator_person, person
 
 pytestmark = pytest.mark.django_db
 
 FIELD: Final = re.compile(r'<(?:input|select|textarea)\b[^>]*?\bname="([a-z_]+)"', re.DOTALL)
-SENTENCE: Final = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}")
-"""English words in a row, which no name or figure of a page is."""
 WRONG: Final = ("", "?")
 """What no field takes, or few."""
 NOT_SENT: Final = frozenset({"csrfmiddlewaretoken", "next", "key", "id"})
-
-
-def english_of(html: str) -> set[str]:
-    """Return what is English on a page: texts of the catalogue, and sentences that nobody marked."""
-    return untranslated(html) | {text for text in Words(html).texts if SENTENCE.search(text)}
 
 
 @pytest.fixture

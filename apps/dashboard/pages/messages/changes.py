@@ -19,9 +19,11 @@ from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404, message_page
+from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.services.cancel import message_cancel, message_mark_bad
+from apps.messages.services.offline import export_withdraw
 from apps.messages.services.publish import message_republish, messages_publish
 from apps.messages.services.replace import version_require
 from apps.messages.services.retry import message_retry_now
@@ -149,6 +151,23 @@ def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     )
 
 
+@sign_in_required
+def withdraw_export(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Withdraw an exported message, after a review of what that means."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    form = PageForm.of(request)
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            export_withdraw(principal=viewer, message=row, now=now())
+            return redirect("offline")
+    return asking_page(
+        request, viewer, row, form, template="messages/withdraw.html", title=_("Withdraw an export")
+    )
+
+
 def asking_page(
     request: HttpRequest,
     viewer: Principal,
@@ -181,4 +200,5 @@ urlpatterns: Final = [
     path("message/cancel/<path:key>/", cancel, name="message-cancel"),
     path("message/push-again/<path:key>/", push_again, name="message-push-again"),
     path("message/mark-bad/<path:key>/", mark_bad, name="message-mark-bad"),
+    path("message/withdraw-export/<path:key>/", withdraw_export, name="message-withdraw-export"),
 ]

@@ -116,6 +116,15 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
         kind="danger",
         opens_page=True,
     )
+    if message.is_exported:
+        withdraw = reverse("message-withdraw-export", args=[message.id])
+        query = urlencode({"message": message.id})
+        sign = f"{reverse('offline-sign', args=[message.from_addr])}?{query}"
+        return (
+            Action("sign-offline", _("Sign offline…"), sign, kind="primary", opens_page=True),
+            Action("import", _("Import its signature…"), reverse("offline"), opens_page=True),
+            Action("withdraw", _("Withdraw the export…"), withdraw, kind="danger", opens_page=True),
+        )
     if message.state == MessageState.FILLED:
         here = [message.id]
         return (
@@ -139,6 +148,9 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
         return (Action("approve", _("Review…"), review, kind="primary", opens_page=True), mark_failed)
     retry_now = Action("retry-now", _("Retry now"), reverse("message-retry-now", args=[message.id]))
     fee = Action("fees", _("Raise fee…"), reverse("message-replace", args=[message.id]), opens_page=True)
+    if message.wait == Wait.OFFLINE:
+        export = Action("export", _("Export…"), reverse("offline"), kind="primary", opens_page=True)
+        return (export, fee, mark_failed)
     return (retry_now, fee, mark_failed) if message.attempts else (fee, mark_failed)
 
 

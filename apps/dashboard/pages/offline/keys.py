@@ -1,0 +1,104 @@
+"""Naming a key that is kept offline, and taking the name back; only an operator does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.core.addresses import address_fault, address_typed
+from apps.core.errors import BadValue, DomainError
+from apps.core.stored_texts import stored_text
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.pages.offline.page import offline_page
+from apps.dashboard.pages.offline.rows import may_name
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text
+from apps.messages.selectors.offline import offline_key_require
+from apps.messages.services.offline import offline_key_add, offline_key_remove
+from apps.users.selectors.tenants import tenant_evident
+from apps.users.services.people import tenant_resolve
+from poolsite.filecoin.address import BadAddress
+
+if TYPE_CHECKING:
+    from apps.users.rules.principals import Principal
+
+
+class OfflineKeyForm(PageForm):
+    """A key that no signer holds."""
+
+    address = Text()
+    label = Text()
+    tenant = Text()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def key_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the form, and add the key."""
+    if not may_name(viewer):
+        raise Http404
+    form = OfflineKeyForm.of(request, tenant=tenant_evident(viewer))
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            sent = form.cleaned_data
+            tenant = tenant_resolve(viewer, name=sent["tenant"])
+            try:
+                address = address_typed(sent["address"])
+            except BadAddress as error:
+                raise BadValue(address_fault(error), field="address") from None
+            offline_key_add(principal=viewer, tenant=tenant, address=address, label=sent["label"])
+            return redirect("offline")
+    return form_render(
+        request,
+        viewer,
+        "offline/key_new.html",
+        form,
+        title=_("Name an offline key"),
+        section="messages",
+        tenants=picker(viewer, "tenant", value=form.typed["tenant"]),
+    )
+
+
+@require_POST
+@sign_in_required
+def key_remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Hand a key's messages back to its signer, after a question."""
+    if not may_name(viewer):
+        raise Http404
+    try:
+        offline_key_require(viewer, address)
+        if not is_confirm_submitted(request):
+            question = ConfirmPage(
+                title=_("No longer offline"),
+                text=gettext(
+                    "Messages from {address} then wait for a connected signer that holds the key."
+                ).format(address=address),
+                label=_("No longer offline"),
+                back=reverse("offline"),
+                page=_("Offline signing"),
+                section="messages",
+            )
+            return confirm_page_render(request, viewer, question)
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        offline_key_remove(principal=viewer, address=address)
+    except DomainError as refusal:
+        return offline_page(request, viewer, wrong=stored_text(refusal.reason))
+    return redirect("offline")
+
+
+urlpatterns: Final = [
+    path("offline/new/", key_new, name="offline-key-new"),
+    path("offline/<str:address>/remove/", key_remove, name="offline-key-remove"),
+]
