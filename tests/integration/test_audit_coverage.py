@@ -17,6 +17,7 @@ from apps.messages.states import SenderState
 from apps.sectors.services.sealing.steps import sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant
+from apps.wallets.models import RemoteWallet
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Register
 from poolsite.wire.jobs import JobKind
@@ -61,6 +62,7 @@ def paused(world: World) -> str:
     return f"sectors/{world.sector.uuid}"
 
 
+WALLET: Final = {"name": "cold", "url": "/ip4/1.2.3.4/tcp/1777/http", "token": "t"}
 FEES: Final = {
     "gasOverEstimation": 1.5,
     "maxFee": "7",
@@ -161,6 +163,11 @@ def node_delete(world: World) -> None:
     world.rpc("Message.DeleteNode", "n", by=world.operator)
 
 
+def wallet_delete(world: World) -> None:
+    RemoteWallet.objects.create(tenant=people.tenant("alice"), **WALLET)
+    world.rpc("Message.DeleteWallet", "cold", by=people.token("admin"))
+
+
 RPC: Final[dict[str, Callable[[World], None]]] = {
     "PushMessage": lambda w: w.rpc("Message.PushMessage", chain_message(w), None),
     "PushMessageWithId": lambda w: w.rpc("Message.PushMessageWithId", "new", chain_message(w), None),
@@ -182,6 +189,8 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
     ),
     "SaveNode": lambda w: w.rpc("Message.SaveNode", NODE, by=w.operator),
     "DeleteNode": node_delete,
+    "SaveWallet": lambda w: w.rpc("Message.SaveWallet", WALLET, by=people.token("admin")),
+    "DeleteWallet": wallet_delete,
     "SetLogLevel": lambda w: w.rpc("Message.SetLogLevel", "apps.messages", "info", by=w.operator),
 }
 """What each of the messager's methods does."""

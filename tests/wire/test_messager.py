@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from django.db.models import F
@@ -234,10 +234,20 @@ def test_rules_nodes_and_log_of_the_pool_are_listed_as_the_operators() -> None:
     assert listed == {f"Message.{name}" for name in rules | nodes | host}
 
 
+OF_WALLETS: Final = {
+    **dict.fromkeys(("SaveWallet", "GetWalletByName", "GetWalletByID", "HasWallet", "ListWallet"), "admin"),
+    **dict.fromkeys(("ListRemoteWalletAddress", "DeleteWallet", "GetWalletAddress"), "admin"),
+    "HasWalletAddress": "read",
+    "ListWalletAddress": "admin",
+}
+"""Methods of v1.0.5 that later ones lack.  Source: venus-messager v1.0.5 api/client/api.go, `//perm:`."""
+
+
 def test_every_method_is_there_with_its_permission() -> None:
     table = json.loads((GOLDEN / "methods.json").read_text())
 
-    assert {name.removeprefix("Message."): method.perm for name, method in METHODS.items()} == table
+    found = {name.removeprefix("Message."): method.perm for name, method in METHODS.items()}
+    assert found == table | OF_WALLETS
 
 
 def sent(replay: Replay, method: str, *params: Any) -> Any:

@@ -71,6 +71,19 @@ from apps.api.rpc.services.messager.senders import (
     update_nonce,
     wallet_has,
 )
+from apps.api.rpc.services.messager.wallets import (
+    WALLET,
+    delete_wallet,
+    get_wallet_address,
+    get_wallet_by_id,
+    get_wallet_by_name,
+    has_wallet,
+    has_wallet_address,
+    list_remote_wallet_address,
+    list_wallet,
+    list_wallet_address,
+    save_wallet,
+)
 from poolsite.wire.jsonrpc.parameters import ADDRESS, ANY, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
 
 READ, WRITE, SIGN, ADMIN = "read", "write", "sign", "admin"
@@ -125,6 +138,16 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Message.HasNode": operators(has_node, (TEXT,)),
     "Message.ListNode": operators(list_node),
     "Message.DeleteNode": operators(delete_node, (TEXT,), void=True),
+    "Message.SaveWallet": RpcMethod(ADMIN, save_wallet, (WALLET,)),
+    "Message.GetWalletByName": RpcMethod(ADMIN, get_wallet_by_name, (TEXT,)),
+    "Message.GetWalletByID": RpcMethod(ADMIN, get_wallet_by_id, (UUID,)),
+    "Message.HasWallet": RpcMethod(ADMIN, has_wallet, (TEXT,)),
+    "Message.ListWallet": RpcMethod(ADMIN, list_wallet),
+    "Message.ListRemoteWalletAddress": RpcMethod(ADMIN, list_remote_wallet_address, (TEXT,)),
+    "Message.DeleteWallet": RpcMethod(ADMIN, delete_wallet, (TEXT,)),
+    "Message.GetWalletAddress": RpcMethod(ADMIN, get_wallet_address, (TEXT, ADDRESS)),
+    "Message.HasWalletAddress": RpcMethod(READ, has_wallet_address, (TEXT, ADDRESS)),
+    "Message.ListWalletAddress": RpcMethod(ADMIN, list_wallet_address),
     "Message.NetPeers": operators(net_peers),
     "Message.NetAddrsListen": operators(net_addrs_listen),
     "Message.NetFindPeer": operators(net_find_peer, (TEXT,)),
