@@ -1,6 +1,6 @@
-"""Methods about the caller's token and about F3, which the pool answers in the place of its node.
+"""Methods about the caller's token, its keys and F3, which the pool answers in the place of its node.
 
-Source: filecoin-project/lotus node/impl/common/common.go, api/api_errors.go.
+Source: filecoin-project/lotus node/impl/common/common.go, api/api_errors.go; chain/stmgr/stmgr.go for keys.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from apps.users.errors import TokenRefused
 from apps.users.selectors.principals import principal_of_token
 from apps.users.selectors.tokens import token_by_text
 from apps.users.states import Perm, perms_up_to
+from apps.wallets.selectors import wallets_visible
+from poolsite.filecoin.address import BLS, DELEGATED, ID, SECP256K1, BadAddress, address_parse
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import TEXT, RpcMethod, params_decode
 
@@ -45,6 +47,29 @@ def auth_verify(call: Call, *params: Json) -> Json:
     return list(perms_up_to(Perm.READ if principal.is_limited else principal.perm))
 
 
+def state_account_key(call: Call, *params: Json) -> Json:
+    """Return the key of an account: of the caller's own wallets also while no node answers."""
+    key = known_key(call, params)
+    return node_call(call, "StateAccountKey", list(params)) if key is None else key
+
+
+def known_key(call: Call, params: tuple[Json, ...]) -> str | None:
+    """Return the key that an address now stands for, if the pool knows it."""
+    if not params or any(params[1:]):  # of an older tipset only a node knows
+        return None
+    try:
+        address = address_parse(str(params[0]))
+    except BadAddress:
+        return None
+    if address.protocol in (SECP256K1, BLS, DELEGATED):
+        return str(address)
+    if address.protocol != ID:
+        return None
+    # What a reorganisation may have given to a stranger is unchecked until it was read anew.
+    wallets = wallets_visible(call.principal).filter(actor_id=address.actor_id, checked_at__isnull=False)
+    return wallets.values_list("address", flat=True).first()
+
+
 def f3_method(method: str) -> Callable[..., Json]:
     """Return the handler of a method of F3: the pool votes for its miners itself, with their signers."""
 
@@ -57,5 +82,9 @@ def f3_method(method: str) -> Callable[..., Json]:
 
 
 AUTH_VERIFY: Final = RpcMethod("read", auth_verify, (TEXT,))
-HANDLERS: Final = {"AuthVerify": auth_verify, **{name: f3_method(name) for name in F3_METHODS}}
+HANDLERS: Final = {
+    "AuthVerify": auth_verify,
+    "StateAccountKey": state_account_key,
+    **{name: f3_method(name) for name in F3_METHODS},
+}
 """By the name without its prefix."""
