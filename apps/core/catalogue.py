@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from hashlib import sha256
 from importlib import import_module
@@ -48,8 +49,10 @@ def catalogue_compile() -> None:
         replace(COMPILED, babel.mo_of(catalogue))
         replace(TEMPLATES, babel.templates_of(catalogue))
         replace(STAMP, made.encode())
-    except PermissionError:
-        pass  # `catalogue_check` says so
+    except OSError as refusal:
+        if refusal.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+        # `catalogue_check` says so
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -50,10 +52,23 @@ def heartbeat_send(name: str = "", *, detail: str = "", pid: int | None = None) 
     beat is lost, which is what a reader then sees.
     """
     entry = {"pid": os.getpid() if pid is None else pid, "at": now().isoformat(), "detail": detail}
+    if not name:
+        systemd_notify()
     try:
         redis_client().hset(KEY, name or own_field(), json.dumps(entry))
     except (RedisError, OSError):
         return
+
+
+def systemd_notify() -> None:
+    """Notify systemd, if it started this process, that it works: ready from now on, and not hanging.
+
+    As sd_notify(3) describes: a datagram to the socket in NOTIFY_SOCKET.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.sendto(b"READY=1\nWATCHDOG=1", address.replace("@", "\0", 1))
 
 
 def own_field() -> str:

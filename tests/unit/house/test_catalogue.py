@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import errno
 import re
 from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import Mock
 
 import pytest
 
@@ -151,6 +153,20 @@ def test_what_another_compiler_made_is_replaced(
     monkeypatch.setattr(catalogue, "COMPILER", other)
 
     assert not catalogue.is_compiled()
+
+
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.EROFS])
+def test_a_checkout_that_may_not_be_written_is_used_as_it_is(
+    compiled: Path, reason: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images and units run as an account that only reads it."""
+    catalogue.STAMP.write_text("of another")
+    monkeypatch.setattr(catalogue, "replace", Mock(side_effect=OSError(reason, "refused")))
+
+    catalogue.catalogue_compile()
+
+    assert not catalogue.is_compiled()
+    assert (compiled / catalogue.COMPILED.name).exists()
 
 
 JOINS: Final = re.compile(r"[:;,] |\. ")

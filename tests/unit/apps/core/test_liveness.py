@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from apps.core import liveness
 from apps.core.clock import now
 from apps.core.liveness import heartbeat_forget, heartbeat_send, heartbeats, notify_ready
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_sign_is_fresh_for_a_few_seconds(pool_redis: str) -> None:
@@ -46,6 +52,22 @@ def test_readiness_is_one_byte_on_the_descriptor_of_the_supervisor(monkeypatch: 
     assert os.read(ours, 9) == b"1"
     assert os.read(ours, 9) == b""  # closed: a second word is not said
     os.close(ours)
+
+
+def test_systemd_is_told_of_each_own_heartbeat(settings: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        heartbeat_send()
+        heartbeat_send("sealer of another machine")
+
+        assert manager.recv(100) == b"READY=1\nWATCHDOG=1"
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+    heartbeat_send()  # nobody listens any more: without harm
 
 
 def test_processes_of_two_machines_hide_none_of_each_other(pool_redis: str, settings: Any) -> None:

@@ -1,0 +1,121 @@
+"""The files in `poolsite/deploy` run what `make up` runs, with settings that exist and with few rights."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import yaml
+
+from poolsite.embedded.console_processes import celery
+from poolsite.embedded.options import Options
+from poolsite.embedded.paths import SITE, PoolPaths
+from poolsite.embedded.pool import TASK_QUEUES, pool_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEPLOY: Final = SITE / "poolsite" / "deploy"
+UNITS: Final = DEPLOY / "systemd"
+CONSOLE: Final = ("web@", "tasks", "tasks-slow", "follower", "blocks")
+EXPOSURE: Final = 3.0
+"""What `systemd-analyze security` may give a unit at most, of 10."""
+SETTING: Final = re.compile(r"^\| (`[A-Z_0-9`, ]+`) \|", re.MULTILINE)
+OTHERS: Final = {"DOMAIN", "CONSOLES", "CONSOLE", "STORE", "ARGUMENTS", "TOKEN_FILE"}
+"""Variables of these files' own, not of the console."""
+
+
+def settings_known() -> set[str]:
+    """Return the variables that the README describes."""
+    cells = SETTING.findall((SITE / "README.md").read_text())
+    return {name for cell in cells for name in re.findall(r"`([A-Z_0-9]+)`", cell)}
+
+
+def options(monkeypatch: pytest.MonkeyPatch) -> Options:
+    """Return what a console with servers of its own is started with."""
+    for name in ("DATABASE_URL", "REDIS_URL", "CHAIN_URLS"):
+        monkeypatch.setenv(name, "redis://localhost" if name == "REDIS_URL" else "postgresql://localhost/x")
+    return Options.of_environment()
+
+
+@pytest.mark.parametrize("process", CONSOLE)
+def test_a_unit_runs_what_make_up_runs(process: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = pool_table(PoolPaths(tmp_path), options(monkeypatch), cluster=None, web_fds=(3,))
+    (child,) = (child for child in table if child.name == process.replace("@", "-1"))
+    text = (UNITS / f"poolsite-console-{process}.service").read_text()
+    start = re.search(r"^ExecStart=(.+)$", text, re.MULTILINE)
+
+    assert start is not None
+    words = shlex.split(start[1])
+    assert words[0].endswith("/python")
+    assert words[1:] == [word.removeprefix(f"{SITE}/") for word in child.command()[1:]]
+    for name in ("DATABASE_CONN_MAX_AGE", "CELERY_SKIP_CHECKS"):
+        assert (f"{name}={child.env.get(name)}" in text) == (name in child.env)
+
+
+def test_the_target_starts_every_process_of_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = (UNITS / "poolsite-console.target").read_text()
+    shared = (UNITS / "poolsite-console-.service.d" / "20-console.conf").read_text()
+    named = set(re.findall(r"poolsite-console-([\w@-]+)\.service", target))
+    ready = re.search(r"READY_PROCESSES=(\S+)", shared)
+
+    assert named == {"web@1", "web@2", *TASK_QUEUES, "follower", "blocks"}
+    assert ready is not None
+    assert set(ready[1].split(",")) == {name.replace("@", "-") for name in named}
+    assert "-Q" in celery("head", options(monkeypatch))
+
+
+@pytest.mark.parametrize("unit", sorted(path.stem for path in UNITS.glob("*.service")))
+def test_a_unit_has_few_rights(unit: str, tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("there is no systemd-analyze here, which rates units")
+    shutil.copytree(UNITS, tmp_path / "etc" / "systemd" / "system")
+    name = f"{unit}1" if unit.endswith("@") else unit
+
+    rated = subprocess.run(
+        [program, "security", "--offline=true", f"--root={tmp_path}", "--no-pager", f"{name}.service"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    level = re.search(r"exposure level for \S+: ([\d.]+)", rated.stdout)
+    if level is None and "--offline" in rated.stderr:
+        pytest.skip("this systemd-analyze rates no files")
+    assert level is not None, rated.stderr
+    assert float(level[1]) < EXPOSURE
+
+
+def test_compose_names_settings_that_exist() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    services = yaml.safe_load(text)["services"]
+    consoles = [service for name, service in services.items() if name.startswith("console-")]
+    names = {name for service in consoles for name in service["environment"]}
+
+    assert len(consoles) == 2
+    assert len({service["environment"]["POOLSITE_MACHINE"] for service in consoles}) == 2
+    assert names <= settings_known()
+    assert {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CHAIN_URLS"} <= names
+    assert all(
+        ":latest" not in service["image"] for name, service in services.items() if "build" not in service
+    )
+
+
+@pytest.mark.parametrize(
+    "file", ["Containerfile", "systemd/console.env.example", "helm/poolsite/templates/consoles.yaml"]
+)
+def test_other_files_name_settings_that_exist(file: str) -> None:
+    text = (DEPLOY / file).read_text()
+    named = {
+        *re.findall(r"^([A-Z][A-Z_0-9]+)=", text, re.MULTILINE),
+        *re.findall(r"(?:ENV|^ +)\s*([A-Z][A-Z_0-9]+)=", text, re.MULTILINE),
+        *re.findall(r"name: ([A-Z][A-Z_0-9]+)", text),
+    }
+
+    assert named
+    assert named - {"DEBIAN_FRONTEND"} <= settings_known()
