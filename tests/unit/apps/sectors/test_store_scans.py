@@ -275,7 +275,7 @@ def test_a_scan_that_is_told_and_not_compared_yet_can_be_cancelled(worker: Worke
     assert (scan.state, scan.report, store.findings.count()) == ("CANCELLED", None, 0)
 
 
-def test_parts_are_scanned_again_once_another_store_is_attached_beside_them(worker: Worker) -> None:
+def test_parts_are_scanned_again_once_their_other_store_is_attached(worker: Worker) -> None:
     """Their rest may lie there: lotus-miner's storage paths are attached one after the other."""
     a, b = scanned(worker), Store.objects.get(name="b")
     StoreEvent.objects.all().delete()
