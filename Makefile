@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick peers real-chain migrate lint format bench bench-rust texts reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up console servers params test quick peers real-chain migrate lint format bench bench-rust texts reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -16,6 +16,8 @@ SECRET = $(if $(JOIN_TOKEN_FILE),--join-token-file "$(JOIN_TOKEN_FILE)",$(if $(T
 
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
+	@echo "make console JOIN=url JOIN_TOKEN_FILE=path  add this machine to a running pool (page Consoles, Add a console), and start its console again"
+	@echo "make servers  move a stopped pool from its embedded PostgreSQL and Redis to those of DATABASE_URL and REDIS_URL"
 	@echo "make test    run the tests (installs everything they need)"
 	@echo "make quick   run the unit tests that need neither a chain nor a browser"
 	@echo "make peers [PROGRAMS=folder]  run third-party programs against the pool: from the registries (needs Go and Node.js), and built ones"
@@ -49,6 +51,13 @@ browser: test-environment
 
 up: environment
 	@$(VENV) -m poolsite.embedded
+
+# By exec, as below.  The token is in a file, in JOIN_TOKEN or typed: everybody sees a command line.
+console: environment
+	@exec $(VENV) -m poolsite.embedded.console $(if $(JOIN),--join "$(JOIN)") $(if $(JOIN_TOKEN_FILE),--join-token-file "$(JOIN_TOKEN_FILE)")
+
+servers: environment
+	@$(VENV) -m poolsite.embedded.servers
 
 lint: test-environment
 	@$(VENV) -m ruff check .

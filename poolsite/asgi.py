@@ -20,6 +20,7 @@ from apps.api.job_wait import JobWait
 from apps.api.limits import BodyLimit
 from apps.api.routing import websocket_urlpatterns as program_sockets
 from apps.api.rpc.transport.post import RpcPost
+from apps.core.consoles import console_keep
 from apps.core.database_watch import DatabaseWatch
 from apps.core.handler import RequestHandler
 from apps.dashboard.routing import websocket_urlpatterns as page_sockets
@@ -27,7 +28,7 @@ from apps.gateway.providers.hub_node import hub_node
 from apps.wallets.providers.remote_wallet import remote_wallets_serve
 from poolsite.celery import app
 
-__all__ = ["app", "application", "job_wait", "wallets_serve"]
+__all__ = ["app", "application", "console_keep", "job_wait", "wallets_serve"]
 
 
 async def wallets_serve() -> None:

@@ -20,7 +20,7 @@ from django.urls import get_resolver
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.process_leases import lease_keep
 from apps.core.processes import ProcessWatch
-from poolsite.asgi import application, job_wait, wallets_serve
+from poolsite.asgi import application, console_keep, job_wait, wallets_serve
 from poolsite.http_limits import LimitedHttp
 from poolsite.websocket_limits import LimitedWebSocket
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COLLECT: Final = (5_000, 20, 50)
 """Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""
 FIRST: Final = "web-1"
-"""The web process that watches the others and is connected to remote wallets."""
+"""The web process that watches the others, keeps its machine's row and is connected to remote wallets."""
 
 WATCH_EVERY_S: Final = 0.5
 """A page shows a restart within a second."""
@@ -52,6 +52,7 @@ class WebServer(uvicorn.Server):
         self.living = [asyncio.create_task(self.live())]
         if settings.PROCESS_NAME == FIRST:
             self.living.append(asyncio.create_task(self.watch()))
+            self.living.append(asyncio.create_task(console_keep()))
             self.living.append(asyncio.create_task(wallets_serve()))
         notify_ready()
 

@@ -27,6 +27,7 @@ SETTINGS_TESTED: Final = "tests/unit/apps/checks/test_check_settings.py"
 APPROVALS_TESTED: Final = "tests/unit/apps/api/v1/test_message_approvals.py"
 RULES_TESTED: Final = "tests/integration/dashboard/test_auto_rules.py"
 CHARGES_TESTED: Final = "tests/integration/dashboard/test_charges.py"
+CONSOLES_TESTED: Final = "tests/integration/dashboard/test_consoles.py"
 ELSEWHERE: Final = {
     "POST tenants/<str:name>/terms": CHARGES_TESTED,
     "POST tenants/<str:name>/corrections": CHARGES_TESTED,
@@ -47,6 +48,9 @@ ELSEWHERE: Final = {
     "POST status/maintenance": STATUS_TESTED,
     "DELETE status/maintenance/<uuid:uuid>": STATUS_TESTED,
     "PATCH status/incidents/<uuid:uuid>": STATUS_TESTED,
+    "POST consoles/join-tokens": CONSOLES_TESTED,
+    "POST consoles:join": CONSOLES_TESTED,
+    "DELETE consoles/<str:machine>": CONSOLES_TESTED,
     "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
     "POST workers:join": "tests/integration/dashboard/test_host_join.py",
     "POST messages/<path:id>/approve": APPROVALS_TESTED,
@@ -148,6 +152,7 @@ PAGES_ELSEWHERE: Final = {
     CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_host_join.py": r"host-join",
+    CONSOLES_TESTED: r"console-",
     "tests/integration/dashboard/test_remote_wallets.py": r"remote-wallet",
     "tests/integration/dashboard/test_offline_signing.py": r"offline-|message-withdraw-export",
     RULES_TESTED: r"auto-rule",

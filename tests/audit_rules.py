@@ -59,7 +59,7 @@ ENDS: Final = frozenset(
         *("auto-rule.remove", "remote-wallet.remove"),
         "status.maintenance.end",
         "store.check_cancel",
-        *("offline.key-remove", "store.moves_cancel", "store.scan_cancel", "worker.retire"),
+        *("console.remove", "offline.key-remove", "store.moves_cancel", "store.scan_cancel", "worker.retire"),
     }
 )
 """Something is no more: the line says what it was."""
@@ -131,9 +131,16 @@ DOES: Final = frozenset(
             "sector.record-import",
         ),
         *("sector.remove-files", "sector.snap-up", "sector.unsealed-remove", "store.check", "store.move"),
-        *("store.redeclare", "store.remove_leftovers", "store.scan", "token.join", "token.revoke"),
+        *(
+            "store.redeclare",
+            "store.remove_leftovers",
+            "store.scan",
+            "token.join",
+            "token.revoke",
+            "console.join",
+        ),
         *("piece.unseal-retry", "worker.pings-forget", "worker.register", "worker.remove_leftovers"),
-        "worker.retire_drained",
+        *("console.join", "worker.retire_drained"),
     }
 )
 """An act that changes no value of a setting; what it did is told by its object's own rows."""

@@ -9,18 +9,22 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import redis
 
 from poolsite.valkey import server_program
 from tests import template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SITE = Path(__file__).resolve().parent.parent
 TEMPLATE = "poolsite_template"
@@ -137,6 +141,74 @@ class PostgresServer:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
         shutil.rmtree(self.base, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres_on_tcp(programs: Path) -> Iterator[str]:
+    """Run a PostgreSQL of these programs on a port; gives its URL without a database's name."""
+    base, port = folder_new(), port_unused()
+    base.chmod(0o755)
+    account: dict[str, Any] = {}
+    if os.getuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        os.chown(base, nobody.pw_uid, nobody.pw_gid)
+    quiet: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | account
+    words = ["-N", "-A", "trust", "-U", "postgres", "--locale=C.UTF-8", "-D", base / "d"]
+    subprocess.run([programs / "initdb", *words], check=True, **quiet)
+    options = [
+        "-c",
+        "unix_socket_directories=",
+        "-c",
+        "max_connections=200",
+        "-p",
+        str(port),
+        "-h",
+        "127.0.0.1",
+    ]
+    process = subprocess.Popen(
+        [programs / "postgres", "-D", base / "d", *options],
+        start_new_session=True,
+        preexec_fn=tied_to_us(signal.SIGINT),
+        **quiet,
+    )
+    url, until = f"postgresql://postgres@127.0.0.1:{port}", time.monotonic() + 60
+    try:
+        while True:
+            with contextlib.suppress(psycopg2.OperationalError):
+                psycopg2.connect(f"{url}/postgres").close()
+                break
+            assert time.monotonic() < until, "PostgreSQL did not start"
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def redis_on_tcp() -> Iterator[str]:
+    """Run a Redis on a port; gives its URL."""
+    program, base, port = server_program(), folder_new(), port_unused()
+    assert program is not None
+    process = subprocess.Popen(
+        [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", base],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=tied_to_us(signal.SIGTERM),
+    )
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def port_unused() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as link:
+        link.bind(("127.0.0.1", 0))
+        return int(link.getsockname()[1])
 
 
 class RedisServer:

@@ -22,6 +22,7 @@ TAGS: Final = {
     "charges": "What the pool charges its tenants, by day.",
     "checks": "What needs attention.",
     "claims": "Verified data in sectors, and until when they count.",
+    "consoles": "Machines that run the console.",
     "gas": "Base fee, guards, automatic fee bumps and spending.",
     "host-settings": "Settings that several hosts share.",
     "jobs": "Leased work, as hosts claim and report it.",

@@ -20,7 +20,8 @@ from apps.core.errors import Conflict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SAMPLES_KEY: Final = "disk-samples"
+SAMPLES_KEY: Final = f"disk-samples:{settings.MACHINE_NAME}"
+"""Machines share Redis, and each has a disk of its own."""
 SAMPLE_EVERY_S: Final = 60.0
 SAMPLES_S: Final = 6 * 3600.0
 """The rate is that of the last hours."""

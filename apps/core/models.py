@@ -1,4 +1,4 @@
-"""Abstract rows that the domain apps build on, the leases of the console's processes, and contract steps."""
+"""Abstract rows for domain apps; console machines, their processes' leases, contract steps, backups."""
 
 from __future__ import annotations
 
@@ -53,3 +53,44 @@ class ContractStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.migration} needs {self.needs}"
+
+
+class Console(models.Model):
+    """A console machine of the pool; its own web processes keep the row (`consoles`)."""
+
+    machine = models.TextField(primary_key=True)
+    """Its POOLSITE_MACHINE."""
+    folder = models.TextField(blank=True, default="")
+    """Id of its `POOLSITE_VAR`: two machines may be called the same."""
+    version = models.TextField(blank=True, default="")
+    joined_at = models.DateTimeField(null=True)
+    """When it fetched what consoles share; None: it was there before, or was given it by hand."""
+    joined_by = models.TextField(blank=True, default="")
+    """Who made its join token."""
+    started_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    """In the database's time; None: it has joined and not started yet."""
+    disk_free = models.BigIntegerField(default=0)
+    disk_total = models.BigIntegerField(default=0)
+    probes = models.JSONField(default=dict)
+    """SHA-256 of the file that it wrote into each shared folder, by the folder's setting."""
+    unread = models.JSONField(default=list)
+    """Probes of others that it cannot read: machine, setting, folder, reason."""
+    probed_at = models.DateTimeField(null=True)
+    """When it last tried to read them all."""
+
+    def __str__(self) -> str:
+        return self.machine
+
+
+class Backup(models.Model):
+    """A backup of the pool's database that `make backup` has written, on whichever machine."""
+
+    taken_at = models.DateTimeField(db_index=True)
+    """When it began: what was written later is not in it."""
+    machine = models.TextField()
+    folder = models.TextField()
+    dump_bytes = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.folder} on {self.machine}"

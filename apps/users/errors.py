@@ -102,6 +102,75 @@ class JoinTokenUsed(Conflict):
         super().__init__(gettext("another host has already joined with this token; each host needs its own"))
 
 
+class NoConsoleToken(Conflict):
+    """The token adds no console machine: it was made for something else."""
+
+    code = "no_console_token"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("not a token for a console: create one under Consoles, Add a console"))
+
+
+class ConsoleTokenUsed(Conflict):
+    """A machine has exchanged the token, and is not asking again before its first start."""
+
+    code = "console_token_used"
+
+    def __init__(self) -> None:
+        super().__init__(
+            gettext("a console machine has already joined with this token; each one needs its own")
+        )
+
+
+class MachineTaken(Conflict):
+    """Another machine of the pool is called the same."""
+
+    code = "machine_taken"
+
+    def __init__(self, machine: str) -> None:
+        text = gettext(
+            "another console machine is called {machine}: set POOLSITE_MACHINE to another name, or remove "
+            "that one on Consoles if it is gone"
+        )
+        super().__init__(text.format(machine=machine), field="machine")
+
+
+class OtherVersion(Conflict):
+    """Two versions on one database would not understand each other's rows."""
+
+    code = "other_version"
+
+    def __init__(self, *, own: str, other: str) -> None:
+        text = gettext(
+            "the pool runs {own}, the machine that joins {other}: check out the pool's version there"
+        )
+        super().__init__(text.format(own=own, other=other), field="version")
+
+
+class ServersEmbedded(Conflict):
+    """Another machine cannot reach the pool's PostgreSQL or Redis: they answer on a socket of this one."""
+
+    code = "servers_embedded"
+
+    def __init__(self, setting: str) -> None:
+        text = gettext(
+            "it is a socket that only this machine reaches: move the pool to servers of your own first, "
+            "with `make servers` (docs/operations.md)"
+        )
+        super().__init__(text, field=setting)
+
+
+class ConsoleWorks(Conflict):
+    """A machine that works is not removed."""
+
+    code = "console_works"
+
+    def __init__(self, machine: str) -> None:
+        super().__init__(
+            gettext("{machine} is running: stop it there first").format(machine=machine), field="machine"
+        )
+
+
 class LoginThrottled(DomainError):
     """Too many failures: the next try has to wait."""
 

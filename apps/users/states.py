@@ -27,6 +27,10 @@ JOIN: Final = "join"
 """Scope of a token that one host exchanges, once, for a token of its own."""
 JOINS: Final = ("sealer", "prover")
 """Parts for which there are join tokens."""
+CONSOLE: Final = "console"
+"""What a join token of a console machine joins; no host exchanges such a token."""
+JOIN_CONSOLE: Final = "join-console"
+"""Scope of a token that one console machine exchanges, once, for what the pool's consoles share."""
 
 
 class Role(models.TextChoices):

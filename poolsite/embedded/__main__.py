@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from poolsite.embedded.errors import PortTaken, StartupError
 from poolsite.embedded.folders import folders_create, passable_create
 from poolsite.embedded.options import Options
+from poolsite.embedded.own_folder import console_folder
 from poolsite.embedded.ownership import addresses_reserved, listening_everywhere, owned, require_free
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import FIRST_WEB, heartbeat_senders, pool_table
@@ -32,7 +33,9 @@ def main() -> int:
     """Run the pool; 0 after Ctrl-C, 1 with one sentence if it cannot start."""
     terminal = Terminal()
     try:
-        paths, options = PoolPaths.of_environment(), Options.of_environment()
+        paths = PoolPaths.of_environment()
+        folder = console_folder(paths)
+        options = Options.of_environment(is_joined=folder is not None and folder.is_joined)
         cluster = cluster_of(paths) if options.runs_database else None
         preflight(paths, cluster)
         files_limit_raise()

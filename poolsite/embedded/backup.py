@@ -12,20 +12,22 @@ import os
 import shutil
 import socket
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import psycopg2
 from django.core.exceptions import ImproperlyConfigured
 
-from poolsite.embedded.database import login_of, program_run
+from poolsite.embedded.database import CONNECT_S, login_of, program_run
 from poolsite.embedded.errors import BackupRefused, StartupError
+from poolsite.embedded.own_folder import console_folder
 from poolsite.embedded.ownership import is_owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.private_files import locked, private_folder, private_write
-from poolsite.settings.environment import database_from_url
+from poolsite.settings.environment import database_from_url, machine_name
 from poolsite.wire.hosts import VERSION
 
 DUMP: Final = "database.dump"
@@ -34,6 +36,8 @@ MANIFEST: Final = "backup.json"
 
 SECRETS: Final = ("keys/django_secret", "tokens/*", "operator.json")
 """Whose hashes or ciphertexts are in the database: they are of use only together with it."""
+
+RECORD: Final = "insert into core_backup (taken_at, machine, folder, dump_bytes) values (%s, %s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ def backup_take(paths: PoolPaths, target: Path) -> Path:
                 shutil.rmtree(partial, ignore_errors=True)
         entry = {"taken_at": at.isoformat(), "folder": str(whole.resolve())}
         private_write(paths.last_backup, json.dumps(entry))
+        backup_record(paths, whole, taken_at=at)
     except OSError as error:
         raise BackupRefused(f"{error.filename or target}: {error.strerror}") from None
     return whole
@@ -131,6 +136,21 @@ def backup_write(paths: PoolPaths, folder: Path, *, at: datetime) -> None:
         dump_sha256=sha256_of(dump),
     )
     private_write(folder / MANIFEST, json.dumps(asdict(manifest), indent=2))
+
+
+def backup_record(paths: PoolPaths, folder: Path, *, taken_at: datetime) -> None:
+    """Note the backup in the database, where every machine sees it; one of an older version has no table."""
+    values = (taken_at, machine_name(), str(folder.resolve()), (folder / DUMP).stat().st_size)
+    row = database_from_url(database_url(paths))
+    try:
+        with (
+            closing(psycopg2.connect(**login_of(row), dbname=row["NAME"], connect_timeout=CONNECT_S)) as link,
+            link,
+            link.cursor() as cursor,
+        ):
+            cursor.execute(RECORD, values)
+    except psycopg2.Error as error:
+        sys.stderr.write(f"The pool's other machines are not told of it: {' '.join(str(error).split())}\n")
 
 
 def backups_of(paths: PoolPaths, target: Path) -> list[Path]:
@@ -164,6 +184,7 @@ def main() -> int:
     try:
         if options.keep < 0:
             raise BackupRefused("--keep is negative")
+        console_folder(paths)
         whole = backup_take(paths, options.folder)
     except (StartupError, ImproperlyConfigured) as refusal:
         sys.stderr.write(f"No backup was taken: {refusal}.\n")

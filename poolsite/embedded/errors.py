@@ -31,5 +31,13 @@ class BackupRefused(StartupError):
     """A backup was not taken, or not loaded; the pool is as it was."""
 
 
+class JoinRefused(StartupError):
+    """This machine was not added to a pool; nothing says that it was."""
+
+
+class MoveRefused(StartupError):
+    """The pool was not moved to other servers; it is as it was."""
+
+
 class RequirementMissing(StartupError):
     """A server, or this machine, lacks what the pool needs."""

@@ -35,6 +35,9 @@ DEVNET_SEED: Final = "poolsite-devnet"
 SEED_VARIABLE: Final = "POOLSITE_PARAMETER_SEED"
 """Environment variable: another seed, also for a devnet of one's own behind CHAIN_URLS."""
 
+HOST_PROGRAMS: Final = frozenset({"signer-init", "signer", "sealer", "prover"})
+"""Of the pool's own tenant; they run where the pool began, or on hosts that joined."""
+
 TASK_THREADS: Final = 8
 """Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
 
@@ -62,9 +65,10 @@ class Options:
     runs_chain: bool
 
     @classmethod
-    def of_environment(cls) -> Options:
-        """Read the variables that the README names."""
+    def of_environment(cls, *, is_joined: bool = False) -> Options:
+        """Read the variables that the README names; a machine that joined a pool runs the console alone."""
         env = os.environ
+        elsewhere = HOST_PROGRAMS if is_joined else frozenset()
         return cls(
             port=number("PORT", 8000),
             host=env.get("POOLSITE_HOST") or "localhost",
@@ -75,7 +79,7 @@ class Options:
             snark=snark(env.get("POOLSITE_SNARK", "")),
             sector_size=sector_size(env.get(SIZE_VARIABLE, ""), runs_chain=not env.get("CHAIN_URLS")),
             parameter_seed=env.get(SEED_VARIABLE) or ("" if env.get("CHAIN_URLS") else DEVNET_SEED),
-            disabled=frozenset(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
+            disabled=elsewhere.union(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             runs_database=not env.get("DATABASE_URL"),
             runs_redis=not env.get("REDIS_URL"),

@@ -19,6 +19,7 @@ from django.core.management import CommandError
 from django.utils.module_loading import import_string
 from psycopg2 import errors, sql
 
+from poolsite.console_folder import ConsoleFolder
 from poolsite.embedded.attempts import UNAVAILABLE, attempt_until_available
 from poolsite.embedded.children import HOPELESS
 from poolsite.embedded.database import CONNECT_S, login_of
@@ -47,7 +48,11 @@ def prepare(*, take_over: bool = False) -> None:
         attempt_until_available(lambda: database_create(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()
-    import_string("poolsite.embedded.installation.install")(take_over=take_over)
+    folder = ConsoleFolder.of(PoolPaths.of_environment().var)
+    if folder is not None and folder.is_joined and not take_over:
+        import_string("poolsite.embedded.joined.joined_prepare")(folder.pool)
+    else:
+        import_string("poolsite.embedded.installation.install")(take_over=take_over)
 
 
 def main() -> int:

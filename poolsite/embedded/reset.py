@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from poolsite.embedded.errors import StartupError
+from poolsite.embedded.own_folder import console_folder
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_of
@@ -32,6 +33,7 @@ def main() -> int:
     paths = PoolPaths.of_environment()
     try:
         require_own_folder(paths.var)
+        console_folder(paths)
         folders = folders_of(paths)
         if not folders:
             sys.stdout.write(f"There is no pool in {paths.var}.\n")

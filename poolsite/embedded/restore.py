@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
@@ -22,6 +23,7 @@ from poolsite.embedded.children import Slot
 from poolsite.embedded.database import CONNECT_S, login_of, program_run
 from poolsite.embedded.errors import BackupRefused, StartupError
 from poolsite.embedded.folders import folders_create, passable_create
+from poolsite.embedded.own_folder import console_folder
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import postgres_child
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
     from poolsite.embedded.postgres import Cluster
 
 TICK_S: Final = 0.1
+TIMEOUT: Final = b"SET transaction_timeout = 0;"
+"""What our pg_restore sets first, and an older server does not know."""
+TIMEOUT_SINCE: Final = 17
+SCRIPT_HEAD: Final = 4096
+"""Bytes at the beginning of a script in which that stands; later ones may be data."""
 
 
 @contextmanager
@@ -69,8 +76,7 @@ def dump_load(row: dict[str, Any], dump: Path) -> str:
     _database_drop(login, older)  # a restore that was killed before its end has left it
     program_run("createdb", "--maintenance-db=postgres", new, login=login)
     try:
-        how = ("--single-transaction", "--no-owner", "--no-privileges")
-        program_run("pg_restore", *how, f"--dbname={new}", dump, login=login)
+        dump_read(new, dump, login=login)
         present = _databases(login)
         renames = [pair for pair in ((old, older), (name, old)) if pair[0] in present] + [(new, name)]
         _databases_rename(login, renames)
@@ -80,6 +86,31 @@ def dump_load(row: dict[str, Any], dump: Path) -> str:
     with suppress(BackupRefused, OSError):  # the database is in its place: the next restore drops it
         _database_drop(login, older)
     return old if name in present else ""
+
+
+def dump_read(database: str, dump: Path, *, login: dict[str, Any]) -> None:
+    """Load a dump into an empty database, all of it or nothing.  Raises BackupRefused."""
+    how = ("--no-owner", "--no-privileges")
+    if _server_version(login) >= TIMEOUT_SINCE:
+        program_run("pg_restore", "--single-transaction", *how, f"--dbname={database}", dump, login=login)
+        return
+    with TemporaryDirectory(dir=dump.parent) as folder:
+        script = Path(folder) / "script.sql"
+        program_run("pg_restore", *how, f"--file={script}", dump, login=login)
+        with script.open("r+b") as file:
+            begin = file.read(SCRIPT_HEAD)
+            at = begin.find(TIMEOUT)
+            if at >= 0:  # made a comment, of the same length
+                file.seek(at)
+                file.write(b"--" + TIMEOUT[2:])
+        words = ("--single-transaction", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
+        program_run("psql", *words, f"--dbname={database}", f"--file={script}", login=login)
+
+
+def _server_version(login: dict[str, Any]) -> int:
+    with _cursor(login) as cursor:
+        cursor.execute("select current_setting('server_version_num')::int / 10000")
+        return int(cursor.fetchone()[0])
 
 
 def _databases(login: dict[str, Any]) -> set[str]:
@@ -138,6 +169,7 @@ def main() -> int:
     paths = PoolPaths.of_environment()
     try:
         require_own_folder(paths.var)
+        console_folder(paths)
         backup = Backup.of_folder(folder)
         sys.stdout.write(
             f"Load the backup of {backup.taken_at} ({backup.var} on {backup.host}, {backup.version})\n"

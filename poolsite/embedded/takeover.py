@@ -18,6 +18,7 @@ from poolsite.embedded.attempts import UNAVAILABLE
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.folders import folders_create, passable_create
 from poolsite.embedded.options import Options
+from poolsite.embedded.own_folder import console_folder
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_create, cluster_of, require_same_major
@@ -58,6 +59,7 @@ def main() -> int:
     paths = PoolPaths.of_environment()
     try:
         require_own_folder(paths.var)
+        console_folder(paths)
         sys.stdout.write(QUESTION.format(var=paths.var))
         sys.stdout.flush()
         if sys.stdin.readline().strip().lower() != "yes":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from poolsite.settings.environment import (
     env_redis_url,
     env_text,
     env_url,
+    machine_name,
     origin_of,
 )
 from poolsite.settings.logs import logging_for
@@ -109,7 +109,7 @@ TEMPLATES = [
 # The few threads that answer requests one after the other keep theirs too: apps/core/handler.py.
 PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
 """What this process is called on the pages and in the logs; the supervisor sets it."""
-MACHINE_NAME = env_text("POOLSITE_MACHINE", socket.gethostname().partition(".")[0])[:30]
+MACHINE_NAME = machine_name()
 """What this console machine is called beside others."""
 SESSION_NAME = (
     f"{PROCESS_NAME[:20]}@{MACHINE_NAME} {secrets.token_hex(4)}" if PROCESS_NAME != "manage" else ""
@@ -294,6 +294,7 @@ SPECTACULAR_SETTINGS = {
         "CheckRunState": "apps.proving.states.CheckState.values",
         "ComponentCondition": "apps.api.v1.status.CONDITIONS",
         "ComponentName": "apps.api.v1.status.COMPONENTS",
+        "ConsoleProcessState": "apps.core.processes.PROCESS_STATES",
         "CopyCondition": "apps.sectors.states.CopyCondition.values",
         "CheckSeverity": "apps.api.v1.checks.SEVERITIES",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",

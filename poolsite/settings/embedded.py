@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 
+from django.core.exceptions import ImproperlyConfigured
+
+from poolsite.console_folder import console_environment
 from poolsite.embedded.paths import PoolPaths
 
 paths = PoolPaths.of_environment()
+try:
+    console_environment(paths.var)
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from None
 os.environ["DATABASE_URL"] = os.environ.get("DATABASE_URL") or paths.database_url
 os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or paths.redis_url
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -38,6 +39,11 @@ ORIGIN: Final = re.compile(
 """The address of a clone's origin in its `.git/config`, unless it is a folder of this machine."""
 CREDENTIALS: Final = re.compile(r"^(https?://)[^/@]*@")
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def machine_name() -> str:
+    """Return what this console machine is called beside others."""
+    return env_text("POOLSITE_MACHINE", socket.gethostname().partition(".")[0])[:30]
 
 
 def env_text(name: str, default: str | None = None) -> str:

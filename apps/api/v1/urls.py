@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.chain")),
     path("", include("apps.api.v1.claims")),
     path("", include("apps.api.v1.checks")),
+    path("", include("apps.api.v1.consoles")),
     path("", include("apps.api.v1.gas")),
     path("", include("apps.api.v1.gas_guards")),
     path("", include("apps.api.v1.auto_bump")),

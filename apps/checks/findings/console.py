@@ -14,20 +14,27 @@ from apps.checks.findings.acts import channels_test
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
-from apps.core.disk import DiskLevel, disk_spaces
+from apps.core.consoles import consoles_seen
+from apps.core.disk import DiskLevel, DiskSpace, disk_spaces
 from apps.core.formatting import plural, time_left
+from apps.core.languages import clauses_text, colon_text
+from apps.core.stored_texts import stored_text
 from apps.users.selectors import guessed_factors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.checks.selectors.data import CheckData
+    from apps.core.consoles import ConsoleSeen
+    from apps.core.models import Console
 
 AHEAD_S: Final = 5.0
 """A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""
 AHEAD_HEADS: Final = 40
 ALERTS_LATE: Final = timedelta(minutes=5)
 """They are evaluated every 15 s, and a channel that does not respond takes as long."""
+PROBES_LATE: Final = timedelta(minutes=5)
+"""They are read every minute."""
 EXITS_MANY: Final = 3
 """A process that ended so often within an hour does not go on by itself."""
 SKEW_S: Final = 1.0
@@ -113,7 +120,7 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
         yield Finding("ping-failed", say, why)
 
 
-def console_disk(_data: CheckData) -> Iterator[Finding]:
+def console_disk(data: CheckData) -> Iterator[Finding]:
     """The disk of the console is nearly full, or another one on which it stores data is full."""
     for space in disk_spaces():
         is_full = space.level is DiskLevel.FULL
@@ -135,13 +142,65 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
                 else gettext("the console's disk is nearly full")
             )
             yield Finding("console-disk", say, f"{space.advice}{left}")
+    for seen in _consoles(data):
+        if seen.works and seen.row.machine != settings.MACHINE_NAME:
+            yield from _disk_elsewhere(seen.row)
+
+
+def _consoles(data: CheckData) -> list[ConsoleSeen]:
+    """Return the console's machines for the operator, where there are several."""
+    return consoles_seen() if data.viewer.sees_pool and data.rare.consoles else []
+
+
+def _disk_elsewhere(row: Console) -> Iterator[Finding]:
+    """Report the disk of another console machine, as that one has measured it."""
+    space = DiskSpace(row.disk_free, row.disk_total)
+    if space.level is not DiskLevel.OK:
+        is_full = space.level is DiskLevel.FULL
+        text = (
+            gettext("the disk of {machine} is full")
+            if is_full
+            else gettext("the disk of {machine} is nearly full")
+        )
+        why = gettext("{left} MiB free, {share:.0%} of it: free up space there").format(
+            left=space.free // 2**20, share=space.share
+        )
+        yield Finding(f"console-disk-of-{row.machine}", text.format(machine=row.machine), why)
+
+
+def consoles_unshared(data: CheckData) -> Iterator[Finding]:
+    """A console machine does not read what another wrote into the folders that all share."""
+    for seen in _consoles(data):
+        row = seen.row
+        if not seen.works or row.started_at is None:
+            continue
+        by_folder: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for one in row.unread:
+            by_folder.setdefault((one["setting"], one["folder"]), []).append(one)
+        for (setting, folder), unread in by_folder.items():
+            say = gettext("{machine} does not read what {others} wrote into {setting}").format(
+                machine=row.machine, others=named([one["machine"] for one in unread]), setting=setting
+            )
+            why = colon_text(folder, stored_text(unread[0]["reason"]))
+            advice = gettext("mount the same folder on every console machine")
+            yield Finding(
+                f"unshared-{row.machine}-{setting}", say, clauses_text([why, advice]), count=len(unread)
+            )
+        since = row.probed_at or row.started_at
+        if data.at - since > PROBES_LATE:
+            say = gettext("{machine} has not read the shared folders for {age}").format(
+                machine=row.machine, age=time_left((data.at - since).total_seconds())
+            )
+            why = gettext("PIECES_DIR or C1_DIR hangs there: see whether its file server answers")
+            yield Finding(f"unshared-late-{row.machine}", say, why)
 
 
 def backups_old(data: CheckData) -> Iterator[Finding]:
     """No backup for longer than the operator wants, of a pool that has something to lose."""
-    limit, last, network = timedelta(hours=settings.BACKUP_WITHIN_H), data.backup_last, data.network
+    limit, network = timedelta(hours=settings.BACKUP_WITHIN_H), data.network
     if not limit or network is None or network.is_devnet:
         return
+    last = data.backup_last
     advice = gettext(
         "set up `make backup TO=folder` as a daily job, to another disk (docs/operations.md); if another "
         "program backs up the database, set BACKUP_WITHIN_H=0"

@@ -15,6 +15,7 @@ from apps.blocks.states import LOSSES, RoundState
 from apps.chain.models import Network
 from apps.checks.models import AlertChannel, CheckSetting
 from apps.core.compiled import Compiled
+from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.messages.models import Message, Sender
@@ -107,6 +108,8 @@ class Rare(NamedTuple):
     channels: bool = True
     severities_set: bool = True
     """Checks whose severity the operator set."""
+    consoles: bool = True
+    """More than one console machine."""
 
 
 def _rare(day: Any, week: Any) -> QuerySet[Any]:
@@ -154,6 +157,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "codes_wrong": Exists(wrong_codes(day)),
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
         "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
+        "consoles": Exists(Console.objects.order_by("machine")[1:2]),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 

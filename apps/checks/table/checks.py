@@ -45,6 +45,16 @@ CHECKS: Final[tuple[Check, ...]] = (
         operator_only=True,
     ),
     Check(
+        "consoles_unshared",
+        _("Every console machine reads what the others wrote"),
+        (Topic.PROCESSES,),
+        CRITICAL,
+        console.consoles_unshared,
+        Link("consoles"),
+        _("Consoles"),
+        operator_only=True,
+    ),
+    Check(
         "notifications_undelivered",
         _("Every alert channel accepts notifications"),
         (Topic.PROCESSES,),

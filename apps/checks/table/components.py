@@ -310,6 +310,7 @@ NO_OUTAGES: Final = frozenset(
         "worker_change_pending",
         # the operator's own
         "backups_old",
+        "consoles_unshared",
         "notifications_undelivered",
     }
 )

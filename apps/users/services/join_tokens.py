@@ -17,7 +17,7 @@ from apps.users.models import Token
 from apps.users.selectors.tokens import token_by_text, token_facts
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_issue, token_revoke
-from apps.users.states import JOIN, PART_PERMS, Perm
+from apps.users.states import JOIN, JOINS, PART_PERMS, Perm
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
@@ -44,7 +44,7 @@ def host_join(*, by: Principal, uid: str, name: str) -> str:
     A host that never heard the answer asks again with the same uid: what it got before is revoked.
     """
     rows = Token.objects.select_for_update(of=("self",)).select_related("tenant", "joined_token")
-    row = rows.exclude(joins="").filter(pk=by.token_id).first() if by.token_id else None
+    row = rows.filter(joins__in=JOINS, pk=by.token_id).first() if by.token_id else None
     if row is None:
         raise NoJoinToken
     if row.joined_uid not in ("", uid):

@@ -15,6 +15,7 @@ from apps.chain.states import NodeCondition
 from apps.checks.models import AlertChannel, Notification
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
+from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin
@@ -359,6 +360,14 @@ def processes_down(monkeypatch: Any) -> None:
     monkeypatch.setattr("apps.core.processes.supervised", lambda: {"tasks": row})
 
 
+def consoles_unshared(_: Any) -> None:
+    at = now()
+    for machine in ("a", "b"):
+        Console.objects.create(machine=machine, started_at=at, seen_at=at, probed_at=at)
+    unread = {"machine": "a", "setting": "C1_DIR", "folder": "/mnt/c1", "reason": "another file is there"}
+    Console.objects.filter(machine="b").update(unread=[unread])
+
+
 def backups_old(monkeypatch: Any) -> None:
     network_is_public(monkeypatch)
     long_ago = now() - timedelta(days=5)
@@ -424,6 +433,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         winning_proofs_failed,
         console_disk,
         processes_down,
+        consoles_unshared,
         backups_old,
         notifications_undelivered,
         factors_guessed,

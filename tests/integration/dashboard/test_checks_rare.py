@@ -60,6 +60,7 @@ FIELDS = {
     "wins_lost": "wins_lost",
     "blocks_foreign": "blocks_foreign",
     "notifications_undelivered": "channels",
+    "consoles_unshared": "consoles",
     "factors_guessed": "codes_wrong",
 }
 """The checks that ask for nothing more where this field says that there is none."""

@@ -10,24 +10,19 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 import pytest
 
 from poolsite.embedded import backup, database, restore
 from poolsite.embedded.backup import Backup, secret_files
 from poolsite.embedded.errors import BackupRefused
-from poolsite.embedded.folders import folders_create
-from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.postgres import cluster_create, cluster_of
-from poolsite.embedded.preparation import database_create
 from poolsite.private_files import private_write
-from poolsite.settings.environment import database_from_url
+from poolsite.settings.environment import database_from_url, machine_name
+from tests.unit.embedded.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,23 +50,6 @@ def pool_folder(var: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PoolPath
     shutil.rmtree(paths.metrics, ignore_errors=True)
 
 
-@contextmanager
-def running(paths: PoolPaths) -> Iterator[Any]:
-    """Run what a backup needs of a pool: its owner and its PostgreSQL; gives a cursor."""
-    paths.var.mkdir(mode=0o711, exist_ok=True)
-    with owned(paths.var) as lease:
-        folders_create(paths)
-        cluster = cluster_of(paths)
-        cluster_create(cluster, lease=lease)
-        with restore.server_running(cluster, log_folder=paths.log, lease=lease):
-            row = database_from_url(paths.database_url)
-            database_create(row)
-            with closing(psycopg2.connect(**database.login_of(row), dbname=row["NAME"])) as link:
-                link.autocommit = True
-                with link.cursor() as cursor:
-                    yield cursor
-
-
 def command(monkeypatch: pytest.MonkeyPatch, module: Any, *words: str | Path, answer: str = "") -> int:
     monkeypatch.setattr(sys, "argv", ["program", *map(str, words)])
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
@@ -92,7 +70,12 @@ def test_backup_of_a_running_pool_brings_back_rows_and_secrets(
         private_write(paths.operator, "{}")
         key = paths.secret_key()
         cursor.execute("create table book (value int); insert into book values (1)")
+        cursor.execute(
+            "create table core_backup (taken_at timestamptz, machine text, folder text, dump_bytes bigint)"
+        )
         assert command(monkeypatch, backup, backups, "--keep", "1") == 0
+        cursor.execute("select machine, folder, dump_bytes > 0 from core_backup")
+        assert cursor.fetchall() == [(machine_name(), str(next(backups.glob("poolsite-*"))), True)]
         cursor.execute("insert into book values (2); create table newer (value int)")
     [whole] = backups.glob("poolsite-*")
     assert json.loads(paths.last_backup.read_text())["folder"] == str(whole)

@@ -40,6 +40,7 @@ OWN = {
             "clock",
             "compiled",
             "connection_faults",
+            "consoles",
             "database_threads",
         ),
         *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),

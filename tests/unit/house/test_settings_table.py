@@ -6,6 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, Final
 
+from poolsite.console_folder import SHARED
 from poolsite.embedded.options import TASK_THREADS
 from tests.timing import SITE
 
@@ -63,3 +64,16 @@ def test_variables_of_the_table_are_read() -> None:
     unread = [name for name in rows() if not re.search(rf"\b{name}\b", text)]
 
     assert unread == []
+
+
+def test_each_setting_is_the_pools_or_a_machines() -> None:
+    own = {
+        *("PORT", "POOLSITE_HOST", "POOLSITE_VAR", "POOLSITE_MACHINE", "POOLSITE_PROCESS", "READY_PROCESSES"),
+        *("POOLSITE_NETWORK", "DEVNET_LISTEN", "SIGNER_LISTEN", "COMPAT_PORTS", "ADDRESS_TOKENS"),
+        *("FORWARDED_ALLOW_IPS", "POOLSITE_SNARK", "POOLSITE_SECTOR_SIZE", "POOLSITE_PARAMETER_SEED"),
+        *("FIL_PROOFS_PARENT_CACHE", "FIL_PROOFS_PARAMETER_CACHE", "POOLSITE_DISABLE"),
+        *("POOLSITE_WEB_PROCESSES", "POOLSITE_TASK_THREADS", "DATABASE_CONN_MAX_AGE", "PYTHON"),
+        *("LOG_LEVEL", "LOG_FORMAT", "SERVER_TIMING", "PROMETHEUS_MULTIPROC_DIR", "SECRET_KEY", "JOIN_TOKEN"),
+    }
+    assert set(SHARED).isdisjoint(own)
+    assert sorted(rows().keys() - set(SHARED) - own) == []

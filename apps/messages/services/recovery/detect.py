@@ -113,6 +113,19 @@ def restore_check(*, now: datetime) -> Recovery:
     return row
 
 
+def database_moved_note() -> None:
+    """Note that the database was copied whole to where it is now, while nothing wrote: that is no restore.
+
+    For `make servers` alone, which has made the old one unusable before.
+    """
+    with transaction.atomic():
+        row = Recovery.objects.select_for_update().get(pk=1)
+        marker, seen = marker_read(), database_identity_read()
+        row.fingerprint = seen.fingerprint
+        row.save(update_fields=["fingerprint"])
+        transaction.on_commit(lambda: _marker_write(row, seen, marker))
+
+
 def recovery_require_over(address: str, *, now: datetime) -> None:
     """Raise BadMessage if nothing of this sender may be signed until recovery is over."""
     sender = Sender.objects.filter(address=address).first()

@@ -1,0 +1,112 @@
+"""What a console machine looks at when it starts in a pool that others have made: it adds nothing to it.
+
+Loaded by name once Django is set up (`preparation`, `console`).
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError
+from redis.exceptions import RedisError
+
+from apps.core import clock
+from apps.core.consoles import probes_differing
+from apps.core.redis_clients import redis_client
+from apps.core.versions import migrations_missing
+from apps.messages.selectors.recovery import recovery_row
+from apps.messages.services.recovery.detect import restore_check
+from apps.users.services.site_key import OtherKey, site_key_require
+from poolsite.embedded.attempts import attempt_until_available
+from poolsite.embedded.installation import (
+    require_database,
+    require_own_redis,
+    require_same_nodes,
+    require_version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def joined_prepare(pool: str) -> None:
+    """Refuse what is not this machine's pool; wait while its database is unavailable.
+
+    Raises ImproperlyConfigured, RequirementMissing.
+    """
+    joined_require(pool, run=attempt_until_available)
+    attempt_until_available(lambda: restore_check(now=clock.now()))
+    attempt_until_available(folders_compare)
+
+
+def joined_require(pool: str, *, run: Callable[[Callable[[], object]], None]) -> None:
+    """Compare database, version, key, nodes and Redis with those of the pool; changes none of them.
+
+    Raises ImproperlyConfigured, RequirementMissing.
+    """
+    run(require_database)
+    run(partial(require_pool, pool))
+    run(require_tables)
+    run(require_key)
+    run(require_same_nodes)
+    run(require_own_redis)
+
+
+def redis_require_answer() -> None:
+    """Refuse a Redis that this machine does not reach.  Raises ImproperlyConfigured."""
+    try:
+        redis_client().ping()
+    except (RedisError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ImproperlyConfigured(f"REDIS_URL: not reached from this machine: {reason}") from None
+
+
+def require_pool(pool: str) -> None:
+    """Refuse another pool's database, or one that has none.  Raises ImproperlyConfigured."""
+    try:
+        found = recovery_row()
+    except ProgrammingError:
+        raise ImproperlyConfigured("DATABASE_URL: the database has no pool's tables") from None
+    if found.pk is None:
+        raise ImproperlyConfigured("DATABASE_URL: the database has no pool's rows")
+    if str(found.pool) != pool:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL: it is another pool's database ({found.pool}); this machine joined {pool}"
+        )
+
+
+def require_tables() -> None:
+    """Refuse a database that excludes this version, or that it would migrate.
+
+    Raises ImproperlyConfigured.
+    """
+    if require_version():
+        return
+    if missing := migrations_missing():
+        raise ImproperlyConfigured(
+            f"version: the database lacks {missing[0]} of this version, and a machine that joined migrates "
+            "nothing at a start: run `make migrate` here first, or the pool's version"
+        )
+
+
+def require_key() -> None:
+    """Refuse another key than the pool's.  Raises ImproperlyConfigured."""
+    try:
+        site_key_require()
+    except OtherKey:
+        raise ImproperlyConfigured(
+            "SECRET_KEY: the pool's secrets are encrypted with another key than this machine has: set the "
+            "pool's, or join again (docs/operations.md)"
+        ) from None
+
+
+def folders_compare() -> None:
+    """Report what this machine cannot read of what others wrote into the shared folders."""
+    for one in probes_differing():
+        sys.stderr.write(
+            "{setting}: {folder} lacks what {machine} wrote there ({reason}): mount the same folder on every "
+            "console machine\n".format(**one)
+        )
