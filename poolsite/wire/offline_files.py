@@ -16,7 +16,6 @@ FORMAT: Final = "poolsite-offline/1"
 PART_LEN: Final = 440
 """Characters of the file in one code: a code of 77 modules, which a phone reads from a screen."""
 CHECK_LEN: Final = 8
-PARTS_MAX: Final = 9999
 FRAME: Final = re.compile(rf"{re.escape(FORMAT)} (\d{{1,4}})/(\d{{1,4}}) ([0-9a-f]{{{CHECK_LEN}}}) (.*)")
 
 

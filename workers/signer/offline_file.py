@@ -79,7 +79,8 @@ def message_lines(one: OfflineMessage, request: SignRequest) -> Iterable[str]:
     yield f"  method      {readings} ({message.method})"
     if message.params:
         shown = params_display(kind, message.method, message.params)
-        yield f"  parameters  {json.dumps(shown, default=str)}"
+        # A transfer may carry bytes that no actor reads: they are shown all the same.
+        yield f"  parameters  {json.dumps(message.params.hex() if shown is None else shown, default=str)}"
     if request.about:
         yield f"  moves       {request.about}"
     if request.value != message.value:

@@ -117,7 +117,8 @@ def test_ticked_messages_are_exported_as_a_file_and_as_codes(pool: Pool, key: Ke
     for at in range(1, total + 1):
         drawing = browser.get(f"/offline/{address}/code.svg?code={at}")
         assert (drawing.headers["content-type"], b"<svg" in drawing.content) == ("image/svg+xml", True)
-    assert browser.get(f"/offline/{address}/code.svg?code={total + 1}").status_code == 404
+    for at_wrong in (str(total + 1), "0", "x", "0000011999"):
+        assert browser.get(f"/offline/{address}/code.svg?code={at_wrong}").status_code == 404
     single = json.loads(browser.get(f"/offline/{address}/unsigned.json?message={two.pk}").content)
     assert [entry["Id"] for entry in single["Messages"]] == ["two"]
     assert AuditEntry.objects.filter(action="message.export").count() >= 4, "who was handed what"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 SIGNER: Final = "python -m workers signer sign-file unsigned.json"
+CODE_DIGITS: Final = 4
 FRAMES_MAX: Final = 60
 """QR codes of one file; nobody scans more by hand."""
 
@@ -63,7 +64,7 @@ def lotus_command(row: Message) -> str:
 def code_at(request: HttpRequest, total: int) -> int:
     """Return which code is asked for, from 1.  Raises Http404."""
     at = request.GET.get("code", "1")
-    if not (at.isascii() and at.isdigit() and 1 <= int(at[:6]) <= total):
+    if not (at.isascii() and at.isdigit() and len(at) <= CODE_DIGITS and 1 <= int(at) <= total):
         raise Http404
     return int(at)
 

@@ -57,7 +57,7 @@ def test_what_a_person_agrees_to_is_signed_and_recorded(
     proposal = message(
         to=address_parse("f0500"), method=Method.PROPOSE, value=0, params=to_cbor(inner), nonce=1
     )
-    first, third = message(), message(from_=BLS_SENDER, nonce=2)
+    first, third = message(params=b"memo"), message(from_=BLS_SENDER, nonce=2)
 
     assert sign_file(exported(tmp_path, first, proposal, third), "y\nn\nyes\n") == 0
 
