@@ -154,7 +154,7 @@ def postgres_on_tcp(programs: Path) -> Iterator[str]:
         account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         os.chown(base, nobody.pw_uid, nobody.pw_gid)
     quiet: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | account
-    words = ["-N", "-A", "trust", "-U", "postgres", "--locale=C.UTF-8", "-D", base / "d"]
+    words = ["-N", "-A", "trust", "-U", "postgres", "--locale=C.UTF-8", "-D", str(base / "d")]
     subprocess.run([programs / "initdb", *words], check=True, **quiet)
     options = [
         "-c",

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -125,7 +125,7 @@ def own_session_run(*acts: Callable[[], object]) -> None:
 def console_note(*, is_start: bool = False) -> None:
     """Write that this machine works, with its version and the room on its disk."""
     space = disk_space()
-    facts = {
+    facts: dict[str, Any] = {
         "machine": settings.MACHINE_NAME,
         "folder": console_id(settings.VAR),
         "version": VERSION,

@@ -41,6 +41,7 @@ class SecondConsole(Pool):
     def __init__(self, first: Pool, token: str, **env: str) -> None:
         super().__init__(
             web_processes=1,
+            has_tables=False,
             POOLSITE_MACHINE="second",
             POOLSITE_DISABLE="tasks,tasks-slow,blocks",
             DATABASE_URL="",
@@ -53,7 +54,8 @@ class SecondConsole(Pool):
         self.token_file.write_text(token)
 
     @property
-    def words(self) -> list[str]:  # type: ignore[override]
+    def command(self) -> list[str]:
+        """What `make console` runs."""
         address = f"http://127.0.0.1:{self.first.port}"
         return [
             *(str(self.python), "-m", "poolsite.embedded.console", "--join", address),
@@ -64,13 +66,19 @@ class SecondConsole(Pool):
         """Run `make console`'s program and wait for nothing."""
         with self.said.open("w") as out:
             self.supervisor = subprocess.Popen(
-                self.words, cwd=SITE, env=self.env, stdout=out, stderr=subprocess.STDOUT, text=True
+                self.command, cwd=SITE, env=self.env, stdout=out, stderr=subprocess.STDOUT, text=True
             )
 
     def refusal(self, **env: str) -> str:
         """Run it where it must not join; gives why not."""
         done = subprocess.run(
-            self.words, cwd=SITE, env=self.env | env, capture_output=True, text=True, timeout=240, check=False
+            self.command,
+            cwd=SITE,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert done.returncode == 1, done.stdout + done.stderr
         assert ConsoleFolder.of(self.var) is None
@@ -115,8 +123,7 @@ def state(pool: Pool) -> tuple[Any, ...]:
     """Tokens, passwords and migrations."""
     with closing(psycopg2.connect(pool.env["DATABASE_URL"])) as link, link.cursor() as cursor:
         cursor.execute(STATE)
-        found: tuple[Any, ...] = cursor.fetchone()
-        return found
+        return cursor.fetchone() or ()
 
 
 def consoles(pool: Pool) -> dict[str, Any]:

@@ -16,7 +16,8 @@ def backup_last_taken() -> datetime | None:
     After a restore the row of the newest one is missing, as it was written after the dump.
     """
     row = Backup.objects.order_by("-taken_at").first()
-    return max(filter(None, (row and row.taken_at, _taken_here())), default=None)
+    known = [at for at in (row and row.taken_at, _taken_here()) if at is not None]
+    return max(known, default=None)
 
 
 def _taken_here() -> datetime | None:

@@ -78,7 +78,8 @@ def console_join(*, by: Principal, folder: str, machine: str, version: str) -> d
     A machine that never heard the answer asks again with the same folder id, until its first start.
     Raises NoConsoleToken, ConsoleTokenUsed, OtherVersion, BadValue, MachineTaken, ServersEmbedded.
     """
-    row = Token.objects.select_for_update().filter(joins=CONSOLE, pk=by.token_id or None).first()
+    rows = Token.objects.select_for_update().filter(joins=CONSOLE)
+    row = rows.filter(pk=by.token_id).first() if by.token_id else None
     if row is None:
         raise NoConsoleToken
     has_started = Console.objects.filter(folder=folder).exclude(started_at=None).exists()

@@ -61,7 +61,7 @@ def console_label(seen: ConsoleSeen, processes: list[Process]) -> StateLabel:
 def consoles_context(data: PageData) -> dict[str, Any]:
     """Return what the page shows of the machines."""
     led, processes = roles_led(), processes_by_machine(at=data.at)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for seen in consoles_seen():
         own = processes.get(seen.row.machine, [])
         running = sum(process.state == "running" for process in own)
