@@ -89,6 +89,11 @@ def keys(pool: RunningPool, node: RealNode) -> dict[str, str]:
     found: dict[str, str] = json.loads((pool.var / "signer.json").read_text())
     for address in dict.fromkeys(found.values()):
         sent(node, address, fil=FUNDS_FIL)
+
+    def are_granted() -> bool:
+        return set(found.values()) <= {row["address"] for row in pool.read("/api/v1/wallets")["results"]}
+
+    wait_until(are_granted, within_s=STEP_S, what=pool.diagnosis)
     return found
 
 
