@@ -6,6 +6,7 @@ storage-proofs-post/src/fallback/compound.rs, storage-proofs-update/src/compound
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
@@ -68,7 +69,7 @@ def post_public_inputs(
     for start in range(0, len(slots), size):
         chunk = slots[start : start + size]
         chunk += [chunk[-1]] * (size - len(chunk))
-        partitions.append(tuple(value for slot in chunk for value in slot))
+        partitions.append(tuple(chain.from_iterable(chunk)))
     return tuple(partitions)
 
 
