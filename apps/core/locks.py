@@ -41,6 +41,24 @@ def try_lock(lock_class: int, name: str) -> Iterator[bool]:
             _release(lock_class, number)
 
 
+@contextmanager
+def try_locks(lock_class: int, names: Iterable[str]) -> Iterator[set[str]]:
+    """Try to take each of the named locks; returns which were free.  No other holder is waited for."""
+    numbers = {name: _number(name) for name in names}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, pg_try_advisory_lock(%s, number)"
+            " FROM unnest(%s::text[], %s::int[]) AS wanted(name, number)",
+            [lock_class, list(numbers), list(numbers.values())],
+        )
+        held = {name for name, is_held in cursor.fetchall() if is_held}
+    try:
+        yield held
+    finally:
+        if held:
+            _release(lock_class, *(numbers[name] for name in held))
+
+
 def transaction_lock(lock_class: int, names: Iterable[str]) -> None:
     """Acquire the named locks until the transaction ends, waiting for each, in one order for all."""
     with connection.cursor() as cursor:
@@ -97,9 +115,12 @@ def _try_acquire(lock_class: int, number: int) -> bool:
     return bool(row and row[0])
 
 
-def _release(lock_class: int, number: int) -> None:
+def _release(lock_class: int, *numbers: int) -> None:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [lock_class, number])
+            cursor.execute(
+                "SELECT pg_advisory_unlock(%s, number) FROM unnest(%s::int[]) AS held(number)",
+                [lock_class, list(numbers)],
+            )
     except Error:  # the session ended or its transaction is broken: the end of the session frees the lock
         connection.close()

@@ -7,7 +7,7 @@ Source: filecoin-project/venus venus-shared/api/chain/v1; filecoin-project/lotus
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.utils.translation import gettext
 
@@ -27,6 +27,14 @@ from apps.chain.node.answers import (
     signed_messages_read,
     text_read,
 )
+from apps.chain.node.calls import (
+    BEACON,
+    TICKETS,
+    deadlines_call,
+    randomness_call,
+    sectors_call,
+    tipset_by_height_call,
+)
 from apps.chain.node.failover import NO_NODE, UNREADABLE, FailoverCalls
 from apps.chain.node.gas_estimates import Estimate, GasSpec
 from apps.chain.node.link import link_to
@@ -43,11 +51,19 @@ from poolsite.filecoin.message import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from apps.chain.node.calls import Call
+
+T = TypeVar("T")
 
 
 class ChainClient(FailoverCalls):
     """The pool's nodes as one, with a method for each RPC."""
+
+    def _read(self, read: Callable[[Any], T], call: Call) -> T:
+        method, params = call
+        return self.ask(read, method, *params)
 
     def chain_head(self) -> TipsetFacts:
         """Return the node's head."""
@@ -85,7 +101,7 @@ class ChainClient(FailoverCalls):
 
     def chain_get_tipset_by_height(self, height: int, key: str) -> TipsetFacts:
         """Return the tipset at `height`, or below it where that epoch was null, on the chain of `key`."""
-        return self.ask(tipset_from_json, "ChainGetTipSetByHeight", height, key_to_json(key))
+        return self._read(tipset_from_json, tipset_by_height_call(height, key))
 
     def chain_get_genesis(self) -> TipsetFacts:
         """Return the first tipset."""
@@ -145,15 +161,11 @@ class ChainClient(FailoverCalls):
 
     def state_get_randomness_from_tickets(self, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
         """Draw randomness from the chain's tickets."""
-        return self._randomness("StateGetRandomnessFromTickets", tag, epoch, entropy=entropy, key=key)
+        return self._read(base64.b64decode, randomness_call(TICKETS, tag, epoch, entropy=entropy, key=key))
 
     def state_get_randomness_from_beacon(self, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
         """Draw randomness from the beacon."""
-        return self._randomness("StateGetRandomnessFromBeacon", tag, epoch, entropy=entropy, key=key)
-
-    def _randomness(self, method: str, tag: int, epoch: int, *, entropy: bytes, key: str) -> bytes:
-        encoded = base64.b64encode(entropy).decode()
-        return self.ask(base64.b64decode, method, tag, epoch, encoded, key_to_json(key))
+        return self._read(base64.b64decode, randomness_call(BEACON, tag, epoch, entropy=entropy, key=key))
 
     def state_miner_info(self, miner: str) -> dict[str, Any]:
         """Return owner, worker, control addresses, proof type and sizes."""
@@ -165,13 +177,13 @@ class ChainClient(FailoverCalls):
 
     def state_miner_deadlines(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
         """Return the deadlines with what was submitted in them."""
-        return self.ask(objects_read, "StateMinerDeadlines", miner, key_to_json(key))
+        return self._read(objects_read, deadlines_call(miner, key))
 
     def state_miner_sectors(
         self, miner: str, numbers: Any = None, key: str | None = None
     ) -> list[dict[str, Any]]:
         """Return sectors; `numbers` is a bit field in JSON form, None means all."""
-        return self.ask(objects_read, "StateMinerSectors", miner, numbers, key_to_json(key))
+        return self._read(objects_read, sectors_call(miner, numbers, key))
 
     def mpool_get_nonce(self, address: str) -> int:
         """Return the first nonce after the node's contiguous run, chain and pool together."""

@@ -33,7 +33,7 @@ class AnswerTooLarge(OSError):
         super().__init__(gettext("the response is larger than {limit} bytes").format(limit=limit))
 
 
-IDLE_MAX: Final = 8
+IDLE_MAX: Final = 32
 """Connections that are kept open while nobody uses them."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+import msgspec
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from apps.chain.node.call_timeouts import CallTimeouts
+    from apps.chain.node.calls import Call
     from apps.chain.node.link import NodeLink
 
 T = TypeVar("T")
@@ -34,6 +36,19 @@ class FailoverCalls:
         self.links = tuple(links)
         self.limit_s = limit_s
         """Time for every single try, instead of the method's own."""
+        self._ahead: dict[bytes, Any] = {}
+        """Answers that `read_ahead` has fetched, by their calls."""
+
+    def read_ahead(self, calls: Sequence[Call]) -> None:
+        """Fetch answers that `ask` and `call_many` return from then on without asking again.
+
+        Only for what never changes, such as the state at a key of a tipset, and for a client that lasts as
+        long as one piece of work.  Refusals are not kept.  Raises NodeUnavailable.
+        """
+        wanted = {key: call for call in calls if (key := _key(*call)) not in self._ahead}
+        for key, answer in zip(wanted, self._fetch(list(wanted.values())), strict=True):
+            if not isinstance(answer, NodeRefused):
+                self._ahead[key] = answer
 
     def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
         """Call `Filecoin.<method>` on the best node that answers.
@@ -54,6 +69,11 @@ class FailoverCalls:
 
         `is_unable`: which refusals say nothing about other nodes, beside those of what a node lacks.
         """
+        if self._ahead and (key := _key(method, params)) in self._ahead:
+            try:
+                return read(self._ahead[key])
+            except (NodeRefused, *UNREADABLE):
+                self._ahead.pop(key, None)  # another node may answer what can be read
         failure: NodeUnavailable | None = None
         refused: NodeRefused | None = None
         links = self._in_order()
@@ -84,6 +104,15 @@ class FailoverCalls:
 
         Raises NodeUnavailable if no node answers one of the requests.
         """
+        if not self._ahead:
+            return self._fetch(calls)
+        keys = [_key(*call) for call in calls]
+        found = {key: self._ahead[key] for key in keys if key in self._ahead}
+        missing = {key: call for key, call in zip(keys, calls, strict=True) if key not in found}
+        found.update(zip(missing, self._fetch(list(missing.values())), strict=True))
+        return [found[key] for key in keys]
+
+    def _fetch(self, calls: Sequence[Call]) -> list[Any]:
         return [
             answer for request, timeouts in requests_split(calls) for answer in self._send(request, timeouts)
         ]
@@ -134,6 +163,10 @@ def _is_lacking(answer: Any) -> bool:
     return isinstance(answer, NodeRefused) and (
         answer.is_unknown_method or answer.is_missing_object or answer.is_not_permitted
     )
+
+
+def _key(method: str, params: Sequence[Any]) -> bytes:
+    return msgspec.json.encode((method, params))
 
 
 def _as_it_is(value: Any) -> Any:

@@ -11,7 +11,7 @@ from apps.chain.errors import NodeUnavailable
 from apps.core.errors import DomainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -31,16 +31,49 @@ def for_each_isolated(rows: Iterable[Row], do: Callable[[Row], object], *, event
     for row in rows:
         try:
             do(row)
-        except NodeUnavailable as error:
-            away += 1
-            log.warning(event, row=str(row), reason=error.reason[:300])
+        except Exception as error:  # noqa: BLE001  # written down below, or raised again there
+            failure_log(row, error, event=event)
+            away = away + 1 if isinstance(error, NodeUnavailable) else 0
             if away == AWAY_MAX:
                 return
-            continue
-        except DomainError as error:
-            log.warning(event, row=str(row), reason=error.reason[:300])
+        else:
+            away = 0
+
+
+def failure_log(row: object, error: Exception, *, event: str) -> None:
+    """Write down what went wrong with one row of many.  Raises it again where it concerns all of them."""
+    if isinstance(error, DomainError):
+        log.warning(event, row=str(row), reason=error.reason[:300])
+    elif isinstance(error, (OperationalError, InterfaceError)):
+        raise error
+    else:  # a row that cannot be read, or an answer that nobody has foreseen
+        log.exception(event, row=str(row), exc_info=error)
+
+
+def rows_isolated(rows: Iterable[Row], do: Callable[[Row], object], *, event: str) -> list[Row]:
+    """Do the same; returns the rows for which nothing went wrong."""
+    done: list[Row] = []
+
+    def one(row: Row) -> None:
+        do(row)
+        done.append(row)
+
+    for_each_isolated(rows, one, event=event)
+    return done
+
+
+def together_isolated(rows: Sequence[Row], do: Callable[[Sequence[Row]], object], *, event: str) -> None:
+    """Do something for all rows at once; where that fails, for each by itself, so that one stops no other.
+
+    `do` must change nothing, here or in the database, where it fails.
+    """
+    if len(rows) > 1:
+        try:
+            do(rows)
         except (OperationalError, InterfaceError):
             raise
-        except Exception:  # a row that cannot be read, or an answer that nobody has foreseen
-            log.exception(event, row=str(row))
-        away = 0
+        except Exception as error:  # noqa: BLE001  # it is found, and logged, in the row that it is of
+            log.info(event, rows=len(rows), reason=repr(error)[:300])
+        else:
+            return
+    for_each_isolated(rows, lambda row: do([row]), event=event)

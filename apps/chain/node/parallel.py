@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.isolation import AWAY_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Row = TypeVar("Row")
 Found = TypeVar("Found")
 
 REQUESTS: Final = 4
 """Requests to the node at a time."""
+REQUESTS_URGENT: Final = 16
+"""The same of what must not wait for slow answers, such as proofs while their windows are open."""
+GATHER_S: Final = 0.03
+"""For how long the first answer of a group waits for more: rows that are moved together cost less."""
 
 
 def map_parallel(ask: Callable[[Row], Found], rows: Sequence[Row]) -> list[Found | Exception]:
@@ -41,3 +45,39 @@ def map_parallel(ask: Callable[[Row], Found], rows: Sequence[Row]) -> list[Found
         return []
     with ThreadPoolExecutor(min(REQUESTS, len(rows))) as threads:
         return list(threads.map(one, rows))
+
+
+def groups_as_answered(
+    ask: Callable[[Row], object], rows: Sequence[Row], *, most: int
+) -> Iterator[list[tuple[Row, Exception | None]]]:
+    """Call for each row, in threads, and yield the rows in groups of at most `most` as they are answered.
+
+    Each with what was raised for it.  So a row whose call hangs holds up no other: it comes last.  `ask` must
+    leave the database alone, as in `map_parallel`; once no node answered for some rows, the rest is not
+    asked for.
+    """
+    away: list[NodeUnavailable] = []
+
+    def one(row: Row) -> Exception | None:
+        if len(away) >= AWAY_MAX:
+            return away[0]
+        try:
+            ask(row)
+        except NodeUnavailable as error:
+            away.append(error)
+            return error
+        except Exception as error:  # noqa: BLE001  # raised again where the row is moved
+            return error
+        away.clear()
+        return None
+
+    if not rows:
+        return
+    with ThreadPoolExecutor(min(REQUESTS_URGENT, len(rows))) as threads:
+        pending = {threads.submit(one, row): row for row in rows}
+        while pending:
+            wait(pending, return_when=FIRST_COMPLETED)
+            done, _ = wait(pending, timeout=GATHER_S)
+            answered = [(pending.pop(future), future.result()) for future in list(pending) if future in done]
+            for at in range(0, len(answered), most):
+                yield answered[at : at + most]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.tipsets import key_to_json
+from apps.chain.node.calls import partitions_call
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid
@@ -33,10 +33,7 @@ def partitions_read(
     client: ChainClient, address: str, deadlines: Sequence[int], key: str
 ) -> dict[int, list[PartitionFacts]]:
     """Fetch the partitions of several deadlines.  Raises NodeRefused, NodeUnavailable."""
-    tipset = key_to_json(key)
-    answers = client.call_many(
-        [("StateMinerPartitions", [address, deadline, tipset]) for deadline in deadlines]
-    )
+    answers = client.call_many([partitions_call(address, deadline, key) for deadline in deadlines])
     result: dict[int, list[PartitionFacts]] = {}
     for deadline, answer in zip(deadlines, answers, strict=True):
         if isinstance(answer, NodeRefused):
@@ -72,8 +69,7 @@ def live_field(client: ChainClient, address: str, deadlines: int, key: str) -> B
 def _partition_fields(
     client: ChainClient, address: str, deadlines: Sequence[int], key: str, name: str
 ) -> dict[int, BitField]:
-    tipset = key_to_json(key)
-    answers = client.call_many([("StateMinerPartitions", [address, at, tipset]) for at in deadlines])
+    answers = client.call_many([partitions_call(address, at, key) for at in deadlines])
     fields = {}
     for deadline, answer in zip(deadlines, answers, strict=True):
         if isinstance(answer, NodeRefused):

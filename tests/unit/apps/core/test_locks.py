@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.core.locks import STEP_LOCK, single_flight, try_lock
+from apps.core.locks import STEP_LOCK, single_flight, try_lock, try_locks
 from tests.unit.apps.core.locks import elsewhere
 
 pytestmark = pytest.mark.django_db
@@ -13,6 +13,13 @@ pytestmark = pytest.mark.django_db
 def test_a_lock_of_another_session_is_not_waited_for() -> None:
     with elsewhere(7, "one"), try_lock(7, "one") as is_mine, try_lock(7, "other") as is_other_mine:
         assert (is_mine, is_other_mine) == (False, True)
+
+
+def test_of_many_locks_those_that_are_free_are_held() -> None:
+    with elsewhere(7, "one"), try_locks(7, ["one", "two", "three"]) as held:
+        assert held == {"two", "three"}
+    with elsewhere(7, "two"), elsewhere(7, "three"), try_locks(7, []) as none:
+        assert none == set()
 
 
 def test_a_lock_is_free_again_after_an_error() -> None:

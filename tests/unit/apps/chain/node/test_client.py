@@ -12,6 +12,7 @@ from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.chain.node.link import NodeLink
+from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
@@ -366,3 +367,36 @@ class Canned:
 class Quiet(FakeNode):
     def do_StateListMiners(self, *_params: object) -> list[str]:
         return ["f01000"]
+
+
+def test_answers_fetched_ahead_are_not_asked_for_again(node: FakeNode, link: NodeLink) -> None:
+    key, client = node.mine(), ChainClient([link])
+    node.balances[ADDRESS] = 7
+    calls: list[tuple[str, list[Any]]] = [
+        ("StateGetActor", [ADDRESS, key_to_json(key)]),
+        ("StateGetActor", ["f01", key_to_json(key)]),
+    ]
+
+    client.read_ahead(calls)
+    client.read_ahead(calls[:1])
+    node.balances[ADDRESS] = 8
+    assert node.calls == ["StateGetActor"] * 2
+
+    assert client.state_get_actor(ADDRESS, key).balance == 7
+    actor, refusal, nonce = client.call_many([*calls, ("MpoolGetNonce", [ADDRESS])])
+    assert (actor["Balance"], nonce) == ("7", 0)
+    assert "not found" in refusal.reason
+    assert node.calls == ["StateGetActor"] * 3 + ["MpoolGetNonce"], "a refusal is not kept"
+    assert ChainClient([link]).state_get_actor(ADDRESS, key).balance == 8
+
+
+def test_an_answer_fetched_ahead_that_cannot_be_read_is_asked_for_again(
+    node: FakeNode, link: NodeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, client = node.mine(), ChainClient([link])
+    node.balances[ADDRESS] = 7
+    with monkeypatch.context() as patch:
+        patch.setattr(link, "call_many", lambda calls, **_: [{"Balance": "many"} for _ in calls])
+        client.read_ahead([("StateGetActor", [ADDRESS, key_to_json(key)])])
+
+    assert client.state_get_actor(ADDRESS, key).balance == 7
