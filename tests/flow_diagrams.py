@@ -75,7 +75,10 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
             "apps.sectors.services.batches.closing:batches_close",
             "apps.sectors.services.batches.messages:batch_push",
         ),
-        Hop("apps.sectors.services.batches.messages:batch_push", "apps.messages.services.push:message_push"),
+        Hop(
+            "apps.sectors.services.batches.messages:batch_push",
+            "apps.messages.services.push:messages_push_batch",
+        ),
     ),
     "A window": (
         Hop("apps.proving.tasks:proving_refresh", "apps.proving.services.deadlines:deadlines_follow"),
@@ -84,18 +87,30 @@ FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
             "apps.proving.tasks:proving_submit",
             "rows, head",
         ),
-        Hop("apps.proving.tasks:proving_submit", "apps.proving.services.windows:posts_schedule"),
         Hop("apps.proving.tasks:proving_submit", "apps.proving.services.posts:posts_advance"),
-        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.proofs:post_prove"),
-        Hop("apps.proving.services.proofs:post_prove", "workers.prover.loop:Prover", "job, claim"),
-        Hop("apps.proving.services.proofs:post_prove", "apps.proving.services.backup_prover:backup_monitor"),
+        Hop("apps.proving.tasks:proving_submit", "apps.proving.tasks:proving_share", "Celery"),
+        Hop("apps.proving.tasks:proving_share", "apps.proving.services.posts:posts_advance"),
+        Hop(
+            "apps.proving.services.posts:posts_advance", "apps.proving.services.read_ahead:post_reader_build"
+        ),
+        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.windows:posts_begin"),
+        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.proofs:posts_prove"),
+        Hop("apps.proving.services.proofs:posts_prove", "apps.proving.services.proof_orders:jobs_create"),
+        Hop("apps.proving.services.proof_orders:jobs_create", "workers.prover.loop:Prover", "job, claim"),
+        Hop(
+            "apps.proving.services.proof_orders:jobs_create",
+            "apps.proving.services.backup_prover:backup_monitor",
+        ),
         Hop(
             "apps.proving.services.backup_prover:backup_monitor",
             "apps.proving.rules.stall_detection:stall_detect",
         ),
         Hop("workers.prover.loop:Prover", "apps.sectors.services.jobs.reports:job_complete", "report"),
-        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.submissions:post_submit"),
-        Hop("apps.proving.services.submissions:post_submit", "apps.messages.services.push:message_push"),
+        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.submissions:posts_submit"),
+        Hop(
+            "apps.proving.services.submissions:posts_submit",
+            "apps.messages.services.push:messages_push_batch",
+        ),
     ),
     "A block": (
         Hop("apps.blocks.rounds.producer:BlockProducer", "apps.blocks.rounds.miner_round:MinerRound"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from django.db import models
 
-from apps.core.transitions import update_returning
+from apps.core.transitions import advance_many, update_returning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def kill(*_: object, **__: object) -> NoReturn:
 def killed_writes(play: Callable[[], object], *, after: int) -> bool:
     """Do something that is killed after so many writes; return whether it was, else it ended before."""
     writes = after
-    update, save = models.QuerySet.update, models.Model.save_base
+    update, save, create = models.QuerySet.update, models.Model.save_base, models.QuerySet.bulk_create
 
     def counted(write: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **data: Any) -> Any:
@@ -40,8 +40,11 @@ def killed_writes(play: Callable[[], object], *, after: int) -> bool:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models.QuerySet, "update", counted(update))
         patch.setattr(models.Model, "save_base", counted(save))
+        patch.setattr(models.QuerySet, "bulk_create", counted(create))
         patch.setattr("apps.core.transitions.update_returning", counted(update_returning))
         patch.setattr("apps.proving.services.post_updates.update_returning", counted(update_returning))
+        for module in ("attempts", "proofs", "submissions"):
+            patch.setattr(f"apps.proving.services.{module}.advance_many", counted(advance_many))
         try:
             play()
         except Killed:

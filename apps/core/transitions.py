@@ -52,6 +52,12 @@ def update_returning(row: Any, expected: QuerySet[Any], /, **values: Any) -> boo
     return False
 
 
+def columns_set(row: Any, /, **values: Any) -> None:
+    """Set on a row what `advance_many` has stored of it; call it when that is committed."""
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
 def _columns_copy(row: Any, found: Any) -> None:
     """Copy the columns of a newer read onto a row, except those it deferred."""
     deferred = row.get_deferred_fields()

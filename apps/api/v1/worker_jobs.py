@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -33,12 +34,10 @@ from poolsite.wire.jobs import Claim, Claimed
 log = structlog.get_logger(__name__)
 
 
-def proofs_accept() -> None:
-    """Process finished proofs at once; without a broker the next head does it."""
+def proof_accept(job: str) -> None:
+    """Process a finished proof at once; without a broker the next head does it."""
     try:
-        current_app.send_task(
-            "proving.submit", kwargs={"height": 0, "key": ""}, queue="proving", retry=False, expires=10
-        )
+        current_app.send_task("proving.accept", kwargs={"job": job}, queue="proving", retry=False, expires=10)
     except (BrokerAway, OSError) as error:
         log.warning("proofs_not_taken", reason=str(error)[:200])
 
@@ -90,7 +89,7 @@ class CompleteView(JobView):
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record a proof, or the numbers of the sectors that cannot be proven."""
         job_complete(uuid, complete=self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
-        transaction.on_commit(proofs_accept)
+        transaction.on_commit(partial(proof_accept, uuid))
         return Response(status=204)
 
 

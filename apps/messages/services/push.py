@@ -25,7 +25,7 @@ from apps.messages.services.audit import pushes_audit
 from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.services.message_insert import messages_insert
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
-from apps.messages.services.selection_queue import selection_enqueue
+from apps.messages.services.selection_queue import selections_enqueue
 from apps.messages.services.validate import message_validate, params_check, use_check
 from apps.messages.states import Wait
 from poolsite.filecoin.message import METHOD_SEND
@@ -178,8 +178,8 @@ def _store(
             approvals_store([row for row in fresh if row.needs_approval], rules=held, now=now)
         pushes_audit([(by[row.pk], row) for row in fresh if not row.kind])
     message_changes_publish([(row.pk, row.tenant_id) for row in fresh])
-    for address in {row.from_addr for row in fresh if row.time_sensitive and not row.needs_approval}:
-        transaction.on_commit(partial(selection_enqueue, address))
+    now_due = {row.from_addr for row in fresh if row.time_sensitive and not row.needs_approval}
+    transaction.on_commit(partial(selections_enqueue, now_due))
     stored = _stored([row for row in first.values() if row.pk not in new])
     answers: dict[int, Message | DomainError] = {}
     for at, row in rows.items():

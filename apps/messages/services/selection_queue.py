@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError as BrokerAway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 log = structlog.get_logger(__name__)
 
@@ -16,13 +19,20 @@ SELECT_EXPIRES_S: Final = 30
 
 def selection_enqueue(address: str) -> None:
     """Enqueue the selection of this sender's messages; without a broker the next head does it."""
-    try:
-        current_app.send_task(
-            "messages.select_sender",
-            kwargs={"address": address},
-            queue="messages",
-            retry=False,
-            expires=SELECT_EXPIRES_S,
-        )
-    except (BrokerAway, OSError) as error:
-        log.warning("selection_not_asked", sender=address, reason=str(error)[:200])
+    selections_enqueue([address])
+
+
+def selections_enqueue(addresses: Iterable[str]) -> None:
+    """Do the same for several senders; a broker that is away is waited for once."""
+    for address in addresses:
+        try:
+            current_app.send_task(
+                "messages.select_sender",
+                kwargs={"address": address},
+                queue="messages",
+                retry=False,
+                expires=SELECT_EXPIRES_S,
+            )
+        except (BrokerAway, OSError) as error:
+            log.warning("selection_not_asked", sender=address, reason=str(error)[:200])
+            return

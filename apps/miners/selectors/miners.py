@@ -104,6 +104,14 @@ def miners_active_now() -> list[Miner]:
     return ACTIVE_NOW.rows()
 
 
+def miners_active_among(keys: Collection[int]) -> list[Miner]:
+    """Return those of some miners, likewise."""
+    return ACTIVE_AMONG.rows(keys=list(keys))
+
+
+ACTIVE_AMONG: Final[Compiled[Miner]] = Compiled(
+    "miners_active_among", lambda keys: miners_active().filter(pk__any=keys), keys="bigint[]"
+)
 ACTIVE_NOW: Final[Compiled[Miner]] = Compiled("miners_active_now", miners_active)
 
 

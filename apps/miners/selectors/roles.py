@@ -12,7 +12,7 @@ from apps.miners.selectors.miners import miners_visible
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, RoleState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 def roles_of(miner: Miner) -> QuerySet[Role]:
     """Return the roles of a miner's hosts, by host."""
     return Role.objects.filter(miner=miner).exclude(state=RoleState.REMOVED).order_by("host", "pk")
+
+
+def roles_of_miners(miners: Collection[int]) -> QuerySet[Role]:
+    """Return the same of several miners."""
+    rows = Role.objects.filter(miner__in=miners).exclude(state=RoleState.REMOVED)
+    return rows.order_by("miner", "host", "pk")
 
 
 def roles_seen(viewer: Principal) -> QuerySet[Role]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import prefetch_related_objects
 from django.utils.translation import gettext
 
 from apps.messages.selectors.balances import balances_free
@@ -89,13 +90,16 @@ def sender_choose(
     return Sending(able[0], gettext("no address is well funded; this one has the highest balance"))
 
 
-def senders_chosen(miners: Collection[Miner]) -> dict[Miner, dict[Use, str]]:
-    """Return who sends for each use of these miners; balances and grants are read once for all."""
+def senders_chosen(
+    miners: Collection[Miner], *, uses: Collection[Use] = tuple(Use)
+) -> dict[Miner, dict[Use, str]]:
+    """Return who sends for each use of these miners; what it depends on is read once for all."""
+    prefetch_related_objects(list(miners), "uses")
     addresses = {address for one in miners for address in (one.worker, one.owner, *one.control)}
     balances = balances_free(addresses)
     granted = senders_granted([one.tenant_id for one in miners], addresses)
     return {
-        one: {use: sender_choose(one, use, balances=balances, granted=granted).address for use in Use}
+        one: {use: sender_choose(one, use, balances=balances, granted=granted).address for use in uses}
         for one in miners
     }
 

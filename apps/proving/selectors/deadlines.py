@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Prefetch
 
+from apps.core.compiled import Compiled
 from apps.proving.models import Deadline, Partition
 
 if TYPE_CHECKING:
@@ -25,6 +26,24 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
 def deadline_keys(miner_id: int, *, index: int) -> list[int]:
     """Return the key of a miner's deadline; empty before it is known."""
     return list(Deadline.objects.filter(miner_id=miner_id, index=index).values_list("pk", flat=True))
+
+
+def deadlines_known(miners: Collection[int], *, indexes: Collection[int]) -> dict[tuple[int, int], int]:
+    """Return the keys of the known deadlines of some miners with these indexes, by miner and index."""
+    found = DEADLINES_KNOWN.rows(miners=list(miners), indexes=list(indexes))
+    return {(miner, index): key for miner, index, key in found}
+
+
+DEADLINES_KNOWN: Final[Compiled[tuple[int, int, int]]] = Compiled(
+    "deadlines_known",
+    lambda miners, indexes: (
+        Deadline.objects.filter(miner_id__any=miners, index__any=indexes)
+        .order_by()
+        .values_list("miner_id", "index", "pk")
+    ),
+    miners="bigint[]",
+    indexes="int[]",
+)
 
 
 def miners_of_deadlines(keys: Collection[str]) -> QuerySet[Deadline, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from apps.core.compiled import Compiled
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.states import OPEN_ATTEMPTS, PostState
-from apps.sectors.models import Worker
+from apps.sectors.models import Job, Worker
 from apps.sectors.selectors.proof_forms import forms_here, proofs_made
 from poolsite.wire.jobs import JobKind
 
@@ -52,6 +52,11 @@ WORKERS_ONLINE: Final[Compiled[Worker]] = Compiled(
     tenant="bigint",
     since="timestamptz",
 )
+
+
+def job_miners(job: str) -> list[int]:
+    """Return the key of the miner that a job is of; empty if there is none."""
+    return list(Job.objects.filter(uuid=job).values_list("miner_id", flat=True))
 
 
 def hosts_proving(miners: Collection[int]) -> dict[tuple[int, int, int], str]:

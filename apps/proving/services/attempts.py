@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from apps.core.transitions import advance
+from apps.core.errors import LostRace
+from apps.core.transitions import advance, advance_many
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.services.jobs import job_cancel, job_strip
+from apps.proving.services.jobs import job_cancel, job_strip, jobs_strip
 from apps.proving.services.retries import failed_try_record
 from apps.proving.states import AttemptKind, AttemptState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from apps.proving.rules.proving_context import ProvingContext
 
@@ -47,6 +48,20 @@ def attempt_end(attempt: ProofAttempt, *, event: str, context: ProvingContext, r
     data = {"host": host, "reason": reason[:300], "proof": None, "updated_at": context.now}
     advance(attempt, event, **data)
     job_strip(job)
+
+
+def attempts_use(attempts: Sequence[ProofAttempt], *, context: ProvingContext) -> None:
+    """End attempts whose jobs are done and whose proofs are used, as `attempt_end` does.
+
+    Run it in a transaction.  Raises LostRace.
+    """
+    hosts = {one.pk: {"host": attempt_host_find(one)} for one in attempts}
+    data = {"reason": "", "proof": None, "updated_at": context.now}
+    moved = advance_many(ProofAttempt, "USE", hosts, returning="state", **data)
+    for attempt in attempts:
+        if attempt.pk not in moved:
+            raise LostRace(attempt, "USE")
+    jobs_strip([one.work for one in attempts])
 
 
 def attempts_cancel(

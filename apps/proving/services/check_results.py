@@ -28,7 +28,7 @@ from apps.sectors.models import Sector, Store
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from apps.proving.models import WindowPost
     from apps.proving.rules.proving_context import ProvingContext
@@ -222,6 +222,25 @@ def proof_results_store(
         if in_store or cured:
             run = CheckRun(miner=post.miner, deadline_index=post.deadline_index, store=store, host=host)
             results_store(run, bad=in_store, numbers=cured, context=context)
+
+
+def proofs_results_store(
+    found: Sequence[tuple[WindowPost, Job]],
+    *,
+    numbers: Callable[[Job], Collection[int]],
+    context: ProvingContext,
+) -> None:
+    """Keep what some windows' proofs have found; `numbers` returns the sectors that a job has proved.
+
+    Most have found nothing, of miners without a bad sector: that costs one query for all of them.
+    """
+    bad = SectorCheck.objects.filter(
+        miner__in={post.miner_id for post, _ in found}, is_good=False, good_in=""
+    )
+    miners = set(bad.order_by().values_list("miner_id", flat=True))
+    for post, job in found:
+        if post.miner_id in miners or faults_read(job):
+            proof_results_store(post, job=job, numbers=numbers(job), context=context)
 
 
 def _publish(run: CheckRun) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, ExpressionWrapper, F, JSONField, OuterRef, Value
@@ -24,7 +24,7 @@ from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInpu
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from apps.chain.node.client import ChainClient
@@ -78,7 +78,14 @@ def onchain_sectors_read(
     return sectors
 
 
-def job_create(
+def job_create(miner: Miner, **how: Any) -> Job:
+    """Store what `job_build` returns."""
+    job = job_build(miner, **how)
+    job.save(force_insert=True)
+    return job
+
+
+def job_build(
     miner: Miner,
     *,
     sectors: Sequence[ProvenSector],
@@ -89,7 +96,7 @@ def job_create(
     offered_to: Sequence[int] | None = None,
     priority: int = 0,
 ) -> Job:
-    """Write a proof job; of no use any more when the window closes.  `offered_to` are the keys of workers."""
+    """Return a proof job, of no use any more when the window closes; `offered_to`: keys of workers."""
     inputs = WindowPostInputs(
         miner_id=miner.actor_id or 0,
         post_proof=miner.post_proof,
@@ -100,7 +107,7 @@ def job_create(
         # a host that knows how long is left may choose the quicker form, which not every chain takes
         seconds_left=max(window.seconds_left, 0) if takes_containers_here() else 0,
     )
-    return Job.objects.create(
+    return Job(
         kind=JobKind.WINDOW_POST,
         state=JobState.READY,
         miner=miner,
@@ -198,9 +205,14 @@ def job_strip(job: Job | None) -> None:
     Of its result, each bad sector's path and reason go as well: whoever collected it has stored them.
     """
     if job is not None:
-        ended = Job.objects.filter(pk=job.pk, state__in=[JobState.DONE, JobState.FAILED])
-        result = ExpressionWrapper(F("result") - Value("bad"), output_field=JSONField())
-        ended.exclude(inputs={}).update(inputs={}, proof=None, result=result)
+        jobs_strip([job])
+
+
+def jobs_strip(jobs: Iterable[Job]) -> None:
+    """Do the same for several."""
+    ended = Job.objects.filter(pk__in=[job.pk for job in jobs], state__in=[JobState.DONE, JobState.FAILED])
+    result = ExpressionWrapper(F("result") - Value("bad"), output_field=JSONField())
+    ended.exclude(inputs={}).update(inputs={}, proof=None, result=result)
 
 
 def job_is_lapsed(job: Job, *, now: datetime) -> bool:

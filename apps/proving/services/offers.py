@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Q
 
 from apps.messages.selectors.recovery import recovery_row
-from apps.miners.selectors.roles import role_is_in_force, roles_of
+from apps.miners.selectors.roles import role_is_in_force, roles_of, roles_of_miners
 from apps.miners.states import RoleKind
 from apps.proving.rules.stall_detection import QUIET_MIN
 from apps.proving.selectors.provers import provers_online
@@ -26,13 +26,21 @@ from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from apps.miners.models import Miner
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner, Role
     from apps.proving.models import Recovery, WindowPost
     from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Worker
+
+
+POST_IN_VAIN: Final = Q(job__proof_attempt__state=AttemptState.FAILED) | Q(
+    job__result__faults__0__isnull=False
+)
+"""A result of a window's proof that was of no use."""
 
 
 def provers_in_charge_list(miner: Miner, *, context: ProvingContext) -> list[Worker]:
@@ -49,8 +57,50 @@ def offer_find(
     `failures` says how often each host, by its key, has failed at this already.  Of the hosts that read all
     stores those come first that have failed the least: where only one reads them, it is asked again.
     """
-    hosts = _claimants(miner, context)
-    read = _sectors_read(hosts, miner, numbers)
+    return _hosts_choose(_claimants(miner, context), miner, numbers=numbers, failures=failures)
+
+
+def post_offers_find(
+    wanted: Mapping[WindowPost, Collection[int]], *, context: ProvingContext
+) -> dict[WindowPost, list[int] | None]:
+    """Return what `offer_find` does for each of some proofs of these sectors; asks once for all of them."""
+    miners = {post.miner_id: post.miner for post in wanted}
+    tenants: dict[int, list[Worker]] = {}
+    for miner in miners.values():
+        if miner.tenant_id not in tenants:
+            tenants[miner.tenant_id] = _hosts_heard(miner.tenant_id, context)
+    roles: dict[int, list[Role]] = {}
+    for role in roles_of_miners([key for key, miner in miners.items() if tenants[miner.tenant_id]]):
+        if role.kind == RoleKind.WINDOW:
+            roles.setdefault(role.miner_id, []).append(role)
+    hosts = {
+        key: [
+            host
+            for host in _in_force(tenants[miner.tenant_id], roles.get(key, []), context)
+            if not host.is_draining
+        ]
+        for key, miner in miners.items()
+    }
+    # One host alone is asked whatever it has failed at.
+    failures = _posts_failures([post for post in wanted if len(hosts[post.miner_id]) > 1])
+    return {
+        post: _hosts_choose(
+            hosts[post.miner_id], post.miner, numbers=numbers, failures=failures.get(_window(post), Counter())
+        )
+        for post, numbers in wanted.items()
+    }
+
+
+def _hosts_choose(
+    hosts: list[Worker], miner: Miner, *, numbers: Collection[int], failures: Counter[int]
+) -> list[int] | None:
+    if len(hosts) <= 1:
+        return None
+    # Where all read the same stores, which sectors lie where makes no difference.
+    is_same = len({frozenset(host.stores) for host in hosts}) == 1
+    read = {}
+    if not is_same or any(host.is_damocles for host in hosts):
+        read = _sectors_read(hosts, miner, numbers)
     able = [host for host in hosts if host.pk in read] or hosts
     least = min((failures[host.pk] for host in able), default=0)
     chosen = [host for host in able if failures[host.pk] == least]
@@ -90,7 +140,7 @@ def post_failures_count(post: WindowPost) -> Counter[int]:
             job__proof_attempt__post__deadline_index=post.deadline_index,
             job__proof_attempt__post__open_epoch=post.open_epoch,
         ),
-        Q(job__proof_attempt__state=AttemptState.FAILED) | Q(job__result__faults__0__isnull=False),
+        POST_IN_VAIN,
     )
 
 
@@ -109,17 +159,44 @@ def recovery_failures_count(recovery: Recovery) -> Counter[int]:
 
 def _failures_count(of: Q, was_in_vain: Q) -> Counter[int]:
     """Count jobs that hosts gave up, and results that were of no use."""
+    return Counter(_failures(of, was_in_vain).values_list("worker_id", flat=True))
+
+
+def _failures(of: Q, was_in_vain: Q) -> QuerySet[JobEvent]:
     events = JobEvent.objects.filter(of, Q(event="FAIL") | Q(event="COMPLETE") & was_in_vain)
-    return Counter(events.exclude(worker=None).values_list("worker_id", flat=True))
+    return events.exclude(worker=None)
+
+
+def _window(post: WindowPost) -> tuple[int, int, int]:
+    return post.miner_id, post.deadline_index, post.open_epoch
+
+
+def _posts_failures(posts: Sequence[WindowPost]) -> dict[tuple[int, int, int], Counter[int]]:
+    """Return what `post_failures_count` does, by window."""
+    found: dict[tuple[int, int, int], Counter[int]] = {}
+    if posts:
+        of = Q(
+            job__proof_attempt__post__miner__in={post.miner_id for post in posts},
+            job__proof_attempt__post__open_epoch__in={post.open_epoch for post in posts},
+        )
+        place = [f"job__proof_attempt__post__{name}" for name in ("miner", "deadline_index", "open_epoch")]
+        for *window, host in _failures(of, POST_IN_VAIN).values_list(*place, "worker_id"):
+            found.setdefault((window[0], window[1], window[2]), Counter())[host] += 1
+    return found
 
 
 def _claimants(miner: Miner, context: ProvingContext) -> list[Worker]:
     """Return the hosts that may claim a miner's proofs now, damocles-workers too."""
-    since, kind = _heard_since(context), JobKind.WINDOW_POST
-    planned = damocles_planned(miner.tenant_id, kind, now=context.now)
-    others = [host for host in planned if host.seen_at >= since and not host.is_paused]
-    hosts = [*provers_in_charge_list(miner, context=context), *_in_charge(others, miner, context)]
+    hosts = _in_charge(_hosts_heard(miner.tenant_id, context), miner, context)
     return [host for host in hosts if not host.is_draining]
+
+
+def _hosts_heard(tenant_id: int, context: ProvingContext) -> list[Worker]:
+    """Return the hosts of a tenant that may get proofs and were heard of lately, damocles-workers too."""
+    since, kind = _heard_since(context), JobKind.WINDOW_POST
+    planned = damocles_planned(tenant_id, kind, now=context.now)
+    others = [host for host in planned if host.seen_at >= since and not host.is_paused]
+    return [*provers_online(tenant_id=tenant_id, since=since), *others]
 
 
 def _sectors_read(hosts: list[Worker], miner: Miner, numbers: Collection[int]) -> dict[int, int]:
@@ -142,6 +219,10 @@ def _sectors_read(hosts: list[Worker], miner: Miner, numbers: Collection[int]) -
 def _in_charge(hosts: list[Worker], miner: Miner, context: ProvingContext) -> list[Worker]:
     """Return those of some hosts that the roles of a miner let prove its windows."""
     roles = list(roles_of(miner).filter(kind=RoleKind.WINDOW)) if hosts else []
+    return _in_force(hosts, roles, context)
+
+
+def _in_force(hosts: list[Worker], roles: Sequence[Role], context: ProvingContext) -> list[Worker]:
     if not roles:
         return hosts
     restored_at = recovery_row().restored_at

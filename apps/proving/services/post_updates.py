@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from apps.core.live import Change, publish
+from apps.core.live import Change, publish_all
 from apps.core.transitions import update_returning
 from apps.proving.models import WindowPost
-from apps.proving.selectors.deadlines import deadline_keys
+from apps.proving.selectors.deadlines import deadlines_known
+
+NOT_MOVED: Final = "post_not_moved"
+"""Event of a proof with which something went wrong: the next head tries again."""
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def post_publish(post: WindowPost) -> None:
     """Publish that a window's proof has moved."""
-    for key in deadline_keys(post.miner_id, index=post.deadline_index):
-        publish(Change("deadline", key, post.miner.tenant_id))
+    posts_publish([post])
+
+
+def posts_publish(posts: Sequence[WindowPost]) -> None:
+    """Publish that the proofs of some windows have moved."""
+    if posts:
+        tenants = {(post.miner_id, post.deadline_index): post.miner.tenant_id for post in posts}
+        known = deadlines_known({miner for miner, _ in tenants}, indexes={index for _, index in tenants})
+        publish_all(
+            [Change("deadline", known[place], tenant) for place, tenant in tenants.items() if place in known]
+        )
 
 
 def post_update(post: WindowPost, **data: Any) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -10,9 +13,10 @@ from django.db import transaction
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_noop
 
-from apps.chain.node.isolation import for_each_isolated
+from apps.chain.node.isolation import failure_log, for_each_isolated, rows_isolated, together_isolated
+from apps.chain.node.parallel import groups_as_answered
 from apps.core.compiled import Compiled, attach
-from apps.core.locks import lock_in_turn, try_lock
+from apps.core.locks import lock_in_turn, try_locks
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
@@ -23,8 +27,9 @@ from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
-from apps.proving.services.post_updates import post_publish, post_update
-from apps.proving.services.proofs import post_prove
+from apps.proving.services.post_updates import NOT_MOVED, post_publish, post_update
+from apps.proving.services.proofs import posts_prove
+from apps.proving.services.read_ahead import post_reader_build, windows_reader_build
 from apps.proving.services.retries import is_due, note_record
 from apps.proving.services.submissions import (
     NO_PROOF,
@@ -33,18 +38,21 @@ from apps.proving.services.submissions import (
     is_window_proved,
     message_follow,
     onchain_proof_handle,
-    post_submit,
+    posts_land,
+    posts_submit,
     proven_partitions_read,
     stuck_message_handle,
 )
-from apps.proving.services.windows import challenge_draw
+from apps.proving.services.windows import challenge_draw, posts_begin, windows_plan
 from apps.proving.states import PostState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from apps.messages.models import Message
+    from apps.miners.models import Miner
     from apps.proving.rules.proving_context import ProvingContext
+    from poolsite.filecoin.deadlines import DeadlineInfo
 
 log = structlog.get_logger(__name__)
 
@@ -70,63 +78,142 @@ ATTEMPTS: Final[Compiled[ProofAttempt]] = Compiled(
     lambda posts: attempts_open("job__miner", "job__worker").filter(post_id__any=posts),
     posts="bigint[]",
 )
-VERSION_NOW: Final[Compiled[str]] = Compiled(
-    "post_version",
-    lambda key: WindowPost.objects.filter(pk=key).order_by().values_list(VERSION, flat=True),
-    key="bigint",
+VERSIONS_NOW: Final[Compiled[tuple[int, str]]] = Compiled(
+    "post_versions",
+    lambda keys: WindowPost.objects.filter(pk__any=keys).order_by().values_list("pk", VERSION),
+    keys="bigint[]",
 )
-POSTS_MOVING: Final = Prepared("posts_moving", MOVING, ["bigint", "timestamptz", "bigint"])
+POSTS_MOVING: Final = Prepared(
+    "posts_moving",
+    "SELECT id, miner_id FROM proving_windowpost"  # noqa: S608  # a constant
+    f" WHERE id IN ({MOVING}) AND ($4 IS NULL OR miner_id = ANY($4)) ORDER BY close_epoch, id",
+    ["bigint", "timestamptz", "bigint", "bigint[]"],
+)
+GROUP_MAX: Final = 25
+"""Proofs that are moved together at most: they are written in one transaction, and locked as long."""
 
 
-def posts_advance(context: ProvingContext) -> None:
-    """Move every proof whose window has not closed, one after the other; a failing one stops no other.
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """A proof, or the challenged windows of a miner that have none yet, with what they need of the chain."""
 
-    Two passes meet: that of a head, and that of a prover that has just ended.  Each proof is moved by one of
-    them at a time; the other goes on with the rest, and reads it again afterwards.
+    row: WindowPost | Miner
+    read: Callable[[], None] | None
+    """Fetches what the chain says; asks no database."""
+    windows: Sequence[DeadlineInfo] = ()
+
+    def __str__(self) -> str:
+        return str(self.row)
+
+
+def posts_advance(
+    context: ProvingContext,
+    *,
+    windows: Mapping[Miner, Sequence[DeadlineInfo]] | None = None,
+    miners: Collection[int] | None = None,
+) -> None:
+    """Begin the proofs of `windows`, and move every proof whose window has not closed, or those of `miners`.
+
+    The chain is asked for many at the same time, and those that are answered are moved together: one whose
+    call hangs, or that fails, stops no other.  Two passes meet: that of a head, and that of a prover that
+    has just ended.  Each proof is moved by one of them at a time; the other goes on with the rest, and reads
+    it again afterwards.
     """
-    rows, messages = _posts_to_move(context)
+    works, messages = _posts_to_move(context, miners)
+    works += [
+        Work(miner, windows_reader_build(miner, windows=opened, context=context), opened)
+        for miner, opened in (windows or {}).items()
+    ]
+    known: list[tuple[Work, Exception | None]]
+    known = [(work, None) for work in works if work.read is None]
+    groups = [known[at : at + GROUP_MAX] for at in range(0, len(known), GROUP_MAX)]
+    answered = groups_as_answered(
+        lambda work: work.read and work.read(), [work for work in works if work.read], most=GROUP_MAX
+    )
     at_work: list[WindowPost] = []
-
-    def move(post: WindowPost) -> None:
-        with try_lock(POST_LOCK, str(post.uuid)) as is_mine:
-            if not is_mine:
-                at_work.append(post)
-            elif _is_as_read(post):
-                post_move(post, message=messages.get(post.message_id), context=context)
-            else:
-                _move_anew(post, context)
+    for group in chain(groups, answered):
+        at_work += _group_move(group, messages=messages, context=context)
+    until = time.monotonic() + LOCK_WAIT_S
 
     def move_in_turn(post: WindowPost) -> None:
         with lock_in_turn(POST_LOCK, str(post.uuid), wait_s=until - time.monotonic()) as is_mine:
             if is_mine:
-                _move_anew(post, context)
+                rows, found = _unended_read([post.pk])
+                posts_move(rows, messages=found, context=context)
 
-    for_each_isolated(rows, move, event="post_not_moved")
-    until = time.monotonic() + LOCK_WAIT_S
-    for_each_isolated(at_work, move_in_turn, event="post_not_moved")
-
-
-def _is_as_read(post: WindowPost) -> bool:
-    """Return whether nobody has changed a proof's row since it was read."""
-    return VERSION_NOW.rows(key=post.pk) == [post.__dict__["version"]]
+    for_each_isolated(at_work, move_in_turn, event=NOT_MOVED)
 
 
-def _move_anew(post: WindowPost, context: ProvingContext) -> None:
-    """Move a proof that another pass may have moved since it was read."""
-    rows, messages = _posts_read([post.pk])
-    for fresh in rows:
-        if fresh.state not in ENDED:
-            post_move(fresh, message=messages.get(fresh.message_id), context=context)
+def _group_move(
+    group: Sequence[tuple[Work, Exception | None]],
+    *,
+    messages: Mapping[str, Message],
+    context: ProvingContext,
+) -> list[WindowPost]:
+    """Begin and move what is known enough of; returns the proofs that another pass has at this moment."""
+    posts: list[WindowPost] = []
+    challenged: dict[Miner, Sequence[DeadlineInfo]] = {}
+    planned: dict[Miner, list[WindowPost]] = {}
+    for work, error in group:
+        if error is not None:
+            failure_log(work, error, event=NOT_MOVED)
+        elif isinstance(work.row, WindowPost):
+            posts.append(work.row)
+        else:
+            challenged[work.row] = work.windows
+
+    def plan(miner: Miner) -> None:
+        planned[miner] = windows_plan(miner, windows=challenged[miner], context=context)
+
+    def begin(miners: Sequence[Miner]) -> None:
+        posts.extend(posts_begin({miner: planned[miner] for miner in miners}))
+
+    for_each_isolated(challenged, plan, event=NOT_MOVED)
+    together_isolated(list(planned), begin, event=NOT_MOVED)
+    with try_locks(POST_LOCK, [str(post.uuid) for post in posts]) as held:
+        mine = [post for post in posts if str(post.uuid) in held]
+        # Those that nobody has changed since they were read are moved as they are.
+        now = dict(VERSIONS_NOW.rows(keys=[post.pk for post in mine])) if mine else {}
+        same = [post for post in mine if post.__dict__.get("version") == now.get(post.pk)]
+        rows, found = _unended_read([post.pk for post in mine if post not in same])
+        posts_move([*same, *rows], messages={**messages, **found}, context=context)
+    return [post for post in posts if str(post.uuid) not in held]
 
 
-def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str, Message]]:
+def moving_miners_list(context: ProvingContext) -> list[int]:
+    """Return the miners of the proofs that need attention, the most urgent first."""
+    return list(dict.fromkeys(miner for _, miner in _moving(context, None)))
+
+
+def _moving(context: ProvingContext, miners: Collection[int] | None) -> list[tuple[int, int]]:
+    among = None if miners is None else list(miners)
+    rows = POSTS_MOVING.rows([context.head.height, None, context.network.chain_finality, among])
+    return [(pk, miner) for pk, miner in rows]
+
+
+def _posts_to_move(
+    context: ProvingContext, miners: Collection[int] | None
+) -> tuple[list[Work], dict[str, Message]]:
     """Return the proofs that need attention, with all that it takes, and their messages.
 
     Which they are, a narrow question tells: to read proofs with their jobs, hosts and miner costs much more,
     and on most heads each one stands where its message does.
     """
-    wanted = [pk for (pk,) in POSTS_MOVING.rows([context.head.height, None, context.network.chain_finality])]
-    return _posts_read(wanted) if wanted else ([], {})
+    wanted = [pk for pk, _ in _moving(context, miners)]
+    if not wanted:
+        return [], {}
+    rows, messages = _posts_read(wanted)
+    works = [
+        Work(post, post_reader_build(post, message=messages.get(post.message_id), context=context))
+        for post in rows
+    ]
+    return works, messages
+
+
+def _unended_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Message]]:
+    """Read proofs that another pass may have moved; those that it has ended are left out."""
+    rows, messages = _posts_read(keys) if keys else ([], {})
+    return [post for post in rows if post.state not in ENDED], messages
 
 
 def _posts_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Message]]:
@@ -136,31 +223,58 @@ def _posts_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Messag
     return posts, messages_by_ids([post.message_id for post in posts if post.message_id])
 
 
-def post_move(post: WindowPost, *, message: Message | None, context: ProvingContext) -> None:
-    """Move one proof on; what fails is tried again in the same pass where it may be.
+def posts_move(
+    posts: Sequence[WindowPost], *, messages: Mapping[str, Message], context: ProvingContext
+) -> None:
+    """Move proofs on, those that take the same step together; what fails is tried again where it may be.
 
+    Each is moved as far as it goes; one with which something goes wrong stays where it is.
+    """
+    landed = [post for post in posts if _has_landed(post, messages.get(post.message_id))]
+    together_isolated(landed, partial(posts_land, messages=messages, context=context), event=NOT_MOVED)
+    senders: dict[WindowPost, str] = {}
+
+    def follow(post: WindowPost) -> None:
+        sender = _follow(post, messages.get(post.message_id), context)
+        if sender is not None:
+            senders[post] = sender
+
+    for_each_isolated([post for post in posts if post not in landed], follow, event=NOT_MOVED)
+    going = list(senders)
+    posts_prove([post for post in going if post.state == PostState.PROVING], context=context)
+    proved = [post for post in going if post.state == PostState.PROVED]
+    checked = rows_isolated(proved, lambda post: faults_recheck(post, context=context), event=NOT_MOVED)
+    posts_submit(
+        [post for post in checked if post.state == PostState.PROVED], context=context, senders=senders
+    )
+    # Sectors are back, or the chain has a part of it.
+    posts_prove([post for post in checked if post.state == PostState.PROVING], context=context)
+
+
+def _has_landed(post: WindowPost, message: Message | None) -> bool:
+    is_open = post.state in (PostState.SENT, PostState.MISSED)
+    return is_open and message is not None and message.has_succeeded
+
+
+def _follow(post: WindowPost, message: Message | None, context: ProvingContext) -> str | None:
+    """See what became of a proof and its message; None if there is nothing to make or to send.
+
+    Returns the address that sends it instead of the chosen one; empty if there is none.
     Raises NodeUnavailable, NodeRefused, LostRace.
     """
     if post.state == PostState.LANDED:
         _landed_check(post, message, context)
-    elif message is not None and (
-        post.state == PostState.SENT or (post.state == PostState.MISSED and message.has_succeeded)
-    ):
+    elif message is not None and post.state == PostState.SENT:
         message_follow(post, message=message, context=context)
     if post.state in ENDED:
-        return
+        return None
     if context.head.height >= post.close_epoch:
         if not _may_have_landed(post, message) and is_close_executed(post, context=context):
             _close(post, message, context)
-        return
+        return None
     sender = ""
     if post.state == PostState.SENT and message is not None:
         sender = stuck_message_handle(post, message=message, context=context)
-    _go_on(post, context, sender=sender)
-
-
-def _go_on(post: WindowPost, context: ProvingContext, *, sender: str) -> None:
-    """Prove and send while there is time left in the window."""
     if (
         post.state == PostState.NOTHING
         and is_due(post, context=context)
@@ -168,16 +282,9 @@ def _go_on(post: WindowPost, context: ProvingContext, *, sender: str) -> None:
     ):
         # A store that was away may be back in time: the files are checked again.
         advance(post, "AGAIN", skipped={}, updated_at=context.now)
-    if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, context):
-        return
-    if post.state == PostState.PROVING:
-        post_prove(post, context=context)
-    if post.state == PostState.PROVED:
-        faults_recheck(post, context=context)
-        if post.state == PostState.PROVED:
-            post_submit(post, context=context, sender=sender)
-        if post.state == PostState.PROVING:  # sectors are back, or the chain has a part of it
-            post_prove(post, context=context)
+    if post.state not in (PostState.PROVING, PostState.PROVED) or _is_reorganised(post, context):
+        return None
+    return sender
 
 
 def _landed_check(post: WindowPost, message: Message | None, context: ProvingContext) -> None:

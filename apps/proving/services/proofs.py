@@ -1,20 +1,21 @@
-"""The jobs of a window's proof: given out to provers, their results checked."""
+"""The results of the jobs of windows' proofs: checked, kept, or made again."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
 
-from apps.core.live import Change, publish
-from apps.core.transitions import advance
+from apps.chain.node.isolation import for_each_isolated, rows_isolated, together_isolated
+from apps.core.errors import LostRace
+from apps.core.transitions import advance, advance_many, columns_set
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.rules.proof_coverage import (
     proof_order_build,
-    provable_sectors_select,
     skipped_add,
     skipped_of,
 )
@@ -26,23 +27,21 @@ from apps.proving.services.attempts import (
     attempt_fail,
     attempt_promote,
     attempts_cancel,
+    attempts_use,
     running_attempts_list,
 )
-from apps.proving.services.backup_prover import backup_monitor
-from apps.proving.services.check_results import proof_results_store
+from apps.proving.services.check_results import proof_results_store, proofs_results_store
 from apps.proving.services.fault_rechecks import fallback_use, is_fallback_as_good
 from apps.proving.services.jobs import (
     BadProof,
     faults_read,
-    job_create,
     job_is_lapsed,
-    onchain_sectors_read,
     proof_check,
-    proof_window_build,
 )
-from apps.proving.services.offers import has_other_host, offer_find, post_failures_count
-from apps.proving.services.post_updates import post_publish, post_update
-from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute, retry_schedule
+from apps.proving.services.offers import has_other_host
+from apps.proving.services.post_updates import NOT_MOVED, post_publish, post_update, posts_publish
+from apps.proving.services.proof_orders import Order, jobs_create, order_find, unreadable_part_separate
+from apps.proving.services.retries import note_record, partial_proof_epoch_compute
 from apps.proving.services.windows import post_split
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
@@ -55,42 +54,34 @@ if TYPE_CHECKING:
     from apps.miners.onchain.partition_facts import PartitionFacts
     from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Job
-    from poolsite.wire.job_inputs import ProvenSector
 
 log = structlog.get_logger(__name__)
 
 
-def post_prove(post: WindowPost, *, context: ProvingContext) -> None:
-    """Create a job, or collect the result of the one that is finished, while it can still land."""
-    _attempt_collect(post, context)
-    if post.state == PostState.PROVING:
-        backup_monitor(post, context=context)
-    if post.state != PostState.PROVING:
-        return
-    if post.attempt(AttemptKind.FALLBACK) and context.head.height >= partial_proof_epoch_compute(
-        post, network=context.network
-    ):
-        fallback_use(post, context=context, why=gettext_noop("no better proof was made in time"))
-        return
-    if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context=context):
-        return
-    read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
-    facts = read[post.deadline_index]
-    order, covered = proof_order_build(facts, post=post)
-    if not order:
-        _empty(post, context)
-        return
-    _unreadable_part(post, facts, covered=covered, context=context)
-    known = onchain_sectors_read(
-        context.client, miner=post.miner, numbers=sorted(set(order)), key=context.head.key
+def posts_prove(posts: Sequence[WindowPost], *, context: ProvingContext) -> None:
+    """Create jobs, or collect the results of those that are finished, while they can still land."""
+    good: list[tuple[WindowPost, ProofAttempt]] = []
+    collected = rows_isolated(
+        posts, lambda post: _attempt_collect(post, good=good, context=context), event=NOT_MOVED
     )
-    if not set(order) <= set(known):
-        return  # some were terminated this moment: the next head shows the partition without them
-    _job_create(post, order=[known[number] for number in order], partitions=covered, context=context)
+    _proofs_store(good, context)
+    made = {post for post, _ in good}
+    wanted: list[Order] = []
+    for_each_isolated(
+        [post for post in collected if post not in made and post.state == PostState.PROVING],
+        lambda post: wanted.extend(order_find(post, context=context)),
+        event=NOT_MOVED,
+    )
+    together_isolated(wanted, partial(jobs_create, context=context), event=NOT_MOVED)
 
 
-def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
-    """See to an attempt that has ended or that nobody may claim any more; its failure counts as a try."""
+def _attempt_collect(
+    post: WindowPost, *, good: list[tuple[WindowPost, ProofAttempt]], context: ProvingContext
+) -> None:
+    """See to an attempt that has ended or that nobody may claim any more; its failure counts as a try.
+
+    Adds it to `good` if its proof is to be kept.
+    """
     attempt = attempt_collect(post)
     if attempt is None:
         first = post.attempt(AttemptKind.FIRST)
@@ -101,7 +92,8 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
             )
             post_publish(post)
     elif attempt.work.state == JobState.DONE:
-        _result_collect(post, attempt, context)
+        if _is_good(post, attempt, context):
+            good.append((post, attempt))
     else:
         with transaction.atomic():
             attempt_fail(
@@ -127,72 +119,16 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
         )
 
 
-def _empty(post: WindowPost, context: ProvingContext) -> None:
-    """Omit partitions of which no sector can be read, until the files are checked again."""
-    if post.attempt(AttemptKind.FALLBACK):
-        fallback_use(post, context=context, why=gettext_noop("no sectors can be read now"))
-        return
-    reason = gettext_noop("no sectors in these partitions can be proved")
-    note_record(post, context=context, text=reason)
-    # Two failures at least: a store that is away is not back within the same head.
-    advance(
-        post, "EMPTY", error=reason, updated_at=context.now, **retry_schedule(post, context=context, least=2)
-    )
-    post_publish(post)
+def _is_good(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> bool:
+    """Check a finished job: its faulty sectors are skipped, a bad proof is made again.
 
-
-def _unreadable_part(
-    post: WindowPost, facts: Sequence[PartitionFacts], *, covered: Sequence[int], context: ProvingContext
-) -> None:
-    """Set apart the partitions of which no sector could be read: they are tried again by themselves."""
-    away = [index for index in post.partitions if index not in covered and post.skipped.get(str(index))]
-    groups = [
-        [index] for index in away if index < len(facts) and provable_sectors_select(facts[index], skipped=())
-    ]
-    if not groups:
-        return
-    reason = gettext_noop("no sectors in this partition can be read")
-    data = {"state": PostState.NOTHING, "error": reason, **retry_schedule(post, context=context, least=2)}
-    for part in post_split(post, groups=groups, **data):
-        note_record(part, context=context, text=reason)
-
-
-def _job_create(
-    post: WindowPost, *, order: list[ProvenSector], partitions: list[int], context: ProvingContext
-) -> None:
-    with transaction.atomic():
-        row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != PostState.PROVING or running_attempts_list(row):
-            return  # another task has created the job
-        job = job_create(
-            post.miner,
-            sectors=order,
-            randomness=bytes(post.randomness),
-            window=proof_window_build(post.deadline_index, close_epoch=post.close_epoch, context=context),
-            time_sensitive=True,
-            now=context.now,
-            offered_to=offer_find(
-                post.miner,
-                numbers={sector.number for sector in order},
-                failures=post_failures_count(post),
-                context=context,
-            ),
-        )
-        ProofAttempt.objects.create(post=row, kind=AttemptKind.FIRST, job=job)
-        row.partitions = partitions
-        row.save(update_fields=["partitions", "updated_at"])
-    post.refresh_from_db()
-    publish(Change("job", job.pk, post.miner.tenant_id))
-    post_publish(post)
-
-
-def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
-    """Check a finished job: its proof is kept, its faulty sectors are skipped, a bad proof is made again."""
+    Returns whether it is a proof of all that was asked for.
+    """
     job = attempt.work
     faults = faults_read(job)
     if faults:
         _faults_collect(post, attempt, faults, context)
-        return
+        return False
     try:
         proof_check(job)
     except BadProof as bad:
@@ -204,8 +140,8 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
             context=context,
             reason=gettext_noop("invalid proof from {host}: {bad}").format(host=host, bad=bad),
         )
-        return
-    _proof_store(post, attempt, context)
+        return False
+    return True
 
 
 def _prover_name(job: Job) -> str:
@@ -311,7 +247,7 @@ def _partial_proof_store(
             attempt_end(attempt, event="FAIL", context=context, reason=reason)
             fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
             return
-        _unreadable_part(post, facts, covered=partial.partitions, context=context)
+        unreadable_part_separate(post, facts=facts, covered=partial.partitions, context=context)
         # What is left out of a partition without a proof is no longer this one's: it waits for none of that.
         partial_columns["skipped"] = skipped_of(partial.partitions, skipped=partial.skipped)
         now = {"proved_at": context.now, "updated_at": context.now}
@@ -331,8 +267,38 @@ def _may_backup_better(post: WindowPost, partial: WindowPost, context: ProvingCo
     )
 
 
+def _proofs_store(good: Sequence[tuple[WindowPost, ProofAttempt]], context: ProvingContext) -> None:
+    """Keep good proofs; nobody needs to make them any more."""
+    alone = [(post, attempt) for post, attempt in good if len(post.attempts_open()) == 1]
+    together_isolated(alone, partial(_lone_proofs_store, context=context), event=NOT_MOVED)
+    for_each_isolated(
+        [one for one in good if one not in alone],
+        lambda one: _proof_store(*one, context=context),
+        event=NOT_MOVED,
+    )
+
+
+def _lone_proofs_store(good: Sequence[tuple[WindowPost, ProofAttempt]], context: ProvingContext) -> None:
+    """Keep proofs beside which nothing else was tried."""
+    attempts = [attempt for _, attempt in good]
+    data = {"error": "", "tries": 0, "try_epoch": None, "proved_at": context.now, "updated_at": context.now}
+    with transaction.atomic():
+        found = [(post, attempt.work) for post, attempt in good]
+        proofs_results_store(found, numbers=_is_requested, context=context)
+        proofs = {post.pk: {"proof": attempt.work.proof} for post, attempt in good}
+        moved = advance_many(WindowPost, "PROVE", proofs, returning="state", **data)
+        for post, _ in good:
+            if post.pk not in moved:
+                raise LostRace(post, "PROVE")
+        attempts_use(attempts, context=context)
+    for post, attempt in good:
+        columns_set(post, state=moved[post.pk], proof=attempt.work.proof, **data)
+        columns_set(attempt, state=AttemptState.USED)
+    posts_publish([post for post, _ in good])
+
+
 def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
-    """Keep a good proof; nobody needs to make it any more."""
+    """Keep a good proof, and cancel what else was tried for it."""
     job = attempt.work
     with transaction.atomic():
         proof_results_store(post, job=job, numbers=_is_requested(job), context=context)

@@ -14,6 +14,8 @@ from apps.proving.services.recovery_steps import recovery_move
 from apps.proving.states import RecoveryState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.proving.rules.proving_context import ProvingContext
 
 RECOVERY_LOCK: Final = 0x5243
@@ -27,13 +29,18 @@ IN_PROGRESS: Final[Compiled[Recovery]] = Compiled(
 )
 
 
-def recoveries_advance(context: ProvingContext) -> None:
-    """Move every recovery that is under way.
+def recovering_miners_list() -> list[int]:
+    """Return the miners with a recovery that is under way."""
+    return list(dict.fromkeys(row.miner_id for row in IN_PROGRESS.rows()))
+
+
+def recoveries_advance(context: ProvingContext, *, miners: Collection[int] | None = None) -> None:
+    """Move every recovery that is under way, or those of `miners`.
 
     Two passes meet here, as in `posts_advance`.  A miner's recoveries are moved by one of them at a time,
     since only one of its declarations brings the miner's debt; the other pass reads them again afterwards.
     """
-    rows = IN_PROGRESS.rows()
+    rows = [row for row in IN_PROGRESS.rows() if miners is None or row.miner_id in miners]
     at_work: list[Recovery] = []
 
     def move(row: Recovery) -> None:

@@ -7,26 +7,30 @@ only pushed when the one before has come to its end.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
 
-from apps.core.errors import DomainError
-from apps.core.transitions import advance
+from apps.chain.node.isolation import for_each_isolated, together_isolated
+from apps.core.errors import DomainError, LostRace
+from apps.core.transitions import advance, advance_many, columns_set
 from apps.messages.errors import MessageIdTaken
+from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.cancel import message_withdraw
-from apps.messages.services.push import message_push
+from apps.messages.services.push import messages_push_batch
 from apps.messages.states import MessageState, Wait
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.selectors.miners import miner_principal
-from apps.miners.selectors.senders import sender_choose
+from apps.miners.selectors.senders import senders_chosen
 from apps.miners.states import Use
+from apps.proving.models import WindowPost
 from apps.proving.selectors.other_senders import other_sender_choose, other_sender_describe
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
-from apps.proving.services.post_updates import post_publish, post_update
+from apps.proving.services.post_updates import NOT_MOVED, post_publish, post_update, posts_publish
 from apps.proving.services.retries import note_record, retry_schedule
 from apps.sectors.selectors.proof_forms import proof_form_check
 from poolsite.filecoin.actors import miner as miner_actor
@@ -38,8 +42,9 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from apps.messages.models import Message
-    from apps.proving.models import WindowPost
     from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
@@ -50,48 +55,93 @@ NO_PROOF: Final[dict[str, Any]] = {"proof": None, "skipped": {}}
 """Columns of a proof that is made from the beginning: every sector is read again."""
 
 
-def post_submit(post: WindowPost, *, context: ProvingContext, sender: str = "") -> None:
-    """Push SubmitWindowedPoSt once the window is open; the id makes a repeated push harmless.
+def posts_submit(
+    posts: Sequence[WindowPost], *, context: ProvingContext, senders: Mapping[WindowPost, str]
+) -> None:
+    """Push SubmitWindowedPoSt for proofs whose windows are open; the ids make a repeated push harmless.
 
     Where a kill came between push and note, sender or chain may be others now: then the message that was
     pushed is the one that is followed.  A proof that leaves out sectors waits for them for a while.
-    `sender` is another address than the chosen one, after a message that this one could not send.
+    `senders` are other addresses than the chosen ones, after messages that these could not send.
     """
-    if context.head.height < post.open_epoch + context.network.confidences.submit or may_wait(
-        post, context=context
-    ):
-        return
-    if onchain_proof_handle(post, context=context):
-        return
-    commit = commit_draw(post, context=context)
-    message_id = f"post:{post.uuid}:{post.messages_sent}"
-    try:
-        proof_form_check(context.network, bytes(post.proof or b""))
-        message_push(
-            principal=miner_principal(post.miner),
-            id=message_id,
+    ready: list[tuple[WindowPost, bytes]] = []
+
+    def prepare(post: WindowPost) -> None:
+        if context.head.height < post.open_epoch + context.network.confidences.submit or may_wait(
+            post, context=context
+        ):
+            return
+        if onchain_proof_handle(post, context=context):
+            return
+        params = submit_params_encode(post, commit=commit_draw(post, context=context))
+        try:
+            proof_form_check(context.network, bytes(post.proof or b""))
+        except DomainError as refusal:
+            _refusal_note(post, refusal, context)
+        else:
+            ready.append((post, params))
+
+    for_each_isolated(posts, prepare, event=NOT_MOVED)
+    push = partial(_messages_push, senders=senders, context=context)
+    together_isolated([one for one in ready if not one[0].attempts_open()], push, event=NOT_MOVED)
+    for_each_isolated(
+        [one for one in ready if one[0].attempts_open()], lambda one: push([one]), event=NOT_MOVED
+    )
+
+
+def _messages_push(
+    ready: Sequence[tuple[WindowPost, bytes]], *, senders: Mapping[WindowPost, str], context: ProvingContext
+) -> None:
+    """Push the messages of some proofs, and note which were."""
+    chosen = senders_chosen([post.miner for post, _ in ready if not senders.get(post)], uses=[Use.POST])
+    items = [
+        PushItem(
+            id=_message_id(post),
             to=post.miner.address,
-            from_=sender or sender_choose(post.miner, Use.POST).address,
+            from_=senders.get(post) or chosen[post.miner][Use.POST],
             method=miner_actor.Method.SUBMIT_WINDOWED_POST,
-            params=submit_params_encode(post, commit=commit),
+            params=params,
             kind="window_post",
+            spec=SendSpec(expire_epoch=post.close_epoch - 1),
             time_sensitive=True,
-            expire_epoch=post.close_epoch - 1,
             urgent_epoch=post.close_epoch,
         )
-    except MessageIdTaken:
-        log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
-    except DomainError as error:
-        if post.error != error.reason[:2000]:
-            note_record(post, context=context, text=gettext("not sent: {error}").format(error=error.reason))
-            post_update(post, error=error.reason[:2000])
-        return
+        for post, params in ready
+    ]
+    principals = [miner_principal(post.miner) for post, _ in ready]
+    answers = messages_push_batch(list(zip(principals, items, strict=True)))
+    pushed = []
+    for (post, _), item, answer in zip(ready, items, answers, strict=True):
+        if isinstance(answer, MessageIdTaken):
+            log.warning("proof_was_pushed", post=str(post.uuid), message=item.id)
+        elif isinstance(answer, DomainError):
+            _refusal_note(post, answer, context)
+            continue
+        pushed.append(post)
+    sent = {
+        post.pk: {"message_id": _message_id(post), "messages_sent": post.messages_sent + 1} for post in pushed
+    }
+    data = {"sent_height": context.head.height, "updated_at": context.now}
     with transaction.atomic():
-        sent: dict[str, Any] = {"message_id": message_id, "messages_sent": post.messages_sent + 1}
-        sent["sent_height"] = context.head.height
-        advance(post, "SEND", updated_at=context.now, **sent)
-        attempts_cancel(post, context=context)
-    post_publish(post)
+        moved = advance_many(WindowPost, "SEND", sent, returning="state", **data)
+        for post in pushed:
+            if post.pk not in moved:
+                raise LostRace(post, "SEND")
+            attempts_cancel(post, context=context)
+    for post in pushed:
+        columns_set(post, state=moved[post.pk], **sent[post.pk], **data)
+    posts_publish(pushed)
+
+
+def _message_id(post: WindowPost) -> str:
+    return f"post:{post.uuid}:{post.messages_sent}"
+
+
+def _refusal_note(post: WindowPost, refusal: DomainError, context: ProvingContext) -> None:
+    """Note why a proof's message was not accepted, once for each reason."""
+    if post.error != refusal.reason[:2000]:
+        note_record(post, context=context, text=gettext("not sent: {error}").format(error=refusal.reason))
+        post_update(post, error=refusal.reason[:2000])
 
 
 def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
@@ -198,12 +248,24 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
     return sender
 
 
+def posts_land(
+    posts: Sequence[WindowPost], *, messages: Mapping[str, Message], context: ProvingContext
+) -> None:
+    """Note that proofs have landed with their messages.  Raises LostRace."""
+    heights = {post.pk: {"landed_height": messages[post.message_id].height} for post in posts}
+    data = {"exit_code": 0, "error": "", "updated_at": context.now}
+    with transaction.atomic():
+        moved = advance_many(WindowPost, "LAND", heights, returning="state", **data)
+        for post in posts:
+            if post.pk not in moved:
+                raise LostRace(post, "LAND")
+    for post in posts:
+        columns_set(post, state=moved[post.pk], **heights[post.pk], **data)
+    posts_publish(posts)
+
+
 def message_follow(post: WindowPost, *, message: Message, context: ProvingContext) -> None:
-    """Follow what became of the message, if anything has yet."""
-    if message.state == MessageState.LANDED and message.exit_code == 0:
-        advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
-        post_publish(post)
-        return
+    """Follow what became of a message that has not succeeded, if anything has yet."""
     if context.head.height >= post.close_epoch:
         return
     if message.state == MessageState.LANDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Max
 
 from apps.core.compiled import Compiled
@@ -12,13 +12,13 @@ from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.rules.proof_coverage import provable_sectors_select, skipped_of
-from apps.proving.services.post_updates import post_publish
+from apps.proving.services.post_updates import posts_publish
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.deadlines import current_deadline
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from apps.proving.rules.proving_context import ProvingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
@@ -65,51 +65,65 @@ POSTS_STORED: Final[Compiled[tuple[int, int, int]]] = Compiled(
 )
 
 
+def partition_groups_list(miner: Miner, *, index: int, context: ProvingContext) -> list[list[int]]:
+    """Return a deadline's partitions with something to prove, as many together as a message takes."""
+    facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
+    provable = [at for at, part in enumerate(facts) if provable_sectors_select(part, skipped=())]
+    most = context.network.posted_partitions_max
+    return [provable[at : at + most] for at in range(0, len(provable), most)]
+
+
 def posts_schedule(miner: Miner, *, windows: Sequence[DeadlineInfo], context: ProvingContext) -> int:
-    """Make the proofs and jobs of a miner's challenged windows; returns how many are new."""
-    count = 0
-    for window in windows:
-        facts = partitions_read(context.client, miner.address, [window.index], context.head.key)[window.index]
-        provable = [index for index, part in enumerate(facts) if provable_sectors_select(part, skipped=())]
-        most = context.network.posted_partitions_max
-        groups = [provable[at : at + most] for at in range(0, len(provable), most)]
-        if not groups:
-            continue
-        randomness = challenge_draw(miner, epoch=window.challenge, context=context)
-        count += _posts_begin(miner, window, groups=groups, randomness=randomness)
-    return count
+    """Make the proofs of a miner's challenged windows; returns how many are new."""
+    planned = windows_plan(miner, windows=windows, context=context)
+    return len(posts_begin({miner: planned}))
 
 
-def _posts_begin(
-    miner: Miner, window: DeadlineInfo, *, groups: Sequence[list[int]], randomness: bytes
-) -> int:
-    """Write all proofs of a window, or none: a kill in between would leave partitions that nobody proves.
+def windows_plan(
+    miner: Miner, *, windows: Sequence[DeadlineInfo], context: ProvingContext
+) -> list[WindowPost]:
+    """Return the proofs of a miner's challenged windows, not stored yet."""
+    return [
+        WindowPost(
+            miner=miner,
+            deadline_index=window.index,
+            open_epoch=window.open,
+            close_epoch=window.close,
+            challenge_epoch=window.challenge,
+            part=part,
+            partitions=group,
+            randomness=challenge_draw(miner, epoch=window.challenge, context=context),
+        )
+        for window in windows
+        for part, group in enumerate(partition_groups_list(miner, index=window.index, context=context))
+    ]
 
-    The constraint keeps a second task from writing them too.
+
+@transaction.atomic
+def posts_begin(planned: Mapping[Miner, Sequence[WindowPost]]) -> list[WindowPost]:
+    """Store all proofs of windows, or none: a kill in between would leave partitions that nobody proves.
+
+    Returns those stored.  A second task that has planned them too waits for the miners' locks and finds them.
     """
-    try:
-        with transaction.atomic():
-            # Setting the height from which another program proves waits for this lock, or comes first.
-            row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
-            if not row.works_at(window.open):
-                return 0
-            posts = [
-                WindowPost.objects.create(
-                    miner=miner,
-                    deadline_index=window.index,
-                    open_epoch=window.open,
-                    close_epoch=window.close,
-                    challenge_epoch=window.challenge,
-                    part=part,
-                    partitions=group,
-                    randomness=randomness,
-                )
-                for part, group in enumerate(groups)
-            ]
-    except IntegrityError:
-        return 0
-    post_publish(posts[0])
-    return len(posts)
+    miners = [miner for miner, posts in planned.items() if posts]
+    if not miners:
+        return []
+    # Setting the height from which another program proves waits for these locks, or comes first.
+    rows = Miner.objects.select_for_update(no_key=True).filter(pk__in=[miner.pk for miner in miners])
+    now = {row.pk: row for row in rows.order_by("pk")}
+    epochs = {post.open_epoch for miner in miners for post in planned[miner]}
+    stored = set(POSTS_STORED.rows(miners=list(now), windows=list(epochs)))
+    posts = [
+        post
+        for miner in miners
+        for post in planned[miner]
+        if miner.pk in now
+        and now[miner.pk].works_at(post.open_epoch)
+        and (miner.pk, post.deadline_index, post.open_epoch) not in stored
+    ]
+    WindowPost.objects.bulk_create(posts)
+    posts_publish(posts)
+    return posts
 
 
 def post_split(post: WindowPost, *, groups: Sequence[list[int]], **data: Any) -> list[WindowPost]:

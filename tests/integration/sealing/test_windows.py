@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message
-from apps.messages.services.push import message_push
+from apps.messages.services.push import messages_push_batch
 from apps.proving.models import PostNote
 from apps.proving.services import submissions
 from apps.sectors.models import Job
@@ -77,16 +77,16 @@ def test_kill_around_the_push_sends_one_message(
     miner, sectors = pair
     deaths = ["before", "after"]
 
-    def killed(**data: Any) -> Any:
+    def killed(requests: Any) -> Any:
         death = deaths.pop(0) if deaths else ""
         if death == "before":
             raise KeyboardInterrupt
-        pushed = message_push(**data)
+        pushed = messages_push_batch(requests)
         if death == "after":
             raise KeyboardInterrupt
         return pushed
 
-    monkeypatch.setattr(submissions, "message_push", killed)
+    monkeypatch.setattr(submissions, "messages_push_batch", killed)
     post = next_post(world, miner)
     for _ in range(post.close_epoch - world.height):
         with contextlib.suppress(KeyboardInterrupt):

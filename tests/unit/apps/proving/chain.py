@@ -27,6 +27,9 @@ class OneDeadline:
     null_below: int = 0
     """How many null rounds there are right below the head."""
 
+    def read_ahead(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Keep nothing: what it says may be changed between two questions."""
+
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Answer StateMinerPartitions."""
         assert {method for method, _ in calls} == {"StateMinerPartitions"}

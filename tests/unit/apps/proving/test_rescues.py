@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import NoReturn
 
 import pytest
 
@@ -33,14 +33,13 @@ def test_kill_between_two_parts_of_a_window_leaves_none_unproved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     of, chain = miner(), OneDeadline(partitions=[[number] for number in range(1, 12)])
-    create = WindowPost.objects.create
+    create = WindowPost.objects.bulk_create
 
-    def killed(**data: Any) -> WindowPost:
-        if data["part"] == 1:
-            raise KeyboardInterrupt
-        return create(**data)
+    def killed(rows: list[WindowPost]) -> NoReturn:
+        create(rows[:1])
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(WindowPost.objects, "create", killed)
+    monkeypatch.setattr(WindowPost.objects, "bulk_create", killed)
     with pytest.raises(KeyboardInterrupt):
         posts_schedule(of, windows=windows_open(of, context=look(chain)), context=look(chain))
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from django.db import connection
 from apps.core.locks import try_lock
 from apps.messages.models import Message
 from apps.proving.models import WindowPost
-from apps.proving.services import posts, proofs
+from apps.proving.services import posts, proof_orders, proofs
 from apps.proving.services.backup_prover import backup_monitor
 from apps.proving.services.posts import posts_advance
 from apps.proving.states import AttemptKind, PostState
@@ -92,7 +92,7 @@ def test_a_proof_that_ends_while_a_pass_has_it_is_taken_at_once(
         backup_monitor(*args, **named)
 
     monkeypatch.setattr(proofs, "proof_check", lambda _job: None)
-    monkeypatch.setattr(proofs, "backup_monitor", slow)
+    monkeypatch.setattr(proof_orders, "backup_monitor", slow)
     first = beside(lambda: posts_advance(look(chain)))
     assert here.wait(30)
     done(job_of(row, AttemptKind.FIRST))
@@ -111,9 +111,9 @@ def test_a_pass_that_holds_one_proof_keeps_no_other(monkeypatch: pytest.MonkeyPa
     other = WindowPost.objects.get(pk=one.pk)
     other.pk, other.uuid, other.part, other.partitions = None, WindowPost().uuid, 1, [1]
     other.save()
-    moved = []
+    moved: list[int] = []
     monkeypatch.setattr(posts, "LOCK_WAIT_S", 0.1)
-    monkeypatch.setattr(posts, "post_move", lambda post, *_, **_more: moved.append(post.pk))
+    monkeypatch.setattr(posts, "posts_move", lambda rows, **_more: moved.extend(row.pk for row in rows))
     here, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
