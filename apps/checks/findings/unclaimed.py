@@ -17,6 +17,7 @@ from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.proof_forms import parameters_error
 from apps.sectors.selectors.shared_stores import shared_room
+from apps.sectors.selectors.stores import attachments_of, stores_room
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
@@ -69,13 +70,15 @@ def _begins_none(
     """Return why a host begins none of its tenant's sectors that are stuck, as far as it has told."""
     own = [one for one in stuck if one.tenant_id == host.tenant_id]
     settings = farm.settings.get(host.pk, {})
+    needs = stored_bytes(min(one.size for one in own))
     return (
         _state_text(data, host)
         or _barred_text(host, farm=farm, own=own)
         or _disk_text(host, room=_whole(settings, "sector_room_bytes"))
         or _slot_text(host)
         or _limit_text(host, most=_whole(settings, "sectors_max"))
-        or _stores_text(host, needs=stored_bytes(min(one.size for one in own)))
+        or _stores_text(host, needs=needs)
+        or _promised_text(data, host, needs=needs)
         or _last_text(host)
     )
 
@@ -169,4 +172,18 @@ def _stores_text(host: Worker, *, needs: int) -> str:
         free=" ".join(size(room.free_bytes)),
         sectors=plural(room.coming, "sector"),
         coming=" ".join(size(room.coming_bytes)),
+    )
+
+
+def _promised_text(data: CheckData, host: Worker, *, needs: int) -> str:
+    """Return that what a host's stores have free is promised to copies; empty where enough of it is not.
+
+    What one store was promised is free in no other on its disk.
+    """
+    own = [one for one in data.stores if any(row.worker_id == host.pk for row in attachments_of(one))]
+    promised, free = sum(one.reserved_bytes for one in own), stores_room(own)[0]
+    if not promised or free >= needs:
+        return ""
+    return gettext("has {free} free in its stores besides {promised} that is promised to copies").format(
+        free=" ".join(size(free)), promised=" ".join(size(promised))
     )

@@ -11,7 +11,7 @@ from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.miners.states import RoleKind
-from apps.sectors.models import DAMOCLES, HostReport, Job, Sector
+from apps.sectors.models import DAMOCLES, HostReport, Job, Sector, Store
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.stores import StoreCondition
 from tests import factories
@@ -169,6 +169,19 @@ def test_store_whose_room_other_hosts_will_need_is_named() -> None:
     waiting()
 
     assert "two shares nas with other hosts: 4 KiB free, and 1 sector in progress will need 4 KiB" in why()
+
+
+def test_room_that_another_store_of_the_disk_was_promised_is_named() -> None:
+    """Seen on a host whose stores share a disk: it stood idle, and nothing said why."""
+    waiting()
+    host = factories.worker("one", slots=SLOTS)
+    for name, reserved in (("fast", 1 << 40), ("long", 0)):
+        store = factories.store(host, name, reserved_bytes=reserved, free_bytes=0 if reserved else 1 << 39)
+        store.attachments.update(disk="8:1")
+
+    assert "one has 0 B free in its stores besides 1 TiB that is promised to copies" in why()
+    Store.objects.update(reserved_bytes=0, free_bytes=1 << 39)
+    assert "promised" not in why()
 
 
 def test_last_error_of_a_host_that_claims_none_is_shown() -> None:
