@@ -20,6 +20,7 @@ from apps.api.job_wait import JobWait
 from apps.api.limits import BodyLimit
 from apps.api.routing import websocket_urlpatterns as program_sockets
 from apps.api.rpc.transport.post import RpcPost
+from apps.api.v1.worker_direct import WorkerDirect
 from apps.core.consoles import console_keep
 from apps.core.database_watch import DatabaseWatch
 from apps.core.handler import RequestHandler
@@ -43,7 +44,7 @@ async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:
 
 
 http = RequestHandler()
-job_wait = JobWait(http)
+job_wait = JobWait(WorkerDirect(http))
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
 protocols = ProtocolTypeRouter(
     {

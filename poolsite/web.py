@@ -34,6 +34,8 @@ FIRST: Final = "web-1"
 
 WATCH_EVERY_S: Final = 0.5
 """A page shows a restart within a second."""
+KEPT_S: Final = 30
+"""How long an idle connection stays: longer than a host's from one heartbeat to the next."""
 TICK_S: Final = 1.0
 UVICORN_TICKS: Final = 10
 """Of uvicorn's ticks, which are a tenth of a second apart; with each tenth it renews the date header."""
@@ -111,6 +113,7 @@ def main(descriptors: list[int]) -> None:
         ws=LimitedWebSocket,
         ws_max_size=settings.RPC_REQUEST_MAX_BYTES,
         ws_per_message_deflate=False,  # compressing per socket triples the cost of a pushed frame
+        timeout_keep_alive=KEPT_S,
         timeout_graceful_shutdown=3,
         log_config=None,  # structlog owns the root logger
         access_log=False,

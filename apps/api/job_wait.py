@@ -11,12 +11,14 @@ import json
 import random
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import structlog
 from django.db import Error as DatabaseError
 
 from apps.core import clock
+from apps.core.database_watch import WAITING
+from apps.core.liveness import heartbeat_send
 from apps.sectors.services.jobs.claim_search import kinds_free
 from poolsite.wire.codec import document_encode
 from poolsite.wire.jobs import Work
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from apps.core.handler import RequestHandler
-
     Event = dict[str, Any]
     Receive = Callable[[], Awaitable[Event]]
     Send = Callable[[Event], Awaitable[None]]
@@ -36,14 +36,29 @@ log = structlog.get_logger(__name__)
 
 PATH: Final = re.compile(r"/api/v1/workers/[^/]+/work/?")
 WAIT_S: Final = 4.0
-"""Longest wait.  Each question is a sign of life too: it must be shorter than the patience with those."""
+"""Longest wait of a host that does not say how long it waits, as those of earlier versions do not."""
+LIFE_EVERY_S: Final = 4.0
+"""How often a host that waits is noted as living: less than the patience with those that are silent."""
 POLL_S: Final = 0.5
 """How often the database is asked for all who wait, while anybody does."""
 SPREAD_S: Final = 2.0
 """Over which the answers go when the process ends; it waits three seconds for what it serves."""
-MOST: Final = 2_000
+MOST: Final = 5_000
 """Hosts that wait at a time in one process; further ones are answered at once."""
 KEY: Final = "poolsite.job_wait"
+
+
+T = TypeVar("T")
+
+
+class Handler(Protocol):
+    """What answers requests, and has threads for the database."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+
+    async def carry_out(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, done in one of the threads."""
 
 
 class Holding:
@@ -52,6 +67,10 @@ class Holding:
     def __init__(self) -> None:
         self.requested: frozenset[tuple[int, str]] | None = None
         """Tenant and kinds of the jobs; None: the answer is not held."""
+        self.wait_s = WAIT_S
+        self.life: tuple[str, ...] = ()
+        """Processes that are known to live as long as the host waits, by the supervisor's names."""
+        self.host = ""
         self.is_free = False
         self.over = asyncio.Event()
 
@@ -70,7 +89,7 @@ def holding_of(request: HttpRequest) -> Holding | None:
 class JobWait:
     """Wraps Django's handler: the view's answer "nothing is free" goes when something is, or in the end."""
 
-    def __init__(self, handler: RequestHandler) -> None:
+    def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.waiting: set[Holding] = set()
         self.is_ending = False
@@ -90,6 +109,8 @@ class JobWait:
         await self.handler({**scope, KEY: holding}, receive, collect)
         may_wait = len(self.waiting) < MOST and not self.is_ending
         if answer and holding.requested is not None and may_wait:
+            if (waiting := scope.get(WAITING)) is not None:
+                waiting.is_answered = True  # it waits for a job, and needs no database for that
             await self.wait(holding, receive)
         for event in free_response(answer) if holding.is_free else answer:
             await send(event)
@@ -102,7 +123,7 @@ class JobWait:
         leaving = asyncio.create_task(self._leave(holding, receive))
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WAIT_S):
+                async with asyncio.timeout(holding.wait_s):
                     await holding.over.wait()
         finally:
             self.waiting.discard(holding)
@@ -122,7 +143,12 @@ class JobWait:
 
     async def _poll(self) -> None:
         """Query the database while anybody waits; one query serves them all."""
+        life_at = asyncio.get_running_loop().time() + LIFE_EVERY_S
         while self.waiting:
+            if asyncio.get_running_loop().time() >= life_at:
+                life_at += LIFE_EVERY_S
+                living = {name: holding.host for holding in self.waiting for name in holding.life}
+                await asyncio.to_thread(life_note, living)
             try:
                 free = await self.handler.carry_out(lambda: kinds_free(clock.now()))
             except DatabaseError as error:
@@ -132,6 +158,12 @@ class JobWait:
                 if holding.requested is not None and not holding.requested.isdisjoint(free):
                     holding.end(is_free=True)
             await asyncio.sleep(POLL_S)
+
+
+def life_note(living: dict[str, str]) -> None:
+    """Note that programs live, each with its host's name: their hosts wait here."""
+    for name, host in living.items():
+        heartbeat_send(name, detail=host, pid=0)
 
 
 def free_response(answer: list[Event]) -> list[Event]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PATIENCE_S: Final = 5.0
-"""A request that has waited so long makes us ask; longer than a host's question for work is held."""
+"""A request that has waited so long makes us ask; a held question for work waits for no database."""
 ANSWER_S: Final = 3.0
 """Within this time a server that works opens a session; on a busy machine a single one may take longer."""
 AGAIN_S: Final = 0.25
@@ -46,6 +46,8 @@ NEEDS_NONE: Final = ("/static/", "/healthz")
 """Addresses that are answered without the database."""
 RPC: Final = "/rpc/"
 """Who waits for an answer there is not refused: many clients ask again at once, and would push twice."""
+WAITING: Final = "poolsite.waiting"
+"""Where a request's scope has its `WaitingRequest`."""
 CHECK_PAUSE_MAX_S: Final = 60.0
 """Longest pause between two looks for the sake of one request that takes its time."""
 
@@ -113,7 +115,7 @@ class DatabaseWatch:
             if self.is_hanging:
                 await request.refuse(is_started=False, receive=receive if has_body(scope) else None)
             else:
-                await self.app(scope, receive, request.answer)
+                await self.app({**scope, WAITING: request}, receive, request.answer)
         finally:
             self.waiting.discard(request)
 

@@ -125,6 +125,8 @@ class Registered(Document, frozen=True, kw_only=True):
     commands: tuple[Command, ...] = ()
     sector_bytes: Int = 0
     """Sector size of the tenant's miner with most power; 0: it has none."""
+    work_wait_s: Int = 0
+    """Longest that it holds a question for work which says how long it may be held; 0: none may say it."""
 
 
 class HeldJob(Document, frozen=True, kw_only=True):

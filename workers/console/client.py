@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 TIMEOUT_S: Final = 15.0
 """For one request; a console that needs longer is treated as away and asked again."""
 
+KEPT_S: Final = 20.0
+"""How long an idle connection is kept: from one heartbeat to the next, and less than the console keeps it."""
+
 CHUNK_BYTES: Final = 1 << 20
 UPLOAD_S: Final = 1_800.0
 """For the console to take unsealed bytes: it computes their commitment before it answers."""
@@ -82,6 +85,7 @@ class Console:
             base_url=url,
             auth=self.auth,
             timeout=TIMEOUT_S,
+            limits=httpx.Limits(keepalive_expiry=KEPT_S),
             verify=tls_context(),
         )
         self._differs: dict[type, tuple[float, str]] = {}
@@ -122,10 +126,15 @@ class Console:
         """Claim work."""
         return self._ask("/api/v1/jobs:claim", claim, Claimed)
 
-    def work_wait(self, worker_id: str) -> bool:
-        """Return whether there may be work: at once if so, else when the console has waited some seconds."""
+    def work_wait(self, worker_id: str, *, wait_s: int = 0) -> bool:
+        """Return whether there may be work: at once if so, else when the console has waited so long.
+
+        0: for as long as the console does by itself.
+        """
+        query = f"?wait={wait_s}" if wait_s else ""
+        path = f"/api/v1/workers/{worker_id}/work{query}"
         try:
-            answer = self._client.get(f"/api/v1/workers/{worker_id}/work")
+            answer = self._client.get(path, timeout=TIMEOUT_S + wait_s)
             return document_decode(Work, _read(answer)).is_free
         except httpx.HTTPError as error:
             raise ConsoleAway(f"the console {self.url} does not answer: {type(error).__name__}") from None

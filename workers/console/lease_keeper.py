@@ -127,6 +127,11 @@ class LeaseKeeper(HostCommands):
         """Pause between claims while there is nothing to do."""
         return 1.0 if self.registered is None else self.registered.poll_ms / 1000
 
+    @property
+    def work_wait_s(self) -> int:
+        """Return for how long the console may hold a question for work; 0: not told."""
+        return 0 if self.registered is None else self.registered.work_wait_s
+
     def register(self) -> None:
         """Introduce this start to the console.  Raises ConsoleAway, ConsoleRefused."""
         settings = self._settings_now()

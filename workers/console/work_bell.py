@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CLAIM_ANYWAY_S: Final = 10.0
+CLAIM_ANYWAY_S: Final = 60.0
 """So often an idle host claims although nobody told it of work: whatever the console does not tell."""
 
 
 class WorkBell:
     """A thread in which an idle host waits; its loop goes on meanwhile."""
 
-    def __init__(self, console: Console, leases: LeaseKeeper) -> None:
+    def __init__(self, console: Console, leases: LeaseKeeper, *, anyway_s: float = CLAIM_ANYWAY_S) -> None:
         self.console = console
+        self.anyway_s = anyway_s
         self.leases = leases
         self._wanted = threading.Event()
         self._is_stopped = False
@@ -35,7 +36,7 @@ class WorkBell:
     @property
     def is_quiet(self) -> bool:
         """Return whether the console is asked right now and has nothing: a claim would find nothing."""
-        return self._wanted.is_set() and time.monotonic() - self._since < CLAIM_ANYWAY_S
+        return self._wanted.is_set() and time.monotonic() - self._since < self.anyway_s
 
     def listen(self) -> None:
         """Begin to wait after a claim that found nothing."""
@@ -55,7 +56,7 @@ class WorkBell:
         while self._wanted.wait() and not self._is_stopped:
             began = time.monotonic()
             try:
-                is_over = self.console.work_wait(self.leases.worker_id)
+                is_over = self.console.work_wait(self.leases.worker_id, wait_s=self.leases.work_wait_s)
             except (ConsoleAway, ConsoleRefused) as error:
                 if self._repeats.is_news("claims", str(error)):
                     log.info("work_wait_failed", reason=str(error)[:200])

@@ -48,6 +48,8 @@ log = structlog.get_logger(__name__)
 
 WINNING = "winning_post"
 STAGES = ("window_post", WINNING, "sector_check")
+CLAIM_ANYWAY_S = 10.0
+"""As often a prover claims although nobody told it of work: a window is not to be missed."""
 WINDOW_NICENESS = 5
 """Of the child that proves windows, where wins have one of their own."""
 JOBS = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
@@ -87,7 +89,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
         is_idle=lambda: compiling.read().is_complete and leases.registered is not None,
     )
     gate = WinningFirst()
-    bell = WorkBell(console, leases)
+    bell = WorkBell(console, leases, anyway_s=CLAIM_ANYWAY_S)
     prover = Prover(
         console=console, leases=leases, pool=pool, stores=stores, gate=gate, kinds=kinds, bell=bell
     )

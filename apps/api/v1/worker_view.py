@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils.translation import gettext
@@ -15,18 +16,24 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.sectors.errors.jobs import JobUnknown
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_of
 from apps.sectors.selectors.jobs import job_is_of_miners
 from apps.sectors.services.hosts.versions import unknown_field_note
+from apps.sectors.services.jobs.claim_search import kinds_free
 from apps.users.rules.principals import Principal
 from apps.users.states import POOL
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import JobKind, Work
 
 if TYPE_CHECKING:
+    from apps.api.job_wait import Holding
     from apps.sectors.models import Worker
 
 T = TypeVar("T")
+WAIT: Final = "wait"
+"""Parameter by which a host says for how long its question for work may be held."""
+SECONDS: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 SCOPE_OF_KIND: Final = {
     JobKind.SEAL: "sealer",
     JobKind.UNSEAL: "sealer",
@@ -41,6 +48,19 @@ REPORT_MAX_BYTES: Final = 8 << 20
 """A report carries a proof; the output of C1 has a way of its own (`DataView`)."""
 
 
+def work_check(principal: Principal, view: str) -> None:
+    """Raise NotAllowed that says what a caller lacks for a view of the workers' protocol."""
+    if not principal.may("write"):
+        raise NotAllowed(
+            gettext("this requires the level 'write', the caller has '{perm}'").format(perm=principal.perm)
+        )
+    if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
+        raise NotAllowed(gettext("this requires a token with the scope 'sealer' or 'prover'"))
+    name = f"rest.{view}"
+    if not principal.may_call(name):
+        raise NotAllowed(gettext("this token does not allow {method}").format(method=name))
+
+
 class MayWork(BasePermission):
     """Permission for tokens of level write that have the scope sealer or prover, or no scope at all."""
 
@@ -49,17 +69,7 @@ class MayWork(BasePermission):
         principal = caller_of(request)
         if principal is None:
             return False
-        if not principal.may("write"):
-            raise NotAllowed(
-                gettext("this requires the level 'write', the caller has '{perm}'").format(
-                    perm=principal.perm
-                )
-            )
-        if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
-            raise NotAllowed(gettext("this requires a token with the scope 'sealer' or 'prover'"))
-        name = f"rest.{type(view).__name__}"
-        if not principal.may_call(name):
-            raise NotAllowed(gettext("this token does not allow {method}").format(method=name))
+        work_check(principal, type(view).__name__)
         return True
 
 
@@ -126,7 +136,23 @@ def answer_of(document: Any) -> Response:
 
 def heartbeat_note(worker: Worker, *, principal: Principal) -> None:
     """Note that the pool's own sealer or prover lives, under the name that the supervisor uses."""
-    if principal.tenant_name != POOL:
-        return
-    for name in dict.fromkeys(name for kind, name in SCOPE_OF_KIND.items() if kind in worker.kinds):
+    for name in life_names(worker, principal=principal):
         heartbeat_send(name, detail=worker.name, pid=0)
+
+
+def life_names(worker: Worker, *, principal: Principal) -> tuple[str, ...]:
+    """Return the supervisor's names of the pool's own programs that are known to live by this worker."""
+    if principal.tenant_name != POOL:
+        return ()
+    return tuple(dict.fromkeys(name for kind, name in SCOPE_OF_KIND.items() if kind in worker.kinds))
+
+
+def work_find(worker: Worker, holding: Holding | None, *, wait: str, by: Principal) -> Work:
+    """Return whether a job of the worker's kinds is free; if none is, the answer is held so long at most."""
+    kinds = frozenset((worker.tenant_id, str(kind)) for kind in worker.kinds)
+    is_free = not kinds.isdisjoint(kinds_free(clock.now()))
+    if holding is not None and not is_free:
+        holding.requested, holding.life, holding.host = kinds, life_names(worker, principal=by), worker.name
+        if wait:
+            holding.wait_s = min(float(wait), sealing_policy().work_wait_s)
+    return Work(is_free=is_free)

@@ -7,7 +7,8 @@ is answered 409 `fenced`.
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from django.utils.translation import gettext
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from msgspec.structs import replace
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,12 +16,12 @@ from rest_framework.response import Response
 from apps.api.job_wait import holding_of
 from apps.api.v1.views import PoolView
 from apps.api.v1.wire_schema import document_schema
-from apps.api.v1.worker_view import WorkerView, answer_of, heartbeat_note
+from apps.api.v1.worker_view import SECONDS, WAIT, WorkerView, answer_of, heartbeat_note, work_find
 from apps.core import clock
+from apps.core.errors import BadValue
 from apps.sectors.selectors.host_record import log_is_watched
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.registration import worker_register
-from apps.sectors.services.jobs.claim_search import kinds_free
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.jobs import Work
 
@@ -63,18 +64,20 @@ class WorkView(WorkerView):
     """`/workers/{id}/work`: a worker waits for work.  A "no" is held back for some seconds (`job_wait`)."""
 
     perms = {**PoolView.perms, "GET": "write"}
+    filters = (WAIT,)
 
-    @extend_schema(responses={(200, "application/json"): document_schema(Work)})
+    @extend_schema(
+        parameters=[OpenApiParameter(WAIT, int, description="Seconds for which the response may be held")],
+        responses={(200, "application/json"): document_schema(Work)},
+    )
     def get(self, request: Request, uuid: str) -> Response:
         """Respond as soon as a job of the worker's kinds is free, or after some seconds without one."""
+        wait = request.query_params.get(WAIT, "")
+        if wait and not SECONDS.fullmatch(wait):
+            raise BadValue(gettext("must be a whole number of seconds"), field=WAIT)
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
-        kinds = frozenset((self.tenant_id, str(kind)) for kind in worker.kinds)
-        if is_free := not kinds.isdisjoint(kinds_free(clock.now())):
-            return answer_of(Work(is_free=is_free))
-        if (holding := holding_of(request._request)) is not None:
-            holding.requested = kinds
-        return answer_of(Work(is_free=False))
+        return answer_of(work_find(worker, holding_of(request._request), wait=wait, by=self.principal))
 
 
 urlpatterns = [

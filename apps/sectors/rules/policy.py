@@ -30,6 +30,8 @@ class SealingPolicy:
     """Seconds between a host's heartbeats; one with a shorter lease sends them after a third of that."""
     poll_ms: int = 1_000
     """Pause of a host between claims while there is nothing to do."""
+    work_wait_s: int = 25
+    """Longest that a host's question for work is held; proxies before the console have more patience."""
     worker_away_s: int = 60
     """A worker that was not heard of for so long is shown as away."""
     attempts_max: int | None = None

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from apps.core.prepared_statements import Prepared
 from apps.miners.states import RoleState
 from apps.sectors.selectors.proof_forms import NETWORK_VERSION
+from apps.sectors.states import OPEN_MOVES, StoreCheckState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _listed(states: Iterable[str]) -> str:
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
 
 FACTS: Final = Prepared(
     "heartbeat_facts",
@@ -15,23 +24,27 @@ SELECT recovery.restored_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sectors_ho
     WHERE told.worker_id = $1 AND told.told_at >= recovery.restored_at),
   EXISTS (SELECT 1 FROM miners_role role JOIN miners_miner miner ON miner.id = role.miner_id
     WHERE miner.tenant_id = $2 AND role.state <> '{RoleState.REMOVED}'),
-  EXISTS (SELECT 1 FROM sectors_workercommand WHERE worker_id = $1 AND done_at IS NULL),
+  EXISTS (SELECT 1 FROM sectors_storemove WHERE worker_id = $1 AND state IN ({_listed(OPEN_MOVES)})),
+  EXISTS (SELECT 1 FROM sectors_storecheck
+    WHERE worker_id = $1 AND state = '{StoreCheckState.RUNNING}'),
   {NETWORK_VERSION}
 FROM (SELECT 1) here LEFT JOIN messages_recovery recovery ON true ORDER BY recovery.id LIMIT 1""",  # noqa: S608
     ["bigint", "bigint"],
 )
 """Whether a worker ($1) has not reported its disk since a restore, whether its tenant ($2) has roles, whether
-the worker has open commands; and the version of the network's row.
+the worker has open moves and checks; and the version of the network's row.
 """
 
 HEARD: Final = Prepared(
     "worker_heard",
     """
-UPDATE sectors_worker SET seen_at = $2, updated_at = $2, is_paused = $3, is_draining = $4, last_error = $5
-WHERE id = $1""",
-    ["bigint", "timestamptz", "boolean", "boolean", "text"],
+UPDATE sectors_worker SET seen_at = $2, updated_at = $2, is_paused = $3, is_draining = $4, last_error = $5,
+  hardware = coalesce($6, hardware)
+WHERE id = $1
+RETURNING EXISTS (SELECT 1 FROM sectors_workercommand WHERE worker_id = $1 AND done_at IS NULL)""",
+    ["bigint", "timestamptz", "boolean", "boolean", "text", "jsonb"],
 )
-"""What every heartbeat says; facts that seldom change are saved with the row."""
+"""What every heartbeat says, with the machine ($6) where that changed; gives whether a command is open."""
 
 RENEW: Final = Prepared(
     "leases_renew",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import Heartbeat, HeldJob
 
-REPORTED_FIELDS = ("hardware", "slots", "stores")
+REPORTED_FIELDS = ("slots", "stores")
 """Columns of a worker that a heartbeat may change, and seldom does."""
 
 
@@ -49,7 +50,8 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
     """
     boot_require(worker, boot_id=heartbeat.boot_id)
-    [(is_unreported, has_roles, has_commands, network)] = FACTS.rows([worker.pk, worker.tenant_id])
+    [facts] = FACTS.rows([worker.pk, worker.tenant_id])
+    is_unreported, has_roles, has_moves, has_checks, network = facts
     if str(JobKind.SEAL) in worker.kinds:
         if is_unreported:
             raise WorkerReplaced
@@ -58,49 +60,59 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     if has_roles:
         retirement_lock(worker, is_draining=heartbeat.is_draining, is_busy=bool(heartbeat.held))
         worker_roles_renew(worker, now=now)
-    if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
-        removals_note(worker, commands=done, now=now)
-        findings_note(worker, done=done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
-        checks_note(worker, done=done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
-        scans_note(worker, done=done, scanned=heartbeat.scanned, errors=heartbeat.command_errors, now=now)
-        orders_note(worker, done=done, errors=heartbeat.command_errors, now=now)
-        sealing_orders_note(worker, done=done, errors=heartbeat.command_errors)
-        worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
+    _done_note(worker, heartbeat=heartbeat, now=now)
     before = {name: getattr(worker, name) for name in REPORTED_FIELDS}
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error
-    if heartbeat.hardware.cpus:
-        worker.hardware = to_builtins(heartbeat.hardware)
+    hardware = to_builtins(heartbeat.hardware) if heartbeat.hardware.cpus else worker.hardware
+    new_hardware = None if hardware == worker.hardware else json.dumps(hardware)
+    worker.hardware = hardware
     settings_note(worker, settings=heartbeat.settings)
     leftovers_note(worker, reported=heartbeat.leftovers)
     if heartbeat.attached is not None:
         worker.stores = stores_note(worker, reported=heartbeat.attached, now=now)
-        moves_continue(worker, now=now)
-        checks_continue(worker, now=now)
+        if has_moves:
+            moves_continue(worker, now=now)
+        if has_checks:
+            checks_continue(worker, now=now)
     if heartbeat.log:
         reported = {"log": list(heartbeat.log), "log_at": now}
         HostReport.objects.update_or_create(worker=worker, defaults=reported)
     changed = [name for name in REPORTED_FIELDS if getattr(worker, name) != before[name]]
     if changed:
         worker.save(update_fields=changed)
-    HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
+    heard = [worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error, new_hardware]
+    [(has_commands,)] = HEARD.rows(heard)
     renewed = leases_renew(worker, held_jobs=heartbeat.held, now=now)
     renewed_ids = {one.id for one in renewed}
     lost = [Lost(id=job.id, reason=_lost_text(job)) for job in heartbeat.held if job.id not in renewed_ids]
     is_retired = worker_retire_if_drained(worker, is_busy=bool(heartbeat.held), now=now)
-    may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
     publish(Change("worker", worker.pk, worker.tenant_id))
     return HeartbeatAnswer(
         renewed=tuple(renewed),
         lost=tuple(lost),
-        commands=commands_open(worker, now=now) if may_have_commands else (),
+        commands=commands_open(worker, now=now) if has_commands else (),
         takes_containers=takes_containers_at(network),
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
         over=ended_jobs_find(worker, job_ids=heartbeat.parked),
         unknown_jobs=unknown_jobs_find(worker, job_ids=heartbeat.parked),
     )
+
+
+def _done_note(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> None:
+    """Note what the worker has done, and what came of it."""
+    done = [text for text in heartbeat.done_commands if is_uuid(text)]
+    if not done:
+        return
+    removals_note(worker, commands=done, now=now)
+    findings_note(worker, done=done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+    checks_note(worker, done=done, checked=heartbeat.checked, errors=heartbeat.command_errors, now=now)
+    scans_note(worker, done=done, scanned=heartbeat.scanned, errors=heartbeat.command_errors, now=now)
+    orders_note(worker, done=done, errors=heartbeat.command_errors, now=now)
+    sealing_orders_note(worker, done=done, errors=heartbeat.command_errors)
+    worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
 
 
 def _lost_text(held_job: HeldJob) -> str:

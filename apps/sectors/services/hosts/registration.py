@@ -117,6 +117,7 @@ def _registered(worker: Worker, *, now: datetime) -> Registered:
     return Registered(
         worker_id=str(worker.uuid),
         heartbeat_s=policy.heartbeat_s,
+        work_wait_s=policy.work_wait_s,
         lease_s=policy.lease_s,
         poll_ms=policy.poll_ms,
         commands=commands_open(worker, now=now),

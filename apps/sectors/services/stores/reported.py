@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 from msgspec.structs import asdict
 
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
 from apps.sectors.services.hosts.removals import removals_detach_store, store_leftovers_remove
@@ -35,10 +36,17 @@ RULES: Final = (
 )
 
 
-@transaction.atomic
+ATTACHMENTS: Final[Compiled[StoreAttachment]] = Compiled(
+    "attachments_of_worker",
+    lambda worker: StoreAttachment.objects.filter(worker=worker).select_related("store"),
+    worker="bigint",
+)
+
+
+@transaction.atomic(savepoint=False)
 def stores_note(worker: Worker, *, reported: Sequence[AttachedStore], now: datetime) -> list[str]:
     """Follow what a host tells of its stores; returns the names of those that it can read."""
-    rows = {row.path: row for row in worker.attachments.select_related("store")}
+    rows = {row.path: row for row in ATTACHMENTS.rows(worker=worker.pk)}
     readable = []
     # All hosts' stores are locked in this order: no deadlock.
     for one in sorted(reported, key=lambda one: one.uid):

@@ -12,7 +12,10 @@ from asgiref.sync import sync_to_async
 
 from apps.api import job_wait
 from apps.api.job_wait import JobWait
+from apps.core.database_watch import DatabaseWatch
 from apps.core.handler import IDLE_THREADS_MAX, RequestHandler
+from apps.core.liveness import KEY, heartbeats
+from apps.core.redis_clients import redis_client
 from tests import factories
 from tests.people import token
 
@@ -46,7 +49,7 @@ class Host:
         self.sent: list[dict[str, Any]] = []
         self.took_s = 0.0
 
-    async def asks(self, app: JobWait) -> Any:
+    async def asks(self, app: JobWait | DatabaseWatch) -> Any:
         """Ask once; gives the answer."""
         self.events.put_nowait({"type": "http.request", "body": b"", "more_body": False})
         headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {self.text}".encode())]
@@ -139,6 +142,7 @@ async def test_many_hosts_wait_without_a_thread(app: JobWait) -> None:
     asking = [asyncio.create_task(host.asks(app)) for host in hosts]
     await held(app, len(hosts))
 
+    assert isinstance(app.handler, RequestHandler)
     assert len(app.handler._free) <= IDLE_THREADS_MAX
     app.end()  # as a process that stops does
 
@@ -162,6 +166,38 @@ async def test_more_hosts_than_a_process_holds_are_answered_at_once(
     host = await a_host()
 
     assert (await host.asks(app))["is_free"] is False
+
+
+@pytest.mark.usefixtures("pool_redis")
+async def test_the_pools_own_sealer_is_known_to_live_while_it_waits(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks less often than the patience with silent processes lasts."""
+    monkeypatch.setattr(job_wait, "LIFE_EVERY_S", 0.05)
+    hosts = [await a_host(of="pool"), await a_host()]
+    asking = [asyncio.create_task(host.asks(app)) for host in hosts]
+    await held(app, len(hosts))
+    await asyncio.to_thread(redis_client().delete, KEY)
+
+    async with asyncio.timeout(PATIENCE_S):
+        while not (beats := await asyncio.to_thread(heartbeats)):
+            await asyncio.sleep(0.01)
+
+    app.end()
+    await asyncio.gather(*asking)
+    assert {name: beat.detail for name, beat in beats.items()} == {"sealer": hosts[0].worker.name}
+
+
+async def test_a_held_answer_does_not_wait_for_the_database(app: JobWait) -> None:
+    host, watch = await a_host(), DatabaseWatch(app, patience_s=0.05)
+    asking = asyncio.create_task(host.asks(watch))
+    await held(app)
+
+    [request] = watch.waiting
+
+    assert request.is_answered
+    app.end()
+    await asking
 
 
 async def test_a_refused_host_is_told_at_once(app: JobWait) -> None:

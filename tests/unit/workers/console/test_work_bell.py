@@ -23,12 +23,13 @@ class Line:
 
     worker_id: str = "w"
     poll_s: float = 0.01
+    work_wait_s: int = 25
     asked: int = 0
     answers: queue.Queue[Any] = field(default_factory=queue.Queue)
 
-    def work_wait(self, worker_id: str) -> bool:
+    def work_wait(self, worker_id: str, *, wait_s: int) -> bool:
         """Wait for the next answer."""
-        assert worker_id == self.worker_id
+        assert (worker_id, wait_s) == (self.worker_id, self.work_wait_s)
         self.asked += 1
         answer = self.answers.get(timeout=60)
         if isinstance(answer, Exception):
