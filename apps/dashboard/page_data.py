@@ -13,8 +13,9 @@ from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
-from apps.sectors.selectors.hosts import commands_open
+from apps.sectors.selectors.hosts import commands_open, workers_read
 from apps.sectors.selectors.sector_changes import changes_open
+from apps.sectors.selectors.stores import stores_read
 from apps.wallets.selectors import wallets_by_balance, wallets_visible
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from apps.checks.report.report import Report
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
-    from apps.sectors.models import SectorChange
+    from apps.sectors.models import SectorChange, Store, Worker
     from apps.wallets.models import Wallet
 
 LOWEST_SHOWN: Final = 8
@@ -41,6 +42,16 @@ class PageData(CheckData):
     def has_devnet(self) -> bool:
         """Return whether there is a devnet whose faults the viewer may set."""
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
+
+    @cached_property
+    def workers(self) -> list[Worker]:
+        """The viewer's workers with the jobs that they hold."""
+        return workers_read(self.viewer)
+
+    @cached_property
+    def stores(self) -> list[Store]:
+        """The viewer's stores with the hosts that have them attached."""
+        return stores_read(self.viewer, now=self.at)
 
     @property
     def vesting_text(self) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Store, Worker
 
 
 def miner_link(miners: Sequence[Miner]) -> Link:
@@ -19,6 +19,12 @@ def miner_link(miners: Sequence[Miner]) -> Link:
     return Link("miner", (miners[0].address,)) if is_single else Link("miners")
 
 
-def hosts_link(hosts: Sequence[Worker], query: str = "state=trouble") -> Link:
-    """Return the page of one host, or the list narrowed by `query` if there are several."""
-    return Link("host", (str(hosts[0].uuid),)) if len(hosts) == 1 else Link("hosts", query=query)
+def hosts_link(first: Sequence[Worker], query: str = "state=trouble") -> Link:
+    """Return the page of one host, or the list narrowed by `query` if there are several; `first` of them."""
+    return Link("host", (str(first[0].uuid),)) if len(first) == 1 else Link("hosts", query=query)
+
+
+def stores_link(stores: Sequence[Store]) -> Link:
+    """Return the page of one store, or the list of those that need somebody if there are several."""
+    is_single = len(stores) == 1
+    return Link("store", (str(stores[0].uuid),)) if is_single else Link("stores", query="state=trouble")

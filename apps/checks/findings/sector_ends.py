@@ -12,7 +12,7 @@ from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX
 from apps.core.formatting import plural, size
 from apps.sectors.selectors.ended_sectors import sectors_removable
-from apps.sectors.selectors.hosts import stores_of_workers
+from apps.sectors.selectors.host_groups import stores_of_hosts
 from poolsite.filecoin.power import quality_power_max
 from poolsite.wire.pipeline import SectorState
 
@@ -91,7 +91,7 @@ def files_left(data: CheckData) -> QuerySet[Sector]:
     """Return the sectors that the chain has ended for good and whose files some host still has."""
     if data.head is None or data.network is None:
         return data.sectors.none()
-    stores = stores_of_workers(data.workers)
+    stores = stores_of_hosts(data.viewer)
     return sectors_removable(
         data.sectors, stores=stores, height=data.head.height, network=data.network, now=data.at
     )

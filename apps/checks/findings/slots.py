@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, F, Func, IntegerField, Q, Value
+from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext, pgettext
 
 from apps.checks.findings.results import Finding, Link
@@ -16,7 +18,7 @@ from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import SECTORS_OVER
 from apps.core.formatting import plural
 from apps.sectors.models import DAMOCLES
-from apps.sectors.selectors.hosts import stages_served, worker_is_away
+from apps.sectors.selectors.host_groups import hosts_here, hosts_known, hosts_with_slots
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import WORKER_STAGES
@@ -25,10 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Worker
 
 WAITED: Final = timedelta(minutes=5)
 """A host that restarts has its slots again long before."""
+SLOTS_OF_HOLDER: Final = Coalesce(
+    Cast(
+        Func(
+            F("job__sticky_worker__slots"),
+            F("job__stage"),
+            function="jsonb_extract_path_text",
+        ),
+        IntegerField(),
+    ),
+    Value(0),
+)
+"""Of the host that has a sector's files: its slots for the sector's next stage."""
 
 
 @dataclass(slots=True)
@@ -80,17 +93,29 @@ def _remedy(stuck: _Stuck) -> str:
 
 
 def _stuck_by_stage(data: CheckData) -> dict[str, _Stuck]:
+    """Return the sectors that are stuck at each stage: of one host's those whose host claims work.
+
+    Such a host is no damocles-worker, neither paused nor silent, and has no slot for the stage.
+    """
     waiting = data.sectors.select_related(None).order_by().exclude(state__in=SECTORS_OVER)
     waiting = waiting.filter(paused_at=None, job__state=JobState.READY, job__updated_at__lt=data.at - WAITED)
-    groups = waiting.values_list(
-        "state", "job__stage", "job__sticky_worker", "job__is_portable", "tenant", "sector_size"
-    ).annotate(count=Count("pk"), paid=Count("precommit_epoch"))
-    served, workers = stages_served(data.workers, now=data.at), {one.pk: one for one in data.workers}
+    working = hosts_here(data.viewer, now=data.at).filter(is_paused=False)
+    working = working.exclude(kinds__contains=[DAMOCLES]).order_by()
+    bound = Q(job__is_portable=False, job__sticky_worker__in=working.values("pk")) & Q(slots=0)
+    groups = (
+        waiting.annotate(slots=SLOTS_OF_HOLDER)
+        .filter(Q(job__is_portable=True) | bound)
+        .values_list("state", "job__stage", "job__is_portable", "tenant", "sector_size")
+        .annotate(
+            count=Count("pk"),
+            paid=Count("precommit_epoch"),
+            holders=ArrayAgg("job__sticky_worker__name", distinct=True, filter=Q(job__is_portable=False)),
+        )
+    )
+    served = data.stages_served
     found: dict[str, _Stuck] = {}
-    for state, stage, sticky, is_portable, tenant, size, count, paid in groups:
-        holder = workers.get(sticky)
-        is_stuck = (tenant, stage) not in served if is_portable else _lacks_slot(data, holder, stage)
-        if stage not in WORKER_STAGES or not is_stuck:
+    for state, stage, is_portable, tenant, size, count, paid, holders in groups:
+        if stage not in WORKER_STAGES or (is_portable and (tenant, stage) in served):
             continue
         one = found.setdefault(stage, _Stuck())
         one.count += count
@@ -98,18 +123,11 @@ def _stuck_by_stage(data: CheckData) -> dict[str, _Stuck]:
             one.paid[size] += paid
         if is_portable:
             one.idle |= dict.fromkeys(_with_slots(data, tenant, stage))
-        elif holder is not None:
-            one.holders[holder.name] = None
+        one.holders |= dict.fromkeys(holders or ())
     return found
-
-
-def _lacks_slot(data: CheckData, holder: Worker | None, stage: str) -> bool:
-    """Return whether the host that has a sector's files claims work, and never for this stage."""
-    if holder is None or DAMOCLES in holder.kinds or holder.is_paused:
-        return False
-    return not worker_is_away(holder, now=data.at) and not holder.slots.get(stage)
 
 
 def _with_slots(data: CheckData, tenant: int, stage: str) -> list[str]:
     """Return the names of hosts that have slots for a stage and do not claim now."""
-    return [one.name for one in data.workers if one.tenant_id == tenant and one.slots.get(stage)]
+    rows = hosts_with_slots(hosts_known(data.viewer).filter(tenant=tenant), stage)
+    return list(rows.values_list("name", flat=True))

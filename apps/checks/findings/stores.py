@@ -3,51 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.checks.findings.acts import sectors_rebuild
+from apps.checks.findings.links import hosts_link, stores_link
 from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import at_least, named
+from apps.checks.findings.text import NAMED, at_least, grouped, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
-from apps.sectors.selectors.damocles import has_plan
+from apps.sectors.rules.hardware import SEALING_AWAY
 from apps.sectors.selectors.ended_sectors import needs_no_proof
-from apps.sectors.selectors.hosts import proves_windows, stores_of_workers, worker_is_away
+from apps.sectors.selectors.host_groups import (
+    hosts_gone,
+    hosts_here,
+    hosts_told,
+    tenants_with_plans,
+)
 from apps.sectors.selectors.store_checks import (
     BAD_COUNTED_MAX,
     bad_files_text,
     copies_bad_of,
     sectors_bad_in,
 )
-from apps.sectors.selectors.stores import attachments_of, store_days_left, store_fill_rate, store_rate_span
+from apps.sectors.selectors.store_groups import (
+    FULL_SOON_DAYS,
+    attachments_faulty,
+    paths_here,
+    proved_counts,
+    stores_by_keys,
+    stores_damaged,
+    stores_named,
+    stores_unreached,
+)
+from apps.sectors.selectors.stores import store_days_left, store_fill_rate, store_rate_span, stores_visible
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Store, Worker
+    from apps.sectors.models import Store
 
-FULL_SOON_DAYS: Final = 7
-SETTLES: Final = timedelta(minutes=1)
-"""A store that was attached a moment ago may get its prover in the next: sealer and prover start together."""
 COUNTED_MAX: Final = 1_000
 """Sectors of a store that are read one by one; beyond it the hosts' own count is used."""
+SAMPLED_MAX: Final = 20_000
+"""The same of all stores together: of many, fewer are read of each."""
+SAMPLED_LEAST: Final = 10
 LOST_COUNTED_MAX: Final = 200
 """Sectors out of reach that are counted row by row; beyond it hosts' own counts are used."""
+REASONS_SHOWN: Final = 5
+"""Hosts whose reasons are told of stores that are away."""
 
 
 def stores_away(data: CheckData) -> Iterator[Finding]:
     """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
-    away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
-    missing = _stores_missing(data, away)
+    missing = stores_unreached(data.viewer, now=data.at)
     if not missing:
         return
     rows = data.sectors.select_related(None).filter(state=SectorState.PROVING).exclude(needs_no_proof())
@@ -66,21 +82,11 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
             say("{stores} with {many} unreachable").format(
                 stores=plural(stores, "store"), many=_sectors_text(many)
             ),
-            _out_of_reach_text(data, missing, away),
+            _out_of_reach_text(data, missing),
             count=stores,
             has_more=many == LOST_COUNTED_MAX + 1,
             per_day=sum(fees),
         )
-
-
-def _stores_missing(data: CheckData, away: Sequence[Worker]) -> dict[int, set[str]]:
-    """Return the names of the stores that no host reads which is there, by tenant."""
-    here = stores_of_workers(worker for worker in data.workers if worker not in away)
-    known = stores_of_workers(away)
-    for store in data.stores:
-        known.setdefault(store.tenant_id, set()).add(store.name)
-    missing = {tenant_id: names - here.get(tenant_id, set()) for tenant_id, names in known.items()}
-    return {tenant_id: names for tenant_id, names in missing.items() if names}
 
 
 def _sectors_text(many: int) -> str:
@@ -94,24 +100,18 @@ def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int
     """Return how many sectors lie in stores: those counted, or what hosts told where that is only a part."""
     if counted <= LOST_COUNTED_MAX or data.viewer.miners:  # hosts' own counts are of all miners
         return counted
-    reported = sum(store.sectors for store in data.stores if store.name in missing.get(store.tenant_id, ()))
-    return max(counted, reported)
+    return max(counted, sum(stores_named(data.viewer, missing).values_list("sectors", flat=True)))
 
 
-def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: Sequence[Worker]) -> str:
+def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]]) -> str:
     """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
-    reported = [
-        colon_text(row.worker.name, stored_text(row.reason))
-        for store in data.stores
-        if store.name in missing.get(store.tenant_id, ())
-        for row in attachments_of(store)
-        if row.worker not in away and row.reason
-    ]
-    silent = [worker.name for worker in away if missing.get(worker.tenant_id)]
-    if silent:
+    told = attachments_faulty(stores_named(data.viewer, missing), now=data.at).exclude(reason="")
+    reported = [colon_text(row.worker.name, stored_text(row.reason)) for row in told[:REASONS_SHOWN]]
+    silent = hosts_gone(data.viewer, now=data.at).filter(tenant__in=missing)
+    if names := list(silent.values_list("name", flat=True)):
         reported.append(
             say("restart {silent}, or start another host that reads the same files").format(
-                silent=named(silent)
+                silent=named(names)
             )
         )
     return clauses_text(reported) or gettext("reattach them to a host")
@@ -119,42 +119,50 @@ def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]], away: S
 
 def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
     """Disks in which hosts seal and that they cannot read: what was begun there waits for them."""
-    for worker in data.workers:
-        if worker_is_away(worker, now=data.at):
-            continue
-        for disk in worker.hardware.get("disks", ()):
-            reported = disk.get("sealing")
-            # its size is not known; one that is full or read-only has told it
-            if not reported or not reported.get("reason") or reported.get("total_bytes"):
-                continue
-            waiting = plural(reported.get("sectors", 0), "unfinished sector")
-            yield Finding(
-                f"sealing-{worker.pk}-{disk['folder']}",
-                say("sealing folder {folder} of {worker} is unavailable").format(
-                    folder=disk["folder"], worker=worker.name
-                ),
-                say("{reason}; {sectors} there, and none starts").format(
-                    reason=reported["reason"], sectors=waiting
-                ),
-                link=Link("host", (str(worker.uuid),)),
-            )
+    if not data.host_counts.sealing_away:
+        return
+    told = hosts_told(hosts_here(data.viewer, now=data.at), SEALING_AWAY).only("uuid", "name", "hardware")
+    away = [
+        (worker, disk["folder"], disk["sealing"])
+        for worker in told
+        for disk in worker.hardware.get("disks", ())
+        # its size is not known; one that is full or read-only has told it
+        if (disk.get("sealing") or {}).get("reason") and not disk["sealing"].get("total_bytes")
+    ]
+    for group in grouped(away):
+        worker, folder, reported = group[0]
+        sectors = sum(one.get("sectors", 0) for _, _, one in group)
+        yield Finding(
+            f"sealing-{worker.pk}-{folder}",
+            say("sealing folder {folder} of {worker} is unavailable").format(
+                folder=named([one for _, one, _ in group]), worker=named([one.name for one, _, _ in group])
+            ),
+            say("{reason}; {sectors} there, and none starts").format(
+                reason=reported["reason"], sectors=plural(sectors, "unfinished sector")
+            ),
+            link=hosts_link([one for one, _, _ in group]),
+            count=len(group),
+        )
 
 
 def stores_unwritable(data: CheckData) -> Iterator[Finding]:
     """Stores that hosts read and cannot put sectors into, though they are to: sealing stops."""
-    here = {worker.pk: worker for worker in data.workers if not worker_is_away(worker, now=data.at)}
-    for store in data.stores:
-        rows = [row for row in attachments_of(store) if row.worker_id in here]
-        if store.rules.get("is_read_only") or not store.rules.get("can_store", True):
-            continue
-        bad = [row for row in rows if row.condition not in (StoreCondition.READY, StoreCondition.AWAY)]
-        if not bad or any(row.condition == StoreCondition.READY for row in rows):
-            continue
+    if not (keys := data.store_marks.faulty):
+        return
+    groups = list(grouped(stores_by_keys(keys)))
+    shown = [group[0].pk for group in groups]
+    first: dict[int, tuple[str, str]] = {}
+    for row in attachments_faulty(shown, now=data.at).exclude(condition=StoreCondition.AWAY):
+        first.setdefault(row.store_id, (row.worker.name, stored_text(row.reason)))
+    waiting = _waiting_text(data)
+    for group in groups:
+        store = group[0]
         yield Finding(
             f"store-{store.pk}",
-            say("{store} accepts no sectors").format(store=store.name),
-            colon_text(bad[0].worker.name, stored_text(bad[0].reason)) + _waiting_text(data),
-            link=Link("store", (str(store.uuid),)),
+            say("{store} accepts no sectors").format(store=named([one.name for one in group])),
+            colon_text(*first.get(store.pk, (store.name, ""))) + waiting,
+            link=stores_link(group),
+            count=len(group),
         )
 
 
@@ -168,7 +176,9 @@ def _waiting_text(data: CheckData) -> str:
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
     """Sectors whose files a check found damaged, by store; those that are proved from there become faulty."""
-    found = copies_bad_of(data.stores, miners=data.viewer.miners) if data.rare.copies_bad else {}
+    if not data.rare.copies_bad:
+        return
+    found = copies_bad_of(stores_damaged(data.viewer), miners=data.viewer.miners)
     proved = sectors_bad_in(found, miners=data.viewer.miners)
     is_cut = sum(map(len, proved.values())) > BAD_COUNTED_MAX
     miners = {miner.pk: miner for miner in data.miners}
@@ -193,8 +203,8 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def _unproven_text(store: Store, *, path: str) -> str:
-    if not store.sectors:
+def _unproven_text(sectors: int, *, path: str) -> str:
+    if not sectors:
         return say(
             "no sector is stored there yet, but any that is would become faulty: attach {path} to a prover, "
             "or join one with that store"
@@ -202,64 +212,76 @@ def _unproven_text(store: Store, *, path: str) -> str:
     return say(
         "{sectors} there, and each becomes faulty at its next window: attach {path} to a prover, or "
         "join one with that store"
-    ).format(sectors=plural(store.sectors, "sector"), path=path)
+    ).format(sectors=plural(sectors, "sector"), path=path)
 
 
 def stores_unproven(data: CheckData) -> Iterator[Finding]:
     """Stores that sealing hosts read and no prover has: what lies there is faulty from its next window on."""
-    provers = {
-        (worker.tenant_id, name)
-        for worker in data.workers
-        if proves_windows(worker)
-        for name in worker.stores
-    }
-    others = {  # which stores these read they do not tell
-        worker.tenant_id for worker in data.workers if has_plan(worker, JobKind.WINDOW_POST, now=data.at)
-    }
-    for store in data.stores:
-        rows = attachments_of(store)
-        here = [row for row in rows if not worker_is_away(row.worker, now=data.at)]
-        takes_more = store.rules.get("can_store", True) and not store.rules.get("is_read_only")
-        if all(row.since > data.at - SETTLES for row in here) or store.tenant_id in others:
-            continue
-        if not (store.sectors or takes_more):
-            continue
-        if (store.tenant_id, store.name) in provers or any(proves_windows(row.worker) for row in rows):
-            continue
-        proved = data.sectors.select_related(None).filter(tenant=store.tenant_id, store=store.name)
-        proved = proved.filter(state=SectorState.PROVING, active=True).order_by()
-        counts = Counter(proved.values_list("miner_id", flat=True)[: COUNTED_MAX + 1])
-        counted = counts.total()
-        many = counted
-        if counted > COUNTED_MAX and not data.viewer.miners:  # the hosts' count is of all miners
-            many = max(counted, store.sectors)
-        miners = {miner.pk: miner for miner in data.miners}
+    if stores := stores_by_keys(
+        data.store_marks.unproven
+    ):  # which stores the provers of these read they do not tell
+        others = tenants_with_plans(data.viewer, JobKind.WINDOW_POST, now=data.at)
+        stores = [store for store in stores if store.tenant_id not in others]
+    if not stores:
+        return
+    stores.sort(key=lambda store: -store.sectors)
+    limit = min(COUNTED_MAX + 1, max(SAMPLED_LEAST, SAMPLED_MAX // len(stores)))
+    counts = proved_counts(stores, miners=data.viewer.miners, limit=limit)
+    groups = list(grouped(stores))
+    paths = paths_here([store for group in groups for store in group[:NAMED]], now=data.at)
+    for group in groups:
+        costs = [_unproven_cost(data, store, counts.get(store.pk, {}), limit=limit) for store in group]
         yield Finding(
-            f"unproven-{store.pk}",
-            say("no prover reads {store}").format(store=store.name),
-            _unproven_text(store, path=here[0].path),
-            link=Link("store", (str(store.uuid),)),
-            has_more=many == COUNTED_MAX + 1,
-            per_day=sum(
-                data.fault_fee_per_day(miners[pk], n * many // counted)
-                for pk, n in counts.items()
-                if pk in miners
+            f"unproven-{group[0].pk}",
+            say("no prover reads {store}").format(store=named([store.name for store in group])),
+            _unproven_text(
+                sum(store.sectors for store in group),
+                path=named([paths[store.pk] for store in group if store.pk in paths], len(group)),
             ),
+            link=stores_link(group),
+            count=len(group),
+            has_more=any(has_more for _, has_more in costs),
+            per_day=sum(cost for cost, _ in costs),
         )
+
+
+def _unproven_cost(
+    data: CheckData, store: Store, counts: Mapping[int, int], *, limit: int
+) -> tuple[int, bool]:
+    """Return what a store's sectors cost each day while faulty, and whether that is a lower bound.
+
+    Of those counted, by miner; where only the first were, of as many as hosts have told.
+    """
+    many = counted = sum(counts.values())
+    if counted >= limit and not data.viewer.miners:  # the hosts' count is of all miners
+        many = max(counted, store.sectors)
+    cost = sum(
+        data.fault_fee_per_day(miner, counts[miner.pk] * many // counted)
+        for miner in data.miners
+        if miner.pk in counts
+    )
+    return cost, counted >= limit and many == counted
 
 
 def stores_filling(data: CheckData) -> Iterator[Finding]:
     """Stores that are full within a week, as fast as they fill now."""
-    for store in data.stores:
+    if not (keys := data.store_marks.filling):
+        return
+    soon = []
+    for store in stores_visible(data.viewer, now=data.at).filter(pk__in=keys):
         days, span = store_days_left(store, store_fill_rate(store)), store_rate_span(store)
-        if store.rules.get("is_read_only") or days is None or span is None:
-            continue
-        if days < FULL_SOON_DAYS:
-            yield Finding(
-                f"filling-{store.pk}",
-                say("{store} will be full in {left}").format(store=store.name, left=time_left(days * DAY_S)),
-                say(
-                    "{free_bytes} free, at the rate of the last {span}; attach another store before then"
-                ).format(free_bytes=" ".join(size(store.free_bytes)), span=time_left(span.total_seconds())),
-                link=Link("store", (str(store.uuid),)),
-            )
+        if days is not None and span is not None and days < FULL_SOON_DAYS:
+            soon.append((days, span, store))
+    for group in grouped(sorted(soon, key=lambda one: (one[0], one[2].pk))):
+        days, span, store = group[0]
+        yield Finding(
+            f"filling-{store.pk}",
+            say("{store} will be full in {left}").format(
+                store=named([one.name for _, _, one in group]), left=time_left(days * DAY_S)
+            ),
+            say("{free_bytes} free, at the rate of the last {span}; attach another store before then").format(
+                free_bytes=" ".join(size(store.free_bytes)), span=time_left(span.total_seconds())
+            ),
+            link=stores_link([one for _, _, one in group]),
+            count=len(group),
+        )

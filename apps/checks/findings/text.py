@@ -22,10 +22,10 @@ NAMED: Final = 3
 """Names in a sentence."""
 
 
-def named(names: Sequence[str]) -> str:
-    """`a, b, c and 4 more`."""
+def named(names: Sequence[str], count: int | None = None) -> str:
+    """`a, b, c and 4 more`; `count` says how many there are where `names` are only the first."""
     shown = list_text(names[:NAMED])
-    more = len(names) - NAMED
+    more = (len(names) if count is None else count) - NAMED
     return say("{names} and {count} more").format(names=shown, count=more) if more > 0 else shown
 
 

@@ -8,7 +8,12 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Finding, Link
-from apps.checks.selectors.waiting_sectors import sealing_hosts, sectors_waiting, tenants_sealing
+from apps.checks.selectors.waiting_sectors import (
+    hosts_of_waiting,
+    sealing_hosts,
+    sectors_waiting,
+    tenants_sealing,
+)
 from apps.core.formatting import plural, size, time_left
 from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from apps.checks.selectors.data import CheckData
-    from apps.checks.selectors.waiting_sectors import SealingHosts, WaitingSectors
+    from apps.checks.selectors.waiting_sectors import HostRules, SealingHosts, WaitingSectors
     from apps.sectors.models import Worker
 
 HOSTS_NAMED: Final = 5
@@ -44,13 +49,16 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
     if not data.rare.sectors_open or not (waiting := sectors_waiting(data.viewer, at=data.at)):
         return
     sealing = tenants_sealing()
-    farm = sealing_hosts(data.workers, waiting, at=data.at)
+    farm = sealing_hosts(waiting, at=data.at)
     stuck = [one for one in waiting if one.tenant_id not in sealing or not farm.may_ever_begin(one)]
     if not stuck:
         return
-    hosts = farm.of({one.tenant_id for one in stuck})[:HOSTS_NAMED]
+    hosts = hosts_of_waiting({one.tenant_id for one in stuck}, HOSTS_NAMED)
     with chain_read_once():
-        why = [f"{host.name} {_begins_none(data, host, farm=farm, stuck=stuck)}" for host in hosts]
+        why = [
+            f"{host.name} {_begins_none(data, host, rules, farm=farm, stuck=stuck)}"
+            for host, rules in hosts.items()
+        ]
     count = sum(one.count for one in stuck)
     yield Finding(
         "unclaimed",
@@ -65,18 +73,22 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
 
 
 def _begins_none(
-    data: CheckData, host: Worker, *, farm: SealingHosts, stuck: Sequence[WaitingSectors]
+    data: CheckData,
+    host: Worker,
+    rules: HostRules,
+    *,
+    farm: SealingHosts,
+    stuck: Sequence[WaitingSectors],
 ) -> str:
     """Return why a host begins none of its tenant's sectors that are stuck, as far as it has told."""
     own = [one for one in stuck if one.tenant_id == host.tenant_id]
-    settings = farm.settings.get(host.pk, {})
     needs = stored_bytes(min(one.size for one in own))
     return (
         _state_text(data, host)
-        or _barred_text(host, farm=farm, own=own)
-        or _disk_text(host, room=_whole(settings, "sector_room_bytes"))
+        or _barred_text(rules, farm=farm, own=own)
+        or _disk_text(host, room=_whole(rules.settings, "sector_room_bytes"))
         or _slot_text(host)
-        or _limit_text(host, most=_whole(settings, "sectors_max"))
+        or _limit_text(host, most=_whole(rules.settings, "sectors_max"))
         or _stores_text(host, needs=needs)
         or _promised_text(data, host, needs=needs)
         or _last_text(host)
@@ -119,12 +131,12 @@ def _whole(settings: Mapping[str, str], key: str) -> int:
         return 0
 
 
-def _barred_text(host: Worker, *, farm: SealingHosts, own: Sequence[WaitingSectors]) -> str:
+def _barred_text(rules: HostRules, *, farm: SealingHosts, own: Sequence[WaitingSectors]) -> str:
     """Return which role or rule bars a host from all of these sectors; empty where it may begin some."""
-    if any(farm.may_begin(host, one) for one in own):
+    if any(farm.may_begin(rules, one) for one in own):
         return ""
     first = own[0]
-    if not farm.has_role(host, first):
+    if not farm.has_role(rules, first):
         return gettext("does not hold the role {role} of {miner}: see Roles on the miner's page").format(
             role=first.role.value, miner=first.miner
         )

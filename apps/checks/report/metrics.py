@@ -23,7 +23,6 @@ from apps.messages.models import Sender
 from apps.messages.selectors.messages import messages_open
 from apps.proving.models import WindowPost
 from apps.proving.states import Forecast, PostState
-from apps.sectors.selectors.hosts import worker_is_away
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import NEXT_STAGE
 
@@ -179,9 +178,9 @@ def disk_figures() -> dict[str, float]:
 
 def hosts_figures(data: CheckData) -> Iterator[Metric]:
     """Hosts, processes, and who is connected to the hub."""
-    away = sum(worker_is_away(worker, now=data.at) for worker in data.workers)
-    online = len(data.workers) - away
-    yield gauges("hosts", "Hosts by their heartbeats.", "state", {"online": online, "offline": away})
+    found = data.host_counts
+    hosts = {"online": found.all - found.away, "offline": found.away}
+    yield gauges("hosts", "Hosts by their heartbeats.", "state", hosts)
     processes = Counter(process.state for process in data.processes)
     yield gauges("processes", "Processes of the console.", "state", processes, labels=PROCESS_STATES)
     hub = {"signer": signers_connected(SYSTEM).count(), "prover": provers_connected(SYSTEM).count()}

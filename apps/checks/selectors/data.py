@@ -40,11 +40,11 @@ from apps.proving.models import Deadline
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
 from apps.sectors.selectors.expirations import claims_ending
+from apps.sectors.selectors.host_groups import host_counts, stages_served
 from apps.sectors.selectors.host_speed import host_speeds
-from apps.sectors.selectors.hosts import workers_read
 from apps.sectors.selectors.sector_etas import precommit_times
 from apps.sectors.selectors.sectors import sectors_counts, sectors_visible
-from apps.sectors.selectors.stores import stores_read
+from apps.sectors.selectors.store_groups import store_marks
 from apps.sectors.selectors.targets import targets_paused
 from apps.wallets.selectors import wallet_labels, wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
@@ -68,8 +68,10 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner, RewardEstimate
     from apps.miners.selectors.roles import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
-    from apps.sectors.models import ClaimsEnding, SealTarget, Sector, Store, Worker
+    from apps.sectors.models import ClaimsEnding, SealTarget, Sector
+    from apps.sectors.selectors.host_groups import HostCounts
     from apps.sectors.selectors.host_speed import HostSpeed
+    from apps.sectors.selectors.store_groups import StoreMarks
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network
@@ -256,14 +258,19 @@ class CheckData:
         return claims_ending(self.miners) if self.rare.claims_ending else []
 
     @cached_property
-    def workers(self) -> list[Worker]:
-        """The viewer's workers with the jobs that they hold."""
-        return workers_read(self.viewer)
+    def host_counts(self) -> HostCounts:
+        """Return how many of the viewer's hosts are in each condition."""
+        return host_counts(self.viewer, now=self.at)
 
     @cached_property
-    def stores(self) -> list[Store]:
-        """The viewer's stores with the hosts that have them attached."""
-        return stores_read(self.viewer, now=self.at)
+    def store_marks(self) -> StoreMarks:
+        """Return which of the viewer's stores need somebody."""
+        return store_marks(self.viewer, now=self.at)
+
+    @cached_property
+    def stages_served(self) -> set[tuple[int, str]]:
+        """For which stages hosts that claim work have slots, each with their tenant's key."""
+        return stages_served(self.viewer, now=self.at)
 
     @cached_property
     def host_speeds(self) -> dict[int, HostSpeed]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.db import connection
 from django.db.models import Case, Count, Min, Value, When
 
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.models import Role
 from apps.miners.selectors.roles import role_is_in_force
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.models import HostReport, Job
+from apps.sectors.models import DAMOCLES, HostReport, Job, Worker
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
@@ -20,10 +22,9 @@ from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import PLAN, SEALING, THREADS, SealingRules, rule_key, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from apps.sectors.models import Worker
     from apps.users.rules.principals import Principal
 
 WAITED: Final = timedelta(minutes=15)
@@ -76,33 +77,42 @@ def tenants_sealing() -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
+class HostRules:
+    """What decides about what a sealing host may begin, of all those together that agree in it."""
+
+    tenant_id: int
+    machine: str
+    """By which roles know it; empty where no role is of it."""
+    settings: Mapping[str, str]
+    """What it told of the settings that it obeys, by key; of many hosts only the rules."""
+
+
+@dataclass(frozen=True, slots=True)
 class SealingHosts:
     """Sealing hosts, with what bars them from beginning a sector until a person changes it."""
 
-    hosts: tuple[Worker, ...]
+    rules: tuple[HostRules, ...]
     tenants_of_damocles: frozenset[int]
     """Tenants that have damocles-workers, too."""
     ruled: frozenset[tuple[int, str]]
     """Miners and roles that some host was given: others may not do this for them."""
     held: frozenset[tuple[str, int, str]]
     """Which machine holds which of these."""
-    settings: Mapping[int, Mapping[str, str]]
-    """By host what it told of the settings that it obeys, by key."""
 
-    def has_role(self, host: Worker, one: WaitingSectors) -> bool:
+    def has_role(self, host: HostRules, one: WaitingSectors) -> bool:
         """Return whether a host may begin them by its roles."""
         is_free = (one.miner_id, one.role) not in self.ruled
-        return is_free or (worker_machine(host), one.miner_id, one.role) in self.held
+        return is_free or (host.machine, one.miner_id, one.role) in self.held
 
-    def has_rule(self, host: Worker, one: WaitingSectors) -> bool:
+    def has_rule(self, host: HostRules, one: WaitingSectors) -> bool:
         """Return whether the host's own rules, or those of one of its threads, take them."""
         deals = [one.size] if one.has_data else None
-        rules = sealing_rules(self.settings.get(host.pk, {}))
+        rules = sealing_rules(host.settings)
         return any(
             each.takes.takes(miner_id=one.actor_id, sector_size=one.size, deals=deals) for each in rules
         )
 
-    def may_begin(self, host: Worker, one: WaitingSectors) -> bool:
+    def may_begin(self, host: HostRules, one: WaitingSectors) -> bool:
         """Return whether neither roles nor rules bar a host of the tenant from beginning them."""
         is_own = host.tenant_id == one.tenant_id
         return is_own and self.has_role(host, one) and self.has_rule(host, one)
@@ -112,38 +122,67 @@ class SealingHosts:
 
         What a damocles-worker begins is not known here: it has rules of its own.
         """
-        own = self.of({one.tenant_id})
+        own = [rules for rules in self.rules if rules.tenant_id == one.tenant_id]
         is_bounded = own and one.tenant_id not in self.tenants_of_damocles
-        return not is_bounded or any(self.may_begin(host, one) for host in own)
-
-    def of(self, tenants: set[int]) -> list[Worker]:
-        """Return the hosts of some tenants."""
-        return [host for host in self.hosts if host.tenant_id in tenants]
+        return not is_bounded or any(self.may_begin(rules, one) for rules in own)
 
 
-def sealing_hosts(
-    workers: Sequence[Worker], waiting: Sequence[WaitingSectors], *, at: datetime
-) -> SealingHosts:
-    """Return the sealing hosts of those tenants whose sectors wait."""
+RULES: Final = f"""
+    SELECT DISTINCT tenant_id, CASE WHEN machine = ANY(%(machines)s) THEN machine ELSE '' END,
+        jsonb_path_query_array(
+            coalesce(report.settings, '[]'),
+            '$[*] ? (@.key starts with "{SEALING}" || @.key starts with "{THREADS}")'
+        )
+    FROM (SELECT *, CASE host WHEN '' THEN name ELSE host END AS machine FROM {Worker._meta.db_table}) one
+    LEFT JOIN {HostReport._meta.db_table} report ON report.worker_id = one.id
+    WHERE retired_at IS NULL AND kinds ? %(kind)s AND tenant_id = ANY(%(tenants)s)
+"""  # noqa: S608  # constants
+
+
+def sealing_hosts(waiting: Sequence[WaitingSectors], *, at: datetime) -> SealingHosts:
+    """Return what the sealing hosts of those tenants obey whose sectors wait."""
     tenants = {one.tenant_id for one in waiting}
-    hosts = tuple(one for one in workers if one.tenant_id in tenants and JobKind.SEAL in one.kinds)
     roles = Role.objects.filter(
         miner__in={one.miner_id for one in waiting}, kind__in=(RoleKind.SEAL, RoleKind.DEAL)
     ).exclude(state=RoleState.REMOVED)
     given = list(roles)
     restored_at = recovery_row().restored_at if given else None
-    reports = HostReport.objects.filter(worker__in=hosts).values_list("worker_id", "settings")
-    return SealingHosts(
-        hosts=hosts,
-        tenants_of_damocles=frozenset(one.tenant_id for one in workers if one.is_damocles),
-        ruled=frozenset((role.miner_id, role.kind) for role in given),
-        held=frozenset(
-            (role.host, role.miner_id, role.kind)
-            for role in given
-            if role_is_in_force(role, now=at, restored_at=restored_at)
-        ),
-        settings={worker: {one["key"]: one["value"] for one in settings} for worker, settings in reports},
+    held = frozenset(
+        (role.host, role.miner_id, role.kind)
+        for role in given
+        if role_is_in_force(role, now=at, restored_at=restored_at)
     )
+    damocles = Worker.objects.filter(
+        retired_at=None, tenant__in=tenants, kinds__contains=[DAMOCLES]
+    ).order_by()
+    machines = list({machine for machine, _, _ in held})
+    values = {"machines": machines, "kind": JobKind.SEAL, "tenants": list(tenants)}
+    with connection.cursor() as cursor:
+        cursor.execute(RULES, values)
+        rules = tuple(
+            HostRules(tenant, machine, settings_by_key(json.loads(told)))
+            for tenant, machine, told in cursor.fetchall()
+        )
+    return SealingHosts(
+        rules=rules,
+        tenants_of_damocles=frozenset(damocles.values_list("tenant_id", flat=True).distinct()),
+        ruled=frozenset((role.miner_id, role.kind) for role in given),
+        held=held,
+    )
+
+
+def settings_by_key(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the settings that a host told, by key."""
+    return {one["key"]: one["value"] for one in told}
+
+
+def hosts_of_waiting(tenants: Collection[int], most: int) -> dict[Worker, HostRules]:
+    """Return the first sealing hosts of some tenants, with what they obey."""
+    rows = Worker.objects.filter(retired_at=None, tenant__in=tenants, kinds__contains=[JobKind.SEAL])
+    hosts = list(rows.order_by("name", "pk")[:most])
+    reports = HostReport.objects.filter(worker__in=hosts).values_list("worker_id", "settings")
+    told = {worker: settings_by_key(settings) for worker, settings in reports}
+    return {host: HostRules(host.tenant_id, worker_machine(host), told.get(host.pk, {})) for host in hosts}
 
 
 def sealing_rules(settings: Mapping[str, str]) -> list[SealingRules]:

@@ -19,6 +19,16 @@ PINGS: Final = "pings"
 PLANS: Final = "plans"
 """Of a damocles-worker: when it asked for proofs and jobs beside sealing, by kind, in seconds since 1970."""
 
+_LOW: Final = "@.{total} > 0 && (!(@.{free} * 10 >= @.{total}) || (@.{free} * 10 >= @.{total}) is unknown)"
+_OWN_LOW: Final = _LOW.format(free="disk_free_bytes", total="disk_total_bytes")
+_DISK_LOW: Final = _LOW.format(free="free_bytes", total="total_bytes")
+PERHAPS_SHORT: Final = f"$ ? ({_OWN_LOW} || exists(@.disks[*] ? ({_DISK_LOW})))"
+"""In a host's hardware where one of its disks is low, without which `is_short_of_disk` finds nothing."""
+FOLDER_LOST: Final = "$ ? (@.disk_total_bytes == 0)"
+"""In that of a host that told that the disk of its own folder cannot be asked."""
+SEALING_AWAY: Final = '$.disks[*].sealing ? (@.reason != "" && !(@.total_bytes > 0))'
+"""Disks for sealing that a host cannot read; one that is full or read-only has told its size."""
+
 
 def thread_values(settings: Mapping[str, str], name: str) -> list[str]:
     """Return a setting of each sealing thread, out of those that a host obeys, by key."""
@@ -69,11 +79,6 @@ def disk_share(hardware: dict[str, Any]) -> float | None:
     """Return the free part of a host's disks for sealing, 0 to 1; None if it did not tell."""
     free, total = disk_space(hardware)
     return free / total if total else None
-
-
-def has_lost_folder(hardware: dict[str, Any]) -> bool:
-    """Return whether a host told that the disk of its own folder cannot be asked."""
-    return hardware.get("disk_total_bytes") == 0
 
 
 def is_short_of_disk(hardware: dict[str, Any]) -> bool:

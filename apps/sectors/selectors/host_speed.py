@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Max
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, Max, Q
 
 from apps.sectors.models import JobEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.users.rules.principals import Principal
 
 NEWEST: Final = 5_000
@@ -61,34 +65,62 @@ class HostSpeed:
         return max(lagging, key=lambda stage: stage.ratio or 0, default=None)
 
 
-def host_speeds(viewer: Principal) -> dict[int, HostSpeed]:
-    """Return the speed of each host that the viewer may know of, by its key."""
+def host_speeds(viewer: Principal, *, only: Collection[int] = ()) -> dict[int, HostSpeed]:
+    """Return the speed of each host that the viewer may know of, by its key.
+
+    Of these alone, if any are named; they are compared with all others.
+    """
     newest = JobEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
     rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(worker=None).order_by()
     if not viewer.sees_pool:
         rows = rows.filter(job__miner__tenant_id=viewer.own_id)
+    columns = ("stage", "job__miner__sector_size", "job__sector__seal_proof", "worker_id")
+    groups = rows.values_list(*columns).annotate(
+        times=ArrayAgg("ms", filter=Q(is_error=False, ms__isnull=False)),
+        failures=Count("pk", filter=Q(is_error=True)),
+    )
     runs: dict[Work, dict[int, list[int]]] = {}
-    failures: dict[int, int] = {}
-    columns = ("worker_id", "ms", "is_error", "stage", "job__miner__sector_size", "job__sector__seal_proof")
-    for host, ms, is_error, *work in rows.values_list(*columns):
-        stage, size, proof = work
-        if is_error:
-            failures[host] = failures.get(host, 0) + 1
-        elif ms is not None and stage:
-            runs.setdefault((stage, size, proof), {}).setdefault(host, []).append(ms)
-    hosts = {host for by_host in runs.values() for host in by_host} | set(failures)
-    return {host: HostSpeed(_stages(host, runs), failures.get(host, 0)) for host in hosts}
-
-
-def _stages(host: int, runs: dict[Work, dict[int, list[int]]]) -> tuple[StageSpeed, ...]:
-    """Return a host's stages, each for the size and seal proof in which it lags most behind the others."""
-    speeds: dict[str, StageSpeed] = {}
+    failures: Counter[int] = Counter()
+    for stage, size, proof, host, times, failed in groups:
+        failures[host] += failed
+        if stage and times:
+            runs.setdefault((stage, size, proof), {})[host] = sorted(times)
+    stages: dict[int, dict[str, StageSpeed]] = {}
     for (stage, *_), by_host in runs.items():
-        own = by_host.get(host, [])
-        if not own:
-            continue
-        others = [ms for other, spans in by_host.items() if other != host for ms in spans]
-        is_enough = min(len(own), len(others)) >= RUNS_LEAST
-        speed = StageSpeed(stage, len(own), round(median(own)), round(median(others)) if is_enough else None)
-        speeds[stage] = max(speeds.get(stage, speed), speed, key=lambda one: (one.ratio or 0, one.runs))
-    return tuple(sorted(speeds.values(), key=lambda speed: (-speed.ms, speed.stage)))
+        together = sorted(ms for times in by_host.values() for ms in times)
+        for host in set(by_host).intersection(only) if only else by_host:
+            speed = _speed(stage, by_host[host], together)
+            of_host = stages.setdefault(host, {})
+            of_host[stage] = max(of_host.get(stage, speed), speed, key=lambda one: (one.ratio or 0, one.runs))
+    hosts = {host for host in (*stages, *+failures) if not only or host in only}
+    return {host: HostSpeed(_longest_first(stages.get(host, {})), failures[host]) for host in hosts}
+
+
+def _longest_first(stages: dict[str, StageSpeed]) -> tuple[StageSpeed, ...]:
+    return tuple(sorted(stages.values(), key=lambda speed: (-speed.ms, speed.stage)))
+
+
+def _speed(stage: str, own: list[int], together: list[int]) -> StageSpeed:
+    """Return how long a host took beside the others, out of the sorted times of its own and of all hosts."""
+    others = len(together) - len(own)
+    is_enough = min(len(own), others) >= RUNS_LEAST
+    return StageSpeed(
+        stage, len(own), round(median(own)), round(_others_median(own, together)) if is_enough else None
+    )
+
+
+def _others_median(own: list[int], together: list[int]) -> float:
+    """Return the median of all but a host's own times: one or two of them are found by their places."""
+    count = len(together) - len(own)
+    places = ((count - 1) // 2, count // 2)
+    return sum(_nth_other(own, together, place) for place in places) / 2
+
+
+def _nth_other(own: list[int], together: list[int], place: int) -> int:
+    """Return the time at a place among those that are not a host's own, which are stepped over."""
+    at = place
+    for ms in own:
+        if ms > together[at]:
+            break
+        at += 1
+    return together[at]

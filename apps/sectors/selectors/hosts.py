@@ -133,26 +133,6 @@ def worker_is_away(worker: Worker, *, now: datetime) -> bool:
     return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
 
 
-def stages_served(workers: Iterable[Worker], *, now: datetime) -> set[tuple[int, str]]:
-    """Return for which stages hosts that claim work have slots, each with their tenant's key."""
-    claiming = [one for one in workers if not (one.is_paused or worker_is_away(one, now=now))]
-    return {
-        (one.tenant_id, stage)
-        for one in claiming
-        if JobKind.SEAL in one.kinds
-        for stage, count in one.slots.items()
-        if count
-    }
-
-
-def stores_of_workers(workers: Iterable[Worker]) -> dict[int, set[str]]:
-    """Return the names of the stores that these workers have, by tenant: two tenants may have one name."""
-    names: dict[int, set[str]] = {}
-    for worker in workers:
-        names.setdefault(worker.tenant_id, set()).update(worker.stores)
-    return names
-
-
 def is_uuid(text: str) -> bool:
     """Return whether `text` names a uuid; a database would answer anything else with an error."""
     try:

@@ -145,10 +145,10 @@ def sectors_counts(viewer: Principal) -> dict[str, int]:
     return counts
 
 
-def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sector]:
+def sectors_bound(viewer: Principal, workers: QuerySet[Worker]) -> QuerySet[Sector]:
     """Return the sectors under way whose files lie on these hosts alone."""
     rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
-    return rows.filter(job__sticky_worker__in=list(workers))
+    return rows.filter(job__sticky_worker__in=workers.order_by().values("pk"))
 
 
 def sectors_in_messages(rows: QuerySet[Sector], keys: Collection[str]) -> QuerySet[Sector]:

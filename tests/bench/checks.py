@@ -1,0 +1,72 @@
+"""What one evaluation of all checks costs of 2,000 hosts, 500 stores and 1,000,000 sectors.
+
+CPU time is this process's and its database session's together: other work of the machine does not change it.
+BENCH_SECTORS sets another number.  Run: python -m tests.bench checks
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.bench.checks_pool import SECTORS, pool
+from tests.bench.farm import backend_cpu_ms
+from tests.bench.scale_pool import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMES: Final = 5
+CPU_MS: Final = 300.0
+STATEMENTS: Final = 80
+
+
+def evaluated() -> Any:
+    """Evaluate all checks as the pool's alerts do."""
+    evaluate = importlib.import_module("apps.checks.report.evaluate").evaluate
+    data = importlib.import_module("apps.checks.selectors.data").CheckData
+    return evaluate(data(importlib.import_module("apps.users.rules.principals").SYSTEM))
+
+
+def cost_ms() -> tuple[float, float]:
+    """Return the CPU time of an evaluation, of Python and of PostgreSQL; the best of some."""
+    backend = pool().connection.connection.get_backend_pid()
+    found = []
+    for _ in range(TIMES):
+        database, begin = backend_cpu_ms(backend), time.process_time()
+        evaluated()
+        found.append(((time.process_time() - begin) * 1000, backend_cpu_ms(backend) - database))
+    return min(found, key=sum)
+
+
+def statements() -> int:
+    """Return how many statements an evaluation is."""
+    seen: list[str] = []
+
+    def noted(execute: Any, sql: str, *others: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *others)
+
+    with pool().connection.execute_wrapper(noted):
+        evaluated()
+    return len(seen)
+
+
+def cases() -> Iterator[Figure]:
+    """Measure with all provers there, and with none."""
+    for name, has_provers in (("", True), (", all provers gone", False)):
+        pool().stores_told(has_provers=has_provers)
+        report = evaluated()  # prepares what is prepared
+        assert report.fails("stores_unproven") is not has_provers
+        assert not any(result.is_broken for result in report.results)
+        python, database = cost_ms()
+        whose = f"all checks, {SECTORS:,} sectors{name}"
+        yield Figure(f"{whose}: CPU with PostgreSQL's", python + database, "ms", limit=CPU_MS)
+        yield Figure(f"{whose}: PostgreSQL's part", database, "ms")
+        yield Figure(f"{whose}: statements", statements(), "", limit=STATEMENTS)
+
+
+def run(figure: Figure) -> Figure:
+    """Return what was measured."""
+    return figure
