@@ -28,6 +28,7 @@ from django.test import TransactionTestCase
 
 from apps.chain.node.connections import Connections
 from apps.chain.node.link import NodeLink
+from apps.checks.report import cache as cache_of_reports
 from apps.core import clock
 from apps.core.event_loops import LoopThread
 from apps.core.redis_clients import client_for
@@ -59,6 +60,7 @@ ASKED_BY_NAME = (
 )
 """Functions that begin a request to others, by where modules have imported them under their name."""
 ADDRESS = "POOLSITE_TEST_PGHOST"
+REPORT_STORED = cache_of_reports.report_stored
 SITE = Path(__file__).resolve().parents[1]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -233,6 +235,18 @@ def _services_write_in_one_unit(
     yield
     found = service_units.end()
     assert not found, f"a kill leaves half of what these write: {found}"
+
+
+@pytest.fixture(autouse=True)
+def _checks_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages find the checks as evaluated that moment, without the task that does so in a pool."""
+    monkeypatch.setattr(cache_of_reports, "report_stored", cache_of_reports.report_evaluate)
+
+
+@pytest.fixture
+def stored_reports(_checks_are_evaluated: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages find what the task stored, as in a pool."""
+    monkeypatch.setattr(cache_of_reports, "report_stored", REPORT_STORED)
 
 
 @pytest.fixture(autouse=True)

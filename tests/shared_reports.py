@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from apps.checks.report.report import Report
     from apps.checks.selectors.data import CheckData
 
-REPORT_NOW: Final = "apps.dashboard.page_data.report_now"
+REPORT_NOW: Final = "apps.dashboard.page_data.report_last"
 """The function from which pages get their report, for tests to patch."""
 
 
 class SharedReports:
-    """What `report_now` does with Redis, until a test changes what the checks read and clears `made`."""
+    """What `report_evaluate` does with Redis, until a test changes what the checks read and clears `made`."""
 
     def __init__(self) -> None:
         self.made: dict[str, Report] = {}

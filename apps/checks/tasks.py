@@ -7,7 +7,7 @@ import time
 from celery import shared_task
 
 from apps.chain.node.isolation import for_each_isolated
-from apps.checks.report.cache import report_now
+from apps.checks.report.cache import all_asked_evaluate, report_evaluate, requested_evaluate
 from apps.checks.report.components import components_found
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_delete_old, alerts_run_note, alerts_update
@@ -33,7 +33,7 @@ def alerts_run() -> None:
     data = CheckData(SYSTEM)
     data.__dict__["alerts_last_run"] = data.at  # they are evaluated now, however long the pool was stopped
     network = data.network.name if data.network is not None else "no chain"
-    report = report_now(data)
+    report = report_evaluate(data)
     # First, as slow channels would look like time in which nothing was evaluated.
     for_each_isolated(
         [report],
@@ -45,9 +45,17 @@ def alerts_run() -> None:
     for_each_isolated([clock.now()], lambda now: service_day_count(now=now), event="service_day_not_counted")
     if tenants_alerts_update(pool=network, now=clock.now()) and time.monotonic() - began < TURN_S:
         notifications_deliver(now=clock.now)
+    all_asked_evaluate()
     alerts_delete_old(now=clock.now())
     alerts_run_note(now=clock.now())
     ping_enqueue()
+
+
+@shared_task(name="checks.evaluate")
+@single_flight
+def checks_evaluate() -> None:
+    """Evaluate the checks for those whose pages show an older result."""
+    requested_evaluate()
 
 
 @shared_task(name="alerts.ping")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from apps.checks.report.cache import report_now
+from apps.checks.report.cache import report_last
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
@@ -98,8 +98,8 @@ class PageData(CheckData):
 
     @cached_property
     def report(self) -> Report:
-        """All checks that the viewer may see: one evaluation for verdicts, the bell and all other pages."""
-        return report_now(self)
+        """All checks that the viewer may see, as evaluated last: for verdicts and the bell."""
+        return report_last(self)
 
     def report_of(self, *topics: Topic) -> Report:
         """Return the checks of these topics."""

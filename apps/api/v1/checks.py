@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.checks.report.cache import report_now
+from apps.checks.report.cache import report_last
 from apps.checks.selectors.check_settings import check_setting, mutes_active
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.check_settings import (
@@ -199,7 +199,7 @@ class ChecksView(PoolView):
     @extend_schema(operation_id="checks_list", responses=ChecksOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """Return every check with its findings among the caller's own objects."""
-        report = report_now(CheckData(self.principal))
+        report = report_last(CheckData(self.principal))
         mutes = mutes_active(report.at) if self.principal.sees_pool else {}
         return Response(
             {

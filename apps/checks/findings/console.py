@@ -35,6 +35,8 @@ ALERTS_LATE: Final = timedelta(minutes=5)
 """They are evaluated every 15 s, and a channel that does not respond takes as long."""
 PROBES_LATE: Final = timedelta(minutes=5)
 """They are read every minute."""
+CHECKS_LATE: Final = timedelta(seconds=60)
+"""They are evaluated every 15 s."""
 EXITS_MANY: Final = 3
 """A process that ended so often within an hour does not go on by itself."""
 SKEW_S: Final = 1.0
@@ -95,6 +97,27 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
             log=named([f"{process.name}.log" for process in often])
         )
         yield Finding("processes-often", say, why, count=len(often))
+
+
+def checks_late(data: CheckData) -> Iterator[Finding]:
+    """The result of the checks that is shown is old, or there is none."""
+    if data.evaluated_at is None:
+        yield Finding(
+            "checks-late",
+            gettext("the checks have not been evaluated yet"),
+            gettext(
+                "the pool evaluates them every 15 s, first when a page asks; if none comes, see whether "
+                "Redis and tasks-slow run, and its log (alerts.run)"
+            ),
+        )
+    elif data.at - data.evaluated_at > CHECKS_LATE:
+        yield Finding(
+            "checks-late",
+            gettext("the checks were last evaluated {age} ago").format(
+                age=time_left((data.at - data.evaluated_at).total_seconds())
+            ),
+            gettext("what is shown is of then: see whether tasks-slow runs, and its log (alerts.run)"),
+        )
 
 
 def notifications_undelivered(data: CheckData) -> Iterator[Finding]:

@@ -15,11 +15,15 @@ from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
 from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
-from apps.sectors.rules.hardware import disk_share, disk_space, is_short_of_disk
-from apps.sectors.selectors.host_groups import (
-    BRIEF,
+from apps.sectors.rules.hardware import (
     FOLDER_LOST,
     PERHAPS_SHORT,
+    disk_share,
+    disk_space,
+    is_short_of_disk,
+)
+from apps.sectors.selectors.host_groups import (
+    BRIEF,
     first_names,
     hosts_briefly,
     hosts_gone,

@@ -1,49 +1,158 @@
-"""One evaluation for all pages: what the checks found is shared until something changes."""
+"""The last result of the checks for each audience: written by the pool's task, read by all pages.
+
+No page evaluates them.  One that shows a result from before the last change asks the task for a newer one,
+which is pushed to it; until then it has the old one with its time.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.utils.translation import get_language
+from celery import current_app
+from django.conf import settings
+from django.utils.translation import get_language, override
+from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
+from apps.checks.findings.console import CHECKS_LATE
 from apps.checks.findings.results import Act, Finding, Link
-from apps.checks.report.evaluate import check_as_set, evaluate
+from apps.checks.report.evaluate import check_as_set, evaluate, evaluate_some
 from apps.checks.report.report import Report, Result
+from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS_BY_NAME
-from apps.core.live import CHECKS, OPERATOR, Change, changes_number, publish
-from apps.core.redis_clients import redis_client, text_shared
-
-if TYPE_CHECKING:
-    from apps.checks.selectors.data import CheckData
-    from apps.users.rules.principals import Principal
+from apps.core.live import CHANGES_KEY, CHECKS, OPERATOR, Change, changes_number, publish
+from apps.core.redis_clients import redis_client, turn_claim
+from apps.users.rules.principals import SYSTEM, Principal
+from apps.users.states import Perm
 
 SHARED_S: Final = 5
-"""Longest that an evaluation is shared: heartbeats and heads that do not come are no change."""
+"""Longest that an evaluation is used again: heartbeats and heads that do not come are no change."""
+KEPT_S: Final = 86_400
+"""Longest that a result is kept: it is shown with its time, and as late."""
+ASKED_S: Final = 600
+"""So long after its last page an audience's checks are evaluated."""
+TURN_S: Final = 5.0
+"""Seconds that one run of the task takes at most for those who asked; the next goes on."""
+PACE_S: Final = 1.0
+"""Least time between two evaluations for one audience; of slow ones as many times as long as they take."""
+PACE: Final = 10
+LAST_KEY: Final = "poolsite:checks:last:"
+ASKED_KEY: Final = "poolsite:checks:asked"
+"""In Redis: audiences by when a page of theirs was shown last."""
+REQUESTED_KEY: Final = "poolsite:checks:requested"
+"""In Redis: those of them that wait for a newer result."""
+TURN_KEY: Final = "poolsite:checks:turn"
+"""In Redis: of which audience the checks were evaluated last."""
+TASK: Final = "checks.evaluate"
 
 
-def report_now(data: CheckData) -> Report:
-    """Return what the checks find: of an evaluation that nothing has changed since, else of a new one.
+def report_last(data: CheckData) -> Report:
+    """Return what the checks found when they were evaluated last for who sees the same; evaluate none.
 
-    All pages of the same viewers share it, so that their verdicts agree.  Without Redis each evaluates.
+    A result that is late says so by the check `checks_late`, and so does one that is not there.
+    """
+    report = report_stored(data)
+    seen = None if report is None else report.at
+    if report is not None and data.at - report.at <= CHECKS_LATE:
+        return report
+    own = CheckData(data.viewer)
+    own.__dict__.update(at=data.at, evaluated_at=seen)
+    late = evaluate_some(["checks_late"], own)
+    if report is None:
+        return late
+    kept = tuple(one for one in report.results if one.check.name != "checks_late")
+    return replace(report, results=(*kept, *late.results))
+
+
+def report_stored(data: CheckData) -> Report | None:
+    """Return the last result for a viewer and language, and ask for a newer one if something has changed.
+
+    Until there is one in another language it is in the pool's.  None: there is none, or Redis is away.
+    """
+    viewer, language = audience(data.viewer), get_language() or settings.LANGUAGE_CODE
+    keys = dict.fromkeys([key_of(viewer, language), key_of(viewer, settings.LANGUAGE_CODE)])
+    try:
+        with redis_client().pipeline(transaction=False) as pipe:
+            pipe.zadd(ASKED_KEY, {asked_write(viewer, language): time.time()})
+            pipe.mget([CHANGES_KEY, *keys])
+            _, (number, *texts) = pipe.execute()
+    except (RedisError, OSError):
+        return None
+    found = json.loads(texts[0]) if texts[0] else None
+    if found is None or found["number"] != str(number or 0):
+        took_s = 0.0 if found is None else found["took_s"]
+        evaluation_request(asked_write(viewer, language), next(iter(keys)), took_s=took_s)
+    text = next((text for text in texts if text), None)
+    return None if text is None else report_read(json.loads(text)["report"])
+
+
+def evaluation_request(asked: str, key: str, *, took_s: float) -> None:
+    """Send the task that evaluates for an audience, unless it was sent a moment ago.
+
+    Without a broker the next page tries again.
+    """
+    with suppress(RedisError, BrokerAway, OSError):
+        if turn_claim(f"{key}:request", kept_s=max(PACE_S, PACE * took_s)):
+            redis_client().sadd(REQUESTED_KEY, asked)
+            current_app.send_task(TASK, queue="io", retry=False, expires=SHARED_S)
+
+
+def report_evaluate(data: CheckData) -> Report:
+    """Evaluate the checks for a viewer and store the result for all who see the same.
+
+    One that was stored a moment ago and that nothing has changed since is used again.
     """
     number = changes_number()
     if number is None:
         return evaluate(data)
-    key = f"poolsite:checks:{audience_of(data.viewer)}:{number}"
+    key = key_of(audience(data.viewer), get_language() or settings.LANGUAGE_CODE)
     with suppress(RedisError, OSError):
-        if (text := text_shared(key, kept_s=SHARED_S)) is not None:
-            return report_read(text)
+        found = json.loads(redis_client().get(key) or "null")
+        if found is not None and found["number"] == number:
+            report = report_read(found["report"])
+            if timedelta() <= data.at - report.at <= timedelta(seconds=SHARED_S):
+                return report
+    began = time.monotonic()
     report = evaluate(data)
+    stored = {"number": number, "took_s": time.monotonic() - began, "report": report_write(report)}
     with suppress(RedisError, OSError):
-        redis_client().set(key, report_write(report), ex=SHARED_S)
+        redis_client().set(key, json.dumps(stored), ex=KEPT_S)
         publish_difference(report, data.viewer)
     return report
+
+
+def requested_evaluate() -> None:
+    """Evaluate the checks for those whose pages showed a result of before the last change."""
+    with suppress(RedisError, OSError):
+        while (asked := redis_client().spop(REQUESTED_KEY)) is not None:
+            asked_evaluate(str(asked))
+
+
+def all_asked_evaluate() -> None:
+    """Evaluate the checks for the audiences of which pages were shown lately, in turn."""
+    end = time.monotonic() + TURN_S
+    with suppress(RedisError, OSError):
+        redis_client().zremrangebyscore(ASKED_KEY, "-inf", time.time() - ASKED_S)
+        last = redis_client().get(TURN_KEY) or ""
+        everyone = sorted(redis_client().zrange(ASKED_KEY, 0, -1))
+        for asked in sorted(everyone, key=lambda one: one <= last):
+            asked_evaluate(asked)
+            redis_client().set(TURN_KEY, asked)
+            if time.monotonic() >= end:
+                return
+
+
+def asked_evaluate(asked: str) -> None:
+    """Evaluate the checks for an audience that `asked_write` wrote."""
+    viewer, language = asked_read(asked)
+    with override(language):
+        report_evaluate(CheckData(viewer))
 
 
 def publish_difference(report: Report, viewer: Principal) -> None:
@@ -51,16 +160,42 @@ def publish_difference(report: Report, viewer: Principal) -> None:
     found = sha256(
         repr([(one.check.name, str(one.check.severity), one.finding.say) for one in report.found]).encode()
     ).hexdigest()
-    before = redis_client().getset(f"poolsite:checks:{audience_of(viewer)}", found)
+    key = key_of(audience(viewer), get_language() or settings.LANGUAGE_CODE)
+    before = redis_client().getset(f"{key}:found", found)
     if before != found:
         tenant = OPERATOR if viewer.is_operator else viewer.own_id
         publish(Change(CHECKS, tenant, tenant))
 
 
+def audience(viewer: Principal) -> Principal:
+    """Return who stands for everybody who sees the same: neither person nor level decides about findings."""
+    if viewer.sees_pool:
+        return SYSTEM
+    return replace(
+        viewer, perm=Perm.READ, scopes=(), methods=(), actor="system", people=(), token_id="", source=""
+    )
+
+
+def key_of(viewer: Principal, language: str) -> str:
+    """Return where an audience's result is stored."""
+    return LAST_KEY + sha256(asked_write(viewer, language).encode()).hexdigest()[:32]
+
+
 def audience_of(viewer: Principal) -> str:
     """Return a name for everybody who may see the same, in the same language."""
-    seen = replace(viewer, actor="", token_id="", source="")
-    return sha256(f"{get_language()} {seen!r}".encode()).hexdigest()[:32]
+    return key_of(audience(viewer), get_language() or settings.LANGUAGE_CODE)
+
+
+def asked_write(viewer: Principal, language: str) -> str:
+    """Return an audience as text."""
+    return json.dumps([asdict(viewer), language], sort_keys=True)
+
+
+def asked_read(text: str) -> tuple[Principal, str]:
+    """Return the audience that `asked_write` wrote."""
+    fields, language = json.loads(text)
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return Principal(**fields | lists), language
 
 
 def report_write(report: Report) -> str:

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from apps.blocks.selectors.rounds import signing_margin_s, wins_by_outcome
 from apps.chain.states import NodeCondition
-from apps.checks.report.evaluate import evaluate
+from apps.checks.report.cache import report_last
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.core.disk import disk_spaces
@@ -81,7 +81,8 @@ def checks_figures(data: CheckData) -> Iterator[Metric]:
         labels=["check"],
     )
     alerts = alerts_open(data.viewer)
-    for result in evaluate(data).results:
+    report = report_last(data)
+    for result in report.results:
         alert = alerts.get(result.check.name)
         held.add_metric([result.check.name], float(alert is not None and alert.is_acknowledged))
         family.add_metric([result.check.name, str(result.check.severity)], result.count)
@@ -90,6 +91,8 @@ def checks_figures(data: CheckData) -> Iterator[Metric]:
     yield family
     yield cost
     yield held
+    age_s = (data.at - report.at).total_seconds()
+    yield gauge("checks_age_seconds", "Seconds since the checks were evaluated.", max(age_s, 0.0))
 
 
 def chain_figures(data: CheckData) -> Iterator[Metric]:

@@ -95,6 +95,11 @@ class CheckData:
         return now()
 
     @cached_property
+    def evaluated_at(self) -> datetime | None:
+        """Return when the checks were evaluated: now, unless their last result is shown; None: not yet."""
+        return self.at
+
+    @cached_property
     def rare(self) -> Rare:
         """Of what the whole pool has any row: what it has none of is not asked for."""
         return rare_read(self.at)

@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from redis.exceptions import RedisError
 
 from apps.checks.models import Alert
-from apps.checks.report.cache import report_now
+from apps.checks.report.cache import report_evaluate
 from apps.checks.selectors.alerts import tenants_notified, tenants_unnotified
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alert_entries import alerts_end
@@ -95,5 +95,5 @@ def tenant_report_read(tenant: Tenant) -> Report:
     viewer = Principal(
         tenant_id=tenant.pk, tenant_name=tenant.name, is_operator=False, perm=Perm.READ, actor="system"
     )
-    report = report_now(CheckData(viewer))
+    report = report_evaluate(CheckData(viewer))
     return replace(report, results=tuple(one for one in report.results if not one.check.is_pool_wide))

@@ -25,6 +25,16 @@ CHECKS: Final[tuple[Check, ...]] = (
     *BLOCK_CHECKS,
     *HOST_CHECKS,
     Check(
+        "checks_late",
+        _("The checks are evaluated"),
+        (Topic.PROCESSES,),
+        WARNING,
+        console.checks_late,
+        Link("checks"),
+        _("Checks"),
+        is_pool_wide=True,
+    ),
+    Check(
         "console_disk",
         _("The console has enough disk space"),
         (Topic.PROCESSES,),

@@ -308,6 +308,7 @@ NO_OUTAGES: Final = frozenset(
         "wins_lost",
         "wins_rare",
         "worker_change_pending",
+        "checks_late",
         # the operator's own
         "backups_old",
         "consoles_unshared",

@@ -13,6 +13,7 @@ from apps.chain.models import Node
 from apps.chain.selectors.status import network_known
 from apps.chain.states import NodeCondition
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
 from apps.core.models import Console
@@ -374,6 +375,10 @@ def backups_old(monkeypatch: Any) -> None:
     monkeypatch.setattr("apps.checks.selectors.data.backup_last_taken", lambda: long_ago)
 
 
+def checks_late(monkeypatch: Any) -> None:
+    monkeypatch.setattr(CheckData, "evaluated_at", property(lambda data: data.at - timedelta(minutes=2)))
+
+
 def notifications_undelivered(_: Any) -> None:
     channel = AlertChannel.objects.create(name="ops", kind="WEBHOOK", target="x")
     failed = {"event": "TEST", "body": {}, "created_at": now(), "next_try_at": now(), "attempts": 3}
@@ -435,6 +440,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         processes_down,
         consoles_unshared,
         backups_old,
+        checks_late,
         notifications_undelivered,
         factors_guessed,
     )

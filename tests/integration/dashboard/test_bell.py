@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.checks.findings.results import Topic
-from apps.checks.report.cache import report_now, report_read, report_write
+from apps.checks.report.cache import report_evaluate, report_read, report_write
 from apps.checks.selectors.data import CheckData
 from apps.core import live
 from apps.core.live import CHECKS, Change, changes_number, publish
@@ -83,7 +83,7 @@ def test_bell_counts_live_on_pages_without_a_verdict(quiet):
 def test_report_survives_as_text(quiet):
     miner = factories.miner(faulty_sectors=2)
     factories.deadline(miner, 1, live=2, faulty=2, open_epoch=1020)
-    report = report_now(CheckData(SYSTEM))
+    report = report_evaluate(CheckData(SYSTEM))
 
     assert report.found
     assert report_read(report_write(report)) == report
@@ -109,19 +109,21 @@ def own_redis(pool_redis, monkeypatch, settings):
 def test_evaluation_is_shared_until_something_changes(own_redis):
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
-    first = report_now(CheckData(SYSTEM))
+    first = report_evaluate(CheckData(SYSTEM))
     with CaptureQueriesContext(connection) as queries:
-        again = report_now(CheckData(SYSTEM))
+        again = report_evaluate(CheckData(SYSTEM))
     assert (again, len(queries)) == (first, 0), own_redis
 
     worker = factories.worker("idle", of="bob", is_paused=True)
-    assert not report_now(CheckData(SYSTEM)).fails("hosts_paused"), "the shared one, nothing was published"
+    assert not report_evaluate(CheckData(SYSTEM)).fails("hosts_paused"), (
+        "the shared one, nothing was published"
+    )
     before = changes_number()
     publish(Change("worker", worker.pk, None))
 
     assert changes_number() != before
-    assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
-    assert not report_now(CheckData(principal())).fails("hosts_paused"), "of bob, not of alice"
+    assert report_evaluate(CheckData(SYSTEM)).fails("hosts_paused")
+    assert not report_evaluate(CheckData(principal())).fails("hosts_paused"), "of bob, not of alice"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -130,12 +132,12 @@ def test_bells_hear_once_of_findings_that_differ(pool_redis, monkeypatch):
     monkeypatch.setattr("apps.checks.report.cache.publish", told.append)
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
-    report_now(CheckData(SYSTEM))
+    report_evaluate(CheckData(SYSTEM))
     worker = factories.worker("idle", is_paused=True)
 
     for _ in range(2):
         publish(Change("worker", worker.pk, None))
-        report_now(CheckData(SYSTEM))
+        report_evaluate(CheckData(SYSTEM))
 
     assert told == [Change(CHECKS, "pool", "pool")] * 2, "the first evaluation, and the one that differs"
 
@@ -144,7 +146,7 @@ def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
     monkeypatch.setattr("apps.checks.report.cache.changes_number", lambda: None)
     factories.worker("idle", is_paused=True)
 
-    assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
+    assert report_evaluate(CheckData(SYSTEM)).fails("hosts_paused")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_without_a_url_nothing_is_sent(switch: Hook, settings: Any) -> None:
     assert switch.requests == []
 
 
-@pytest.mark.parametrize("step", ["report_now", "alerts_update", "notifications_deliver"])
+@pytest.mark.parametrize("step", ["report_evaluate", "alerts_update", "notifications_deliver"])
 def test_it_is_not_called_when_alerts_fail(switch: Hook, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setattr(tasks, step, fails)
 

@@ -10,7 +10,7 @@ import pytest
 from django.urls import reverse
 
 from apps.checks.models import Alert, CheckSetting
-from apps.checks.report.cache import report_now, report_read, report_write
+from apps.checks.report.cache import report_evaluate, report_read, report_write
 from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_update
@@ -87,7 +87,7 @@ def test_change_of_severity_is_seen_at_once(
     debt: None, pool_redis: str, django_capture_on_commit_callbacks: Any
 ) -> None:
     def now_found() -> str:
-        result = report_now(CheckData(SYSTEM)).result("fee_debt")
+        result = report_evaluate(CheckData(SYSTEM)).result("fee_debt")
         assert result is not None
         return str(result.check.severity)
 

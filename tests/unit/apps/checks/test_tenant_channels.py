@@ -85,11 +85,11 @@ def test_miner_that_went_to_another_tenant_is_told_of_there() -> None:
 def test_pool_wide_checks_are_told_to_no_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
     own("alice")
     every = [check.name for check in CHECKS if not check.operator_only]
-    monkeypatch.setattr(tenant_alerts, "report_now", lambda _data: report_of(*every))
+    monkeypatch.setattr(tenant_alerts, "report_evaluate", lambda _data: report_of(*every))
 
     rows = tenants_alerts_update(pool="testnet", now=T0)
 
-    pool_wide = {"chain_stalled", "head_late", "nodes_unreadable", "f3_stalled", "recovery"}
+    pool_wide = {"chain_stalled", "checks_late", "head_late", "nodes_unreadable", "f3_stalled", "recovery"}
     assert {row.body["check"] for row in rows} == {*every} - pool_wide
 
 

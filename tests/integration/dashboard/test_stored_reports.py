@@ -1,0 +1,168 @@
+"""Pages, programs and metrics read what the pool's task found last; none of them evaluates a check."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery import current_app
+from django.urls import reverse
+
+from apps.checks.report import cache
+from apps.checks.selectors.data import CheckData
+from apps.checks.tasks import alerts_run, checks_evaluate
+from apps.core import clock
+from apps.core.live import Change, change_send
+from apps.core.redis_clients import redis_client
+from apps.users.rules.principals import SYSTEM
+from tests import factories
+from tests.page_client import signed_in, text_of
+from tests.people import bearer, operator_person, operator_token, person, principal, token
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stored_reports")]
+PAGES = ("/", "hosts", "stores", "sectors", "messages", "miners", "proving", "checks", "wallets")
+
+
+@pytest.fixture
+def sent(pool_redis: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tasks that were sent, to a pool that follows a chain."""
+    found: list[str] = []
+    monkeypatch.setattr(current_app, "send_task", lambda name, **_: found.append(name))
+    redis_client().flushall()
+    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
+    factories.head(1000)
+    return found
+
+
+@pytest.fixture
+def boss(sent: list[str]) -> Client:
+    operator_person("boss")
+    return signed_in("boss")
+
+
+def none_evaluates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever evaluates all checks now fails."""
+
+    def refused(_: Any) -> Any:
+        raise AssertionError("a page evaluates the checks")
+
+    monkeypatch.setattr(cache, "evaluate", refused)
+
+
+def test_no_page_and_no_program_evaluates(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.worker("idle", is_paused=True)
+    alerts_run()
+    none_evaluates(monkeypatch)
+
+    for page in PAGES:
+        where = page if page == "/" else reverse(page)
+        text = text_of(boss.get(where))
+        assert "issue" in text, page
+    reader = bearer(token("read"))
+    assert boss.get("/api/v1/checks", headers=reader).status_code == 200
+    assert b'poolsite_check_findings{check="hosts_paused",severity="warning"} 1.0' in metrics(boss)
+
+
+def metrics(client: Client) -> bytes:
+    return client.get("/metrics", headers=bearer(operator_token())).content
+
+
+def test_a_page_says_that_nothing_was_evaluated_yet_and_asks_for_it(boss: Client, sent: list[str]) -> None:
+    factories.worker("idle", is_paused=True)
+
+    text = text_of(boss.get(reverse("checks")))
+
+    assert "checks have not been evaluated yet" in text
+    assert "All checks passed" not in text
+    assert sent == ["checks.evaluate"]
+    checks_evaluate()
+    assert "idle paused" in text_of(boss.get(reverse("checks")))
+
+
+def test_a_result_of_before_a_change_is_shown_and_a_newer_one_asked_for(
+    boss: Client, sent: list[str]
+) -> None:
+    alerts_run()
+    boss.get("/")
+    sent.clear()
+    worker = factories.worker("idle", is_paused=True)
+    change_send(Change("worker", worker.pk, None))
+
+    assert "idle paused" not in text_of(boss.get("/"))
+    boss.get("/")
+    assert sent == ["checks.evaluate"], "once for all pages of a moment"
+    checks_evaluate()
+
+    assert "idle paused" in text_of(boss.get("/"))
+
+
+def test_a_late_result_is_shown_with_its_age(
+    boss: Client, monkeypatch: pytest.MonkeyPatch, sent: list[str]
+) -> None:
+    factories.worker("idle", is_paused=True)
+    alerts_run()
+    then, now = clock.now(), clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(minutes=7))
+    monkeypatch.setattr("apps.checks.selectors.data.now", clock.now)
+
+    report = cache.report_last(CheckData(SYSTEM))
+
+    assert report.fails("hosts_paused", "checks_late")
+    assert report.at <= then
+    assert "checks were last evaluated 7" in text_of(boss.get(reverse("checks")))
+
+
+def test_without_redis_no_page_evaluates_and_none_calls_it_well(
+    boss: Client, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    alerts_run()
+    none_evaluates(monkeypatch)
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    report = cache.report_last(CheckData(SYSTEM))
+
+    assert [one.check.name for one in report.found] == ["checks_late"]
+
+
+def test_each_sees_what_concerns_it(sent: list[str]) -> None:
+    """A tenant's people, levels and tokens share one result; another tenant's and a miner's do not."""
+    factories.worker("idle", of="bob", is_paused=True)
+    alice, bob = principal("alice"), principal("bob")
+    for viewer in (alice, bob, principal("bob", miners=(1500,))):
+        cache.report_stored(CheckData(viewer))
+    checks_evaluate()
+
+    assert not cache.report_last(CheckData(alice)).fails("hosts_paused", "checks_late")
+    assert cache.report_last(CheckData(bob)).fails("hosts_paused")
+    assert cache.audience(principal("bob", perm="admin", actor="ann")) == cache.audience(bob)
+    assert cache.audience(principal("bob", miners=(1500,))) != cache.audience(bob)
+
+
+def test_another_language_has_the_pools_until_its_own_is_there(sent: list[str]) -> None:
+    li = person("li")
+    li.language = "zh-hans"
+    li.save()
+    factories.worker("idle", is_paused=True)
+    viewer = principal()
+    cache.report_evaluate(CheckData(viewer))
+    page = signed_in("li")
+
+    assert "idle paused" in text_of(page.get(reverse("hosts")))
+    assert sent == ["checks.evaluate"]
+    checks_evaluate()
+
+    assert cache.report_last(CheckData(viewer)).fails("hosts_paused")
+
+
+def test_results_of_those_who_left_are_made_no_more(sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.report_stored(CheckData(principal()))
+    assert redis_client().zcard(cache.ASKED_KEY) == 1
+    monkeypatch.setattr(cache, "ASKED_S", -1)
+
+    cache.all_asked_evaluate()
+
+    assert redis_client().zcard(cache.ASKED_KEY) == 0
