@@ -21,7 +21,7 @@ from apps.checks.selectors.alert_history import (
 )
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import NOTHING, time_left
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.day_spans import day_moment, day_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -190,7 +190,7 @@ def cells_of(row: Any) -> tuple[Any, ...]:
 def alerts_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the filtered list as CSV."""
     found = acknowledged_first(alerts_find(viewer, filter_of(viewer, query_read(request))))
-    rows = (cells_of(row) for row in found[:CSV_READ].iterator(chunk_size=CHUNK))
+    rows = (cells_of(row) for row in rows_in_turn(found))
     return csv_answer("alerts.csv", COLUMNS, rows)
 
 

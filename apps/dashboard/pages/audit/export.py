@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from apps.dashboard.csv_export import CSV_MAX, Download, csv_answer, cut_text
+from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.pages.audit.query import found
 from apps.dashboard.sessions import sign_in_required
 
@@ -63,9 +63,8 @@ def audit_json(request: HttpRequest, viewer: Principal) -> Download:
 
     def parts() -> Iterator[str]:
         mark = "["
-        for number, row in enumerate(rows):
-            one = {"cut": cut_text()} if number == CSV_MAX else cells_of(row)
-            yield f"{mark}\n{json.dumps(one, ensure_ascii=False)}"
+        for row in rows:
+            yield f"{mark}\n{json.dumps(cells_of(row), ensure_ascii=False)}"
             mark = ","
         yield "[]\n" if mark == "[" else "\n]\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.dashboard.csv_export import CHUNK, CSV_READ
+from apps.dashboard.csv_export import rows_in_turn
 from apps.dashboard.day_spans import day_moment, day_read
 from apps.users.selectors.audit_search import AuditFilter, audit_find
 
@@ -34,4 +34,4 @@ def question_of(query: dict[str, str]) -> AuditFilter:
 
 def found(request: HttpRequest, viewer: Principal) -> Any:
     """Return all entries that the filter asks for, to be taken along."""
-    return audit_find(viewer, question_of(query_read(request)))[:CSV_READ].iterator(chunk_size=CHUNK)
+    return rows_in_turn(audit_find(viewer, question_of(query_read(request))))

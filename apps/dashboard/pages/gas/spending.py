@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.day_spans import days_read
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.queue import what_text
@@ -113,7 +113,7 @@ def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
             row.gas_used,
             row.cost,
         )
-        for row in rows.order_by("-day", "from_addr", "method", "pk")[:CSV_READ].iterator(chunk_size=CHUNK)
+        for row in rows_in_turn(rows.order_by("-day", "from_addr", "method", "pk"))
     )
     return csv_answer("gas.csv", COLUMNS, cells)
 

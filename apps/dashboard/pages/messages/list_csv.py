@@ -9,7 +9,7 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods
 
 from apps.core.errors import BadValue
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.pages.messages.rows import message_why
 from apps.dashboard.pages.messages.selection import selection_read
 from apps.dashboard.sessions import sign_in_required
@@ -76,7 +76,7 @@ def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Down
             row.created_at.isoformat(),
             row.landed_at.isoformat() if row.landed_at else "",
         )
-        for row in rows.defer(*UNSHOWN)[:CSV_READ].iterator(chunk_size=CHUNK)
+        for row in rows_in_turn(rows.defer(*UNSHOWN))
     )
     return csv_answer("messages.csv", COLUMNS, cells)
 

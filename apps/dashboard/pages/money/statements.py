@@ -21,7 +21,7 @@ from apps.blocks.selectors.billing import (
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.blocks.states import ChargeKind
 from apps.core import clock
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.day_spans import day_read
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.money.charge_rows import charge_rows
@@ -130,8 +130,7 @@ def charges_csv(request: HttpRequest, viewer: Principal) -> Download:
         rows = rows.filter(day__gte=since)
     if until := day_read(request.GET.get("until", "")):
         rows = rows.filter(day__lte=until)
-    found = rows[:CSV_READ].iterator(chunk_size=CHUNK)
-    return csv_answer(name, COLUMNS, (cells_of(row) for row in found))
+    return csv_answer(name, COLUMNS, (cells_of(row) for row in rows_in_turn(rows)))
 
 
 def _key_read(text: str) -> UUID:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.sessions import sign_in_required
@@ -44,6 +44,7 @@ CSV_FIELDS: Final = (
     "activation",
     "expiration",
     "created_at",
+    "pk",
 )
 """What the columns are made of: a row's other fields are not read, least of all its batches' params."""
 
@@ -53,7 +54,7 @@ CSV_FIELDS: Final = (
 def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the filtered list as CSV."""
     rows = narrowed(viewer, ListFilter.of(request.GET), data=PageData(viewer)).select_related(None)
-    fields = rows.values_list(*CSV_FIELDS)[:CSV_READ].iterator(chunk_size=CHUNK)
+    fields = rows_in_turn(rows.values_list(*CSV_FIELDS, named=True))
     cells = (
         (
             uuid,
@@ -64,7 +65,7 @@ def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
             *plain,
             made.isoformat(),
         )
-        for uuid, actor_id, number, state, *plain, made in fields
+        for uuid, actor_id, number, state, *plain, made, _pk in fields
     )
     return csv_answer("sectors.csv", COLUMNS, cells)
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import DomainError
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import CHUNK, csv_answer, rows_in_turn
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.verified.allocation_rows import allocation_rows
@@ -118,12 +118,12 @@ def allocations_csv(request: HttpRequest, viewer: Principal) -> Download:
     data = PageData(viewer)
     rows, _wrong = found_of(viewer, wanted_of(request, NAMES), data)
     height = -1 if data.clock is None else data.clock.epoch
-    return csv_answer("allocations.csv", COLUMNS, cells_of(rows[:CSV_READ], height=height))
+    return csv_answer("allocations.csv", COLUMNS, cells_of(rows, height=height))
 
 
 def cells_of(rows: QuerySet[Allocation], *, height: int) -> Iterator[tuple[Any, ...]]:
     """Lay out allocations as lines of CSV, some at a time with their pieces."""
-    found = rows.iterator(chunk_size=CHUNK)
+    found = rows_in_turn(rows)
     while part := list(islice(found, CHUNK)):
         pieces = allocations_pieces(part)
         for one in part:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.errors import DomainError
-from apps.dashboard.csv_export import CHUNK, CSV_READ, csv_answer
+from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.verified.filter_bar import FilterBar, wanted_of
@@ -243,7 +243,7 @@ def claims_csv(request: HttpRequest, viewer: Principal) -> Download:
             row.term_min,
             row.end_epoch,
         )
-        for row in rows[:CSV_READ].iterator(chunk_size=CHUNK)
+        for row in rows_in_turn(rows)
     )
     return csv_answer("claims.csv", COLUMNS, cells)
 
