@@ -13,11 +13,12 @@ from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
-from apps.sectors.selectors.hosts import commands_open, workers_read
+from apps.sectors.selectors.host_groups import tenants_of_kind
+from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
-from apps.sectors.selectors.stores import stores_read
 from apps.wallets.selectors import wallets_by_balance, wallets_visible
 from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from apps.checks.report.report import Report
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
-    from apps.sectors.models import SectorChange, Store, Worker
+    from apps.sectors.models import SectorChange
     from apps.wallets.models import Wallet
 
 LOWEST_SHOWN: Final = 8
@@ -44,14 +45,9 @@ class PageData(CheckData):
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
 
     @cached_property
-    def workers(self) -> list[Worker]:
-        """The viewer's workers with the jobs that they hold."""
-        return workers_read(self.viewer)
-
-    @cached_property
-    def stores(self) -> list[Store]:
-        """The viewer's stores with the hosts that have them attached."""
-        return stores_read(self.viewer, now=self.at)
+    def tenants_sealing(self) -> set[int]:
+        """Keys of the tenants of which a host that seals has registered."""
+        return tenants_of_kind(self.viewer, JobKind.SEAL)
 
     @property
     def vesting_text(self) -> str:
@@ -94,7 +90,7 @@ class PageData(CheckData):
     @cached_property
     def pending_commands(self) -> dict[int, str]:
         """The last command to each worker that is not done yet, by the worker's pk."""
-        return commands_open(self.workers)
+        return commands_open(self.viewer)
 
     @cached_property
     def report(self) -> Report:

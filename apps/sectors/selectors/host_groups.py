@@ -16,7 +16,7 @@ from apps.sectors.selectors.damocles import PLANNED
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -133,6 +133,21 @@ def tenants_proving(viewer: Principal, *, now: datetime) -> QuerySet[Worker, int
     """Return the keys of the tenants of which a host that claims work proves windows."""
     rows = hosts_here(viewer, now=now).filter(is_paused=False, kinds__contains=[JobKind.WINDOW_POST])
     return rows.order_by().values_list("tenant_id", flat=True)
+
+
+def tenants_of_kind(viewer: Principal, kind: str) -> set[int]:
+    """Return the keys of the tenants of which a host does jobs of a kind."""
+    rows = hosts_known(viewer).filter(kinds__contains=[kind]).order_by()
+    return set(rows.values_list("tenant_id", flat=True).distinct())
+
+
+def host_names(viewer: Principal, kinds: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Return uuid and name of the viewer's hosts, all or those that do jobs of one of these kinds."""
+    does = Q()
+    for kind in kinds:
+        does |= Q(kinds__contains=[kind])
+    rows = hosts_known(viewer).filter(does).values_list("uuid", "name")
+    return [(str(uuid), name) for uuid, name in rows]
 
 
 def hosts_with_slots(rows: QuerySet[Worker], stage: str) -> QuerySet[Worker]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Prefetch, Q
 
-from apps.core.compiled import Compiled
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.models import (
     HostReport,
@@ -28,7 +27,6 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -59,14 +57,18 @@ class WorkerFilter:
     """A part of its name or its machine's."""
 
 
+def jobs_held(viewer: Principal) -> QuerySet[Job]:
+    """Return the jobs that hosts hold; to a token for some miners, those of these."""
+    leased = Job.objects.filter(state=JobState.LEASED)
+    return leased.filter(miner__actor_id__in=viewer.miners) if viewer.miners else leased
+
+
 def workers_visible(viewer: Principal) -> QuerySet[Worker]:
     """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`.
 
     To a token for some miners, with the jobs of these.
     """
-    leased = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
-    if viewer.miners:
-        leased = leased.filter(miner__actor_id__in=viewer.miners)
+    leased = jobs_held(viewer).select_related("sector", "miner").order_by("pk")
     workers = (
         Worker.objects.filter(retired_at=None)
         .select_related("tenant")
@@ -74,36 +76,6 @@ def workers_visible(viewer: Principal) -> QuerySet[Worker]:
         .order_by("name", "pk")
     )
     return workers if viewer.sees_pool else workers.filter(tenant_id=viewer.own_id)
-
-
-WORKERS_ALL: Final[Compiled[Worker]] = Compiled(
-    "workers_all",
-    lambda: Worker.objects.filter(retired_at=None).select_related("tenant").order_by("name", "pk"),
-)
-JOBS_HELD: Final[Compiled[Job]] = Compiled(
-    "jobs_held",
-    lambda workers: (
-        Job.objects.filter(state=JobState.LEASED, worker__any=workers)
-        .select_related("sector", "miner")
-        .order_by("pk")
-    ),
-    workers="bigint[]",
-)
-
-
-def workers_read(viewer: Principal) -> list[Worker]:
-    """Return all of `workers_visible`; for the operator, whose alerts ask again and again, compiled once."""
-    if not viewer.sees_pool:
-        return list(workers_visible(viewer))
-    workers = WORKERS_ALL.rows()
-    jobs_by_worker: dict[int | None, list[Job]] = {}
-    for job in JOBS_HELD.rows(workers=[worker.pk for worker in workers]):
-        jobs_by_worker.setdefault(job.worker_id, []).append(job)
-    for worker in workers:
-        worker.held_jobs = jobs_by_worker.get(worker.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
-        for job in worker.held_jobs:  # type: ignore[attr-defined]
-            job.worker = worker
-    return workers
 
 
 def worker_get(viewer: Principal, uuid: str) -> Worker:
@@ -221,7 +193,8 @@ def host_report(worker: Worker) -> HostReport | None:
     return HostReport.objects.filter(worker=worker).first()
 
 
-def commands_open(workers: Iterable[Worker]) -> dict[int, str]:
-    """Return what workers were told last and have not done yet, by the worker's key."""
-    rows = WorkerCommand.objects.filter(worker__in=workers, done_at=None).order_by("pk")
+def commands_open(viewer: Principal) -> dict[int, str]:
+    """Return what the viewer's hosts were told last and have not done yet, by the worker's key."""
+    rows = WorkerCommand.objects.filter(worker__retired_at=None, done_at=None).order_by("pk")
+    rows = rows if viewer.sees_pool else rows.filter(worker__tenant_id=viewer.own_id)
     return dict(rows.values_list("worker_id", "op"))

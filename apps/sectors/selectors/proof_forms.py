@@ -129,6 +129,16 @@ def proofs_made(hardware: dict[str, Any]) -> list[str]:
     return found
 
 
+PARAMETER_FACTS: Final = (
+    "parameters_error",
+    "proofs",
+    "parameters_done",
+    "parameters_total",
+    "parameters_foreign",
+)
+"""What of a host's hardware decides about `parameters_error`."""
+
+
 def parameters_error(hardware: dict[str, Any]) -> str:
     """Return why a host cannot make the proofs it was told to make, or the network refuses them."""
     if hardware.get("parameters_error"):

@@ -140,7 +140,7 @@ def copies_page(
             gettext("must be one of {conditions}").format(conditions=", ".join(CopyCondition.values)),
             field="condition",
         )
-    rows = _shown(_copies_in_use(SectorCopy.objects.filter(store=store))).order_by("-pk")
+    rows = _shown(copies_in_use(SectorCopy.objects.filter(store=store))).order_by("-pk")
     if condition:
         rows = rows.filter(condition=condition)
     if miners:
@@ -179,10 +179,10 @@ def copies_bad_of(stores: Collection[Store], *, miners: Collection[int] = ()) ->
     bad = SectorCopy.objects.filter(condition=CopyCondition.BAD)
     if miners:
         bad = bad.filter(sector__miner__actor_id__in=miners)
-    counted = _copies_in_use(bad).filter(store=OuterRef(OuterRef("pk"))).order_by("-pk")
+    counted = copies_in_use(bad).filter(store=OuterRef(OuterRef("pk"))).order_by("-pk")
     counted = bad.filter(pk__in=counted.values("pk")[: BAD_COUNTED_MAX + 1]).order_by()
     each = counted.annotate(count=Func(F("pk"), function="COUNT", output_field=BigIntegerField()))
-    first = _copies_in_use(bad).filter(store=OuterRef("pk")).order_by("-pk")
+    first = copies_in_use(bad).filter(store=OuterRef("pk")).order_by("-pk")
     rows = Store.objects.filter(pk__in=[one.pk for one in stores]).order_by()
     rows = rows.annotate(count=Subquery(each.values("count")), first=Subquery(first.values("pk")[:1]))
     found = list(rows.exclude(first=None).values_list("pk", "count", "first"))
@@ -202,7 +202,7 @@ def sectors_bad_in(stores: Collection[int], *, miners: Collection[int] = ()) -> 
         rows = rows.filter(sector__state=SectorState.PROVING, sector__store=F("store__name"))
         if miners:
             rows = rows.filter(sector__miner__actor_id__in=miners)
-        rows = _shown(_copies_in_use(rows.exclude(Exists(in_progress)))).order_by("-pk")
+        rows = _shown(copies_in_use(rows.exclude(Exists(in_progress)))).order_by("-pk")
         for copy in rows[: BAD_COUNTED_MAX + 1]:
             found[copy.store_id].append(copy.sector)
     return found
@@ -210,11 +210,11 @@ def sectors_bad_in(stores: Collection[int], *, miners: Collection[int] = ()) -> 
 
 def copies_of(sector: Sector) -> list[SectorCopy]:
     """Return what is known of a sector's files, by store."""
-    rows = _shown(_copies_in_use(SectorCopy.objects.filter(sector=sector))).order_by("store__name")
+    rows = _shown(copies_in_use(SectorCopy.objects.filter(sector=sector))).order_by("store__name")
     return list(rows[:COPIES_SHOWN])
 
 
-def _copies_in_use(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
+def copies_in_use(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
     """Return the copies of sectors that have not ended, in stores of their own tenant."""
     over = Q(sector__state__in=ENDED_SECTORS) | Q(sector__removal_asked_at__isnull=False)
     return rows.filter(sector__tenant_id=F("store__tenant_id")).exclude(over)

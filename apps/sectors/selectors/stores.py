@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db.models import Exists, OuterRef, Prefetch, Q, Subquery
 from django.utils.translation import gettext
 
-from apps.core.compiled import Compiled
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.errors.stores import StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
@@ -76,27 +75,6 @@ def _measured(since: Any) -> QuerySet[Store]:
         .annotate(first_at=Subquery(first.values("at")[:1]))
         .annotate(first_used=Subquery(first.values("used_bytes")[:1]))
     )
-
-
-STORES_ALL: Final[Compiled[Store]] = Compiled("stores_all", _measured, since="timestamptz")
-ATTACHED: Final[Compiled[StoreAttachment]] = Compiled(
-    "stores_attached", lambda stores: _attachments().filter(store__any=stores), stores="bigint[]"
-)
-
-
-def stores_read(viewer: Principal, *, now: datetime) -> list[Store]:
-    """Return all of `stores_visible`; for the operator, whose alerts ask again and again, compiled once."""
-    if not viewer.sees_pool:
-        return list(stores_visible(viewer, now=now))
-    stores = STORES_ALL.rows(since=now - RATE_OVER)
-    attached: dict[int, list[StoreAttachment]] = {}
-    for row in ATTACHED.rows(stores=[store.pk for store in stores]):
-        attached.setdefault(row.store_id, []).append(row)
-    for store in stores:
-        store.attached = attached.get(store.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
-        for row in store.attached:  # type: ignore[attr-defined]
-            row.store = store
-    return stores
 
 
 def attachments_of(store: Store) -> list[StoreAttachment]:

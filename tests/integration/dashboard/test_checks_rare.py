@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -14,13 +13,9 @@ from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import SECTORS_OVER, Rare, rare_read
 from apps.core.clock import now
-from apps.sectors.models import StoreSample
-from apps.sectors.selectors.hosts import workers_read, workers_visible
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
-from apps.sectors.selectors.stores import attachments_of, stores_read, stores_visible
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline.sealing import FINAL_STATES
-from tests import factories
 from tests.integration.dashboard.check_scenes import SCENES
 
 pytestmark = pytest.mark.django_db
@@ -78,28 +73,6 @@ def test_quiet_pool_has_none_of_it_and_is_asked_little(quiet: None, compiled: li
     assert not any(data.rare)
     assert len(made) <= STATEMENTS_MAX, [one["sql"][:80] for one in made]
     assert len(compiled) <= COMPILED_MAX, compiled
-
-
-def test_hosts_and_stores_are_read_by_compiled_questions_as_by_others(compiled: list[str]) -> None:
-    worker = factories.worker()
-    job = factories.proof_job(factories.miner(), worker=worker)
-    store = factories.store(worker)
-    StoreSample.objects.create(store=store, at=now(), used_bytes=4)
-    others = workers_visible(SYSTEM).get(), stores_visible(SYSTEM, now=now()).get()
-    workers_read(SYSTEM), stores_read(SYSTEM, now=now())
-    compiled.clear()
-
-    [read], [kept] = workers_read(SYSTEM), stores_read(SYSTEM, now=now())
-
-    assert not compiled
-    assert (read, read.tenant, held_of(read)) == (others[0], worker.tenant, [job])
-    assert held_of(read) == held_of(others[0])
-    assert (getattr(kept, "first_used", None), attachments_of(kept)) == (4, attachments_of(others[1]))
-    assert attachments_of(kept)[0].worker == worker
-
-
-def held_of(worker: Any) -> list[Any]:
-    return list(worker.held_jobs)
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -8,23 +8,34 @@ from typing import TYPE_CHECKING, Final
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
+from apps.core import formatting
 from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.sectors.selectors.host_states import (
+    IDLE,
+    PAUSED,
+    TROUBLE,
+    WORKING,
+    groups_of_hosts,
+    hosts_by_state,
+    hosts_chosen,
+    hosts_from,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from django.db.models import QuerySet
     from django.http import QueryDict
 
     from apps.dashboard.labels import StateLabel
     from apps.dashboard.pagination import Pager
     from apps.sectors.models import Worker
+    from apps.users.rules.principals import Principal
 
 STATES: Final = (
     ("", _("All"), "", ""),
-    ("trouble", _("Need attention"), "bad", "bad"),
-    ("working", _("Working"), "run", "run"),
-    ("idle", _("Idle"), "ok", "ok"),
-    ("paused", _("Paused"), "idle", "pause"),
+    (TROUBLE, _("Need attention"), "bad", "bad"),
+    (WORKING, _("Working"), "run", "run"),
+    (IDLE, _("Idle"), "ok", "ok"),
+    (PAUSED, _("Paused"), "idle", "pause"),
 )
 """Filters: key, words, tone, icon."""
 SEARCH_MAX: Final = 100
@@ -32,8 +43,6 @@ GROUPS_MAX: Final = 30
 """Groups that a filter is offered for; others are found by name."""
 RANKS: Final = {"bad": 0, "warn": 1}
 """Order of the list: those that need somebody first."""
-
-Labelled = tuple["Worker", "StateLabel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +68,6 @@ class HostFilter:
             after=(int(rank), name, int(key)) if key else None,
         )
 
-    def takes(self, one: Labelled) -> bool:
-        """Return whether a host is in the list."""
-        worker, label = one
-        search = self.q.casefold()
-        return (
-            (not self.group or worker.group == self.group)
-            and (not search or search in worker.name.casefold() or search in worker.host.casefold())
-            and (not self.state or self.state == state_of(label))
-        )
-
     @property
     def query(self) -> dict[str, str]:
         """Return it as an address has it, without the page."""
@@ -81,63 +80,43 @@ class HostFilter:
         return f"?{urlencode(query)}" if query else "?"
 
 
-def state_of(label: StateLabel) -> str:
-    """Return the filter that a host falls under."""
-    if label.icon == "pause":
-        return "paused"
-    return {"bad": "trouble", "warn": "trouble", "run": "working"}.get(label.tone, "idle")
-
-
-def order_of(one: Labelled) -> tuple[int, str, int]:
+def order_of(label: StateLabel, worker: Worker) -> tuple[int, str, int]:
     """Return where a host stands in the list."""
-    worker, label = one
     return RANKS.get(label.tone, 2), worker.name, worker.pk
 
 
-def cursor_of(one: Labelled) -> str:
-    """Name the last row of a page."""
-    rank, name, key = order_of(one)
-    return f"{rank} {key} {name}"
-
-
-def hosts_page(labelled: Sequence[Labelled], wanted: HostFilter) -> tuple[list[Worker], Pager]:
-    """Return one page of the hosts that are wanted, those that need somebody first."""
-    found = sorted((one for one in labelled if wanted.takes(one)), key=order_of)
-    if wanted.after is not None:
-        found = [one for one in found if order_of(one) > wanted.after]
+def hosts_page(rows: QuerySet[Worker], wanted: HostFilter) -> tuple[list[int], Pager]:
+    """Return the keys of one page of the hosts that are wanted, those that need somebody first."""
+    chosen = hosts_chosen(rows, state=wanted.state, group=wanted.group, q=wanted.q)
     shown, pager = page_of(
-        found[: ROWS + 1],
+        hosts_from(chosen, wanted.after, ROWS + 1),
         of="hosts",
-        cursor_of=cursor_of,
+        cursor_of=lambda one: f"{one[0]} {one[2]} {one[1]}",
         query=wanted.query,
         is_first=wanted.after is None,
     )
-    return [worker for worker, _label in shown], pager
+    return [pk for _, _, pk in shown], pager
 
 
-def facets(labelled: Sequence[Labelled], wanted: HostFilter) -> list[Facet]:
+def facets(rows: QuerySet[Worker], wanted: HostFilter) -> list[Facet]:
     """Return the filters of the list with how many hosts each would show."""
-    found = []
-    for key, label, tone, icon in STATES:
-        like = HostFilter(state=key, group=wanted.group, q=wanted.q)
-        count = sum(like.takes(one) for one in labelled)
-        found.append(
-            Facet(
-                key=key,
-                label=str(label),
-                href=wanted.url_with(state=key),
-                on=key == wanted.state,
-                count=str(count),
-                tone=tone,
-                icon=icon,
-            )
+    counts = hosts_by_state(hosts_chosen(rows, group=wanted.group, q=wanted.q))
+    return [
+        Facet(
+            key=key,
+            label=str(label),
+            href=wanted.url_with(state=key),
+            on=key == wanted.state,
+            count=formatting.whole(counts.get(key, 0) if key else sum(counts.values())),
+            tone=tone,
+            icon=icon,
         )
-    return found
+        for key, label, tone, icon in STATES
+    ]
 
 
-def group_facets(labelled: Sequence[Labelled], wanted: HostFilter) -> list[Facet]:
+def group_facets(viewer: Principal, wanted: HostFilter) -> list[Facet]:
     """Return a filter for each group; the one that is on leads back to all."""
-    groups = sorted({worker.group for worker, _label in labelled if worker.group})
     return [
         Facet(
             key=group,
@@ -145,5 +124,5 @@ def group_facets(labelled: Sequence[Labelled], wanted: HostFilter) -> list[Facet
             href=wanted.url_with(group="" if group == wanted.group else group),
             on=group == wanted.group,
         )
-        for group in groups[:GROUPS_MAX]
+        for group in groups_of_hosts(viewer, GROUPS_MAX)
     ]

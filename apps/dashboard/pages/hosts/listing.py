@@ -21,11 +21,11 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.filters import HostFilter, facets, group_facets, hosts_page
 from apps.dashboard.pages.hosts.rows import host_rows
-from apps.dashboard.pages.hosts.state import worker_label
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.hosts import is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.selectors.host_states import host_marks, hosts_stated
+from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.users.services.people import can_manage_people
@@ -40,12 +40,11 @@ if TYPE_CHECKING:
 
 def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence who is there."""
-    workers, report = data.workers, data.report_of(Topic.HOSTS)
-    if not workers:
+    counts, report = data.host_counts, data.report_of(Topic.HOSTS)
+    if not counts.all:
         return verdict_by(report, Verdict("", _("No worker has registered yet.")))
-    away = sum(worker_is_away(worker, now=data.at) for worker in workers)
     here = gettext("{workers} online, {away} offline.").format(
-        workers=plural(len(workers) - away, "worker"), away=away
+        workers=plural(counts.all - counts.away, "worker"), away=counts.away
     )
     return verdict_by(report, Verdict(here, "" if report.found else _("None is slow or low on disk space.")))
 
@@ -78,11 +77,9 @@ def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, those that need somebody first."""
     data, wanted = PageData(viewer), HostFilter.of(request.GET)
-    labelled = [
-        (worker, worker_label(worker, now=data.at, pace=data.host_speeds.get(worker.pk)))
-        for worker in data.workers
-    ]
-    shown, pager = hosts_page(labelled, wanted)
+    slow = [key for key, speed in data.host_speeds.items() if speed.slow is not None]
+    rows = hosts_stated(viewer, host_marks(viewer, slow=slow, now=data.at), now=data.at)
+    keys, pager = hosts_page(rows, wanted)
     return page_render(
         request,
         "hosts/list.html",
@@ -90,12 +87,12 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="hosts",
         page_key="hosts",
         data=data,
-        hosts=host_rows(shown, data),
-        has_any=bool(labelled),
+        hosts=host_rows(workers_visible(viewer).filter(pk__in=keys), data),
+        has_any=bool(data.host_counts.all),
         pager=pager,
         wanted=wanted,
-        facets=facets(labelled, wanted),
-        groups=group_facets(labelled, wanted),
+        facets=facets(rows, wanted),
+        groups=group_facets(viewer, wanted),
         verdict=list_verdict_of(data),
         may_join=can_manage_people(viewer),
     )

@@ -122,4 +122,4 @@ def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
     """Lay out workers, those that need somebody first."""
     may_act = data.viewer.may("write")
     rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
-    return sorted(rows, key=lambda row: order_of((row.row, row.label)))
+    return sorted(rows, key=lambda row: order_of(row.label, row.row))

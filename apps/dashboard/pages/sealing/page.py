@@ -26,6 +26,7 @@ from apps.dashboard.pages.sealing.tables import SECTORS_SHOWN, sector_rows, stag
 from apps.dashboard.pages.sealing.verdict import NAMED, gain_text, verdict_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.host_groups import host_names
 from apps.sectors.selectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report
 from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
 from poolsite.wire.jobs import STAGED
@@ -128,7 +129,7 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
         ],
         wanted=wanted,
         miners=sorted((address, name or address) for address, name in known.items()),
-        machines=[(str(one.uuid), one.name) for one in data.workers if set(one.kinds) & SEALS],
+        machines=host_names(viewer, SEALS),
         **context_of(report, wanted),
     )
 

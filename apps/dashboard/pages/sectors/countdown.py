@@ -11,7 +11,6 @@ from apps.core import formatting
 from apps.dashboard.labels import CHANGES
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, SectorState, Stage
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def is_without_host(sector: Sector, data: PageData) -> bool:
 
 def has_sealing_host(tenant_id: int, data: PageData) -> bool:
     """Return whether a host that seals has registered for a tenant."""
-    return any(JobKind.SEAL in one.kinds for one in data.workers if one.tenant_id == tenant_id)
+    return tenant_id in data.tenants_sealing
 
 
 def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
@@ -21,13 +22,22 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.check_rows import checked_cell
 from apps.dashboard.pages.storage.order_rows import order_row
-from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, store_row, total_text
+from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, store_row, total_text
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
+from apps.sectors.selectors.host_groups import host_names
 from apps.sectors.selectors.hosts import is_uuid, worker_get
 from apps.sectors.selectors.store_checks import stores_checked
+from apps.sectors.selectors.store_states import (
+    store_labels,
+    stores_by_state,
+    stores_from,
+    stores_sized,
+    stores_stated,
+)
 from apps.sectors.selectors.stores import store_orders, stores_visible
 from apps.sectors.services.stores.orders import store_attach
 
@@ -35,16 +45,60 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    from django.db.models import QuerySet
+    from django.http import QueryDict
+
+    from apps.dashboard.pagination import Pager
     from apps.sectors.models import Store
     from apps.users.rules.principals import Principal
 
-LIST_MAX: Final = 1_000
+LABELS_MAX: Final = 30
+"""Labels that a filter is offered for."""
+TEXT_MAX: Final = 50
 
 
-def rows_of(data: PageData) -> list[StoreRow]:
-    """Lay out the viewer's stores, those that need somebody first."""
-    rows = checked_rows(data.stores[:LIST_MAX], now=data.at)
-    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.tone, 2), row.row.name))
+@dataclass(frozen=True, slots=True)
+class StoreFilter:
+    """What the address asks for."""
+
+    state: str = ""
+    label: str = ""
+    after: tuple[int, str, int] | None = None
+    """Rank, name and key of the last row of the page before."""
+
+    @classmethod
+    def of(cls, query: QueryDict) -> StoreFilter:
+        """Read an address; what is in no list counts for nothing."""
+        state = query.get("state", "")
+        rank, _dot, rest = cursor_read(query.get("after", ""), of="stores").partition(" ")
+        key, _dot, name = rest.partition(" ")
+        return cls(
+            state=state if state in FILTERS else "",
+            label=query.get("label", "")[:TEXT_MAX],
+            after=(int(rank), name, int(key)) if key else None,
+        )
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return it as an address has it, without the page."""
+        return {"state": self.state, "label": self.label}
+
+
+def stores_page(stated: QuerySet[Store], wanted: StoreFilter, data: PageData) -> tuple[list[StoreRow], Pager]:
+    """Lay out one page of the viewer's stores, those that need somebody first."""
+    found = stores_from(stated, state=wanted.state, label=wanted.label, after=wanted.after, limit=ROWS + 1)
+    shown, pager = page_of(
+        found,
+        of="stores",
+        cursor_of=lambda one: f"{one[0]} {one[2]} {one[1]}",
+        query=wanted.query,
+        is_first=wanted.after is None,
+    )
+    places = {pk: place for place, (_, _, pk) in enumerate(shown)}
+    stores = sorted(
+        stores_visible(data.viewer, now=data.at).filter(pk__in=places), key=lambda one: places[one.pk]
+    )
+    return checked_rows(stores, now=data.at), pager
 
 
 def checked_rows(stores: Collection[Store], *, now: datetime) -> list[StoreRow]:
@@ -56,27 +110,22 @@ def checked_rows(stores: Collection[Store], *, now: datetime) -> list[StoreRow]:
     ]
 
 
-def verdict_of(data: PageData, rows: Iterable[StoreRow]) -> Verdict:
+def verdict_of(data: PageData) -> Verdict:
     """Return in one sentence what room there is."""
-    known = list(rows)
-    if not known:
-        return verdict_by(data.report_of(Topic.STORES), Verdict("", _("No host has reported a store yet.")))
-    return verdict_by(data.report_of(Topic.STORES), Verdict(total_text(known), ""))
+    report, (stores, readable) = data.report_of(Topic.STORES), stores_sized(data.viewer, now=data.at)
+    if not stores:
+        return verdict_by(report, Verdict("", _("No host has reported a store yet.")))
+    return verdict_by(report, Verdict(total_text(stores, readable), ""))
 
 
 @require_safe
 @sign_in_required
 def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list of stores."""
-    data = PageData(viewer)
-    rows = rows_of(data)
-    chosen = request.GET.get("state", "")
-    chosen = chosen if chosen in FILTERS else ""
-    label = request.GET.get("label", "")[:50]
-    shown = [row for row in rows if is_shown(row, chosen) and (not label or label in row.row.labels)]
-    here = reverse("stores")
-    counts = {key: sum(is_shown(row, key) for row in rows) for key in FILTERS}
-    labels = sorted({one for row in rows for one in row.row.labels})
+    data, wanted, here = PageData(viewer), StoreFilter.of(request.GET), reverse("stores")
+    stated = stores_stated(viewer, now=data.at)
+    counts = stores_by_state(stated)
+    shown, pager = stores_page(stated, wanted, data)
     return page_render(
         request,
         "storage/list.html",
@@ -85,13 +134,22 @@ def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
         page_key="stores",
         data=data,
         stores=shown,
-        has_any=bool(rows),
-        verdict=verdict_of(data, rows),
+        pager=pager,
+        has_any=bool(counts[""]),
+        verdict=verdict_of(data),
         filters=[
-            (text, f"{here}?{urlencode({'state': key})}", key == chosen and not label, counts[key])
+            (
+                text,
+                f"{here}?{urlencode({'state': key})}",
+                key == wanted.state and not wanted.label,
+                counts[key],
+            )
             for key, text in FILTERS.items()
         ],
-        labels=[(one, f"{here}?{urlencode({'label': one})}", one == label) for one in labels],
+        labels=[
+            (one, f"{here}?{urlencode({'label': one})}", one == wanted.label)
+            for one in store_labels(viewer, LABELS_MAX)
+        ],
         orders=[order_row(*order) for order in store_orders(viewer, now=data.at)],
         may_change=viewer.may("sign"),
     )
@@ -118,7 +176,7 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
             store_attach(worker, path=values["folder"], is_new=values["kind"] == "new", by=viewer)
             return redirect("stores")
     data = PageData(viewer)
-    hosts = [(str(worker.uuid), worker.name) for worker in data.workers]
+    hosts = host_names(viewer)
     return form_render(
         request,
         viewer,
@@ -132,9 +190,7 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
-    data = context.data
-    rows = [store_row(store, now=data.at) for store in data.stores[:LIST_MAX]]
-    yield fragment("dashboard/_verdict.html", verdict=verdict_of(data, rows))
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(context.data))
 
 
 def changed_rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:

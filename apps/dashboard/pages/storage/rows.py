@@ -28,7 +28,7 @@ from poolsite.wire.commands import Operation
 from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from datetime import datetime, timedelta
 
     from apps.sectors.models import Store, StoreEvent
@@ -174,15 +174,6 @@ def rate_text(rate: float | None, *, span: timedelta | None) -> str:
     )
 
 
-def is_shown(row: StoreRow, chosen: str) -> bool:
-    """Return whether a filter takes a row."""
-    if chosen == "ready":
-        return row.tone == "ok"
-    if chosen == "readonly":
-        return row.label in (SET_READ_ONLY, CONDITIONS[StoreCondition.READ_ONLY])
-    return not chosen or row.tone in ("bad", "warn")
-
-
 def event_text(event: StoreEvent) -> tuple[str, str]:
     """Return the tone and the words of something that happened to a store."""
     if event.event in set(StoreCondition):
@@ -205,17 +196,16 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
     return tone, str(text) % event.actor
 
 
-def total_text(rows: Iterable[StoreRow]) -> str:
+def total_text(stores: Collection[Store], readable: Collection[Store]) -> str:
     """`3 stores, 1.20 TiB free of 9.10 TiB.`: a disk counts once, what has no bound is not in the sum."""
-    known = list(rows)
-    bounded = [row for row in known if row.row.is_bounded]
-    stores, unbounded = plural(len(known), "store"), len(known) - len(bounded)
-    if known and not bounded:
-        return gettext("{stores} without a size limit.").format(stores=stores)
-    free = bytes_text(stores_room(row.row for row in bounded if row.is_readable)[0])
-    total = bytes_text(stores_room(row.row for row in bounded)[1])
+    bounded = [store for store in stores if store.is_bounded]
+    count, unbounded = plural(len(stores), "store"), len(stores) - len(bounded)
+    if stores and not bounded:
+        return gettext("{stores} without a size limit.").format(stores=count)
+    free = bytes_text(stores_room(store for store in readable if store.is_bounded)[0])
+    total = bytes_text(stores_room(bounded)[1])
     if unbounded:
         return gettext("{stores}, {free} free of {total} and {unbounded} without a size limit.").format(
-            stores=stores, free=free, total=total, unbounded=unbounded
+            stores=count, free=free, total=total, unbounded=unbounded
         )
-    return gettext("{stores}, {free} free of {total}.").format(stores=stores, free=free, total=total)
+    return gettext("{stores}, {free} free of {total}.").format(stores=count, free=free, total=total)

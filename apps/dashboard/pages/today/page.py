@@ -29,6 +29,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text, todo_sum, todos, verdict_by
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
+from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
@@ -96,7 +97,9 @@ def wallets_context(data: PageData) -> dict[str, Any]:
 
 @chain_read_once()
 def hosts_context(data: PageData) -> dict[str, Any]:
-    return {"hosts": [host_row(row, data=data, may_act=False) for row in data.workers[:SHOWN]]}
+    return {
+        "hosts": [host_row(row, data=data, may_act=False) for row in workers_visible(data.viewer)[:SHOWN]]
+    }
 
 
 def page_context(data: PageData) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.miners.deadlines import deadline_next
-from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.host_groups import hosts_here
+from apps.sectors.selectors.hosts import jobs_held
 
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
@@ -224,17 +225,16 @@ def wallet_stat(data: PageData) -> Stat:
 
 
 def hosts_stat(data: PageData) -> Stat:
-    workers = data.workers
-    here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
+    counts = data.host_counts
     tone = tone_by(data, Topic.HOSTS)
-    held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
+    held = jobs_held(data.viewer).filter(worker__in=hosts_here(data.viewer, now=data.at).order_by()).count()
     foot = gettext("{jobs} in progress").format(jobs=plural(held, "job"))
     return Stat(
         "hosts",
         gettext("Workers"),
-        str(len(here)),
+        str(counts.all - counts.away),
         foot,
         href=reverse("hosts"),
-        unit=gettext("of {workers}").format(workers=len(workers)),
-        tone=tone if workers else "idle",
+        unit=gettext("of {workers}").format(workers=counts.all),
+        tone=tone if counts.all else "idle",
     )

@@ -1,0 +1,106 @@
+"""The list of stores by state and label: chosen, ordered and counted by the database, a page at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import connection
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Prefetch, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
+
+from apps.sectors.models import SectorCopy, Store, StoreAttachment
+from apps.sectors.selectors.host_groups import away_since
+from apps.sectors.selectors.store_checks import copies_in_use
+from apps.sectors.selectors.stores import BEST_FIRST
+from apps.sectors.states import CopyCondition
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.stores import READABLE, StoreCondition
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.rules.principals import Principal
+
+BAD, WARN, WELL, SET = "bad", "warn", "ok", "idle"
+"""Tones: what needs somebody now or soon, what is well, and what somebody wants so."""
+RANKS: Final = {BAD: 0, WARN: 1}
+"""Order of the list: those that need somebody first."""
+NOT_READ: Final = len(BEST_FIRST)
+PLACES: Final = {condition: place for place, condition in enumerate(BEST_FIRST)}
+STATES: Final = {
+    "": Q(),
+    "ready": Q(tone=WELL),
+    "trouble": Q(tone__in=[BAD, WARN]),
+    "readonly": Q(best=PLACES[StoreCondition.READ_ONLY]),
+}
+"""By which a list of stores can be asked for."""
+LABELS: Final = f"""
+    SELECT DISTINCT label FROM {Store._meta.db_table}, jsonb_array_elements_text(labels) label
+    WHERE %s OR tenant_id = %s ORDER BY label LIMIT %s
+"""  # noqa: S608  # constants
+
+
+def stores_stated(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
+    """Return the stores with their `tone` as lists show it, and the place of their `best` condition."""
+    held = StoreAttachment.objects.filter(store=OuterRef("pk"), worker__retired_at=None)
+    heard = held.filter(worker__seen_at__gte=away_since(now))
+    place = Case(
+        *(When(Q(condition=condition), then=Value(at)) for condition, at in PLACES.items()),
+        default=Value(NOT_READ),
+        output_field=IntegerField(),
+    )
+    best = heard.annotate(place=place).order_by("place").values("place")[:1]
+    copies = copies_in_use(SectorCopy.objects.filter(store=OuterRef("pk"), condition=CopyCondition.BAD))
+    unproven = Q(sectors__gt=0) & ~Exists(held.filter(worker__kinds__contains=[JobKind.WINDOW_POST]))
+    warned = (StoreCondition.READ_ONLY, StoreCondition.FULL, StoreCondition.TWICE)
+    steps: tuple[tuple[Any, str], ...] = (
+        (unproven | Q(Exists(copies)), BAD),
+        (Q(best=PLACES[StoreCondition.READY]), WELL),
+        (Q(best=PLACES[StoreCondition.READ_ONLY], rules__contains={"is_read_only": True}), SET),
+        (Q(best__in=[PLACES[one] for one in warned]), WARN),
+    )
+    rows = Store.objects.all() if viewer.sees_pool else Store.objects.filter(tenant_id=viewer.own_id)
+    return rows.annotate(best=Coalesce(Subquery(best), NOT_READ)).annotate(
+        tone=Case(*(When(condition, then=Value(tone)) for condition, tone in steps), default=Value(BAD))
+    )
+
+
+def stores_by_state(rows: QuerySet[Store]) -> dict[str, int]:
+    """Return how many of `stores_stated` each state has."""
+    counts = {name or "all": Count("pk", filter=state) for name, state in STATES.items()}
+    found = rows.order_by().aggregate(**counts)
+    return {name: found[name or "all"] for name in STATES}
+
+
+def stores_from(
+    rows: QuerySet[Store], *, state: str, label: str, after: tuple[int, str, int] | None, limit: int
+) -> list[tuple[int, str, int]]:
+    """Return rank, name and key of `stores_stated`, those that need somebody first, after that row."""
+    ranks = [When(tone=tone, then=Value(rank)) for tone, rank in RANKS.items()]
+    rows = rows.filter(STATES[state]).annotate(rank=Case(*ranks, default=Value(len(RANKS))))
+    if label:
+        rows = rows.filter(labels__contains=[label])
+    if after is not None:
+        rank, name, key = after
+        same = Q(rank=rank) & (Q(name__gt=name) | Q(name=name, pk__gt=key))
+        rows = rows.filter(Q(rank__gt=rank) | same)
+    return list(rows.order_by("rank", "name", "pk").values_list("rank", "name", "pk")[:limit])
+
+
+def store_labels(viewer: Principal, limit: int) -> list[str]:
+    """Return the first labels that stores have."""
+    with connection.cursor() as cursor:
+        cursor.execute(LABELS, [viewer.sees_pool, viewer.own_id, limit])
+        return [label for (label,) in cursor.fetchall()]
+
+
+def stores_sized(viewer: Principal, *, now: datetime) -> tuple[list[Store], list[Store]]:
+    """Return all stores with their sizes and disks alone, and those of them that can be read."""
+    places = StoreAttachment.objects.filter(worker__retired_at=None).only("store_id", "worker_id", "disk")
+    sizes = ("total_bytes", "free_bytes", "reserved_bytes", "disk_bytes", "disk_free_bytes")
+    rows = stores_stated(viewer, now=now).order_by().only(*sizes)
+    stores = list(rows.prefetch_related(Prefetch("attachments", queryset=places, to_attr="attached")))
+    readable = {PLACES[StoreCondition(condition)] for condition in READABLE}
+    return stores, [store for store in stores if getattr(store, "best", NOT_READ) in readable]
