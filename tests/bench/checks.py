@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.bench.checks_pool import SECTORS, pool
 from tests.bench.farm import backend_cpu_ms
-from tests.bench.scale_pool import Figure
+from tests.bench.scale_pool import Figure, cpu_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TIMES: Final = 5
 CPU_MS: Final = 300.0
 STATEMENTS: Final = 80
+PAGE_MS: Final = 400.0
+PAGE_KIB: Final = 250.0
 
 
 def evaluated() -> Any:
@@ -53,8 +55,27 @@ def statements() -> int:
     return len(seen)
 
 
+def page_cases() -> Iterator[Figure]:
+    """Measure the lists of hosts and stores as the operator's browser gets them."""
+    for path, name in (("/hosts/", "Hosts"), ("/storage/", "Storage"), ("/", "Today")):
+        answer = pool().client.get(path)
+        assert answer.status_code == 200, answer.content[:300]
+        backend, size = pool().connection.connection.get_backend_pid(), len(answer.content) / 1024
+        database = backend_cpu_ms(backend)
+        python = cpu_ms(lambda path=path: pool().client.get(path), times=TIMES)
+        own = (backend_cpu_ms(backend) - database) / (TIMES + 1)
+        yield Figure(f"page {name}: CPU with PostgreSQL's", python + own, "ms", limit=PAGE_MS)
+        yield Figure(f"page {name}: size", size, "KiB", limit=PAGE_KIB)
+
+
 def cases() -> Iterator[Figure]:
-    """Measure with all provers there, and with none."""
+    """Measure the checks with all provers there and with none, and the pages."""
+    yield from checks_cases()
+    yield from page_cases()
+
+
+def checks_cases() -> Iterator[Figure]:
+    """Measure the checks with all provers there, and with none."""
     for name, has_provers in (("", True), (", all provers gone", False)):
         pool().stores_told(has_provers=has_provers)
         report = evaluated()  # prepares what is prepared

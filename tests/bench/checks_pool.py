@@ -85,7 +85,7 @@ class ChecksPool:
             for number in range(MINERS)
         ]
         for miner in self.miners:
-            make.deadlines(miner, live=dict.fromkeys(range(6), "LATER"))
+            make.deadlines(miner, live=dict.fromkeys(range(6), "later"))
         pedigree = make.worker("sealer-0", kinds=["seal"], hardware=DISKS, slots={"PC1": 4, "C2": 1})
         store = make.store(pedigree, "store-0")
         prover = make.worker("prover-0", kinds=["window_post"], hardware=DISKS)

@@ -149,10 +149,10 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
     """Stores that hosts read and cannot put sectors into, though they are to: sealing stops."""
     if not (keys := data.store_marks.faulty):
         return
-    groups = list(grouped(stores_by_keys(keys)))
+    groups = list(grouped(list(stores_by_keys(keys))))
     shown = [group[0].pk for group in groups]
     first: dict[int, tuple[str, str]] = {}
-    for row in attachments_faulty(shown, now=data.at).exclude(condition=StoreCondition.AWAY):
+    for row in attachments_faulty(stores_by_keys(shown), now=data.at).exclude(condition=StoreCondition.AWAY):
         first.setdefault(row.store_id, (row.worker.name, stored_text(row.reason)))
     waiting = _waiting_text(data)
     for group in groups:
@@ -217,11 +217,11 @@ def _unproven_text(sectors: int, *, path: str) -> str:
 
 def stores_unproven(data: CheckData) -> Iterator[Finding]:
     """Stores that sealing hosts read and no prover has: what lies there is faulty from its next window on."""
-    if stores := stores_by_keys(
-        data.store_marks.unproven
-    ):  # which stores the provers of these read they do not tell
-        others = tenants_with_plans(data.viewer, JobKind.WINDOW_POST, now=data.at)
-        stores = [store for store in stores if store.tenant_id not in others]
+    if not (keys := data.store_marks.unproven):
+        return
+    # Which stores the provers of these read they do not tell.
+    others = tenants_with_plans(data.viewer, JobKind.WINDOW_POST, now=data.at)
+    stores = list(stores_by_keys(keys).exclude(tenant__in=others))
     if not stores:
         return
     stores.sort(key=lambda store: -store.sectors)

@@ -139,8 +139,8 @@ def all_asked_evaluate() -> None:
     end = time.monotonic() + TURN_S
     with suppress(RedisError, OSError):
         redis_client().zremrangebyscore(ASKED_KEY, "-inf", time.time() - ASKED_S)
-        last = redis_client().get(TURN_KEY) or ""
-        everyone = sorted(redis_client().zrange(ASKED_KEY, 0, -1))
+        last = str(redis_client().get(TURN_KEY) or "")
+        everyone = sorted(map(str, redis_client().zrange(ASKED_KEY, 0, -1)))
         for asked in sorted(everyone, key=lambda one: one <= last):
             asked_evaluate(asked)
             redis_client().set(TURN_KEY, asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 from django.db.models import Case, Count, Min, Value, When
@@ -156,7 +156,7 @@ def sealing_hosts(waiting: Sequence[WaitingSectors], *, at: datetime) -> Sealing
         retired_at=None, tenant__in=tenants, kinds__contains=[DAMOCLES]
     ).order_by()
     machines = list({machine for machine, _, _ in held})
-    values = {"machines": machines, "kind": JobKind.SEAL, "tenants": list(tenants)}
+    values: dict[str, Any] = {"machines": machines, "kind": JobKind.SEAL, "tenants": list(tenants)}
     with connection.cursor() as cursor:
         cursor.execute(RULES, values)
         rules = tuple(

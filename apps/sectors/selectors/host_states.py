@@ -98,13 +98,13 @@ def hosts_chosen(
     return rows.filter(**{name: value for name, value in (("state", state), ("group", group)) if value})
 
 
-def hosts_by_state(rows: QuerySet[Worker]) -> dict[str, int]:
+def hosts_by_state(rows: QuerySet[Any]) -> dict[str, int]:
     """Return how many of `hosts_stated` are in each state."""
     return dict(rows.order_by().values_list("state").annotate(Count("pk")))
 
 
 def hosts_from(
-    rows: QuerySet[Worker], after: tuple[int, str, int] | None, limit: int
+    rows: QuerySet[Any], after: tuple[int, str, int] | None, limit: int
 ) -> list[tuple[int, str, int]]:
     """Return rank, name and key of some of `hosts_stated`: those that need somebody first, after that row."""
     if after is not None:

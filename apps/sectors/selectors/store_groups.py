@@ -20,7 +20,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -143,13 +143,11 @@ def _attached(now: datetime) -> QuerySet[StoreAttachment]:
     return StoreAttachment.objects.filter(worker__retired_at=None, worker__seen_at__gte=away_since(now))
 
 
-def attachments_faulty(
-    stores: QuerySet[Store] | Sequence[int], *, now: datetime
-) -> QuerySet[StoreAttachment]:
+def attachments_faulty(stores: QuerySet[Store], *, now: datetime) -> QuerySet[StoreAttachment]:
     """Return where hosts that are there have these stores and find a fault, by store."""
-    keys = stores if isinstance(stores, (list, tuple)) else stores.order_by().values("pk")
-    rows = _attached(now).filter(store__in=keys).exclude(condition=StoreCondition.READY)
-    return rows.select_related("worker").order_by("store__name", "store_id", "worker__name", "path")
+    rows = _attached(now).filter(store__in=stores.order_by().values("pk"))
+    rows = rows.exclude(condition=StoreCondition.READY).select_related("worker")
+    return rows.order_by("store__name", "store_id", "worker__name", "path")
 
 
 def store_marks(viewer: Principal, *, now: datetime) -> StoreMarks:
@@ -159,9 +157,9 @@ def store_marks(viewer: Principal, *, now: datetime) -> StoreMarks:
     return StoreMarks(*(tuple(row[0] for row in rows if row[place]) for place in (1, 2, 3)))
 
 
-def stores_by_keys(keys: Collection[int]) -> list[Store]:
+def stores_by_keys(keys: Collection[int]) -> QuerySet[Store]:
     """Return these stores by their names, without where they are attached."""
-    return list(Store.objects.filter(pk__in=keys).order_by("name", "pk")) if keys else []
+    return Store.objects.filter(pk__in=keys).order_by("name", "pk")
 
 
 def stores_damaged(viewer: Principal) -> list[Store]:

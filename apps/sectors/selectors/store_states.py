@@ -101,6 +101,8 @@ def stores_sized(viewer: Principal, *, now: datetime) -> tuple[list[Store], list
     places = StoreAttachment.objects.filter(worker__retired_at=None).only("store_id", "worker_id", "disk")
     sizes = ("total_bytes", "free_bytes", "reserved_bytes", "disk_bytes", "disk_free_bytes")
     rows = stores_stated(viewer, now=now).order_by().only(*sizes)
-    stores = list(rows.prefetch_related(Prefetch("attachments", queryset=places, to_attr="attached")))
+    stores: list[Store] = list(
+        rows.prefetch_related(Prefetch("attachments", queryset=places, to_attr="attached"))
+    )
     readable = {PLACES[StoreCondition(condition)] for condition in READABLE}
     return stores, [store for store in stores if getattr(store, "best", NOT_READ) in readable]

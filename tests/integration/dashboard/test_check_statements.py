@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
@@ -81,10 +81,10 @@ def ill_pool() -> None:
     filling = factories.store(sealer, "filling", total_bytes=1 << 40, free_bytes=1 << 39)
     filling.samples.create(at=now() - timedelta(days=2), used_bytes=1 << 30)
     for number, store in enumerate((unread, locked, filling), start=5):
-        proven = {"state": SectorState.PROVING, "active": True, "store": store.name}
+        proven: dict[str, Any] = {"state": SectorState.PROVING, "active": True, "store": store.name}
         row = factories.sector(miner, number=number, **proven)
         SectorCopy.objects.create(sector=row, store=store, condition="BAD", files=[], found_at=long_ago)
-    over = {"active": False, "expiration": 1, "store": "filling"}
+    over: dict[str, Any] = {"active": False, "expiration": 1, "store": "filling"}
     factories.sector(miner, state=SectorState.PROVING, number=1, **over)
     factories.sector(miner, number=2, paused_at=long_ago, error="broken", precommit_epoch=90_000)
     factories.sector(miner, number=3)
@@ -98,7 +98,7 @@ def multiply(first: int, last: int) -> None:
     """Copy the hosts, stores and sectors of `ill_pool`, each with what belongs to it."""
     rows, uuid = f"generate_series({first}, {last}) n", {"uuid": "gen_random_uuid()"}
     named: dict[str, str] = {**uuid, "name": "one.name || '-' || n", "uid": "one.uid || '-' || n"}
-    hosts, stores = (model.objects.exclude(name__contains="-") for model in (Worker, Store))
+    hosts, stores = Worker.objects.exclude(name__contains="-"), Store.objects.exclude(name__contains="-")
     with connection.cursor() as cursor:
         for row in [*hosts, *stores]:
             own = {"host": "one.host || '-' || n", "stores": RENAMED} if isinstance(row, Worker) else {}
