@@ -14,6 +14,7 @@ from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.host_groups import tenants_of_kind
+from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
 from apps.wallets.selectors import wallets_by_balance, wallets_visible
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
     from apps.sectors.models import SectorChange
+    from apps.sectors.selectors.host_speed import HostSpeed
     from apps.wallets.models import Wallet
 
 LOWEST_SHOWN: Final = 8
@@ -43,6 +45,11 @@ class PageData(CheckData):
     def has_devnet(self) -> bool:
         """Return whether there is a devnet whose faults the viewer may set."""
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
+
+    @cached_property
+    def host_speeds(self) -> dict[int, HostSpeed]:
+        """Return how fast the viewer's hosts were lately, by their keys."""
+        return host_speeds(self.viewer)
 
     @cached_property
     def tenants_sealing(self) -> set[int]:

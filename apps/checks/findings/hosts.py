@@ -30,8 +30,10 @@ from apps.sectors.selectors.host_groups import (
     hosts_here,
     hosts_told,
     hosts_with_slots,
+    stages_served,
     tenants_proving,
 )
+from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
@@ -98,7 +100,7 @@ def _provers_lone(data: CheckData, away: QuerySet[Worker]) -> str:
 
 def _c2_lone(data: CheckData, away: QuerySet[Worker]) -> str:
     """Name the silent hosts without which the others of their tenant seal, and prove nothing."""
-    served = data.stages_served
+    served = stages_served(data.viewer, now=data.at)
     tenants = {tenant for tenant, _ in served} - {tenant for tenant, stage in served if stage == Stage.C2}
     return _some_named(hosts_with_slots(away.filter(tenant__in=tenants), Stage.C2)) if tenants else ""
 
@@ -180,7 +182,7 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
 
 def hosts_slow(data: CheckData) -> Iterator[Finding]:
     """Hosts that take much longer than the others for the same stage."""
-    lagging = [key for key, speed in data.host_speeds.items() if speed.slow is not None]
+    lagging = [key for key, speed in host_speeds(data.viewer).items() if speed.slow is not None]
     slow = list(hosts_here(data.viewer, now=data.at).filter(pk__in=lagging).only(*BRIEF)) if lagging else []
     if slow:
         why = gettext("a stage takes at least 1.5 times as long as on the other hosts")

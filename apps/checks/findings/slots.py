@@ -18,7 +18,7 @@ from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import SECTORS_OVER
 from apps.core.formatting import plural
 from apps.sectors.models import DAMOCLES
-from apps.sectors.selectors.host_groups import hosts_here, hosts_known, hosts_with_slots
+from apps.sectors.selectors.host_groups import hosts_here, hosts_known, hosts_with_slots, stages_served
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import WORKER_STAGES
@@ -112,7 +112,7 @@ def _stuck_by_stage(data: CheckData) -> dict[str, _Stuck]:
             holders=ArrayAgg("job__sticky_worker__name", distinct=True, filter=Q(job__is_portable=False)),
         )
     )
-    served = data.stages_served
+    served = stages_served(data.viewer, now=data.at)
     found: dict[str, _Stuck] = {}
     for state, stage, is_portable, tenant, size, count, paid, holders in groups:
         if stage not in WORKER_STAGES or (is_portable and (tenant, stage) in served):

@@ -40,8 +40,7 @@ from apps.proving.models import Deadline
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
 from apps.sectors.selectors.expirations import claims_ending
-from apps.sectors.selectors.host_groups import host_counts, stages_served
-from apps.sectors.selectors.host_speed import host_speeds
+from apps.sectors.selectors.host_groups import host_counts
 from apps.sectors.selectors.sector_etas import precommit_times
 from apps.sectors.selectors.sectors import sectors_counts, sectors_visible
 from apps.sectors.selectors.store_groups import store_marks
@@ -70,7 +69,6 @@ if TYPE_CHECKING:
     from apps.proving.models import Dispute, SectorCheck
     from apps.sectors.models import ClaimsEnding, SealTarget, Sector
     from apps.sectors.selectors.host_groups import HostCounts
-    from apps.sectors.selectors.host_speed import HostSpeed
     from apps.sectors.selectors.store_groups import StoreMarks
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
@@ -271,16 +269,6 @@ class CheckData:
     def store_marks(self) -> StoreMarks:
         """Return which of the viewer's stores need somebody."""
         return store_marks(self.viewer, now=self.at)
-
-    @cached_property
-    def stages_served(self) -> set[tuple[int, str]]:
-        """For which stages hosts that claim work have slots, each with their tenant's key."""
-        return stages_served(self.viewer, now=self.at)
-
-    @cached_property
-    def host_speeds(self) -> dict[int, HostSpeed]:
-        """Return how fast the viewer's hosts were lately, by their keys."""
-        return host_speeds(self.viewer)
 
     @cached_property
     def wallets_used(self) -> list[Wallet]:
