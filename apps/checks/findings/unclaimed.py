@@ -22,7 +22,7 @@ from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.proof_forms import parameters_error
 from apps.sectors.selectors.shared_stores import shared_room
-from apps.sectors.selectors.stores import attachments_of, stores_room
+from apps.sectors.selectors.stores import stores_room, stores_visible
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
@@ -192,7 +192,8 @@ def _promised_text(data: CheckData, host: Worker, *, needs: int) -> str:
 
     What one store was promised is free in no other on its disk.
     """
-    own = [one for one in data.stores if any(row.worker_id == host.pk for row in attachments_of(one))]
+    held = host.attachments.order_by().values("store")
+    own = list(stores_visible(data.viewer, now=data.at).filter(pk__in=held))
     promised, free = sum(one.reserved_bytes for one in own), stores_room(own)[0]
     if not promised or free >= needs:
         return ""
