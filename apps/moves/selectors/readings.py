@@ -260,7 +260,8 @@ class MoveReadings:
         )
         found: dict[str, list[int]] = {}
         for number, store in rows.order_by("store__name").values_list("number", "store__name"):
-            found.setdefault(store, []).append(number)
+            if number is not None:
+                found.setdefault(store, []).append(number)
         return {store: bitfield_of(numbers) for store, numbers in found.items()}
 
     def _parted(self, unplaced: list[int]) -> dict[int, dict[str, str]]:

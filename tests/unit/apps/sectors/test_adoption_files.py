@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from apps.sectors.models import JobEvent, Sector, SectorAdoption, StoreScan
+from apps.sectors.selectors.store_scans import scan_get
 from apps.sectors.services.adoptions import files as adoption_files
 from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.stores import scan_comparison
@@ -78,7 +79,7 @@ def test_a_scan_that_ends_while_it_is_read_is_not_begun_again(
     miner = Sector.objects.get(number=5).miner
     SectorAdoption.objects.create(miner=miner, total=1, written=1, state="FILES", actor="ann")
     adoptions_follow(at_head(chain_of()))
-    begun, real = StoreScan.objects.count(), adoption_files.scan_get
+    begun, real = StoreScan.objects.count(), scan_get
 
     def read_while_it_is_compared(store: Store, uuid: str) -> StoreScan:
         scan = real(store, uuid)

@@ -95,7 +95,7 @@ def test_what_belongs_to_a_second_copy_is_not_lent(stores: Stores, tmp_path: Pat
 
 
 @pytest.mark.parametrize("replica", ["update"], indirect=True)
-def test_the_cache_of_the_old_replica_is_a_half_once_nothing_is_lent_beside_it(
+def test_an_old_replicas_cache_is_a_half_once_none_is_lent(
     stores: Stores, tmp_path: Path, replica: str
 ) -> None:
     """lotus-miner removes the old replica after a snap-up, and leaves its cache."""
