@@ -78,7 +78,7 @@ def test_writers_do_not_wait_while_a_migration_waits_for_its_table(before: None)
 
 
 def test_an_index_that_a_killed_run_left_is_made_again() -> None:
-    step = AddIndexBesideWriters("jobevent", models.Index(fields=["note"], name="made_up"))
+    step = AddIndexBesideWriters("job", models.Index(fields=["error"], name="made_up"))
     before = MigrationLoader(connection).project_state()
     after = before.clone()
     step.state_forwards("sectors", after)
