@@ -69,13 +69,13 @@ def months_make(table: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(PARTS, [table])
         names = [name for (name,) in cursor.fetchall()]
-        begun = {_month_of(table, name) for name in names}
+        months = {_month_of(table, name) for name in names}
         cursor.execute(f"SELECT min(at) FROM {table}_rest")  # noqa: S608
         (oldest,) = cursor.fetchone()
         today = datetime.now(UTC).date()
         first = _month(min(today, oldest.date()) if oldest else today)
         for month in _months(max(first, _first_bound(cursor, table))):
-            if month not in begun:
+            if month not in months:
                 with transaction.atomic():
                     _month_make(cursor, table, month)
 
@@ -219,9 +219,9 @@ def _swap(cursor: Any, table: str, bound: date) -> None:
     """Put a table of parts in the place of a table, with that as its first part."""
     before, sequence = f"{table}_before", f"{table}_id_seq"
     cursor.execute(INDEXES, [table])
-    indexes = [(name, told) for name, told, is_constraint in cursor.fetchall() if not is_constraint]
+    indexes = [(name, text) for name, text, is_constraint in cursor.fetchall() if not is_constraint]
     cursor.execute(FOREIGN_KEYS, [table])
-    keys = [(name, told) for name, told, _ in cursor.fetchall()]
+    keys = [(name, text) for name, text, _ in cursor.fetchall()]
     run = [
         f"ALTER TABLE {table} RENAME TO {before}",
         f"ALTER SEQUENCE {sequence} RENAME TO {sequence}_before",
@@ -234,10 +234,10 @@ def _swap(cursor: Any, table: str, bound: date) -> None:
         f"ALTER TABLE {before} ADD CONSTRAINT {before}_pkey PRIMARY KEY USING INDEX {table}_id_at",
         f"ALTER TABLE {table} ADD CONSTRAINT {table}_pkey PRIMARY KEY (id, at)",
     ]
-    for name, told in indexes:
+    for name, text in indexes:
         if name != f"{table}_id_at":
-            run += [f"ALTER INDEX {name} RENAME TO {name[:50]}_before", told]  # for the table of the old name
-    run += [f"ALTER TABLE {table} ADD CONSTRAINT {name} {told}" for name, told in keys]
+            run += [f"ALTER INDEX {name} RENAME TO {name[:50]}_before", text]  # for the table of the old name
+    run += [f"ALTER TABLE {table} ADD CONSTRAINT {name} {text}" for name, text in keys]
     run += [
         f"ALTER TABLE {table} ATTACH PARTITION {before} FOR VALUES FROM (MINVALUE) TO ('{bound}T00:00:00Z')",
         f"ALTER TABLE {before} DROP CONSTRAINT {table}_before_{bound:%Y_%m}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.bench.checks_pool import SECTORS, pool
@@ -62,7 +63,7 @@ def page_cases() -> Iterator[Figure]:
         assert answer.status_code == 200, answer.content[:300]
         backend, size = pool().connection.connection.get_backend_pid(), len(answer.content) / 1024
         database = backend_cpu_ms(backend)
-        python = cpu_ms(lambda path=path: pool().client.get(path), times=TIMES)
+        python = cpu_ms(partial(pool().client.get, path), times=TIMES)
         own = (backend_cpu_ms(backend) - database) / (TIMES + 1)
         yield Figure(f"page {name}: CPU with PostgreSQL's", python + own, "ms", limit=PAGE_MS)
         yield Figure(f"page {name}: size", size, "KiB", limit=PAGE_KIB)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.address import Address
 
 PACKAGE: Final = "ledgercomm[hid]==1.2.1"
-"""What a machine with a device installs; decision 42."""
+"""What a machine with a device installs; decision 44."""
 
 CLA: Final = 0x06
 GET_VERSION: Final = 0x00

@@ -105,8 +105,8 @@ def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int
 
 def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]]) -> str:
     """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
-    told = attachments_faulty(stores_named(data.viewer, missing), now=data.at).exclude(reason="")
-    reported = [colon_text(row.worker.name, stored_text(row.reason)) for row in told[:REASONS_SHOWN]]
+    faulty = attachments_faulty(stores_named(data.viewer, missing), now=data.at).exclude(reason="")
+    reported = [colon_text(row.worker.name, stored_text(row.reason)) for row in faulty[:REASONS_SHOWN]]
     silent = hosts_gone(data.viewer, now=data.at).filter(tenant__in=missing)
     if names := list(silent.values_list("name", flat=True)):
         reported.append(
@@ -121,10 +121,10 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
     """Disks in which hosts seal and that they cannot read: what was begun there waits for them."""
     if not data.host_counts.sealing_away:
         return
-    told = hosts_told(hosts_here(data.viewer, now=data.at), SEALING_AWAY).only("uuid", "name", "hardware")
+    hosts = hosts_told(hosts_here(data.viewer, now=data.at), SEALING_AWAY).only("uuid", "name", "hardware")
     away = [
         (worker, disk["folder"], disk["sealing"])
-        for worker in told
+        for worker in hosts
         for disk in worker.hardware.get("disks", ())
         # its size is not known; one that is full or read-only has told it
         if (disk.get("sealing") or {}).get("reason") and not disk["sealing"].get("total_bytes")

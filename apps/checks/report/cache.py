@@ -66,8 +66,8 @@ def report_last(data: CheckData) -> Report:
     late = evaluate_some(["checks_late"], own)
     if report is None:
         return late
-    kept = tuple(one for one in report.results if one.check.name != "checks_late")
-    return replace(report, results=(*kept, *late.results))
+    others = tuple(one for one in report.results if one.check.name != "checks_late")
+    return replace(report, results=(*others, *late.results))
 
 
 def report_stored(data: CheckData) -> Report | None:
@@ -92,14 +92,14 @@ def report_stored(data: CheckData) -> Report | None:
     return None if text is None else report_read(json.loads(text)["report"])
 
 
-def evaluation_request(asked: str, key: str, *, took_s: float) -> None:
+def evaluation_request(audience_text: str, key: str, *, took_s: float) -> None:
     """Send the task that evaluates for an audience, unless it was sent a moment ago.
 
     Without a broker the next page tries again.
     """
     with suppress(RedisError, BrokerAway, OSError):
         if turn_claim(f"{key}:request", kept_s=max(PACE_S, PACE * took_s)):
-            redis_client().sadd(REQUESTED_KEY, asked)
+            redis_client().sadd(REQUESTED_KEY, audience_text)
             current_app.send_task(TASK, queue="io", retry=False, expires=SHARED_S)
 
 
@@ -130,8 +130,8 @@ def report_evaluate(data: CheckData) -> Report:
 def requested_evaluate() -> None:
     """Evaluate the checks for those whose pages showed a result of before the last change."""
     with suppress(RedisError, OSError):
-        while (asked := redis_client().spop(REQUESTED_KEY)) is not None:
-            asked_evaluate(str(asked))
+        while (entry := redis_client().spop(REQUESTED_KEY)) is not None:
+            asked_evaluate(str(entry))
 
 
 def all_asked_evaluate() -> None:
@@ -141,16 +141,16 @@ def all_asked_evaluate() -> None:
         redis_client().zremrangebyscore(ASKED_KEY, "-inf", time.time() - ASKED_S)
         last = str(redis_client().get(TURN_KEY) or "")
         everyone = sorted(map(str, redis_client().zrange(ASKED_KEY, 0, -1)))
-        for asked in sorted(everyone, key=lambda one: one <= last):
-            asked_evaluate(asked)
-            redis_client().set(TURN_KEY, asked)
+        for entry in sorted(everyone, key=lambda one: one <= last):
+            asked_evaluate(entry)
+            redis_client().set(TURN_KEY, entry)
             if time.monotonic() >= end:
                 return
 
 
-def asked_evaluate(asked: str) -> None:
+def asked_evaluate(entry: str) -> None:
     """Evaluate the checks for an audience that `asked_write` wrote."""
-    viewer, language = asked_read(asked)
+    viewer, language = asked_read(entry)
     with override(language):
         report_evaluate(CheckData(viewer))
 

@@ -16,7 +16,7 @@ def backup_last_taken() -> datetime | None:
     After a restore the row of the newest one is missing, as it was written after the dump.
     """
     row = Backup.objects.order_by("-taken_at").first()
-    known = [at for at in (row and row.taken_at, _taken_here()) if at is not None]
+    known = [at for at in (row.taken_at if row else None, _taken_here()) if at is not None]
     return max(known, default=None)
 
 

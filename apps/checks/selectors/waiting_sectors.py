@@ -160,8 +160,8 @@ def sealing_hosts(waiting: Sequence[WaitingSectors], *, at: datetime) -> Sealing
     with connection.cursor() as cursor:
         cursor.execute(RULES, values)
         rules = tuple(
-            HostRules(tenant, machine, settings_by_key(json.loads(told)))
-            for tenant, machine, told in cursor.fetchall()
+            HostRules(tenant, machine, settings_by_key(json.loads(settings)))
+            for tenant, machine, settings in cursor.fetchall()
         )
     return SealingHosts(
         rules=rules,
@@ -171,9 +171,9 @@ def sealing_hosts(waiting: Sequence[WaitingSectors], *, at: datetime) -> Sealing
     )
 
 
-def settings_by_key(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def settings_by_key(settings: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return the settings that a host told, by key."""
-    return {one["key"]: one["value"] for one in told}
+    return {one["key"]: one["value"] for one in settings}
 
 
 def hosts_of_waiting(tenants: Collection[int], most: int) -> dict[Worker, HostRules]:
@@ -181,8 +181,8 @@ def hosts_of_waiting(tenants: Collection[int], most: int) -> dict[Worker, HostRu
     rows = Worker.objects.filter(retired_at=None, tenant__in=tenants, kinds__contains=[JobKind.SEAL])
     hosts = list(rows.order_by("name", "pk")[:most])
     reports = HostReport.objects.filter(worker__in=hosts).values_list("worker_id", "settings")
-    told = {worker: settings_by_key(settings) for worker, settings in reports}
-    return {host: HostRules(host.tenant_id, worker_machine(host), told.get(host.pk, {})) for host in hosts}
+    by_host = {worker: settings_by_key(settings) for worker, settings in reports}
+    return {host: HostRules(host.tenant_id, worker_machine(host), by_host.get(host.pk, {})) for host in hosts}
 
 
 def sealing_rules(settings: Mapping[str, str]) -> list[SealingRules]:

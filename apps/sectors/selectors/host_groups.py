@@ -111,7 +111,7 @@ STORES_READ: Final = f"""
 """  # noqa: S608  # constants
 
 
-def _asked(text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _rows_of(text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(text, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
@@ -121,12 +121,12 @@ def _asked(text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 def stages_served(viewer: Principal, *, now: datetime) -> set[tuple[int, str]]:
     """Return for which stages hosts that claim work have slots, each with their tenant's key."""
     values = [away_since(now), JobKind.SEAL, viewer.sees_pool, viewer.own_id]
-    return {(tenant, stage) for tenant, stage in _asked(STAGES_SERVED, values)}
+    return {(tenant, stage) for tenant, stage in _rows_of(STAGES_SERVED, values)}
 
 
 def stores_of_hosts(viewer: Principal) -> dict[int, set[str]]:
     """Return the names of the stores that hosts read, by tenant: two tenants may have one name."""
-    return {tenant: set(names) for tenant, names in _asked(STORES_READ, [viewer.sees_pool, viewer.own_id])}
+    return {tenant: set(names) for tenant, names in _rows_of(STORES_READ, [viewer.sees_pool, viewer.own_id])}
 
 
 def tenants_proving(viewer: Principal, *, now: datetime) -> QuerySet[Worker, int]:

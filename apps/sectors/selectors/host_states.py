@@ -53,8 +53,8 @@ def host_marks(viewer: Principal, *, slow: Collection[int], now: datetime) -> Ho
     alike = here.order_by().annotate(facts=facts).values_list("facts").annotate(keys=ArrayAgg("pk"))
     unable: list[int] = []
     warming: list[int] = []
-    for told, keys in alike:
-        hardware = {name: value for name, value in told.items() if value is not None}
+    for facts_alike, keys in alike:
+        hardware = {name: value for name, value in facts_alike.items() if value is not None}
         if parameters_error(hardware):
             unable += keys
         elif hardware.get("kernels_done", 0) < hardware.get("kernels_total", 0):

@@ -108,7 +108,7 @@ class StoreMarks:
     """They may be full within `FULL_SOON_DAYS`."""
 
 
-def _asked(text: str, **values: Any) -> list[tuple[Any, ...]]:
+def _rows_of(text: str, **values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(text, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
@@ -133,7 +133,7 @@ def stores_unreached(viewer: Principal, *, now: datetime) -> dict[int, set[str]]
     """Return the names of the stores that no host reads which is there, by tenant."""
     missing: dict[int, set[str]] = {}
     values = {"since": away_since(now), "all": viewer.sees_pool, "own": viewer.own_id}
-    for tenant_id, name in _asked(UNREACHED, **values):
+    for tenant_id, name in _rows_of(UNREACHED, **values):
         missing.setdefault(tenant_id, set()).add(name)
     return missing
 
@@ -185,6 +185,6 @@ def proved_counts(
     counts: dict[int, dict[int, int]] = {}
     keys = [store.pk for store in stores]
     values = {"all": not miners, "miners": list(miners), "limit": limit, "stores": keys}
-    for store, miner, count in _asked(PROVED, **values):
+    for store, miner, count in _rows_of(PROVED, **values):
         counts.setdefault(store, {})[miner] = count
     return counts
