@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOT_COUNTED: Final = frozenset({"users_auditentry", "django_session", "users_ratecount", "core_processlease"})
-"""Audit, sessions and figures may grow by a refusal; the leases of processes are renewed all the time."""
+NOT_COUNTED: Final = frozenset(
+    {"users_auditentry", "django_session", "users_ratecount", "core_processlease", "core_console"}
+)
+"""Audit, sessions and figures may grow by a refusal; what processes and machines say of themselves is renewed
+all the time."""
 
 TABLES: Final = """
     select tablename from pg_tables where schemaname = 'public' order by tablename
