@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -12,6 +13,7 @@ from django.db import connections
 from django.test import Client
 from playwright.sync_api import ViewportSize, expect, sync_playwright
 
+from apps.checks.report.cache import requested_evaluate
 from tests.browser.chrome import FLAGS, chrome_find
 from tests.browser.visitor import Visitor
 from tests.browser.web import Web
@@ -70,11 +72,24 @@ def web_process(
 
 
 @pytest.fixture
-def site(transactional_db: None, pool_redis: str, web_process: Web) -> Web:
-    """The web process, alive, with empty tables."""
+def site(transactional_db: None, pool_redis: str, web_process: Web) -> Iterator[Web]:
+    """The web process, alive, with empty tables; a thread evaluates the checks as the task process does."""
     if web_process.process is None:
         web_process.start()
-    return web_process
+    ended = threading.Event()
+
+    def evaluate() -> None:
+        try:
+            while not ended.wait(0.1):
+                requested_evaluate()
+        finally:
+            connections.close_all()
+
+    task = threading.Thread(target=evaluate)
+    task.start()
+    yield web_process
+    ended.set()
+    task.join()
 
 
 Visit = Callable[..., Visitor]

@@ -93,14 +93,20 @@ def report_stored(data: CheckData) -> Report | None:
 
 
 def evaluation_request(audience_text: str, key: str, *, took_s: float) -> None:
-    """Send the task that evaluates for an audience, unless it was sent a moment ago.
+    """Send the task that evaluates for an audience: now, or once its pace allows it.
 
     Without a broker the next page tries again.
     """
+    pace_s = max(PACE_S, PACE * took_s)
     with suppress(RedisError, BrokerAway, OSError):
-        if turn_claim(f"{key}:request", kept_s=max(PACE_S, PACE * took_s)):
-            redis_client().sadd(REQUESTED_KEY, audience_text)
-            current_app.send_task(TASK, queue="io", retry=False, expires=SHARED_S)
+        if turn_claim(f"{key}:request", kept_s=pace_s):
+            wait_s = 0.0
+        elif turn_claim(f"{key}:later", kept_s=pace_s):
+            wait_s = pace_s
+        else:
+            return
+        redis_client().sadd(REQUESTED_KEY, audience_text)
+        current_app.send_task(TASK, queue="io", retry=False, countdown=wait_s, expires=wait_s + SHARED_S)
 
 
 def report_evaluate(data: CheckData) -> Report:

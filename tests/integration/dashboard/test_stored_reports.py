@@ -94,7 +94,8 @@ def test_a_result_of_before_a_change_is_shown_and_a_newer_one_asked_for(
 
     assert "idle paused" not in text_of(boss.get("/"))
     boss.get("/")
-    assert sent == ["checks.evaluate"], "once for all pages of a moment"
+    boss.get("/")
+    assert sent == ["checks.evaluate"] * 2, "at once, and for all pages that come before its pace is over"
     checks_evaluate()
 
     assert "idle paused" in text_of(boss.get("/"))

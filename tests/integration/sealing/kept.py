@@ -43,7 +43,7 @@ def world_keep(world: World, folder: Path) -> Kept:
     with connection.cursor() as cursor:
         for table in tables():
             copy = io.BytesIO()
-            cursor.copy_expert(f"copy {table} to stdout", copy)
+            cursor.copy_expert(f"copy (select * from {table}) to stdout", copy)  # also of one in parts
             if copy.tell():
                 rows[table] = copy.getvalue()
     return Kept(folder, rows, world.node.clock.now(), dict(world.ids), world.console)

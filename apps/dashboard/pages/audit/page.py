@@ -43,6 +43,7 @@ GROUPS: Final = (
         "chain",
         "check",
         "claims",
+        "console",
         "devnet",
         "gas",
         "gateway",
