@@ -13,6 +13,7 @@ from apps.messages.models import Sender
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import EXPORT_WITHIN, MessageState
 from apps.wallets.selectors import wallets_visible
+from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,8 +79,14 @@ def messages_waiting(viewer: Principal, address: str) -> QuerySet[Message]:
 
 
 def offline_key_require(viewer: Principal, address: str) -> None:
-    """Refuse a key that is none of the viewer's, or that a signer holds.  Raises NotFound."""
-    is_offline = Sender.objects.filter(address=address, is_offline=True).exists()
+    """Refuse a key that is none of the viewer's, or that a signer holds, and what is no address.
+
+    Raises NotFound.
+    """
+    try:
+        is_offline = Sender.objects.filter(address=address_parse(address), is_offline=True).exists()
+    except BadAddress:
+        is_offline = False
     if not is_offline or not wallets_visible(viewer).filter(address=address).exists():
         raise NotFound(gettext("{address} is not kept offline").format(address=address[:100]))
 

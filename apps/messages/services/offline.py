@@ -110,9 +110,8 @@ def offline_key_remove(*, principal: Principal, address: str) -> None:
     """
     if not (principal.may("admin") and principal.sees_pool):
         raise NotAllowed(gettext("only the pool's operator may"))
-    sender = Sender.objects.select_for_update().filter(address=address, is_offline=True).first()
-    if sender is None:
-        raise NotFound(gettext("{address} is not kept offline").format(address=address[:100]))
+    offline_key_require(principal, address)
+    sender = Sender.objects.select_for_update().get(address=address)
     if messages_exported(principal, address).exists():
         raise Conflict(
             gettext("exported messages wait for their signatures: import or withdraw them first"),

@@ -292,3 +292,16 @@ def test_the_pages_are_in_chinese(pool: Pool, key: KeyInfo) -> None:
     )
 
     assert {page: texts for page, texts in found.items() if texts} == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["x", "\u2603"])
+def test_what_is_no_address_is_no_offline_key(address: str) -> None:
+    people.operator_person("olga")
+    client = signed_in("olga")
+
+    shown = [client.get(reverse(f"offline-{part}", args=[address])) for part in ("sign", "code", "file")]
+    removed = client.post(reverse("offline-key-remove", args=[address]))
+
+    assert {answer.status_code for answer in shown} == {404}
+    assert "is not kept offline" in text_of(removed)
