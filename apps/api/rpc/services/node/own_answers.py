@@ -55,10 +55,12 @@ def state_account_key(call: Call, *params: Json) -> Json:
 
 def known_key(call: Call, params: tuple[Json, ...]) -> str | None:
     """Return the key that an address now stands for, if the pool knows it."""
-    if not params or any(params[1:]):  # of an older tipset only a node knows
+    if not params or not isinstance(params[0], str):
+        return None
+    if any(params[1:]):  # of an older tipset only a node knows
         return None
     try:
-        address = address_parse(str(params[0]))
+        address = address_parse(params[0])
     except BadAddress:
         return None
     if address.protocol in (SECP256K1, BLS, DELEGATED):
