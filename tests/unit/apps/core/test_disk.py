@@ -112,7 +112,7 @@ def test_browser_gets_a_page_that_asks_again_unless_it_sent_a_form(free: Any, rf
 
 
 def test_disk_of_client_data_is_named_where_it_is_another(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db: None, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.VAR, settings.DISK_RESERVE_BYTES, settings.DISK_LOW_SHARE = tmp_path, 2 * GIB, 0.1
     settings.PIECES_DIR, settings.C1_DIR = str(tmp_path / "mnt" / "pieces"), str(tmp_path / "c1")
