@@ -33,7 +33,8 @@ class PoolSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         """Return the header that makes a POST safe to repeat, wherever it is read."""
-        is_kept = self.method == "POST" and not getattr(self.view, "streams_body", True)
+        is_read_whole = not getattr(self.view, "streams_body", True)
+        is_kept = self.method == "POST" and is_read_whole and getattr(self.view, "keeps_answers", False)
         return [IDEMPOTENCY_KEY] if is_kept else []
 
     def get_summary(self) -> str:

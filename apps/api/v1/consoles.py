@@ -159,6 +159,7 @@ class ConsoleJoinView(PoolView):
 
     scope = JOIN_CONSOLE
     perms = {**PoolView.perms, "POST": "read"}
+    keeps_answers = False  # it would be repeated after the machine's start, too
 
     @extend_schema(request=ConsoleJoinInput, responses={201: ConsoleJoinOutput})
     def post(self, request: Request) -> Response:

@@ -108,6 +108,8 @@ class PoolView(APIView):
     """The same of a method that writes: without a refusal a misspelt `dry_run` would be the act itself."""
     asks_network: ClassVar[bool] = False
     """Whether a POST waits for a node, a signer or a prover: see `answered_once`."""
+    keeps_answers: ClassVar[bool] = True
+    """Whether the answer to a POST with an Idempotency-Key is stored; if not, the key is not looked at."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 
@@ -169,7 +171,7 @@ class PoolView(APIView):
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""
         key = request.headers.get("Idempotency-Key")
-        if request.method == "POST" and key is not None:
+        if request.method == "POST" and key is not None and self.keeps_answers:
             answer = self.answer_plain
             return answered_once(
                 lambda: answer(request, *args, **kwargs),

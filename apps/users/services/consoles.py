@@ -31,7 +31,7 @@ from apps.users.errors import (
 from apps.users.models import Tenant, Token
 from apps.users.selectors.tokens import token_by_text, token_facts
 from apps.users.services.audit import audit_record
-from apps.users.services.tokens import token_issue
+from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import CONSOLE, JOIN_CONSOLE, POOL, Perm
 from poolsite.console_folder import SHARED
 from poolsite.wire.hosts import VERSION
@@ -105,6 +105,7 @@ def console_join(*, by: Principal, folder: str, machine: str, version: str) -> d
             "version": version,
             "joined_at": clock.now(),
             "joined_by": row.created_by,
+            "started_at": None,
         },
     )
     row.joined_uid = folder
@@ -125,6 +126,8 @@ def shared_settings_read() -> dict[str, str]:
     if is_socket(shared.get("REDIS_URL", "")):
         raise ServersEmbedded("REDIS_URL")
     shared["CHAIN_URLS"] = ",".join(settings.CHAIN_URLS)
+    if settings.SESSION_COOKIE_SECURE:  # by other settings than those of `make up`, which have the switch
+        shared["POOLSITE_TLS"] = "1"
     if (urlsplit(shared.get("POOLSITE_URL", "")).hostname or "localhost") in LOOPBACK:
         shared.pop("POOLSITE_URL", None)  # how people reach this machine from itself
     return shared
@@ -139,9 +142,10 @@ def is_socket(url: str) -> bool:
 
 @transaction.atomic
 def console_remove(*, by: Principal, machine: str) -> None:
-    """Forget a machine that is gone.  Raises NotFound, ConsoleWorks.
+    """Forget a machine that is gone, and revoke its join token.  Raises NotFound, ConsoleWorks.
 
-    What it has of the pool's secrets it keeps: they are changed where it was lost to somebody.
+    What it has of the pool's secrets it keeps: they are changed where it was lost to somebody, who must not
+    fetch the new ones with that token.
     """
     seen = next((one for one in consoles_seen() if one.row.machine == machine), None)
     if seen is None:
@@ -150,6 +154,10 @@ def console_remove(*, by: Principal, machine: str) -> None:
         raise ConsoleWorks(machine)
     before = {"folder": seen.row.folder, "version": seen.row.version}
     seen.row.delete()
-    ProcessLease.objects.filter(machine=machine).delete()
+    if seen.row.folder:  # without one a token was not used
+        for token in Token.objects.filter(joins=CONSOLE, joined_uid=seen.row.folder, revoked_at=None):
+            token_revoke(token)
+    # A process that was given up ends when it wakes, by its row.
+    ProcessLease.objects.filter(machine=machine, is_given_up=False).delete()
     audit_record(principal=by, action="console.remove", target=machine, before=before)
     transaction.on_commit(lambda: heartbeats_forget(machine))

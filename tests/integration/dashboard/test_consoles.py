@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.core.models import Console
-from apps.users.models import AuditEntry, Token
+from apps.core.models import Console, ProcessLease
+from apps.users.models import AuditEntry, IdempotentAnswer, Token
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.hosts import VERSION
 from tests import people
@@ -51,11 +51,15 @@ def made(client: Any) -> str:
     return str(answer.json()["token"])
 
 
-def join(client: Any, token: str, **changes: str) -> Any:
+def join(client: Any, token: str, *, key: str = "", **changes: str) -> Any:
     body = {"folder": FOLDER, "machine": "second", "version": VERSION} | changes
-    return client.post(
-        "/api/v1/consoles:join", body, content_type="application/json", headers=people.bearer(token)
-    )
+    headers = people.bearer(token) | ({"Idempotency-Key": key} if key else {})
+    return client.post("/api/v1/consoles:join", body, content_type="application/json", headers=headers)
+
+
+def started() -> None:
+    """Have the second machine start."""
+    Console.objects.filter(machine="second").update(started_at=clock.now(), seen_at=clock.now())
 
 
 def test_a_machine_fetches_what_consoles_share_and_nothing_of_one_machine(client: Any, settings: Any) -> None:
@@ -83,13 +87,66 @@ def test_a_token_serves_one_machine_until_that_has_started(client: Any) -> None:
     first = join(client, token)
     again = join(client, token)
     other = join(client, token, folder="f" * 32, machine="third")
-    Console.objects.filter(machine="second").update(started_at=clock.now(), seen_at=clock.now())
+    started()
     late = join(client, token)
 
     assert [first.status_code, again.status_code] == [201, 201]
     assert (other.status_code, other.json()["code"]) == (409, "console_token_used")
     assert (late.status_code, late.json()["code"]) == (409, "console_token_used")
     assert list(Console.objects.values_list("machine", flat=True)) == ["second"]
+
+
+def test_behind_tls_a_machine_keeps_its_cookies_for_tls_too(client: Any, settings: Any) -> None:
+    token = made(client)
+    plain = join(client, token)
+
+    settings.SESSION_COOKIE_SECURE = True
+
+    assert "POOLSITE_TLS" not in plain.json()["settings"]
+    assert join(client, token).json()["settings"]["POOLSITE_TLS"] == "1"
+
+
+def test_no_answer_is_kept_to_be_repeated_after_the_start(client: Any) -> None:
+    token = made(client)
+
+    asked = [join(client, token, key="again"), join(client, token, key="again")]
+    started()
+    late = join(client, token, key="again")
+
+    assert [one.status_code for one in asked] == [201, 201]
+    assert (late.status_code, late.json()["code"]) == (409, "console_token_used")
+    assert not IdempotentAnswer.objects.exists()
+
+
+def test_a_machine_that_joins_again_may_ask_until_its_next_start(client: Any) -> None:
+    join(client, made(client))
+    started()
+    token = made(client)
+
+    asked = [join(client, token), join(client, token)]
+    started()
+
+    assert [one.status_code for one in asked] == [201, 201]
+    assert join(client, token).json()["code"] == "console_token_used"
+
+
+def test_a_machine_that_was_removed_fetches_nothing_more(client: Any) -> None:
+    unused, token, admin = made(client), made(client), people.token("admin", of="pool", is_operator=True)
+    join(client, token)
+    gone = clock.now() - timedelta(minutes=2)
+    Console.objects.filter(machine="second").update(started_at=gone, seen_at=gone)
+    for name, is_given_up in (("web-1", False), ("follower", True)):
+        ProcessLease.objects.create(
+            session=name, machine="second", process=name, until=gone, is_given_up=is_given_up
+        )
+
+    removed = client.delete("/api/v1/consoles/second", headers=people.bearer(admin))
+
+    assert removed.status_code == 204
+    assert join(client, token).status_code == 401
+    assert not Console.objects.exists()
+    assert [lease.process for lease in ProcessLease.objects.all()] == ["follower"], "it ends when it wakes"
+    assert join(client, unused).status_code == 201
 
 
 @pytest.mark.parametrize(
