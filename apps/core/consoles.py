@@ -108,7 +108,7 @@ async def _rows_keep() -> None:
 async def _folders_prove() -> None:
     await asyncio.to_thread(own_session_run, probes_write)
     while True:
-        await asyncio.to_thread(own_session_run, probes_read)
+        await asyncio.to_thread(own_session_run, probes_renew, probes_read)
         await asyncio.sleep(PROBE_EVERY_S)
 
 
@@ -153,6 +153,16 @@ def probes_write() -> None:
             log.error("probe_not_written", setting=setting, reason=error.strerror)
         digests[setting] = hashlib.sha256(text.encode()).hexdigest()
     Console.objects.filter(machine=settings.MACHINE_NAME).update(probes=digests)
+
+
+def probes_renew() -> None:
+    """Write them again unless all are as the row says.
+
+    Database or folder were away at the start, or the row was removed while nobody saw this machine.
+    """
+    row = Console.objects.filter(machine=settings.MACHINE_NAME).first()
+    if row is not None and any(_fault(one, row.machine, row.probes.get(one, "")) for one in SHARED_FOLDERS):
+        probes_write()
 
 
 def probes_read() -> None:

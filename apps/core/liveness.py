@@ -68,7 +68,8 @@ def systemd_notify() -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-            link.sendto(b"READY=1\nWATCHDOG=1", address.replace("@", "\0", 1))
+            name = f"\0{address[1:]}" if address.startswith("@") else address
+            link.sendto(b"READY=1\nWATCHDOG=1", name)
 
 
 def own_field() -> str:

@@ -75,6 +75,28 @@ def test_another_folder_and_another_file_are_named(settings: Any, tmp_path: Path
     assert {one["machine"] for one in found.values()} == {"first"}
 
 
+def test_a_file_that_was_lost_or_never_noted_is_written_again(settings: Any) -> None:
+    settings.MACHINE_NAME = "first"
+    consoles.probes_renew()
+    consoles.console_note(is_start=True)
+    consoles.probes_write()
+    path = consoles.probe_path("C1_DIR", "first")
+    before = path.read_text()
+    consoles.probes_renew()
+    assert path.read_text() == before
+
+    path.unlink()
+    consoles.probes_renew()
+    assert path.exists()
+    Console.objects.all().delete()  # and so it is where the database was away at the start
+    consoles.console_note()
+    consoles.probes_renew()
+
+    assert Console.objects.get().probes.keys() == {"PIECES_DIR", "C1_DIR"}
+    settings.MACHINE_NAME = "second"
+    assert consoles.probes_differing() == []
+
+
 def test_a_machine_that_is_gone_is_not_asked_for(settings: Any) -> None:
     start(settings, "first")
     Console.objects.filter(machine="first").update(seen_at="2026-01-01T00:00Z")

@@ -54,12 +54,16 @@ def test_readiness_is_one_byte_on_the_descriptor_of_the_supervisor(monkeypatch: 
     os.close(ours)
 
 
-def test_systemd_is_told_of_each_own_heartbeat(settings: Any, monkeypatch: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["{folder}/notify", "{folder}/notify@1", "@poolsite{folder}"])
+def test_systemd_is_told_of_each_own_heartbeat(
+    settings: Any, monkeypatch: Any, tmp_path: Path, place: str
+) -> None:
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    address = place.format(folder=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
+        manager.bind(f"\0{address[1:]}" if address[0] == "@" else address)
         manager.setblocking(False)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
 
         heartbeat_send()
         heartbeat_send("sealer of another machine")
