@@ -6,18 +6,17 @@ import re
 import shlex
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
 
+from poolsite.embedded import migration
 from poolsite.embedded.console_processes import celery
 from poolsite.embedded.options import Options
 from poolsite.embedded.paths import SITE, PoolPaths
 from poolsite.embedded.pool import TASK_QUEUES, pool_table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DEPLOY: Final = SITE / "poolsite" / "deploy"
 UNITS: Final = DEPLOY / "systemd"
@@ -104,6 +103,39 @@ def test_compose_names_settings_that_exist() -> None:
     assert all(
         ":latest" not in service["image"] for name, service in services.items() if "build" not in service
     )
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["systemd/poolsite-console-migrate.service", "compose.yaml", "helm/poolsite/templates/migration.yaml"],
+)
+def test_each_way_to_deploy_can_migrate_beside_consoles_at_work(file: str) -> None:
+    words = re.sub(r"[\[\],]", " ", (DEPLOY / file).read_text()).split()
+    module = Path(migration.__file__).relative_to(SITE).with_suffix("")
+
+    at = words.index(".".join(module.parts))
+    assert words[at - 1] == "-m"
+    assert words[at - 2].endswith(".venv/bin/python")
+
+
+def test_no_image_and_no_commit_has_secrets_of_the_checkout() -> None:
+    """Docker reads a list of this name alone; buildah and podman do, too."""
+    left_out = (DEPLOY / "Containerfile.dockerignore").read_text().split()
+    uncommitted = (SITE / ".gitignore").read_text().split()
+
+    assert {"var", ".git", ".venv", "**/.env"} <= set(left_out)
+    assert {"var/", ".env"} <= set(uncommitted)
+    assert "COPY . ." in (DEPLOY / "Containerfile").read_text()
+
+
+def test_a_pod_keeps_its_state_in_a_folder_of_its_own() -> None:
+    text = (DEPLOY / "helm/poolsite/templates/consoles.yaml").read_text()
+    var = re.search(r"name: POOLSITE_VAR, value: (\S+)}", text)
+    mount = re.search(r"name: state, mountPath: (\S+)}", text)
+
+    assert var is not None
+    assert mount is not None
+    assert Path(mount[1]) in Path(var[1]).parents, "the root of a volume may belong to another account"
 
 
 @pytest.mark.parametrize(
