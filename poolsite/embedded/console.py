@@ -148,6 +148,7 @@ def settings_try(folder: ConsoleFolder) -> None:
         import_string("poolsite.embedded.joined.redis_require_answer")()
         import_string("poolsite.embedded.joined.joined_require")(folder.pool, run=lambda act: act())
         import_string("poolsite.embedded.joined.folders_compare")()
+        import_string("poolsite.embedded.joined.nodes_report")()
     except (OperationalError, InterfaceError, psycopg2.Error) as error:
         reason = " ".join(str(error).split())
         raise JoinRefused(f"DATABASE_URL: not reached from this machine: {reason}") from None

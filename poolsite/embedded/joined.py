@@ -9,17 +9,23 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError
 from redis.exceptions import RedisError
 
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.addresses import node_address
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
 from apps.core import clock
-from apps.core.consoles import probes_differing
+from apps.core.consoles import consoles_seen, probes_differing
 from apps.core.redis_clients import redis_client
 from apps.core.versions import migrations_missing
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import restore_check
 from apps.users.services.site_key import OtherKey, site_key_require
+from poolsite.console_folder import console_id
 from poolsite.embedded.attempts import attempt_until_available
 from poolsite.embedded.installation import (
     require_database,
@@ -35,15 +41,15 @@ if TYPE_CHECKING:
 def joined_prepare(pool: str) -> None:
     """Refuse what is not this machine's pool; wait while its database is unavailable.
 
+    Not for a shared folder that hangs: what needs none goes on, and the web process compares them beside.
     Raises ImproperlyConfigured, RequirementMissing.
     """
     joined_require(pool, run=attempt_until_available)
     attempt_until_available(lambda: restore_check(now=clock.now()))
-    attempt_until_available(folders_compare)
 
 
 def joined_require(pool: str, *, run: Callable[[Callable[[], object]], None]) -> None:
-    """Compare database, version, key, nodes and Redis with those of the pool; changes none of them.
+    """Compare database, version, key, name, nodes and Redis with those of the pool; changes none of them.
 
     Raises ImproperlyConfigured, RequirementMissing.
     """
@@ -51,6 +57,7 @@ def joined_require(pool: str, *, run: Callable[[Callable[[], object]], None]) ->
     run(partial(require_pool, pool))
     run(require_tables)
     run(require_key)
+    run(require_own_name)
     run(require_same_nodes)
     run(require_own_redis)
 
@@ -101,6 +108,31 @@ def require_key() -> None:
             "SECRET_KEY: the pool's secrets are encrypted with another key than this machine has: set the "
             "pool's, or join again (docs/operations.md)"
         ) from None
+
+
+def require_own_name() -> None:
+    """Refuse the name of another machine that works: each would be taken for the other.
+
+    Raises ImproperlyConfigured.
+    """
+    own = console_id(settings.VAR)
+    for seen in consoles_seen():
+        if seen.works and seen.row.machine == settings.MACHINE_NAME and seen.row.folder != own:
+            raise ImproperlyConfigured(
+                f"POOLSITE_MACHINE: another console machine that works is called {settings.MACHINE_NAME}: "
+                "set the name under which this one joined"
+            )
+
+
+def nodes_report() -> None:
+    """Report the nodes that this machine does not reach: the chain would stand still while it leads."""
+    for text in settings.CHAIN_URLS:
+        address = node_address(text)
+        try:
+            ChainClient([link_to(address.http_url, address.token)]).chain_head()
+        except (NodeUnavailable, NodeRefused) as error:
+            reason = " ".join(error.reason.split())
+            sys.stderr.write(f"CHAIN_URLS: {address.http_url} is not reached from this machine: {reason}\n")
 
 
 def folders_compare() -> None:

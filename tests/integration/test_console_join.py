@@ -147,6 +147,7 @@ def test_a_second_machine_joins_changes_nothing_and_takes_over(first: Pool, tmp_
         words = second.said.read_text()
         assert "has joined the pool as second" in words
         assert "PIECES_DIR: " in words, "another folder is mounted there"
+        assert "CHAIN_URLS: http://127.0.0.1:" in words, "no node runs here"
         assert token not in words
         assert state(first) == before
         assert not (second.var / "operator.json").exists()
