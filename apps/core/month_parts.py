@@ -180,7 +180,10 @@ def _key_make(cursor: Any, table: str) -> None:
 
 
 def _bound_make(cursor: Any, table: str) -> date:
-    """Return the month at which the first part ends, once all its rows are known to be older."""
+    """Return the month at which the first part ends, once all its rows are known to be older.
+
+    Weeks from now: a run that is killed here, and not done again soon, leaves the table with this limit.
+    """
     day = datetime.now(UTC).date()
     cursor.execute(
         "select conname, convalidated from pg_constraint where conrelid = to_regclass(%s) and contype = 'c'",
@@ -194,7 +197,7 @@ def _bound_make(cursor: Any, table: str) -> date:
             cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
     cursor.execute(f"SELECT max(at) FROM {table}")  # noqa: S608
     (newest,) = cursor.fetchone()
-    bound = _next(_month(max(day + timedelta(days=2), newest.date() if newest else day)))
+    bound = _next(_month(max(day + AHEAD, newest.date() if newest else day)))
     name = f"{table}_before_{bound:%Y_%m}"
     cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (at < '{bound}T00:00:00Z') NOT VALID")
     cursor.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")

@@ -173,6 +173,20 @@ def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(table: None) -> 
     insert(NOW)
 
 
+def test_a_table_whose_swap_was_given_up_takes_rows_for_weeks(table: None) -> None:
+    def kill(run: Any, sql: str, *rest: Any) -> Any:
+        if "PARTITION BY" in sql:
+            raise Killed
+        return run(sql, *rest)
+
+    with pytest.raises(Killed), connection.execute_wrapper(kill):
+        table_partition("made_event")
+    connection.close()
+
+    insert(NOW + timedelta(days=34))
+    assert ask("select count(*) from made_event") == [(6,)]
+
+
 def test_a_lock_that_is_held_is_not_waited_for_long(table: None) -> None:
     table_partition("made_event")
     [(name,)] = ask("select max(relname) from pg_class where relname like 'made_event_2%%' and relkind = 'r'")
