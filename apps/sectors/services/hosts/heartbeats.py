@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 from django.db import transaction
 from django.utils.translation import gettext
-from msgspec import to_builtins
 
 from apps.core.live import Change, publish
 from apps.sectors.errors.hosts import WorkerReplaced
@@ -65,7 +65,8 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error
-    hardware = to_builtins(heartbeat.hardware) if heartbeat.hardware.cpus else worker.hardware
+    machine = msgspec.json.decode(msgspec.json.encode(heartbeat.hardware))  # lists as in the row, no tuples
+    hardware = machine if heartbeat.hardware.cpus else worker.hardware
     new_hardware = None if hardware == worker.hardware else json.dumps(hardware)
     worker.hardware = hardware
     settings_note(worker, settings=heartbeat.settings)
