@@ -94,6 +94,7 @@ class JobWait:
         self.waiting: set[Holding] = set()
         self.is_ending = False
         self._polling: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -145,10 +146,11 @@ class JobWait:
         """Query the database while anybody waits; one query serves them all."""
         life_at = asyncio.get_running_loop().time() + LIFE_EVERY_S
         while self.waiting:
-            if asyncio.get_running_loop().time() >= life_at:
+            if asyncio.get_running_loop().time() >= life_at and (self._noting is None or self._noting.done()):
                 life_at += LIFE_EVERY_S
                 living = {name: holding.host for holding in self.waiting for name in holding.life}
-                await asyncio.to_thread(life_note, living)
+                # Beside: while Redis hangs, hosts hear of their jobs all the same.
+                self._noting = asyncio.create_task(asyncio.to_thread(life_note, living))
             try:
                 free = await self.handler.carry_out(lambda: kinds_free(clock.now()))
             except DatabaseError as error:

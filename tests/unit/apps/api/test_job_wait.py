@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,35 @@ async def test_the_pools_own_sealer_is_known_to_live_while_it_waits(
     app.end()
     await asyncio.gather(*asking)
     assert {name: beat.detail for name, beat in beats.items()} == {"sealer": hosts[0].worker.name}
+
+
+async def test_a_redis_that_hangs_keeps_no_host_from_its_job(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis_answers, noted = threading.Event(), []
+
+    def life_note(living: dict[str, str]) -> None:
+        noted.append(living)
+        redis_answers.wait(PATIENCE_S)
+
+    monkeypatch.setattr(job_wait, "LIFE_EVERY_S", 0.0)
+    monkeypatch.setattr(job_wait, "life_note", life_note)
+    host = await a_host(of="pool")
+    asking = asyncio.create_task(host.asks(app))
+    await held(app)
+    async with asyncio.timeout(PATIENCE_S):
+        while not noted:
+            await asyncio.sleep(0.01)
+    await a_sector("pool")
+
+    try:
+        async with asyncio.timeout(PATIENCE_S / 2):
+            answer = await asking
+    finally:
+        redis_answers.set()
+
+    assert answer["is_free"] is True
+    assert noted == [{"sealer": host.worker.name}]
 
 
 async def test_a_held_answer_does_not_wait_for_the_database(app: JobWait) -> None:
