@@ -29,7 +29,7 @@ from apps.core.errors import DomainError
 from apps.core.leader import PREPARE_LOCK, Leadership, database_is_led, database_params
 from apps.core.liveness import redis_claim
 from apps.core.redis_clients import redis_client
-from apps.core.versions import has_contract_steps, version_refusal
+from apps.core.versions import has_contract_steps, migrations_missing, version_refusal
 from apps.messages.selectors.recovery import recovery_row
 from poolsite.embedded.attempts import RETRY_S, attempt_until_available
 from poolsite.embedded.database import CONNECT_S
@@ -68,6 +68,11 @@ def require_version() -> bool:
         raise ImproperlyConfigured(
             f"the database was migrated by a newer version ({'.'.join(unknown[0])}): "
             "start that version, or load the backup that was taken before the upgrade"
+        )
+    if unknown and (missing := migrations_missing()):
+        raise ImproperlyConfigured(
+            f"a newer version has begun to migrate the database ({'.'.join(unknown[-1])}), and it lacks "
+            f"{missing[0]} of this one: run `make migrate` of the newer version"
         )
     if unknown:
         sys.stderr.write(

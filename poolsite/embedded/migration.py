@@ -21,8 +21,8 @@ from poolsite.embedded.errors import RequirementMissing
 def main() -> int:
     """Migrate the database that the settings name; 1 with one sentence if it is refused."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
-    django.setup()
     try:
+        django.setup()
         import_string("poolsite.embedded.installation.migrate")()
     except (ImproperlyConfigured, CommandError, RequirementMissing, *UNAVAILABLE) as refusal:
         sys.stderr.write(f"Not migrated: {' '.join(str(refusal).split())}.\n")

@@ -83,6 +83,18 @@ def test_a_newer_database_that_needs_newer_versions_is_refused() -> None:
 
 
 @pytest.mark.django_db
+def test_a_database_that_a_newer_version_left_half_migrated_is_refused() -> None:
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("sectors", "9999_of_tomorrow")
+    recorder.record_unapplied("core", "0003_consoles_and_backups")
+
+    with pytest.raises(
+        ImproperlyConfigured, match=r"sectors.9999_of_tomorrow\), and it lacks core.0003_consoles_and_backups"
+    ):
+        installation.tables_complete(by_command=True, verbosity=0)
+
+
+@pytest.mark.django_db
 def test_a_newer_database_that_says_nothing_of_versions_is_refused() -> None:
     MigrationRecorder(connection).record_applied("sectors", "9999_of_tomorrow")
     with connection.cursor() as cursor:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import psycopg2
 import pytest
 from django.db.migrations.recorder import MigrationRecorder
 
 from poolsite.embedded.attempts import is_temporary
 from poolsite.embedded.installation import require_version
+from poolsite.embedded.paths import SITE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -30,3 +39,21 @@ def test_tables_that_are_known_by_a_former_name_are_not_newer() -> None:
     )
 
     assert not require_version()
+
+
+def test_a_folder_that_cannot_be_read_ends_make_migrate_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "console.json").write_text("{")
+    of_the_folder = {"POOLSITE_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "poolsite.settings.embedded"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "poolsite.embedded.migration"],
+        cwd=SITE,
+        env=os.environ | of_the_folder,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Not migrated: {tmp_path}/console.json cannot be read")
+    assert done.stderr.count("\n") == 1
