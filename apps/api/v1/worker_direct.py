@@ -63,6 +63,9 @@ T = TypeVar("T")
 
 BODY_MAX: Final = 16 * 1024
 """A larger document is Django's business."""
+PATIENCE_S: Final = 10.0
+"""A claim that waited so long for a thread is not carried out: its host gives up after 15 s, and a job of
+which its holder does not hear lies idle until the lease is over."""
 in_hosts: Final = DatabaseThreads("hosts", 8, is_steady=True)
 """What carries the requests out: when a thousand hosts come back most wait, and open no sessions."""
 UNDERSTOOD: Final = frozenset(
@@ -79,6 +82,10 @@ class NotHere(Exception):
     """Django's route answers: with a refusal, or because the request is none of a host's usual ones."""
 
 
+class TooLate(Exception):
+    """The claim waited longer for its thread than its host may still wait for the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request of a host, as far as it matters here."""
@@ -92,6 +99,8 @@ class Call:
     wait: str
     """Parameter of the question for work."""
     holding: Holding | None
+    since: float
+    """When it had come whole, of `perf_counter`."""
 
 
 def heartbeat(call: Call) -> Document:
@@ -103,7 +112,9 @@ def heartbeat(call: Call) -> Document:
 
 
 def claim(call: Call) -> Document:
-    """Lease jobs.  Raises NotHere, BadWire, DomainError."""
+    """Lease jobs.  Raises NotHere, TooLate, BadWire, DomainError."""
+    if time.perf_counter() - call.since > PATIENCE_S:
+        raise TooLate
     document = document_decode(Claim, json_read(call.body.decode(), is_unique=True))
     worker, principal = caller_of(call, document.worker_id)
     if not all(principal.has_scope(SCOPE_OF_KIND[kind]) for kind in document.kinds):
@@ -171,6 +182,7 @@ class WorkerDirect:
             body=body,
             wait=scope["query_string"].decode().partition("=")[2] if scope.get("query_string") else "",
             holding=scope.get(KEY),
+            since=time.perf_counter(),
         )
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
@@ -200,8 +212,15 @@ async def answer_to(call: Call) -> RpcResponse:
     except (OperationalError, InterfaceError) as error:
         # Not to be carried out again: whether it was committed nobody knows.
         log.warning("database_away", path=call.route.name)
-        refusal = {"code": "unavailable", "message": database_unavailable_text(error), "field": ""}
-        return RpcResponse(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
+        return answer_later("unavailable", database_unavailable_text(error))
+    except TooLate:
+        return answer_later("overloaded", "too many requests of hosts are waiting: try again")
+
+
+def answer_later(code: str, message: str) -> RpcResponse:
+    """Return the refusal of what the host is to ask again in a moment."""
+    refusal = {"code": code, "message": message, "field": ""}
+    return RpcResponse(503, frame_write(refusal), headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def route_of(scope: dict[str, Any]) -> tuple[Route, str, dict[str, str]] | None:

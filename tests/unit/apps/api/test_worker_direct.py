@@ -232,6 +232,22 @@ async def test_a_claim_whose_commit_nobody_knows_of_is_not_repeated(
     assert (len(claimed), handler.asked) == (1, 0)
 
 
+async def test_a_claim_that_waited_longer_than_its_host_leases_nothing(
+    handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_direct, "PATIENCE_S", -1.0)
+    host = await a_host()
+    await change(a_sector)
+
+    status, answer, head = await host.asks(
+        WorkerDirect(handler), "claim", {**CLAIM, "worker_id": str(host.worker.uuid)}
+    )
+
+    assert (status, answer["code"], "retry-after" in head) == (503, "overloaded", True)
+    assert (await change(Job.objects.get)).state == "READY"
+    assert handler.asked == 0
+
+
 async def test_a_question_is_held_for_as_long_as_it_says(handler: Handler) -> None:
     host, app = await a_host(), JobWait(WorkerDirect(handler))
     asking = asyncio.create_task(host.asks(app, "work", query="wait=9999"))
