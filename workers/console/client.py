@@ -129,13 +129,17 @@ class Console:
     def work_wait(self, worker_id: str, *, wait_s: int = 0) -> bool:
         """Return whether there may be work: at once if so, else when the console has waited so long.
 
-        0: for as long as the console does by itself.
+        0: for as long as the console does by itself, as one does of a version that takes no such time.
         """
         query = f"?wait={wait_s}" if wait_s else ""
         path = f"/api/v1/workers/{worker_id}/work{query}"
         try:
             answer = self._client.get(path, timeout=TIMEOUT_S + wait_s)
             return document_decode(Work, _read(answer)).is_free
+        except ConsoleRefused as error:
+            if not wait_s or error.field != "wait":
+                raise
+            return self.work_wait(worker_id)  # an older console, beside or after the one that registered us
         except httpx.HTTPError as error:
             raise ConsoleAway(f"the console {self.url} does not answer: {type(error).__name__}") from None
         except BadWire as error:

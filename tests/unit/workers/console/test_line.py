@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.job_reports import Release
-from poolsite.wire.jobs import Claim, Claimed, JobKind
+from poolsite.wire.jobs import Claim, Claimed, JobKind, Work
 from workers.console import client, repeats
 from workers.console.client import VERSIONS_PAUSE_S, Console, tls_context
-from workers.console.refusals import ConsoleAway, VersionsDiffer
+from workers.console.refusals import ConsoleAway, Replaced, VersionsDiffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +63,30 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(repeats, "time", made)
     yield made
     made.console.close()
+
+
+def test_an_older_console_is_asked_for_work_without_a_time(line: Line) -> None:
+    asked: list[bytes] = []
+
+    def older(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.query)
+        if request.url.query:
+            refusal = {"code": "bad_value", "message": "there is no such filter", "field": "wait"}
+            return httpx.Response(400, json=refusal)
+        return httpx.Response(200, json=document_encode(Work(is_free=True)))
+
+    line.handled = older
+
+    assert line.console.work_wait("w", wait_s=25)
+    assert asked == [b"wait=25", b""]
+
+
+def test_another_refusal_of_the_question_for_work_is_raised(line: Line) -> None:
+    line.answer = 404, {"code": "worker_unknown", "message": "there is no such host", "field": ""}
+
+    with pytest.raises(Replaced):
+        line.console.work_wait("w", wait_s=25)
+    assert len(line.asked) == 1
 
 
 def test_the_lines_of_a_process_read_the_authorities_once(monkeypatch: pytest.MonkeyPatch) -> None:

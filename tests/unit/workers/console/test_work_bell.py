@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from workers.console import work_bell
 from workers.console.refusals import ConsoleAway
 from workers.console.work_bell import WorkBell
 
@@ -98,12 +97,12 @@ def test_a_console_that_answers_at_once_is_not_asked_without_pause(bell: WorkBel
     assert line.asked <= 4
 
 
-def test_after_a_while_a_claim_is_made_anyway(
-    bell: WorkBell, line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(work_bell, "CLAIM_ANYWAY_S", 0.1)
+def test_after_a_while_a_claim_is_made_anyway(bell: WorkBell, line: Line) -> None:
+    bell.anyway_s = 0.1
 
     bell.listen()
     until(lambda: line.asked == 1)
 
     until(lambda: not bell.is_quiet)
+    assert line.answers.empty()
+    assert line.asked == 1, "the console has not answered yet"
