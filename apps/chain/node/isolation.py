@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError
+from psycopg2.errors import DeadlockDetected
 
 from apps.chain.errors import NodeUnavailable
 from apps.core.errors import DomainError
@@ -44,7 +45,7 @@ def failure_log(row: object, error: Exception, *, event: str) -> None:
     """Write down what went wrong with one row of many.  Raises it again where it concerns all of them."""
     if isinstance(error, DomainError):
         log.warning(event, row=str(row), reason=error.reason[:300])
-    elif isinstance(error, (OperationalError, InterfaceError)):
+    elif _is_of_all(error):
         raise error
     else:  # a row that cannot be read, or an answer that nobody has foreseen
         log.exception(event, row=str(row), exc_info=error)
@@ -70,10 +71,17 @@ def together_isolated(rows: Sequence[Row], do: Callable[[Sequence[Row]], object]
     if len(rows) > 1:
         try:
             do(rows)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:  # noqa: BLE001  # it is found, and logged, in the row that it is of
+        except Exception as error:
+            if _is_of_all(error):
+                raise
+            # It is found, and logged, in the row that it is of.
             log.info(event, rows=len(rows), reason=repr(error)[:300])
         else:
             return
     for_each_isolated(rows, lambda row: do([row]), event=event)
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Return whether the database is away; a deadlock is of the rows alone that were locked together."""
+    is_database = isinstance(error, (OperationalError, InterfaceError))
+    return is_database and not isinstance(error.__cause__, DeadlockDetected)

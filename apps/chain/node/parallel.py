@@ -59,8 +59,9 @@ def groups_as_answered(
     away: list[NodeUnavailable] = []
 
     def one(row: Row) -> Exception | None:
-        if len(away) >= AWAY_MAX:
-            return away[0]
+        failures = away[:AWAY_MAX]  # at once: an answer in another thread clears them
+        if len(failures) == AWAY_MAX:
+            return failures[0]
         try:
             ask(row)
         except NodeUnavailable as error:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.chain.errors import NodeUnavailable
 from apps.messages.models import Message
 from apps.messages.services.push import messages_push_batch
+from apps.miners.models import Miner
 from apps.proving import tasks
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.services import posts, submissions
@@ -256,3 +258,37 @@ def test_a_hanging_call_about_one_miner_holds_up_no_other() -> None:
     factories.head(962)
     submit_all()
     assert states() == ["SENT"] * 3
+
+
+def others_wait(cursor: Any) -> bool:
+    """Return whether somebody waits for a lock."""
+    cursor.execute("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+    return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("chain")
+def test_miners_that_another_locks_the_other_way_round_get_their_proofs() -> None:
+    """As one statement does that writes many miners: it locks them in the order in which it finds them."""
+    first, second = sorted((miner(), miner()), key=lambda one: one.pk)
+    has_second = threading.Event()
+
+    def cross() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # the other one is ended
+                Miner.objects.filter(pk=second.pk).update(refreshed_height=1)
+                has_second.set()
+                while not others_wait(cursor):
+                    time.sleep(0.02)
+                Miner.objects.filter(pk=first.pk).update(refreshed_height=1)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=cross)
+    thread.start()
+    assert has_second.wait(30)
+    submit()
+    thread.join(30)
+
+    assert Job.objects.count() == 2
