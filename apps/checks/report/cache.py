@@ -20,6 +20,7 @@ from django.utils.translation import get_language, override
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
+from apps.chain.node.isolation import for_each_isolated
 from apps.checks.findings.console import CHECKS_LATE
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.report.evaluate import check_as_set, evaluate, evaluate_some
@@ -58,22 +59,27 @@ def report_last(data: CheckData) -> Report:
     A result that is late says so by the check `checks_late`, and so does one that is not there.
     """
     report = report_stored(data)
-    seen = None if report is None else report.at
-    if report is not None and data.at - report.at <= CHECKS_LATE:
+    if report is not None and not is_late(report, data):
         return report
     own = CheckData(data.viewer)
-    own.__dict__.update(at=data.at, evaluated_at=seen)
+    own.__dict__.update(at=data.at, evaluated_at=None if report is None else report.at)
     late = evaluate_some(["checks_late"], own)
     if report is None:
-        return late
+        return replace(late, is_evaluated=False)
     others = tuple(one for one in report.results if one.check.name != "checks_late")
     return replace(report, results=(*others, *late.results))
+
+
+def is_late(report: Report, data: CheckData) -> bool:
+    """Return whether a report is older than the checks are evaluated."""
+    return data.at - report.at > CHECKS_LATE
 
 
 def report_stored(data: CheckData) -> Report | None:
     """Return the last result for a viewer and language, and ask for a newer one if something has changed.
 
-    Until there is one in another language it is in the pool's.  None: there is none, or Redis is away.
+    Until there is one in another language, that is not late, it is in the pool's.  None: there is none, or
+    Redis is away.
     """
     viewer, language = audience(data.viewer), get_language() or settings.LANGUAGE_CODE
     keys = dict.fromkeys([key_of(viewer, language), key_of(viewer, settings.LANGUAGE_CODE)])
@@ -88,8 +94,13 @@ def report_stored(data: CheckData) -> Report | None:
     if found is None or found["number"] != str(number or 0):
         took_s = 0.0 if found is None else found["took_s"]
         evaluation_request(asked_write(viewer, language), next(iter(keys)), took_s=took_s)
-    text = next((text for text in texts if text), None)
-    return None if text is None else report_read(json.loads(text)["report"])
+    late = None
+    for text in filter(None, texts):
+        report = report_known(json.loads(text))
+        if report is not None and not is_late(report, data):
+            return report
+        late = late or report
+    return late
 
 
 def evaluation_request(audience_text: str, key: str, *, took_s: float) -> None:
@@ -118,18 +129,19 @@ def report_evaluate(data: CheckData) -> Report:
     if number is None:
         return evaluate(data)
     key = key_of(audience(data.viewer), get_language() or settings.LANGUAGE_CODE)
+    last = None
     with suppress(RedisError, OSError):
         found = json.loads(redis_client().get(key) or "null")
-        if found is not None and found["number"] == number:
-            report = report_read(found["report"])
-            if timedelta() <= data.at - report.at <= timedelta(seconds=SHARED_S):
-                return report
+        last = None if found is None else report_known(found)
+        is_new = last is not None and timedelta() <= data.at - last.at <= timedelta(seconds=SHARED_S)
+        if is_new and found["number"] == number:
+            return last
     began = time.monotonic()
     report = evaluate(data)
     stored = {"number": number, "took_s": time.monotonic() - began, "report": report_write(report)}
     with suppress(RedisError, OSError):
         redis_client().set(key, json.dumps(stored), ex=KEPT_S)
-        publish_difference(report, data.viewer)
+        publish_difference(report, data.viewer, was_late=last is None or is_late(last, data))
     return report
 
 
@@ -155,20 +167,27 @@ def all_asked_evaluate() -> None:
 
 
 def asked_evaluate(entry: str) -> None:
-    """Evaluate the checks for an audience that `asked_write` wrote."""
-    viewer, language = asked_read(entry)
-    with override(language):
-        report_evaluate(CheckData(viewer))
+    """Evaluate the checks for an audience that `asked_write` wrote; one that fails stops no other."""
+
+    def evaluate_for(entry: str) -> None:
+        viewer, language = asked_read(entry)
+        with override(language):
+            report_evaluate(CheckData(viewer))
+
+    for_each_isolated([entry], evaluate_for, event="checks_not_evaluated")
 
 
-def publish_difference(report: Report, viewer: Principal) -> None:
-    """Publish that the bells of these viewers count again, if the findings are others than before."""
+def publish_difference(report: Report, viewer: Principal, *, was_late: bool) -> None:
+    """Publish that the bells of these viewers count again, if the findings are others than before.
+
+    Also where the result before was late or missing, which the pages say until then.
+    """
     found = sha256(
         repr([(one.check.name, str(one.check.severity), one.finding.say) for one in report.found]).encode()
     ).hexdigest()
     key = key_of(audience(viewer), get_language() or settings.LANGUAGE_CODE)
     before = redis_client().getset(f"{key}:found", found)
-    if before != found:
+    if was_late or before != found:
         tenant = OPERATOR if viewer.is_operator else viewer.own_id
         publish(Change(CHECKS, tenant, tenant))
 
@@ -213,12 +232,21 @@ def report_write(report: Report) -> str:
     return json.dumps([report.at.isoformat(), found, report.per_day_max, report.deposits_max])
 
 
+def report_known(stored: dict[str, Any]) -> Report | None:
+    """Return the report of a stored result; None if a version wrote it that stores other fields."""
+    try:
+        return report_read(stored["report"])
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
 def report_read(text: str) -> Report:
-    """Return the report that `report_write` wrote."""
+    """Return the report that `report_write` wrote, without checks that only another version has."""
     at, found, per_day_max, deposits_max = json.loads(text)
     results = (
         Result(check_as_set(CHECKS_BY_NAME[name], {name: severity}), tuple(_finding(row) for row in rows))
         for name, (severity, rows) in found.items()
+        if name in CHECKS_BY_NAME
     )
     return Report(datetime.fromisoformat(at), tuple(results), per_day_max, deposits_max)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -91,7 +92,7 @@ def checks_figures(data: CheckData) -> Iterator[Metric]:
     yield family
     yield cost
     yield held
-    age_s = (data.at - report.at).total_seconds()
+    age_s = (data.at - report.at).total_seconds() if report.is_evaluated else inf
     yield gauge("checks_age_seconds", "Seconds since the checks were evaluated.", max(age_s, 0.0))
 
 

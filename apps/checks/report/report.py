@@ -86,6 +86,8 @@ class Report:
     """attoFIL that all sectors and blocks together can cost each day; None if not known."""
     deposits_max: int | None = None
     """attoFIL that the miners have deposited for pre-committed sectors; None if not known."""
+    is_evaluated: bool = True
+    """False where it stands for a result that is not there: it only says so."""
 
     @property
     def found(self) -> list[Found]:

@@ -27,7 +27,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "checks_late",
         _("The checks are evaluated"),
-        (Topic.PROCESSES,),
+        tuple(Topic),  # without a result no page knows that all is well
         WARNING,
         console.checks_late,
         Link("checks"),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import current_app
 from django.urls import reverse
+from django.utils.translation import override
 
 from apps.checks.report import cache
 from apps.checks.selectors.data import CheckData
 from apps.checks.tasks import alerts_run, checks_evaluate
 from apps.core import clock
-from apps.core.live import Change, change_send
+from apps.core.live import CHECKS, Change, change_send
 from apps.core.redis_clients import redis_client
 from apps.users.rules.principals import SYSTEM
 from tests import factories
@@ -21,7 +24,11 @@ from tests.page_client import signed_in, text_of
 from tests.people import bearer, operator_person, operator_token, person, principal, token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.test import Client
+
+    from apps.users.rules.principals import Principal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stored_reports")]
 PAGES = ("/", "hosts", "stores", "sectors", "messages", "miners", "proving", "checks", "wallets")
@@ -106,9 +113,8 @@ def test_a_late_result_is_shown_with_its_age(
 ) -> None:
     factories.worker("idle", is_paused=True)
     alerts_run()
-    then, now = clock.now(), clock.now
-    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(minutes=7))
-    monkeypatch.setattr("apps.checks.selectors.data.now", clock.now)
+    then = clock.now()
+    later(monkeypatch)
 
     report = cache.report_last(CheckData(SYSTEM))
 
@@ -167,3 +173,102 @@ def test_results_of_those_who_left_are_made_no_more(sent: list[str], monkeypatch
     cache.all_asked_evaluate()
 
     assert redis_client().zcard(cache.ASKED_KEY) == 0
+
+
+def test_without_a_result_metrics_give_no_age_that_is_well(boss: Client) -> None:
+    assert b"poolsite_checks_age_seconds +Inf" in metrics(boss)
+
+    alerts_run()
+
+    assert b"poolsite_checks_age_seconds +Inf" not in metrics(boss)
+
+
+@pytest.mark.parametrize("page", ["hosts", "wallets", "stores", "sectors"])
+def test_without_a_result_no_page_says_that_all_is_well(boss: Client, page: str) -> None:
+    factories.worker("there")
+    factories.wallet()
+
+    text = text_of(boss.get(reverse(page)))
+
+    assert "the checks have not been evaluated yet" in text[text.index('id="f-verdict"') :]
+    assert "None is slow" not in text
+    assert "Every address in use" not in text
+
+
+def stored_change(viewer: Principal, change: Callable[[dict[str, Any]], None]) -> None:
+    """Store the viewer's result as another version would have written it."""
+    key = cache.key_of(cache.audience(viewer), "en")
+    stored = json.loads(redis_client().get(key) or "")
+    at, found, *figures = json.loads(stored["report"])
+    change(found)
+    redis_client().set(key, json.dumps(stored | {"report": json.dumps([at, found, *figures])}))
+
+
+def test_checks_of_another_version_are_left_out(boss: Client) -> None:
+    factories.worker("idle", is_paused=True)
+    alerts_run()
+
+    stored_change(SYSTEM, lambda found: found.update(not_known_here=["critical", []]))
+
+    assert cache.report_last(CheckData(SYSTEM)).fails("hosts_paused")
+    assert boss.get("/").status_code == 200
+    alerts_run()
+
+
+def test_a_result_with_fields_of_another_version_counts_for_none(boss: Client) -> None:
+    factories.worker("idle", is_paused=True)
+    alerts_run()
+
+    stored_change(SYSTEM, lambda found: found["hosts_paused"][1][0].update(not_known_here=1))
+
+    assert "checks have not been evaluated yet" in text_of(boss.get(reverse("checks")))
+    alerts_run()
+    assert "idle paused" in text_of(boss.get(reverse("checks")))
+
+
+def test_an_audience_whose_evaluation_fails_stops_neither_others_nor_alerts(
+    sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.checks.tasks.ping_enqueue", lambda: sent.append("ping"))
+    cache.report_stored(CheckData(principal("bob")))
+    redis_client().zadd(cache.ASKED_KEY, {'[{"a field of another version": 1}, "en"]': time.time()})
+
+    alerts_run()
+
+    assert not cache.report_last(CheckData(principal("bob"))).fails("checks_late")
+    assert "ping" in sent
+
+
+def test_the_pools_result_is_shown_instead_of_a_late_one_in_another_language(
+    sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with override("zh-hans"):
+        cache.report_evaluate(CheckData(SYSTEM))
+    later(monkeypatch)
+    alerts_run()
+
+    with override("zh-hans"):
+        assert not cache.report_last(CheckData(SYSTEM)).fails("checks_late")
+
+
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let seven minutes go by."""
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(minutes=7))
+    monkeypatch.setattr("apps.checks.selectors.data.now", clock.now)
+
+
+def test_pages_hear_of_a_result_after_a_late_one_also_where_it_finds_the_same(
+    sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Change] = []
+    monkeypatch.setattr(cache, "publish", told.append)
+    monkeypatch.setattr(cache, "SHARED_S", -1)
+    for _ in range(2):
+        cache.report_evaluate(CheckData(SYSTEM))
+    assert len(told) == 1
+    monkeypatch.setattr(cache, "CHECKS_LATE", timedelta(seconds=-1))
+
+    cache.report_evaluate(CheckData(SYSTEM))
+
+    assert told == [Change(CHECKS, "pool", "pool")] * 2

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
 
 
-WINDOWS: Final = ("windows_missed", "windows_at_risk", "roles_unheld")
+WINDOWS: Final = ("windows_missed", "windows_at_risk", "roles_unheld", "checks_late")
 FAULTS: Final = (
     *("sectors_faulty", "auto_terminations", "cutoffs_missed", "recoveries_capped"),
-    *("sector_files", "disputes_lost", "fee_debt"),
+    *("sector_files", "disputes_lost", "fee_debt", "checks_late"),
 )
 SEALING: Final = (
     *("deposits_expiring", "seed_ready", "sectors_unclaimed", "slots_missing", "tickets_expiring"),
-    *("sectors_paused", "sector_recovery", "runs_stopped"),
+    *("sectors_paused", "sector_recovery", "runs_stopped", "checks_late"),
 )
 """Checks of tiles that are about a part of a page's topic."""
 

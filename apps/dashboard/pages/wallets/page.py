@@ -46,11 +46,12 @@ def list_verdict_of(count: int, data: PageData) -> Verdict:
     if not count:
         return verdict_by(report, Verdict("", _("No signer has connected yet.")))
     many = plural(count, "address", "addresses")
+    rest = ""
     if report.fails("signers_away"):
-        return verdict_by(
-            report, Verdict(sentence_text(many), _("Messages from addresses without a signer wait for it."))
-        )
-    return verdict_by(report, Verdict(sentence_text(many), _("Every address in use has a connected signer.")))
+        rest = _("Messages from addresses without a signer wait for it.")
+    elif not report.fails("checks_late"):
+        rest = _("Every address in use has a connected signer.")
+    return verdict_by(report, Verdict(sentence_text(many), rest))
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
