@@ -72,10 +72,11 @@ def signatures_read(text: str) -> list[OfflineSignature]:
     entries: list[Any] = []
     decoder, at = json.JSONDecoder(), 0
     try:
-        while at < len(text):
-            value, end = decoder.raw_decode(text, at)
+        while at < len(text) and len(entries) <= ENTRIES_MAX:
+            value, at = decoder.raw_decode(text, at)
             entries += value if isinstance(value, list) else _entries(value)
-            at = end + len(text[end:]) - len(text[end:].lstrip())
+            while text[at : at + 1].isspace():
+                at += 1
     except (ValueError, RecursionError) as error:
         raise BadValue(gettext("this is no JSON: {error}").format(error=error), field="messages") from None
     return signatures_parse(entries)

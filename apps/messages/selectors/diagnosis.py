@@ -256,7 +256,7 @@ def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Di
     if sender is not None and sender.gap_nonce is not None and sender.gap_nonce < (message.nonce or 0):
         return Diagnosis(Wait.EARLIER_NONCE, {**evidence, "gap": sender.gap_nonce})
     if earlier is not None:
-        stuck = earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
+        stuck = earlier.is_exported or earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
         if stuck:
             evidence["earlier_nonce"] = earlier.nonce
             if earlier.tenant_id == message.tenant_id:  # another tenant's message id is not disclosed

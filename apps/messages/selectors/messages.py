@@ -127,8 +127,8 @@ def message_of_cid(viewer: Principal, cid: str) -> Message | None:
 
 
 def message_versions(message: Message) -> list[SignedMessage]:
-    """Return every version of a message that was signed, the first one first."""
-    older = SignedVersion.objects.filter(message=message).order_by("made_at", "pk")
+    """Return every version of a message whose signature is known, the first one first."""
+    older = SignedVersion.objects.filter(message=message).exclude(signed=b"").order_by("made_at", "pk")
     signed = [*older.values_list("signed", flat=True), *([message.signed] if message.signed else [])]
     return [signed_message_from_cbor(bytes(one)) for one in signed]
 

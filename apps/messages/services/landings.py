@@ -52,6 +52,8 @@ def executions_land(executed: Executed, *, own: Sequence[Execution], now: dateti
             cid__in=[cid for cid in by_cid if cid not in signed]
         ).select_related("message")
     }
+    elsewhere = [message for cid, message in by_cid.items() if cid not in signed and cid not in older]
+    signed |= _signed_elsewhere(elsewhere)
     land: dict[str, dict[str, object]] = {}
     displace: dict[str, dict[str, object]] = {}
     foreign: list[Execution] = []
@@ -79,6 +81,20 @@ def executions_land(executed: Executed, *, own: Sequence[Execution], now: dateti
     _foreign_record(foreign, executed_at=executed_at, now=now)
     chain_nonces_advance((message.from_addr, message.nonce) for message in own)
     return len(moved), len(lost)
+
+
+def _signed_elsewhere(executions: Sequence[Execution]) -> dict[str, Message]:
+    """Return, by CID on chain, exported messages whose signatures never came here, withdrawn ones too."""
+    cids = {str(execution.message.cid): execution.cid for execution in executions}
+    if not cids:
+        return {}
+    rows = Message.objects.select_for_update().filter(
+        unsigned_cid__in=list(cids), signed=b"", exported_at__isnull=False, state__in=CAN_LAND
+    )
+    rows_by_claim = sorted(
+        rows.order_by("pk"), key=lambda row: (row.state == MessageState.FILLED, row.created_at)
+    )
+    return {cids[str(row.unsigned_cid)]: row for row in rows_by_claim}
 
 
 def _rivals(own: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:

@@ -164,7 +164,12 @@ def _store_version(
 
 
 def version_store(row: Message, *, now: datetime) -> None:
-    """Keep the signed version that a row is about to lose: it was published and may still land."""
+    """Keep the signed version that a row is about to lose: it was published and may still land.
+
+    An exported message whose signature never came here has none.
+    """
+    if not row.cid:
+        return
     SignedVersion.objects.get_or_create(
         cid=row.cid,
         defaults={

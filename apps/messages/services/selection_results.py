@@ -39,13 +39,14 @@ def filled_store(
     """Write nonces and signatures, all or none.
 
     None, and nothing written, if the sender's nonces were changed since they were read, or one of the
-    messages was.
+    messages was, or if its key is kept offline only since then, or no longer.
     """
     if not signed:
         return ()
     with transaction.atomic():
         sender = Sender.objects.select_for_update().get(pk=selection.sender.pk)
-        if sender.version != selection.sender.version or sender.state == SenderState.FORBIDDEN:
+        is_outdated = (sender.version, sender.is_offline) != (selection.sender.version, selection.is_export)
+        if is_outdated or sender.state == SenderState.FORBIDDEN:
             log.info("selection_outdated", sender=sender.address)
             return None
         if not selection.budgets.still_fit():

@@ -93,12 +93,13 @@ def sender_set_nonce(*, principal: Principal, address: str, nonce: int) -> Sende
 def sender_delete(*, principal: Principal, address: str) -> None:
     """Forget a sender's settings and nonce; messages stay, and the next push makes it anew.
 
-    While a message waits or may still land the row stays, for its nonce and for its landing: then only fees
-    and quota are reset, and an address that was stopped stays so.  Raises SenderShared.
+    While a message waits or may still land the row stays, for its nonce and for its landing, and so does that
+    of a key that is kept offline: then only fees and quota are reset, and an address that was stopped stays
+    so.  Raises SenderShared.
     """
     _unshared_check(principal, address)
     for row in Sender.objects.select_for_update().filter(address=address):
-        if _may_land(row):
+        if row.is_offline or _may_land(row):
             sender_set(principal=principal, address=address, fees=dict.fromkeys(FEE_FIELDS, 0), quota=0)
             continue
         before = {**rules_describe(row), "nonce": row.next_nonce}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,19 @@ from apps.core import clock
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
-from apps.messages.rules.offline_files import OfflineSignature, signatures_parse, unsigned_file
+from apps.messages.rules.offline_files import (
+    OfflineSignature,
+    signatures_parse,
+    signatures_read,
+    unsigned_file,
+)
+from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.messages import message_versions
 from apps.messages.selectors.offline import messages_exported, offline_keys
 from apps.messages.selectors.replacement_fees import NewFees
+from apps.messages.services import select
 from apps.messages.services.cancel import message_cancel, message_mark_bad
+from apps.messages.services.estimate_rounds import messages_choose
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.offline import (
     export_withdraw,
@@ -25,9 +36,13 @@ from apps.messages.services.offline import (
 )
 from apps.messages.services.replace import message_replace
 from apps.messages.services.retry import message_retry, messages_recover
+from apps.messages.services.senders import sender_delete
+from apps.messages.services.sign import DEAD_EPOCHS
+from apps.messages.services.taken_nonces import message_push_again
 from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1, key_address, key_generate, key_sign
 from poolsite.filecoin.message import SignedMessage, signed_message_to_json
@@ -117,6 +132,8 @@ def test_an_exported_nonce_is_given_to_nobody_else(pool: Pool) -> None:
             act(message=pool.row("one"), client=pool.client, head=pool.head, now=clock.now())
     assert bring(signature(two, key)).refused == []
     assert (address, 1) in pool.node.pool
+    behind = message_diagnose(pool.row("two"), head=pool.head)
+    assert (behind.reason, behind.evidence["earlier_id"]) == (Wait.EARLIER_NONCE, "one")
 
 
 def test_a_withdrawn_nonce_goes_to_the_next_export(pool: Pool) -> None:
@@ -149,6 +166,68 @@ def test_a_withdrawn_export_comes_back_with_its_own_nonce(pool: Pool) -> None:
     assert bring(signature(one, key)).refused == []
     with pytest.raises(Conflict):
         export_withdraw(principal=principal(), message=pool.row("one"), now=clock.now())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_withdrawn_export_that_was_pushed_elsewhere_lands(pool: Pool, kind: str) -> None:
+    """Shown as failed, it would be paid again."""
+    address, key = offline_key(pool, kind)
+    pool.push("one", address)
+    (one,) = export(pool, address)
+    message = one.chain_message()
+    export_withdraw(principal=principal(), message=one, now=clock.now())
+    pool.push("two", address, value=2)
+    export(pool, address)
+
+    signed = SignedMessage(message, key_sign(key, message.cid.data))
+    pool.client.mpool_push(signed)
+    pool.step()
+    pool.step()
+
+    row, two = pool.row("one"), pool.row("two")
+    assert (row.state, row.exit_code, row.landed_cid) == (MessageState.LANDED, 0, str(signed.cid))
+    assert (two.state, two.wait) == (MessageState.REPLACED, Wait.NONCE_TAKEN)
+    assert Sender.objects.get(address=address).foreign_at is None, "no other program's"
+
+
+def test_an_export_is_void_where_its_key_is_removed_meanwhile(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = offline_key(pool)
+    pool.push("one", address)
+
+    def removing(*args: Any, **more: Any) -> Any:
+        chosen = messages_choose(*args, **more)
+        if Sender.objects.filter(address=address, is_offline=True).exists():
+            offline_key_remove(principal=SYSTEM, address=address)
+        return chosen
+
+    monkeypatch.setattr(select, "messages_choose", removing)
+
+    found = messages_export(
+        principal=principal(), address=address, ids=None, client=pool.client, head=pool.head, now=clock.now()
+    )
+
+    assert ([row.push_id for row in found.left], found.rows) == (["one"], [])
+    assert pool.row("one").nonce is None
+
+
+def test_an_export_whose_nonce_was_used_is_pushed_again_without_a_version(pool: Pool) -> None:
+    address, key = offline_key(pool)
+    pool.push("one", address)
+    (one,) = export(pool, address)
+    other = replace(one.chain_message(), value=AttoFil(77))
+    pool.client.mpool_push(SignedMessage(other, key_sign(key, other.cid.data)))
+    pool.step()
+    pool.step()
+    assert pool.row("one").state == MessageState.REPLACED
+    pool.head.height += 2 * DEAD_EPOCHS
+
+    row = message_push_again(message=pool.row("one"), client=pool.client, head=pool.head, now=clock.now())
+
+    assert (row.state, row.nonce) == (MessageState.UNFILLED, None)
+    assert message_versions(row) == [], "none was signed"
+    assert not row.versions.exists()
 
 
 def test_wrong_signatures_change_nothing(pool: Pool) -> None:
@@ -211,6 +290,10 @@ def test_the_file_is_read_back_in_each_form(pool: Pool, kind: str) -> None:
     for wrong in wrongs:
         with pytest.raises(BadValue):
             signatures_parse(wrong)
+    begun = time.monotonic()
+    with pytest.raises(BadValue, match="at most 500"):
+        signatures_read("{}  " * 400_000)
+    assert time.monotonic() - begun < 2
 
 
 def test_only_an_operator_names_offline_keys_and_none_of_others(pool: Pool) -> None:
@@ -231,3 +314,11 @@ def test_only_an_operator_names_offline_keys_and_none_of_others(pool: Pool) -> N
     export_withdraw(principal=principal(), message=one, now=clock.now())
     offline_key_remove(principal=SYSTEM, address=address)
     assert not Sender.objects.get(address=address).is_offline
+
+
+def test_a_key_stays_offline_when_its_senders_settings_are_deleted(pool: Pool) -> None:
+    address, _ = offline_key(pool)
+
+    sender_delete(principal=principal(), address=address)
+
+    assert Sender.objects.get(address=address).is_offline, "an operator said so"
