@@ -36,7 +36,12 @@ from apps.messages.rules.priorities import priority_choose
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.selectors.approvals import approval_of
 from apps.messages.selectors.foreign import is_left_to_others
-from apps.messages.selectors.messages import message_get, message_of_cid, message_versions
+from apps.messages.selectors.messages import (
+    message_get,
+    message_of_cid,
+    message_versions,
+    messages_visible,
+)
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.recovery.detect import recovery_require_over
@@ -173,12 +178,18 @@ def _other_note(call: Call, pushed: Json) -> None:
         signed = signed_message_from_json(pushed)
         sender = str(signed.message.from_)
         may_send = sender_allowed(None if call.principal.is_operator else call.principal.own_id, sender)
-        if may_send and message_of_cid(call.principal, str(signed.cid)) is None:
+        if may_send and not _is_own(call, signed):
             sender_other_note(sender)
     except (BadField, BadAddress, BadSignature):
         return
-    except DatabaseError as failure:
+    except (DatabaseError, InterfaceError) as failure:
         log.warning("sender_not_noted", reason=str(failure)[:200])
+
+
+def _is_own(call: Call, signed: SignedMessage) -> bool:
+    """Return whether the pool gave a message its nonce, also one exported to be signed offline."""
+    exported = messages_visible(call.principal).filter(unsigned_cid=str(signed.message.cid))
+    return message_of_cid(call.principal, str(signed.cid)) is not None or exported.exists()
 
 
 def _call_of(signed: Json) -> tuple[str, int]:
@@ -288,6 +299,8 @@ def outcome(call: Call, key: str) -> SignedMessage | None:
     versions = message_versions(row)
     if versions:
         return versions[0]
+    if row.is_exported:  # it may be sent: a program that heard an error would push it once more
+        return None
     refusal = refusal_of(row)  # before what it waits for is overwritten
     if row.state == MessageState.UNFILLED:
         now = clock.now()

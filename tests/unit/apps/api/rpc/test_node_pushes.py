@@ -17,17 +17,21 @@ from apps.messages.errors import BadMessage, SenderStopped
 from apps.messages.models import Message, MessageApproval, Sender
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.cancel import message_cancel
+from apps.messages.services.offline import messages_export, offline_key_add
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.services.replace import message_replace
-from apps.messages.states import MessageState, SenderState
+from apps.messages.states import MessageState, NoncesBy, SenderState
 from apps.miners.models import Miner
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.message import signed_message_from_json
+from poolsite.filecoin.keys import key_address, key_generate, key_sign
+from poolsite.filecoin.message import SignedMessage, signed_message_from_json, signed_message_to_json
 from poolsite.filecoin.signature import signature_verify
 from poolsite.wire.jsonrpc.messages import RpcError
 from tests import factories
 from tests.messaging import FIL, RECEIVER, Pool
+from tests.people import tenant
 from tests.unit.apps.api.rpc.outside import ask, caller, in_thread, landed, outside_pool, spec, unsigned
 
 if TYPE_CHECKING:
@@ -189,6 +193,28 @@ async def test_nothing_is_withdrawn_while_it_may_have_been_sent_before_a_restore
     for _ in range(3):
         await in_thread(held.step)()
     assert (await waiting)["Message"]["Nonce"] == 0
+
+
+async def test_no_error_is_answered_for_what_was_exported_to_be_signed_offline(held):
+    """Its program would push it once more, and both would be paid."""
+    key = key_generate("secp256k1")
+    address, call = str(key_address(key)), await in_thread(caller)()
+    held.node.balances[address] = 100 * FIL
+    await in_thread(offline_key_add)(
+        principal=SYSTEM, tenant=await in_thread(tenant)("alice"), address=address
+    )
+    row = await in_thread(held.push)("one", address, by=call.principal)
+    facts = {"client": held.client, "head": held.head, "now": clock.now()}
+    await in_thread(messages_export)(principal=call.principal, address=address, ids=None, **facts)
+
+    assert await in_thread(pushes.outcome)(call, row.pk) is None
+
+    row = await in_thread(held.row)("one")
+    message = row.chain_message()
+    signed = SignedMessage(message, key_sign(key, message.cid.data))
+    await ask("MpoolPush", signed_message_to_json(signed))
+    sender = await in_thread(Sender.objects.get)(address=address)
+    assert sender.nonces_by == NoncesBy.POOL, "the pool gave the nonce"
 
 
 async def test_what_was_approved_lately_still_has_time_for_its_nonce(held):
