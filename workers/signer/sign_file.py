@@ -110,8 +110,12 @@ def nonce_warning(signer: Signer, request: SignRequest) -> tuple[str, ...]:
 
 
 def say(text: str) -> None:
-    """Write a line to the person, beside the answer of the command."""
-    print(text, file=sys.stderr)  # noqa: T201  # a command line's questions
+    """Write a line to the person, beside the answer of the command.
+
+    What moves a terminal's cursor, or turns words around, is shown: a file could hide what is signed by it.
+    """
+    shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    print(shown, file=sys.stderr)  # noqa: T201  # a command line's questions
 
 
 def is_agreed(question: str) -> bool:

@@ -111,6 +111,20 @@ def test_codes_read_from_a_screen_are_as_good_as_the_file(
     assert len(signed_in(tmp_path / "back.json")) == 2
 
 
+def test_nothing_in_the_file_moves_the_cursor_of_the_terminal(
+    sign_file: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It could write another receiver over the one that is signed."""
+    file = {**document(message()), "Network": "main\x1b[1A\x1b[2K  to  f01234\r\n\u202e"}
+    (tmp_path / "forged.json").write_text(json.dumps(file))
+
+    sign_file(tmp_path / "forged.json", "n\n")
+
+    said = capsys.readouterr().err
+    assert "\\x1b[1A" in said
+    assert not {"\x1b", "\r", "\u202e"} & set(said)
+
+
 def changed(**fields: Any) -> dict[str, Any]:
     file = document(message())
     return {**file, "Messages": [{**file["Messages"][0], **fields}]}
