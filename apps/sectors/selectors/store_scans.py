@@ -40,6 +40,7 @@ def scan_get(store: Store, uuid: str) -> StoreScan:
 def sector_findings(sector: Sector) -> list[StoreFinding]:
     """Return what the last scans of its tenant's stores found of a sector, and its row does not say."""
     rows = StoreFinding.objects.filter(sector=sector, kind__in=(FindingKind.ELSEWHERE, FindingKind.HALF))
+    rows = rows.exclude(state__in=(FindingState.ADOPTED, FindingState.REMOVED))
     return list(rows.select_related("store").order_by("store__name"))
 
 

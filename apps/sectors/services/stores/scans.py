@@ -64,12 +64,13 @@ def scan_begin(
 def scans_renew(*, now: datetime) -> None:
     """Scan again stores with parts of sectors beside which a host has attached another since.
 
-    The rest may lie in that one: they are one sector then, whose parts are no leftovers.
+    The rest may lie in that one: they are one sector then, whose parts are no leftovers.  One scan after an
+    attach is enough, also one that failed or that somebody cancelled.
     """
     beside = "store__attachments__worker__attachments__store"
     later = {"event": ATTACHED, "at__gt": OuterRef("scanned_at"), beside: OuterRef("pk")}
     attached = StoreEvent.objects.filter(**later).exclude(store=OuterRef("pk"))
-    last = StoreScan.objects.filter(store=OuterRef("pk"), state=ScanState.DONE).order_by("-pk")
+    last = StoreScan.objects.filter(store=OuterRef("pk")).order_by("-pk")
     parted = StoreFinding.objects.filter(
         store=OuterRef("pk"), kind=FindingKind.HALF, state=FindingState.FOUND
     )

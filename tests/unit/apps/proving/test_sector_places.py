@@ -64,6 +64,8 @@ def test_a_sector_in_no_store_is_looked_for_in_what_scans_found() -> None:
     cold = factories.store(factories.worker("sealer-1", of="alice"), "cold")
     cold.findings.create(sector=sector, kind="HALF", name="s-t02001-5", kinds="update")
     assert found() == "a scan of cold found update: Incomplete sector\n"
+    cold.findings.update(state="REMOVED")
+    assert "cold" not in found(), "it is no longer there"
 
 
 def test_what_checks_found_of_each_copy_is_told(client: Client) -> None:

@@ -301,3 +301,6 @@ def test_parts_are_scanned_again_once_their_other_store_is_attached(worker: Work
     again = StoreScan.objects.exclude(pk=made.pk).get()
     assert (again.store, again.state, again.actor) == (a, "RUNNING", "console")
     assert renewed(NOON + timedelta(seconds=1)) == 1
+    for state in ("FAILED", "CANCELLED", "DONE"):
+        StoreScan.objects.filter(pk=again.pk).update(state=state)
+        assert renewed(NOON + timedelta(seconds=1)) == 1, "not at each head, nor against who cancelled it"
