@@ -109,6 +109,8 @@ def test_ticked_messages_are_exported_as_a_file_and_as_codes(pool: Pool, key: Ke
     file = browser.get(f"/offline/{address}/unsigned.json")
 
     document = json.loads(file.content)
+    name = file.headers["content-disposition"].split('"')[1]
+    assert f"python -m workers signer sign-file {name}" in page
     assert [entry["Id"] for entry in document["Messages"]] == ["one", "two"]
     assert f"lotus wallet sign {address} {document['Messages'][0]['SignBytes']}" in page
     total = len(frames_make(document))
@@ -232,10 +234,12 @@ def test_what_waits_is_shown_with_its_time_and_withdrawn_after_a_review(pool: Po
     detail = text_of(browser.get(reverse("message", args=[one.pk])))
     withdraw = reverse("message-withdraw-export", args=[one.pk])
     assert withdraw in detail
+    assert "Nonce assigned, exported" in detail
     assert reverse("message-cancel", args=[one.pk]) not in detail, "which would be refused"
     assert reverse("offline") in text_of(browser.get(reverse("sender", args=[address_of(key)])))
     review = text_of(browser.get(withdraw))
     assert "its nonce goes to what is exported next" in review
+    assert "Push the same again only once this nonce is used" in review
     assert browser.post(withdraw).status_code == 302
     assert pool.row("one").state == MessageState.FAILED
     again = browser.post(withdraw)

@@ -37,7 +37,9 @@ def history_of(message: Message) -> Iterable[Event]:
         sub = gettext("nonce {nonce}, fee cap {gas_fee_cap}").format(
             nonce=formatting.whole(message.nonce), gas_fee_cap=formatting.fee_text(first.gas_fee_cap)
         )
-        rows.append(_row(message.filled_at, "run", "access", gettext("Nonce assigned, signed"), sub))
+        is_unsigned = message.exported_at is not None and not message.signed
+        say = gettext("Nonce assigned, exported") if is_unsigned else gettext("Nonce assigned, signed")
+        rows.append(_row(message.filled_at, "run", "access", say, sub))
     if message.published_at is not None:
         rows.append(_row(message.published_at, "run", "messages", gettext("Accepted by node")))
     if message.landed_at is not None and message.state == MessageState.LANDED:

@@ -1,4 +1,4 @@
-"""Naming a key that is kept offline, and taking the name back; only an operator does."""
+"""Adding a key that is kept offline, and removing it; only an operator does."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def key_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "offline/key_new.html",
         form,
-        title=_("Name an offline key"),
+        title=_("Add an offline key"),
         section="messages",
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]),
     )
@@ -80,11 +80,11 @@ def key_remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRes
         offline_key_require(viewer, address)
         if not is_confirm_submitted(request):
             question = ConfirmPage(
-                title=_("No longer offline"),
+                title=_("Remove offline key"),
                 text=gettext(
                     "Messages from {address} then wait for a connected signer that holds the key."
                 ).format(address=address),
-                label=_("No longer offline"),
+                label=_("Remove offline key"),
                 back=reverse("offline"),
                 page=_("Offline signing"),
                 section="messages",

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.users.rules.principals import Principal
 
-SIGNER: Final = "python -m workers signer sign-file unsigned.json"
 CODE_DIGITS: Final = 4
 FRAMES_MAX: Final = 60
 """QR codes of one file; nobody scans more by hand."""
@@ -56,6 +55,11 @@ def document_of(rows: list[Message]) -> dict[str, Any]:
     return unsigned_file(rows, network=network_current().name)
 
 
+def file_name(rows: list[Message]) -> str:
+    """Return the name under which browsers save the file."""
+    return f"unsigned-{rows[0].from_addr[:12]}-{rows[0].nonce}.json"
+
+
 def lotus_command(row: Message) -> str:
     """Return how lotus signs a message."""
     return " ".join(("lotus", "wallet", "sign", row.from_addr, row.chain_message().cid.data.hex()))
@@ -76,6 +80,7 @@ def sign(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     rows = exported(request, viewer, address)
     data, document = PageData(viewer), document_of(rows)
     frames = frames_make(document)
+    command = " ".join(("python", "-m", "workers", "signer", "sign-file", file_name(rows)))
     named = {"message": request.GET["message"]} if request.GET.get("message") else {}
     at = code_at(request, len(frames))
     if at == 1:
@@ -89,8 +94,8 @@ def sign(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
         data=data,
         address=address,
         rows=[(offline_row(row, data), lotus_command(row)) for row in rows],
-        signer=SIGNER,
-        ledger=f"{SIGNER} --ledger",
+        signer=command,
+        ledger=f"{command} --ledger",
         at=at,
         total=len(frames),
         is_scannable=len(frames) <= FRAMES_MAX,
@@ -121,8 +126,10 @@ def file(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Return the file of exported messages."""
     rows = exported(request, viewer, address)
     exports_record(rows, by=viewer)
-    name = f"unsigned-{address[:12]}-{rows[0].nonce}.json"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file_name(rows)}"',
+        "Cache-Control": "no-store",
+    }
     text = json.dumps(document_of(rows), indent=1) + "\n"
     return HttpResponse(text, content_type="application/json", headers=headers)
 
