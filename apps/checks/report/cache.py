@@ -133,8 +133,8 @@ def report_evaluate(data: CheckData) -> Report:
     with suppress(RedisError, OSError):
         found = json.loads(redis_client().get(key) or "null")
         last = None if found is None else report_known(found)
-        is_new = last is not None and timedelta() <= data.at - last.at <= timedelta(seconds=SHARED_S)
-        if is_new and found["number"] == number:
+        shared = timedelta(seconds=SHARED_S)
+        if last is not None and found["number"] == number and timedelta() <= data.at - last.at <= shared:
             return last
     began = time.monotonic()
     report = evaluate(data)

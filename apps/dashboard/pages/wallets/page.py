@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.users.rules.principals import Principal
 
@@ -46,7 +47,7 @@ def list_verdict_of(count: int, data: PageData) -> Verdict:
     if not count:
         return verdict_by(report, Verdict("", _("No signer has connected yet.")))
     many = plural(count, "address", "addresses")
-    rest = ""
+    rest: StrOrPromise = ""
     if report.fails("signers_away"):
         rest = _("Messages from addresses without a signer wait for it.")
     elif not report.fails("checks_late"):
