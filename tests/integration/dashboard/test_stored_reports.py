@@ -226,7 +226,7 @@ def test_a_result_with_fields_of_another_version_counts_for_none(boss: Client) -
     assert "idle paused" in text_of(boss.get(reverse("checks")))
 
 
-def test_an_audience_whose_evaluation_fails_stops_neither_others_nor_alerts(
+def test_an_audience_that_cannot_be_evaluated_stops_no_other(
     sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.checks.tasks.ping_enqueue", lambda: sent.append("ping"))
@@ -239,7 +239,7 @@ def test_an_audience_whose_evaluation_fails_stops_neither_others_nor_alerts(
     assert "ping" in sent
 
 
-def test_the_pools_result_is_shown_instead_of_a_late_one_in_another_language(
+def test_the_pools_result_replaces_a_late_one_in_another_language(
     sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with override("zh-hans"):
@@ -258,7 +258,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.checks.selectors.data.now", clock.now)
 
 
-def test_pages_hear_of_a_result_after_a_late_one_also_where_it_finds_the_same(
+def test_pages_hear_of_the_same_findings_after_a_late_result(
     sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Change] = []
