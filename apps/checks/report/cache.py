@@ -104,19 +104,19 @@ def report_stored(data: CheckData) -> Report | None:
 
 
 def evaluation_request(audience_text: str, key: str, *, took_s: float) -> None:
-    """Send the task that evaluates for an audience: now, or once its pace allows it.
+    """Note that an audience waits for a newer result; send the task, now or once its pace allows it.
 
-    Without a broker the next page tries again.
+    A run takes all that was noted before it, so none is missed.  Without a broker the next page tries again.
     """
     pace_s = max(PACE_S, PACE * took_s)
     with suppress(RedisError, BrokerAway, OSError):
+        redis_client().sadd(REQUESTED_KEY, audience_text)
         if turn_claim(f"{key}:request", kept_s=pace_s):
             wait_s = 0.0
         elif turn_claim(f"{key}:later", kept_s=pace_s):
             wait_s = pace_s
         else:
             return
-        redis_client().sadd(REQUESTED_KEY, audience_text)
         current_app.send_task(TASK, queue="io", retry=False, countdown=wait_s, expires=wait_s + SHARED_S)
 
 
