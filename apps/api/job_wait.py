@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class Handler(Protocol):
-    """What answers requests, and has threads for the database."""
+    """An ASGI application that has threads for the database."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""

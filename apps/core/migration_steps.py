@@ -44,7 +44,7 @@ class AddIndexBesideWriters(AddIndexConcurrently):
 
 
 class ContractMigration(Migration):
-    """Takes away what older versions use: from then on only versions that know the migration `needs` run."""
+    """Removes what older versions use; then only versions that know the migration `needs` run."""
 
     needs: ClassVar[tuple[str, str]]
     """App and name of the migration whose version was the first that can do without."""

@@ -33,7 +33,7 @@ class ConsoleProcessOutput(serializers.Serializer[Any]):
 
 
 class UnreadOutput(serializers.Serializer[Any]):
-    """What a machine cannot read of another's."""
+    """A shared folder in which a machine cannot read the file of another machine."""
 
     machine = serializers.CharField(help_text="Who wrote it.")
     setting = serializers.CharField(help_text="The setting that names the shared folder.")
@@ -79,7 +79,7 @@ class ConsoleJoinInput(InputSerializer):
 
 
 class ConsoleJoinOutput(serializers.Serializer[Any]):
-    """What the machine shares with the pool's others; secrets among it."""
+    """Settings, secrets included, that all console machines of the pool share."""
 
     pool = serializers.UUIDField()
     version = serializers.CharField()

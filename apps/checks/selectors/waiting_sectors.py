@@ -78,13 +78,13 @@ def tenants_sealing() -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class HostRules:
-    """What decides about what a sealing host may begin, of all those together that agree in it."""
+    """Hosts of a tenant on one machine with equal settings: which sectors they may begin."""
 
     tenant_id: int
     machine: str
     """By which roles know it; empty where no role is of it."""
     settings: Mapping[str, str]
-    """What it told of the settings that it obeys, by key; of many hosts only the rules."""
+    """Settings that the host reported, by key; of many hosts only those that limit new sectors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ RANKS: Final = {"bad": 0, "warn": 1}
 
 @dataclass(frozen=True, slots=True)
 class HostFilter:
-    """What the address asks for."""
+    """Filters, order and page of the list of hosts, read from the URL."""
 
     state: str = ""
     group: str = ""

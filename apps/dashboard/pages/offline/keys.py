@@ -73,7 +73,7 @@ def key_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_POST
 @sign_in_required
 def key_remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Hand a key's messages back to its signer, after a question."""
+    """Remove the mark of an offline key, after a confirmation; a connected signer signs for it then."""
     if not may_name(viewer):
         raise Http404
     try:

@@ -59,7 +59,7 @@ TEXT_MAX: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class StoreFilter:
-    """What the address asks for."""
+    """Filters, order and page of the list of stores, read from the URL."""
 
     state: str = ""
     label: str = ""
