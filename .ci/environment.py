@@ -86,6 +86,15 @@ def environment_make(folder: Path, requirements: Path) -> str:
     return ""
 
 
+def command_write(folder: Path) -> None:
+    """Write bin/poolsite, the pool's REST as a command, which works from every folder."""
+    path = folder / "bin" / "poolsite"
+    text = f'#!/bin/sh\nPYTHONPATH="{SITE}" exec "{folder}/bin/python" -m poolsite "$@"\n'
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+        path.chmod(0o755)
+
+
 def main() -> int:
     """Let one process at a time work on the environment: `make test` may run beside `make up`."""
     folder, requirements = SITE / sys.argv[1], SITE / sys.argv[2]
@@ -93,6 +102,8 @@ def main() -> int:
         with (SITE / f"{sys.argv[1]}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             problem = environment_make(folder, requirements)
+            if not problem:
+                command_write(folder)
     except PermissionError:  # somebody else's checkout: what is made there can still be used
         refusal = f"You have no write permission for {SITE}: use your own clone."
         problem = "" if is_made(folder, requirements) else refusal

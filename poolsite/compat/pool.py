@@ -18,6 +18,7 @@ from poolsite.wire.cleartext import is_clear
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 SITE: Final = Path(__file__).resolve().parents[2]
 TIMEOUT_S: Final = 60.0
@@ -164,6 +165,19 @@ class Pool:
         if answer.status_code == UNAUTHORIZED:
             raise Refused(f"the {self.what} at {self.url} refused the token")
         raise Refused(_reason(answer))
+
+    def parts(self, path: str, **sent: Any) -> Iterator[bytes]:
+        """Yield what a GET answers, as it comes.  Raises Refused."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        try:
+            with httpx.stream("GET", self.url + path, headers=headers, timeout=TIMEOUT_S, **sent) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise Refused(_reason(answer))
+                yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise Refused(f"the {self.what} at {self.url} does not answer: {why}") from None
 
 
 def _json(answer: httpx.Response) -> Any:

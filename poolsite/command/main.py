@@ -1,0 +1,247 @@
+"""`poolsite`, the pool's REST as a command: `poolsite sectors retry f01004-12`.
+
+Each command is a row of the table in `acts.json`; nothing of Django is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import click
+from click.shell_completion import get_completion_class
+
+from poolsite.command.acts import JSON, ROOT, acts_read
+from poolsite.command.login import login_forget, login_write, pool_found
+from poolsite.command.output import rows_of, shown
+from poolsite.compat.pool import Pool, url_read
+from poolsite.compat.verb import Refused, secret_read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from poolsite.command.acts import Act, Field
+
+OWN: Final = ("login", "logout", "completion")
+PART_BYTES: Final = 2**20
+KINDS: Final = {"integer": click.INT, "number": click.FLOAT, "boolean": click.BOOL}
+
+
+class Json(click.ParamType[Any]):
+    """A JSON document, or `@file` with one."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; a wrong one is refused with the option's name."""
+        try:
+            return json.loads(Path(value[1:]).read_bytes() if value.startswith("@") else value)
+        except OSError as error:
+            self.fail(f"{value[1:]} cannot be read: {error.strerror}", param, ctx)
+        except ValueError as error:
+            self.fail(f"is not JSON: {error}", param, ctx)
+
+
+class Nouns(click.Group):
+    """One group for each noun; only the one that is called is built."""
+
+    @cached_property
+    def acts(self) -> dict[str, list[Act]]:
+        """Return the table's rows by noun."""
+        nouns: dict[str, list[Act]] = {}
+        for act in acts_read():
+            nouns.setdefault(act.noun, []).append(act)
+        return nouns
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the nouns, and what concerns this command itself."""
+        return [*sorted(self.acts), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the group of a noun, or an own command."""
+        if cmd_name not in self.acts:
+            return super().get_command(ctx, cmd_name)
+        acts = self.acts[cmd_name]
+        commands = {act.verb: command_of(act) for act in acts}
+        return click.Group(cmd_name, commands=commands, short_help=", ".join(commands))
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--pool", metavar="URL", default="", help="The pool's address instead of the login's.")
+@click.option("--pool-token-file", metavar="FILE", default="", help="A file with a token of it.")
+@click.option("--json", "is_json", is_flag=True, help="Print the answer as it came, for programs.")
+@click.pass_context
+def poolsite(context: click.Context, /, **options: Any) -> None:
+    """Operate a pool from any machine, as over its REST; what is done is in the audit log under your name."""
+    context.obj = argparse.Namespace(**options)
+
+
+@poolsite.command()
+@click.argument("url")
+@click.option("--token-file", default="", help="A file with the token; without it you are asked.")
+def login(url: str, token_file: str) -> None:
+    """Keep a pool's address and a token of yours (page Tokens) for the commands that follow."""
+    pool = Pool(url_read(url), secret_read("", token_file, prompt="Token: "))
+    pool.get(f"{ROOT}miners", limit=1)
+    click.echo(f"{pool.url} is kept in {login_write(pool)}")
+
+
+@poolsite.command()
+def logout() -> None:
+    """Forget the login; the token stays valid until it is removed."""
+    click.echo("The login is forgotten." if login_forget() else "There was no login.")
+
+
+@poolsite.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script by which a shell completes nouns, verbs and options."""
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(poolsite, {}, "poolsite", "_POOLSITE_COMPLETE").source())
+
+
+def command_of(act: Act) -> click.Command:
+    """Return the command of one row."""
+    parameters: list[click.Parameter] = [click.Argument([name]) for name in act.arguments]
+    parameters += [_option(field) for field in (*act.query, *act.body)]
+    if act.sends == JSON:
+        parameters.append(
+            click.Option(
+                ["--body"], type=Json(), help="The whole input as JSON, or @file; options change it."
+            )
+        )
+    elif act.sends:
+        parameters.append(
+            click.Option(["--file"], type=click.File("rb"), required=True, help="What is sent.")
+        )
+    if act.answers != JSON:
+        parameters.append(
+            click.Option(["--output"], type=click.File("wb"), default="-", help="Where the data go.")
+        )
+    if act.is_final:
+        parameters.append(click.Option(["--yes"], is_flag=True, help="Do not ask."))
+    if act.has_query("cursor") or act.has_query("offset"):
+        parameters.append(click.Option(["--all"], is_flag=True, help="Every page, not only the first."))
+    return click.Command(
+        act.verb, params=parameters, callback=_callback(act), help=f"{act.does}.\n\n{act.method} {act.path}"
+    )
+
+
+def _option(field: Field) -> click.Option:
+    flag = field.name.replace("_", "-")
+    names = [f"--{flag}", field.name]
+    if field.kind == "boolean" and not field.is_many:
+        return click.Option([f"--{flag}/--no-{flag}", field.name], default=None, help=field.help)
+    kind: Any = Json() if field.kind == "json" else KINDS.get(field.kind)
+    help_ = field.help
+    if field.choices and field.kind == "text":
+        kind = click.Choice(field.choices, case_sensitive=False)
+    elif field.choices:
+        help_ = f"{help_} One of {', '.join(field.choices)}.".strip()
+    return click.Option(names, type=kind, multiple=field.is_many, help=help_)
+
+
+def _callback(act: Act) -> Callable[..., None]:
+    @click.pass_obj
+    def call(options: argparse.Namespace, /, **values: Any) -> None:
+        request = Request(act, pool_found(options), values)
+        if act.is_final and not values["yes"] and not values.get("dry_run"):
+            request.confirm(is_json=options.is_json)
+        answer = request.send()
+        if answer is not None:
+            click.echo(json.dumps(answer, ensure_ascii=False) if options.is_json else shown(answer))
+        if isinstance(answer, dict) and "results" in answer and answer.get("next"):
+            click.echo("There are more: --all", err=True)
+
+    return call
+
+
+class Request:
+    """A command's request: where it goes, and what is sent."""
+
+    def __init__(self, act: Act, pool: Pool, values: dict[str, Any]) -> None:
+        self.act, self.pool, self.values = act, pool, values
+        path = act.path
+        for name in act.arguments:
+            path = path.replace(f"{{{name}}}", quote(values[name], safe=""))
+        self.path = ROOT + path
+        self.query = _given(act.query, values)
+        self.body: Any = None
+        if act.sends == JSON:
+            self.body = {**(values["body"] or {}), **_given(act.body, values)}
+            missing = [field.name for field in act.body if field.is_required and field.name not in self.body]
+            if missing:
+                raise click.UsageError(
+                    f"missing: {', '.join('--' + one.replace('_', '-') for one in missing)}"
+                )
+        # the same for each attempt, so that a lost answer does nothing twice
+        self.key = secrets.token_hex(16) if act.has_key else ""
+
+    def confirm(self, *, is_json: bool) -> None:
+        """Show what would be done, and ask; a program has to say `--yes`."""
+        if is_json or not sys.stdin.isatty():
+            raise click.UsageError("this cannot be undone: add --yes")
+        if self.act.has_dry_run:
+            click.echo(shown(self.call(self.query | {"dry_run": True})))
+        click.confirm(f"{self.act.noun} {self.act.verb}: go on?", abort=True, err=True)
+
+    def send(self) -> Any:
+        """Return what the pool answered; None where it said nothing more."""
+        if self.act.answers != JSON:
+            return self.download()
+        if not self.values.get("all"):
+            return self.call(self.query)
+        return [row for page in self.pages() for row in rows_of(page) or ()]
+
+    def pages(self) -> Iterator[Any]:
+        """Yield each page of a list."""
+        query = {"limit": 1000, **self.query}
+        while True:
+            page = self.call(query)
+            yield page
+            if not (isinstance(page, dict) and page.get("next")):
+                return
+            if self.act.has_query("cursor"):
+                query["cursor"] = page["next"]
+            else:
+                query["offset"] = query.get("offset", 0) + len(page["results"])
+
+    def download(self) -> None:
+        """Write the data as they come."""
+        for part in self.pool.parts(self.path, params=self.query):
+            self.values["output"].write(part)
+
+    def call(self, query: dict[str, Any]) -> Any:
+        """Send it once."""
+        sent: dict[str, Any] = {"params": query}
+        if self.act.sends == JSON:
+            sent["json"] = self.body
+        elif self.act.sends:
+            sent["content"] = iter(partial(self.values["file"].read, PART_BYTES), b"")
+        headers = {"Idempotency-Key": self.key} if self.key else {}
+        return self.pool.call(self.act.method, self.path, headers=headers, **sent)
+
+
+def _given(fields: tuple[Field, ...], values: dict[str, Any]) -> dict[str, Any]:
+    """Return what was said of the fields; what was not keeps the pool's default."""
+    return {
+        field.name: list(values[field.name]) if field.is_many else values[field.name]
+        for field in fields
+        if values[field.name] not in (None, ())
+    }
+
+
+def main() -> None:
+    """Run the command; a refusal is one sentence and ends with 1."""
+    try:
+        poolsite(prog_name="poolsite")
+    except Refused as error:
+        click.echo(f"poolsite: {error}", err=True)
+        sys.exit(1)

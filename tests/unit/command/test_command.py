@@ -1,0 +1,202 @@
+"""`poolsite`: what its table declares, how a line is read, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from drf_spectacular.generators import SchemaGenerator
+
+from poolsite.command.acts import acts_markdown, acts_of, acts_read
+from poolsite.command.main import command_of, poolsite
+from poolsite.command.output import shown
+from poolsite.compat.pool import Pool
+from poolsite.compat.verb import Refused
+from tests.servers import SITE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+ADDRESS = "https://pool.example"
+
+
+@pytest.fixture(autouse=True)
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's login, and no pool of this machine."""
+    for name in ("POOLSITE_URL", "POOLSITE_TOKEN", "POOLSITE_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "login.json"
+    path.write_text(json.dumps({"url": ADDRESS, "token": "secret"}))
+    monkeypatch.setenv("POOLSITE_LOGIN", str(path))
+    monkeypatch.setenv("POOLSITE_VAR", str(tmp_path))
+    return path
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]]]:
+    """What is sent to a pool that answers each request with its path."""
+    found: list[tuple[str, str, dict[str, Any]]] = []
+
+    def call(pool: Pool, method: str, path: str, **given: Any) -> Any:
+        assert (pool.url, pool.token) == (ADDRESS, "secret")
+        found.append((method, path, given))
+        return {"path": path}
+
+    monkeypatch.setattr(Pool, "call", call)
+    return found
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(poolsite, list(words))
+
+
+def test_the_table_is_that_of_the_document() -> None:
+    """`manage.py command_acts > poolsite/command/acts.json`; with `--markdown > docs/commands.md`."""
+    acts = acts_of(SchemaGenerator().get_schema(request=None, public=True))
+
+    assert acts_read() == acts
+    assert (SITE / "docs" / "commands.md").read_text() == acts_markdown(acts)
+    assert len({(act.noun, act.verb) for act in acts}) == len(acts) > 250
+
+
+def test_every_command_has_help_and_no_option_twice() -> None:
+    for act in acts_read():
+        names = [parameter.name for parameter in command_of(act).params]
+        assert len(set(names)) == len(names), act
+        assert run(act.noun, act.verb, "--help").exit_code == 0, act
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("tokens list", "GET tokens"),
+        ("checks list", "GET checks"),
+        ("money list", "GET money"),
+        ("sectors show", "GET sectors/{uuid}"),
+        ("sectors retry", "POST sectors/{uuid}/retry"),
+        ("sectors snap-up", "POST sectors/{uuid}/snap-up"),
+        ("sectors snap-up-many", "POST sectors:snap-up"),
+        ("sectors remove-files", "POST sectors/{uuid}/remove-files"),
+        ("sectors state-set", "PUT sectors/{uuid}/state"),
+        ("miners withdrawals-create", "POST miners/{address}/withdrawals"),
+        ("miners adoptions", "GET miners/{address}/adoptions"),
+        ("miners adoptions-remove", "DELETE miners/{address}/adoptions/{uuid}"),
+        ("chain nodes-test", "POST chain/nodes:test"),
+    ],
+)
+def test_a_command_is_called_after_its_path(name: str, request_: str) -> None:
+    names = {f"{act.noun} {act.verb}": f"{act.method} {act.path}" for act in acts_read()}
+
+    assert names.get(name) == request_
+
+
+def test_options_become_the_body_and_the_query(sent: list[Any]) -> None:
+    done = run(
+        *("miners", "withdrawals-create", "f01004", "--amount", "5 FIL", "--dry-run"),
+    )
+
+    assert done.exit_code == 0, done.output
+    ((method, path, given),) = sent
+    assert (method, path) == ("POST", "/api/v1/miners/f01004/withdrawals")
+    assert (given["params"], given["json"]) == ({"dry_run": True}, {"amount": "5 FIL"})
+    assert len(given["headers"]["Idempotency-Key"]) == 32
+
+
+def test_a_part_of_a_path_stays_one(sent: list[Any]) -> None:
+    run("tokens", "show", "../miners")
+
+    assert sent[0][1] == "/api/v1/tokens/..%2Fminers"
+
+
+def test_the_body_may_come_from_a_file(sent: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "message.json").write_text('{"id": "a", "to": "f01", "value": "1", "method": 0}')
+
+    done = run("messages", "create", "--body", f"@{tmp_path}/message.json", "--value", "2", "--from", "f3a")
+
+    assert done.exit_code == 0, done.output
+    assert sent[0][2]["json"] == {
+        "id": "a",
+        "to": "f01",
+        "value": "2",
+        "method": 0,
+        "from": "f3a",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("tokens remove 5", "cannot be undone: add --yes"),
+        ("sectors terminate f01004-1", "cannot be undone: add --yes"),
+        ("tenants create", "missing: --name"),
+        ("messages create --body {", "is not JSON"),
+        ("messages create --body @/nowhere", "cannot be read: No such file"),
+        ("messages create --method five", "not a valid integer"),
+        ("sectors list --state NOTHING", "is not one of"),
+        ("nothing list", "No such command"),
+    ],
+)
+def test_a_wrong_line_sends_nothing(line: str, why: str, sent: list[Any]) -> None:
+    done = run(*line.split())
+
+    assert (done.exit_code, why in done.output, sent) == (2, True, []), done.output
+
+
+def test_yes_does_what_cannot_be_undone(sent: list[Any]) -> None:
+    assert run("tokens", "remove", "5", "--yes").exit_code == 0
+    assert sent[0][:2] == ("DELETE", "/api/v1/tokens/5")
+
+
+def test_all_reads_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {None: {"results": [{"n": 1}], "next": "b"}, "b": {"results": [{"n": 2}], "next": None}}
+    monkeypatch.setattr(Pool, "call", lambda *_, params, **_kept: pages[params.get("cursor")])
+
+    assert json.loads(run("--json", "sectors", "list", "--all").output) == [{"n": 1}, {"n": 2}]
+    assert run("sectors", "list").output == "n\n1\nThere are more: --all\n"
+
+
+def test_the_login_goes_to_its_own_pool_alone(sent: list[Any]) -> None:
+    done = run("--pool", "https://other.example", "tokens", "list")
+
+    assert isinstance(done.exception, Refused)
+    assert (str(done.exception), sent) == (
+        "no token for https://other.example is known: pass --pool-token-file, or set POOLSITE_TOKEN_FILE",
+        [],
+    )
+
+
+def test_a_login_is_kept_once_the_pool_takes_it(sent: list[Any], login: Path, tmp_path: Path) -> None:
+    login.unlink()
+    (tmp_path / "token").write_text("secret\n")
+
+    done = run("login", f"{ADDRESS}/", "--token-file", str(tmp_path / "token"))
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(login.read_text()) == {"url": ADDRESS, "token": "secret"}
+    assert login.stat().st_mode & 0o077 == 0
+    assert run("logout").output == "The login is forgotten.\n"
+    assert not login.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"results": [], "next": None}, "none"),
+        (
+            [{"name": "a", "on": True, "of": []}, {"name": "long", "on": None, "of": [1]}],
+            "name  on\na     yes\nlong  -",
+        ),
+        ({"name": "a", "parts": [1]}, "name   a\nparts  [1]"),
+        ([{"text": "x" * 80}], "text\n" + "x" * 59 + "…"),
+    ],
+)
+def test_answers_are_printed_for_people(answer: Any, text: str) -> None:
+    assert shown(answer) == text
+
+
+def test_completion_prints_a_script() -> None:
+    assert "_POOLSITE_COMPLETE=bash_complete" in run("completion", "bash").output
