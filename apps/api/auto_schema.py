@@ -21,7 +21,7 @@ class PoolSchema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         """Return the resource: the first word of the path."""
-        return [re.split(r"[/:]", self.path.removeprefix("/api/v1/"))[0]]
+        return [re.split(r"[/:]", self.path.removeprefix("/api/v1/"))[0] or "index"]
 
     def get_operation_id(self) -> str:
         """Return the path's words and what the method does; `messages:batch` already says that."""

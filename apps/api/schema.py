@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.plumbing import force_instance
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -15,11 +16,14 @@ from rest_framework.settings import APISettings
 
 from apps.api.v1.message_input import Base64Field
 from apps.api.v1.views import PoolView
+from apps.core.middleware import CONTENT_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from drf_spectacular.utils import Direction
+    from rest_framework.request import Request
+    from rest_framework.response import Response
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's hook
@@ -90,3 +94,19 @@ class SchemaView(SpectacularAPIView):
 
     content_negotiation_class = FormatNegotiation
     get_exception_handler = PoolView.get_exception_handler
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """`/api/docs/`: the document as a page; each request can be tried, by token or as who is signed in."""
+
+    template_name = "api/docs.html"
+    url_name = "api-schema"
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the page; its icons are data in its style sheet."""
+        answer = super().get(request, *args, **kwargs)
+        answer.headers["Content-Security-Policy"] = CONTENT_POLICY.replace(
+            "img-src 'self'", "img-src 'self' data:"
+        )
+        return answer

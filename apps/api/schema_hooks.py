@@ -26,6 +26,7 @@ TAGS: Final = {
     "gas": "Base fee, guards, automatic fee bumps and spending.",
     "host-settings": "Settings that several hosts share.",
     "jobs": "Leased work, as hosts claim and report it.",
+    "index": "Who calls, and what there is to read.",
     "join-tokens": "Tokens by which a host joins.",
     "messages": "Messages that the pool sends.",
     "miners": "Miners with their addresses, roles, proofs, money and new sectors.",

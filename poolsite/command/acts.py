@@ -87,7 +87,7 @@ def acts_of(document: dict[str, Any]) -> list[Act]:
     paths = {
         path.removeprefix(ROOT): operations
         for path, operations in document["paths"].items()
-        if not path.removeprefix(ROOT).startswith(FOR_PROGRAMS)
+        if path != ROOT and not path.removeprefix(ROOT).startswith(FOR_PROGRAMS)
     }
     acts = [
         _act(path, method.upper(), operation, document, paths)

@@ -88,8 +88,8 @@ def poolsite(context: click.Context, /, **options: Any) -> None:
 def login(url: str, token_file: str) -> None:
     """Keep a pool's address and a token of yours (page Tokens) for the commands that follow."""
     pool = Pool(url_read(url), secret_read("", token_file, prompt="Token: "))
-    pool.get(f"{ROOT}miners", limit=1)
-    click.echo(f"{pool.url} is kept in {login_write(pool)}")
+    who = pool.get(ROOT)
+    click.echo(f"{pool.url} is kept in {login_write(pool)}: {who['actor']}, level {who['level']}")
 
 
 @poolsite.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("apps.api.v1.index")),
     path("", include("apps.api.v1.tenants")),
     path("", include("apps.api.v1.join_tokens")),
     path("", include("apps.api.v1.tokens")),

@@ -44,7 +44,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any]
     def call(pool: Pool, method: str, path: str, **given: Any) -> Any:
         assert (pool.url, pool.token) == (ADDRESS, "secret")
         found.append((method, path, given))
-        return {"path": path}
+        return {"path": path, "actor": "token pool/olga", "level": "admin"}
 
     monkeypatch.setattr(Pool, "call", call)
     return found

@@ -9,6 +9,7 @@ from unittest.mock import MagicMock
 from uuid import UUID
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import resolve
 from drf_spectacular.validation import validate_schema
@@ -16,7 +17,7 @@ from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # it shi
 
 from apps.users.models import Token
 from tests.demo_data import Pool, busy_pool
-from tests.people import bearer, operator_token
+from tests.people import bearer, operator_token, token
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,32 @@ def test_operations_and_states_have_names_that_stay(
     assert capsys.readouterr().err == ""
     states = {"MessageState", "MinerState", "NodeState", "SectorState", "SenderState"}
     assert states <= set(document["components"]["schemas"])
+
+
+def test_the_document_is_a_page_without_inline_code_or_style() -> None:
+    page = Client().get("/api/docs/")
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+
+    assert (page.status_code, len(files)) == (200, 3)
+    assert all(finders.find(one.removeprefix("/static/")) for one in files)
+    assert (re.findall("<style|style=|<script>", page.text), "unsafe" in page["Content-Security-Policy"]) == (
+        [],
+        False,
+    )
+    script = Client().get("/api/docs/?script=")
+    assert script["Content-Type"].startswith("application/javascript")
+    assert "/api/schema/" in script.text.replace("\\u002D", "-") or "../schema/" in script.text
+
+
+@pytest.mark.django_db
+def test_the_index_says_who_calls_and_what_there_is() -> None:
+    body = Client().get("/api/v1/", headers=bearer(token(of="alice"))).json()
+
+    assert (body["actor"], body["tenant"], body["level"]) == ("token alice/alice-write", "alice", "write")
+    assert body["resources"]["gas/guards"] == "/api/v1/gas/guards"
+    assert Client().get("/api/v1/").status_code == 401
+    for address in body["resources"].values():
+        assert resolve(address)
 
 
 def plain(schema: Any) -> Any:
@@ -92,7 +119,7 @@ def test_operations_are_grouped_by_resource_and_named_for_every_language(documen
 
     assert [name for name in names if not re.fullmatch("[a-z][a-z0-9_]*[a-z]", name)] == []
     assert len(names) == len(set(names))
-    assert all(one["tags"] == [re.split("[/:]", path)[3]] for path, _, one in rows)
+    assert all(one["tags"] == [re.split("[/:]", path)[3] or "index"] for path, _, one in rows)
     assert all(one["summary"] for _, _, one in rows)
     assert {row["name"] for row in document["tags"] if row["description"]} == {
         tag for _, _, one in rows for tag in one["tags"]
