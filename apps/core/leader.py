@@ -15,6 +15,7 @@ import psycopg2
 import psycopg2.extensions
 from django.db import connection
 
+from apps.core.database_hosts import reached_first
 from apps.core.sessions import is_surely_open
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def database_params() -> dict[str, Any]:
         "port": row["PORT"],
         **row.get("OPTIONS", {}),
     }
-    return {name: value for name, value in params.items() if value}
+    return reached_first({name: value for name, value in params.items() if value})
 
 
 LED: Final = """
@@ -64,7 +65,7 @@ class Leadership:
 
     def __init__(self, key: int = FOLLOWER_LOCK, *, params: dict[str, Any] | None = None) -> None:
         self.key = key
-        self.params = database_params() if params is None else params
+        self.params = params
         self.link: psycopg2.extensions.connection | None = None
 
     def __enter__(self) -> Self:
@@ -79,7 +80,7 @@ class Leadership:
         """Acquire the lock if it is free; False if another leads or the database is unavailable."""
         self.resign()
         try:
-            link = psycopg2.connect(**self.params | {"connect_timeout": 3})
+            link = psycopg2.connect(**(self.params or database_params()) | {"connect_timeout": 3})
         except psycopg2.OperationalError:
             return False
         self.link = link

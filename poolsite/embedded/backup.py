@@ -21,7 +21,7 @@ from typing import Final
 import psycopg2
 from django.core.exceptions import ImproperlyConfigured
 
-from poolsite.embedded.database import CONNECT_S, login_of, program_run
+from poolsite.embedded.database import login_of, program_run
 from poolsite.embedded.errors import BackupRefused, StartupError
 from poolsite.embedded.own_folder import console_folder
 from poolsite.embedded.ownership import is_owned
@@ -144,7 +144,7 @@ def backup_record(paths: PoolPaths, folder: Path, *, taken_at: datetime) -> None
     row = database_from_url(database_url(paths))
     try:
         with (
-            closing(psycopg2.connect(**login_of(row), dbname=row["NAME"], connect_timeout=CONNECT_S)) as link,
+            closing(psycopg2.connect(**login_of(row), dbname=row["NAME"])) as link,
             link,
             link.cursor() as cursor,
         ):

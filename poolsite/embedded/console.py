@@ -143,8 +143,8 @@ def settings_try(folder: ConsoleFolder) -> None:
     folder.environment_set()
     os.environ["DJANGO_SETTINGS_MODULE"] = "poolsite.settings.embedded"
     os.environ["LOG_LEVEL"] = "ERROR"
-    django.setup()
     try:
+        django.setup()
         import_string("poolsite.embedded.joined.redis_require_answer")()
         import_string("poolsite.embedded.joined.joined_require")(folder.pool, run=lambda act: act())
         import_string("poolsite.embedded.joined.folders_compare")()

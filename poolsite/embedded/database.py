@@ -21,10 +21,14 @@ SERVICE: Final = "poolsite"
 
 
 def login_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Return host, port, user, password and options of an entry of DATABASES in libpq's words."""
+    """Return host, port, user, password and options of an entry of DATABASES in libpq's words.
+
+    A server that does not answer is given up after `CONNECT_S` unless the options say otherwise.
+    """
     names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
     options: dict[str, Any] = row["OPTIONS"]
-    return {word: row[name] for word, name in names.items() if row[name]} | options
+    login = {word: row[name] for word, name in names.items() if row[name]}
+    return {"connect_timeout": CONNECT_S} | login | options
 
 
 @contextmanager

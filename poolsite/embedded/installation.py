@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING, Final
 
 from django.apps import apps
@@ -21,7 +22,7 @@ from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import UniqueConstraint
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from apps.chain.node.addresses import node_address
 from apps.chain.selectors.nodes import nodes_configured
@@ -125,8 +126,9 @@ def require_same_nodes() -> None:
 def require_own_redis() -> None:
     """Refuse a Redis of REDIS_URL that lacks what the pool needs, or that serves another pool.
 
-    One that does not answer now is used once it does: the pool runs without it meanwhile.  Processes that
-    have ended count as working until they have been silent for a while.  Raises RequirementMissing.
+    One that does not answer now is used once it does: the pool runs without it meanwhile; but a password
+    that is refused, or a certificate that is not trusted, no waiting changes.  Processes that have ended
+    count as working until they have been silent for a while.  Raises RequirementMissing.
     """
     pool, until = str(recovery_row().pool), time.monotonic() + IDLE_WAIT_S
     try:
@@ -139,7 +141,12 @@ def require_own_redis() -> None:
                 )
             time.sleep(RETRY_S)
     except (RedisError, OSError) as error:
-        sys.stderr.write(f"REDIS_URL was not checked: {' '.join(str(error).split())}\n")
+        reason = " ".join(str(error).split())
+        if isinstance(error, (AuthenticationError, NoPermissionError)) or isinstance(
+            error.__context__, SSLCertVerificationError
+        ):
+            raise RequirementMissing(f"REDIS_URL cannot be used: {reason}") from None
+        sys.stderr.write(f"REDIS_URL was not checked: {reason}\n")
 
 
 @contextmanager

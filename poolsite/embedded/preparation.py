@@ -22,7 +22,7 @@ from psycopg2 import errors, sql
 from poolsite.console_folder import ConsoleFolder
 from poolsite.embedded.attempts import UNAVAILABLE, attempt_until_available
 from poolsite.embedded.children import HOPELESS
-from poolsite.embedded.database import CONNECT_S, login_of
+from poolsite.embedded.database import login_of
 from poolsite.embedded.errors import RequirementMissing
 from poolsite.embedded.paths import PoolPaths
 from poolsite.settings.environment import database_from_url
@@ -30,7 +30,7 @@ from poolsite.settings.environment import database_from_url
 
 def database_create(row: dict[str, Any]) -> None:
     """Create the database that the settings name, if the server has none of that name."""
-    with closing(psycopg2.connect(**login_of(row), dbname="postgres", connect_timeout=CONNECT_S)) as link:
+    with closing(psycopg2.connect(**login_of(row), dbname="postgres")) as link:
         link.autocommit = True
         with link.cursor() as cursor:
             cursor.execute("select from pg_database where datname = %s", [row["NAME"]])

@@ -20,7 +20,7 @@ from psycopg2 import sql
 
 from poolsite.embedded.backup import DUMP, Backup, database_url, secret_files
 from poolsite.embedded.children import Slot
-from poolsite.embedded.database import CONNECT_S, login_of, program_run
+from poolsite.embedded.database import login_of, program_run
 from poolsite.embedded.errors import BackupRefused, StartupError
 from poolsite.embedded.folders import folders_create, passable_create
 from poolsite.embedded.own_folder import console_folder
@@ -136,7 +136,7 @@ def _databases_rename(login: dict[str, Any], names: list[tuple[str, str]]) -> No
 @contextmanager
 def _cursor(login: dict[str, Any]) -> Iterator[Any]:
     try:
-        with closing(psycopg2.connect(**login, dbname="postgres", connect_timeout=CONNECT_S)) as link:
+        with closing(psycopg2.connect(**login, dbname="postgres")) as link:
             link.autocommit = True
             with link.cursor() as cursor:
                 yield cursor

@@ -73,7 +73,7 @@ def redis_try(url: str) -> None:
 
 def target_try(row: dict[str, Any], *, pool: str) -> None:
     """Refuse one that holds anything but a copy of this pool.  Raises MoveRefused, RequirementMissing."""
-    login = login_of(row) | {"connect_timeout": CONNECT_S}
+    login = login_of(row)
     try:
         database_require(login | {"dbname": "postgres"})
         with closing(psycopg2.connect(**login, dbname="postgres")) as link, link.cursor() as cursor:

@@ -6,8 +6,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from poolsite.settings.broker import broker_from_redis_url
 from poolsite.settings.environment import (
-    broker_from_redis_url,
     database_from_url,
     email_from_url,
     env_actors,
@@ -135,7 +135,7 @@ REDIS_URL = env_redis_url("REDIS_URL", "redis://localhost:6379/0")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": [REDIS_URL],  # of a text Django makes several, at each comma of a password
         "OPTIONS": {"socket_timeout": 2.0, "socket_connect_timeout": 2.0},
     }
 }
@@ -235,7 +235,7 @@ WHITENOISE_USE_FINDERS = True
 
 # Task messages are hints (the rows are the truth), so they are acknowledged early; but prefetched
 # ones wait unacknowledged and a killed worker would keep them for an hour, so nothing is prefetched.
-CELERY_BROKER_URL = broker_from_redis_url(REDIS_URL)
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = broker_from_redis_url(REDIS_URL)
 # Without limits of time whoever sends a task waits for a server that hangs: the follower, a request.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 60,

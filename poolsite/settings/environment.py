@@ -31,6 +31,10 @@ SERVER_TIMEOUTS: Final = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2"
     " -c tcp_user_timeout=15000"
 )
+SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout": "3"}
+"""Of several servers one takes writes; one whose machine is gone must not keep each session waiting."""
+PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
+"""A host with its port, between the commas of a URL."""
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
 ORIGIN: Final = re.compile(
     r'^\[remote "origin"\]\n(?:[ \t]+\S.*\n)*?[ \t]+url = ((?:https?://|ssh://|[\w.-]+@)[\w.:/@~+%-]+)$',
@@ -38,6 +42,10 @@ ORIGIN: Final = re.compile(
 )
 """The address of a clone's origin in its `.git/config`, unless it is a folder of this machine."""
 CREDENTIALS: Final = re.compile(r"^(https?://)[^/@]*@")
+CERTIFICATES: Final = ("required", "optional", "none")
+"""What redis-py takes for `ssl_cert_reqs`: whether the server's certificate must be one that is trusted."""
+FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_ca_path")
+"""Options of a Redis URL that name a file, or a folder of them."""
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -136,27 +144,48 @@ def database_from_url(url: str) -> dict[str, Any]:
     """Turn `postgresql://user:password@host:port/name?option=value` into Django's terms.
 
     A server behind a UNIX socket is `postgresql:///name?host=/folder&user=name`, as libpq writes it.  Any
-    other has the timeouts above, unless the URL's options name others.
+    other has the timeouts above, unless the URL's options name others.  Of several (`host:port,host:port`)
+    the one that takes writes is used.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"}:
+    scheme, mark, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(
-            f"DATABASE_URL has the scheme {parts.scheme!r}: only postgresql:// is supported"
+            f"DATABASE_URL has the scheme {scheme if mark else ''!r}: only postgresql:// is supported"
         )
+    login, _, places = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")
+    hosts, ports = _hosts_and_ports(places)
+    # The standard library reads a URL of one host: what it looks at here has none.
+    parts = urlsplit(f"{scheme}://{login and f'{login}@'}{rest[len(login) + bool(login) + len(places) :]}")
     options = dict(parse_qsl(parts.query))
-    host = options.pop("host", unquote(parts.hostname or ""))
+    host = options.pop("host", hosts)
     if not host.startswith("/"):
         own = options.get("options", os.environ.get("PGOPTIONS", ""))
-        options = CLIENT_TIMEOUTS | options | {"options": f"{SERVER_TIMEOUTS} {own}".strip()}
+        defaults = CLIENT_TIMEOUTS | (SEVERAL_HOSTS if "," in host else {})
+        options = defaults | options | {"options": f"{SERVER_TIMEOUTS} {own}".strip()}
     return {
         "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": options.pop("user", unquote(parts.username or "")),
         "PASSWORD": options.pop("password", unquote(parts.password or "")),
         "HOST": host,
-        "PORT": options.pop("port", str(parts.port or "")),
+        "PORT": options.pop("port", ports),
         "OPTIONS": options,
     }
+
+
+def _hosts_and_ports(places: str) -> tuple[str, str]:
+    """Return the hosts and the ports of a URL, each joined by commas as libpq has them."""
+    found = [PLACE.fullmatch(place) for place in places.split(",")]
+    if any(one is None for one in found):
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read: use postgresql://user:password@host:5432/name, "
+            "or host:5432,host:5432 for several servers"
+        )
+    pairs = [(unquote(one[1].strip("[]")), one[2] or "") for one in found if one is not None]
+    ports = [port for _, port in pairs]
+    if len(pairs) > 1 and any(ports):
+        ports = [port or "5432" for port in ports]
+    return ",".join(host for host, _ in pairs), ",".join(ports) if any(ports) else ""
 
 
 def email_from_url(url: str) -> dict[str, Any]:
@@ -191,12 +220,15 @@ def env_redis_url(name: str, default: str | None = None) -> str:
             f"{name} has the scheme {scheme[:20]!r}: use redis://, rediss:// or unix:// with one server; "
             "Sentinel and Redis Cluster are not supported"
         )
+    options = dict(parse_qsl(value.partition("?")[2]))
+    if (told := options.get("ssl_cert_reqs", "required")) not in CERTIFICATES:
+        raise ImproperlyConfigured(
+            f"{name} has ssl_cert_reqs={told[:20]}: use one of {', '.join(CERTIFICATES)}"
+        )
+    for option in FILES:
+        if option in options and not os.access(options[option], os.R_OK):
+            raise ImproperlyConfigured(f"{name} has {option}={options[option]}: it cannot be read")
     return value
-
-
-def broker_from_redis_url(url: str) -> str:
-    """Return Celery's spelling of a Redis URL: redis-py and channels say `unix://`, kombu `redis+socket://`."""
-    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
 
 
 def origin_of(folder: Path) -> str:

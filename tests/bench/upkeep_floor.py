@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg2
 
 from poolsite.embedded.postgres import SETTINGS
-from poolsite.settings.environment import broker_from_redis_url
+from poolsite.settings.broker import broker_from_redis_url
 from tests.bench.pool import Figure, bare_python, pss_mib
 from tests.servers import SITE, PostgresServer, RedisServer
 
@@ -102,7 +102,7 @@ def floor() -> Iterator[dict[str, list[int]]]:
         def started(count: int, *words: str) -> list[int]:
             return [stack.enter_context(child([python, "-c", *words], env)) for _ in range(count)]
 
-        broker = broker_from_redis_url(redis.url)
+        broker = broker_from_redis_url(redis.url)[0]
         assert postgres.process is not None
         assert redis.process is not None
         server_pid, redis_pid = postgres.process.pid, redis.process.pid

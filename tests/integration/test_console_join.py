@@ -139,6 +139,8 @@ def test_a_second_machine_joins_changes_nothing_and_takes_over(first: Pool, tmp_
 
     assert "POOLSITE_MACHINE" in second.refusal(POOLSITE_MACHINE="first")
     assert "DATABASE_URL: the database has no pool's tables" in second.refusal(DATABASE_URL=other)
+    missing = second.refusal(REDIS_URL="rediss://127.0.0.1:1/0?ssl_ca_certs=/nowhere/ca.pem")
+    assert "REDIS_URL has ssl_ca_certs=/nowhere/ca.pem: it cannot be read" in missing
     assert "REDIS_URL: not reached" in second.refusal(REDIS_URL="redis://127.0.0.1:1/0")
     with second:
         wait_until(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from psycopg2.errors import ReadOnlySqlTransaction
 
+from apps.core.database_hosts import reached_first, reached_note
 from apps.core.sessions import is_surely_open
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def wrap_database_errors(self) -> DatabaseErrors:
         """Return what turns psycopg2's errors into Django's."""
         return DatabaseErrors(self)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return what psycopg2 connects with; of several servers the one reached last is the first."""
+        return reached_first(super().get_connection_params())
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Open a session."""
+        link = super().get_new_connection(conn_params)
+        reached_note(conn_params, link)
+        return link
 
     def is_usable(self) -> bool:
         """Return whether the connection still works."""

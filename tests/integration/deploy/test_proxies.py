@@ -6,18 +6,12 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from django.db import connections
 from websockets.sync.client import connect
 
@@ -25,6 +19,7 @@ from apps.pieces.models import Piece
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.browser.web import Web
+from tests.certificate import Certificate
 from tests.debian_packages import program_find
 from tests.integration.deploy.site import NAME
 from tests.integration.pools import SITE, port_free, wait_until
@@ -41,37 +36,6 @@ DEPLOY: Final = SITE / "poolsite" / "deploy"
 MIB: Final = 1 << 20
 LARGE: Final = 24 * MIB
 """More than any proxy keeps in memory or takes without being told to."""
-
-
-class Certificate:
-    """A certificate of `pool.example` with its key, in the files that proxies read."""
-
-    def __init__(self, folder: Path) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-            .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        self.public = folder / "pool.pem"
-        self.key = folder / "pool.key"
-        self.both = folder / "both.pem"
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        self.public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        self.key.write_bytes(private)
-        self.both.write_bytes(self.public.read_bytes() + private)
-        self.context = ssl.create_default_context(cafile=str(self.public))
 
 
 class Proxy:
@@ -186,7 +150,7 @@ def running(
     proxy: Callable[[Path, int, list[str], Certificate], list[str]], folder: Path, web: Web
 ) -> Iterator[Proxy]:
     """Run a proxy before the console and a second one that is away."""
-    certificate, port = Certificate(folder), port_free()
+    certificate, port = Certificate(folder, name=NAME), port_free()
     command = proxy(folder, port, [f"127.0.0.1:{web.port}", f"127.0.0.1:{port_free()}"], certificate)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -167,6 +167,14 @@ def test_a_shared_redis_ends_the_start_and_an_absent_one_does_not(
 
 
 @pytest.mark.django_db
+def test_a_password_that_redis_refuses_ends_the_start(pool_redis: str, settings: Settings) -> None:
+    settings.REDIS_URL = pool_redis.replace("unix://", "unix://pool:wrong@")
+
+    with pytest.raises(RequirementMissing, match="REDIS_URL cannot be used: "):
+        installation.require_own_redis()
+
+
+@pytest.mark.django_db
 @pytest.mark.usefixtures("pool_redis")
 def test_processes_that_have_just_ended_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "IDLE_WAIT_S", 60.0)

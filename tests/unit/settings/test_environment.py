@@ -17,7 +17,6 @@ from django.urls import resolve
 from poolsite.settings.environment import (
     CLIENT_TIMEOUTS,
     SERVER_TIMEOUTS,
-    broker_from_redis_url,
     database_from_url,
     env_actors,
     env_flag,
@@ -70,14 +69,39 @@ def test_options_of_the_url_stand_and_come_after_ours(monkeypatch: pytest.Monkey
     assert from_url["options"] == f"{SERVER_TIMEOUTS} -c work_mem=2MB"
 
 
-def test_another_database_is_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match="only postgresql"):
-        database_from_url("sqlite:///x")
+@pytest.mark.parametrize("url", ["sqlite:///x", "pool:s3cret@db/x"])
+def test_another_database_is_refused(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="only postgresql") as refusal:
+        database_from_url(url)
+    assert "s3cret" not in str(refusal.value)
 
 
-def test_celery_spells_a_socket_its_own_way() -> None:
-    assert broker_from_redis_url("unix:///tmp/redis.sock") == "redis+socket:///tmp/redis.sock"
-    assert broker_from_redis_url("redis://h:6379/0") == "redis://h:6379/0"
+@pytest.mark.parametrize(
+    ("places", "host", "port"),
+    [
+        ("a:5432,b:5433", "a,b", "5432,5433"),
+        ("a,b", "a,b", ""),
+        ("a,b:5433", "a,b", "5432,5433"),
+        ("[::1]:5432,[fd00::2]", "::1,fd00::2", "5432,5432"),
+        ("%2Ftmp%2FPg", "/tmp/Pg", ""),
+    ],
+)
+def test_several_servers_stand_in_one_url(places: str, host: str, port: str) -> None:
+    row = database_from_url(f"postgresql://me:p%40s%2Cs@{places}/pool?sslmode=require")
+
+    assert (row["HOST"], row["PORT"], row["USER"], row["PASSWORD"]) == (host, port, "me", "p@s,s")
+    assert row["NAME"] == "pool"
+    assert row["OPTIONS"]["sslmode"] == "require"
+    assert (row["OPTIONS"].get("target_session_attrs") == "read-write") == ("," in host)
+    asked = database_from_url(f"postgresql://{places}/pool?target_session_attrs=any")["OPTIONS"]
+    assert asked["target_session_attrs"] == "any"
+
+
+@pytest.mark.parametrize("places", ["a:b", "s3cret/x@a:5432", "a b:c:5432", "[::1"])
+def test_a_server_that_cannot_be_read_is_refused_without_its_password(places: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL cannot be read") as refusal:
+        database_from_url(f"postgresql://me:{places}/pool")
+    assert "s3cret" not in str(refusal.value)
 
 
 def test_flags_numbers_and_lists_say_what_they_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +243,23 @@ def test_one_redis_may_be_behind_tls_or_a_socket(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("REDIS_URL", url)
 
     assert env_redis_url("REDIS_URL") == url
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs=CERT_NONE: use one of required, optional, none"),
+        ("ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs=/nowhere/ca.pem: it cannot be read"),
+    ],
+)
+def test_options_of_tls_that_no_server_can_mend_are_refused(
+    monkeypatch: pytest.MonkeyPatch, options: str, reason: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"rediss://me:s3cret@a/0?{options}")
+
+    with pytest.raises(ImproperlyConfigured, match=reason) as refusal:
+        env_redis_url("REDIS_URL")
+    assert "s3cret" not in str(refusal.value)
 
 
 def test_sessions_of_a_process_can_be_told_from_others_in_production() -> None:

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from poolsite.settings import base
-from poolsite.settings.environment import broker_from_redis_url
+from poolsite.settings.broker import broker_from_redis_url
 from tests.servers import RedisServer
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def hang(server: RedisServer) -> None:
 def test_a_task_is_not_sent(server: RedisServer) -> None:
     options = dict(base.CELERY_BROKER_TRANSPORT_OPTIONS)
     options["socket_timeout"] = options["socket_timeout"] / 20
-    with Celery("pool", broker=broker_from_redis_url(server.url), set_as_current=False) as app:
+    with Celery("pool", broker=broker_from_redis_url(server.url)[0], set_as_current=False) as app:
         app.conf.update(broker_transport_options=options, task_ignore_result=True)
         app.send_task("alerts.run", retry=False)
         hang(server)
