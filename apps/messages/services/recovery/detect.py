@@ -3,7 +3,8 @@
 PostgreSQL names itself: a dump that is read in makes other tables, often in another cluster, and a server
 that was promoted or set back in time has another timeline.  An old copy of the same files is all of that
 again; it is noticed by the marker, a file beside `var` with the newest position in the write-ahead log that
-was ever seen.
+was ever seen.  A server that was left for another one (its standby was promoted, a dump went elsewhere) and
+comes back has all that it had; it is noticed by the last recovery, which the marker has and it has not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -26,7 +28,6 @@ from apps.messages.models import Message, Recovery, Sender, Tracker
 from apps.messages.selectors.recovery import recovery_hold_reason
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,7 @@ class StoredIdentity:
 
     pool: str
     fingerprint: dict[str, Any]
+    restored_at: datetime | None
 
 
 def restore_is_noticed(row: StoredIdentity, *, seen: Identity, marker: dict[str, Any]) -> bool:
@@ -98,9 +100,9 @@ def restore_is_noticed(row: StoredIdentity, *, seen: Identity, marker: dict[str,
 
 def restore_check(*, now: datetime) -> Recovery:
     """Begin recovery if the database is another one than it was, or an older copy; returns the row."""
-    row, _ = Recovery.objects.get_or_create(pk=1)
-    # The marker first: a position that another process writes in between is ahead of what was read before.
+    # The marker first: what another process writes in between is ahead of what was read before.
     marker = marker_read()
+    row, _ = Recovery.objects.get_or_create(pk=1)
     seen = database_identity_read()
     reason = _difference(row, seen, marker)
     if reason:
@@ -168,10 +170,20 @@ def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str
     if marker.get("pool") != str(row.pool):
         has_rows = not row.fingerprint and Message.objects.exists()
         return gettext_noop("the database is not the one last used here") if has_rows else ""
+    last = _moment_of(marker)
+    if last is not None and (row.restored_at is None or row.restored_at < last):
+        return gettext_noop("the database is one that was left for another, which was used here since")
     is_same = all(marker.get(name) == value for name, value in seen.fingerprint.items())
     if is_same and int(marker.get("position", 0)) > seen.position:
         return gettext_noop("the database is an older copy of the one last used here")
     return ""
+
+
+def _moment_of(marker: dict[str, Any]) -> datetime | None:
+    """Return when the recovery began that the marker knows; None if it knows none."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(str(marker.get("restored_at", "")))
+    return None
 
 
 def _marker_path() -> Path | None:
@@ -193,6 +205,8 @@ def _marker_write(row: Recovery | StoredIdentity, seen: Identity, before: dict[s
     """Keep the newest position; a folder that cannot be written leaves the other signs."""
     path = _marker_path()
     text = {"pool": str(row.pool), **seen.fingerprint, "position": seen.position}
+    if row.restored_at is not None:
+        text["restored_at"] = row.restored_at.isoformat()
     if path is None or text == before:
         return
     new = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")

@@ -128,7 +128,9 @@ class ClaimSearch:
         if pk is None or not makes_proofs_at(network, worker.hardware):
             return None
         if restore_is_noticed(
-            StoredIdentity(pool, json.loads(fingerprint)), seen=Identity(*identity), marker=marker
+            StoredIdentity(pool, json.loads(fingerprint), restored_at),
+            seen=Identity(*identity),
+            marker=marker,
         ):
             self.is_plain = False  # the longer way begins the recovery, and gives what it may
             return None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from django.db import connection, transaction
 
 from apps.messages.errors import BadMessage
+from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import restore_check
@@ -69,6 +70,34 @@ def test_an_older_copy_is_noticed_again_where_its_recovery_was_undone(marker: Pa
 
     assert recovery_now() is None
     assert restore_check(now=NOON).since is not None
+
+
+def test_a_database_that_was_left_for_another_is_noticed_when_it_comes_back(marker: Path) -> None:
+    """As of a machine that starts again after its standby was promoted: its own row knows of nothing."""
+    assert restore_check(now=NOON).since is None
+    told = json.loads(marker.read_text())
+    assert "restored_at" not in told
+    marker.write_text(json.dumps({**told, "timeline": told["timeline"] + 1, "restored_at": NOON.isoformat()}))
+
+    row = restore_check(now=NOON + timedelta(hours=1))
+
+    assert row.since == NOON + timedelta(hours=1)
+    assert "left for another" in row.reason
+    assert json.loads(marker.read_text())["restored_at"] == row.since.isoformat()
+    Recovery.objects.update(since=None)
+    assert restore_check(now=NOON + timedelta(hours=2)).since is None, "once"
+
+
+def test_a_recovery_that_another_console_has_begun_is_no_reason_for_another(marker: Path) -> None:
+    restore_check(now=NOON)
+    Recovery.objects.update(fingerprint={"timeline": 0})
+    begun = restore_check(now=NOON)
+    assert begun.since == NOON
+    old = json.loads(marker.read_text())
+    old.pop("restored_at")
+    marker.write_text(json.dumps({**old, "timeline": 0}))  # the other machine's own, from before
+
+    assert restore_check(now=NOON + timedelta(hours=1)).since == NOON
 
 
 def ahead(marker: Path) -> int:
