@@ -21,6 +21,7 @@ import psycopg2
 from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG, environment_of
 from poolsite.embedded.errors import BadFolder, DiskFull, RequirementMissing
 from poolsite.embedded.folders import passable_create
+from poolsite.embedded.postgres_sizes import size_settings
 from poolsite.embedded.programs import postgres_programs
 
 if TYPE_CHECKING:
@@ -41,16 +42,14 @@ AWAY: Final = Path("/var/lib")
 SETTINGS: Final = (
     "listen_addresses=",
     "max_connections=200",
-    "shared_buffers=64MB",
     "max_logical_replication_workers=0",
-    "max_wal_size=512MB",
     "timezone=UTC",
     "log_timezone=UTC",
     # A refused statement has values in it, such as a session's key.
     "log_min_error_statement=panic",
     "log_error_verbosity=terse",
 )
-"""For one machine's pool: many small sessions, little memory, few processes beside them."""
+"""For one machine's pool: many small sessions, few processes beside them.  Sizes are the machine's."""
 
 IO_SINCE: Final = 18
 """Major version of PostgreSQL that knows `IO_SETTINGS`; a server of the machine's own may be older."""
@@ -82,7 +81,7 @@ class Cluster:
 
         Its version is read of the data, which has it: no program is run for that at each restart.
         """
-        settings = SETTINGS + (IO_SETTINGS if int(self.major or 0) >= IO_SINCE else ())
+        settings = SETTINGS + size_settings() + (IO_SETTINGS if int(self.major or 0) >= IO_SINCE else ())
         options = [word for option in settings for word in ("-c", option)]
         return [self.programs / "postgres", "-D", self.data, "-k", self.sockets, *options]
 

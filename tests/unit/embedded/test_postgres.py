@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolsite.embedded import postgres
+from poolsite.embedded import postgres, postgres_sizes
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.programs import postgres_programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 
@@ -68,3 +67,19 @@ def test_a_server_gets_settings_that_its_version_knows_without_being_asked(tmp_p
         found[major] = "io_method=sync" in cluster.command()
 
     assert found == {"15": False, "17": False, "18": True}
+
+
+def test_its_sizes_are_the_machines() -> None:
+    def sizes(gib: int, cores: int) -> dict[str, str]:
+        return dict(setting.split("=") for setting in postgres_sizes.sizes_for(gib << 30, cores))
+
+    small, middle, large = sizes(1, 1), sizes(64, 16), sizes(1024, 96)
+
+    assert (small["shared_buffers"], small["max_wal_size"], small["work_mem"]) == ("64MB", "512MB", "4MB")
+    assert (middle["shared_buffers"], middle["effective_cache_size"]) == ("2048MB", "16384MB")
+    assert (middle["maintenance_work_mem"], middle["work_mem"]) == ("256MB", "16MB")
+    assert (large["shared_buffers"], large["max_wal_size"], large["work_mem"]) == ("4096MB", "4096MB", "32MB")
+    assert [one["max_parallel_workers"] for one in (small, middle, large)] == ["1", "8", "8"]
+    assert [one["max_parallel_workers_per_gather"] for one in (small, middle, large)] == ["1", "2", "2"]
+    command = postgres.Cluster(Path("/d"), Path("/s"), Path("/p"), None, None).command()
+    assert set(postgres_sizes.size_settings()) <= set(command)
