@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.acceptance.fingerprint import fingerprint
-from tests.acceptance.messager import token_for
+from tests.acceptance.messager import token_for, worker_of
 from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
@@ -29,11 +29,6 @@ LANDED_STATE: Final = 3
 def recorded(method: str) -> list[dict[str, Any]]:
     """The recorded requests of a method that succeeded."""
     return [entry for entry in RECORDED if entry["method"] == method and "result" in entry["response"]]
-
-
-def worker_of(pool: RunningPool) -> str:
-    """The address that signs for the pool's miner."""
-    return str(json.loads((pool.var / "signer.json").read_text())["worker"])
 
 
 def test_a_pushed_message_lands_with_its_receipt(shared_pool: RunningPool) -> None:
