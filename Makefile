@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up console servers params test quick peers real-chain migrate lint format bench bench-rust texts reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up console servers params test quick peers real-chain migrate lint format bench bench-rust texts docs reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -25,6 +25,7 @@ help:
 	@echo "make lint    check style, types, import contracts, words and kernels"
 	@echo "make format  format Python files and templates"
 	@echo "make texts   write the texts that are marked for translation into the catalogue, poolsite/locale/zh_Hans"
+	@echo "make docs    write the pages of docs/ that are made from code"
 	@echo "make bench   run the benchmarks against the peers' figures; fails if a limit is missed"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo) and compare it with our kernels"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url JOIN_TOKEN_FILE=path [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; see Hosts, Join a host)"
@@ -78,6 +79,9 @@ test: test-environment browser
 
 texts: test-environment
 	@$(VENV) manage.py makemessages
+
+docs: test-environment
+	@$(VENV) -m tests.reference_pages
 
 # What needs no devnet, no kernel, no clock and no seconds; WORKERS as above.
 quick: test-environment

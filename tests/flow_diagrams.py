@@ -1,15 +1,13 @@
-"""Draws the flows into docs/flows.md: `python -m tests.flow_diagrams`; a test holds every hop to the code."""
+"""Draws the flows of docs/flows.md: `make docs`; a test holds every hop to the code."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, NamedTuple
 
-PAGE: Final = Path("docs/flows.md")
 HEAD: Final = """# Flows
 
 Each box is a function or class and its module. A solid arrow means that the first imports the second, a
-dashed one goes through a row, a queue or a socket. Drawn by `python -m tests.flow_diagrams`; `make test`
+dashed one goes through a row, a queue or a socket. Drawn by `make docs`; `make test`
 compares, and fails for a box that does not exist or a solid arrow without its import.
 [architecture.md](architecture.md#six-flows) describes what each flow is for.
 """
@@ -171,7 +169,3 @@ def drawn(hops: tuple[Hop, ...]) -> str:
 def page() -> str:
     """Return the page of all flows."""
     return HEAD + "".join(f"\n## {name}\n\n{drawn(hops)}\n" for name, hops in FLOWS.items())
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

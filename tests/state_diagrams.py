@@ -1,22 +1,17 @@
-"""Draws the state tables into docs/states.md: `python -m tests.state_diagrams`; a test compares."""
+"""Draws the state tables of docs/states.md: `make docs`; a test compares."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import django
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PAGE: Final = Path("docs/states.md")
 HEAD: Final = """# States
 
 Each of these `state` columns changes only along its model's table, through `apps.core.transitions` (claims
-and the lease sweep take the step from the same table). The diagrams are drawn from the tables (`python -m
-tests.state_diagrams`; `make test` compares); an arrow is labelled with its events. After a restore a sector
+and the lease sweep take the step from the same table). The diagrams are drawn from the tables (`make docs`;
+`make test` compares); an arrow is labelled with its events. After a restore a sector
 may go from any state to any other (`RECOVER_TO_…`): those arrows are left out.
 """
 
@@ -101,9 +96,3 @@ def page() -> str:
         for name, (where, table) in tables().items()
     ]
     return "\n".join([HEAD, *parts])
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.test")
-    django.setup()
-    PAGE.write_text(page())

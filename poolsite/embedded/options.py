@@ -66,7 +66,7 @@ class Options:
 
     @classmethod
     def of_environment(cls, *, is_joined: bool = False) -> Options:
-        """Read the variables that the README names; a machine that joined a pool runs the console alone."""
+        """Read the variables of docs/settings.md; a machine that joined a pool runs the console alone."""
         env = os.environ
         elsewhere = HOST_PROGRAMS if is_joined else frozenset()
         return cls(

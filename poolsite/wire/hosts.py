@@ -1,7 +1,7 @@
 """What a host says about itself, and what the console tells it to do: register, heartbeat, commands.
 
 Hosts sit behind NAT: the console never calls them, its commands ride on the answer to a heartbeat.
-In words: docs/sealing.md, “What does a host have, do and obey?”.
+In words: docs/sealing/hosts.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A claim raises the job's token by one; every later word about the job names that token, and an older
 one is answered 409 `fenced`.  Events carry a number that grows by one, so that a host that lost the
-answer sends the same event again and gets the same answer.  In words: docs/sealing.md, “Who does a stage”.
+answer sends the same event again and gets the same answer.
+In words: docs/sealing/lifecycle.md, “Who does a stage”.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Names and meanings are a damocles-worker's `[sealing]`; a rule travels as text.
 Source: ipfs-force-community/damocles damocles-worker/src/config.rs Sealing; what is obeyed stands in
-docs/sealing.md, “Rules of hosts and threads”.
+docs/sealing/host-file.md, “Rules of hosts and threads”.
 """
 
 from __future__ import annotations

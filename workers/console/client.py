@@ -1,6 +1,6 @@
 """The console as a worker sees it: a few requests over HTTPS, whose refusals are told apart.
 
-What they say is in `poolsite.wire`; docs/sealing.md, “Who does a stage”, has it in words.
+What they say is in `poolsite.wire`; docs/sealing/lifecycle.md, “Who does a stage”, has it in words.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ at epoch b misses its window with the share of the n*m pairs for which
 
 `turns` is how often the hosts in charge must begin anew for all proofs of the deadline.  Of a proof that is
 under way only those measured times count that are longer than it already takes; with none left it takes as
-long again.  The proofs of one deadline miss independently.  docs/sealing.md has it in words.
+long again.  The proofs of one deadline miss independently.  docs/proving/forecast.md has it in words.
 """
 
 from __future__ import annotations

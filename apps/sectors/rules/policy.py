@@ -35,11 +35,11 @@ class SealingPolicy:
     worker_away_s: int = 60
     """A worker that was not heard of for so long is shown as away."""
     attempts_max: int | None = None
-    """Temporary failures of any stage before it is paused; None: as the stage's row says (`Retries`)."""
+    """Temporary failures of any stage before it is paused; unset: as the stage has it, mostly 5."""
     pause_s: int | None = None
-    """First pause after a temporary failure; doubles with each.  None: as the stage's row says."""
+    """First pause after a temporary failure; doubles with each.  Unset: as the stage has it, mostly 10 s."""
     pause_max_s: int | None = None
-    """Longest pause; None: as the stage's row says."""
+    """Longest pause; unset: as the stage has it, mostly 10 minutes."""
     pledge_max: int = 1_000
     """Most sectors in one request."""
     proof_max_bytes: int = 1 << 20
@@ -58,17 +58,19 @@ class SealingPolicy:
     """Whether pieces go into committed sectors of zeros, and into new ones only where there is none."""
 
     precommit_wait_epochs: int = 1
-    """How long the first sector of a batch waits for others."""
+    """How long the first sector of a batch waits for others before their pre-commit."""
     precommit_backlog_epochs: int = 20
     """How long it waits while more sectors of its miner are on their way through PC1, PC2 and PERSIST."""
     precommit_batch_max: int = 256
+    """Most sectors whose pre-commits share a message."""
     precommit_slack_epochs: int = 60
     """A batch goes when this many epochs are left of the oldest ticket's life."""
     commit_wait_epochs: int = 1
+    """How long the first sector of a batch waits for others before their commit."""
     commit_backlog_epochs: int = 20
     """How long it waits while more sectors of its miner have their seed, or get it in this time."""
     commit_batch_max: int = 16
-    """Without aggregation each proof stands in the message."""
+    """Most sectors whose commits share a message; without aggregation each proof stands in it."""
     aggregate_commits: bool = True
     """Whether a host is asked for one proof of four Groth16 PoReps and more; the cheaper message goes."""
     aggregate_wait_s: int = 900
@@ -78,14 +80,21 @@ class SealingPolicy:
     terminate_wait_epochs: int = 1
     """How long the first termination of a batch waits for others."""
     terminate_batch_max: int = 100
+    """Most terminations that share a message."""
     extend_wait_epochs: int = 1
+    """How long the first extension of a batch waits for others."""
     extend_batch_max: int = 500
+    """Most extensions that share a message."""
     precommit_base_fee_max: int = 0
     """Pre-commits wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
     commit_base_fee_max: int = 0
+    """The same of commits."""
     terminate_base_fee_max: int = 0
+    """The same of terminations."""
     extend_base_fee_max: int = 0
+    """The same of extensions, of which none ends within a proving period."""
     update_base_fee_max: int = 0
+    """The same of snap-ups, of which no piece must be active soon."""
     send_funds: bool = True
     """Whether messages carry what the miner's available balance lacks for deposit and pledge."""
     funds_margin_percent: int = 10

@@ -5,7 +5,7 @@ and end with an event that the host reports; console stages wait for the chain a
 console on a head.  Files are persisted before the pre-commit, so that a sector that the chain knows
 can always be proved; the sealing folder is cleared only after the commit has landed.
 Source: ipfs-force-community/damocles damocles-worker/src/sealing/sealing_thread/planner/sealer.rs (plan!);
-docs/sealing.md, “The lifecycle of a sector”, has the table in words.
+docs/sealing/lifecycle.md has it in words, docs/sealing/stages.md is made from it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from poolsite.embedded.console_processes import celery
 from poolsite.embedded.options import Options
 from poolsite.embedded.paths import SITE, PoolPaths
 from poolsite.embedded.pool import TASK_QUEUES, pool_table
+from poolsite.settings.variables import VARIABLES
 
 DEPLOY: Final = SITE / "poolsite" / "deploy"
 UNITS: Final = DEPLOY / "systemd"
@@ -24,15 +25,13 @@ CONSOLE_UNITS: Final = "systemd/poolsite-console-.service.d/20-console.conf"
 CONSOLE: Final = ("web@", "tasks", "tasks-slow", "follower", "blocks")
 EXPOSURE: Final = 3.0
 """What `systemd-analyze security` may give a unit at most, of 10."""
-SETTING: Final = re.compile(r"^\| (`[A-Z_0-9`, ]+`) \|", re.MULTILINE)
 OTHERS: Final = {"DOMAIN", "CONSOLES", "CONSOLE", "STORE", "ARGUMENTS", "TOKEN_FILE"}
 """Variables of these files' own, not of the console."""
 
 
 def settings_known() -> set[str]:
-    """Return the variables that the README describes."""
-    cells = SETTING.findall((SITE / "README.md").read_text())
-    return {name for cell in cells for name in re.findall(r"`([A-Z_0-9]+)`", cell)}
+    """Return the variables that docs/settings.md describes."""
+    return {name for group in VARIABLES.values() for name in group}
 
 
 def options(monkeypatch: pytest.MonkeyPatch) -> Options:

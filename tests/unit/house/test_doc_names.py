@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DOCUMENTS: Final = (*sorted((SITE / "docs").glob("*.md")), SITE / "README.md", SITE / "CONTRIBUTING.md")
+DOCUMENTS: Final = (
+    *(page for page in sorted((SITE / "docs").rglob("*.md")) if page.parent.name != "decisions"),
+    *(SITE / "README.md", SITE / "CONTRIBUTING.md"),
+)
 LABEL: Final = re.compile(r"(?<![*\w])\*([^*]+)\*(?!\*)")
 """A page, a field or a button, as documents write it."""
 VERBS: Final = SITE / "docs" / "verbs.md"
@@ -146,7 +149,7 @@ def part_fits(named: str, own: str) -> bool:
     return named == own or own == "*" or (own.startswith("*") and named.endswith(own[1:]))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(SITE)))
 def test_commands_of_documents_are_taken(document: Path) -> None:
     refused = {
         words: why
@@ -165,7 +168,7 @@ def test_no_verb_is_a_process_of_the_pool() -> None:
     assert {words.split()[0] for words in commands(VERBS)} & processes == set()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(SITE)))
 def test_routes_of_documents_exist(document: Path) -> None:
     known = routes()
 

@@ -1,4 +1,4 @@
-"""The README's table of settings has each variable that the console reads, with its default."""
+"""The table of settings has each variable that the console reads, with its default."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.console_folder import SHARED
 from poolsite.embedded.options import TASK_THREADS
+from poolsite.settings.variables import VARIABLES
 from tests.timing import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READ_IN: Final = ("poolsite/settings", "poolsite/embedded")
-ROW: Final = re.compile(r"^\| (?P<names>`[A-Z][^|]*) \|(?P<default>[^|]*)\|", re.MULTILINE)
 OF_LIBRARIES: Final = {"PGOPTIONS", "PGHOST", "PGDATABASE"}
 FOR_CHILDREN: Final = {"POOLSITE_READY_FD", "POOLSITE_SIGNER_FILE"}
 """What the supervisor alone sets."""
@@ -22,12 +22,7 @@ FOR_CHILDREN: Final = {"POOLSITE_READY_FD", "POOLSITE_SIGNER_FILE"}
 
 def rows() -> dict[str, str]:
     """Return each variable of the table with the words of its default."""
-    readme = (SITE / "README.md").read_text()
-    return {
-        name: row["default"].strip()
-        for row in ROW.finditer(readme)
-        for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row["names"])
-    }
+    return {name: default for group in VARIABLES.values() for name, (default, _) in group.items()}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -60,6 +55,7 @@ def test_table_has_the_default_of_each_number() -> None:
 
 def test_variables_of_the_table_are_read() -> None:
     files = [file for part in ("poolsite", "apps", "workers") for file in (SITE / part).rglob("*.py")]
+    files.remove(SITE / "poolsite" / "settings" / "variables.py")
     text = "\n".join(file.read_text() for file in [*files, SITE / ".ci" / "python"])
     unread = [name for name in rows() if not re.search(rf"\b{name}\b", text)]
 

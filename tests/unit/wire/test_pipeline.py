@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from poolsite.wire.pipeline import (
@@ -93,21 +91,6 @@ def test_an_event_out_of_place_leads_nowhere() -> None:
     assert state_after(SectorState.ALLOCATED, SectorEvent.PC2) is None
 
 
-def rows_drawn() -> list[list[str]]:
-    page = Path(__file__).parents[3] / "docs" / "sealing.md"
-    return [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
-
-
-@pytest.mark.parametrize("name", sorted(set(PIPELINES) - {"Sealing"}))
-def test_the_documents_tables_of_the_others_are_theirs(name: str) -> None:
-    states = [spec.state for spec in PIPELINES[name]]
-    drawn = [row for row in rows_drawn() if row[0] in states]
-
-    assert drawn == [
-        [spec.state, spec.stage, spec.owner, spec.event, spec.next] for spec in PIPELINES[name] if spec.next
-    ]
-
-
 def test_no_two_pipelines_share_a_state() -> None:
     rows = [spec for table in PIPELINES.values() for spec in table]
 
@@ -158,15 +141,3 @@ def test_every_open_state_of_a_run_leads_to_its_end(moves: dict[str, dict[str, s
             seen |= found
             todo += found
         assert seen & RUN_FINAL
-
-
-def test_the_documents_table_is_the_tables() -> None:
-    rows = rows_drawn()
-    drawn = [row for row in rows if row[0] in SECTOR_STATES]
-
-    assert [row[0] for row in drawn] == [state for state in SECTOR_STATES if state not in FINAL_STATES]
-    for state, stage, owner, event, target in drawn:
-        step = NEXT_STAGE[state]
-        assert (str(step.stage), str(step.owner)) == (stage, owner)
-        assert state_after(state, event) == target
-        assert step.event == event

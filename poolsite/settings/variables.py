@@ -1,0 +1,260 @@
+"""The variables that the console reads, with what they mean: docs/settings.md is made from them.
+
+A test compares the names with those that are read, and the defaults of numbers with those in the code.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "Where the console listens": {
+        "PORT": ("8000", "the console's port"),
+        "POOLSITE_HOST": (
+            "localhost",
+            "the address to listen on; `localhost` means both loopback addresses, `0.0.0.0` all interfaces",
+        ),
+        "POOLSITE_URL": (
+            "from `POOLSITE_HOST` and `PORT`",
+            "how people reach the console, for links in notifications",
+        ),
+        "ALLOWED_HOSTS": (
+            "localhost,127.0.0.1,[::1]",
+            "host names the console accepts, besides `POOLSITE_HOST`",
+        ),
+        "CSRF_TRUSTED_ORIGINS": (
+            "",
+            "origins of the pages behind a TLS proxy, such as `https://pool.example`",
+        ),
+        "POOLSITE_TLS": (
+            "0",
+            "1: a proxy in front of the console terminates TLS and sets `X-Forwarded-Proto`; cookies are "
+            "sent over TLS only, and pages send HSTS ([more](security.md#what-is-up-to-you))",
+        ),
+        "FORWARDED_ALLOW_IPS": (
+            "127.0.0.1,::1",
+            "addresses and networks of proxies in front of the console: from them it accepts "
+            "`X-Forwarded-For` and `X-Forwarded-Proto`; a comma alone: from none",
+        ),
+        "COMPAT_PORTS": (
+            "0",
+            "1: also answer on the ports of the components that the pool replaces "
+            "([which](operations.md#on-which-ports-do-old-programs-find-it)); or only on some, such as "
+            "`8989,5678`",
+        ),
+        "ADDRESS_TOKENS": (
+            "",
+            "tokens for programs that send none, by source address, on those ports only: "
+            "`10.0.3.7=/path/to/token,…` ([why](api.md#for-damocles-workers))",
+        ),
+        "SIGNER_LISTEN": ("a free port", "the address of the signer's wallet API"),
+        "SOURCE_URL": (
+            "the origin of the console's clone",
+            "where other hosts clone Poolsite from, for the commands of *Join a host…* and *Tokens*",
+        ),
+    },
+    "State, servers and keys": {
+        "POOLSITE_VAR": ("`var`", "the folder with all state"),
+        "DATABASE_URL": (
+            "embedded",
+            "your own PostgreSQL to use instead ([what it needs](requirements.md#postgresql))",
+        ),
+        "REDIS_URL": (
+            "embedded",
+            "your own Valkey or Redis to use instead ([what it needs](requirements.md#redis))",
+        ),
+        "SECRET_KEY": (
+            "`var/keys/django_secret`",
+            "key for sessions and second factors; generated at the first start",
+        ),
+        "SECRET_KEY_FALLBACKS": ("", "previous keys, comma-separated: what they encrypted can still be read"),
+        "DISK_RESERVE_BYTES": (
+            "2147483648",
+            "free space on the disk of `POOLSITE_VAR` below which nothing new is pledged or claimed",
+        ),
+        "BACKUP_WITHIN_H": (
+            "48",
+            "hours after which *Today* warns that the last [`make backup`](operations.md#taking-a-backup) "
+            "is too old; 0: never",
+        ),
+        "EVENTS_KEPT_MONTHS": (
+            "0",
+            "whole months for which the steps of jobs and the lines of messages' timelines are kept, at "
+            "least 6; 0: for ever ([what that takes away](operations.md#what-grows))",
+        ),
+        "BLOCK_ROUNDS_KEPT_H": (
+            "24",
+            "hours for which individual election rounds without a win are kept; after that, only daily "
+            "totals are",
+        ),
+    },
+    "Chain": {
+        "CHAIN_URLS": (
+            "the devnet",
+            "real nodes to use instead, comma-separated, on any Filecoin network "
+            "([which](operations.md#which-networks-can-the-pool-work-on)); each "
+            "`token:http://host:1234/rpc/v1`, `token:/ip4/127.0.0.1/tcp/1234/http`, or one without a "
+            "token",
+        ),
+        "NETWORK_PARAMS": (
+            "{}",
+            "on a network without built-in rules, what the node does not report: a JSON object with the "
+            "members of `StateGetNetworkParams`",
+        ),
+        "POOLSITE_NETWORK": ("demo", "the chain's profile: `demo`, `test`, `soak` or `lotus-2k`"),
+        "DEVNET_LISTEN": ("127.0.0.1:1234", "the address the devnet listens on"),
+        "BLOCK_F3": (
+            "1",
+            "0: request no fast finality leases, because another program does so for the same miners",
+        ),
+        "NODE_TIME_S": (
+            "20",
+            "seconds a minute for which one tenant's [costly "
+            "reads](api.md#how-much-may-a-tenant-ask-of-the-nodes) may keep a node busy, in each web "
+            "process; 0: no limit",
+        ),
+        "NODE_RESPONSE_MAX_BYTES": ("134217728", "largest response accepted from a node or a market"),
+        "PROVIDER_RESPONSE_MAX_BYTES": (
+            "4194304",
+            "largest response accepted from a signer, prover or storage",
+        ),
+    },
+    "Sealing and proofs": {
+        "SEALING": (
+            "{}",
+            "the pool's sealing settings, as a JSON object ([which](sealing/settings.md)); a miner's own "
+            "are set on its *Batches* page",
+        ),
+        "C1_DIR": (
+            "`c1` in `POOLSITE_VAR`",
+            "folder for C1 outputs waiting for [C2 on another "
+            "host](sealing/host-file.md#c2-on-another-machine); web and task processes of all console "
+            "machines share it",
+        ),
+        "POOLSITE_SNARK": (
+            "auto",
+            "form of the pool's proofs: `auto` (Groth16 once its parameters exist, where it is fast "
+            "enough; [containers](proof-container.md) until then), `groth16`, `vanilla`, `external` "
+            "([more](snark.md))",
+        ),
+        "POOLSITE_SECTOR_SIZE": (
+            "what the pool's miners have",
+            "with `CHAIN_URLS`: the sector size that the pool's own sealer and prover are started for, "
+            "such as `32GiB`; required by `POOLSITE_SNARK=groth16`",
+        ),
+        "POOLSITE_PARAMETER_SEED": (
+            "",
+            "with `CHAIN_URLS`, only on a devnet of your own: missing WindowPoSt parameters are generated "
+            "from this text, and whoever knows it can forge proofs; refused on mainnet and calibration",
+        ),
+        "FIL_PROOFS_PARENT_CACHE": (
+            "`/var/tmp/filecoin-parents`",
+            "a sealing host's parents cache, as in rust-fil-proofs (`FIL_PROOFS_CACHE_DIR` moves it, too)",
+        ),
+        "FIL_PROOFS_PARAMETER_CACHE": (
+            "`parameters` in `POOLSITE_VAR`",
+            "folder with Groth16 parameters and verifying keys",
+        ),
+    },
+    "Client data": {
+        "PIECES_DIR": (
+            "`pieces` in `POOLSITE_VAR`",
+            "folder for client data; all web and task processes of all console machines read and write it",
+        ),
+        "PIECE_QUOTA_BYTES": (
+            "-1",
+            "how many bytes the client data of one tenant may take there, for a tenant without [a quota "
+            "of its own](operations.md#where-is-client-data-stored); 0: no limit; below 0: half of the "
+            "disk without its reserve (no limit for the pool's own tenant)",
+        ),
+        "PIECE_COMMITMENT_S": ("1800", "time limit, in seconds, for computing one piece commitment"),
+        "PIECE_URLS_PRIVATE": ("0", "1: client data may be downloaded from hosts on private networks"),
+        "PIECE_DOWNLOADS": (
+            "3",
+            "how many pieces of one tenant are downloaded at a time; of all tenants together four times "
+            "as many",
+        ),
+        "PIECE_RETRIEVAL_MINERS": (
+            "",
+            "miners, such as `f01000,f01001`, whose client data [anybody may "
+            "retrieve](data/retrieval.md#anybody-by-piece-cid) by piece CID",
+        ),
+        "PIECE_RETRIEVAL_RATE": (
+            "67108864",
+            "bytes a second that a web process sends to all of these together; 0: no limit",
+        ),
+    },
+    "Alerts and figures": {
+        "EMAIL_URL": (
+            "",
+            "mail server for alerts: `smtp://user:password@host:587/?tls=1&from=pool@example.com`, "
+            "`smtps://` for TLS from the start",
+        ),
+        "ALERTS_PING_URL": (
+            "",
+            "[dead-man's switch](operations.md#who-notices-that-the-pool-notifies-nobody): an http or "
+            "https URL that is called every minute while alerts work",
+        ),
+        "ALERT_URLS_PRIVATE": (
+            "0",
+            "1: [alert channels of tenants](operations.md#which-channels-can-tenants-have) may be "
+            "webhooks on private networks",
+        ),
+        "METRICS_TOKEN": ("", "bearer token for `/metrics`; if unset, only this machine may read them"),
+        "LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        "LOG_FORMAT": ("json", "`text` for plain text instead of JSON lines"),
+        "SERVER_TIMING": ("0", "1: responses report their duration and number of queries"),
+    },
+    "Sizes of requests": {
+        "REQUEST_MAX_BYTES": (
+            "4194304",
+            "largest request body; JSON-RPC and sealing hosts have their own limits",
+        ),
+        "RPC_REQUEST_MAX_BYTES": ("16777216", "largest JSON-RPC request or frame"),
+        "RPC_INFLIGHT_MAX_BYTES": (
+            "67108864",
+            "memory that a web process allows for large JSON-RPC requests in progress; one tenant may use "
+            "half of it",
+        ),
+        "REST_INFLIGHT_MAX_BYTES": ("134217728", "the same for all other large requests"),
+    },
+    "Machines and processes": {
+        "POOLSITE_MACHINE": ("the host's name", "what this console machine is called beside others"),
+        "JOIN_TOKEN": (
+            "",
+            "for `make console` without `JOIN_TOKEN_FILE`: the join token of a machine that is to join",
+        ),
+        "POOLSITE_DISABLE": (
+            "",
+            "processes not to start, such as `sealer,prover` when other hosts seal; never `web-1`",
+        ),
+        "POOLSITE_WEB_PROCESSES": ("2", "number of web processes; they share the ports"),
+        "POOLSITE_TASK_THREADS": ("8", "threads in each of the two task processes"),
+        "DATABASE_CONN_MAX_AGE": (
+            "0",
+            "seconds for which a thread keeps its database connection; `make up` sets 600 for task "
+            "workers; web processes need 0, as their few long-lived threads have their own limit of ten "
+            "minutes",
+        ),
+        "PYTHON": (
+            "the system's, then the first suitable one on PATH",
+            "the Python that creates the environment",
+        ),
+        "POOLSITE_PROCESS": (
+            "set by `make up`",
+            "for a process that you start yourself: its name, such as `follower`; without it all have one "
+            "heartbeat, one row in *Processes* and one name in the logs",
+        ),
+        "READY_PROCESSES": (
+            "set by `make up`",
+            "likewise: the names, comma-separated, without whose heartbeats `/readyz` answers 503; if "
+            "unset it waits for none",
+        ),
+        "PROMETHEUS_MULTIPROC_DIR": (
+            "set by `make up`",
+            "likewise: an empty folder in memory through which web processes share their HTTP figures; if "
+            "unset `/metrics` has those of the process that answers",
+        ),
+    },
+}
+"""By group and name: the default, and the meaning as Markdown of a page in docs/."""

@@ -1,0 +1,172 @@
+"""Draws the pages that are made from code: `make docs`; a test compares each with what it is made from."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import os
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import django
+
+from poolsite.console_folder import SHARED
+from poolsite.settings.variables import VARIABLES
+from poolsite.wire.pipeline import PIPELINES, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolsite.wire.pipeline.specs import StageSpec
+
+SETTINGS_HEAD: Final = """# Settings
+
+All settings are environment variables. An empty one counts as one that is not set. Settings *of the pool* are
+handed to each console machine that joins it; a machine's own environment wins. This page is made from
+`poolsite/settings/variables.py` by `make docs`. The numbers of sealing have [a page of their
+own](sealing/settings.md), and so has [a sealing host](sealing/hosts.md#settings-of-a-host).
+
+A file with them, as systemd reads it: `poolsite/deploy/systemd/console.env.example`
+([deployment](deployment.md)).
+"""
+STAGES_HEAD: Final = """# Stages and states of a sector
+
+Made by `make docs` from `poolsite/wire/pipeline`. In words: [the way of a sector](lifecycle.md).
+
+The state says what has been done. The stage says what comes next. Stages of a *worker* run on a sealing host
+and end with its report; stages of the *console* end on a head.
+
+- *slots*: how many run at a time on a host that sets nothing else.
+- *memory*: what one slot holds while it runs. Hosts refuse slots that need more than the machine has.
+- *at stake*: what the sector loses if it is too late in this stage.
+"""
+NUMBERS_HEAD: Final = """# Numbers of sealing
+
+Made by `make docs` from `apps/sectors/rules/policy.py`. The variable `SEALING` changes them for the pool:
+`SEALING='{"pack_wait_s": 600}'`. Those with a range can be set for one miner, on its page *Batches* or at
+`PATCH /api/v1/miners/{f0…}/batches` (null: as the pool has it). Epochs last 30 s on mainnet.
+
+In `SEALING`, `base_fee_max` is the ceiling of all kinds of batches that have none of their own there.
+"""
+
+
+def settings_page() -> str:
+    """Return the page of the variables that the console reads."""
+    parts = [SETTINGS_HEAD]
+    for group, variables in VARIABLES.items():
+        rows = [
+            f"| `{name}` | {default} | {'pool' if name in SHARED else 'machine'} | {meaning} |"
+            for name, (default, meaning) in variables.items()
+        ]
+        head = ["| variable | default | of the | meaning |", "|---|---|---|---|"]
+        parts.append("\n".join([f"## {group}\n", *head, *rows, ""]))
+    return "\n".join(parts)
+
+
+def stages_page() -> str:
+    """Return the page of all pipelines."""
+    parts = [STAGES_HEAD]
+    for name, specs in PIPELINES.items():
+        head = [
+            "| state | next stage | by | ends with | leads to | slots | memory | at stake |",
+            "|---" * 8 + "|",
+        ]
+        rows = [
+            f"| {spec.state} | {spec.stage} | {spec.owner} | {spec.event} | {spec.next} "
+            f"| {spec.slots or ''} | {memory_text(spec)} | {clock_text(spec)} |"
+            for spec in specs
+            if spec.next
+        ]
+        parts.append("\n".join([f"## {name}\n", *head, *rows, ""]))
+    return "\n".join(parts)
+
+
+def memory_text(spec: StageSpec) -> str:
+    """Return what one slot of a stage holds, in words."""
+    memory, words = spec.memory, []
+    if memory.per_sector_byte:
+        words.append(f"{memory.per_sector_byte} × the sector")
+    if memory.large_bytes:
+        words.append(
+            f"{memory.small_bytes >> 30} GiB; from 32 GiB on {memory.large_bytes // 10**9} GB"
+            + (", with Groth16" if memory.is_of_groth16 else "")
+        )
+    return "; ".join(words)
+
+
+def clock_text(spec: StageSpec) -> str:
+    """Return what a delay in a stage costs."""
+    return "" if spec.owner is Owner.NOBODY or spec.clock == "none" else str(spec.clock)
+
+
+def numbers_page() -> str:
+    """Return the page of the numbers of sealing."""
+    from apps.sectors.rules.policy import BASE_FEES, FLAGS, LIMITS, SealingPolicy
+
+    body = ast.parse(textwrap.dedent(inspect.getsource(SealingPolicy))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    meanings: dict[str, str] = {}
+    for field, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(following, ast.Expr):
+            meanings[ast.unparse(field.target)] = inspect.cleandoc(ast.literal_eval(following.value))
+    rows = []
+    for one in dataclasses.fields(SealingPolicy):
+        least, most = LIMITS.get(one.name, ("", ""))
+        spread = f"{least:,} to {most:,}" if one.name in LIMITS else ""
+        if one.name in FLAGS:
+            spread = "true or false"
+        elif one.name in BASE_FEES.values():
+            spread = "attoFIL, up to 1 FIL"
+        meaning = " ".join(meanings[one.name].split())
+        rows.append(f"| `{one.name}` | {default_text(one.default)} | {spread} | {meaning} |")
+    head = ["| number | default | for a miner | meaning |", "|---|---|---|---|"]
+    return "\n".join([NUMBERS_HEAD, *head, *rows, ""])
+
+
+def default_text(value: object) -> str:
+    """Return a default as the variable SEALING takes it, with its thousands parted."""
+    if value is None:
+        return ""
+    return f"{value:,}" if type(value) is int else str(value).lower()
+
+
+def access_page() -> str:
+    """Return the page of who may call what."""
+    from apps.api.access_table import table_markdown
+
+    return table_markdown()
+
+
+def state_page() -> str:
+    """Return the page of the state diagrams."""
+    from tests.state_diagrams import page
+
+    return page()
+
+
+def flow_page() -> str:
+    """Return the page of the flows."""
+    from tests.flow_diagrams import page
+
+    return page()
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "docs/settings.md": settings_page,
+    "docs/sealing/stages.md": stages_page,
+    "docs/sealing/settings.md": numbers_page,
+    "docs/states.md": state_page,
+    "docs/flows.md": flow_page,
+    "docs/access.md": access_page,
+}
+"""Each page that is made from code."""
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.test")
+    django.setup()
+    for path, page in PAGES.items():
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(page())
