@@ -1,0 +1,1 @@
+"""The documentation, as the repository has it, under /docs/."""
