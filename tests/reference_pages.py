@@ -139,6 +139,15 @@ def access_page() -> str:
     return table_markdown()
 
 
+def commands_page() -> str:
+    """Return the page of the commands of `poolsite`."""
+    from drf_spectacular.generators import SchemaGenerator
+
+    from poolsite.command.acts import acts_markdown, acts_of
+
+    return acts_markdown(acts_of(SchemaGenerator().get_schema(request=None, public=True)))
+
+
 def state_page() -> str:
     """Return the page of the state diagrams."""
     from tests.state_diagrams import page
@@ -160,6 +169,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/states.md": state_page,
     "docs/flows.md": flow_page,
     "docs/access.md": access_page,
+    "docs/commands.md": commands_page,
 }
 """Each page that is made from code."""
 
