@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import django
+from django.utils.translation import override
 
 from poolsite.console_folder import SHARED
 from poolsite.settings.variables import VARIABLES
@@ -49,6 +50,13 @@ Made by `make docs` from `apps/sectors/rules/policy.py`. The variable `SEALING` 
 `PATCH /api/v1/miners/{f0…}/batches` (null: as the pool has it). Epochs last 30 s on mainnet.
 
 In `SEALING`, `base_fee_max` is the ceiling of all kinds of batches that have none of their own there.
+"""
+CHECKS_HEAD: Final = """# All checks
+
+Made by `make docs` from `apps/checks/table`. Page *Checks*, `GET /api/v1/checks` and `/metrics` have them by
+these names. The operator may set [another severity, or mute
+one](operations.md#how-is-a-check-made-quieter-or-more-urgent). When the most costly fail, with their numbers:
+[what warns before it is too late](operations.md#what-warns-before-it-is-too-late).
 """
 
 
@@ -125,6 +133,25 @@ def numbers_page() -> str:
     return "\n".join([NUMBERS_HEAD, *head, *rows, ""])
 
 
+def checks_page() -> str:
+    """Return the page of all checks."""
+    from apps.checks.table.checks import CHECKS
+
+    head = ["| check | severity | passes while | finds |", "|---|---|---|---|"]
+    with override("en"):
+        rows = [
+            f"| `{one.name}` | {one.severity} | {one.title} | {sentence_of(one.find)} |"
+            for one in sorted(CHECKS, key=lambda one: (one.severity, one.name))
+        ]
+    return "\n".join([CHECKS_HEAD, *head, *rows, ""])
+
+
+def sentence_of(find: Callable[..., object]) -> str:
+    """Return what a check finds, by its docstring."""
+    text = " ".join(inspect.cleandoc(find.__doc__ or "").removeprefix("Yield ").split())
+    return f"{text[0].upper()}{text[1:]}"
+
+
 def default_text(value: object) -> str:
     """Return a default as the variable SEALING takes it, with its thousands parted."""
     if value is None:
@@ -164,6 +191,7 @@ def flow_page() -> str:
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/settings.md": settings_page,
+    "docs/checks.md": checks_page,
     "docs/sealing/stages.md": stages_page,
     "docs/sealing/settings.md": numbers_page,
     "docs/states.md": state_page,
