@@ -16,6 +16,7 @@ from apps.core.languages import colon_text, list_text
 from apps.core.local_time import minute_text, page_zone
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
+from apps.dashboard.rest_twins import twin_of
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
@@ -216,6 +217,12 @@ def passkey_form(context: Context, label: str, action: str, options: str, **more
 
 TOPBAR: Final = ("chain_status", "bell", "person", "themes", "page_href", "zone")
 """What the bar at the top of each page needs of the layout."""
+
+
+@register.inclusion_tag("_rest_twin.html", takes_context=True)
+def rest_twin(context: Context) -> Shown:
+    """Return the page's request of REST and its command."""
+    return {"twin": twin_of(context["request"])}
 
 
 @register.inclusion_tag("_topbar.html", takes_context=True)

@@ -1,0 +1,149 @@
+"""The request of REST, and its command, that say or do the same as a page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+from poolsite.command.acts import JSON, ROOT, acts_read
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from poolsite.command.acts import Act
+
+TWINS: Final = {
+    "alert": "GET alerts/{uuid}",
+    "alert-channel-new": "POST alert-channels",
+    "alerts": "GET alerts",
+    "allocations": "GET allocations",
+    "approval-rule-new": "POST approval-rules",
+    "approvals": "GET approval-rules",
+    "audit": "GET audit",
+    "auto-rule": "GET auto-rules/{uuid}",
+    "auto-rule-new": "POST auto-rules",
+    "automation": "GET auto-rules",
+    "chain": "GET chain/nodes",
+    "chain-node-new": "POST chain/nodes",
+    "charges": "GET charges",
+    "check-settings": "PATCH checks/{name}",
+    "checks": "GET checks",
+    "claims": "GET claims",
+    "claims-extend": "POST claims:extend",
+    "consoles": "GET consoles",
+    "gas": "GET gas",
+    "gas-guard-new": "POST gas/guards",
+    "gas-rules": "GET gas/guards",
+    "host": "GET workers/{uuid}",
+    "host-leftovers": "GET workers/{uuid}/leftovers",
+    "host-setting": "PUT workers/{uuid}/settings",
+    "host-settings": "GET host-settings",
+    "hosts": "GET workers",
+    "message": "GET messages/{id}",
+    "message-cancel": "POST messages/{id}/cancel",
+    "message-compose": "POST messages",
+    "message-replace": "POST messages/{id}/replace",
+    "messages": "GET messages",
+    "miner": "GET miners/{address}",
+    "miner-addresses": "GET miners/{address}/addresses",
+    "miner-adopt": "GET miners/{address}/adoptions",
+    "miner-batches": "GET miners/{address}/batches",
+    "miner-batches-send": "POST miners/{address}/batches/send",
+    "miner-money": "GET miners/{address}/money",
+    "miner-new": "POST miners",
+    "miner-pieces-seal": "POST miners/{address}/pieces/seal",
+    "miner-proving-settings": "PATCH miners/{address}/proving",
+    "miner-roles": "GET miners/{address}/roles",
+    "miner-senders": "GET miners/{address}/senders",
+    "miner-target": "PUT miners/{address}/target",
+    "miner-transfer": "POST miners/{address}/transfer",
+    "miner-withdraw": "POST miners/{address}/withdrawals",
+    "miners": "GET miners",
+    "money": "GET money",
+    "multisigs": "GET multisigs",
+    "offline": "GET offline-keys",
+    "offline-key-new": "POST offline-keys",
+    "pieces": "GET pieces",
+    "planner": "GET planner",
+    "policy": "GET wallets/{address}/policy",
+    "proving-compact": "POST miners/{address}/deadlines/{index}/compact",
+    "proving-deadline": "GET miners/{address}/deadlines/{index}",
+    "proving-settings": "GET proving/settings",
+    "recovery": "GET recovery",
+    "remote-wallet-new": "POST remote-wallets",
+    "sealing": "GET sealing",
+    "sector": "GET sectors/{uuid}",
+    "sector-abort": "POST sectors/{uuid}/abort",
+    "sector-rebuild": "POST sectors/{uuid}/rebuild",
+    "sector-restore": "POST sectors/{uuid}/restore",
+    "sector-retry": "POST sectors/{uuid}/retry",
+    "sector-snap-up": "POST sectors/{uuid}/snap-up",
+    "sector-state-set": "PUT sectors/{uuid}/state",
+    "sectors": "GET sectors",
+    "sectors-failures": "GET sector-failures",
+    "sender": "GET senders/{address}",
+    "sender-settings": "PATCH senders/{address}",
+    "senders": "GET senders",
+    "statement": "GET statements/{uuid}",
+    "status": "GET status",
+    "store": "GET stores/{uuid}",
+    "store-attach": "POST stores",
+    "store-change": "PATCH stores/{uuid}",
+    "store-check": "POST stores/{uuid}/checks",
+    "store-forget": "POST stores/{uuid}/forget",
+    "store-move": "POST stores/{uuid}/moves",
+    "store-redeclare": "POST stores/{uuid}/redeclare",
+    "store-scan": "POST stores/{uuid}/scans",
+    "stores": "GET stores",
+    "tenant-new": "POST tenants",
+    "tenants": "GET tenants",
+    "token-new": "POST tokens",
+    "tokens": "GET tokens",
+    "wallets": "GET wallets",
+}
+"""By the name of the page's address, whose values are those of the path in order."""
+
+
+class Twin(NamedTuple):
+    """The same as a page, for a terminal."""
+
+    command: str
+    curl: str
+
+
+def twin_of(request: HttpRequest) -> Twin | None:
+    """Return a page's request and command, with the page's filters that REST has; None: it has none."""
+    match = request.resolver_match
+    act = _acts().get(TWINS.get(match.view_name, "")) if match is not None else None
+    if match is None or act is None:
+        return None
+    values = dict(zip(act.arguments, map(str, match.kwargs.values()), strict=True))
+    query = [
+        (name, value) for name, many in request.GET.lists() for value in many if value and act.has_query(name)
+    ]
+    path = act.path
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    address = f"{request.scheme}://{request.get_host()}{ROOT}{path}" + (
+        f"?{urlencode(query)}" if query else ""
+    )
+    needed = {field.name: field.name.upper() for field in act.body if field.is_required}
+    options = [
+        f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in (*query, *needed.items())
+    ]
+    method = "" if act.method == "GET" else f"-X {act.method} "
+    body = ""
+    if act.sends == JSON:
+        body = f"-H 'Content-Type: application/json' -d '{json.dumps(needed)}' "
+    return Twin(
+        " ".join(["poolsite", act.noun, act.verb, *map(shlex.quote, values.values()), *options]),
+        f'curl -H "Authorization: Bearer $TOKEN" {method}{body}{shlex.quote(address)}',
+    )
+
+
+@cache
+def _acts() -> dict[str, Act]:
+    return {f"{act.method} {act.path}": act for act in acts_read()}
