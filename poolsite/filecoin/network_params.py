@@ -15,7 +15,7 @@ from poolsite.filecoin.policy import (
     network_is_listed,
 )
 from poolsite.filecoin.sector import FIRST_V1_1, RegisteredSealProof
-from poolsite.filecoin.upgrades import FORK_UPGRADES
+from poolsite.filecoin.upgrades import UPGRADES, heights_read
 
 _PARAM_NUMBERS: Final = (
     ("BlockDelaySecs", "epoch_s"),
@@ -49,8 +49,6 @@ _REQUIRED: Final = (
     "SupportedProofTypes",
 )
 """What has to be told of a network without a row; all else is compiled into the actors of every chain."""
-_NEVER: Final = 1 << 62
-"""Epoch of an upgrade that a network does not name: later than any."""
 
 
 def network_from_params(value: Any) -> Network:
@@ -81,6 +79,9 @@ def network_from_params(value: Any) -> Network:
             if value.get(member) is not None
         },
     )
+    # Nodes write a negative epoch for an upgrade that genesis has already.
+    heights = {name: at for name, at in heights_read(value).items() if at >= 0}
+    changes["upgrades"] = tuple((dict(row.upgrades) | heights).items())
     return replace(row, **changes)
 
 
@@ -95,13 +96,7 @@ def _unlisted(value: dict[str, Any]) -> Network:
         raise UnknownNetwork(
             f"network {value['NetworkName']!r} has no built-in rules, and its node does not report {names}"
         )
-    upgrades = value.get("ForkUpgradeParams")
-    by_premium = upgrades.get("UpgradeFireHorseHeight") if isinstance(upgrades, dict) else None
-    return replace(
-        MAINNET,
-        max_prove_commit_duration=30 * EPOCHS_PER_DAY_MAINNET,
-        premium_base_fee_epoch=max(by_premium, 0) if isinstance(by_premium, int) else _NEVER,
-    )
+    return replace(MAINNET, max_prove_commit_duration=30 * EPOCHS_PER_DAY_MAINNET, upgrades=())
 
 
 def network_to_params(row: Network, *, genesis_s: int) -> dict[str, Any]:
@@ -122,12 +117,10 @@ def network_to_params(row: Network, *, genesis_s: int) -> dict[str, Any]:
 
 
 def _fork_upgrades(row: Network) -> dict[str, int]:
-    """Return all upgrades in force before genesis, but the premium-based base fee at its own epoch."""
-    heights = {f"Upgrade{name}Height": -1 - place for place, name in enumerate(FORK_UPGRADES)}
-    heights["BreezeGasTampingDuration"] = 0
-    if row.premium_base_fee_epoch > 0:
-        heights["UpgradeFireHorseHeight"] = row.premium_base_fee_epoch
-    return heights
+    """Return all upgrades in force before genesis, but those that the row has an epoch of."""
+    before = {upgrade.name: -1 - place for place, upgrade in enumerate(UPGRADES)}
+    heights = {f"Upgrade{name}Height": at for name, at in (before | dict(row.upgrades)).items()}
+    return heights | {"BreezeGasTampingDuration": 0}
 
 
 def _positive(value: Any, member: str, *, zero_ok: bool) -> int:

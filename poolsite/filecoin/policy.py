@@ -17,6 +17,7 @@ from typing import Final
 from poolsite.filecoin.amounts import FIL, ZERO, AttoFil
 from poolsite.filecoin.deadlines import ProvingParams
 from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.upgrades import PREMIUM_BASE_FEE_VERSION, version_at
 
 EPOCHS_PER_DAY_MAINNET: Final = 2880
 """Epochs of 30 s in a day; times that the protocol gives in days are counted with it on every network."""
@@ -100,8 +101,9 @@ class Network:
     """Raw bytes that make a miner eligible to mine."""
     seal_proofs: tuple[RegisteredSealProof, ...]
     """Seal proof types that new sectors may have."""
-    premium_base_fee_epoch: int = 0
-    """Epoch from which the base fee follows premiums (FIP-0115, network version 28)."""
+    upgrades: tuple[tuple[str, int], ...] = ()
+    """Epochs of upgrades by name; one that is not named is in force since genesis, up to
+    `network_version`."""
     consensus_miner_min_miners: int = 4
     """While fewer miners reach the minimum power, any power is enough."""
     power_estimate_floor: int = 0
@@ -136,9 +138,13 @@ class Network:
         """Return the length of a proving period, epochs."""
         return self.proving.period
 
+    def version_at(self, epoch: int) -> int:
+        """Return the network version that executes the messages of a tipset at an epoch."""
+        return version_at(epoch, heights=dict(self.upgrades), reported=self.network_version)
+
     def base_fee_by_premium(self, epoch: int) -> bool:
         """Return whether the premium rule makes the base fee that follows a tipset at `epoch`."""
-        return epoch >= self.premium_base_fee_epoch
+        return self.version_at(epoch + 1) >= PREMIUM_BASE_FEE_VERSION
 
 
 class UnknownNetwork(LookupError):
@@ -179,7 +185,7 @@ MAINNET: Final = Network(
     confidences=Confidences(challenge=10, submit=4, message=5, seed=6),
     consensus_miner_min_power=10 << 40,
     seal_proofs=_V1_1,
-    premium_base_fee_epoch=6_052_800,
+    upgrades=(("FireHorse", 6_052_800),),
 )
 """Filecoin mainnet."""
 
@@ -188,7 +194,7 @@ CALIBNET: Final = replace(
     name="calibrationnet",
     eth_chain_id=314_159,
     consensus_miner_min_power=32 << 30,
-    premium_base_fee_epoch=3_694_534,
+    upgrades=(("FireHorse", 3_694_534),),
 )
 """The public test network."""
 
@@ -208,7 +214,7 @@ LOTUS_2K: Final = replace(
         RegisteredSealProof.STACKED_DRG_2KIB_V1_2_NI,
         RegisteredSealProof.STACKED_DRG_8MIB_V1_2_NI,
     ),
-    premium_base_fee_epoch=0,
+    upgrades=(),
     power_estimate_floor=1 << 40,
     creation_deposit_read=AttoFil(FIL),
     propagation_delay_s=1,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors import market, power
-from poolsite.filecoin.actors.decode import ACTOR_METHODS
+from poolsite.filecoin.actors.decode import ACTOR_METHODS, form_fits
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.address import MARKET_ACTOR, POWER_ACTOR
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
@@ -50,7 +51,7 @@ def proposal_of(message: Message) -> ProposeParams | None:
     if message.method not in (Method.PROPOSE, Method.PROPOSE_EXPORTED):
         return None
     try:
-        return from_cbor(ProposeParams, message.params)
+        return params_read(ProposeParams, message.params)
     except BadCbor:
         return None
 
@@ -63,11 +64,13 @@ def withdrawal_of(message: Message, kinds: Iterable[str]) -> int:
     largest = 0
     for kind in kinds:
         spec = ACTOR_METHODS[kind].get(message.method)
-        if spec is None or spec.params is None or not spec.name.startswith(WITHDRAW):
+        if spec is None or not spec.name.startswith(WITHDRAW):
             continue
-        params = from_cbor(spec.params, message.params)
-        amount = params.amount_requested if kind == MINER else params.amount
-        largest = max(largest, amounts_add(amount))
+        for form in spec.forms:
+            if form.params is not None and form_fits(form, message.params):
+                params = from_cbor(form.params, message.params)
+                amount = params.amount_requested if kind == MINER else params.amount
+                largest = max(largest, amounts_add(amount))
     return largest
 
 
@@ -77,9 +80,9 @@ def payee_of(message: Message) -> Address | None:
     Raises BadCbor.
     """
     if message.to == POWER_ACTOR and message.method in CREATIONS:
-        return from_cbor(power.CreateMinerParams, message.params).owner
+        return params_read(power.CreateMinerParams, message.params).owner
     if message.to == MARKET_ACTOR and message.method in DEPOSITS:
-        return from_cbor(market.AddBalanceParams, message.params).address
+        return params_read(market.AddBalanceParams, message.params).address
     return None
 
 

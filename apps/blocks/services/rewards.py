@@ -18,11 +18,11 @@ from apps.chain.node.client import chain_client
 from apps.chain.node.tipsets import key_to_json
 from apps.core.compiled import Compiled
 from apps.core.errors import DomainError
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method as MinerMethod
 from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
 from poolsite.filecoin.actors.reward import Method as RewardMethod
 from poolsite.filecoin.address import REWARD_ACTOR, address_parse
-from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _applied(calls: Sequence[Json]) -> list[ApplyRewards]:
     for call in calls:
         message = call["Msg"]
         if message["Method"] == MinerMethod.APPLY_REWARDS:
-            params: ApplyRewardsParams = from_cbor(ApplyRewardsParams, base64.b64decode(message["Params"]))
+            params: ApplyRewardsParams = params_read(ApplyRewardsParams, base64.b64decode(message["Params"]))
             found.append((address_parse(message["To"]).actor_id, params))
     return found
 

@@ -39,6 +39,7 @@ from apps.chain.node.failover import NO_NODE, UNREADABLE, FailoverCalls
 from apps.chain.node.gas_estimates import Estimate, GasSpec
 from apps.chain.node.link import link_to
 from apps.chain.node.tipsets import TipsetFacts, key_to_json, tipset_from_json
+from apps.chain.selectors.landing_forms import landing_form
 from apps.chain.selectors.nodes import nodes_for_reading
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.message import (
@@ -150,6 +151,11 @@ class ChainClient(FailoverCalls):
     def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
         """Run a message without putting it on chain; returns the node's InvocResult."""
         return self.ask(object_read, "StateCall", message_to_json(message), key_to_json(key))
+
+    @staticmethod
+    def landing_form(message: Message) -> Message:
+        """Return a message of the pool's own with its parameters as the next epoch takes them."""
+        return landing_form(message)
 
     def state_replay(self, cid: str, key: str) -> dict[str, Any]:
         """Run a message of a tipset again; returns the node's InvocResult."""

@@ -9,34 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.models import Network, Node
+from apps.chain.models import Node
 from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_bound, network_current
+from poolsite.filecoin.actors.decode import method_spec
+from poolsite.filecoin.upgrades import heights_read, upgrade_version, version_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FAR_EPOCHS: Final = 5_256_000
 """Five years of 30 s: an upgrade further away has no date yet."""
-
-NETWORK_VERSIONS: Final = {
-    "Shark": 17,
-    "Hygge": 18,
-    "Lightning": 19,
-    "Thunder": 20,
-    "Watermelon": 21,
-    "Dragon": 22,
-    "Waffle": 23,
-    "Tuktuk": 24,
-    "Teep": 25,
-    "Tock": 26,
-    "GoldenWeek": 27,
-    "FireHorse": 28,
-}
-"""The network version that an upgrade begins.  Source: go-state-types network/version.go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +36,7 @@ class Upgrade:
     @property
     def network_version(self) -> int | None:
         """The version that it begins, None for a name that we do not know."""
-        return NETWORK_VERSIONS.get(self.name)
+        return upgrade_version(self.name)
 
     @property
     def short(self) -> str:
@@ -73,22 +60,6 @@ class Readiness:
     """In words, for people."""
 
 
-def heights_of(params: Any) -> dict[str, int]:
-    """Read the epochs of upgrades out of a node's network parameters, by the upgrade's name."""
-    known = params.get("ForkUpgradeParams") if isinstance(params, dict) else None
-    if not isinstance(known, dict):
-        return {}
-    return {
-        name.removeprefix("Upgrade").removesuffix("Height")[:100]: at
-        for name, at in known.items()
-        if isinstance(name, str)
-        and name.endswith("Height")
-        and isinstance(at, int)
-        and not isinstance(at, bool)
-        and abs(at) < 1 << 62
-    }
-
-
 def is_coming(at: int, height: int) -> bool:
     """Return whether an epoch lies ahead and is a date."""
     return height < at < height + FAR_EPOCHS
@@ -100,20 +71,56 @@ def upgrades_after(height: int) -> list[Upgrade]:
     Where nodes disagree, most of them are right.  Nodes write an epoch in the far future for an upgrade
     without a date; such ones are left out.
     """
-    row = Network.objects.first()
-    reported = list(Node.objects.filter(is_enabled=True).values_list("upgrades", flat=True))
-    return upgrades_among([*reported, heights_of(row.params) if row is not None else {}], height)
+    return upgrades_among(heights_reported(), height)
+
+
+def heights_reported() -> list[Mapping[str, int]]:
+    """Return each enabled node's epochs of upgrades, and those that the network was bound with."""
+    row = network_bound()
+    reported = Node.objects.filter(is_enabled=True).values_list("upgrades", flat=True)
+    return [*reported, heights_read(row.params) if row is not None else {}]
+
+
+def network_version_at(epoch: int) -> int:
+    """Return the network version that executes messages at an epoch, by what most nodes say of upgrades.
+
+    Raises NetworkUnknown until a node has told the network's rules once.
+    """
+    network = network_current()
+    votes = _votes(heights_reported())
+    heights = dict(network.upgrades) | {name: _agreed(counts) for name, counts in votes.items()}
+    began = {name: at for name, at in heights.items() if at >= 0}
+    return version_at(epoch, heights=began, reported=network.network_version)
+
+
+def params_version(kind: str, method: int, *, height: int) -> int | None:
+    """Return the network version whose form a method's parameters have in a tipset at `height`.
+
+    None where there is one form only, or where no height is known.
+    """
+    spec = method_spec(kind, method)
+    return network_version_at(height) if height and spec is not None and spec.earlier else None
 
 
 def upgrades_among(reported: Iterable[Mapping[str, int]], height: int) -> list[Upgrade]:
     """Return the coming upgrades of several nodes' lists."""
+    dated = [{name: at for name, at in known.items() if is_coming(at, height)} for known in reported]
+    coming = [Upgrade(name, _agreed(counts)) for name, counts in _votes(dated).items()]
+    return sorted(coming, key=lambda one: (one.height, one.name))
+
+
+def _votes(reported: Iterable[Mapping[str, int]]) -> dict[str, Counter[int]]:
+    """Return by upgrade how many nodes name which epoch."""
     votes: dict[str, Counter[int]] = {}
     for heights in reported:
         for name, at in heights.items():
-            if is_coming(at, height):
-                votes.setdefault(name, Counter())[at] += 1
-    coming = [Upgrade(name, max(counts, key=lambda at: (counts[at], -at))) for name, counts in votes.items()]
-    return sorted(coming, key=lambda one: (one.height, one.name))
+            votes.setdefault(name, Counter())[at] += 1
+    return votes
+
+
+def _agreed(counts: Counter[int]) -> int:
+    """Return the epoch that most nodes name; of several the earliest."""
+    return max(counts, key=lambda at: (counts[at], -at))
 
 
 def upgrade_next() -> Upgrade | None:

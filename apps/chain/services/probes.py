@@ -18,7 +18,6 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
 from apps.chain.selectors.heads import head_at, head_current
 from apps.chain.selectors.nodes import nodes_all
-from apps.chain.selectors.upgrades import heights_of
 from apps.chain.services.branches import (
     BRANCH_ABSENCE,
     BRANCH_DEPTH,
@@ -31,6 +30,7 @@ from apps.chain.services.networks import network_bind, network_check
 from apps.chain.states import CONDITIONS_FOREIGN, READ_RANKS, NodeCondition
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from poolsite.filecoin.upgrades import heights_read
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -182,7 +182,7 @@ def _details(client: ChainClient) -> dict[str, Any]:
         "peers": len(peers) if isinstance(peers, list) else None,
         "sync": _sync_text(sync),
         "network_version": client.state_network_version(),
-        "upgrades": heights_of(_maybe(client, "StateGetNetworkParams")),
+        "upgrades": heights_read(_maybe(client, "StateGetNetworkParams")),
         "is_devnet": isinstance(_maybe(client, "Devnet.Info"), dict),
     }
 

@@ -11,6 +11,7 @@ from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
 from apps.messages.states import TRANSITIONS, MessageState, Priority, Wait
 from apps.users.models import Tenant
+from poolsite.filecoin.actors.decode import params_alike
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message as ChainMessage
@@ -22,8 +23,8 @@ MESSAGE_ID_MAX = 256
 WITHDRAWALS: Final = (int(Method.WITHDRAW_BALANCE), int(Method.WITHDRAW_BALANCE_EXPORTED))
 """Methods by which a miner pays out what it has earned."""
 
-CONTENT: Final = ("from_", "to", "value", "method", "params")
-"""What makes a message of the chain the same payment: all but nonce and fees."""
+CONTENT: Final = ("from_", "to", "value", "method")
+"""What makes a message of the chain the same payment, beside what its parameters say; no nonce, no fees."""
 
 
 class Message(Timestamped):
@@ -274,7 +275,9 @@ class Message(Timestamped):
     def has_content(self, message: ChainMessage) -> bool:
         """Return whether this is the message, whatever its nonce and fees are."""
         own = self.chain_message()
-        return all(getattr(own, name) == getattr(message, name) for name in CONTENT)
+        return all(getattr(own, name) == getattr(message, name) for name in CONTENT) and params_alike(
+            own.to, own.method, own.params, message.params
+        )
 
 
 class SignedVersion(models.Model):

@@ -13,10 +13,10 @@ from apps.messages.selectors.receivers import kind_from_address
 from apps.users.selectors.grants import miners_owners
 from poolsite.filecoin.actors import market, miner, miner_control, multisig, power
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.address import ID, address_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor, encode
-from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, is_self_transfer
 from poolsite.filecoin.message import METHOD_SEND
 
@@ -138,7 +138,7 @@ def _keeper(kind: str, method: int, params: bytes) -> str:
     if form is None:
         return ""
     try:
-        return str(getattr(from_cbor(form, params), name))
+        return str(getattr(params_read(form, params), name))
     except (BadCbor, ValueError):
         return ""
 
@@ -192,7 +192,7 @@ def _acts(message: Message, *, receiver: str) -> Iterator[Act]:
         if not is_proposal:
             return
         try:
-            inner = from_cbor(multisig.ProposeParams, params or b"")
+            inner = params_read(multisig.ProposeParams, params or b"")
         except (BadCbor, ValueError):
             break
         payer, to = to, str(inner.to)
@@ -250,7 +250,7 @@ def _amount_requested(params: bytes) -> int:
     """Return what a withdrawal asks for, in attoFIL; all that there is where it cannot be read."""
     for form in (miner_control.WithdrawBalanceParams, market.WithdrawBalanceParams):
         try:
-            read = from_cbor(form, params)
+            read = params_read(form, params)
         except (BadCbor, ValueError):
             continue
         return int(getattr(read, "amount_requested", 0) or getattr(read, "amount", 0))

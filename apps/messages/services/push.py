@@ -28,6 +28,8 @@ from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection_queue import selections_enqueue
 from apps.messages.services.validate import message_validate, params_check, use_check
 from apps.messages.states import Wait
+from poolsite.filecoin.actors.decode import params_alike
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -215,7 +217,7 @@ def _same_again(row: Message, stored: Message, *, principal: Principal) -> Messa
     if (
         (stored.tenant_id == row.tenant_id or principal.is_operator)
         and all(getattr(stored, name) == getattr(row, name) for name in content)
-        and bytes(stored.params) == bytes(row.params)
+        and params_alike(address_parse(row.to), row.method, bytes(stored.params), bytes(row.params))
     ):
         return stored
     return MessageIdTaken(

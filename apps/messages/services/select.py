@@ -17,6 +17,7 @@ from django.db.models.functions import RowNumber
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
+from apps.chain.selectors.landing_forms import landing_params
 from apps.core.live import Change, publish
 from apps.core.locks import try_lock
 from apps.gateway.errors import SignerAway
@@ -42,9 +43,11 @@ from apps.messages.services.selection import (
 from apps.messages.services.selection_results import filled_store, selection_waits_store
 from apps.messages.states import PRESSING, MessageState, NoncesBy, Priority, SenderState, Wait
 from apps.wallets.selectors import is_signed_for_program
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -181,6 +184,7 @@ def _fill(
     sender, places = selection.sender, selection.places
     try:
         candidates = candidates_find(selection, waiting=waiting, client=client, shared=shared)
+        _landing_forms_set(selection, [candidate.row for candidate in candidates])
         signed = messages_choose(selection, candidates=candidates, client=client)
         filled = filled_store(selection, signed=signed, now=now)
     finally:
@@ -194,6 +198,17 @@ def _fill(
     # What failed waits for a later head, so even a round that filled none leaves fewer to the next.
     has_moved = bool(filled or selection.failed)
     return Selected(filled=filled, has_more=has_moved and (selection.has_more or is_full))
+
+
+def _landing_forms_set(selection: Selection, rows: Iterable[Message]) -> None:
+    """Put the pool's own messages that waited across an upgrade into the form that the network takes now."""
+    height = selection.head.height
+    for row in rows:
+        before = bytes(row.params)
+        if row.kind and row.method != METHOD_SEND:
+            row.params = landing_params(address_parse(row.to), row.method, before, height=height)
+        if bytes(row.params) != before:
+            selection.has_new_forms = True
 
 
 def due_senders_list(*, head: Head) -> list[str]:

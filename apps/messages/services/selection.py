@@ -87,6 +87,8 @@ class Selection:
     """Whether nonces are assigned for signatures that are made offline."""
     has_more: bool = False
     """True if the round had to end although there were places left."""
+    has_new_forms: bool = False
+    """True if parameters of one of its messages were given the form that an upgrade asks for."""
     waits: list[tuple[str, str, str]] = field(default_factory=list)
     """Why messages are left: id, reason, text."""
     known: dict[str, ChainMessage] = field(default_factory=dict)

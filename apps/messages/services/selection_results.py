@@ -54,6 +54,9 @@ def filled_store(
             return ()
         columns = _exported_columns if selection.is_export else _filled_columns
         rows = {item.row.pk: columns(message, now=now) for item, message in signed}
+        if selection.has_new_forms:
+            for item, message in signed:
+                rows[item.row.pk]["params"] = message.message.params
         moved = messages_advance("FILL", rows=rows, now=now)
         if len(moved) != len(rows):
             transaction.set_rollback(True)

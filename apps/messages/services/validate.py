@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
+from apps.chain.selectors.landing_forms import landing_params
 from apps.core.sanitize import has_marks
 from apps.messages.errors import BadMessage, BadMessageAddress, ReceiverNotGranted, SenderStopped
 from apps.messages.models import MESSAGE_ID_MAX, Message
@@ -60,6 +61,7 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
     """
     push_id = id_validate(item.id)
     receiver, sender, method = _receiver(item.to), _sender(item.from_), _method(item.method)
+    params = bytes(item.params)
     if sender.protocol == DELEGATED:
         receiver, method = _ethereum_call(receiver, method=method, has_params=bool(item.params))
     row = Message(
@@ -77,7 +79,8 @@ def message_validate(item: PushItem, *, principal: Principal) -> Message:
         from_addr=address_format(sender),
         value=_value(item.value),
         method=method,
-        params=bytes(item.params),
+        # What others push is theirs, byte by byte.
+        params=landing_params(receiver, method, params) if item.kind else params,
         gas_limit=item.gas.limit,
         gas_fee_cap=item.gas.fee_cap,
         gas_premium=item.gas.premium,

@@ -10,11 +10,11 @@ from apps.messages.selectors.receivers import receiver_kinds
 from apps.miners.selectors.address_messages import METHODS, act_describe
 from apps.miners.selectors.miners import miners_of_addresses
 from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_display
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def act_amount(act: Act) -> int | None:
     if act_kind(act) != "miner" or act.method not in WITHDRAWALS:
         return None
     try:
-        return int(from_cbor(WithdrawBalanceParams, act.params).amount_requested)
+        return int(params_read(WithdrawBalanceParams, act.params).amount_requested)
     except (BadCbor, ValueError):
         return None
 

@@ -18,6 +18,7 @@ from apps.miners.rules.deal_addresses import multiaddrs_change_text, peer_change
 from apps.miners.selectors.proposals import act_read, proposals_open
 from apps.users.selectors.tenants import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
 from poolsite.filecoin.actors.miner_control import (
@@ -28,7 +29,6 @@ from poolsite.filecoin.actors.miner_control import (
 )
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -102,25 +102,25 @@ def act_describe(act: Act) -> str:
     try:
         match act.method:
             case Method.CHANGE_WORKER_ADDRESS | Method.CHANGE_WORKER_ADDRESS_EXPORTED:
-                worker = from_cbor(ChangeWorkerAddressParams, params)
+                worker = params_read(ChangeWorkerAddressParams, params)
                 control = ", ".join(map(str, worker.new_control_addrs)) or gettext("none")
                 return gettext("worker {new_worker}, control addresses: {control}").format(
                     new_worker=worker.new_worker, control=control
                 )
             case Method.CHANGE_OWNER_ADDRESS | Method.CHANGE_OWNER_ADDRESS_EXPORTED:
                 return gettext("owner {new_address}").format(
-                    new_address=from_cbor(ChangeOwnerAddressParams, params).new_address
+                    new_address=params_read(ChangeOwnerAddressParams, params).new_address
                 )
             case Method.CHANGE_BENEFICIARY | Method.CHANGE_BENEFICIARY_EXPORTED:
-                term = from_cbor(ChangeBeneficiaryParams, params)
+                term = params_read(ChangeBeneficiaryParams, params)
                 quota = fil_format(term.new_quota)
                 return gettext("beneficiary {new_beneficiary}, {quota} until epoch {new_expiration}").format(
                     new_beneficiary=term.new_beneficiary, quota=quota, new_expiration=term.new_expiration
                 )
             case Method.CHANGE_MULTIADDRS | Method.CHANGE_MULTIADDRS_EXPORTED:
-                return multiaddrs_change_text(from_cbor(ChangeMultiaddrsParams, params))
+                return multiaddrs_change_text(params_read(ChangeMultiaddrsParams, params))
             case Method.CHANGE_PEER_ID | Method.CHANGE_PEER_ID_EXPORTED:
-                return peer_change_text(from_cbor(ChangePeerIDParams, params))
+                return peer_change_text(params_read(ChangePeerIDParams, params))
     except (BadCbor, ValueError):
         pass
     return str(method_name("miner", act.method) or gettext("method {method}").format(method=act.method))

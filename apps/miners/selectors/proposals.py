@@ -12,10 +12,10 @@ from django.db.models import Q
 from apps.messages.models import Message, Receiver
 from apps.messages.states import MessageState
 from apps.users.selectors.tenants import operator_tenants
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.address import ID, address_parse
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -49,7 +49,7 @@ def act_read(message: Message) -> Act:
 def act_proposed(message: Message) -> Act | None:
     """Return what a message proposes to a multisig; None if its parameters cannot be read."""
     try:
-        inner = from_cbor(ProposeParams, bytes(message.params))
+        inner = params_read(ProposeParams, bytes(message.params))
     except (BadCbor, ValueError):
         return None
     return Act(str(inner.to), int(inner.method), bytes(inner.params), int(inner.value))

@@ -32,9 +32,10 @@ from apps.miners.services.multisig_senders import act_plan, proposal_describe
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.miners.states import AddressChange
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
 from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, ChangeWorkerAddressParams
-from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
@@ -244,13 +245,13 @@ def _is_same(request: AddressRequest, message: Message, *, client: ChainClient) 
     requested = addresses_resolve(request.addresses or (), client=client)
     match request.change:
         case AddressChange.CONTROL:
-            return from_cbor(ChangeWorkerAddressParams, params).new_control_addrs == requested
+            return params_read(ChangeWorkerAddressParams, params).new_control_addrs == requested
         case AddressChange.WORKER:
-            return (from_cbor(ChangeWorkerAddressParams, params).new_worker,) == requested
+            return (params_read(ChangeWorkerAddressParams, params).new_worker,) == requested
         case AddressChange.OWNER:
-            return (from_cbor(ChangeOwnerAddressParams, params).new_address,) == requested
+            return (params_read(ChangeOwnerAddressParams, params).new_address,) == requested
         case AddressChange.BENEFICIARY:
-            term = from_cbor(ChangeBeneficiaryParams, params)
+            term = params_read(ChangeBeneficiaryParams, params)
             named = (term.new_beneficiary, int(term.new_quota), term.new_expiration)
             return named == (*requested, request.quota, request.expiration)
     return True

@@ -25,9 +25,10 @@ from apps.miners.services.miner_values import address_read, name_read
 from apps.miners.states import MinerState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors import power
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.address import POWER_ACTOR, Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.amounts import fil_format
-from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.filecoin.sector import post_proof
 
@@ -117,7 +118,7 @@ def _made_before(spec: MinerSpec, message_id: str) -> Miner | None:
 def _is_made_by(miner: Miner, spec: MinerSpec, *, message: Message | None) -> bool:
     """Return whether a miner under a spec's key, created by this message, is what the spec asks for."""
     # The row's keys are those that the chain has now: they may have been changed since.
-    named = miner if message is None else from_cbor(power.CreateMinerParams, bytes(message.params))
+    named = miner if message is None else params_read(power.CreateMinerParams, bytes(message.params))
     try:
         wished = [address_format(address_read(one)) for one in (spec.owner, spec.worker)]
     except BadAddress:

@@ -151,7 +151,7 @@ def outcome_try(
     )
     code: int | None
     try:
-        trial = client.state_call(message, head.key)
+        trial = client.state_call(client.landing_form(message), head.key)
         code, error = int((trial.get("MsgRct") or {}).get("ExitCode", -1)), str(trial.get("Error") or "")
     except NodeRefused as refusal:  # not every node runs what no key could sign
         code, error = None, refusal.reason

@@ -27,11 +27,12 @@ from apps.miners.services.address_changes import NOT_ALLOWED, may_change
 from apps.miners.services.multisig_senders import PROPOSE_METHOD, act_plan, proposal_describe
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.wire.proposals import WITHDRAW_BALANCE
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ def amount_read(message: Message) -> int:
 
 def _amount(params: bytes) -> int:
     try:
-        return int(from_cbor(WithdrawBalanceParams, params).amount_requested)
+        return int(params_read(WithdrawBalanceParams, params).amount_requested)
     except (BadCbor, ValueError):
         return 0
 

@@ -27,10 +27,11 @@ from apps.sectors.onchain.sectors import messages_try, trial_message
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.bitfield import bitfield_of
-from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def compaction_send(
 
 def compacted_partitions_read(message: Message) -> tuple[int, ...]:
     """Return the partitions that a message compacts."""
-    return tuple(from_cbor(CompactPartitionsParams, bytes(message.params)).partitions)
+    return tuple(params_read(CompactPartitionsParams, bytes(message.params)).partitions)
 
 
 def _none_open_require(miner: Miner, of_deadline: str) -> None:

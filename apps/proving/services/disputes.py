@@ -18,9 +18,9 @@ from apps.miners.selectors.miners import miners_active_now
 from apps.proving.models import Dispute, DisputesRead, WindowPost
 from apps.proving.states import PostState
 from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import address_format
-from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -109,7 +109,7 @@ def _head_read(head: Head, miners: dict[str, Miner], context: ProvingContext) ->
 
 def _dispute_store(head: Head, cid: Cid, message: Message, miner: Miner, exit_code: int) -> bool:
     try:
-        params = from_cbor(DisputeWindowedPoStParams, message.params)
+        params = params_read(DisputeWindowedPoStParams, message.params)
         index, post_index = params.deadline, params.post_index
     except ValueError:  # it was refused for that
         index, post_index = 0, 0

@@ -214,9 +214,10 @@ def _amounts(answers: Sequence[Any]) -> list[int]:
 
 
 def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> list[TrialRun]:
-    """Run messages on the state of `key` without sending them, each by itself."""
+    """Run messages of the pool's own on the state of `key` without sending them, each by itself."""
     tipset = _key_json(key)
-    answers = client.call_many([("StateCall", [message_to_json(message), tipset]) for message in messages])
+    tried = [message_to_json(client.landing_form(message)) for message in messages]
+    answers = client.call_many([("StateCall", [message, tipset]) for message in tried])
     trials = []
     for message, answer in zip(messages, answers, strict=True):
         if isinstance(answer, NodeRefused):

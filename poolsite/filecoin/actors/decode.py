@@ -24,6 +24,7 @@ from poolsite.filecoin.actors import (
     reward,
     verifreg,
 )
+from poolsite.filecoin.actors.method import params_at
 from poolsite.filecoin.address import (
     CRON_ACTOR,
     DATACAP_ACTOR,
@@ -114,18 +115,31 @@ def kind_by_params(method: int, params: bytes) -> str:
     found = []
     for kind in _MANIFOLD:
         spec = method_spec(kind, method)
-        if method and spec is not None and (spec.params is not None) == bool(params):
-            try:
-                params_decode(kind, method, params)
-            except BadCbor:
-                continue
+        if method and spec is not None and any(form_fits(form, params) for form in spec.forms):
             found.append(kind)
     return found[0] if len(found) == 1 else ""
 
 
-def method_spec(kind: str, method: int) -> MethodSpec | None:
-    """Return what is known of a method, or None."""
-    return ACTOR_METHODS.get(kind, {}).get(method)
+def method_spec(kind: str, method: int, *, version: int | None = None) -> MethodSpec | None:
+    """Return what is known of a method, or None; its form at a network version, else the newest."""
+    spec = ACTOR_METHODS.get(kind, {}).get(method)
+    return None if spec is None else spec.at(version)
+
+
+def changed_methods(to: Address, method: int) -> list[MethodSpec]:
+    """Return those methods of a number that take other parameters than before, of the kinds `to` may be."""
+    only = _SINGLETONS.get(to)
+    kinds = ACTOR_METHODS if only is None else (only,)
+    specs = (ACTOR_METHODS[kind].get(method) for kind in kinds)
+    return [spec for spec in specs if spec is not None and spec.earlier]
+
+
+def params_alike(to: Address, method: int, first: bytes, second: bytes) -> bool:
+    """Return whether parameters say the same, be it in different forms of their method."""
+    return first == second or any(
+        params_at(spec, first, version=spec.since) == params_at(spec, second, version=spec.since)
+        for spec in changed_methods(to, method)
+    )
 
 
 def method_name(kind: str, method: int) -> str:
@@ -136,17 +150,36 @@ def method_name(kind: str, method: int) -> str:
     return spec.name if spec is not None else f"Method {method}"
 
 
-def params_decode(kind: str, method: int, params: bytes) -> Any:
+def params_decode(kind: str, method: int, params: bytes, *, version: int | None = None) -> Any:
     """Return the parameters as the JSON object that StateDecodeParams gives; None for a method without.
 
+    They are read in the form of a network version; without one, in the newest form that fits them.
     Raises BadCbor if the bytes are not this method's parameters, KeyError if the method is unknown.
     """
-    spec = method_spec(kind, method)
+    spec = method_spec(kind, method, version=version)
     if method == 0 or (not params and (spec is None or spec.params is None)):
         return None
     if spec is None or spec.params is None:
         raise KeyError(f"the parameters of {kind} method {method} are unknown")
-    return to_json(from_cbor(spec.params, params))
+    form = spec.params if version is not None else _form_fitting(spec, params)
+    return to_json(from_cbor(form, params))
+
+
+def _form_fitting(spec: MethodSpec, params: bytes) -> type[Any]:
+    """Return the newest class of a method's parameters that the bytes fit, the newest if none does."""
+    fitting = (form.params for form in spec.forms if form_fits(form, params))
+    return next((cls for cls in fitting if cls is not None), spec.params or object)
+
+
+def form_fits(form: MethodSpec, params: bytes) -> bool:
+    """Return whether parameters have this form of a method."""
+    if form.params is None:
+        return not params
+    try:
+        from_cbor(form.params, params)
+    except BadCbor:
+        return False
+    return True
 
 
 def fil_fields(kind: str, method: int) -> frozenset[str]:
@@ -158,13 +191,13 @@ def fil_fields(kind: str, method: int) -> frozenset[str]:
     return frozenset(field.json for field in fields if field.kind is AMOUNT and field.attr != "power")
 
 
-def params_display(kind: str, method: int, params: bytes) -> Any:
+def params_display(kind: str, method: int, params: bytes, *, version: int | None = None) -> Any:
     """Return the parameters as well as they can be read: named fields, else plain CBOR, else hexadecimal.
 
     None without parameters.  Plain CBOR shows bytes as hexadecimal text and links as in JSON.
     """
     try:
-        return params_decode(kind, method, params)
+        return params_decode(kind, method, params, version=version)
     except (BadCbor, KeyError):
         if not params:
             return None
@@ -187,9 +220,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def params_encode(kind: str, method: int, value: Any) -> bytes:
+def params_encode(kind: str, method: int, value: Any, *, version: int | None = None) -> bytes:
     """Return the CBOR of parameters given as JSON (StateEncodeParams).  Raises BadField, KeyError."""
-    spec = method_spec(kind, method)
+    spec = method_spec(kind, method, version=version)
     if spec is None:
         raise KeyError(f"{kind} has no known method {method}")
     if spec.params is None:
@@ -197,9 +230,9 @@ def params_encode(kind: str, method: int, value: Any) -> bytes:
     return to_cbor(from_json(spec.params, value))
 
 
-def return_decode(kind: str, method: int, data: bytes) -> Any:
+def return_decode(kind: str, method: int, data: bytes, *, version: int | None = None) -> Any:
     """Return a return value as JSON; None for none.  Raises BadCbor, KeyError."""
-    spec = method_spec(kind, method)
+    spec = method_spec(kind, method, version=version)
     if not data:
         return None
     if spec is None or spec.returns is None:

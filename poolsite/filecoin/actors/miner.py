@@ -194,9 +194,11 @@ METHODS: Final = method_table(
     MethodSpec(Method.CHANGE_WORKER_ADDRESS, "ChangeWorkerAddress", ChangeWorkerAddressParams),
     MethodSpec(Method.CHANGE_PEER_ID, "ChangePeerID", ChangePeerIDParams),
     MethodSpec(Method.SUBMIT_WINDOWED_POST, "SubmitWindowedPoSt", SubmitWindowedPoStParams),
-    MethodSpec(Method.PRE_COMMIT_SECTOR, "PreCommitSector", PreCommitSectorParams),
-    MethodSpec(Method.PROVE_COMMIT_SECTOR, "ProveCommitSector", ProveCommitSectorParams),
-    MethodSpec(Method.EXTEND_SECTOR_EXPIRATION, "ExtendSectorExpiration", ExtendSectorExpirationParams),
+    MethodSpec(Method.PRE_COMMIT_SECTOR, "PreCommitSector", PreCommitSectorParams, until=22),
+    MethodSpec(Method.PROVE_COMMIT_SECTOR, "ProveCommitSector", ProveCommitSectorParams, until=23),
+    MethodSpec(
+        Method.EXTEND_SECTOR_EXPIRATION, "ExtendSectorExpiration", ExtendSectorExpirationParams, until=27
+    ),
     MethodSpec(Method.TERMINATE_SECTORS, "TerminateSectors", TerminateSectorsParams, TerminateSectorsReturn),
     MethodSpec(Method.DECLARE_FAULTS, "DeclareFaults", DeclareFaultsParams),
     MethodSpec(Method.DECLARE_FAULTS_RECOVERED, "DeclareFaultsRecovered", DeclareFaultsRecoveredParams),
@@ -217,11 +219,15 @@ METHODS: Final = method_table(
     MethodSpec(Method.REPAY_DEBT, "RepayDebt"),
     MethodSpec(Method.CHANGE_OWNER_ADDRESS, "ChangeOwnerAddress", ChangeOwnerAddressParams),
     MethodSpec(Method.DISPUTE_WINDOWED_POST, "DisputeWindowedPoSt", DisputeWindowedPoStParams),
-    MethodSpec(Method.PRE_COMMIT_SECTOR_BATCH, "PreCommitSectorBatch", PreCommitSectorBatchParams),
-    MethodSpec(Method.PROVE_COMMIT_AGGREGATE, "ProveCommitAggregate", ProveCommitAggregateParams),
-    MethodSpec(Method.PROVE_REPLICA_UPDATES, "ProveReplicaUpdates", ProveReplicaUpdatesParams, SectorSet),
+    MethodSpec(Method.PRE_COMMIT_SECTOR_BATCH, "PreCommitSectorBatch", PreCommitSectorBatchParams, until=22),
+    MethodSpec(Method.PROVE_COMMIT_AGGREGATE, "ProveCommitAggregate", ProveCommitAggregateParams, until=27),
+    MethodSpec(
+        Method.PROVE_REPLICA_UPDATES, "ProveReplicaUpdates", ProveReplicaUpdatesParams, SectorSet, until=27
+    ),
     MethodSpec(Method.PRE_COMMIT_SECTOR_BATCH2, "PreCommitSectorBatch2", PreCommitSectorBatch2Params),
-    MethodSpec(Method.PROVE_REPLICA_UPDATES2, "ProveReplicaUpdates2", ProveReplicaUpdates2Params, SectorSet),
+    MethodSpec(
+        Method.PROVE_REPLICA_UPDATES2, "ProveReplicaUpdates2", ProveReplicaUpdates2Params, SectorSet, until=22
+    ),
     MethodSpec(Method.CHANGE_BENEFICIARY, "ChangeBeneficiary", ChangeBeneficiaryParams),
     MethodSpec(Method.GET_BENEFICIARY, "GetBeneficiary", None, GetBeneficiaryReturn),
     MethodSpec(Method.EXTEND_SECTOR_EXPIRATION2, "ExtendSectorExpiration2", ExtendSectorExpiration2Params),

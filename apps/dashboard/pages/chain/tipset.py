@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_above, head_after, head_at, head_exactly_at
+from apps.chain.selectors.upgrades import params_version
 from apps.core import formatting
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -55,7 +56,7 @@ class ChainMessage:
 
 
 def message_row(
-    cid: str, message: Message, receipt: Receipt | None, *, miners: Collection[str]
+    cid: str, message: Message, receipt: Receipt | None, *, miners: Collection[str], height: int = 0
 ) -> ChainMessage:
     """Lay out a message with what came of it; None while the tipset above is not there yet."""
     try:
@@ -68,13 +69,14 @@ def message_row(
         tone = "ok" if receipt.exit_code == 0 else "bad"
         result = "ok" if receipt.exit_code == 0 else gettext(exit_code_text(receipt.exit_code, actor=kind))
     used = None if receipt is None else receipt.gas_used
+    version = params_version(kind, message.method, height=height)
     return ChainMessage(
         cid=cid,
         from_=str(message.from_),
         to=str(message.to),
         value=formatting.fil(message.value),
         method=method_name(kind, message.method),
-        params=params_text(kind, message.method, message.params),
+        params=params_text(kind, message.method, message.params, version=version),
         tone=tone,
         result=result,
         gas=gettext("{used} of {gas_limit}").format(
@@ -82,22 +84,24 @@ def message_row(
         )
         if used is not None
         else "",
-        returned=return_text(kind, message.method, b"" if receipt is None else receipt.return_),
+        returned=return_text(
+            kind, message.method, b"" if receipt is None else receipt.return_, version=version
+        ),
     )
 
 
-def return_text(kind: str, method: int, data: bytes) -> str:
+def return_text(kind: str, method: int, data: bytes, *, version: int | None = None) -> str:
     """Write what a method gave back as readable fields, or as hex where nobody knows its form."""
     try:
-        value: Any = return_decode(kind, method, data)
+        value: Any = return_decode(kind, method, data, version=version)
     except (BadCbor, KeyError):
         return data.hex()[:PARAMS_MAX]
     return "" if value is None else json.dumps(value, ensure_ascii=False)[:PARAMS_MAX]
 
 
-def params_text(kind: str, method: int, params: bytes) -> str:
+def params_text(kind: str, method: int, params: bytes, *, version: int | None = None) -> str:
     """Write parameters as readable fields, or as they are where nobody knows their form."""
-    value: Any = params_display(kind, method, params)
+    value: Any = params_display(kind, method, params, version=version)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "" if value is None else text[:PARAMS_MAX]
 
@@ -144,7 +148,11 @@ def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], st
         return [], error.reason
     padded = [*receipts, *[None] * (len(found) - len(receipts))]
     pairs = zip(found, padded, strict=False)
-    return [message_row(str(cid), one, receipt, miners=miners) for (cid, one), receipt in pairs], ""
+    rows = [
+        message_row(str(cid), one, receipt, miners=miners, height=head.height)
+        for (cid, one), receipt in pairs
+    ]
+    return rows, ""
 
 
 urlpatterns: Final = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.selectors.upgrades import params_version
 from apps.core import formatting
 from apps.core.addresses import address_both
 from apps.core.languages import list_text
@@ -23,10 +24,10 @@ from poolsite.filecoin.actors.decode import (
     params_display,
 )
 from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,9 @@ def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) ->
         return
     kind = kind_of(message, miners=miners)
     try:
-        fields = fil_shown(kind, message.method, params_decode(kind, message.method, encoded))
+        version = params_version(kind, message.method, height=message.height)
+        read = params_decode(kind, message.method, encoded, version=version)
+        fields = fil_shown(kind, message.method, read)
     except (BadCbor, KeyError):
         fields = None
     if not isinstance(fields, dict):
@@ -86,7 +89,7 @@ def param_facts(message: Message, *, miners: set[str], most: int = PARAM_CUT) ->
 def proposal_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
     """Yield what a multisig is asked to send, where a message asks for that."""
     try:
-        inner = from_cbor(ProposeParams, bytes(message.params))
+        inner = params_read(ProposeParams, bytes(message.params))
     except (BadCbor, ValueError):
         return
     if message.method not in (Method.PROPOSE, Method.PROPOSE_EXPORTED):

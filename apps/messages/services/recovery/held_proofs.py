@@ -12,11 +12,11 @@ import structlog
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.messages.states import Priority
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -56,7 +56,7 @@ def unproven_proofs_find(waiting: QuerySet[Message], *, client: ChainClient, hea
 def _partitions(miner: str, params: bytes) -> set[tuple[str, int, int]]:
     """Return what a WindowPoSt proves: miner, deadline, partition; empty if it cannot be read."""
     try:
-        read = from_cbor(SubmitWindowedPoStParams, params)
+        read = params_read(SubmitWindowedPoStParams, params)
     except (BadCbor, ValueError):
         return set()
     return {(miner, int(read.deadline), int(one.index)) for one in read.partitions}

@@ -21,10 +21,10 @@ from apps.messages.services.bulk_transitions import message_changes_publish, mes
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import SignerGrant, Tenant
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import METHODS, Method
 from poolsite.filecoin.address import ID
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.ethereum import is_self_transfer
 from poolsite.wire.origins import IdFound
 
@@ -178,7 +178,7 @@ class _Rows:
         if kind is None or message.to.protocol != ID or len(self.owners) != 1:
             return None
         try:
-            from_cbor(METHODS[message.method].params or object, message.params)
+            params_read(METHODS[message.method].params or object, message.params)
         except BadCbor:
             return None
         return IdFound(cid=str(message.cid), id=f"{kind}:{uuid4()}", account=self.owners[0].name, kind=kind)

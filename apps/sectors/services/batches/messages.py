@@ -46,8 +46,8 @@ from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reco
 from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_text
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
-from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
@@ -86,7 +86,7 @@ def _last_mutable(batch: Batch, network: Network) -> int:
 
     Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors_ni (deadline_is_mutable).
     """
-    index = from_cbor(ProveCommitSectorsNIParams, bytes(batch.params)).proving_deadline
+    index = params_read(ProveCommitSectorsNIParams, bytes(batch.params)).proving_deadline
     height, params = batch.closed_height, network.proving
     # Right after null rounds the stored one may be a whole period on, see `open_deadline_read`.
     begins = current_deadline(batch.miner.proving_period_start or 0, height, params).period_start

@@ -21,13 +21,13 @@ from apps.sectors.services.batches.messages import batch_fail
 from apps.sectors.services.readback.imports import ORDER, row_move, row_write_without_files
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.states import READ_BACK, BatchKind, BatchState
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_sectors import (
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     ProveCommitSectorsNIParams,
 )
 from poolsite.filecoin.cids import cid_to_commr
-from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _rows(batch: Batch, numbers: list[int]) -> dict[int, Sector]:
 
 def _precommits_move(batch: Batch, work: SealingContext) -> None:
     """Move the sectors of a pre-commit to waiting for it; pause those whose files no host has reported."""
-    infos = from_cbor(PreCommitSectorBatch2Params, bytes(batch.params)).sectors
+    infos = params_read(PreCommitSectorBatch2Params, bytes(batch.params)).sectors
     rows = _rows(batch, [info.sector_number for info in infos])
     for info in infos:
         row = rows.get(info.sector_number)
@@ -147,9 +147,9 @@ def _committed(
     """Return a commit's sectors with their pieces, their own proofs, and whether one proof is of them all."""
     data = bytes(batch.params)
     if batch.method == COMMIT_NI.method:
-        message_params = from_cbor(ProveCommitSectorsNIParams, data)
+        message_params = params_read(ProveCommitSectorsNIParams, data)
         return {one.sector_number: () for one in message_params.sectors}, {}, True
-    params = from_cbor(ProveCommitSectors3Params, data)
+    params = params_read(ProveCommitSectors3Params, data)
     placed: dict[int, Sequence[PieceActivationManifest]] = {
         one.sector_number: one.pieces for one in params.sector_activations
     }

@@ -12,9 +12,9 @@ from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_recover
 from apps.sectors.services.readback.batches import batch_recover, unbatched_messages_find
 from apps.sectors.services.readback.imports import NOTE
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_proving import TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
-from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -47,13 +47,13 @@ def _changes_import(miner: Miner, kind: ChangeKind, message: Message, work: Seal
 
 
 def _terminated(message: Message) -> dict[int, int | None]:
-    params = from_cbor(TerminateSectorsParams, bytes(message.params))
+    params = params_read(TerminateSectorsParams, bytes(message.params))
     return {number: None for place in params.terminations for number in place.sectors}
 
 
 def _extended(message: Message) -> dict[int, int | None]:
     """Return the new end of each sector."""
-    params = from_cbor(ExtendSectorExpiration2Params, bytes(message.params))
+    params = params_read(ExtendSectorExpiration2Params, bytes(message.params))
     requests: dict[int, int | None] = {}
     for one in params.extensions:
         claimed = [sector.sector_number for sector in one.sectors_with_claims]

@@ -17,9 +17,9 @@ from apps.sectors.services.readback.imports import NOTE
 from apps.sectors.services.runs.snap_up_verdicts import KIND
 from apps.sectors.services.runs.steps import run_begin, run_lock, run_move
 from apps.sectors.services.sealing.placements import pieces_recover
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
-from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RECOVER_TO, RUN_FINAL, UNSENT, SectorState, SnapState
@@ -47,7 +47,7 @@ def _may_have_updated(message: Message) -> bool:
 @transaction.atomic
 def _message_import(miner: Miner, message: Message, work: SealingContext) -> None:
     """Write the runs of one message, all or none."""
-    params = from_cbor(ProveReplicaUpdates3Params, bytes(message.params))
+    params = params_read(ProveReplicaUpdates3Params, bytes(message.params))
     pairs = zip(params.sector_updates, params.sector_proofs, strict=False)
     for update, proof in sorted(pairs, key=lambda pair: pair[0].sector):
         rows = Sector.objects.select_related("miner", "job")

@@ -39,6 +39,7 @@ from poolsite.filecoin.actors.allocations import (
     ClaimExtensionRequest,
 )
 from poolsite.filecoin.actors.claims import CLAIM_TERM_MAX, ClaimTerm, ExtendClaimTermsParams
+from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.address import DATACAP_ACTOR, VERIFREG_ACTOR
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
@@ -194,8 +195,8 @@ def _claims_of(message: Message) -> list[int]:
     """Return the claims that a message of an extension names."""
     params = bytes(message.params)
     if message.to == str(VERIFREG_ACTOR):
-        return [term.claim_id for term in from_cbor(ExtendClaimTermsParams, params).terms]
-    transfer = from_cbor(datacap.TransferParams, params)
+        return [term.claim_id for term in params_read(ExtendClaimTermsParams, params).terms]
+    transfer = params_read(datacap.TransferParams, params)
     return [one.claim for one in from_cbor(AllocationRequests, transfer.operator_data).extensions]
 
 

@@ -11,7 +11,6 @@ from apps.chain.models import Node
 from apps.chain.selectors.upgrades import (
     FAR_EPOCHS,
     Upgrade,
-    heights_of,
     nodes_unready,
     readiness,
     upgrades_after,
@@ -19,7 +18,7 @@ from apps.chain.selectors.upgrades import (
 )
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
-from poolsite.filecoin.upgrades import FORK_UPGRADES
+from poolsite.filecoin.upgrades import UPGRADES, heights_read
 from tests.fake_node import FakeNode, served
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -46,8 +45,8 @@ def test_epochs_are_read_from_a_nodes_parameters():
     params = forks(FireHorse=1060, Smoke=-1, Odd="soon", Flag=True)
     params["ForkUpgradeParams"]["BreezeGasTampingDuration"] = 120
 
-    assert heights_of(params) == {"FireHorse": 1060, "Smoke": -1}
-    assert heights_of(None) == heights_of({}) == heights_of({"ForkUpgradeParams": 5}) == {}
+    assert heights_read(params) == {"FireHorse": 1060, "Smoke": -1}
+    assert heights_read(None) == heights_read({}) == heights_read({"ForkUpgradeParams": 5}) == {}
 
 
 def test_the_next_upgrade_comes_first_and_most_nodes_are_right():
@@ -84,7 +83,7 @@ def test_a_node_is_ready_if_its_release_knows_the_upgrade(heights, is_ready, wor
 def test_versions_are_known_by_the_upgrades_names():
     assert FIRE.network_version == 28
     assert Upgrade("Unheard", 5).title == "Unheard"
-    assert FORK_UPGRADES[-1] == "FireHorse"
+    assert UPGRADES[-1].name == "FireHorse"
     assert FAR_EPOCHS > 1_000_000
 
 
