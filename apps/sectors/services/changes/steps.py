@@ -12,11 +12,12 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.changes import ChangeRefused, ChangeSent
-from apps.sectors.models import JobEvent, Sector, SectorChange
+from apps.sectors.models import Sector, SectorChange
 from apps.sectors.services.changes.plans import accepted_require, changes_plan
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
 from apps.sectors.services.sealing.steps import job_lock, sector_step
+from apps.sectors.services.timeline import job_event_write
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.pipeline import SectorEvent, SectorState
@@ -224,13 +225,6 @@ def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None
 
 def _note(change: SectorChange, event: str, *, job: Job, at: datetime, actor: str, note: str) -> None:
     """Write a line of the sector's timeline."""
-    JobEvent.objects.create(
-        job=job,
-        event=f"{change.kind}_{event}",
-        from_state="",
-        to_state="",
-        at=at,
-        actor=actor,
-        note=note,
-        is_error=event == ChangeEvent.FAIL,
+    job_event_write(
+        job, f"{change.kind}_{event}", now=at, actor=actor, note=note, is_error=event == ChangeEvent.FAIL
     )

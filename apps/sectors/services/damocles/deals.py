@@ -13,10 +13,11 @@ from django.utils.translation import gettext_noop
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.models import JobEvent, Worker
+from apps.sectors.models import Worker
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.selectors.sector_records import pieces_placed
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorState
 
@@ -63,14 +64,12 @@ def deals_refuse(sector: Sector, *, job: Job, record: DamoclesSector, now: datet
     if job.state == JobState.LEASED:
         token = lease_token_next()
         advance(job, "FREE", worker=None, lease_until=None, lease_token=token, updated_at=now)
-    JobEvent.objects.create(
-        job=job,
-        event="LEASE_OVER",
-        from_state="",
-        to_state="",
-        stage=sector.stage,
-        at=now,
+    job_event_write(
+        job,
+        "LEASE_OVER",
+        now=now,
         actor="" if worker is None else worker.name,
+        stage=sector.stage,
         worker=worker,
         note=WITHOUT_DATA,
     )

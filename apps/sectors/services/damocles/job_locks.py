@@ -19,7 +19,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.damocles import NotDamocles, SectorEnded
 from apps.sectors.errors.runs import NoHost
-from apps.sectors.models import DamoclesJob, DamoclesSector, Job, JobEvent, PipelineRun, Sector
+from apps.sectors.models import DamoclesJob, DamoclesSector, Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.damocles.files import files_check_end
@@ -27,6 +27,7 @@ from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.runs.reports import run_report
 from apps.sectors.services.runs.steps import run_lock, run_move, run_pause
 from apps.sectors.services.runs.unsealing import unseal_step
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import ENDED_SECTORS, JobState
 from poolsite.wire.job_reports import TEXT_MAX, Event, StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -223,14 +224,13 @@ class LockedJob:
 
     def _write(self, event: str, *, note: str = "", is_error: bool = False) -> None:
         state, stage = ("", self.job.stage) if self.run is None else (self.run.state, self.run.step.stage)
-        JobEvent.objects.create(
-            job=self.job,
-            event=event,
-            from_state=state,
-            to_state=state,
-            stage=stage,
-            at=self.now,
+        job_event_write(
+            self.job,
+            event,
+            now=self.now,
+            state=state,
             actor=self.record.worker.name,
+            stage=stage,
             worker=self.record.worker,
             note=note[:TEXT_MAX],
             is_error=is_error,

@@ -18,13 +18,14 @@ from apps.core.errors import Conflict
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import JobUnknown, LeaseLost
-from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.claim_rules import free_filter
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.damocles.hosts import damocles_host_register, damocles_plan_note, may_take_work
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.codec import document_decode
@@ -221,15 +222,13 @@ def proof_reset(principal: Principal, *, name: str, now: datetime) -> None:
     job = _open(principal, uuid)
     _audit(principal, "proving.job-reset", job)
     if job.lease_token:  # a host that hangs has lost its lease to the sweep, and its proof would be taken
-        JobEvent.objects.create(
-            job=job,
-            token=job.lease_token,
-            event="LEASE_OVER",
-            from_state="",
-            to_state="",
-            stage=job.stage,
-            at=now,
+        job_event_write(
+            job,
+            "LEASE_OVER",
+            now=now,
             actor=principal.actor,
+            token=job.lease_token,
+            stage=job.stage,
             worker=job.worker,
             note=gettext_noop("reset by {actor}").format(actor=principal.actor),
         )

@@ -13,12 +13,13 @@ from django.utils.translation import gettext
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.damocles import NotDamocles, SectorEnded
-from apps.sectors.models import DAMOCLES, DamoclesSector, Job, JobEvent, Sector
+from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
 from apps.sectors.rules.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
 from apps.sectors.services.damocles.deals import deals_refuse, is_sealing_zeros
 from apps.sectors.services.damocles.hosts import damocles_host_register
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import ENDED_SECTORS, JobState
 from poolsite.wire.job_reports import TEXT_MAX
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
@@ -154,14 +155,13 @@ class LockedSector:
     def note(self, event: str, note: str, *, is_error: bool = False) -> None:
         """Write something into the sector's timeline that moves nothing."""
         worker = self.job.sticky_worker
-        JobEvent.objects.create(
-            job=self.job,
-            event=event,
-            from_state=self.sector.state,
-            to_state=self.sector.state,
-            stage=self.sector.stage,
-            at=self.now,
+        job_event_write(
+            self.job,
+            event,
+            now=self.now,
+            state=self.sector.state,
             actor="" if worker is None else worker.name,
+            stage=self.sector.stage,
             worker=worker,
             note=note[:TEXT_MAX],
             is_error=is_error,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 
 from apps.core.live import Change, publish
-from apps.sectors.models import DAMOCLES, Job, JobEvent, StoreAttachment, Worker, WorkerCommand
+from apps.sectors.models import DAMOCLES, Job, StoreAttachment, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
@@ -128,9 +129,7 @@ def removals_note(worker: Worker, *, commands: Collection[str], now: datetime) -
     stores = dict(done.values_list("args__job", "args__store"))
     jobs = Job.objects.filter(uuid__in=list(stores))
     for job in jobs.select_related("sector__miner"):
-        JobEvent.objects.create(
-            job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name, worker=worker
-        )
+        job_event_write(job, FILES_REMOVED, now=now, actor=worker.name, worker=worker)
         if job.sector is not None:
             copies_forget(job.sector.pk, store_name=stores[str(job.uuid)] or "")
             publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))

@@ -8,9 +8,10 @@ from django.db import transaction
 
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance
-from apps.sectors.models import Job, JobEvent
+from apps.sectors.models import Job
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.jobs.claim_statements import SWEEP
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -26,15 +27,13 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
     for job in jobs:
         stage, token = job.stage, job.lease_token
         advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
-        JobEvent.objects.create(
-            job=job,
-            token=token,
-            event="LEASE_OVER",
-            from_state="",
-            to_state="",
-            stage=stage,
-            at=now,
+        job_event_write(
+            job,
+            "LEASE_OVER",
+            now=now,
             actor=worker.name,
+            token=token,
+            stage=stage,
             worker=worker,
             note=reason,
         )

@@ -15,13 +15,14 @@ from django.utils.translation import gettext
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import BadReport, LeaseLost
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Sector
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.hosts.lease_renewals import progress_store
 from apps.sectors.services.jobs.report_leases import job_for_report, lease_check
 from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.sealing.steps import sector_pause
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_reports import Level
@@ -92,15 +93,15 @@ def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: dateti
         lease_until=None,
         updated_at=now,
     )
-    JobEvent.objects.create(
-        job=job,
-        event="COMPLETE",
-        from_state=JobState.LEASED,
-        to_state=JobState.DONE,
-        stage=job.stage,
-        at=now,
-        ms=complete.ms,
+    job_event_write(
+        job,
+        "COMPLETE",
+        now=now,
+        state=JobState.LEASED,
+        after=JobState.DONE,
         actor=actor,
+        stage=job.stage,
+        ms=complete.ms,
         worker=host,
         token=complete.token,
     )
@@ -120,14 +121,13 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     attempts = job.attempts + 1
     again = fail.level is Level.TEMPORARY and attempts < (fail.attempts_max or retries.attempts_max)
     actor = job.worker.name if job.worker is not None else ""
-    JobEvent.objects.create(
-        job=job,
-        event="FAIL",
-        from_state=job.sector.state if job.sector is not None else job.state,
-        to_state=job.sector.state if job.sector is not None else job.state,
-        stage=fail.stage,
-        at=now,
+    job_event_write(
+        job,
+        "FAIL",
+        now=now,
+        state=job.sector.state if job.sector is not None else job.state,
         actor=actor,
+        stage=fail.stage,
         worker=job.worker,
         token=fail.token,
         note=fail.error,

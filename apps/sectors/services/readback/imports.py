@@ -16,6 +16,7 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.jobs.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import CLIENTS_PRIORITY, JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
@@ -113,9 +114,7 @@ def row_create(
             sticky_worker=None if found is None else found.host,
             heard_at=None if found is None else found.host.seen_at,
         )
-        JobEvent.objects.create(
-            job=job, event="IMPORT", from_state="", to_state=state, at=now, actor="console", note=NOTE
-        )
+        job_event_write(job, "IMPORT", now=now, after=state, note=NOTE)
         publish(Change("sector", str(sector.uuid), miner.tenant_id))
     return sector
 

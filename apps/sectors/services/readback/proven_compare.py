@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.miners.onchain.partition_facts import live_field
-from apps.sectors.models import JobEvent, Sector, Store
+from apps.sectors.models import Sector, Store
 from apps.sectors.onchain.sectors import sectors_proven_read
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
@@ -18,6 +18,7 @@ from apps.sectors.services.sealing.placements import placements_compare
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.reported import mark_name_encode
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import MoveState
 from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
@@ -168,13 +169,11 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
         if (current.state, current.store) != (row.state, row.store):
             return False
         Sector.objects.filter(pk=row.pk).update(store=store, updated_at=work.now)
-        JobEvent.objects.create(
-            job=job,
-            event="IMPORT",
-            from_state="",
-            to_state=row.state,
-            at=work.now,
-            actor="console",
+        job_event_write(
+            job,
+            "IMPORT",
+            now=work.now,
+            after=row.state,
             note=gettext_noop("{note}: its files are in {store}, not in {before}").format(
                 note=NOTE, store=store, before=row.store
             ),
@@ -207,14 +206,8 @@ def _row_change(
         copies_forget(row.pk)
         _run_stop(row, work)
     if facts.keys() != {"initial_pledge"}:  # it follows an extension of the pool's own, too
-        JobEvent.objects.create(
-            job=job,
-            event="IMPORT",
-            from_state="",
-            to_state=row.state,
-            at=work.now,
-            actor="console",
-            note=UPDATED if "comm_r" in facts else note,
+        job_event_write(
+            job, "IMPORT", now=work.now, after=row.state, note=UPDATED if "comm_r" in facts else note
         )
     publish(Change("sector", str(row.uuid), row.tenant_id))
     return True

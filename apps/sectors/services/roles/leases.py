@@ -11,9 +11,10 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import RoleUnable
 from apps.miners.states import RoleKind
-from apps.sectors.models import Job, JobEvent
+from apps.sectors.models import Job
 from apps.sectors.selectors.hosts import workers_of_host
 from apps.sectors.selectors.restored import lease_token_next
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 
@@ -57,15 +58,13 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
     )
     ended = list(leased.order_by("pk"))
     for job in ended:
-        JobEvent.objects.create(
-            job=job,
-            token=job.lease_token,
-            event="LEASE_OVER",
-            from_state="",
-            to_state="",
-            stage=job.stage,
-            at=now,
+        job_event_write(
+            job,
+            "LEASE_OVER",
+            now=now,
             actor=role.host,
+            token=job.lease_token,
+            stage=job.stage,
             note=gettext_noop("role {kind} of {miner}: {note}").format(
                 kind=role.kind, miner=role.miner, note=role.note
             ),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.core.live import Change, publish
-from apps.sectors.models import Job, JobEvent, PipelineRun
+from apps.sectors.services.timeline import job_event_write
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from apps.sectors.models import Job, PipelineRun
 
 
 def run_event_write(
@@ -24,16 +26,8 @@ def run_event_write(
     **report: Any,
 ) -> None:
     """Write a step or a failure of a run into the timeline of its job."""
-    JobEvent.objects.create(
-        job=job,
-        event=event,
-        from_state=before,
-        to_state=run.state,
-        stage=stage,
-        at=now,
-        actor=actor,
-        note=note,
-        **report,
+    job_event_write(
+        job, event, now=now, state=before, after=run.state, actor=actor, stage=stage, note=note, **report
     )
 
 

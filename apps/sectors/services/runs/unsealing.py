@@ -27,10 +27,11 @@ from apps.pieces.services.restored_data import (
 from apps.pieces.states import PieceState
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, NoRoomYet, StateDiffers
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
-from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import unseal_inputs
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.fr32 import unpadded_bytes
@@ -150,17 +151,17 @@ def unseal_step(job: Job, *, event: Event, digest: str, now: datetime) -> EventA
         raise BadReport(gettext("the bytes have not arrived"), field="event")
     step = UNSEAL_NEXT[spec.next]
     actor = job.worker.name if job.worker is not None else ""
-    JobEvent.objects.create(
-        job=job,
+    job_event_write(
+        job,
+        event.event,
+        now=now,
+        state=spec.state,
+        after=spec.next,
+        actor=actor,
         seq=event.seq,
         token=event.token,
-        event=event.event,
-        from_state=spec.state,
-        to_state=spec.next,
         stage=spec.stage,
-        at=now,
         ms=event.outputs.ms or None,
-        actor=actor,
         worker=job.worker,
         digest=digest,
     )

@@ -28,6 +28,7 @@ from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.hosts.removals import sealing_folder_leave
 from apps.sectors.services.sealing.steps import job_lock, sector_step
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import BACK_TO, SectorEvent, SectorState, Stage
@@ -131,16 +132,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
     _release(current, job, host=host)
     note = _note(host, is_cleared=current.activation is not None and current.state in UNPROVEN)
     if current.state == SectorState.ALLOCATED:
-        JobEvent.objects.create(
-            job=job,
-            event=HOST_MISSING,
-            from_state=current.state,
-            to_state=current.state,
-            stage=current.stage,
-            at=now,
-            actor="console",
-            note=note,
-        )
+        job_event_write(job, HOST_MISSING, now=now, state=current.state, stage=current.stage, note=note)
         publish(Change("sector", str(current.uuid), current.miner.tenant_id))
         return True
     event = SectorEvent.RESEAL if current.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"

@@ -14,12 +14,13 @@ from apps.core.transitions import advance
 from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.messages.states import MessageState
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused, PreCommitOnItsWay
-from apps.sectors.models import Job, JobEvent, Sector, WorkerCommand
+from apps.sectors.models import Job, Sector, WorkerCommand
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.hosts.removals import files_remove
 from apps.sectors.services.jobs.c1_files import c1_file_delete, is_c1_file_kept
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import BatchState, JobState
 from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import Level
@@ -68,14 +69,14 @@ def sector_step(
         **({"paused_by": "", "bad_store": ""} if "paused_at" in data else {}),
         **data,
     )
-    JobEvent.objects.create(
-        job=job,
-        event=event,
-        from_state=before,
-        to_state=sector.state,
-        stage=stage,
-        at=now,
+    job_event_write(
+        job,
+        event,
+        now=now,
+        state=before,
+        after=sector.state,
         actor=actor,
+        stage=stage,
         note=note,
         is_withdrawn=is_withdrawn,
         **(report or {}),
@@ -155,16 +156,8 @@ def sector_console_fail(
         job, current = job_lock(sector.pk)
         if current.state != sector.state or current.paused_at is not None:
             return
-        JobEvent.objects.create(
-            job=job,
-            event="FAIL",
-            from_state=current.state,
-            to_state=current.state,
-            stage=current.stage,
-            at=now,
-            actor="console",
-            note=error,
-            is_error=True,
+        job_event_write(
+            job, "FAIL", now=now, state=current.state, stage=current.stage, note=error, is_error=True
         )
         if level == Level.TEMPORARY:
             Sector.objects.filter(pk=current.pk).update(
@@ -217,15 +210,7 @@ def sector_retry(
     )
     is_workers = NEXT_STAGE[current.state].owner is Owner.WORKER
     advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
-    JobEvent.objects.create(
-        job=job,
-        event="RETRY",
-        from_state=current.state,
-        to_state=current.state,
-        stage=current.stage,
-        at=now,
-        actor=actor,
-    )
+    job_event_write(job, "RETRY", now=now, state=current.state, actor=actor, stage=current.stage)
     current.refresh_from_db()
     sector_audit(by, action="sector.retry", before=before, after=current)
     publish(Change("sector", str(current.uuid), current.miner.tenant_id))
@@ -264,14 +249,13 @@ def _stage_end(sector: Sector, *, job: Job, host: Worker, actor: str, now: datet
     """Order a host to end what it computes for a job, under the last lease or one before."""
     args = {"job": str(job.uuid), "token": str(job.lease_token)}
     WorkerCommand.objects.create(worker=host, op=Operation.END_STAGE, args=args, actor=actor)
-    JobEvent.objects.create(
-        job=job,
-        event=Operation.END_STAGE.name,
-        from_state=sector.state,
-        to_state=sector.state,
-        stage=sector.stage,
-        at=now,
+    job_event_write(
+        job,
+        Operation.END_STAGE.name,
+        now=now,
+        state=sector.state,
         actor=actor,
+        stage=sector.stage,
         worker=host,
     )
     publish(Change("worker", host.pk, host.tenant_id))

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
@@ -17,6 +17,7 @@ from apps.sectors.services.sealing.console_steps import (
 )
 from apps.sectors.services.sealing.landings import own_precommits_read
 from apps.sectors.services.sealing.steps import job_lock
+from apps.sectors.services.timeline import job_event_write
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.randomness import Tag, miner_entropy
@@ -92,9 +93,7 @@ def _renew(sector: Sector, *, ticket: bytes, epoch: int, now: datetime) -> bool:
     if current.paused_at is not None or not Job.objects.filter(UNLABELLED, pk=job.pk).exists():
         return False
     Sector.objects.filter(pk=current.pk).update(ticket=ticket, ticket_epoch=epoch, updated_at=now)
-    JobEvent.objects.create(  # it ends no stage: PC1 waits on
-        job=job, event=TICKET_RENEWED, from_state="", to_state="", at=now, actor="console"
-    )
+    job_event_write(job, TICKET_RENEWED, now=now)  # it ends no stage: PC1 waits on
     publish(Change("sector", str(current.uuid), current.miner.tenant_id))
     return True
 

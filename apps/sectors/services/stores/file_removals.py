@@ -12,12 +12,13 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.sectors.errors.stores import FilesNotRemovable
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Sector
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.ended_sectors import landed_termination
 from apps.sectors.services.hosts.removals import file_hosts_find, files_remove
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.steps import job_lock
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import OPEN_MOVES
 from apps.users.services.audit import audit_record
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
@@ -165,14 +166,6 @@ def _order(sector: Sector, *, by: Principal, work: SealingContext, reason: str) 
     if current.removal_asked_at is not None or current.state != sector.state or is_moving:
         return False
     Sector.objects.filter(pk=current.pk).update(removal_asked_at=work.now, updated_at=work.now)
-    JobEvent.objects.create(
-        job=job,
-        event=REMOVE_FILES,
-        from_state="",
-        to_state=current.state,
-        at=work.now,
-        actor=by.actor,
-        note=reason,
-    )
+    job_event_write(job, REMOVE_FILES, now=work.now, after=current.state, actor=by.actor, note=reason)
     files_remove(current, job=job, actor=by.actor)
     return True

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.models import JobEvent, Sector, StoreFinding
+from apps.sectors.models import Sector, StoreFinding
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
@@ -19,6 +19,7 @@ from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.findings import findings_lock
 from apps.sectors.services.stores.missing_files import missing_store_remove
 from apps.sectors.services.stores.moves import unchanged_lock
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import CopyCondition, FindingKind, FindingState
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
@@ -104,9 +105,7 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
         if before
         else gettext_noop("its files are in {store}").format(store=name)
     )
-    JobEvent.objects.create(
-        job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
-    )
+    job_event_write(job, ADOPTED, now=now, actor=order.actor, note=note)
     event_write(
         finding.store,
         event=ADOPTED,

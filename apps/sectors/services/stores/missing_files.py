@@ -9,12 +9,13 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Sector
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.moves import changes_open, unchanged_lock
+from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import FindingKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import FileState
@@ -71,9 +72,7 @@ def missing_store_remove(
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, store_name=finding.store.name)
     note = gettext_noop("missing in {store}").format(store=finding.store.name)
-    JobEvent.objects.create(
-        job=job, event=FILES_MISSING, from_state="", to_state="", at=now, actor=order.actor, note=note
-    )
+    job_event_write(job, FILES_MISSING, now=now, actor=order.actor, note=note)
     event_write(
         finding.store,
         event=FILES_MISSING,
