@@ -410,7 +410,7 @@ def message(
 
 def sender(address: str, **overrides: Any) -> Sender:
     """An address that messages are sent from."""
-    data = {"next_nonce": 5, "chain_nonce": 3, "balance": 25 * FIL, "checked_height": 1000, **overrides}
+    data = {"next_nonce": 5, "chain_nonce": 3, "balance": 25 * FIL, **overrides}
     return Sender.objects.update_or_create(address=address, defaults=data)[0]
 
 

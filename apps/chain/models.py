@@ -31,7 +31,6 @@ class Node(Timestamped):
     error = models.CharField(max_length=500, blank=True, default="")
     version = models.CharField(max_length=100, blank=True, default="")
     head_height = models.BigIntegerField(null=True)
-    head_key = models.TextField(blank=True, default="")
     lag_epochs = models.IntegerField(default=0)
     """Epochs behind the newest head that any node of the pool has."""
     lag_s = models.IntegerField(default=0)

@@ -86,7 +86,6 @@ class Block(models.Model):
     """BlockMsg in CBOR as it was submitted."""
     messages = models.IntegerField(default=0)
     round = models.OneToOneField(Round, null=True, on_delete=models.SET_NULL, related_name="block")
-    reserved_at = models.DateTimeField()
     submitted_at = models.DateTimeField(null=True)
     reward = AttoFilField(null=True)
     """With the tips of its messages; None until it is on the chain."""

@@ -267,7 +267,6 @@ class MinerRound:
                     with_signature(block, None),
                     self.row,
                     self.base.height,
-                    clock.now(),
                     datetime.fromtimestamp(self.context.times.sign_until, tz=UTC),
                     has_own=self.address.actor_id in self.base.actor_ids,
                 )

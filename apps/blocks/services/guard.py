@@ -47,7 +47,6 @@ class Reservation:
     block: BlockMsg
     round: Round
     base_height: int
-    at: datetime
     until: datetime
     """From then on the round has ended, and nobody waits for the row."""
     has_own: bool = False
@@ -145,7 +144,6 @@ def _row(reservation: Reservation, genesis: str) -> Block:
         unsigned=to_cbor(block),
         messages=len(block.bls_messages) + len(block.secpk_messages),
         round=reservation.round,
-        reserved_at=reservation.at,
     )
 
 

@@ -69,7 +69,6 @@ HEALTH_FIELDS: Final = (
     "detailed_at",
     "error",
     "head_height",
-    "head_key",
     "is_devnet",
     "lag_epochs",
     "lag_s",
@@ -224,7 +223,7 @@ def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
         node.condition, node.error = NodeCondition.AWAY, error.reason[:500]
         return
     node.condition, node.error, node.latency_ms = NodeCondition.HEALTHY, "", finding.latency_ms
-    node.head_height, node.head_key = finding.head.height, finding.head.key
+    node.head_height = finding.head.height
     if finding.has_asked_details:
         node.detailed_at = now
     for name, value in finding.details.items():

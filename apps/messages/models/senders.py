@@ -76,7 +76,6 @@ class Sender(FeeRules, Timestamped):
     """Nonce of the actor when last read, advanced by each landing since and set back by each revert."""
     balance = AttoFilField(null=True)
     """When last read; `selectors.balances` knows better where the address is a wallet of ours."""
-    checked_height = models.BigIntegerField(null=True)
     is_offline = models.BooleanField(default=False, db_default=False)
     """Its key is at no signer: a message gets its nonce when a person exports it, and is signed elsewhere."""
     gap_nonce = models.BigIntegerField(null=True)

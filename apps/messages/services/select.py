@@ -123,7 +123,7 @@ def _select(
     chain_state = sender_chain_state_read(address, client=client, key=head.key)
     if _is_sent_already(sender, chain_state, head=head, client=client, now=now):
         return Selected()
-    _chain_state_store(sender, chain_state, head=head, now=now)
+    _chain_state_store(sender, chain_state, now=now)
     if not chain_state.exists:
         _all_wait(sender, Wait.NO_ACTOR, gettext_noop("the address was never funded"))
         return Selected()
@@ -258,7 +258,7 @@ def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -
     return ""
 
 
-def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: Head, now: datetime) -> None:
+def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, now: datetime) -> None:
     """Write what the node said about the sender; somebody else's use of the address is noticed here.
 
     What lacked money and backs off is due at once if the sender has more than at its last selection: the row
@@ -270,7 +270,6 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, head: H
     changes: dict[str, Any] = {
         "chain_nonce": chain_state.chain_nonce,
         "balance": chain_state.balance,
-        "checked_height": head.height,
     }
     if is_foreign:
         changes["foreign_at"] = now

@@ -54,7 +54,6 @@ def won():
         unsigned=b"",
         cid=factories.cid("block"),
         round=row,
-        reserved_at=now(),
         reward=4 * 10**18,
         penalty=0,
     )

@@ -115,7 +115,6 @@ def test_a_reward_that_is_not_known_is_no_zero() -> None:
             actor_id=miner.actor_id or 0,
             height=epoch,
             cid=factories.cid(f"block {epoch}"),
-            reserved_at=now(),
             parents=bytes([epoch]),
         )
     assert day_verdict(PageData(principal())).rest == "The reward of 2 blocks is not known yet."

@@ -90,7 +90,7 @@ def test_metrics_tell_of_wins_and_how_much_time_their_blocks_had(client):
         ]
     )
     won = Round.objects.get(epoch=2)
-    Block.objects.create(round=won, actor_id=2001, height=2, signed=b"signed", reserved_at=now())
+    Block.objects.create(round=won, actor_id=2001, height=2, signed=b"signed")
 
     found = figures(client)
 

@@ -63,7 +63,6 @@ def block(miner: Miner, height: int, *, state: str = RoundState.INCLUDED, **valu
         unsigned=b"",
         cid=factories.cid(f"block {miner.actor_id} {height}"),
         round=row,
-        reserved_at=at,
         **data,
     )
 

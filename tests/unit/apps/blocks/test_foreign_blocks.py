@@ -28,7 +28,7 @@ def mined(**facts: Any) -> Miner:
     MinerGrant.objects.create(actor_id=1000, tenant=miner.tenant, open_mining=True)
     MinerGrant.objects.update(updated_at=clock.now() - timedelta(minutes=1))
     factories.head(HEIGHT, cids=[factories.cid("other"), OURS], miners=["f01009", "f01000"])
-    row = {"parents": b"p", "unsigned": b"", "reserved_at": clock.now()}
+    row = {"parents": b"p", "unsigned": b""}
     Block.objects.create(actor_id=1000, height=HEIGHT, cid=OURS, **row)
     return miner
 

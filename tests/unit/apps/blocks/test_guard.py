@@ -73,9 +73,8 @@ def asked(
         parents=parents or header.parents,
         block_sig=None,
     )
-    at = clock.now()
-    until = at + timedelta(seconds=left_s)
-    return Reservation(BlockMsg(made, (), ()), round, (height or round.epoch) - 1, at, until)
+    until = clock.now() + timedelta(seconds=left_s)
+    return Reservation(BlockMsg(made, (), ()), round, (height or round.epoch) - 1, until)
 
 
 def test_no_height_is_reserved_once_its_round_has_ended(header: BlockHeader) -> None:

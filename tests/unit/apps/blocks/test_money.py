@@ -52,7 +52,6 @@ def block(miner: Miner, height: int, *, state: str = RoundState.INCLUDED, **valu
         unsigned=b"",
         cid=factories.cid(f"block {height}"),
         round=row,
-        reserved_at=NOW,
         **data,
     )
 

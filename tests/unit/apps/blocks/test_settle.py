@@ -43,7 +43,6 @@ def submitted(miner: Miner, epoch: int) -> Round:
         height=epoch,
         parents=parents,
         cid=factories.cid(f"block {epoch}"),
-        reserved_at=at,
     )
     return row
 

@@ -8,7 +8,6 @@ import pytest
 
 from apps.blocks.models import Block
 from apps.blocks.selectors.mining_miners import miners_on
-from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.miners.models import Miner
 from apps.moves.errors import MoveRefused
@@ -91,9 +90,7 @@ def test_a_height_that_is_past_or_far_is_refused(change: Callable[..., Miner], h
 
 def test_no_miner_moves_out_over_a_block_that_may_be_signed() -> None:
     miner = moving(works_until=None)
-    block = Block.objects.create(
-        actor_id=1000, height=1010, parents=b"p", unsigned=b"", reserved_at=clock.now()
-    )
+    block = Block.objects.create(actor_id=1000, height=1010, parents=b"p", unsigned=b"")
 
     for height in (1005, 1010):
         with pytest.raises(MoveRefused, match="the block of epoch 1\u202f010 may already be signed here"):
@@ -108,9 +105,7 @@ def test_no_move_in_is_cancelled_over_a_block_that_may_be_signed() -> None:
     miner = moving()
     signed_for(miner)
     miner_move_in(miner, height=1010, by=SYSTEM)
-    block = Block.objects.create(
-        actor_id=1000, height=1010, parents=b"p", unsigned=b"", reserved_at=clock.now()
-    )
+    block = Block.objects.create(actor_id=1000, height=1010, parents=b"p", unsigned=b"")
     with pytest.raises(MoveRefused, match="at or after height 1\u202f010 may already be signed here"):
         move_cancel(miner, by=SYSTEM)
 

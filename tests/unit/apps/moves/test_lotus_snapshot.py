@@ -132,7 +132,7 @@ def test_numbers_and_blocks_are_guarded(tmp_path: Path) -> None:
     factories.network()
     SectorNumbers.objects.create(miner=miner, next_number=300)
     header = block(1019, parents=(cid_of_cbor(b"p"), cid_of_cbor(b"q")))
-    facts = {"actor_id": 1000, "reserved_at": clock.now()}
+    facts = {"actor_id": 1000}
     Block.objects.create(height=1019, parents=b"1" * 32, unsigned=to_cbor(header), **facts)
     Block.objects.create(height=3, parents=b"2" * 32, unsigned=b"of long ago", **facts)
 

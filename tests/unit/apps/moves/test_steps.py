@@ -376,7 +376,7 @@ def test_the_pool_ends_its_windows_and_lotus_miner_goes_on(chain: MovingChain) -
     factories.head(1020)
     assert steps(miner, Direction.OUT)["proofs"].figure == "1 proof not landed yet"
     WindowPost.objects.filter(pk=last.pk).update(state=PostState.LANDED)
-    Block.objects.create(actor_id=1000, height=1019, parents=b"p" * 32, unsigned=b"", reserved_at=clock.now())
+    Block.objects.create(actor_id=1000, height=1019, parents=b"p" * 32, unsigned=b"")
     found = steps(miner, Direction.OUT)
     assert {found[key].state for key in ("proofs", "blocks")} == {StepState.DONE}
     assert "the last one was at 1\u202f019" in found["blocks"].figure

@@ -44,7 +44,6 @@ def miner() -> Miner:
         cid=factories.cid("block"),
         messages=3,
         round=won,
-        reserved_at=now(),
         reward=10**18,
         penalty=0,
     )
