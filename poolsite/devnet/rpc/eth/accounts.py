@@ -1,6 +1,6 @@
 """Accounts by their Ethereum names: balance, nonce, code, and the names themselves.
 
-There are no contracts: nobody has code or storage.  Source: lotus node/impl/eth/lookup.go, filecoin.go.
+There are no contracts: nobody has code.  Source: lotus node/impl/eth/lookup.go, filecoin.go.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from poolsite.devnet.state.rows import Actor
     from poolsite.devnet.state.tables import State
 
-SLOT_BYTES: Final = 32
-EMPTY_SLOT: Final = "0x" + "00" * SLOT_BYTES
 MAX_PARAMS: Final = 2
 
 
@@ -54,14 +52,6 @@ def code(node: Devnet, _address: Address, block: BlockName) -> Any:
     if named(node, block).height == 0:
         raise RpcError("block param must not specify genesis block")
     return "0x"
-
-
-def storage_at(node: Devnet, _address: Address, slot: bytes, block: BlockName) -> Any:
-    """Nothing: there are no contracts."""
-    named(node, block)
-    if len(slot) > SLOT_BYTES:
-        raise RpcError("supplied storage key is too long")
-    return EMPTY_SLOT
 
 
 def to_filecoin(_node: Devnet, address: Address) -> Any:

@@ -163,17 +163,3 @@ def block_by_number(node: Devnet, number: str, with_transactions: bool) -> Any:
 
 def block_by_hash(node: Devnet, name: bytes, with_transactions: bool) -> Any:
     return block_json(node, by_hash(node, name), with_transactions=with_transactions)
-
-
-def _count(node: Devnet, tipset: Tipset) -> str:
-    """All messages of its blocks, those that two blocks carry twice."""
-    blocks = [node.chain.block_messages(cid) for cid in tipset.cids]
-    return hex(sum(len(bls) + len(secpk) for bls, secpk in blocks))
-
-
-def count_by_number(node: Devnet, number: str) -> Any:
-    return _count(node, by_number(node, number, is_strict=True))
-
-
-def count_by_hash(node: Devnet, name: bytes) -> Any:
-    return _count(node, by_hash(node, name))

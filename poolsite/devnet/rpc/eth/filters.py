@@ -66,11 +66,11 @@ def _range(node: Devnet, spec: FilterSpec) -> tuple[int, int]:
     return least, most
 
 
-def _checked(node: Devnet, spec: FilterSpec | None, *, method: str) -> tuple[int, int]:
+def _checked(node: Devnet, spec: FilterSpec | None) -> tuple[int, int]:
     """Return what is wrong with a filter whoever asks.  Raises RpcError."""
     if spec is None:
         reason = "runtime error: invalid memory address or nil pointer dereference"
-        raise panic(f"Filecoin.{method}", reason)
+        raise panic("Filecoin.EthGetLogs", reason)
     if spec.block_hash is None:
         return _range(node, spec)
     if spec.from_block is not None or spec.to_block is not None:
@@ -82,7 +82,7 @@ def get_logs(node: Devnet, spec: FilterSpec | None) -> Any:
     """None: only contracts make logs, and built-in actors' events are not shown as logs."""
     prefix = "failed to get events for filter: "
     try:
-        least, most = _checked(node, spec, method="EthGetLogs")
+        least, most = _checked(node, spec)
     except RpcError as error:
         if not error.code:
             raise
@@ -105,11 +105,6 @@ def _install(node: Devnet, kind: str) -> str:
         raise RpcError(str(error)) from None
 
 
-def new_filter(node: Devnet, spec: FilterSpec | None) -> Any:
-    _checked(node, spec, method="EthNewFilter")
-    return _install(node, LOGS)
-
-
 def new_block_filter(node: Devnet) -> Any:
     return _install(node, HEADS)
 
@@ -127,15 +122,6 @@ def filter_changes(node: Devnet, name: bytes) -> Any:
     if node.filters.kind_of(name) is None:
         raise RpcError("filter not found")
     return [_hash_of(node, what) for what in node.filters.poll(name)]
-
-
-def filter_logs(node: Devnet, name: bytes) -> Any:
-    kind = node.filters.kind_of(name)
-    if kind is None:
-        raise RpcError("filter not found")
-    if kind != LOGS:
-        raise RpcError("wrong filter type")
-    return node.filters.poll(name)
 
 
 def _hash_of(node: Devnet, what: Tipset | SignedMessage) -> str:

@@ -120,12 +120,6 @@ def uint_read(value: Any) -> int:
     raise BadParam(f"cannot interpret {p.go_json(value)} as a hex-encoded uint64, or a number")
 
 
-def _block_text(value: Any) -> str:
-    """Return a tag or number as text, which lotus takes; venus takes a plain number, too."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else str(p.TEXT.decode(value))
-
-
 def big_read(value: Any) -> int:
     """Return a number in hex; what is no hex counts as 0, as in Go."""
     text = _text(value).replace("0x", "")
@@ -213,8 +207,6 @@ def filter_read(value: Any) -> FilterSpec:
 ADDRESS: Final = p.decoded("ethtypes.EthAddress", _address_read)
 HASH: Final = p.decoded("ethtypes.EthHash", hash_read)
 BYTES: Final = p.decoded("ethtypes.EthBytes", bytes_read)
-BLOCK_TEXT: Final = p.decoded("string", _block_text)
-UINT: Final = p.decoded("ethtypes.EthUint64", uint_read)
 BLOCK: Final = p.decoded("ethtypes.EthBlockNumberOrHash", block_name_read)
 CALL: Final = p.decoded("ethtypes.EthCall", call_read)
 FILTER: Final = p.decoded("*ethtypes.EthFilterSpec", filter_read)

@@ -1,6 +1,7 @@
 """The methods for Ethereum tools, under Filecoin's names and under Ethereum's.
 
-Source: lotus api/proxy_gen.go (levels), api/eth_aliases.go (which have both names).  Traces are not served.
+Source: lotus api/proxy_gen.go (levels), api/eth_aliases.go (which have both names).  Served is what
+wallets of Ethereum keys and the libraries ethers and viem ask for; no traces, no contracts.
 """
 
 from __future__ import annotations
@@ -20,46 +21,28 @@ from poolsite.devnet.rpc.eth import (
 from poolsite.devnet.rpc.eth.readers import (
     ADDRESS,
     BLOCK,
-    BLOCK_TEXT,
     BYTES,
     CALL,
     FILTER,
     FILTER_ID,
     HASH,
     SUBSCRIPTION_ID,
-    UINT,
 )
 
 HASH_OR_NULL: Final = p.optional(HASH)
 SPEC_OR_NULL: Final = p.optional(FILTER)
 
 ALIASED: Final = (
-    Method("EthAccounts", "read", (), network.accounts),
     Method("EthBlockNumber", "read", (), blocks.block_number),
-    Method("EthGetBlockTransactionCountByNumber", "read", (BLOCK_TEXT,), blocks.count_by_number),
-    Method("EthGetBlockTransactionCountByHash", "read", (HASH,), blocks.count_by_hash),
     Method("EthGetBlockByHash", "read", (HASH, p.BOOL), blocks.block_by_hash, slow=True),
     Method("EthGetBlockByNumber", "read", (p.TEXT, p.BOOL), blocks.block_by_number, slow=True),
     Method("EthGetTransactionByHash", "read", (HASH_OR_NULL,), transactions.by_transaction_hash),
     Method("EthGetTransactionCount", "read", (ADDRESS, BLOCK), accounts.transaction_count),
     Method("EthGetTransactionReceipt", "read", (HASH,), transactions.receipt),
-    Method("EthGetBlockReceipts", "read", (BLOCK,), transactions.block_receipts, slow=True),
-    Method(
-        "EthGetTransactionByBlockHashAndIndex", "read", (HASH, UINT), transactions.by_block_hash_and_index
-    ),
-    Method(
-        "EthGetTransactionByBlockNumberAndIndex",
-        "read",
-        (p.TEXT, UINT),
-        transactions.by_block_number_and_index,
-    ),
     Method("EthGetCode", "read", (ADDRESS, BLOCK), accounts.code),
-    Method("EthGetStorageAt", "read", (ADDRESS, BYTES, BLOCK), accounts.storage_at),
     Method("EthGetBalance", "read", (ADDRESS, BLOCK), accounts.balance),
     Method("EthChainId", "read", (), network.chain_id),
-    Method("EthSyncing", "read", (), network.syncing),
     Method("EthFeeHistory", "read", (), fees.fee_history, slow=True, raw=True),
-    Method("EthProtocolVersion", "read", (), network.protocol_version),
     Method("EthMaxPriorityFeePerGas", "read", (), fees.max_priority_fee),
     Method("EthGasPrice", "read", (), fees.gas_price),
     Method("EthSendRawTransaction", "read", (BYTES,), transactions.send_raw, slow=True),
@@ -67,15 +50,12 @@ ALIASED: Final = (
     Method("EthCall", "read", (CALL, BLOCK), fees.eth_call, slow=True),
     Method("EthGetLogs", "read", (SPEC_OR_NULL,), filters.get_logs),
     Method("EthGetFilterChanges", "read", (FILTER_ID,), filters.filter_changes),
-    Method("EthGetFilterLogs", "read", (FILTER_ID,), filters.filter_logs),
-    Method("EthNewFilter", "read", (SPEC_OR_NULL,), filters.new_filter),
     Method("EthNewBlockFilter", "read", (), filters.new_block_filter),
     Method("EthNewPendingTransactionFilter", "read", (), filters.new_pending_filter),
     Method("EthUninstallFilter", "read", (FILTER_ID,), filters.uninstall_filter),
     Method("EthSubscribe", "read", (), filters.subscribe, raw=True, callbacks=True),
     Method("EthUnsubscribe", "read", (SUBSCRIPTION_ID,), filters.unsubscribe),
     Method("NetVersion", "read", (), network.net_version),
-    Method("NetListening", "read", (), network.net_listening),
     Method("Web3ClientVersion", "read", (), network.client_version),
 )
 """Those that Ethereum's names reach, too."""
@@ -84,21 +64,6 @@ FILECOIN: Final = (
     Method("FilecoinAddressToEthAddress", "read", (), accounts.to_eth, raw=True),
     Method("EthGetMessageCidByTransactionHash", "read", (HASH_OR_NULL,), transactions.cid_by_hash),
     Method("EthGetTransactionHashByCid", "read", (p.CID,), transactions.hash_by_cid),
-    Method(
-        "EthGetTransactionByHashLimited",
-        "read",
-        (HASH_OR_NULL, p.EPOCH),
-        transactions.by_transaction_hash_limited,
-    ),
-    Method("EthGetTransactionReceiptLimited", "read", (HASH, p.EPOCH), transactions.receipt_limited),
-    Method(
-        "EthGetBlockReceiptsLimited",
-        "read",
-        (BLOCK, p.EPOCH),
-        transactions.block_receipts_limited,
-        slow=True,
-    ),
-    Method("EthSendRawTransactionUntrusted", "read", (BYTES,), transactions.send_raw, slow=True),
 )
 """Those that have Filecoin's names only."""
 

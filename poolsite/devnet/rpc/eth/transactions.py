@@ -1,10 +1,10 @@
-"""Transactions and receipts by hash, by block and place.  Source: lotus node/impl/eth/transaction.go."""
+"""Transactions and receipts by hash.  Source: lotus node/impl/eth/transaction.go."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poolsite.devnet.rpc.eth.blocks import block_hash, by_hash, by_number, named
+from poolsite.devnet.rpc.eth.blocks import block_hash
 from poolsite.devnet.rpc.eth.messages import (
     ethereum_json,
     receipt_json,
@@ -22,7 +22,6 @@ from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
     from poolsite.devnet.node import Devnet
-    from poolsite.devnet.rpc.eth.readers import BlockName
     from poolsite.devnet.search import Lookup
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.message import SignedMessage
@@ -72,16 +71,12 @@ def _of_lookup(node: Devnet, lookup: Lookup) -> dict[str, Any]:
 
 
 def by_transaction_hash(node: Devnet, name: bytes | None) -> Any:
-    return by_transaction_hash_limited(node, name, NO_LIMIT)
-
-
-def by_transaction_hash_limited(node: Devnet, name: bytes | None, limit: int) -> Any:
     """Return the transaction, landed or pending; null for one that nobody knows."""
     if name is None:
         return None
     cid = message_cid(node, name)
     try:
-        found = node.search.find(cid, node.head.tipset, limit=limit)
+        found = node.search.find(cid, node.head.tipset, limit=NO_LIMIT)
     except (UnknownMessage, Replaced):
         found = None
     if found is not None:
@@ -100,31 +95,10 @@ def _is_pending(node: Devnet, signed: SignedMessage) -> bool:
     return any(other.cid == signed.cid for other in node.mempool.pending_of(signed.message.from_))
 
 
-def _at_index(node: Devnet, tipset: Tipset, index: int) -> dict[str, Any]:
-    """As lotus: addresses are looked up in the state that the tipset builds on."""
-    messages = _messages(node, tipset)
-    if index >= len(messages):
-        raise RpcError(f"index {index} out of range: tipset contains {len(messages)} messages")
-    state = node.chain.state_before(tipset)
-    return _placed(node, messages[index][1], state, tipset=tipset, index=index)
-
-
-def by_block_hash_and_index(node: Devnet, name: bytes, index: int) -> Any:
-    return _at_index(node, by_hash(node, name), index)
-
-
-def by_block_number_and_index(node: Devnet, number: str, index: int) -> Any:
-    return _at_index(node, by_number(node, number, is_strict=True), index)
-
-
 def receipt(node: Devnet, name: bytes) -> Any:
-    return receipt_limited(node, name, NO_LIMIT)
-
-
-def receipt_limited(node: Devnet, name: bytes, limit: int) -> Any:
     """Return the receipt of a landed transaction, null for every other."""
     try:
-        found = node.search.find(message_cid(node, name), node.head.tipset, limit=limit)
+        found = node.search.find(message_cid(node, name), node.head.tipset, limit=NO_LIMIT)
     except UnknownMessage:
         return None
     except Replaced as error:
@@ -133,30 +107,6 @@ def receipt_limited(node: Devnet, name: bytes, limit: int) -> Any:
         return None
     base_fee = found.included.parent_base_fee
     return receipt_json(_of_lookup(node, found), found.receipt, base_fee=base_fee)
-
-
-def block_receipts(node: Devnet, name: BlockName) -> Any:
-    return _receipts(node, named(node, name))
-
-
-def block_receipts_limited(node: Devnet, name: BlockName, limit: int) -> Any:
-    tipset = named(node, name)
-    if limit > NO_LIMIT and tipset.height < node.head.height - limit:
-        raise RpcError(f"tipset {tipset.key} is older than the allowed lookback limit")
-    return _receipts(node, tipset)
-
-
-def _receipts(node: Devnet, tipset: Tipset) -> list[dict[str, Any]]:
-    state = node.chain.state_after(tipset.key)
-    receipts = node.chain.receipts(tipset.key)
-    return [
-        receipt_json(
-            _placed(node, signed, state, tipset=tipset, index=index),
-            receipts[index],
-            base_fee=tipset.parent_base_fee,
-        )
-        for index, (_, signed) in enumerate(_messages(node, tipset))
-    ]
 
 
 def cid_by_hash(node: Devnet, name: bytes | None) -> Any:

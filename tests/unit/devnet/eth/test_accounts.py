@@ -70,8 +70,6 @@ async def test_network_and_fees(node):
 
     assert price == node.head.tipset.parent_base_fee + premium
     assert (await answer(node, "eth_chainId"))["result"] == hex(node.network.eth_chain_id)
-    assert (await answer(node, "eth_accounts"))["result"] == []
-    assert (await answer(node, "eth_syncing"))["result"] is False
 
 
 @pytest.mark.parametrize("block", ["earliest", "0xzz", "soon", None, "0xffffff", 5])

@@ -36,8 +36,6 @@ async def test_a_block_shows_its_transactions_by_hash_or_whole(node, get):
     assert [one["transactionIndex"] for one in whole["transactions"]] == ["0x0"]
     assert whole["gasUsed"] != "0x0"
     assert whole["gasLimit"] == hex(10**10)
-    assert await get("eth_getBlockTransactionCountByNumber", "latest") == "0x1"
-    assert await get("eth_getBlockTransactionCountByHash", whole["hash"]) == "0x1"
 
 
 async def test_safe_and_finalized_lie_behind(node, get):

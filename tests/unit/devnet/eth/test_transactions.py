@@ -88,13 +88,9 @@ async def test_native_messages_are_shown_as_native_calls(node, get):
     assert mined["accessList"] == []
     assert await get("Filecoin.EthGetTransactionHashByCid", {"/": str(sent.cid)}) == name
     assert await get("Filecoin.EthGetMessageCidByTransactionHash", name) == {"/": str(sent.cid)}
-    number, index = mined["blockNumber"], mined["transactionIndex"]
-    assert (await get("eth_getTransactionByBlockNumberAndIndex", number, index))["hash"] == name
-    assert (await get("eth_getTransactionByBlockHashAndIndex", mined["blockHash"], index))["hash"] == name
-    assert [one["transactionHash"] for one in await get("eth_getBlockReceipts", number)] == [name]
 
 
-async def test_what_nobody_knows_is_null(node, get, ask):
+async def test_what_nobody_knows_is_null(node, get):
     name = "0x" + "ab" * 32
 
     assert await get("eth_getTransactionByHash", name) is None
@@ -102,8 +98,6 @@ async def test_what_nobody_knows_is_null(node, get, ask):
     assert await get("eth_getTransactionReceipt", name) is None
     assert await get("Filecoin.EthGetMessageCidByTransactionHash", name) is None
     assert await get("Filecoin.EthGetTransactionHashByCid", {"/": str(node.head.tipset.cids[0])}) is None
-    words = (await ask("eth_getTransactionByBlockNumberAndIndex", "latest", "0x5"))["error"]["message"]
-    assert words.startswith("index 5 out of range: tipset contains ")
 
 
 @pytest.mark.parametrize(
