@@ -1,6 +1,7 @@
-"""Holding back the "no" to a host that asks for work: while it waits it takes no thread and no connection.
+"""Holding back the answer to a host that asks for work: while it waits it takes no thread and no connection.
 
-Else every idle host would have to claim once a second to begin as soon.
+Else every idle host would have to claim once a second to begin as soon.  It is told of what it could take,
+and of the same only once (`job_tells`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import structlog
 from django.db import Error as DatabaseError
 
+from apps.api.job_tells import JobTells
 from apps.core import clock
 from apps.core.database_watch import WAITING
 from apps.core.liveness import heartbeat_send
-from apps.sectors.services.jobs.claim_search import kinds_free
+from apps.sectors.services.jobs.free_jobs import jobs_free
 from poolsite.wire.codec import document_encode
 from poolsite.wire.jobs import Work
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from django.http import HttpRequest
+
+    from apps.sectors.services.jobs.free_jobs import WaitingHost
 
     Event = dict[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -65,8 +69,8 @@ class Holding:
     """One held answer: what it waits for, as the view has found out, and whether that has come."""
 
     def __init__(self) -> None:
-        self.requested: frozenset[tuple[int, str]] | None = None
-        """Tenant and kinds of the jobs; None: the answer is not held."""
+        self.waits: WaitingHost | None = None
+        """Who asks; None: the answer is not held."""
         self.wait_s = WAIT_S
         self.life: tuple[str, ...] = ()
         """Processes that are known to live as long as the host waits, by the supervisor's names."""
@@ -92,6 +96,7 @@ class JobWait:
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.waiting: set[Holding] = set()
+        self.tells = JobTells()
         self.is_ending = False
         self._polling: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
@@ -101,6 +106,9 @@ class JobWait:
         if scope["type"] != "http" or scope["method"] != "GET" or PATH.fullmatch(scope["path"]) is None:
             await self.handler(scope, receive, send)
             return
+        if len(self.waiting) >= MOST or self.is_ending:
+            await self.handler(scope, receive, send)
+            return
         holding = Holding()
         answer: list[Event] = []
 
@@ -108,8 +116,7 @@ class JobWait:
             answer.append(event)
 
         await self.handler({**scope, KEY: holding}, receive, collect)
-        may_wait = len(self.waiting) < MOST and not self.is_ending
-        if answer and holding.requested is not None and may_wait:
+        if answer and holding.waits is not None and not self.is_ending:
             if (waiting := scope.get(WAITING)) is not None:
                 waiting.is_answered = True  # it waits for a job, and needs no database for that
             await self.wait(holding, receive)
@@ -151,15 +158,21 @@ class JobWait:
                 living = {name: holding.host for holding in self.waiting for name in holding.life}
                 # Beside: while Redis hangs, hosts hear of their jobs all the same.
                 self._noting = asyncio.create_task(asyncio.to_thread(life_note, living))
-            try:
-                free = await self.handler.carry_out(lambda: kinds_free(clock.now()))
-            except DatabaseError as error:
-                log.warning("database_away", reason=str(error).strip()[:200])
-                free = frozenset()
-            for holding in self.waiting:
-                if holding.requested is not None and not holding.requested.isdisjoint(free):
-                    holding.end(is_free=True)
+            await self._holdings_end()
             await asyncio.sleep(POLL_S)
+
+    async def _holdings_end(self) -> None:
+        """Send the answers of hosts for which a job is free."""
+        hosts = {holding: holding.waits for holding in self.waiting if holding.waits is not None}
+        try:
+            free = await self.handler.carry_out(lambda: jobs_free(list(hosts.values()), now=clock.now()))
+        except DatabaseError as error:
+            log.warning("database_away", reason=str(error).strip()[:200])
+            return
+        chosen = self.tells.choose(list(hosts.values()), free, at=asyncio.get_running_loop().time())
+        for holding, host in hosts.items():
+            if host.id in chosen:
+                holding.end(is_free=True)
 
 
 def life_note(living: dict[str, str]) -> None:

@@ -51,7 +51,7 @@ def hosts_call(share: Any) -> None:
     for number in range(CALLERS):
         share.heartbeat(number)
         share.claim(number)
-        one("apps.sectors.services.jobs.claim_search").kinds_free(now)
+        one("apps.sectors.services.jobs.free_jobs").kinds_free(now)
         host = sealing.host(f"new-{number}", at=now)
         tenant = {"tenant_id": host.tenant_id, "now": now}
         done, failed, given_back = sealing.claim(host, at=now, new_sectors=3, max=3)

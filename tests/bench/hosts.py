@@ -47,6 +47,7 @@ LIMIT_MS: Final = 0.5
 """CPU time of an idle host in a second: 2,000 take half of two cores."""
 UNUSUAL: Final = "Accept: application/json;q=0.9\r\n"
 """A header that the product's hosts do not send: such a request goes to Django's view."""
+BESIDE: Final = "host of this version, while a job is free that lies on another host"
 TICK_MS: Final = 1000 / os.sysconf("SC_CLK_TCK")
 
 
@@ -94,6 +95,18 @@ class Site:
         )
         atexit.register(self.web.kill)
         answer_wait(self.port, "/healthz")
+
+    def job_free(self) -> None:
+        """Have a sealing job free that lies on a host which does not ask: nobody can take it."""
+        make, models = (
+            importlib.import_module("tests.factories"),
+            importlib.import_module("apps.sectors.models"),
+        )
+        sector = make.sector(models.Job.miner.field.related_model.objects.get())
+        models.Job.objects.filter(sector=sector).update(
+            sticky_worker=models.Worker.objects.get(name="sealer-0")
+        )
+        importlib.import_module("django.db").connection.close()
 
     def cpu(self) -> Cpu:
         """Return what all have taken until now."""
@@ -313,10 +326,13 @@ def cases() -> Iterator[Figure]:
         ("host of the last version, by Django's views", FEW, UNUSUAL, False, None),
         ("host of the last version", HOSTS // 4, "", False, None),
         ("host of this version", HOSTS, "", True, LIMIT_MS),
+        (BESIDE, HOSTS, "", True, LIMIT_MS),
     )
     bare = without_hosts()
     yield Figure("web process and PostgreSQL without hosts: CPU in a second", bare.web + bare.postgres, "ms")
     for name, hosts, header, is_new, limit in runs:
+        if name == BESIDE:
+            site().job_free()
         taken, farm = measured(hosts, header=header, is_new=is_new)
         cpu = taken.less(bare, parts=hosts)
         what = f"{hosts:,} idle, each a {name}"

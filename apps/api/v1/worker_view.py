@@ -20,7 +20,7 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_of
 from apps.sectors.selectors.jobs import job_is_of_miners
 from apps.sectors.services.hosts.versions import unknown_field_note
-from apps.sectors.services.jobs.claim_search import kinds_free
+from apps.sectors.services.jobs.free_jobs import WaitingHost, kinds_free
 from apps.users.rules.principals import Principal
 from apps.users.states import POOL
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
@@ -148,11 +148,14 @@ def life_names(worker: Worker, *, principal: Principal) -> tuple[str, ...]:
 
 
 def work_find(worker: Worker, holding: Holding | None, *, wait: str, by: Principal) -> Work:
-    """Return whether a job of the worker's kinds is free; if none is, the answer is held so long at most."""
-    kinds = frozenset((worker.tenant_id, str(kind)) for kind in worker.kinds)
-    is_free = not kinds.isdisjoint(kinds_free(clock.now()))
-    if holding is not None and not is_free:
-        holding.requested, holding.life, holding.host = kinds, life_names(worker, principal=by), worker.name
-        if wait:
-            holding.wait_s = min(float(wait), sealing_policy().work_wait_s)
-    return Work(is_free=is_free)
+    """Return whether a job of the worker's kinds is free; a held answer says it in the end."""
+    kinds = frozenset(map(str, worker.kinds))
+    if holding is None:
+        free = kinds_free(clock.now())
+        return Work(is_free=any((worker.tenant_id, kind) in free for kind in kinds))
+    closed = frozenset(stage for stage, count in worker.slots.items() if not count)
+    holding.waits = WaitingHost(worker.pk, worker.tenant_id, kinds, closed)
+    holding.life, holding.host = life_names(worker, principal=by), worker.name
+    if wait:
+        holding.wait_s = min(float(wait), sealing_policy().work_wait_s)
+    return Work(is_free=False)

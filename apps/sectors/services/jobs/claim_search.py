@@ -28,7 +28,8 @@ from apps.sectors.selectors.restored import (
     must_register,
     sectors_recovery,
 )
-from apps.sectors.services.jobs.claim_statements import KINDS, LAPSED, NEXT, PLAIN
+from apps.sectors.services.jobs.claim_statements import LAPSED, NEXT, PLAIN
+from apps.sectors.services.jobs.free_jobs import kinds_free
 from apps.sectors.services.jobs.store_rooms import store_room_reserve
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.sealing_rules import EVERY
@@ -40,11 +41,6 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Worker
     from poolsite.wire.jobs import Claim
-
-
-def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
-    """Return of which tenants jobs of which kinds are free; sealing ones once their lease was swept."""
-    return frozenset((tenant_id, kind) for tenant_id, kind in KINDS.rows([now]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ IS_FREE: Final = (
 )
 """Whether some host may have a job now."""
 FREE: Final = f"FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id WHERE {IS_FREE}"
-_FIRST: Final = """
-SELECT job.kind, job.miner_id FROM sectors_job job WHERE job.state = 'READY'
-  AND (job.not_before IS NULL OR job.not_before <= $1) AND (job.expires_at IS NULL OR job.expires_at > $1)"""
+_COLUMNS: Final = "job.kind, job.miner_id, job.stage, job.id, job.lease_token"
+_FIRST: Final = f"""
+SELECT {_COLUMNS} FROM sectors_job job WHERE job.state = 'READY'
+  AND (job.not_before IS NULL OR job.not_before <= $1) AND (job.expires_at IS NULL OR job.expires_at > $1)"""  # noqa: S608
 _OF_PAIRS: Final = "ORDER BY job.kind, job.miner_id LIMIT 1"
 _NOT_SEALING: Final = ", ".join(f"'{kind}'" for kind in JobKind if kind is not JobKind.SEAL)
 KINDS: Final = Prepared(
@@ -33,19 +34,20 @@ KINDS: Final = Prepared(
 WITH RECURSIVE pair AS (
   ({_FIRST} {_OF_PAIRS})
   UNION ALL
-  SELECT later.kind, later.miner_id FROM pair CROSS JOIN LATERAL (
+  SELECT later.* FROM pair CROSS JOIN LATERAL (
     {_FIRST} AND (job.kind, job.miner_id) > (pair.kind, pair.miner_id) {_OF_PAIRS}) later
 ), lapsed AS (
-  SELECT job.kind, job.miner_id FROM sectors_job job
+  SELECT {_COLUMNS} FROM sectors_job job
   WHERE job.state = 'LEASED' AND job.kind IN ({_NOT_SEALING}) AND job.lease_until < $1
     AND (job.expires_at IS NULL OR job.expires_at > $1)
 )
-SELECT DISTINCT miner.tenant_id, free.kind FROM (SELECT * FROM pair UNION ALL SELECT * FROM lapsed) free
+SELECT miner.tenant_id, free.kind, free.stage, free.id, free.lease_token, free.miner_id
+FROM (SELECT * FROM pair UNION ALL SELECT * FROM lapsed) free
 JOIN miners_miner miner ON miner.id = free.miner_id
 """,  # noqa: S608
     ["timestamptz"],
 )
-"""Of which tenants jobs of which kinds are free.
+"""One free job of each kind and miner, with its tenant.
 
 READY ones by their index from one kind and miner to the next, so that of thousands of jobs one is read; and
 the proofs and other few jobs whose lease ran out: a window does not wait for the sweep at the next head.  It

@@ -12,11 +12,13 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from apps.api import job_wait
+from apps.api.job_tells import FIRST
 from apps.api.job_wait import JobWait
 from apps.core.database_watch import DatabaseWatch
 from apps.core.handler import IDLE_THREADS_MAX, RequestHandler
 from apps.core.liveness import KEY, heartbeats
 from apps.core.redis_clients import redis_client
+from apps.sectors.models import Job
 from tests import factories
 from tests.people import token
 
@@ -85,6 +87,11 @@ def a_sector(of: str = "alice") -> None:
     factories.sector(factories.miner(of=of))
 
 
+@sync_to_async
+def lies_on(host: Host) -> None:
+    Job.objects.update(sticky_worker=host.worker)
+
+
 async def held(app: JobWait, count: int = 1) -> None:
     """Wait until so many answers are held."""
     async with asyncio.timeout(PATIENCE_S):
@@ -111,6 +118,52 @@ async def test_a_new_job_lets_the_held_answer_go(app: JobWait) -> None:
 
     assert (await asking)["is_free"] is True
     assert app.waiting == set()
+
+
+async def test_a_free_job_of_another_host_wakes_nobody_and_one_of_its_own_does(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_wait, "WAIT_S", 0.6)
+    host, other = await a_host(), await a_host()
+    await a_sector()
+    await lies_on(other)
+    assert (await host.asks(app))["is_free"] is False
+
+    host.sent.clear()
+    await lies_on(host)
+
+    assert (await host.asks(app))["is_free"] is True
+
+
+async def test_a_host_is_not_told_again_of_what_it_did_not_take(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_wait, "WAIT_S", 0.6)
+    host = await a_host()
+    await a_sector()
+    assert (await host.asks(app))["is_free"] is True
+
+    host.sent.clear()
+    assert (await host.asks(app))["is_free"] is False
+
+    host.sent.clear()
+    await a_sector()
+    assert (await host.asks(app))["is_free"] is True
+
+
+async def test_one_new_job_wakes_few_of_many_hosts(app: JobWait, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_wait, "POLL_S", WAIT_S)
+    hosts = [await a_host() for _ in range(3 * FIRST)]
+    asking = [asyncio.create_task(host.asks(app)) for host in hosts]
+    await held(app, len(hosts))
+    await a_sector()
+
+    await app._holdings_end()
+    await held(app, 2 * FIRST)
+    await app._holdings_end()
+    await held(app, 0)
+
+    assert {answer["is_free"] for answer in await asyncio.gather(*asking)} == {True}
 
 
 async def test_without_a_job_the_answer_goes_after_its_time(

@@ -21,9 +21,9 @@ from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.services.hosts.retirement import worker_retire
-from apps.sectors.services.jobs.claim_search import kinds_free
 from apps.sectors.services.jobs.claim_statements import NEXT, PLAIN
 from apps.sectors.services.jobs.claims import jobs_claim
+from apps.sectors.services.jobs.free_jobs import kinds_free
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.pledge import pledge_create, sectors_begin
 from apps.sectors.states import JobState

@@ -1,0 +1,105 @@
+"""Whom a free job is told of: a few of those who could take it, then twice as many, and nobody twice.
+
+A host that is told claims, and of two thousand that could take a new job one gets it.  A free job that none
+of them gets, for a reason that only a claim finds (no room, another rule), would keep all of them claiming.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.sectors.services.jobs.free_jobs import FreeJob, WaitingHost
+
+FIRST: Final = 8
+"""Hosts that are told at the first look at which a job is free; at each further one twice as many."""
+MOST: Final = 128
+"""At one look."""
+AGAIN_S: Final = 30.0
+"""After which a host is told once more of what it did not take, and"""
+OWN_AGAIN_S: Final = 5.0
+"""of what only this host may have: there are few such jobs."""
+FORGET_S: Final = 120.0
+"""After which a host that was told is forgotten; it is told anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastTell:
+    """When a host was last told of all that was free."""
+
+    number: int
+    """Of the newest job then."""
+    at: float
+
+
+@dataclass(slots=True)
+class Group:
+    """Free jobs of a tenant, kind and stage: whoever may have one of them mostly may have the others."""
+
+    newest: int = 0
+    most: int = FIRST
+    jobs: dict[int | None, FreeJob] = field(default_factory=dict)
+    """The newest one at this look: for all hosts, and those for single ones."""
+
+
+class JobTells:
+    """What one process has told the hosts that wait in it.  Times are of one clock that only goes forward."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, int], int] = {}
+        """Of the jobs that were free at the last look, in the order in which they came."""
+        self._number = count(1)
+        self._groups: dict[tuple[int, str, str, bool], Group] = {}
+        self._lasts: dict[int, LastTell] = {}
+
+    def choose(self, hosts: Collection[WaitingHost], free: Collection[FreeJob], *, at: float) -> set[int]:
+        """Return which hosts are told at this look, by their ids."""
+        keys = {(job.id, job.lease_token) for job in free}
+        self._numbers = {key: self._numbers.get(key) or next(self._number) for key in sorted(keys)}
+        self._lasts = {id_: last for id_, last in self._lasts.items() if at - last.at < FORGET_S}
+        self._groups = self._grouped(free)
+        chosen: set[int] = set()
+        for key, group in self._groups.items():
+            newest = max(map(self._number_of, group.jobs.values()))
+            group.most = FIRST if newest > group.newest else min(2 * group.most, MOST)
+            group.newest = newest
+            due = [host.id for host in hosts if host.id not in chosen and self._is_due(host, key, at)]
+            # Of what only one may have each is told at once; of the others first those who wait longest.
+            is_for_one = key[3]
+            chosen.update(due if is_for_one else sorted(due, key=self._last_at)[: group.most])
+        newest = max(self._numbers.values(), default=0)
+        self._lasts |= dict.fromkeys(chosen, LastTell(newest, at))
+        return chosen
+
+    def _grouped(self, free: Collection[FreeJob]) -> dict[tuple[int, str, str, bool], Group]:
+        groups: dict[tuple[int, str, str, bool], Group] = {}
+        for job in sorted(free, key=self._number_of):
+            key = (job.tenant_id, job.kind, job.stage, job.kind == JobKind.SEAL and job.host_id is not None)
+            if key not in groups:
+                before = self._groups.get(key, Group())
+                groups[key] = Group(before.newest, before.most)
+            groups[key].jobs[job.host_id] = job
+        return groups
+
+    def _is_due(self, host: WaitingHost, key: tuple[int, str, str, bool], at: float) -> bool:
+        """Return whether a group has a job that the host could take, and of which it was not told."""
+        jobs = self._groups[key].jobs
+        job = jobs.get(host.id) or jobs.get(None)
+        if job is None or not host.takes(job):
+            return False
+        last = self._lasts.get(host.id)
+        again_s = AGAIN_S if job.host_id is None else OWN_AGAIN_S
+        return last is None or self._number_of(job) > last.number or at - last.at >= again_s
+
+    def _number_of(self, job: FreeJob) -> int:
+        return self._numbers[job.id, job.lease_token]
+
+    def _last_at(self, host_id: int) -> float:
+        last = self._lasts.get(host_id)
+        return 0.0 if last is None else last.at

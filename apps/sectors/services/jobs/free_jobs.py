@@ -1,0 +1,112 @@
+"""Which free jobs a host that waits could take, as far as jobs and hosts themselves say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.core.prepared_statements import Prepared
+from apps.sectors.services.jobs.claim_statements import IS_FREE, KINDS, LIVE, OF_HOSTS
+from poolsite.wire.jobs import STAGED, JobKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+OF_ONE: Final = 16
+"""Jobs of one host, and
+"""
+ANYBODYS: Final = 256
+"""those of all hosts that any may go on with, of which one look tells."""
+_COLUMNS: Final = "job.kind, job.stage, job.id, job.lease_token, job.miner_id"
+_JOB: Final = f"SELECT {_COLUMNS} FROM sectors_job job WHERE {IS_FREE} AND {LIVE}"  # noqa: S608  # constants
+SEALING: Final = Prepared(
+    "jobs_free_sealing",
+    f"""
+SELECT miner.tenant_id, job.kind, job.stage, job.id, job.lease_token, job.host FROM (
+  SELECT one.*, NULL::bigint AS host FROM unnest($2) AS miner(id) CROSS JOIN LATERAL (
+    {_JOB} AND job.kind = '{JobKind.SEAL}' AND job.sticky_worker_id IS NULL AND job.miner_id = miner.id
+    ORDER BY job.time_sensitive, job.priority, job.rank, job.created_at DESC, job.id DESC LIMIT 1) one
+  UNION ALL
+  ({_JOB.replace(_COLUMNS, f"{_COLUMNS}, NULL::bigint")} AND job.is_portable AND cardinality($2) > 0
+    ORDER BY job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id
+    LIMIT {ANYBODYS})
+  UNION ALL
+  SELECT one.*, host.id FROM unnest($3) AS host(id) CROSS JOIN LATERAL (
+    {_JOB} AND job.kind = '{JobKind.SEAL}' AND job.sticky_worker_id = host.id LIMIT {OF_ONE}) one
+  UNION ALL
+  SELECT one.*, host.id FROM unnest($4) AS host(id) CROSS JOIN LATERAL (
+    {_JOB} AND job.kind IN ({OF_HOSTS}) AND job.offered_to @> to_jsonb(host.id) LIMIT {OF_ONE}) one
+) job JOIN miners_miner miner ON miner.id = job.miner_id""",  # noqa: S608  # constants of this module
+    ["timestamptz", "bigint[]", "bigint[]", "bigint[]"],
+)
+"""Free jobs that go stage by stage.
+
+Of each miner ($2) the new sector that is begun last: another one only once a new one has come, however many
+are begun before it.  What lies on no particular host, as C2 does.  Those that lie on one of some hosts ($3),
+and those that are offered to one of some ($4).  Each by its index.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingHost:
+    """What decides which jobs a host could take."""
+
+    id: int
+    tenant_id: int
+    kinds: frozenset[str]
+    """Of jobs."""
+    closed: frozenset[str]
+    """Stages for which it has no slot at all."""
+
+    def takes(self, job: FreeJob) -> bool:
+        """Return whether it could take a job; only a claim shows whether it gets it."""
+        is_its = job.host_id is None or job.host_id == self.id
+        is_tenants = job.tenant_id == self.tenant_id
+        return is_its and is_tenants and job.kind in self.kinds and job.stage not in self.closed
+
+
+@dataclass(frozen=True, slots=True)
+class FreeJob:
+    """A free job, which stands for others of its kind, tenant and stage that are free as well."""
+
+    tenant_id: int
+    kind: str
+    stage: str
+    id: int
+    lease_token: int
+    """Of the last lease: a job that comes back is another one."""
+    host_id: int | None
+    """The only host that may have it."""
+
+
+def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
+    """Return of which tenants jobs of which kinds are free; sealing ones once their lease was swept."""
+    return frozenset((tenant_id, kind) for tenant_id, kind, *_ in KINDS.rows([now]))
+
+
+def jobs_free(hosts: Collection[WaitingHost], *, now: datetime) -> list[FreeJob]:
+    """Return free jobs that some of these hosts could take; one query while none is of their kinds."""
+    free = [(FreeJob(*row, None), miner_id) for *row, miner_id in KINDS.rows([now])]
+    miners: dict[str, set[int]] = {}
+    tenants: dict[str, set[int]] = {}
+    for job, miner_id in free:
+        miners.setdefault(job.kind, set()).add(miner_id)
+        tenants.setdefault(job.kind, set()).add(job.tenant_id)
+    wanted = {kind: _of_kind(hosts, kind, tenants.get(kind, set())) for kind in STAGED}
+    others = set().union(*(wanted[kind] for kind in STAGED if kind is not JobKind.SEAL))
+    found = [job for job, _ in free if job.kind not in STAGED]
+    if wanted[JobKind.SEAL] or others:
+        new = miners.get(JobKind.SEAL, set()) if wanted[JobKind.SEAL] else set()
+        found += (
+            FreeJob(*row)
+            for row in SEALING.rows([now, sorted(new), sorted(wanted[JobKind.SEAL]), sorted(others)])
+        )
+    return found
+
+
+def _of_kind(hosts: Collection[WaitingHost], kind: str, tenants: set[int]) -> set[int]:
+    """Return the hosts that do a kind of job and belong to one of the tenants."""
+    if not tenants:
+        return set()
+    return {host.id for host in hosts if kind in host.kinds and host.tenant_id in tenants}
