@@ -29,7 +29,7 @@ from apps.automation.services.rule_changes import (
 )
 from apps.automation.services.rule_plans import rule_plan
 from apps.automation.states import RuleKind, SectorData
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.core import clock
 from apps.core.errors import BadValue
 
@@ -254,7 +254,7 @@ class AutoRulePlanView(PoolView):
         """Return what a rule would do at this head, whether it is on or off; nothing is stored or signed."""
         rule = auto_rule_get(self.principal, uuid)
         reckon = extend_plan if rule.kind == RuleKind.EXTEND else rule_plan
-        return Response(plan_body(reckon(rule, client=chain_client(), head=head_needed(), now=clock.now())))
+        return Response(plan_body(reckon(rule, client=page_client(), head=head_needed(), now=clock.now())))
 
 
 urlpatterns = [

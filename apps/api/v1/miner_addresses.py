@@ -19,7 +19,7 @@ from apps.api.v1.proposal_output import ProposedOutput
 from apps.api.v1.serializers import APPROVAL_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.addresses import addresses_read
@@ -119,7 +119,7 @@ class MinerAddressesView(PoolView):
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Return who may act for the miner, and pending changes, as read from a node."""
         miner = miner_get(self.principal, address)
-        now = addresses_read(miner, client=chain_client())
+        now = addresses_read(miner, client=page_client())
         return Response(addresses_body(now, address_messages(miner)))
 
     @extend_schema(
@@ -178,7 +178,7 @@ class MinerReachView(PoolView):
     @extend_schema(responses=ReachList)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Open a connection to each public address, as a libp2p client does."""
-        now = addresses_read(miner_get(self.principal, address), client=chain_client())
+        now = addresses_read(miner_get(self.principal, address), client=page_client())
         return Response(reach_body(now))
 
 

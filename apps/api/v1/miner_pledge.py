@@ -17,7 +17,7 @@ from apps.api.v1.sector_output import SectorOutput, sectors_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
@@ -148,7 +148,7 @@ class MinerPledgePriceView(PoolView):
         network, head = network_current(), head_current()
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
-        price = pledge_price(miner, client=chain_client(), head=head, network=network)
+        price = pledge_price(miner, client=page_client(), head=head, network=network)
         verdicts = pledge_verdicts_read(miner, price=price, count=count, head=head)
         return Response(
             {

@@ -19,7 +19,7 @@ from apps.api.v1.proposal_output import ProposedOutput
 from apps.api.v1.serializers import APPROVAL_HELP, AddressField, AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
 from apps.miners.selectors.act_texts import act_method, act_params, act_text
@@ -205,7 +205,7 @@ class MultisigsView(PoolView):
     @extend_schema(responses=MultisigOutput(many=True))
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
         """List multisigs with what waits in them, as read from a node."""
-        rows = multisigs_visible(self.principal, client=chain_client(), head=_head())
+        rows = multisigs_visible(self.principal, client=page_client(), head=_head())
         return Response([multisig_body(row) for row in rows])
 
 
@@ -218,7 +218,7 @@ class MultisigView(PoolView):
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's form
         """Return one multisig, as read from a node."""
         return Response(
-            multisig_body(multisig_get(self.principal, address, client=chain_client(), head=_head()))
+            multisig_body(multisig_get(self.principal, address, client=page_client(), head=_head()))
         )
 
 

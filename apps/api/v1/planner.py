@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
@@ -123,7 +123,7 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
     if miner is not None and head is not None and network is not None:
         try:
             found = plan_costs_estimate(
-                miner, per_day=outcome.per_day, client=chain_client(), head=head, network=network
+                miner, per_day=outcome.per_day, client=page_client(), head=head, network=network
             )
             costs, why = costs_body(found), ""
         except DomainError as refusal:

@@ -7,7 +7,7 @@ Source: filecoin-project/venus venus-shared/api/chain/v1; filecoin-project/lotus
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.utils.translation import gettext
 
@@ -40,7 +40,7 @@ from apps.chain.node.gas_estimates import Estimate, GasSpec
 from apps.chain.node.link import link_to
 from apps.chain.node.tipsets import TipsetFacts, key_to_json, tipset_from_json
 from apps.chain.selectors.landing_forms import landing_form
-from apps.chain.selectors.nodes import nodes_for_reading
+from apps.chain.selectors.nodes import nodes_for_reading, nodes_serve
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.message import (
     Message,
@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from apps.chain.node.calls import Call
 
 T = TypeVar("T")
+PAGE_S: Final = 6.0
+"""For all calls of one page, and"""
+AWAY_PAGE_S: Final = 1.5
+"""while no node answers the probes: one that is back is read all the same."""
 
 
 class ChainClient(FailoverCalls):
@@ -248,3 +252,13 @@ class ChainClient(FailoverCalls):
 def chain_client() -> ChainClient:
     """Return the client over the nodes that may be read, the best first."""
     return ChainClient([link_to(node.url, node.token) for node in nodes_for_reading()])
+
+
+def page_client() -> ChainClient:
+    """Return the same for what somebody waits to see: a node that hangs is given up after a few seconds.
+
+    Sooner where the last probes found that no node answers.  Raises NodeUnavailable then with each call.
+    """
+    nodes = nodes_for_reading()
+    within_s = PAGE_S if nodes_serve(nodes) else AWAY_PAGE_S
+    return ChainClient([link_to(node.url, node.token) for node in nodes], within_s=within_s)

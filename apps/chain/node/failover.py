@@ -32,10 +32,15 @@ NO_NODE: Final = gettext_noop("the pool has no readable node: set CHAIN_URLS or 
 class FailoverCalls:
     """Links to the pool's nodes; the first that answers wins."""
 
-    def __init__(self, links: Sequence[NodeLink], *, limit_s: float | None = None) -> None:
+    def __init__(
+        self, links: Sequence[NodeLink], *, limit_s: float | None = None, within_s: float | None = None
+    ) -> None:
         self.links = tuple(links)
         self.limit_s = limit_s
         """Time for every single try, instead of the method's own."""
+        self.within_s = within_s
+        """Time for all calls of this client together, from now on."""
+        self._ends_at = None if within_s is None else time.monotonic() + within_s
         self._ahead: dict[bytes, Any] = {}
         """Answers that `read_ahead` has fetched, by their calls."""
 
@@ -80,7 +85,7 @@ class FailoverCalls:
         for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
             limit_s = timeout_s or self.limit_s or call_timeouts(method).limit_s(has_other=left > 0)
             try:
-                answer = link.call(method, params, timeout_s=limit_s)
+                answer = link.call(method, params, timeout_s=self._within(limit_s, others=left))
             except NodeUnavailable as error:
                 failure = error
                 continue
@@ -129,7 +134,8 @@ class FailoverCalls:
         for left, link in zip(range(len(links) - 1, -1, -1), links, strict=True):
             limit_s = self.limit_s or timeouts.limit_s(has_other=left > 0)
             try:
-                found = link.call_many([calls[at] for at in unsettled], timeout_s=limit_s)
+                part = [calls[at] for at in unsettled]
+                found = link.call_many(part, timeout_s=self._within(limit_s, others=left))
             except NodeUnavailable as error:
                 failure = error
                 continue
@@ -145,7 +151,21 @@ class FailoverCalls:
 
     def nodes(self) -> list[Self]:
         """Return a client of each node alone, the best first."""
-        return [type(self)([link], limit_s=self.limit_s) for link in self._in_order()]
+        return [type(self)([link], limit_s=self.limit_s, within_s=self.within_s) for link in self._in_order()]
+
+    def _within(self, limit_s: float, *, others: int) -> float:
+        """Return the time for one try, of which some is left for the nodes that are asked after this one.
+
+        Raises NodeUnavailable where the time of all calls is over.
+        """
+        if self._ends_at is None:
+            return limit_s
+        left_s = self._ends_at - time.monotonic()
+        if left_s <= 0:
+            raise NodeUnavailable(
+                gettext("no response within {longest_s:g} s").format(longest_s=self.within_s)
+            )
+        return min(limit_s, left_s / (others + 1))
 
     def knows(self, method: str) -> bool:
         """Return whether the node that answers next is not yet known to lack `method`."""

@@ -14,7 +14,7 @@ from apps.blocks.rounds.warm_up import node_has_key
 from apps.blocks.selectors.foreign_blocks import foreign_blocks_since_move
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.chain.errors import NetworkUnknown
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.status import clock_of
@@ -112,7 +112,7 @@ class MoveReadings:
             raise NetworkUnknown
         self.miner, self.viewer = miner, viewer
         self.context = ProvingContext(
-            client=chain_client(), network=network_current(), head=head, now=clock.now()
+            client=page_client(), network=network_current(), head=head, now=clock.now()
         )
 
     @property

@@ -29,7 +29,7 @@ from apps.automation.services.rule_changes import (
 )
 from apps.automation.services.rule_plans import rule_plan
 from apps.automation.states import RuleKind, SectorData
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -247,7 +247,7 @@ def detail_page(request: HttpRequest, viewer: Principal, rule: AutoRule, *, erro
     plan: RulePlan | ExtendPlan | None = None
     try:
         reckon = extend_plan if rule.kind == RuleKind.EXTEND else rule_plan
-        plan = reckon(rule, client=chain_client(), head=head_required(data), now=clock.now())
+        plan = reckon(rule, client=page_client(), head=head_required(data), now=clock.now())
     except DomainError as refusal:
         away = stored_text(refusal.reason)
     return page_render(

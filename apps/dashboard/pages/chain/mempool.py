@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
@@ -123,7 +123,7 @@ def base_fee_of(data: PageData) -> int:
 def pending_now() -> tuple[list[SignedMessage], str]:
     """Query the best node; gives no message and the reason where none answers."""
     try:
-        return chain_client().mpool_pending(), ""
+        return page_client().mpool_pending(), ""
     except (NodeUnavailable, NodeRefused) as error:
         return [], error.reason
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_above, head_after, head_at, head_exactly_at
 from apps.chain.selectors.upgrades import params_version
 from apps.core import formatting
@@ -140,7 +140,7 @@ def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], st
     above = head_above(head)
     if above is None:
         return [], gettext("The messages are shown once the next tipset has executed them.")
-    client = chain_client()
+    client = page_client()
     try:
         found = client.chain_get_parent_messages(above.cids[0])
         receipts = client.chain_get_parent_receipts(above.cids[0])

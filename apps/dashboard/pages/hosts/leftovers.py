@@ -80,7 +80,8 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     wrong = "" if form.is_valid() else str(form.why)
     try:
         if not wrong:
-            values, work = form.cleaned_data, sealing_context_read()
+            values = form.cleaned_data
+            work = sealing_context_read(is_preview=not is_confirm_submitted(request))
             if is_confirm_submitted(request):
                 form.confirm_require()
                 sealing_leftovers_remove(

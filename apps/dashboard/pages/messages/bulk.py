@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
@@ -136,7 +136,7 @@ def rest_query(selection: BulkSelection, last: Message) -> str:
 def price_text(action: str, rows: list[Message]) -> str:
     """Return what the change costs, in one sentence; why that is not known where the node does not tell."""
     try:
-        price = bulk_price(action, rows=rows, client=chain_client(), head=head_needed())
+        price = bulk_price(action, rows=rows, client=page_client(), head=head_needed())
     except DomainError as refusal:
         return gettext("Cost unknown: {reason}.").format(reason=refusal.reason)
     if price is None:

@@ -10,7 +10,7 @@ from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
+    from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
@@ -108,7 +109,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         return fee_limits(request, viewer, row)
     if request.method != "POST" and row.state != MessageState.FILLED:
         return redirect("message", key)  # it landed meanwhile: its page shows that
-    form, offer = FeesForm.of(request), None
+    form, offer, client = FeesForm.of(request), None, page_client()
     if form.is_bound and "gas_premium" not in request.POST:
         if row.state != MessageState.FILLED or not FEE_LIMITS & request.POST.keys():
             return replace_at_once(request, viewer, row)
@@ -119,7 +120,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
             head = head_needed()
             fees = form.fees if form.is_bound else NewFees()
             budgets = Budgets(base_fee=int(head.base_fee), now=now())
-            new = replacement_preview(row, fees=fees, client=chain_client(), head=head, budgets=budgets)
+            new = replacement_preview(row, fees=fees, client=client, head=head, budgets=budgets)
             offer = offer_of(new, base_fee=int(head.base_fee))
             if form.is_bound and "preview" not in request.POST:
                 message_replace(
@@ -132,7 +133,7 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
                 "gas_fee_cap": new.gas_fee_cap,
                 "gas_limit": new.gas_limit,
             }
-    return replace_page(request, viewer, row, form=form, offer=offer)
+    return replace_page(request, viewer, row, form=form, offer=offer, client=client)
 
 
 def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
@@ -200,6 +201,7 @@ def replace_page(
     *,
     form: FeesForm,
     offer: Offer | None,
+    client: ChainClient,
 ) -> HttpResponse:
     """Render the form with the old fees, the least premium and the price."""
     behind = messages_behind_count(row)
@@ -213,15 +215,15 @@ def replace_page(
         offer=offer,
         old_premium=formatting.fee_text(row.gas_premium),
         old_cap=formatting.fee_text(row.gas_fee_cap),
-        floor=formatting.fee_text(floor_of(row)),
+        floor=formatting.fee_text(floor_of(row, client=client)),
         behind=plural(behind, "message") if behind else "",
     )
 
 
-def floor_of(row: Message) -> int | None:
+def floor_of(row: Message, *, client: ChainClient) -> int | None:
     """Return the least premium that takes the old one's place; None while no node answers."""
     try:
-        return premium_floor_read(row, client=chain_client())
+        return premium_floor_read(row, client=client)
     except DomainError:
         return None
 

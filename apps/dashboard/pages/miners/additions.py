@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
@@ -198,7 +198,7 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
     """Return what the form offers, with the deposit as the chain has it now."""
     data = PageData(viewer)
     try:
-        deposit = formatting.amount_text(creation_deposit_read(chain_client()))
+        deposit = formatting.amount_text(creation_deposit_read(page_client()))
     except DomainError:
         deposit = ""
     sizes = {int(proof.sector_size) for proof in data.network.seal_proofs} if data.network else set()

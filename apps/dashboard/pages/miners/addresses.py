@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.errors import DomainError
@@ -141,7 +141,7 @@ def page_of(
     peer_id, may_check = "", viewer.may("write")
     can_change = may_change(viewer, miner=miner)
     try:
-        now = addresses_read(miner, client=chain_client())
+        now = addresses_read(miner, client=page_client())
         rows, peer_id = list(address_rows(now)), now.peer_id
         places = place_rows(now, is_reach_checked=may_check and "reach" in request.GET)
         height, lookback = head_required(data).height, network_current().power_lookback

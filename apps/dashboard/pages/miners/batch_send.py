@@ -85,7 +85,7 @@ def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
 def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
     facts = waiting_facts(waiting_sectors_group(miner))
     try:
-        verdicts = verdict_facts(waiting_verdicts_read(miner, work=sealing_context_read()))
+        verdicts = verdict_facts(waiting_verdicts_read(miner, work=sealing_context_read(is_preview=True)))
     except DomainError as unread:  # they can be sent all the same
         verdicts = signer_facts(unread.reason)
     return ConfirmPage(

@@ -10,7 +10,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -157,7 +157,7 @@ def page_of(request: HttpRequest, viewer: Principal, miner: Miner, form: Withdra
     data, away, stopped, allowed = PageData(viewer), "", "", FIL
     rows: list[tuple[str, str]] = []
     try:
-        funds = funds_read(miner, client=chain_client(), head=head_required(data))
+        funds = funds_read(miner, client=page_client(), head=head_required(data))
         rows, allowed = list(funds_rows(miner, funds)), max(funds.available, FIL)
         funds_check(funds)
     except DomainError as refusal:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.core.formatting import plural
@@ -78,7 +78,7 @@ def inbox_page(request: HttpRequest, viewer: Principal, *, wrong: str = "") -> H
     rows: list[MultisigRow] = []
     named = request.GET.get("address", "").strip()
     try:
-        client, head = chain_client(), head_required(data)
+        client, head = page_client(), head_required(data)
         found = (
             [multisig_get(viewer, named, client=client, head=head)]
             if named

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import page_client
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.dashboard.layout import page_render
@@ -61,7 +61,7 @@ def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[Pla
         return None, gettext("no node has answered yet")
     try:
         costs = plan_costs_estimate(
-            miner, per_day=outcome.per_day, client=chain_client(), head=data.head, network=data.network
+            miner, per_day=outcome.per_day, client=page_client(), head=data.head, network=data.network
         )
     except DomainError as refusal:
         return None, refusal.reason

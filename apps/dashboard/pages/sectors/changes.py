@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
@@ -62,7 +62,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
         if data.network is None:
             raise BadValue(_("no node has reported the network parameters yet"))
         wanted = request_of(KINDS[kind], form, clock_required(data))
-        client = chain_client()
+        client = chain_client() if is_confirmed else page_client()
         if is_confirmed:
             typed_require(KINDS[kind], form)
             changes_request(
@@ -99,7 +99,7 @@ def plan_again(form: ChangeForm, kind: ChangeKind, viewer: Principal, data: Page
         wanted = request_of(kind, form, clock_required(data))
         sectors = picked(form, viewer, data)
         return changes_plan(
-            sectors, request=wanted, client=chain_client(), head=data.head, network=data.network
+            sectors, request=wanted, client=page_client(), head=data.head, network=data.network
         )
     except DomainError:
         return None

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
@@ -114,7 +114,7 @@ def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = Fa
         return PriceCard(error=gettext("choose a miner"))
     try:
         miner = miner_get(data.viewer, address)
-        price = pledge_price(miner, client=chain_client(), head=data.head, network=data.network)
+        price = pledge_price(miner, client=page_client(), head=data.head, network=data.network)
     except DomainError as refusal:
         return PriceCard(error=refusal.reason)
     card = price_card(

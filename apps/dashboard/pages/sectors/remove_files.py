@@ -61,7 +61,7 @@ def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
     wrong = ""
     try:
         sectors = picked(form, viewer, data)
-        work = sealing_context_read()
+        work = sealing_context_read(is_preview=not is_confirm_submitted(request))
         if is_confirm_submitted(request):
             values = form.cleaned_data
             phrase = phrase_of(values["count"])

@@ -49,7 +49,7 @@ def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
             return redirect("sector", key)
     plan, wrong = None, ""
     try:
-        plan = restoration_plan(row, force=True, work=sealing_context_read())
+        plan = restoration_plan(row, force=True, work=sealing_context_read(is_preview=True))
         wrong = plan.refusal
     except DomainError as refusal:
         wrong = refusal.reason

@@ -68,7 +68,7 @@ def _page(row: Sector) -> dict[str, Any]:
 
 def snap_up_question(row: Sector) -> ConfirmPage:
     """Return what a snap-up takes and costs.  Raises DomainError."""
-    price = snap_up_price(row, work=sealing_context_read())
+    price = snap_up_price(row, work=sealing_context_read(is_preview=True))
     pieces = price.packed.pieces
     return ConfirmPage(
         title=gettext("Snap up sector {number}").format(number=row.number),

@@ -58,7 +58,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 sectors=plural(len(done) - len(refused), "sector")
             )
         elif sectors:
-            work = sealing_context_read()
+            work = sealing_context_read(is_preview=True)
             plan = snap_ups_plan(sectors, work=work)
             verdicts = snap_ups_verdicts_read(plan, work=work)
     except DomainError as refusal:

@@ -97,7 +97,8 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     wrong = "" if form.is_valid() else str(form.why)
     try:
         if not wrong:
-            ids, work = list(form.cleaned_data["id"]), sealing_context_read()
+            ids = list(form.cleaned_data["id"])
+            work = sealing_context_read(is_preview=not is_confirm_submitted(request))
             if is_confirm_submitted(request):
                 values = form.cleaned_data
                 form.confirm_require()

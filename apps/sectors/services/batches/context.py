@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeUnavailable
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
@@ -131,12 +131,16 @@ def landing_is_deep(message: Message, *, work: SealingContext) -> bool:
     return message.state == MessageState.LANDED and message.height + 1 + confidence <= height
 
 
-def sealing_context_read() -> SealingContext:
-    """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable."""
+def sealing_context_read(*, is_preview: bool = False) -> SealingContext:
+    """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable.
+
+    What only shows what the act would do (`is_preview`) does not wait for a node that hangs.
+    """
     head = head_current()
     if head is None:
         raise NodeUnavailable(gettext("no chain head has been read yet"))
-    return sealing_context_make(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    client = page_client() if is_preview else chain_client()
+    return sealing_context_make(client=client, network=network_current(), head=head, now=clock.now())
 
 
 def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:

@@ -72,8 +72,8 @@ class MovingChain:
 def chain_served(monkeypatch: pytest.MonkeyPatch) -> MovingChain:
     """Serve such a chain, and a signer that says nothing of its policy."""
     chain = MovingChain()
-    for place in ("apps.moves.selectors.readings", "apps.blocks.rounds.warm_up"):
-        monkeypatch.setattr(f"{place}.chain_client", lambda: chain)
+    for place in ("moves.selectors.readings.page_client", "blocks.rounds.warm_up.chain_client"):
+        monkeypatch.setattr(f"apps.{place}", lambda: chain)
 
     def refused(*_args: Any, **_named: Any) -> PolicyState:
         raise NotFound("its signer is away")
