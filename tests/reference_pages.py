@@ -7,12 +7,15 @@ import dataclasses
 import inspect
 import os
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import django
 from django.utils.translation import override
 
+from apps.checks.report.boards import board_json, file_name, metrics_markdown
+from apps.checks.report.metric_table import Board
 from poolsite.console_folder import SHARED
 from poolsite.settings.variables import VARIABLES
 from poolsite.wire.pipeline import PIPELINES, Owner
@@ -198,8 +201,10 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/flows.md": flow_page,
     "docs/access.md": access_page,
     "docs/commands.md": commands_page,
+    "docs/metrics.md": metrics_markdown,
+    **{f"poolsite/deploy/grafana/{file_name(board)}": partial(board_json, board) for board in Board},
 }
-"""Each page that is made from code."""
+"""Each page that is made from code, and each of Grafana's boards."""
 
 
 if __name__ == "__main__":

@@ -383,6 +383,8 @@ FORWARDED_ALLOW_IPS = env_list("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; uvicorn's own word and default."""
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 """Bearer token for /metrics; without one only this machine may read them."""
+METRICS_OBJECTS = env_number("METRICS_OBJECTS", 100, most=5_000)
+"""How many miners, senders, wallets and hosts `/metrics` names each; the rest of each is one sum."""
 READY_PROCESSES = env_list("READY_PROCESSES")
 """Processes without which /readyz says no; the supervisor names its own."""
 EMBEDDED = False

@@ -78,13 +78,16 @@ def flag(value: str, *, name: str) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}: use 1 or 0")
 
 
-def env_number(name: str, default: int) -> int:
-    """Return a whole number."""
+def env_number(name: str, default: int, *, most: int | None = None) -> int:
+    """Return a whole number; with `most` it is one of 0 to that."""
     value = os.environ.get(name, "")
     try:
-        return int(value) if value else default
+        number = int(value) if value else default
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number") from None
+    if most is not None and not 0 <= number <= most:
+        raise ImproperlyConfigured(f"{name} is {number}: use 0 to {most}")
+    return number
 
 
 def env_months(name: str, *, least: int) -> int:

@@ -201,6 +201,11 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "webhooks on private networks",
         ),
         "METRICS_TOKEN": ("", "bearer token for `/metrics`; if unset, only this machine may read them"),
+        "METRICS_OBJECTS": (
+            "100",
+            "how many miners, senders, wallets and hosts [`/metrics` names](monitoring.md); the others of "
+            "each kind are summed as `other`; 0: no single ones; at most 5000",
+        ),
         "LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         "LOG_FORMAT": ("json", "`text` for plain text instead of JSON lines"),
         "SERVER_TIMING": ("0", "1: responses report their duration and number of queries"),

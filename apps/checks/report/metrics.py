@@ -1,4 +1,4 @@
-"""Figures of the pool for Prometheus, read from the database at each scrape: no label is an object's name."""
+"""Figures of the pool for Prometheus, read from the database at each scrape; `metric_table` names them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db.models import Count, F, Min
-from prometheus_client.core import GaugeMetricFamily
 
 from apps.blocks.selectors.rounds import signing_margin_s, wins_by_outcome
 from apps.chain.states import NodeCondition
 from apps.checks.report.cache import report_last
+from apps.checks.report.families import family, gauge, gauges
+from apps.checks.report.object_metrics import objects_figures
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.core.disk import disk_spaces
@@ -28,27 +29,9 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from prometheus_client.core import Metric
-
-
-def gauge(name: str, text: str, value: float) -> Metric:
-    """Return one figure."""
-    return GaugeMetricFamily(f"poolsite_{name}", text, value=float(value))
-
-
-def gauges(
-    name: str, text: str, label: str, values: Mapping[str, float], *, labels: Iterable[str] = ()
-) -> Metric:
-    """Return figures that differ by one label, 0 for those of `labels` that have none.
-
-    A series that ends when nothing is left to count keeps its last value for minutes, and then fires no rule.
-    """
-    family = GaugeMetricFamily(f"poolsite_{name}", text, labels=[label])
-    for key, value in {**dict.fromkeys(labels, 0.0), **values}.items():
-        family.add_metric([key], float(value))
-    return family
 
 
 class PoolCollector:
@@ -63,49 +46,38 @@ class PoolCollector:
         yield from proving_figures(data)
         yield from blocks_figures(data)
         yield from hosts_figures(data)
-        yield gauges("disk_free_bytes", "Free space of each disk of the console.", "folder", disk_figures())
+        yield from objects_figures(data)
+        yield gauges("disk_free_bytes", disk_figures())
 
 
 def checks_figures(data: CheckData) -> Iterator[Metric]:
     """The list of checks, to alert on."""
-    family = GaugeMetricFamily(
-        "poolsite_check_findings",
-        "Objects that fail a check; of very many only the first are counted.",
-        labels=["check", "severity"],
-    )
-    cost = GaugeMetricFamily(
-        "poolsite_check_fil_per_day", "FIL that findings cost each day.", labels=["check"]
-    )
-    held = GaugeMetricFamily(
-        "poolsite_check_acknowledged",
-        "1 while somebody has acknowledged the pool's alert of this check.",
-        labels=["check"],
-    )
+    found, cost, held = (family(f"check_{name}") for name in ("findings", "fil_per_day", "acknowledged"))
     alerts = alerts_open(data.viewer)
     report = report_last(data)
     for result in report.results:
         alert = alerts.get(result.check.name)
         held.add_metric([result.check.name], float(alert is not None and alert.is_acknowledged))
-        family.add_metric([result.check.name, str(result.check.severity)], result.count)
+        found.add_metric([result.check.name, str(result.check.severity)], result.count)
         own = sum(one.per_day for one in result.findings if not one.is_part)
         cost.add_metric([result.check.name], own / ATTO_PER_FIL)
-    yield family
+    yield found
     yield cost
     yield held
     age_s = (data.at - report.at).total_seconds() if report.is_evaluated else inf
-    yield gauge("checks_age_seconds", "Seconds since the checks were evaluated.", max(age_s, 0.0))
+    yield gauge("checks_age_seconds", max(age_s, 0.0))
 
 
 def chain_figures(data: CheckData) -> Iterator[Metric]:
     """Heads and nodes."""
     if data.head is not None:
         age_s = (data.at - data.head.arrived_at).total_seconds()
-        yield gauge("head_height", "Height of the newest head.", data.head.height)
-        yield gauge("head_age_seconds", "Seconds since the newest head arrived.", age_s)
-        yield gauge("base_fee_attofil", "Base fee of the newest head.", float(data.head.base_fee))
+        yield gauge("head_height", data.head.height)
+        yield gauge("head_age_seconds", age_s)
+        yield gauge("base_fee_attofil", float(data.head.base_fee))
     nodes = Counter(str(node.condition).lower() for node in data.nodes)
     conditions = (name.lower() for name in NodeCondition.values)
-    yield gauges("nodes", "Enabled nodes by health.", "state", nodes, labels=conditions)
+    yield gauges("nodes", nodes, labels=conditions)
 
 
 def messages_figures(data: CheckData) -> Iterator[Metric]:
@@ -123,56 +95,51 @@ def messages_figures(data: CheckData) -> Iterator[Metric]:
         name: (data.at - found[state][1]).total_seconds() if state in found else 0.0
         for state, name in names.items()
     }
-    yield gauges("messages", "Messages that have not landed, by state.", "state", counts)
-    yield gauges(
-        "messages_oldest_seconds", "Age of the oldest message that has not landed, by state.", "state", ages
-    )
-    yield gauge("messages_stuck", "Messages that need attention.", data.messages_waiting.stuck)
+    yield gauges("messages", counts)
+    yield gauges("messages_oldest_seconds", ages)
+    yield gauge("messages_stuck", data.messages_waiting.stuck)
     gaps = Sender.objects.exclude(gap_nonce=None).count()
-    yield gauge("nonce_gaps", "Senders with a nonce gap.", gaps)
+    yield gauge("nonce_gaps", gaps)
 
 
 def proving_figures(data: CheckData) -> Iterator[Metric]:
     """Deadlines with their margins, faults, and sectors."""
     rows = data.deadlines.values()
     forecasts = Counter(str(row.forecast) for row in rows if row.live)
-    text = "Deadlines with sectors, by forecast."
-    yield gauges("deadlines", text, "forecast", forecasts, labels=Forecast.values)
-    yield gauge("sectors_active", "Active sectors.", sum(miner.active_sectors for miner in data.miners))
-    yield gauge("sectors_faulty", "Faulty sectors.", sum(miner.faulty_sectors for miner in data.miners))
+    yield gauges("deadlines", forecasts, labels=Forecast.values)
+    yield gauge("sectors_active", sum(miner.active_sectors for miner in data.miners))
+    yield gauge("sectors_faulty", sum(miner.faulty_sectors for miner in data.miners))
     found = {stage.lower(): count for stage, count in data.sector_counts.items()}
     stages = (str(clock.stage).lower() for clock in NEXT_STAGE.values())
-    yield gauges("sectors_sealing", "Sectors in progress, by stage.", "stage", found, labels=stages)
+    yield gauges("sectors_sealing", found, labels=stages)
     if data.clock is None or data.network is None:
         return
     clock = data.clock
     closes = [row.close_epoch for row in rows if row.live and row.close_epoch > clock.epoch]
     if closes:
         left_s = clock.left_s(min(closes))
-        yield gauge("deadline_next_close_seconds", "Seconds until the next deadline closes.", left_s)
+        yield gauge("deadline_next_close_seconds", left_s)
     since = clock.epoch - data.network.proving_period
     landed = WindowPost.objects.filter(
         miner__in=[miner.pk for miner in data.miners], state=PostState.LANDED, open_epoch__gte=since
     )
     margin = landed.aggregate(least=Min(F("close_epoch") - F("landed_height")))["least"]
     if margin is not None:
-        text = "Shortest time between landing and close of a window in the last proving period."
-        yield gauge("deadline_margin_seconds", text, margin * data.network.epoch_s)
+        yield gauge("deadline_margin_seconds", margin * data.network.epoch_s)
 
 
 def blocks_figures(data: CheckData) -> Iterator[Metric]:
     """Wins of the last 24 hours against those expected, and the time that their blocks had left."""
     since = data.at - timedelta(days=1)
     wins = {state.lower(): count for state, count in wins_by_outcome(data.miners, since=since).items()}
-    yield gauges("wins", "Wins of the last 24 hours, by outcome.", "outcome", wins)
+    yield gauges("wins", wins)
     expected = sum(luck[1].expected for luck in data.lucks.values())
-    yield gauge("wins_expected", "Wins expected in the last 24 hours.", expected)
+    yield gauge("wins_expected", expected)
     undrawn = sum(one.rounds for one in data.rounds_not_run)
-    yield gauge("rounds_undrawn", "Elections of the last 10 minutes that could not be run.", undrawn)
+    yield gauge("rounds_undrawn", undrawn)
     margin = signing_margin_s(data.miners, since=since)
     if margin is not None:
-        text = "Shortest time left when a block was signed in the last 24 hours."
-        yield gauge("block_margin_seconds", text, margin)
+        yield gauge("block_margin_seconds", margin)
 
 
 def disk_figures() -> dict[str, float]:
@@ -184,8 +151,8 @@ def hosts_figures(data: CheckData) -> Iterator[Metric]:
     """Hosts, processes, and who is connected to the hub."""
     found = data.host_counts
     hosts = {"online": found.all - found.away, "offline": found.away}
-    yield gauges("hosts", "Hosts by their heartbeats.", "state", hosts)
+    yield gauges("hosts", hosts)
     processes = Counter(process.state for process in data.processes)
-    yield gauges("processes", "Processes of the console.", "state", processes, labels=PROCESS_STATES)
+    yield gauges("processes", processes, labels=PROCESS_STATES)
     hub = {"signer": signers_connected(SYSTEM).count(), "prover": provers_connected(SYSTEM).count()}
-    yield gauges("hub_connections", "Open connections to the hub.", "kind", hub)
+    yield gauges("hub_connections", hub)

@@ -116,6 +116,10 @@ def test_flags_numbers_and_lists_say_what_they_cannot_read(monkeypatch: pytest.M
         env_text("C")
     assert env_list("B") == ["x", "y"]
     assert env_number("C", 3) == 3
+    monkeypatch.setenv("D", "11")
+    assert env_number("D", 1, most=11) == 11
+    with pytest.raises(ImproperlyConfigured, match="D is 11: use 0 to 10"):
+        env_number("D", 1, most=10)
     assert env_flag("C", default=True)
 
 
