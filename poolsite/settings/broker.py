@@ -16,7 +16,7 @@ def broker_from_redis_url(url: str) -> tuple[str, dict[str, Any] | bool]:
     does not know.  The error does not repeat the URL, as it may have a password.
     """
     try:
-        found: dict[str, Any] = parse_url(url)
+        found: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError:
         raise ImproperlyConfigured(
             "REDIS_URL cannot be read: use rediss://user:password@host:6379/0, with / : @ ? # % of a "

@@ -153,13 +153,14 @@ class OwnRedis:
             *("user default off", f"user {USER} on >{PASSWORD} {RIGHTS}"),
         )
         (self.base / "redis.conf").write_text("\n".join(lines) + "\n")
-        self.process = subprocess.Popen(
-            [*command, str(self.base / "redis.conf")],
-            stdout=(self.base / "log").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=tied_to_us(signal.SIGTERM),
-        )
+        with (self.base / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, str(self.base / "redis.conf")],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=tied_to_us(signal.SIGTERM),
+            )
         wait_until(self.answers, within_s=30, what=lambda: (self.base / "log").read_text()[-2000:])
 
     def __enter__(self) -> Self:
@@ -186,14 +187,13 @@ class OwnRedis:
 class OwnServersPool(RunningPool):
     """A pool of console, signer and chain, without hosts, on servers of its own."""
 
-    def __init__(self, *, database: str, redis_url: str = "", **env: str) -> None:
+    def __init__(self, *, database: str, redis_url: str = "") -> None:
         super().__init__(
             web_processes=1,
             has_kernels=False,
             DATABASE_URL=database,
             REDIS_URL=redis_url,
             POOLSITE_DISABLE="sealer,prover",
-            **env,
         )
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import pytest
@@ -266,7 +266,7 @@ def test_a_pooler_gives_each_session_its_own_or_is_refused(
         subprocess.run(["chmod", "777", unpacked], check=True)
         process = subprocess.Popen([*command, unpacked / "pgbouncer.ini"], **server.account)
         try:
-            login = {"host": "127.0.0.1", "port": port, "user": USER, "dbname": "postgres"}
+            login: dict[str, Any] = {"host": "127.0.0.1", "port": port, "user": USER, "dbname": "postgres"}
 
             def answers() -> bool:
                 assert process.poll() is None

@@ -69,7 +69,7 @@ def test_a_database_behind_a_socket_is_the_same_for_all(server: RedisServer) -> 
     with app_for(f"{server.url}?db=3") as app:
         app.send_task("alerts.run", queue="io", retry=False)
         with app.connection_for_read() as link:
-            client = link.default_channel.client
+            client: Any = link.default_channel.client  # type: ignore[attr-defined]  # of kombu's own class
             assert client.connection_pool.connection_kwargs["db"] == 3
             assert client.llen("io") == 1
 
