@@ -13,10 +13,12 @@ from celery.fixups.django import (  # type: ignore[attr-defined]  # the stubs la
     DjangoWorkerFixup,
 )
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 from kombu import Queue
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
+from apps.core.ability import Ability
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.process_leases import lease_keep
 from apps.core.redis_clients import turn_claim
@@ -33,6 +35,9 @@ PERIODIC = (
 
 QUEUES = ("head", "messages", "proving", "blocks", "io")
 """What a new head moves, the messager, proofs, block rounds, and everything that waits for others."""
+
+LOOK_EVERY_S = 2.0
+"""Between two looks of a task process whether it could carry out a task."""
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 
@@ -78,7 +83,8 @@ class LifeStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin to give heartbeats, and tell the supervisor that the worker is up."""
-        lease_keep()
+        parent.ability = Ability(import_string("apps.chain.node.reach.Reach")(), every_s=LOOK_EVERY_S)
+        lease_keep(ability=parent.ability)
         heartbeat_send()
         notify_ready()
         self.timer = parent.timer.call_repeatedly(HEARTBEAT_EVERY_S, heartbeat_send)
@@ -88,6 +94,18 @@ class LifeStep(bootsteps.StartStopStep):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+class StandBackStep(bootsteps.StartStopStep):
+    """Leaves tasks in their queues while another machine can carry them out and this one cannot."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """Guard each task; a new connection has another channel."""
+        ability, qos = parent.controller.ability, parent.task_consumer.channel.qos
+        has_room = qos.can_consume
+        qos.can_consume = lambda: not (ability.stands_back or ability.is_cut_off) and has_room()
 
 
 class PeriodicStep(bootsteps.StartStopStep):
@@ -124,3 +142,4 @@ def periodic_send(task: str, every_s: float) -> None:
 
 app.steps["worker"].add(LifeStep)
 app.steps["worker"].add(PeriodicStep)
+app.steps["consumer"].add(StandBackStep)

@@ -3,11 +3,12 @@
 The lock lives as long as the session.  kill -9 of PostgreSQL ends every session and so frees the lock
 without a word to us; `still_leads` looks before each step, and every step runs only while it says yes.
 A step that runs when the lock goes does not notice: steps must be safe to run twice.  Of a leader that hangs
-the sessions are ended by others (`process_leases`).
+the sessions are ended by others (`process_leases`); one that cannot work stands back for them (`ability`).
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -67,6 +68,10 @@ class Leadership:
         self.key = key
         self.params = params
         self.link: psycopg2.extensions.connection | None = None
+        self.is_led_elsewhere = False
+        """Whether another session had the lock when it was tried last."""
+        self._turn = threading.RLock()
+        """Another thread may resign for one that waits for a node."""
 
     def __enter__(self) -> Self:
         return self
@@ -78,27 +83,32 @@ class Leadership:
 
     def try_lead(self) -> bool:
         """Acquire the lock if it is free; False if another leads or the database is unavailable."""
-        self.resign()
-        try:
-            link = psycopg2.connect(**(self.params or database_params()) | {"connect_timeout": 3})
-        except psycopg2.OperationalError:
-            return False
-        self.link = link
-        # Autocommit, because an open transaction that holds the lock would hold back vacuum.
-        link.autocommit = True
-        if not self._query("select pg_try_advisory_lock(%(key)s)"):
+        with self._turn:
             self.resign()
-            return False
-        return True
+            self.is_led_elsewhere = False
+            try:
+                link = psycopg2.connect(**(self.params or database_params()) | {"connect_timeout": 3})
+            except psycopg2.OperationalError:
+                return False
+            self.link = link
+            # Autocommit, because an open transaction that holds the lock would hold back vacuum.
+            link.autocommit = True
+            found = self._query("select pg_try_advisory_lock(%(key)s)")
+            self.is_led_elsewhere = found is False
+            if not found:
+                self.resign()
+            return bool(found)
 
     def still_leads(self) -> bool:
         """Return whether the lock's connection still holds it; if not: stop at once, elect again.
 
         Nobody frees it but by `resign` and the session's end.
         """
-        return is_surely_open(self.link) or self._query(
-            "select exists (select from pg_locks where locktype = 'advisory' and granted"
-            " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
+        return is_surely_open(self.link) or bool(
+            self._query(
+                "select exists (select from pg_locks where locktype = 'advisory' and granted"
+                " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
+            )
         )
 
     def resign(self) -> None:
@@ -106,29 +116,57 @@ class Leadership:
 
         The server would free it by itself, but only once it has noticed that the session is closed.
         """
-        if self.link is not None:
-            self._query("select pg_advisory_unlock_all() is not null")
-            self.link.close()
-            self.link = None
+        with self._turn:
+            if self.link is not None:
+                self._query("select pg_advisory_unlock_all() is not null")
+                self.link.close()
+                self.link = None
 
-    def _query(self, question: str) -> bool:
-        if self.link is None or self.link.closed:
+    def leads(self, *, stands_back: bool) -> bool:
+        """Return whether this process leads now, or may from now on; who stands back does not.
+
+        Both threads may have resigned meanwhile: a step that began is safe to run twice.
+        """
+        if stands_back:
+            self.resign()
+            self.is_led_elsewhere = True
             return False
+        return self.still_leads() or self.try_lead()
+
+    def _query(self, question: str) -> bool | None:
+        """Return the answer; None where there is none."""
+        link = self.link
+        if link is None or link.closed:
+            return None
         try:
-            with self.link.cursor() as cursor:
+            with link.cursor() as cursor:
                 cursor.execute(question, {"key": self.key})
                 row = cursor.fetchone()
         except psycopg2.Error:  # OperationalError or InterfaceError: the server went away
-            return False
+            return None
         return bool(row and row[0])
 
 
 def lead_forever(
-    leadership: Leadership, step: Callable[[], None], *, asked_to_stop: Callable[[], bool]
+    leadership: Leadership,
+    step: Callable[[], None],
+    *,
+    asked_to_stop: Callable[[], bool],
+    stands_back: Callable[[], bool] = lambda: False,
+    rest: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run `step` while leading, wait while another leads; survives the loss of the database."""
+    """Run `step` while leading, wait while another leads; survives the loss of the database.
+
+    `stands_back`: whether another one can do the work and this process cannot; `rest`: ends what runs beside
+    the steps, once another one leads.
+    """
+    has_led = False
     while not asked_to_stop():
-        if not leadership.still_leads() and not leadership.try_lead():
-            time.sleep(RETRY_S)
+        if leadership.leads(stands_back=stands_back()):
+            has_led = True
+            step()
             continue
-        step()
+        if has_led and leadership.is_led_elsewhere:
+            has_led = False
+            rest()
+        time.sleep(RETRY_S)

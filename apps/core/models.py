@@ -38,6 +38,8 @@ class ProcessLease(models.Model):
     """Others have ended its sessions; it exits when it wakes."""
     knows = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     """The newest migration of each app in its version; empty of versions that did not say."""
+    able_since = models.DateTimeField(null=True)
+    """Since when it has reached what its work needs; None: it does not, or does not say."""
 
     def __str__(self) -> str:
         return f"{self.process} on {self.machine}"

@@ -6,6 +6,9 @@ process renews a lease in the database's time; whoever finds one that ran out, w
 name works on another machine, ends the sessions of the silent one.  What that had not committed is rolled
 back.  When it wakes it finds itself given up and exits; its supervisor starts it anew.
 
+The lease also says since when the process has reached what its work needs, and tells it whether another
+machine's does (`ability`).
+
 Without a second machine nobody would take over, and nobody is given up.
 """
 
@@ -23,12 +26,15 @@ import psycopg2
 import structlog
 from django.conf import settings
 
+from apps.core.ability import ABLE_S
 from apps.core.leader import database_params
 from apps.core.liveness import heartbeat_forget
 from apps.core.versions import migrations_newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from apps.core.ability import Ability
 
 log = structlog.get_logger(__name__)
 
@@ -52,13 +58,24 @@ PACE: Final = Pace(every_s=4.0, lasts_s=20.0)
 TURN_MAX_S: Final = 300.0
 """A leader's longest turn: after an absence it reads hundreds of tipsets, one after the other."""
 
+UNABLE_EVERY_S: Final = 0.5
+"""Between two renewals of one that cannot work: it waits for another one that can."""
+
 RENEW: Final = """
-insert into core_processlease (session, machine, process, until, is_given_up, knows)
-values (
-    %(session)s, %(machine)s, %(process)s, clock_timestamp() + %(lasts_s)s * interval '1 s', false, %(knows)s
+with others as (
+    select able_since from core_processlease where process = %(process)s and machine <> %(machine)s
+    and until > clock_timestamp() and not is_given_up
 )
-on conflict (session) do update set until = excluded.until where not core_processlease.is_given_up
-returning true
+insert into core_processlease as own (session, machine, process, until, is_given_up, knows, able_since)
+values (
+    %(session)s, %(machine)s, %(process)s, clock_timestamp() + %(lasts_s)s * interval '1 s', false, %(knows)s,
+    clock_timestamp() - %(able_s)s * interval '1 s'
+)
+on conflict (session) do update set until = excluded.until, able_since = excluded.able_since
+where not own.is_given_up
+returning exists (select from others),
+    exists (select from others where able_since <= clock_timestamp() - %(relief_s)s * interval '1 s'),
+    extract(epoch from clock_timestamp())::float8
 """
 GIVE_UP: Final = """
 update core_processlease silent set is_given_up = true
@@ -86,15 +103,24 @@ class ProcessLease:
     """This process's lease, in a session of its own."""
 
     def __init__(
-        self, pace: Pace, *, session: str = "", machine: str = "", process: str = "", params: Any = None
+        self,
+        pace: Pace,
+        *,
+        session: str = "",
+        machine: str = "",
+        process: str = "",
+        params: Any = None,
+        ability: Ability | None = None,
     ) -> None:
         self.pace = pace
+        self.ability = ability
         self.facts = {
             "session": session or settings.SESSION_NAME,
             "machine": machine or settings.MACHINE_NAME,
             "process": process or settings.PROCESS_NAME,
             "lasts_s": pace.lasts_s,
             "knows": json.dumps(migrations_newest()),
+            "relief_s": ABLE_S,
         }
         self.params = params
         self.link: Any = None
@@ -110,10 +136,19 @@ class ProcessLease:
         """
         if self.link is None or self.link.closed:
             self.link = self._connect()
+        able, begun_at = self.ability, time.time()
         with self.link.cursor() as cursor:
-            cursor.execute(RENEW, self.facts)
-            if cursor.fetchone() is None:
+            cursor.execute(RENEW, self.facts | {"able_s": able and able.able_s()})
+            others = cursor.fetchone()
+            if others is None:
                 raise GivenUp
+            if able is not None:
+                able.note(
+                    has_others=others[0],
+                    is_another_able=others[1],
+                    lasts_s=2 * self.pace.every_s,
+                    clock_off_s=max(begun_at - others[2], others[2] - time.time(), 0.0),
+                )
             now, before = time.monotonic(), self.renewed_at
             self.renewed_at = now
             if not before or now - before > 2 * self.pace.every_s:
@@ -160,7 +195,9 @@ class Turns:
         return time.monotonic() - self.began_at > TURN_MAX_S
 
 
-def lease_keep(pace: Pace = PACE, *, turns: Turns | None = None) -> Callable[[], None]:
+def lease_keep(
+    pace: Pace = PACE, *, turns: Turns | None = None, ability: Ability | None = None
+) -> Callable[[], None]:
     """Renew this process's lease in a thread of its own; exits at once when it was given up.
 
     Returns what gives the lease back when the process ends by itself, and forgets its heartbeat; Python's own
@@ -168,7 +205,7 @@ def lease_keep(pace: Pace = PACE, *, turns: Turns | None = None) -> Callable[[],
     """
     if not settings.SESSION_NAME:
         return lambda: None
-    lease = ProcessLease(pace)
+    lease = ProcessLease(pace, ability=ability)
 
     def end() -> None:
         lease.end()
@@ -191,4 +228,16 @@ def _keep(lease: ProcessLease, turns: Turns | None) -> None:
         except psycopg2.Error as error:
             lease.renewed_at = 0.0
             log.warning("lease_not_renewed", reason=str(error).strip()[:200])
-        time.sleep(max(lease.pace.every_s - (time.monotonic() - began), lease.pace.every_s / 4))
+        pause(lease, time.monotonic() - began)
+
+
+def pause(lease: ProcessLease, took_s: float) -> None:
+    """Wait until the next renewal; one that became unable to work, or able again, says so at once."""
+    every_s, able = lease.pace.every_s, lease.ability
+    if able is None:
+        time.sleep(max(every_s - took_s, every_s / 4))
+        return
+    if able.reason:
+        every_s = min(every_s, UNABLE_EVERY_S)
+    able.changed.wait(max(every_s - took_s, every_s / 4))
+    able.changed.clear()

@@ -125,7 +125,7 @@ def require_own_name() -> None:
 
 
 def nodes_report() -> None:
-    """Report the nodes that this machine does not reach: the chain would stand still while it leads."""
+    """Report the nodes that this machine does not reach: without any it only stands by."""
     for text in settings.CHAIN_URLS:
         address = node_address(text)
         try:

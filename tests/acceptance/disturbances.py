@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
-import threading
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
 from tests.acceptance.pool import descendants
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
 
     from tests.acceptance.pool import RunningPool
     from tests.acceptance.roles import Machine
+    from tests.cables import Cable
 
 BACK_S: Final = 60.0
 HELD_S: Final = (0.5, 3.0)
@@ -46,62 +43,11 @@ class Disturbance:
         return f"{self.name} {self.how} at {self.begin:.1f} for {self.end - self.begin:.1f} s"
 
 
-class SlowLine:
-    """A relay before the console: what goes through it comes late while it is told to be slow."""
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self.port = port_free()
-        self.late_s = 0.0
-        self._ready = threading.Event()
-        self._end: Callable[[], object] = self._ready.set
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                await asyncio.sleep(self.late_s)
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass  # one end was killed: the other is told by the end of its line
-        finally:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
-            await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
-        except (OSError, asyncio.CancelledError):
-            pass  # the console is away, or this is the end
-        finally:
-            writer.close()
-
-    async def _run(self) -> None:
-        ended, loop = asyncio.Event(), asyncio.get_running_loop()
-        self._end = partial(loop.call_soon_threadsafe, ended.set)
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self._ready.set()
-        await ended.wait()
-        server.close()
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[SlowLine]:
-        """Relay until the end; nothing stays open."""
-        thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        thread.start()
-        assert self._ready.wait(10)
-        try:
-            yield self
-        finally:
-            self._end()
-            thread.join(10)
-
-
 class Disturber:
     """Disturbs one thing at a time, so that one of several provers always lives, and notes what it did."""
 
     def __init__(
-        self, pool: RunningPool, machine: Machine, line: SlowLine, dice: random.Random, names: tuple[str, ...]
+        self, pool: RunningPool, machine: Machine, line: Cable, dice: random.Random, names: tuple[str, ...]
     ) -> None:
         self.pool, self.machine, self.line, self.dice, self.names = pool, machine, line, dice, names
         self.done: list[Disturbance] = []

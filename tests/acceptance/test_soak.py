@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.acceptance.blocks import service_beside
-from tests.acceptance.disturbances import Disturber, SlowLine
+from tests.acceptance.disturbances import Disturber
 from tests.acceptance.messager import token_for
 from tests.acceptance.pool import RunningPool, dice
 from tests.acceptance.roles import Machine
 from tests.acceptance.soak import Soak, Tally, Unjudged, miners_make, sectors_make
+from tests.cables import Cable
 from tests.integration.pools import wait_until
 from tests.notes import REPORT
 
@@ -54,7 +55,7 @@ def soaked(
     sectors_make(pool, names, sectors)
     token = folder / "token"
     token.write_text(token_for(pool, "pool", perm="write", scopes=["prover"]))
-    with SlowLine(pool.port).running() as line, service_beside(pool):
+    with Cable(pool.port).running() as line, service_beside(pool):
         machine = Machine(pool, "rack-b", token, port=line.port)
         machine.start()
         try:

@@ -1,4 +1,7 @@
-"""A second console machine joins a running pool, works beside the first, and takes over when that is gone."""
+"""A second console machine joins a running pool, works beside the first, and leads when that cannot work.
+
+What both share they reach by cables of the test, which are cut for one of them.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,32 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import psycopg2
 import pytest
 
-from poolsite.console_folder import ConsoleFolder
-from poolsite.embedded.programs import postgres_programs
-from tests import template
+from apps.core.process_leases import EXIT_GIVEN_UP
+from tests.cables import Cut
+from tests.fake_node import FakeNode, served
+from tests.integration.consoles import JoinedConsole, Site, servers
 from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, wait_until
-from tests.servers import postgres_on_tcp, redis_on_tcp
+from tests.notes import REPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool")]
 
-LEFT_OUT: Final = "tasks,tasks-slow,signer,signer-init,bootstrap-miner,sealer,prover,blocks,devnet"
+LEFT_OUT: Final = "tasks,tasks-slow,signer,signer-init,sealer,prover,blocks"
 """What the test does not look at, and would cost seconds."""
+AWAY_S: Final = 6.0
+"""So long no machine reaches the node: one alone would have stood back."""
 STATE: Final = """
 select (select string_agg(digest || coalesce(revoked_at::text, ''), ',' order by digest) from users_token
         where joins = '' and scopes <> '["join-console"]'),
@@ -35,75 +43,49 @@ select (select string_agg(digest || coalesce(revoked_at::text, ''), ',' order by
 """
 
 
-class SecondConsole(Pool):
-    """A machine that is added to a pool by `make console`."""
+@contextmanager
+def mining(node: FakeNode) -> Iterator[None]:
+    """Let a node's chain grow by a tipset a second."""
+    over = threading.Event()
+    node.clock = node.head.timestamp = int(time.time())
 
-    def __init__(self, first: Pool, token: str, **env: str) -> None:
-        super().__init__(
-            web_processes=1,
-            has_tables=False,
-            POOLSITE_MACHINE="second",
-            POOLSITE_DISABLE="tasks,tasks-slow,blocks",
-            DATABASE_URL="",
-            **env,
-        )
-        for name in ("DEVNET_LISTEN", "POOLSITE_NETWORK"):
-            self.env.pop(name)
-        self.first = first
-        self.token_file = self.base / "join-token"
-        self.token_file.write_text(token)
+    def grow() -> None:
+        while not over.wait(1.0):
+            node.mine()
 
-    @property
-    def command(self) -> list[str]:
-        """What `make console` runs."""
-        address = f"http://127.0.0.1:{self.first.port}"
-        return [
-            *(str(self.python), "-m", "poolsite.embedded.console", "--join", address),
-            *("--join-token-file", str(self.token_file)),
-        ]
-
-    def begin(self) -> None:
-        """Run `make console`'s program and wait for nothing."""
-        with self.said.open("w") as out:
-            self.supervisor = subprocess.Popen(
-                self.command, cwd=SITE, env=self.env, stdout=out, stderr=subprocess.STDOUT, text=True
-            )
-
-    def refusal(self, **env: str) -> str:
-        """Run it where it must not join; gives why not."""
-        done = subprocess.run(
-            self.command,
-            cwd=SITE,
-            env=self.env | env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert ConsoleFolder.of(self.var) is None
-        return done.stderr
+    thread = threading.Thread(target=grow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
-def first() -> Iterator[Pool]:
+def node() -> FakeNode:
+    return FakeNode()
+
+
+@pytest.fixture(scope="module")
+def site(node: FakeNode) -> Iterator[Site]:
+    """A database, a Redis and a node that several machines reach."""
+    with servers() as (database, redis), ExitStack() as ends, served(node) as url, mining(node):
+        yield Site(database, redis, url, ends)
+
+
+@pytest.fixture(scope="module")
+def first(site: Site) -> Iterator[Pool]:
     """A pool on servers of its own, which another machine reaches."""
-    with postgres_on_tcp(postgres_programs()) as database, redis_on_tcp() as redis:
-        with closing(psycopg2.connect(f"{database}/postgres")) as link:
-            link.autocommit = True
-            link.cursor().execute("create database pool")
-            link.cursor().execute("create database other")
-        port = database.rpartition(":")[2]
-        place = {"PGHOST": "127.0.0.1", "PGPORT": port, "PGUSER": "postgres", "PGDATABASE": "pool"}
-        template.fill(postgres_programs(), place)
-        with Pool(
-            web_processes=1,
-            DATABASE_URL=f"{database}/pool",
-            REDIS_URL=redis,
-            POOLSITE_MACHINE="first",
-            POOLSITE_DISABLE=LEFT_OUT,
-        ) as pool:
-            yield pool
+    with Pool(
+        web_processes=1,
+        DATABASE_URL=site.urls["database"],
+        REDIS_URL=site.urls["redis"],
+        CHAIN_URLS=site.urls["node"],
+        POOLSITE_MACHINE="first",
+        POOLSITE_DISABLE=LEFT_OUT,
+    ) as pool:
+        yield pool
 
 
 def asked(pool: Pool, method: str, path: str) -> Any:
@@ -130,12 +112,17 @@ def consoles(pool: Pool) -> dict[str, Any]:
     return {one["machine"]: one for one in asked(pool, "GET", "consoles")}
 
 
-def test_a_second_machine_joins_changes_nothing_and_takes_over(first: Pool, tmp_path: Path) -> None:
+@pytest.mark.timing
+def test_a_second_machine_joins_changes_nothing_and_takes_over(
+    first: Pool, site: Site, node: FakeNode, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     before = state(first)
     token = asked(first, "POST", "consoles/join-tokens")["token"]
     pieces = tmp_path / "pieces"
-    second = SecondConsole(first, token, PIECES_DIR=str(pieces))
+    without = "tasks,tasks-slow,blocks"
+    second = JoinedConsole(first, token, machine="second", without=without, PIECES_DIR=str(pieces))
     other = first.env["DATABASE_URL"].replace("/pool", "/other")
+    site.cables["node"].cut(Cut.REFUSED, "second")
 
     assert "POOLSITE_MACHINE" in second.refusal(POOLSITE_MACHINE="first")
     assert "DATABASE_URL: the database has no pool's tables" in second.refusal(DATABASE_URL=other)
@@ -149,7 +136,7 @@ def test_a_second_machine_joins_changes_nothing_and_takes_over(first: Pool, tmp_
         words = second.said.read_text()
         assert "has joined the pool as second" in words
         assert "PIECES_DIR: " in words, "another folder is mounted there"
-        assert "CHAIN_URLS: http://127.0.0.1:" in words, "no node runs here"
+        assert "CHAIN_URLS: http://127.0.0.1:" in words, "it reaches no node"
         assert token not in words
         assert state(first) == before
         assert not (second.var / "operator.json").exists()
@@ -165,20 +152,64 @@ def test_a_second_machine_joins_changes_nothing_and_takes_over(first: Pool, tmp_
         unread = {one["setting"]: one for one in consoles(first)["second"]["unread"]}
         assert (unread["PIECES_DIR"]["machine"], unread["PIECES_DIR"]["folder"]) == ("first", str(pieces))
 
-        thief = SecondConsole(first, token)
-        assert "a console machine has already joined with this token" in thief.refusal(
-            POOLSITE_MACHINE="third"
-        )
+        thief = JoinedConsole(first, token, machine="third")
+        assert "a console machine has already joined with this token" in thief.refusal()
 
-        os.kill(first.rows()["follower"]["pid"], signal.SIGSTOP)
-        wait_until(
-            lambda: consoles(first)["second"]["leads"] == ["follower"], within_s=30, what="the second leads"
-        )
-        os.kill(first.rows()["follower"]["pid"], signal.SIGCONT)
+        try:
+            taken_over_whatever_happens(site, first, second)
+        finally:
+            record_property(REPORT, "; ".join(site.seen))
+        node_followed_require(site, node)
 
         second.stop()
         second.start()  # by the same command: it joins no second time
         assert state(first) == before
+
+
+def taken_over_whatever_happens(site: Site, first: Pool, second: Pool) -> None:
+    """Cut, stop and kill whoever leads: the other one leads, and nobody else; who comes back stands by."""
+    cables = site.cables
+    site.mend()
+    site.able_wait("second")
+    cables["node"].cut(Cut.SILENT, "first")
+    site.led_wait("second", "the first reached no node")
+
+    cables["node"].cut(Cut.SILENT, "first", "second")
+    until = time.monotonic() + AWAY_S
+    while time.monotonic() < until:
+        assert site.leaders() == ["second"], "nobody reaches the node: nobody could do better"
+        time.sleep(0.2)
+    site.mend()
+    site.able_wait("first")
+    assert site.leaders() == ["second"], "the first does not snatch it back"
+
+    cables["redis"].cut(Cut.DEAF, "second")
+    site.led_wait("first", "the second heard nothing of Redis")
+    site.mend()
+    site.able_wait("second")
+
+    cables["database"].cut(Cut.DEAF, "first")
+    site.led_wait("second", "the first heard nothing of the database")
+    site.mend()
+    wait_until(
+        lambda: first.rows()["follower"]["last_exit"] == EXIT_GIVEN_UP, within_s=60, what="the first gave up"
+    )
+    site.able_wait("first")
+
+    os.kill(second.rows()["follower"]["pid"], signal.SIGSTOP)
+    site.led_wait("first", "the second was stopped")
+    os.kill(second.rows()["follower"]["pid"], signal.SIGCONT)
+
+    first.kill("follower")
+    wait_until(lambda: len(site.leaders()) == 1, within_s=30, what="one leads after a kill")
+
+
+def node_followed_require(site: Site, node: FakeNode) -> None:
+    """Require that each tipset of the node is one row, whoever led when it came."""
+    wait_until(lambda: site.height() >= node.head.height - 1, within_s=30, what="the newest head")
+    rows = site.rows("select height, key from chain_head order by height")
+    expected = [(one.height, one.cid) for one in node.chain(node.head.cid)]
+    assert rows == expected[rows[0][0] : rows[-1][0] + 1]
 
 
 def test_no_console_starts_without_an_address_or_a_token(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from apps.users.services.grants import miner_grant, signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from tests import factories, people
-from tests.acceptance.disturbances import SlowLine
+from tests.cables import Cable
 from tests.integration.pools import wait_until
 from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
 from tests.real_chain.people import Person
@@ -39,7 +39,7 @@ class NodeLine:
     def __init__(self, node: RealNode) -> None:
         parts = urlsplit(node.url)
         assert parts.hostname in ("127.0.0.1", "localhost"), "the node must run here: NODE=http://127.0.0.1:…"
-        self.relay = SlowLine(parts.port or 80)
+        self.relay = Cable(parts.port or 80)
         self.text = f"{node.token}:{urlunsplit(parts._replace(netloc=f'127.0.0.1:{self.relay.port}'))}"
         self._open = ExitStack()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection, connections
 
 from apps.core.redis_clients import client_for
-from poolsite.celery import app, periodic_send
+from poolsite.celery import StandBackStep, app, periodic_send
 from poolsite.embedded.console_processes import WORKER_ENV
 from tests.integration.pools import SITE
 
@@ -95,3 +96,30 @@ def test_processes_of_tasks_load_no_pages_and_no_generator_of_schemas() -> None:
     )
 
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("stands_back", "is_cut_off", "has_room", "is_taken"),
+    [
+        (False, False, True, True),
+        (False, False, False, False),
+        (True, False, True, False),
+        (False, True, True, False),
+    ],
+    ids=["at work", "full", "stands back", "cut off"],
+)
+def test_a_worker_leaves_tasks_that_only_others_can_carry_out(
+    stands_back: bool, is_cut_off: bool, has_room: bool, is_taken: bool
+) -> None:
+    qos = SimpleNamespace(can_consume=lambda: has_room)
+    ability = SimpleNamespace(stands_back=False, is_cut_off=False)
+    consumer = SimpleNamespace(
+        controller=SimpleNamespace(ability=ability),
+        task_consumer=SimpleNamespace(channel=SimpleNamespace(qos=qos)),
+    )
+    StandBackStep(consumer).start(consumer)
+    assert qos.can_consume() is has_room
+
+    ability.stands_back, ability.is_cut_off = stands_back, is_cut_off
+
+    assert qos.can_consume() is is_taken

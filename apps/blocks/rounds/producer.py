@@ -2,7 +2,7 @@
 
 Further services stand by.  Killed at any line it goes on where its rows say: a round that was won is drawn
 again, which gives the same, and a header that was reserved is the one that gets signed.
-Where no miner has power it asks no node anything.
+Where no miner has power it asks no node anything; but whether one answers, beside a second machine (`Reach`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from apps.blocks.rounds.selection import GATHER_SHARE, MessageSelection
 from apps.blocks.rounds.timing import NULL_ROUNDS_MAX, EpochClock
 from apps.blocks.services.rounds import rounds_read, rounds_record
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.node.reach import Reach
+from apps.core.ability import Ability
 from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
@@ -76,6 +78,7 @@ class BlockProducer:
         self.miners: list[MiningMiner] = []
         self.rounds: set[asyncio.Task[None]] = set()
         self.turns = Turns()
+        self.ability = Ability(Reach())
         self._read_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
         self._settled_key = ""
         self._last_warning = ("", "")
@@ -91,16 +94,17 @@ class BlockProducer:
         hub = HubClient(settings.REDIS_URL)
         self.providers = self.providers or BlockProviders(hub)
         with Leadership(BLOCKS_LOCK) as leadership:
+            self.ability.stand_back = leadership.resign
             try:
                 leads, checked_at = False, 0.0
                 while not asked_to_stop():
                     if not leads or time.monotonic() - checked_at > RETRY_S:
                         leads = await asyncio.to_thread(
-                            lambda: leadership.still_leads() or leadership.try_lead()
+                            lambda: leadership.leads(stands_back=self.ability.stands_back)
                         )
                         checked_at = time.monotonic()
                     self.turns.begin()
-                    self._beat("leads" if leads else "standby")
+                    self._beat("leads" if leads else self.ability.standby_text)
                     await (self.turn() if leads else asyncio.sleep(RETRY_S))
                 await self.finish()
             finally:

@@ -22,6 +22,7 @@ from apps.chain.heads.notify import HeadListener, LatestHead
 from apps.chain.heads.watch import NodeWatch
 from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.node.link import link_to
+from apps.chain.node.reach import Reach
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
@@ -31,6 +32,7 @@ from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import node_require_own, nodes_probe
 from apps.core import clock
+from apps.core.ability import Ability
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.process_leases import Turns
@@ -70,6 +72,7 @@ class ChainFollower:
         self._enqueued: tuple[Head, int, int] | None = None
         """The head and the epoch whose steps were enqueued last, and an epoch's seconds."""
         self.turns = Turns()
+        self.ability = Ability(Reach())
         self._signed_at = 0.0
         self._weights: dict[str, int] = {}
         """Weight of the chain below the head that was followed last, by its key."""
@@ -80,11 +83,14 @@ class ChainFollower:
     def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
         """Follow until asked to stop."""
         with Leadership(FOLLOWER_LOCK) as leadership:
+            self.ability.stand_back = leadership.resign
             try:
                 lead_forever(
                     leadership,
                     self.turn,
                     asked_to_stop=lambda: self._alive() or asked_to_stop(),
+                    stands_back=lambda: self.ability.stands_back,
+                    rest=self.rest,
                 )
             finally:
                 self.rest()
@@ -107,7 +113,8 @@ class ChainFollower:
             time.sleep(WAIT_S)
 
     def rest(self) -> None:
-        """Stop probing and listening."""
+        """Stop probing and listening; the next turn begins anew."""
+        self.is_bound, self._enqueued = False, None
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
@@ -166,7 +173,11 @@ class ChainFollower:
         nodes_sync(settings.CHAIN_URLS)
         nodes_probe(now=clock.now())
         listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, on_head=self.box.put)
-        watch = NodeWatch(order=nodes_for_reading, follow=listener.restrict_to)
+        watch = NodeWatch(
+            order=nodes_for_reading,
+            follow=listener.restrict_to,
+            is_needed=lambda: not self.ability.stands_back,
+        )
         watch.start()
         listener.start()
         self._watch, self._listener = watch, listener
@@ -210,9 +221,9 @@ class ChainFollower:
         self.turns.begin()
         if time.monotonic() - self._signed_at > HEARTBEAT_EVERY_S:
             self._signed_at = time.monotonic()
-            listener = self._listener
+            listener, standby = self._listener, self.ability.standby_text
             heartbeat_send(
-                detail="standby" if listener is None else f"follows {listener.connected_to or '...'}"
+                detail=standby if listener is None else f"follows {listener.connected_to or '...'}"
             )
         return False
 

@@ -33,11 +33,14 @@ class NodeWatch:
         *,
         order: Callable[[Iterable[Node] | None], Iterable[Node]],
         follow: Callable[[list[str]], None],
+        is_needed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._order = order
         """Puts nodes in order; those of the database if none are given."""
         self._follow = follow
         """Called with the URLs of the nodes to follow, the best first."""
+        self._is_needed = is_needed
+        """False once another machine probes: what this one does not reach is not away."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
         self._lock = threading.Lock()
@@ -72,6 +75,8 @@ class NodeWatch:
     def _run(self) -> None:
         try:
             while not self._stop.wait(PROBE_EVERY_S):
+                if not self._is_needed():
+                    continue
                 try:
                     with chain_read_once():
                         self.refresh(nodes_probe(now=clock.now()))

@@ -34,6 +34,7 @@ CONNECTIONS = ("node.client", "redis_clients", "hub.client", "hub.blocking_clien
 OWN = {
     "core": {
         *(
+            "ability",
             "addresses",
             "catalogue",
             "catalogue_files",

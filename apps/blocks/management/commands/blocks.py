@@ -24,5 +24,5 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         producer = BlockProducer()
-        lease_keep(LEADER_PACE, turns=producer.turns)
+        lease_keep(LEADER_PACE, turns=producer.turns, ability=producer.ability)
         asyncio.run(producer.run(asked_to_stop=stop.is_set))

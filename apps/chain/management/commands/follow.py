@@ -27,5 +27,5 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         steps = Steps(send=current_app.send_task, waiting=tasks_waiting, due=tasks_due)
         follower = ChainFollower(steps=steps)
-        lease_keep(LEADER_PACE, turns=follower.turns)
+        lease_keep(LEADER_PACE, turns=follower.turns, ability=follower.ability)
         follower.run(asked_to_stop=stop.is_set)

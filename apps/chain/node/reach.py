@@ -1,0 +1,68 @@
+"""Whether this machine reaches a node and Redis: without them it cannot lead, and carries out no step."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from django.db import Error, connection
+from redis.exceptions import RedisError
+
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import ChainClient
+from apps.chain.node.link import link_to
+from apps.chain.selectors.nodes import nodes_for_reading
+from apps.core.redis_clients import redis_client
+
+if TYPE_CHECKING:
+    from apps.chain.node.link import NodeLink
+
+ANSWER_S: Final = 1.5
+"""A node that does not give its head within this time is not reached."""
+NODES_EVERY_S: Final = 10.0
+"""Between two looks which nodes there are."""
+
+
+class Reach:
+    """Looks what is reached, from a thread of its own; it keeps no database session."""
+
+    def __init__(self) -> None:
+        self._links: list[NodeLink] = []
+        self._read_at = -NODES_EVERY_S
+
+    def __call__(self) -> str:
+        """Return what is not reached, and why; empty if all is."""
+        self._nodes_read()
+        return self._node_fault() or redis_fault()
+
+    def _nodes_read(self) -> None:
+        """Read which nodes there are; those known before, while the database is away."""
+        if time.monotonic() - self._read_at < NODES_EVERY_S:
+            return
+        try:
+            with closing(connection):
+                self._links = [link_to(node.url, node.token) for node in nodes_for_reading()]
+        except Error:
+            return
+        self._read_at = time.monotonic()
+
+    def _node_fault(self) -> str:
+        """Return why no node is reached; a pool without any misses none."""
+        try:
+            if self._links:
+                ChainClient(self._links, limit_s=ANSWER_S).chain_head()
+        except NodeUnavailable as error:
+            return error.reason
+        except NodeRefused:  # it answers
+            return ""
+        return ""
+
+
+def redis_fault() -> str:
+    """Return why Redis is not reached; empty if it is."""
+    try:
+        redis_client().ping()
+    except (RedisError, OSError) as error:
+        return f"Redis: {error}"[:300]
+    return ""

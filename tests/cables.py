@@ -1,0 +1,172 @@
+"""The cables between console machines and what they share: relays that are slowed, or cut for one of them.
+
+Machines of a test have one address, so whose connection one is says the process at its other end: each
+process of a machine has POOLSITE_MACHINE in its environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.integration.pools import port_free
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HELD_S: Final = 0.02
+"""Between two looks whether a cut was mended."""
+PROC: Final = Path("/proc")
+
+
+class Cut(StrEnum):
+    """How a cable is cut."""
+
+    SILENT = "silent"
+    """Nothing passes and nobody is told, as where a switch loses its power."""
+    DEAF = "deaf"
+    """What a machine says arrives, but no answer does."""
+    REFUSED = "refused"
+    """Connections end at once, and none is made, as by a firewall that rejects them."""
+
+
+class Cable:
+    """A relay to a port of this machine; what was held by a cut passes on once it is mended."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.port = port_free()
+        self.late_s = 0.0
+        """By how much each piece comes later."""
+        self._cuts: dict[str, Cut] = {}
+        self._lines: dict[asyncio.StreamWriter, int] = {}
+        """Both ends of each line, by the port from which a process has connected."""
+        self._owners: dict[int, str] = {}
+        """Machines by that port, of those that were asked for: it takes a while to find out."""
+        self._ready = threading.Event()
+        self._end: Callable[[], object] = self._ready.set
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def cut(self, how: Cut, *machines: str) -> None:
+        """Cut it for these machines."""
+        self._cuts |= dict.fromkeys(machines, how)
+        if how is Cut.REFUSED and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._abort)
+
+    def mend(self) -> None:
+        """Let everything pass again."""
+        self._cuts = {}
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Cable]:
+        """Relay until the end; nothing stays open."""
+        thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        thread.start()
+        assert self._ready.wait(10)
+        try:
+            yield self
+        finally:
+            self._end()
+            thread.join(10)
+
+    def _cut_of(self, port: int) -> Cut | None:
+        """Return how the line of a port is cut."""
+        if not self._cuts:
+            return None
+        if port not in self._owners and (owner := machine_of(port)) is not None:
+            self._owners[port] = owner
+        return self._cuts.get(self._owners.get(port, ""))
+
+    def _abort(self) -> None:
+        for writer, port in list(self._lines.items()):
+            if self._cut_of(port) is Cut.REFUSED:
+                writer.transport.abort()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, held_by: frozenset[Cut]
+    ) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(self.late_s)
+                while self._cut_of(port) in held_by:
+                    await asyncio.sleep(HELD_S)
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass  # one end was killed: the other is told by the end of its line
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port, ends = int(writer.get_extra_info("peername")[1]), [writer]
+        try:
+            if self._cut_of(port) is Cut.REFUSED:
+                return
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            ends.append(back)
+            self._lines |= dict.fromkeys(ends, port)
+            await asyncio.gather(
+                self._pass_on(reader, back, port, frozenset({Cut.SILENT})),
+                self._pass_on(there, writer, port, frozenset({Cut.SILENT, Cut.DEAF})),
+            )
+        except (OSError, asyncio.CancelledError):
+            pass  # what it leads to is away, or this is the end
+        finally:
+            self._owners.pop(port, None)
+            for end in ends:
+                self._lines.pop(end, None)
+                end.close()
+
+    async def _run(self) -> None:
+        ended, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        self._end = partial(self._loop.call_soon_threadsafe, ended.set)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._ready.set()
+        await ended.wait()
+        server.close()
+
+
+def machine_of(port: int) -> str | None:
+    """Return the POOLSITE_MACHINE of the process that has connected from a port; empty for the test itself.
+
+    None where none is found: the tables change while they are read.
+    """
+    if not (inode := _inode_of(port)):
+        return None
+    if _has_socket(PROC / "self", inode):
+        return ""
+    for folder in PROC.glob("[0-9]*"):
+        machine = _environment(folder).get("POOLSITE_MACHINE", "")
+        if machine and _has_socket(folder, inode):
+            return machine
+    return None
+
+
+def _inode_of(port: int) -> str:
+    for line in (PROC / "net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        words = line.split()
+        if int(words[1].rpartition(":")[2], 16) == port:
+            return words[9]
+    return ""
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    with contextlib.suppress(OSError):
+        words = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+        return dict(word.partition("=")[::2] for word in words)
+    return {}
+
+
+def _has_socket(folder: Path, inode: str) -> bool:
+    with contextlib.suppress(OSError), os.scandir(folder / "fd") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if os.readlink(entry.path) == f"socket:[{inode}]":
+                    return True
+    return False
