@@ -101,15 +101,19 @@ def months_drop(table: str, *, until: date) -> int:
                 names = [other for other in names if other != name]
         if first not in names:
             return 0
-        removed, began = 0, time.monotonic()
+        removed, above, began = 0, 0, time.monotonic()
         while time.monotonic() - began < TURN_S:
             cursor.execute(
-                f"DELETE FROM {first} WHERE at < %s AND id IN (SELECT id FROM {first} ORDER BY id LIMIT %s)",  # noqa: S608
-                [until, STEP_ROWS],
+                f"WITH step AS (SELECT id FROM {first} WHERE id > %s ORDER BY id LIMIT %s),"  # noqa: S608
+                f" deleted AS (DELETE FROM {first} old USING step"
+                " WHERE old.id = step.id AND at < %s RETURNING 1)"
+                " SELECT coalesce(max(id), 0), (SELECT count(*) FROM deleted) FROM step",
+                [above, STEP_ROWS, until],
             )
-            removed += cursor.rowcount
-            if cursor.rowcount < STEP_ROWS:
+            above, count = cursor.fetchone()
+            if not count:  # a few newer rows may lie between old ones, not a whole step of them
                 break
+            removed += count
         return removed
 
 

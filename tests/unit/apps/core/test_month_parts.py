@@ -145,6 +145,15 @@ def test_old_months_are_dropped_and_old_rows_of_the_first_part_deleted(
     insert(NOW)
 
 
+def test_a_row_that_is_not_old_keeps_no_older_one(table: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(month_parts, "STEP_ROWS", 2)
+    ask("update made_event set at = %s where id = 1", [NOW])
+    table_partition("made_event")
+
+    assert months_drop("made_event", until=(NOW - timedelta(days=100)).date()) == 3
+    assert ask("select id from made_event order by id") == [(1,), (5,)]
+
+
 class Killed(Exception):
     """As a kill would end the process."""
 
