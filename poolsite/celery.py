@@ -30,6 +30,7 @@ PERIODIC = (
     ("users.expire", 600.0),
     ("gateway.expire", 600.0),
     ("sectors.months", 3600.0),
+    ("messages.archive", 3600.0),
 )
 """Tasks that are sent whether heads come or not, each with the seconds between two."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from celery import current_app, shared_task
+from django.conf import settings
 from django.db.models import Count, Min, Q
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -16,9 +18,11 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
+from apps.core.locks import single_flight
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.approvals import approvals_expire
+from apps.messages.services.archive import messages_archive
 from apps.messages.services.expire import messages_expire
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.gaps import gaps_fill
@@ -42,8 +46,17 @@ log = structlog.get_logger(__name__)
 
 RECOVER_EXPIRES_S = 60
 """Enqueued again with each head."""
+MONTH = timedelta(days=31)
 EXPLAIN_EXPIRES_S = 60
 """Failures that land meanwhile are explained with the next ones."""
+
+
+@shared_task(name="messages.archive")
+@single_flight
+def archive() -> None:
+    """Move some of the messages that landed long ago into the archive, if the pool has one."""
+    if months := settings.MESSAGES_ARCHIVED_MONTHS:
+        messages_archive(until=clock.now() - months * MONTH)
 
 
 @shared_task(name="messages.track")

@@ -375,6 +375,8 @@ BACKUP_WITHIN_H = env_number("BACKUP_WITHIN_H", 48)
 """Hours after which the last `make backup` is too old; 0: another program takes backups."""
 EVENTS_KEPT_MONTHS = env_months("EVENTS_KEPT_MONTHS", least=6)
 """For how many whole months steps of jobs and lines of messages' timelines are kept; 0: for ever."""
+MESSAGES_ARCHIVED_MONTHS = env_months("MESSAGES_ARCHIVED_MONTHS", least=3)
+"""After how many months of 31 days a message that landed is moved into the archive; 0: never."""
 PORT = env_number("PORT", 8000)
 """The console's own."""
 ADDRESS_TOKENS = env_list("ADDRESS_TOKENS")

@@ -82,6 +82,11 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "whole months for which the steps of jobs and the lines of messages' timelines are kept, at "
             "least 6; 0: for ever ([what that takes away](operations.md#what-grows))",
         ),
+        "MESSAGES_ARCHIVED_MONTHS": (
+            "0",
+            "months of 31 days after which a message that landed is moved into the "
+            "[archive](operations.md#what-grows), at least 3; 0: never",
+        ),
         "BLOCK_ROUNDS_KEPT_H": (
             "24",
             "hours for which individual election rounds without a win are kept; after that, only daily "

@@ -88,6 +88,10 @@ def step_issues(step: Operation) -> list[str]:
     """Return what is wrong with one operation."""
     if isinstance(step, migrations.AddField) and not step.field.null and not step.field.has_db_default():
         return [f"{step.model_name}.{step.name} has no db_default: an older version's insert would fail"]
+    fields = [step.field] if isinstance(step, migrations.AddField) else []
+    fields += [field for _, field in step.fields] if isinstance(step, migrations.CreateModel) else []
+    if any(is_key_to_messages(field) for field in fields):
+        return ["a foreign key sees no archived messages: db_constraint=False"]
     if isinstance(step, AddIndexBesideWriters) and step.model_name_lower in IN_PARTS:
         return [
             "PostgreSQL makes no index beside writers on a table in parts: make it on each part, then on all"
@@ -95,6 +99,15 @@ def step_issues(step: Operation) -> list[str]:
     if type(step).__name__ == "AddIndexConcurrently":
         return ["a killed AddIndexConcurrently leaves an invalid index: use AddIndexBesideWriters"]
     return []
+
+
+def is_key_to_messages(field: models.Field[Any, Any]) -> bool:
+    """Return whether the database would look for each value of a field in the table of messages alone."""
+    return (
+        isinstance(field, models.ForeignKey)
+        and str(field.remote_field.model).lower() == "messages.message"
+        and field.db_constraint
+    )
 
 
 def test_new_migrations_hold_up_no_writer() -> None:
@@ -117,6 +130,7 @@ def migration(
 
 INDEX: Final = models.Index(fields=["error"], name="made_up")
 CHECK: Final = models.CheckConstraint(condition=models.Q(ms__gte=0), name="made_up")
+KEY: Final = models.ForeignKey("messages.Message", null=True, on_delete=models.PROTECT)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +177,10 @@ CHECK: Final = models.CheckConstraint(condition=models.Q(ms__gte=0), name="made_
                 AddIndexBesideWriters("jobevent", models.Index(fields=["note"], name="made_up")), atomic=False
             ),
             "PostgreSQL makes no index beside writers on a table in parts",
+        ),
+        (
+            migration(migrations.AddField("jobevent", "made_up", KEY)),
+            "a foreign key sees no archived messages: db_constraint=False",
         ),
         (
             migration(AddConstraintNotValid("jobevent", CHECK), ValidateConstraint("jobevent", "made_up")),
