@@ -99,7 +99,8 @@ def heartbeats() -> dict[str, Heartbeat]:
     rows = cast("dict[str, str]", client.hgetall(KEY))
     beats, forgotten = {}, []
     own = f"@{settings.MACHINE_NAME}"
-    for field, text in rows.items():
+    # Versions from before machines had names left beats without one: those of this machine go before them.
+    for field, text in sorted(rows.items(), key=lambda row: row[0].endswith(own)):
         entry, name = json.loads(text), field.removesuffix(own)
         beat = Heartbeat(name, entry["pid"], datetime.fromisoformat(entry["at"]), entry["detail"])
         if now() - beat.seen_at > HEARTBEAT_KEPT:

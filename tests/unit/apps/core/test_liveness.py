@@ -11,6 +11,7 @@ import pytest
 
 from apps.core import liveness
 from apps.core.clock import now
+from apps.core.health import readiness
 from apps.core.liveness import heartbeat_forget, heartbeat_send, heartbeats, notify_ready
 
 if TYPE_CHECKING:
@@ -83,3 +84,25 @@ def test_processes_of_two_machines_hide_none_of_each_other(pool_redis: str, sett
     assert {name: beat.detail for name, beat in heartbeats().items()} == {"follower": "b", "follower@a": "a"}
     heartbeat_forget()
     assert list(heartbeats()) == ["follower@a"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_sign_of_an_older_version_hides_none_of_this_machine(
+    pool_redis: str, settings: Any, monkeypatch: Any, is_first: bool
+) -> None:
+    settings.PROCESS_NAME, settings.READY_PROCESSES = "blocks", ["blocks"]
+
+    def older() -> None:
+        monkeypatch.setattr(liveness, "now", lambda: now() - timedelta(minutes=10))
+        heartbeat_send("blocks", pid=7)
+        monkeypatch.undo()
+
+    if is_first:
+        older()
+    heartbeat_send()
+    if not is_first:
+        older()
+
+    assert heartbeats()["blocks"].pid == os.getpid()
+    assert readiness()["waiting_for"] == []
