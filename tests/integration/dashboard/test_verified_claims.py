@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
 from apps.sectors.models import ClaimsEnding
+from apps.sectors.onchain.live_sectors import Claim
+from apps.sectors.services.verified.claims import claims_write
 from tests import factories, verified_rows
 from tests.page_client import signed_in, text_of
 
@@ -64,6 +67,32 @@ def test_clients_and_the_data_cap_of_our_addresses_are_shown(ann: None) -> None:
     assert "f011 3 3 GiB f09 1 1 GiB" in text
     assert "f099" not in text
     assert "client-a f01010 5 TiB" in text
+
+
+def test_a_claim_extended_while_its_list_is_downloaded_stands_in_it_once(
+    ann: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.dashboard.csv_export.CHUNK", 1)
+    miner = factories.miner(2001, of="alice")
+    first, second = (verified_rows.claim(miner, end_epoch=end) for end in (5000, 6000))
+    answer: Any = signed_in().get(reverse("claims-csv"))
+    lines = iter(answer.streaming_content)
+    read = [next(lines), next(lines)]
+
+    claims_write(
+        miner,
+        claims=[
+            Claim(row.number, row.sector_number, row.size, 7000, row.piece_cid, row.client, row.term_start, 1)
+            for row in (first, second)
+        ],
+    )
+
+    found = [line.decode().split(",") for line in (*read, *lines)]
+    assert [(line[0], line[-1].strip()) for line in found] == [
+        ("claim", "end_epoch"),
+        (str(first.number), "5000"),
+        (str(second.number), "7000"),
+    ]
 
 
 def test_pages_follow_one_another(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:

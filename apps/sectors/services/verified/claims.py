@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BATCH = 2_000
 """Rows of one statement."""
+SET_ANEW = ("client", "sector_number", "piece_cid", "size", "term_start", "term_min", "end_epoch")
+"""Fields of a claim that is known and changed."""
 
 
 @transaction.atomic
@@ -32,11 +34,17 @@ def claims_write(miner: Miner, *, claims: Iterable[Claim]) -> None:
     changed = [
         claim for number, claim in new.items() if number not in known or known[number][1] != _terms(claim)
     ]
-    over = [known[claim.id][0] for claim in changed if claim.id in known]
-    over += [pk for number, (pk, _) in known.items() if number not in new]
-    for at in range(0, len(over), BATCH):
-        VerifiedClaim.objects.filter(pk__in=over[at : at + BATCH]).delete()
-    VerifiedClaim.objects.bulk_create((_row(miner, claim) for claim in changed), batch_size=BATCH)
+    ended = [pk for number, (pk, _) in known.items() if number not in new]
+    for at in range(0, len(ended), BATCH):
+        VerifiedClaim.objects.filter(pk__in=ended[at : at + BATCH]).delete()
+    # A claim keeps its row: what reads all of them by key meets none twice.
+    VerifiedClaim.objects.bulk_create(
+        (_row(miner, claim) for claim in changed),
+        batch_size=BATCH,
+        update_conflicts=True,
+        unique_fields=("miner", "number"),
+        update_fields=SET_ANEW,
+    )
 
 
 def _terms(claim: Claim) -> tuple[int, ...]:

@@ -65,11 +65,12 @@ def test_rows_are_the_claims_and_those_that_did_not_change_stay() -> None:
 
     assert written(chain, miner) == {4: (9, 7, 5_100), 5: (11, 8, 5_100), 6: (9, 7, 5_100)}
 
-    row = VerifiedClaim.objects.get(miner=miner, number=4)
+    row, extended = (VerifiedClaim.objects.get(miner=miner, number=number) for number in (4, 5))
     assert (row.piece_cid, row.size, row.term_start, row.term_min) == (CID, 1024, 100, 518_400)
     chain.rows = {"4": told(), "5": told(11, Sector=8, TermMax=9_000)}
     assert written(chain, miner) == {4: (9, 7, 5_100), 5: (11, 8, 9_100)}
     assert VerifiedClaim.objects.get(miner=miner, number=4).pk == row.pk
+    assert VerifiedClaim.objects.get(miner=miner, number=5).pk == extended.pk, "lists go by it"
     assert VerifiedClaim.objects.filter(miner=other).count() == 1
 
 
