@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core import signing
+from django.db.models import Q
 from django.utils.http import urlencode
+
+from apps.core import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,18 +52,56 @@ class Facet:
     count: str | None = None
     tone: str = ""
     icon: str = ""
+    is_tag: bool = False
+    """Whether it stands for a name that people gave, such as a group."""
 
 
 def facets_of(
-    here: str, states: Iterable[tuple[str, StrOrPromise, str, str]], *, state: str, q: str, **others: str
+    here: str,
+    states: Iterable[tuple[str, StrOrPromise, str, str]],
+    counts: Mapping[str, int] | None = None,
+    /,
+    *,
+    state: str,
+    q: str = "",
+    **others: str,
 ) -> list[Facet]:
-    """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along."""
-    found = []
-    for key, label, tone, icon in states:
-        params = {name: value for name, value in {"state": key, "q": q, **others}.items() if value}
-        href = f"{here}?{urlencode(params)}" if params else here
-        found.append(Facet(key=key, label=label, href=href, on=key == state, tone=tone, icon=icon))
-    return found
+    """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along.
+
+    `counts`: how many rows each would show, by its key.
+    """
+    return [
+        Facet(
+            key=key,
+            label=label,
+            href=_address(here, {"state": key, "q": q, **others}),
+            on=key == state,
+            count=None if counts is None else formatting.whole(counts.get(key, 0)),
+            tone=tone,
+            icon=icon,
+        )
+        for key, label, tone, icon in states
+    ]
+
+
+def tags_of(here: str, names: Iterable[str], *, field: str, query: Mapping[str, str]) -> list[Facet]:
+    """Return a filter for each of the names that a field may have; the one that is on leads back to all."""
+    chosen = query.get(field, "")
+    return [
+        Facet(
+            key=name,
+            label=name,
+            href=_address(here, {**query, field: "" if name == chosen else name}),
+            on=name == chosen,
+            is_tag=True,
+        )
+        for name in names
+    ]
+
+
+def _address(here: str, query: Mapping[str, str]) -> str:
+    params = {name: value for name, value in query.items() if value}
+    return f"{here}?{urlencode(params)}" if params else here
 
 
 def cursor_read(text: str, *, of: str) -> str:
@@ -79,27 +120,68 @@ def page_of(
     query: Mapping[str, str],
     is_first: bool,
     stopped_at: str = "",
+    field: str = "after",
+    many: int = 0,
 ) -> tuple[list[Row], Pager]:
-    """Cut one page from up to ROWS + 1 rows and say where the neighbours are.
+    """Cut one page from up to ROWS + 1 rows, or `many` + 1, and say where the neighbours are.
 
     `of` names the list: its cursors are no other list's.  `stopped_at` is the cursor of a search that stopped
-    before it had the page full.
+    before it had the page full.  `field` of the address has the cursor.
     """
-    shown, more = list(rows[:ROWS]), len(rows) > ROWS
-    params = {key: value for key, value in query.items() if value and key != "after"}
+    many = many or ROWS
+    shown, more = list(rows[:many]), len(rows) > many
+    params = {key: value for key, value in query.items() if value and key != field}
     first = "?" + urlencode(params)
     cursor = cursor_of(shown[-1]) if more else stopped_at
     after = signing.dumps(cursor, salt=f"cursor.{of}")
-    older = "?" + urlencode({**params, "after": after}) if cursor else ""
+    older = "?" + urlencode({**params, field: after}) if cursor else ""
     return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)
 
 
-def page_counted(rows: Sequence[Row] | QuerySet[Any, Row], after: str) -> tuple[list[Row], Pager]:
+def page_counted(
+    rows: Sequence[Row] | QuerySet[Any, Row],
+    after: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    field: str = "after",
+    many: int = 0,
+) -> tuple[list[Row], Pager]:
     """Cut one page from all rows of a list whose order changes by itself: the cursor `after` counts rows."""
-    cursor = cursor_read(after, of="counted")
+    cursor, many = cursor_read(after, of="counted"), many or ROWS
     at = int(cursor) if cursor.isdigit() else 0
-    numbered = list(enumerate(rows[at : at + ROWS + 1], start=at + 1))
+    numbered = list(enumerate(rows[at : at + many + 1], start=at + 1))
     shown, pager = page_of(
-        numbered, of="counted", cursor_of=lambda row: str(row[0]), query={}, is_first=at == 0
+        numbered,
+        of="counted",
+        cursor_of=lambda row: str(row[0]),
+        query=query or {},
+        is_first=at == 0,
+        field=field,
+        many=many,
     )
     return [row for _, row in shown], pager
+
+
+def page_ranked(
+    rows: QuerySet[Any, Any], after: str, *, of: str, query: Mapping[str, str]
+) -> tuple[list[int], Pager]:
+    """Cut one page of keys from rows that have a `rank`: those that need somebody first, by rank and name."""
+    rank, _, rest = cursor_read(after, of=of).partition(" ")
+    key, _, name = rest.partition(" ")
+    if key:
+        same = Q(rank=rank) & (Q(name__gt=name) | Q(name=name, pk__gt=key))
+        rows = rows.filter(Q(rank__gt=rank) | same)
+    shown, pager = page_of(
+        list(rows.order_by("rank", "name", "pk").values_list("rank", "pk", "name")[: ROWS + 1]),
+        of=of,
+        cursor_of=lambda place: " ".join(map(str, place)),
+        query=query,
+        is_first=not key,
+    )
+    return [pk for _, pk, _ in shown], pager
+
+
+def rows_of_keys(rows: QuerySet[Any, Row], keys: Sequence[int]) -> list[Row]:
+    """Return the rows with these keys in the order of the keys."""
+    found: dict[int, Row] = {row.pk: row for row in rows.filter(pk__in=keys)}  # type: ignore[attr-defined]
+    return [found[key] for key in keys if key in found]

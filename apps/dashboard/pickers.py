@@ -1,4 +1,4 @@
-"""Choosing a miner, a tenant or a wallet in a form: a list of a handful, a search on the server for more.
+"""Choosing a miner, tenant, wallet, host or store in a form: a list of a handful, a search for more.
 
 A picker with many choices is a text field with suggestions; without JavaScript it suggests the first ones and
 takes whatever is typed, which the form's own service checks.
@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import list_text
 from apps.miners.selectors.miners import miner_principal, miners_visible
 from apps.miners.states import MinerState
+from apps.sectors.selectors.host_groups import hosts_called, hosts_doing, hosts_known, machines_known
+from apps.sectors.selectors.store_groups import stores_called, stores_known
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.people import tenant_resolve
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
+from poolsite.wire.jobs import STAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from apps.miners.models import Miner
+    from apps.sectors.models import Store, Worker
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
@@ -121,6 +126,45 @@ def control_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
     return wallet_choices(viewer, text, limit, key_types=(KEY_BLS, KEY_SECP256K1), is_on_chain=True)
 
 
+def host_choices(viewer: Principal, text: str, limit: int, *, kinds: Collection[str] = ()) -> list[Choice]:
+    """Return hosts by name, machine or uuid, those that do jobs of one of these kinds if any are named."""
+    rows = hosts_called(hosts_known(viewer), text).select_related("tenant")
+    rows = hosts_doing(rows, kinds) if kinds else rows
+    return [Choice(str(row.uuid), host_label(row, viewer=viewer)) for row in rows[:limit]]
+
+
+def host_label(host: Worker, *, viewer: Principal) -> str:
+    """Return a host as people know it: `sealer-1 on box-1 (pool)`; an operator sees whose it is."""
+    named = host.name
+    if host.host not in ("", host.name):
+        named = gettext("{name} on {machine}").format(name=host.name, machine=host.host)
+    return f"{named} ({host.tenant.name})" if viewer.sees_pool else named
+
+
+def sealing_host_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return hosts that seal."""
+    return host_choices(viewer, text, limit, kinds=[str(kind) for kind in STAGED])
+
+
+def machine_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return machines on which hosts run, by their name."""
+    return [Choice(name, name) for name in machines_known(viewer, text, limit)]
+
+
+def store_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return stores with their room, by name or uuid."""
+    rows = stores_called(stores_known(viewer), text)[:limit]
+    return [Choice(str(row.uuid), store_label(row)) for row in rows]
+
+
+def store_label(store: Store) -> str:
+    """Return a store as it is chosen: `hdd-1: 1.20 TiB free`."""
+    if not store.is_bounded:
+        return gettext("{one}: no size limit").format(one=store.name)
+    free = " ".join(formatting.size(store.free_bytes))
+    return gettext("{one}: {free_bytes} free").format(one=store.name, free_bytes=free)
+
+
 SOURCES: Final[dict[str, Callable[[Principal, str, int], list[Choice]]]] = {
     "tenant": tenant_choices,
     "miner": miner_choices,
@@ -129,6 +173,10 @@ SOURCES: Final[dict[str, Callable[[Principal, str, int], list[Choice]]]] = {
     "owner": owner_choices,
     "next-worker": next_worker_choices,
     "control": control_choices,
+    "host": host_choices,
+    "sealing-host": sealing_host_choices,
+    "machine": machine_choices,
+    "store": store_choices,
 }
 
 
@@ -164,11 +212,11 @@ def tenant_named(viewer: Principal, name: str) -> str:
     return name if name and found.exists() else ""
 
 
-def tenant_picker(viewer: Principal, kind: str, *, tenant: str) -> Picker:
+def tenant_picker(viewer: Principal, kind: str, *, tenant: str, value: str = "", omit: str = "") -> Picker:
     """Return the field for what one tenant has; nothing is suggested until the tenant was chosen."""
     if not tenant:
         return Picker(kind, (), is_searched=False, chosen="", omit="")
-    return replace(picker(tenant_viewer(viewer, tenant), kind), tenant=tenant)
+    return replace(picker(tenant_viewer(viewer, tenant), kind, value=value, omit=omit), tenant=tenant)
 
 
 def tenant_viewer(viewer: Principal, name: str) -> Principal:

@@ -6,11 +6,14 @@ What stands on a command line is read by everybody on that machine, and the shel
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 NODE_CONFIG: Final = """[Subsystems]
   DisableWindowPoSt = true
@@ -18,6 +21,11 @@ NODE_CONFIG: Final = """[Subsystems]
 """What a lotus-miner that has the pool as its node leaves to it.  Source: filecoin-project/lotus
 node/config/types.go; EnableMining must stay true, or it does not seal."""
 CLONE: Final = "git clone {source} poolsite && cd poolsite\n"
+
+
+def console_url(request: HttpRequest) -> str:
+    """Return the console's address as programs elsewhere are told it: that by which this page was fetched."""
+    return request.build_absolute_uri("/").rstrip("/")
 
 
 def program_commands(start: str, *, into: str) -> str:

@@ -16,6 +16,16 @@ class WorkerUnknown(NotFound):
         super().__init__(gettext("there is no worker {uuid} here").format(uuid=uuid), field="worker_id")
 
 
+class WorkerAmbiguous(BadValue):
+    """Several workers have this name."""
+
+    code = "worker_ambiguous"
+
+    def __init__(self, name: str) -> None:
+        reason = gettext("several hosts are named {name}: choose one of the list")
+        super().__init__(reason.format(name=name), field="worker_id")
+
+
 class WorkerBusy(Conflict):
     """The host is online and has sectors in progress, whose files no other host has."""
 

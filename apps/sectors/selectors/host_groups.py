@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import connection
 from django.db.models import BooleanField, Count, Func, Q, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from apps.core.compiled import Compiled
 from apps.sectors.models import DAMOCLES, Worker
 from apps.sectors.rules.hardware import FOLDER_LOST, PERHAPS_SHORT, PLANS, SEALING_AWAY
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.damocles import PLANNED
+from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -141,13 +143,25 @@ def tenants_of_kind(viewer: Principal, kind: str) -> set[int]:
     return set(rows.values_list("tenant_id", flat=True).distinct())
 
 
-def host_names(viewer: Principal, kinds: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Return uuid and name of the viewer's hosts, all or those that do jobs of one of these kinds."""
-    does = Q()
+def hosts_called(rows: QuerySet[Worker], text: str) -> QuerySet[Worker]:
+    """Return those of these hosts with a part of their or their machine's name, or with this uuid."""
+    found = Q(name__icontains=text) | Q(host__icontains=text)
+    return rows.filter(found | Q(uuid=text) if is_uuid(text) else found)
+
+
+def hosts_doing(rows: QuerySet[Worker], kinds: Collection[str]) -> QuerySet[Worker]:
+    """Return those of these hosts that do jobs of one of these kinds."""
+    does = Q(pk__in=())
     for kind in kinds:
         does |= Q(kinds__contains=[kind])
-    rows = hosts_known(viewer).filter(does).values_list("uuid", "name")
-    return [(str(uuid), name) for uuid, name in rows]
+    return rows.filter(does)
+
+
+def machines_known(viewer: Principal, text: str, limit: int) -> list[str]:
+    """Return the names of the viewer's machines with this part, by which roles know them."""
+    machine = Coalesce(NullIf("host", Value("")), "name")
+    rows = hosts_known(viewer).annotate(machine=machine).filter(machine__icontains=text)
+    return list(rows.order_by("machine").values_list("machine", flat=True).distinct()[:limit])
 
 
 def hosts_with_slots(rows: QuerySet[Worker], stage: str) -> QuerySet[Worker]:

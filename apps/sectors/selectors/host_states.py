@@ -10,7 +10,7 @@ from django.db.models import Case, Count, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import JSONObject
 
 from apps.sectors.rules.hardware import DISK_FULL, PERHAPS_SHORT, disk_share, is_short_of_disk
-from apps.sectors.selectors.host_groups import away_since, hosts_here, hosts_known, hosts_told
+from apps.sectors.selectors.host_groups import away_since, hosts_called, hosts_here, hosts_known, hosts_told
 from apps.sectors.selectors.hosts import jobs_held
 from apps.sectors.selectors.proof_forms import PARAMETER_FACTS, parameters_error
 
@@ -94,24 +94,13 @@ def hosts_chosen(
 ) -> QuerySet[Worker]:
     """Return those of `hosts_stated` in one state and group, with a part of their or their machine's name."""
     if q:
-        rows = rows.filter(Q(name__icontains=q) | Q(host__icontains=q))
+        rows = hosts_called(rows, q)
     return rows.filter(**{name: value for name, value in (("state", state), ("group", group)) if value})
 
 
 def hosts_by_state(rows: QuerySet[Any]) -> dict[str, int]:
     """Return how many of `hosts_stated` are in each state."""
     return dict(rows.order_by().values_list("state").annotate(Count("pk")))
-
-
-def hosts_from(
-    rows: QuerySet[Any], after: tuple[int, str, int] | None, limit: int
-) -> list[tuple[int, str, int]]:
-    """Return rank, name and key of some of `hosts_stated`: those that need somebody first, after that row."""
-    if after is not None:
-        rank, name, key = after
-        same = Q(rank=rank) & (Q(name__gt=name) | Q(name=name, pk__gt=key))
-        rows = rows.filter(Q(rank__gt=rank) | same)
-    return list(rows.order_by("rank", "name", "pk").values_list("rank", "name", "pk")[:limit])
 
 
 def groups_of_hosts(viewer: Principal, limit: int) -> list[str]:

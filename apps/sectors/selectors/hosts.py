@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Prefetch, Q
 
-from apps.sectors.errors.hosts import WorkerUnknown
+from apps.sectors.errors.hosts import WorkerAmbiguous, WorkerUnknown
 from apps.sectors.models import (
     HostReport,
     Job,
@@ -84,6 +84,21 @@ def worker_get(viewer: Principal, uuid: str) -> Worker:
     if worker is None:
         raise WorkerUnknown(uuid)
     return worker
+
+
+def worker_named(viewer: Principal, text: str) -> Worker:
+    """Return the worker with this uuid, or with this name if no other has it.
+
+    Raises WorkerUnknown, WorkerAmbiguous.
+    """
+    if is_uuid(text):
+        return worker_get(viewer, text)
+    found = list(workers_visible(viewer).filter(name=text)[:2])
+    if len(found) > 1:
+        raise WorkerAmbiguous(text)
+    if not found:
+        raise WorkerUnknown(text)
+    return found[0]
 
 
 def worker_of(tenant_id: int, uuid: str) -> Worker:

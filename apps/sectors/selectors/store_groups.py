@@ -14,6 +14,7 @@ from apps.core.prepared_statements import Prepared
 from apps.miners.models import Miner
 from apps.sectors.models import Sector, SectorCopy, Store, StoreAttachment, StoreSample, Worker
 from apps.sectors.selectors.host_groups import away_since
+from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.stores import RATE_LEAST, RATE_OVER
 from apps.sectors.states import CopyCondition
 from poolsite.wire.jobs import JobKind
@@ -119,6 +120,11 @@ def stores_known(viewer: Principal) -> QuerySet[Store]:
     """Return the stores that this caller may know of by their names, without where they are attached."""
     rows = Store.objects.order_by("name", "pk")
     return rows if viewer.sees_pool else rows.filter(tenant_id=viewer.own_id)
+
+
+def stores_called(rows: QuerySet[Store], text: str) -> QuerySet[Store]:
+    """Return those of these stores with this part in their name, or with this uuid."""
+    return rows.filter(Q(name__icontains=text) | Q(uuid=text) if is_uuid(text) else Q(name__icontains=text))
 
 
 def stores_named(viewer: Principal, names: Mapping[int, Collection[str]]) -> QuerySet[Store]:

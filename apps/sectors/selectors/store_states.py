@@ -67,26 +67,18 @@ def stores_stated(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
     )
 
 
+def stores_chosen(rows: QuerySet[Store], *, state: str = "", label: str = "") -> QuerySet[Store]:
+    """Return those of `stores_stated` in one state and with one label, each with its `rank`."""
+    ranks = [When(tone=tone, then=Value(rank)) for tone, rank in RANKS.items()]
+    rows = rows.filter(STATES[state]).annotate(rank=Case(*ranks, default=Value(len(RANKS))))
+    return rows.filter(labels__contains=[label]) if label else rows
+
+
 def stores_by_state(rows: QuerySet[Store]) -> dict[str, int]:
     """Return how many of `stores_stated` each state has."""
     counts = {name or "all": Count("pk", filter=state) for name, state in STATES.items()}
     found = rows.order_by().aggregate(**counts)
     return {name: found[name or "all"] for name in STATES}
-
-
-def stores_from(
-    rows: QuerySet[Store], *, state: str, label: str, after: tuple[int, str, int] | None, limit: int
-) -> list[tuple[int, str, int]]:
-    """Return rank, name and key of `stores_stated`, those that need somebody first, after that row."""
-    ranks = [When(tone=tone, then=Value(rank)) for tone, rank in RANKS.items()]
-    rows = rows.filter(STATES[state]).annotate(rank=Case(*ranks, default=Value(len(RANKS))))
-    if label:
-        rows = rows.filter(labels__contains=[label])
-    if after is not None:
-        rank, name, key = after
-        same = Q(rank=rank) & (Q(name__gt=name) | Q(name=name, pk__gt=key))
-        rows = rows.filter(Q(rank__gt=rank) | same)
-    return list(rows.order_by("rank", "name", "pk").values_list("rank", "name", "pk")[:limit])
 
 
 def store_labels(viewer: Principal, limit: int) -> list[str]:

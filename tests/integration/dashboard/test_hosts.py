@@ -276,7 +276,6 @@ def test_another_tenants_host_has_no_page(ann):
 
 
 def test_the_list_is_paged_and_the_address_has_its_filters(ann, monkeypatch):
-    monkeypatch.setattr("apps.dashboard.pages.hosts.filters.ROWS", 2)
     monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
     for number in range(5):
         factories.worker(f"rack-{number}", group="east" if number < 3 else "west")

@@ -13,14 +13,13 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.filters import RANKS
 from apps.dashboard.pages.hosts.state import worker_label
 from apps.dashboard.pages.storage.listing import checked_rows
 from apps.sectors.models import SectorCopy, Store, Worker
 from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.host_states import host_marks, hosts_stated
 from apps.sectors.selectors.hosts import workers_visible
-from apps.sectors.selectors.store_states import stores_by_state, stores_stated
+from apps.sectors.selectors.store_states import RANKS, stores_by_state, stores_stated
 from apps.sectors.selectors.stores import stores_visible
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
@@ -118,7 +117,6 @@ def test_the_database_gives_each_store_the_tone_of_its_row() -> None:
 
 
 def test_stores_have_pages_and_filters_in_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.dashboard.pages.storage.listing.ROWS", 3)
     monkeypatch.setattr("apps.dashboard.pagination.ROWS", 3)
     stores()
     person()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
 from apps.dashboard.pickers import HANDFUL
+from apps.sectors.models import WorkerCommand
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
@@ -122,3 +125,53 @@ def test_a_tenant_is_granted_a_miner_out_of_suggestions(ann):
 
     assert 'list="miner-list"' in page
     assert f'<option value="{miner.address}">fra-1' in page
+
+
+@pytest.mark.parametrize("text", ["rack-14", "machine-14"])
+def test_hosts_are_found_by_name_and_machine_not_listed(ann, text):
+    hosts = [factories.worker(f"rack-{number}", host=f"machine-{number}") for number in range(HANDFUL + 3)]
+    factories.worker("rack-14-of-bob", of="bob")
+
+    for page in ("store-attach", "sealing"):
+        shown = text_of(signed_in().get(reverse(page)))
+        assert sum(f'<option value="{host.uuid}"' in shown for host in hosts) == HANDFUL
+    for kind in ("host", "sealing-host"):
+        found = suggestions(kind, text)
+        assert found.count("<option") == 1
+        assert f'value="{hosts[14].uuid}"' in found
+        assert "rack-14 on machine-14" in suggestions(kind, str(hosts[14].uuid))
+    assert suggestions("machine", "machine-14").count("<option") == 1
+
+
+def test_a_host_may_be_typed_by_its_name(ann):
+    host = factories.worker("rack-1")
+    factories.worker("twin")
+    factories.worker("twin")
+    sent = {"folder": "/mnt/new", "kind": "new"}
+    browser, attach, sealing = signed_in(), reverse("store-attach"), reverse("sealing")
+
+    assert browser.post(attach, sent | {"worker": "rack-1"}).status_code == 302
+    assert WorkerCommand.objects.get().worker == host
+    for name, why in (("twin", "several hosts are named twin"), ("rack-9", "there is no worker rack-9 here")):
+        refused = browser.post(attach, sent | {"worker": name})
+        assert refused.status_code == 422
+        assert why in text_of(refused)
+        shown = text_of(browser.get(sealing, {"host": name}))
+        assert why in shown
+        assert browser.get(reverse("sealing-csv"), {"host": name}).status_code == 404
+    assert WorkerCommand.objects.count() == 1
+    assert f'value="{host.uuid}" selected' in text_of(browser.get(sealing, {"host": str(host.uuid)}))
+
+
+def test_all_stores_of_the_tenant_but_the_source_can_be_moved_to(ann):
+    box = factories.worker("box")
+    stores = [factories.store(box, f"disk-{number:02}") for number in range(HANDFUL + 3)]
+    page = text_of(signed_in().get(reverse("store-move", args=[stores[0].uuid])))
+    [href] = (one.replace("&amp;", "&") for one in re.findall(r'hx-get="([^"]+)"', page))
+
+    found = text_of(signed_in().get(f"{href}&to=disk-14"))
+    own = text_of(signed_in().get(f"{href}&to=disk-00"))
+
+    assert str(stores[14].uuid) in found
+    assert "disk-14: 512 GiB free" in found
+    assert str(stores[0].uuid) not in own

@@ -85,7 +85,8 @@ def test_filters_stand_in_the_address(ann: None, quiet: None) -> None:
     elsewhere = text_of(browser.get(f"{here}?miner={other.address}"))
     assert 'class="faint"' in elsewhere, "what other miners have in the slots"
     assert "No sectors in progress" in elsewhere
-    assert browser.get(f"{here}?miner=f09999").status_code == 404
+    assert "f09999" in text_of(browser.get(f"{here}?miner=f09999"))
+    assert browser.get(f"{reverse('sealing-csv')}?miner=f09999").status_code == 404
     assert browser.get(f"{here}?hours=99").status_code == 200
 
 

@@ -20,10 +20,11 @@ from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.join_page import join_page_render
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.program_commands import program_commands, programs_place
+from apps.dashboard.program_commands import console_url
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -167,19 +168,14 @@ def console_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
         token = text_decrypt(request.session.pop(MADE, ""))
     except DecryptionFailed:
         return redirect("consoles")
-    console = request.build_absolute_uri("/").rstrip("/")
-    return page_render(
+    return join_page_render(
         request,
+        viewer,
         "consoles/joining.html",
         title=_("Add a console machine"),
         section="consoles",
-        data=PageData(viewer),
         token=token,
-        commands=program_commands(
-            f"make console JOIN={console} JOIN_TOKEN_FILE=join-token", into="join-token"
-        ),
-        place=programs_place(),
-        is_clear=console.startswith("http://"),
+        start=f"make console JOIN={console_url(request)}",
     )
 
 

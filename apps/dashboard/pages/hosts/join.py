@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.formatting import size
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.layout import page_render
+from apps.dashboard.join_page import join_page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_viewer
-from apps.dashboard.program_commands import program_commands, programs_place
+from apps.dashboard.program_commands import console_url
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -121,20 +121,17 @@ def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
     except DecryptionFailed:
         return redirect("hosts")
     made = request.session.pop(MADE_FOR)
-    console = request.build_absolute_uri("/").rstrip("/")
-    start = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']}"
+    start = f"make {PROGRAMS[made['part']]} CONSOLE={console_url(request)} STORE={made['store']}"
     if made["sector_size"]:
         start += f" SECTOR_SIZE={made['sector_size']}"
-    return page_render(
+    return join_page_render(
         request,
+        viewer,
         "hosts/joining.html",
         title=_("Join a host"),
         section="hosts",
-        data=PageData(viewer),
         token=token,
-        commands=program_commands(f"{start} JOIN_TOKEN_FILE=join-token", into="join-token"),
-        place=programs_place(),
-        is_clear=console.startswith("http://"),
+        start=start,
     )
 
 

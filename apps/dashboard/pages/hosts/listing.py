@@ -19,12 +19,13 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.filters import HostFilter, facets, group_facets, hosts_page
+from apps.dashboard.pages.hosts.filters import HostFilter, facets
 from apps.dashboard.pages.hosts.rows import host_rows
+from apps.dashboard.pagination import page_ranked, rows_of_keys
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.host_states import host_marks, hosts_stated
+from apps.sectors.selectors.host_states import host_marks, hosts_chosen, hosts_stated
 from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
 from apps.sectors.services.hosts.commands import worker_command_enqueue
@@ -79,7 +80,8 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     data, wanted = PageData(viewer), HostFilter.of(request.GET)
     slow = [key for key, speed in data.host_speeds.items() if speed.slow is not None]
     rows = hosts_stated(viewer, host_marks(viewer, slow=slow, now=data.at), now=data.at)
-    keys, pager = hosts_page(rows, wanted)
+    chosen = hosts_chosen(rows, **wanted.query)
+    keys, pager = page_ranked(chosen, request.GET.get("after", ""), of="hosts", query=wanted.query)
     return page_render(
         request,
         "hosts/list.html",
@@ -87,12 +89,11 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="hosts",
         page_key="hosts",
         data=data,
-        hosts=host_rows(workers_visible(viewer).filter(pk__in=keys), data),
+        hosts=host_rows(rows_of_keys(workers_visible(viewer), keys), data),
         has_any=bool(data.host_counts.all),
         pager=pager,
         wanted=wanted,
-        facets=facets(rows, wanted),
-        groups=group_facets(viewer, wanted),
+        facets=facets(rows, wanted, viewer),
         verdict=list_verdict_of(data),
         may_join=can_manage_people(viewer),
     )

@@ -15,7 +15,6 @@ from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.pages.hosts.command_text import command_text
-from apps.dashboard.pages.hosts.filters import order_of
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
 from apps.dashboard.pages.hosts.speed import pace_text, record_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
@@ -119,7 +118,6 @@ def host_row(
 
 @chain_read_once()
 def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
-    """Lay out workers, those that need somebody first."""
+    """Lay out workers."""
     may_act = data.viewer.may("write")
-    rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
-    return sorted(rows, key=lambda row: order_of(row.label, row.row))
+    return [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]

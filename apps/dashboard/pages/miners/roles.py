@@ -27,6 +27,7 @@ from apps.dashboard.pages.miners.reservation_rows import (
     reservation_row,
 )
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
+from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.recovery import recovery_row
@@ -35,7 +36,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.roles import role_groups_of, role_is_in_force, roles_of
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.selectors.numbers import numbers_of, reservations_of
-from apps.sectors.services.roles.assignments import assignable_hosts_list, may_assign
+from apps.sectors.services.roles.assignments import may_assign
 from apps.sectors.services.roles.groups import groups_list
 from apps.sectors.services.roles.trial import role_tests_load
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.dashboard.pickers import Picker
     from apps.miners.models import Miner, Role
     from apps.users.rules.principals import Principal
 
@@ -61,7 +63,7 @@ class RolesPage:
     groups: tuple[GroupRow, ...]
     labels: tuple[str, ...]
     """Of the tenant's hosts."""
-    hosts: tuple[str, ...]
+    machines: Picker
     combined_on: str
     """The host that does everything; empty: roles are not combined."""
     may_act: bool
@@ -103,7 +105,7 @@ def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
         ),
         groups=tuple(group_row(row, roles) for row in role_groups_of(miner)),
         labels=tuple(groups_list(miner)),
-        hosts=tuple(sorted({*assignable_hosts_list(miner), *(row.host for row in roles)})),
+        machines=picker(viewer, "machine", of=miner),
         combined_on=held[0].host if held else "",
         may_act=may_act,
         next_number=formatting.whole(0 if numbers is None else numbers.next_number),

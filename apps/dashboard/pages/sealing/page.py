@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
-from django.http import Http404
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.timezone import localtime
@@ -17,22 +16,26 @@ from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.core.local_time import moment_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.area_charts import Tick
+from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sealing.lanes import host_rows
 from apps.dashboard.pages.sealing.tables import SECTORS_SHOWN, sector_rows, stage_row
 from apps.dashboard.pages.sealing.verdict import NAMED, gain_text, verdict_of
+from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors.host_groups import host_names
+from apps.dashboard.text_fields import Text
+from apps.miners.selectors.miners import miner_get
+from apps.sectors.selectors.hosts import worker_named
 from apps.sectors.selectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report
 from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
-from poolsite.wire.jobs import STAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from django.http import HttpRequest, HttpResponse
 
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
 
 TICKS: Final = 6
 """Parts of the time axis."""
-SEALS: Final = {str(kind) for kind in STAGED}
 
 
 def axis_of(report: SealingReport) -> tuple[Tick, ...]:
@@ -99,22 +101,38 @@ def query_of(wanted: SealingFilter, **change: str) -> str:
     return urlencode({key: value for key, value in query.items() if value})
 
 
-def wanted_of(request: HttpRequest) -> SealingFilter:
-    """Read the filter of the address; nonsense is none."""
-    query = {key: request.GET.get(key, "") for key in ("miner", "host", "hours")}
-    try:
-        return filter_read(**query)
-    except DomainError:
-        return SealingFilter()
+class SealingForm(PageForm):
+    """What is looked at, as the address has it; a host may be named, as somebody types it."""
+
+    miner = Text()
+    host = Text()
+    hours = Text()
+
+
+def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
+    """Return what a form narrows to; a field that cannot be read narrows nothing, and says why."""
+    readers: dict[str, Callable[[str], str]] = {
+        "miner": lambda text: miner_get(viewer, text).address,
+        "host": lambda text: str(worker_named(viewer, text).uuid),
+        "hours": lambda text: str(filter_read("", "", text).hours),
+    }
+    form.full_clean()
+    read = dict.fromkeys(readers, "")
+    for name, text in list(form.cleaned_data.items()):
+        try:
+            read[name] = readers[name](text) if text else ""
+        except DomainError as refusal:
+            form.add_error(name, stored_text(refusal.reason))
+    return filter_read(**read)
 
 
 @require_safe
 @sign_in_required
 def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show slots, stages, what limits them, and the sectors in progress."""
-    data, wanted = PageData(viewer), wanted_of(request)
-    report = report_of(viewer, wanted, data)
-    here, known = reverse("sealing"), {miner.address: miner.name for miner in data.miners if miner.address}
+    data, form, here = PageData(viewer), SealingForm(request.GET), reverse("sealing")
+    wanted = wanted_of(viewer, form)
+    report = sealing_report(viewer, wanted, now=data.at)
     return page_render(
         request,
         "sealing/page.html",
@@ -127,19 +145,12 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
             (plural(hours, "hour"), f"{here}?{query_of(wanted, hours=str(hours))}", hours == wanted.hours)
             for hours in HOURS
         ],
-        wanted=wanted,
-        miners=sorted((address, name or address) for address, name in known.items()),
-        machines=host_names(viewer, SEALS),
+        form=form,
+        hours=wanted.hours,
+        miners=picker(viewer, "miner", value=wanted.miner),
+        machines=picker(viewer, "sealing-host", value=wanted.host),
         **context_of(report, wanted),
     )
-
-
-def report_of(viewer: Principal, wanted: SealingFilter, data: PageData) -> SealingReport:
-    """Return the report; a miner that is not the viewer's is not there."""
-    try:
-        return sealing_report(viewer, wanted, now=data.at)
-    except DomainError:
-        raise Http404 from None
 
 
 def fragments(context: FragmentContext) -> Iterable[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import Http404
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from apps.core.clock import now
 from apps.dashboard.csv_export import csv_answer
-from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sealing.page import report_of, wanted_of
+from apps.dashboard.pages.sealing.page import SealingForm, wanted_of
 from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.sealing_report import sealing_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,9 +30,12 @@ COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "s
 @require_safe
 @sign_in_required
 def runs_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """Write the runs of the window as CSV."""
-    wanted = wanted_of(request)
-    report = report_of(viewer, wanted, PageData(viewer))
+    """Write the runs of the window as CSV.  Raises Http404 for a miner or host that is not there."""
+    form = SealingForm(request.GET)
+    wanted = wanted_of(viewer, form)
+    if form.errors:
+        raise Http404
+    report = sealing_report(viewer, wanted, now=now())
     return csv_answer("sealing.csv", COLUMNS, csv_rows(report.hosts, wanted))
 
 

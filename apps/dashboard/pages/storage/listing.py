@@ -9,7 +9,6 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -22,19 +21,19 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.check_rows import checked_cell
 from apps.dashboard.pages.storage.order_rows import order_row
-from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, store_row, total_text
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.pages.storage.rows import StoreRow, store_row, total_text
+from apps.dashboard.pagination import facets_of, page_ranked, rows_of_keys, tags_of
+from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.host_groups import host_names
-from apps.sectors.selectors.hosts import is_uuid, worker_get
+from apps.sectors.selectors.hosts import is_uuid, worker_named
 from apps.sectors.selectors.store_checks import stores_checked
 from apps.sectors.selectors.store_states import (
     store_labels,
     stores_by_state,
-    stores_from,
+    stores_chosen,
     stores_sized,
     stores_stated,
 )
@@ -48,57 +47,52 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import QueryDict
 
-    from apps.dashboard.pagination import Pager
+    from apps.dashboard.pagination import Facet
     from apps.sectors.models import Store
     from apps.users.rules.principals import Principal
 
 LABELS_MAX: Final = 30
 """Labels that a filter is offered for."""
 TEXT_MAX: Final = 50
+STATES: Final = (
+    ("", _("All"), "", ""),
+    ("ready", _("Ready"), "ok", "ok"),
+    ("trouble", _("Needs attention"), "bad", "bad"),
+    ("readonly", _("Read-only"), "idle", "lock"),
+)
+"""Filters: key, words, tone, icon."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFilter:
-    """Filters, order and page of the list of stores, read from the URL."""
+    """Filters of the list of stores, read from the URL."""
 
     state: str = ""
     label: str = ""
-    after: tuple[int, str, int] | None = None
-    """Rank, name and key of the last row of the page before."""
 
     @classmethod
     def of(cls, query: QueryDict) -> StoreFilter:
         """Read an address; what is in no list counts for nothing."""
         state = query.get("state", "")
-        rank, _dot, rest = cursor_read(query.get("after", ""), of="stores").partition(" ")
-        key, _dot, name = rest.partition(" ")
         return cls(
-            state=state if state in FILTERS else "",
+            state=state if state in {key for key, *_more in STATES} else "",
             label=query.get("label", "")[:TEXT_MAX],
-            after=(int(rank), name, int(key)) if key else None,
         )
 
     @property
     def query(self) -> dict[str, str]:
-        """Return it as an address has it, without the page."""
+        """Return it as an address has it."""
         return {"state": self.state, "label": self.label}
 
 
-def stores_page(stated: QuerySet[Store], wanted: StoreFilter, data: PageData) -> tuple[list[StoreRow], Pager]:
-    """Lay out one page of the viewer's stores, those that need somebody first."""
-    found = stores_from(stated, state=wanted.state, label=wanted.label, after=wanted.after, limit=ROWS + 1)
-    shown, pager = page_of(
-        found,
-        of="stores",
-        cursor_of=lambda one: f"{one[0]} {one[2]} {one[1]}",
-        query=wanted.query,
-        is_first=wanted.after is None,
-    )
-    places = {pk: place for place, (_, _, pk) in enumerate(shown)}
-    stores = sorted(
-        stores_visible(data.viewer, now=data.at).filter(pk__in=places), key=lambda one: places[one.pk]
-    )
-    return checked_rows(stores, now=data.at), pager
+def facets(stated: QuerySet[Store], wanted: StoreFilter, viewer: Principal) -> list[Facet]:
+    """Return the filters of the list with how many stores each would show, and one for each label."""
+    counts = stores_by_state(stores_chosen(stated, label=wanted.label))
+    here, labels = reverse("stores"), store_labels(viewer, LABELS_MAX)
+    return [
+        *facets_of(here, STATES, counts, **wanted.query),
+        *tags_of(here, labels, field="label", query=wanted.query),
+    ]
 
 
 def checked_rows(stores: Collection[Store], *, now: datetime) -> list[StoreRow]:
@@ -122,10 +116,11 @@ def verdict_of(data: PageData) -> Verdict:
 @sign_in_required
 def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list of stores."""
-    data, wanted, here = PageData(viewer), StoreFilter.of(request.GET), reverse("stores")
+    data, wanted = PageData(viewer), StoreFilter.of(request.GET)
     stated = stores_stated(viewer, now=data.at)
-    counts = stores_by_state(stated)
-    shown, pager = stores_page(stated, wanted, data)
+    chosen = stores_chosen(stated, **wanted.query)
+    keys, pager = page_ranked(chosen, request.GET.get("after", ""), of="stores", query=wanted.query)
+    shown = rows_of_keys(stores_visible(viewer, now=data.at), keys)
     return page_render(
         request,
         "storage/list.html",
@@ -133,23 +128,11 @@ def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="stores",
         page_key="stores",
         data=data,
-        stores=shown,
+        stores=checked_rows(shown, now=data.at),
         pager=pager,
-        has_any=bool(counts[""]),
+        has_any=bool(keys) or stated.exists(),
         verdict=verdict_of(data),
-        filters=[
-            (
-                text,
-                f"{here}?{urlencode({'state': key})}",
-                key == wanted.state and not wanted.label,
-                counts[key],
-            )
-            for key, text in FILTERS.items()
-        ],
-        labels=[
-            (one, f"{here}?{urlencode({'label': one})}", one == wanted.label)
-            for one in store_labels(viewer, LABELS_MAX)
-        ],
+        facets=facets(stated, wanted, viewer),
         orders=[order_row(*order) for order in store_orders(viewer, now=data.at)],
         may_change=viewer.may("sign"),
     )
@@ -172,11 +155,9 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             values = form.cleaned_data
-            worker = worker_get(viewer, values["worker"])
+            worker = worker_named(viewer, values["worker"])
             store_attach(worker, path=values["folder"], is_new=values["kind"] == "new", by=viewer)
             return redirect("stores")
-    data = PageData(viewer)
-    hosts = host_names(viewer)
     return form_render(
         request,
         viewer,
@@ -184,8 +165,7 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form,
         title=_("Attach a store"),
         section="stores",
-        data=data,
-        hosts=hosts,
+        hosts=picker(viewer, "host", value=form.typed["worker"]),
     )
 
 

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Integer
-from apps.dashboard.pages.storage.rows import free_text
+from apps.dashboard.pickers import tenant_picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.sectors.selectors.stores import store_get, stores_visible
+from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             target = store_get(viewer, form.cleaned_data["to"], now=now())
             moves_begin(row, target=target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
             return redirect("store", key)
-    others = stores_visible(viewer, now=now()).filter(tenant=row.tenant_id).exclude(pk=row.pk)
     return form_render(
         request,
         viewer,
@@ -54,15 +52,9 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         title=_("Move sectors"),
         section="stores",
         store=row,
-        others=[
-            (
-                str(one.uuid),
-                gettext("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
-                if one.is_bounded
-                else gettext("{one}: no size limit").format(one=one.name),
-            )
-            for one in others[:200]
-        ],
+        others=tenant_picker(
+            viewer, "store", tenant=row.tenant.name, value=form.typed["to"], omit=str(row.uuid)
+        ),
     )
 
 

@@ -46,12 +46,6 @@ CONDITIONS: Final = {
 }
 SET_READ_ONLY: Final = StateLabel("idle", _("read-only"), "lock")
 """Somebody wants it so."""
-FILTERS: Final = {
-    "": _("All"),
-    "ready": _("Ready"),
-    "trouble": _("Needs attention"),
-    "readonly": _("Read-only"),
-}
 ORDERS: Final = {
     Operation.ATTACH: _("Attach {path}"),
     Operation.DETACH: _("Detach {store}"),

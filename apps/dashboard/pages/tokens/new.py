@@ -21,7 +21,13 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_picker
-from apps.dashboard.program_commands import NODE_CONFIG, node_line, program_commands, programs_place
+from apps.dashboard.program_commands import (
+    NODE_CONFIG,
+    console_url,
+    node_line,
+    program_commands,
+    programs_place,
+)
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, TextList
@@ -198,7 +204,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         text = text_decrypt(request.session.pop(MADE, ""))
     except DecryptionFailed:
         return redirect("tokens")
-    console = request.build_absolute_uri("/").rstrip("/")
+    console = console_url(request)
     made_for = request.session.pop(MADE_FOR, "")
     start = STARTS.get(made_for, "")
     return page_render(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from django.urls import path, reverse
-from django.utils.http import urlencode
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -15,8 +14,7 @@ from apps.dashboard.csv_export import CHUNK, csv_answer, rows_in_turn
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.verified.allocation_rows import allocation_rows
-from apps.dashboard.pages.verified.filter_bar import FilterBar, wanted_of
-from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
+from apps.dashboard.pages.verified.list_page import VerifiedList, verified_page
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.allocations import (
     AllocationFilter,
@@ -45,13 +43,17 @@ STATES: Final = (
     (str(AllocationState.EXPIRED), _("Expired"), "idle", "off"),
 )
 """Filters of the list: key, label, tone, icon."""
-PLACES: Final = (
-    ("q", _("Allocation id or piece CID")),
-    ("client", _("Client")),
-    ("miner", _("Miner")),
+ALLOCATIONS: Final = VerifiedList(
+    "allocations",
+    _("Allocations"),
+    region=_("Table of allocations"),
+    table="f-allocation-table",
+    none=_("No matching allocations"),
+    no_match=_("No allocations match these filters."),
+    end="expiration",
+    states=STATES,
+    places=(("q", _("Allocation id or piece CID")), ("client", _("Client")), ("miner", _("Miner"))),
 )
-"""Further filters: name and label."""
-NAMES: Final = ("state", "q", "client", "miner")
 COLUMNS: Final = (
     *("allocation", "client", "miner", "piece_cid", "size", "term_min", "term_max", "expiration", "state"),
     *("piece_state", "sector"),
@@ -75,38 +77,16 @@ def found_of(
 @sign_in_required
 def allocations(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, those that expire first first."""
-    data, wanted = PageData(viewer), wanted_of(request, NAMES)
-    cursor = cursor_read(request.GET.get("after", ""), of="allocations")
-    end, _dash, pk = cursor.partition("-")
-    after = (int(end), int(pk)) if cursor else None
-    rows, wrong = found_of(viewer, wanted, data, after=after)
-    shown, pager = page_of(
-        list(rows[: ROWS + 1]),
-        of="allocations",
-        cursor_of=lambda row: f"{row.expiration}-{row.pk}",
-        query=request.GET.dict(),
-        is_first=not cursor,
-    )
-    here = reverse("allocations")
-    others = {name: wanted.get(name, "") for name in ("client", "miner")}
+    data, wanted = PageData(viewer), ALLOCATIONS.wanted_of(request)
+    page = verified_page(request, ALLOCATIONS, lambda after: found_of(viewer, wanted, data, after=after))
     return page_render(
         request,
         "verified/allocations.html",
-        title=_("Allocations"),
+        title=ALLOCATIONS.title,
         section="pieces",
         data=data,
-        rows=allocation_rows(shown, viewer=viewer, clock=data.clock),
-        pager=pager,
-        wrong=wrong,
-        bar=FilterBar(
-            label=_("Allocations"),
-            state=wanted.get("state", ""),
-            places=[(name, label, wanted.get(name, "")) for name, label in PLACES],
-            facets=facets_of(here, STATES, state=wanted.get("state", ""), q=wanted.get("q", ""), **others),
-            csv=f"{reverse('allocations-csv')}?{urlencode(wanted)}",
-        ),
-        filtered=bool(wanted),
-        here=here,
+        page=page,
+        rows=allocation_rows(page.shown, viewer=viewer, clock=data.clock),
         read=allocations_read_last(),
     )
 
@@ -116,7 +96,7 @@ def allocations(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def allocations_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the filtered list as CSV."""
     data = PageData(viewer)
-    rows, _wrong = found_of(viewer, wanted_of(request, NAMES), data)
+    rows, _wrong = found_of(viewer, ALLOCATIONS.wanted_of(request), data)
     height = -1 if data.clock is None else data.clock.epoch
     return csv_answer("allocations.csv", COLUMNS, cells_of(rows, height=height))
 

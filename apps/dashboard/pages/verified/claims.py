@@ -16,8 +16,8 @@ from apps.core.errors import DomainError
 from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.verified.filter_bar import FilterBar, wanted_of
-from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
+from apps.dashboard.pages.verified.list_page import VerifiedList, verified_page
+from apps.dashboard.pagination import ROWS
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.claims import ClaimFilter, claims_narrowed, claims_visible, clients_largest
 from apps.sectors.selectors.sectors import sectors_by_numbers
@@ -42,14 +42,22 @@ STATES: Final = (
     ("ended", _("Ended"), "idle", "off"),
 )
 """Filters of the list: key, label, tone, icon."""
-PLACES: Final = (
-    ("q", _("Claim id or piece CID")),
-    ("client", _("Client")),
-    ("miner", _("Miner")),
-    ("sector", _("Sector")),
+CLAIMS: Final = VerifiedList(
+    "claims",
+    _("Verified claims"),
+    region=_("Table of claims"),
+    table="f-claim-table",
+    none=_("No matching claims"),
+    no_match=_("No claims match these filters."),
+    end="end_epoch",
+    states=STATES,
+    places=(
+        ("q", _("Claim id or piece CID")),
+        ("client", _("Client")),
+        ("miner", _("Miner")),
+        ("sector", _("Sector")),
+    ),
 )
-"""Further filters: name and label."""
-NAMES: Final = ("state", "q", "client", "miner", "sector")
 COLUMNS: Final = (
     *("claim", "client", "miner", "sector", "piece_cid", "size", "term_start", "term_min", "end_epoch"),
 )
@@ -189,38 +197,17 @@ def data_cap_rows(viewer: Principal) -> list[DataCapRow]:
 @sign_in_required
 def claims(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, those that end first first."""
-    data, wanted = PageData(viewer), wanted_of(request, NAMES)
-    cursor = cursor_read(request.GET.get("after", ""), of="claims")
-    end, _dash, pk = cursor.partition("-")
-    rows, wrong = found_of(viewer, wanted, data.clock, after=(int(end), int(pk)) if cursor else None)
-    shown, pager = page_of(
-        list(rows[: ROWS + 1]),
-        of="claims",
-        cursor_of=lambda row: f"{row.end_epoch}-{row.pk}",
-        query=request.GET.dict(),
-        is_first=not cursor,
-    )
-    state, here = wanted.get("state", ""), reverse("claims")
-    others = {name: wanted.get(name, "") for name in ("client", "miner", "sector")}
+    data, wanted = PageData(viewer), CLAIMS.wanted_of(request)
+    page = verified_page(request, CLAIMS, lambda after: found_of(viewer, wanted, data.clock, after=after))
     return page_render(
         request,
         "verified/claims.html",
-        title=_("Verified claims"),
+        title=CLAIMS.title,
         section="pieces",
         data=data,
-        rows=claim_rows(shown, viewer=viewer, clock=data.clock),
-        pager=pager,
-        wrong=wrong,
-        bar=FilterBar(
-            label=_("Verified claims"),
-            state=state,
-            places=[(name, label, wanted.get(name, "")) for name, label in PLACES],
-            facets=facets_of(here, STATES, state=state, q=wanted.get("q", ""), **others),
-            csv=f"{reverse('claims-csv')}?{urlencode(wanted)}",
-        ),
-        filtered=bool(wanted),
-        here=here,
-        extend=extend_href(shown) if shown and viewer.may("sign") else "",
+        page=page,
+        rows=claim_rows(page.shown, viewer=viewer, clock=data.clock),
+        extend=extend_href(page.shown) if page.shown and viewer.may("sign") else "",
         clients=client_rows(data),
         caps=data_cap_rows(viewer),
     )
@@ -230,7 +217,7 @@ def claims(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def claims_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the filtered list as CSV, by key: a claim that is extended meanwhile stands in it once."""
-    rows, _wrong = found_of(viewer, wanted_of(request, NAMES), PageData(viewer).clock)
+    rows, _wrong = found_of(viewer, CLAIMS.wanted_of(request), PageData(viewer).clock)
     cells = (
         (
             row.number,

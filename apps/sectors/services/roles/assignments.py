@@ -193,9 +193,3 @@ def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -
         before={"host": before} if before else None,
         after=after,
     )
-
-
-def assignable_hosts_list(miner: Miner) -> Collection[str]:
-    """Return the names of a tenant's machines that may be given roles."""
-    workers = Worker.objects.filter(tenant_id=miner.tenant_id, retired_at=None)
-    return sorted({worker_machine(worker) for worker in workers})
