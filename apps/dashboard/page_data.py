@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -62,9 +62,23 @@ class PageData(CheckData):
         epoch_s = DAY_S / EPOCHS_IN_DAY if self.network is None else self.network.epoch_s
         return plural(round(VESTING_DAYS * EPOCHS_IN_DAY * epoch_s / DAY_S), "day")
 
+    def of_miners(self, miners: Sequence[Miner]) -> PageData:
+        """Return the same look at these miners alone: one page of a long list reads no others' deadlines."""
+        narrowed = replace(self)
+        vars(narrowed).update(miners=miners, network=self.network, clock=self.clock)
+        return narrowed
+
+    @cached_property
+    def deadlines_by_miner(self) -> dict[int, list[Deadline]]:
+        """Each miner's deadlines in their order, by its pk."""
+        found: dict[int, list[Deadline]] = {}
+        for (miner_pk, _), row in self.deadlines.items():
+            found.setdefault(miner_pk, []).append(row)
+        return found
+
     def deadlines_of(self, miner: Miner) -> Sequence[Deadline]:
         """One miner's deadlines in their order."""
-        return [row for (miner_pk, _), row in self.deadlines.items() if miner_pk == miner.pk]
+        return self.deadlines_by_miner.get(miner.pk, [])
 
     @cached_property
     def posts(self) -> dict[int, dict[tuple[int, int], list[WindowPost]]]:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.pagination import LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -71,6 +71,7 @@ class AdoptionList(serializers.Serializer[Any]):
         help_text="live sectors not in the database, counted once per proving period"
     )
     results = AdoptionOutput(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 def adoption_body(row: SectorAdoption) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def plan_body(plan: AdoptionPlan) -> dict[str, Any]:
 class MinerAdoptionsView(PoolView):
     """`/miners/{address}/adoptions`: sectors that the chain has and the pool no row for."""
 
-    filters = ("limit",)
+    filters = ("limit", "cursor")
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     whole_methods = ("POST",)
     asks_network = True
@@ -106,14 +107,14 @@ class MinerAdoptionsView(PoolView):
 
     @extend_schema(
         responses=AdoptionList,
-        parameters=[LIMIT],
+        parameters=[CURSOR, LIMIT],
     )
     def get(self, request: Request, address: str) -> Response:
         """List adoptions, newest first, with the number of sectors not in the database."""
-        limit = number(request, "limit", least=1, default=20, most=100)
         miner = miner_get(self.principal, address)
-        rows = [adoption_body(row) for row in adoptions_of(miner)[:limit]]
-        return Response({"unlisted": miner.unlisted_sectors, "results": rows})
+        rows, following = newest_page(request, adoptions_of(miner), default=20, most=100)
+        results = [adoption_body(row) for row in rows]
+        return Response({"unlisted": miner.unlisted_sectors, "results": results, "next": following})
 
     @extend_schema(
         request=AdoptionInput,

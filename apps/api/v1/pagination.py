@@ -16,10 +16,15 @@ from apps.core import clock
 from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from django.db.models import QuerySet
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
     from apps.api.v1.views import PoolView
+
+    Row = TypeVar("Row")
 
 DIGITS: Final = 19
 """Of the largest number that a column holds."""
@@ -129,3 +134,16 @@ def cursor_number(request: Request) -> int:
     if not found[1].isascii() or not found[1].isdigit() or len(found[1]) >= DIGITS:
         raise NotACursor
     return int(found[1])
+
+
+def newest_page(
+    request: Request, rows: QuerySet[Any, Row], *, default: int, most: int
+) -> tuple[list[Row], str | None]:
+    """Return one page of rows that stand newest first by their keys, and the cursor of the next, if any.
+
+    Raises BadValue.
+    """
+    limit, before = number(request, "limit", least=1, default=default, most=most), cursor_number(request)
+    found: list[Any] = list((rows.filter(pk__lt=before) if before else rows)[: limit + 1])
+    last = found[limit - 1] if len(found) > limit else None
+    return found[:limit], None if last is None else cursor_write(last.created_at, last.pk)

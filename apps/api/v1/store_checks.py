@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -57,6 +57,7 @@ class StoreCheckList(serializers.Serializer[Any]):
     """Checks, newest first."""
 
     results = StoreCheckOutput(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 def check_bodies(checks: Collection[StoreCheck]) -> list[dict[str, Any]]:
@@ -86,21 +87,20 @@ def _body(check: StoreCheck, wait: str) -> dict[str, Any]:
 class StoreChecksView(PoolView):
     """`/stores/{uuid}/checks`: a host reads the files of a store's sectors."""
 
-    filters = ("limit",)
+    filters = ("limit", "cursor")
     whole_methods = ("POST",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
 
     @extend_schema(
         responses=StoreCheckList,
-        parameters=[LIMIT],
+        parameters=[CURSOR, LIMIT],
     )
     def get(self, request: Request, uuid: str) -> Response:
         """List them, newest first."""
-        limit = number(request, "limit", least=1, default=20, most=100)
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response(
-            {"results": check_bodies(list(checks_of(store, miners=self.principal.miners)[:limit]))}
-        )
+        rows = checks_of(store, miners=self.principal.miners)
+        found, following = newest_page(request, rows, default=20, most=100)
+        return Response({"results": check_bodies(found), "next": following})
 
     @extend_schema(request=StoreCheckInput, responses={201: StoreCheckOutput})
     def post(self, request: Request, uuid: str) -> Response:

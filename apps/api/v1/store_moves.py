@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -64,9 +64,15 @@ class MoveOutput(serializers.Serializer[Any]):
 
 
 class MoveList(serializers.Serializer[Any]):
-    """The newest moves of a store."""
+    """Moves of a store."""
 
     results = MoveOutput(many=True)
+
+
+class MovePage(MoveList):
+    """One page of them, newest first."""
+
+    next = serializers.CharField(allow_null=True)
 
 
 class CancelledOutput(serializers.Serializer[Any]):
@@ -102,19 +108,20 @@ def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
 class StoreMovesView(PoolView):
     """`/stores/{uuid}/moves`: sectors on their way out of a store, or into it."""
 
-    filters = ("limit",)
+    filters = ("limit", "cursor")
     whole_methods = ("POST", "DELETE")
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
 
     @extend_schema(
-        responses=MoveList,
-        parameters=[LIMIT],
+        responses=MovePage,
+        parameters=[CURSOR, LIMIT],
     )
     def get(self, request: Request, uuid: str) -> Response:
-        """List them, newest first."""
-        limit = number(request, "limit", least=1, default=100, most=1000)
+        """List them, newest first; `cursor` is the `next` of the previous page."""
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response(moves_body(moves_of(store, miners=self.principal.miners)[:limit]))
+        rows = moves_of(store, miners=self.principal.miners)
+        found, following = newest_page(request, rows, default=100, most=1000)
+        return Response(moves_body(found) | {"next": following})
 
     @extend_schema(request=MovesInput, responses={201: MoveList})
     def post(self, request: Request, uuid: str) -> Response:

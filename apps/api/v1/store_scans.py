@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.store_scans import scan_get, scans_of
@@ -45,6 +45,7 @@ class StoreScanList(serializers.Serializer[Any]):
     """Scans, newest first."""
 
     results = StoreScanOutput(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 def scan_body(scan: StoreScan) -> dict[str, Any]:
@@ -58,20 +59,20 @@ def scan_body(scan: StoreScan) -> dict[str, Any]:
 class StoreScansView(PoolView):
     """`/stores/{uuid}/scans`: a host lists what lies in a store."""
 
-    filters = ("limit",)
+    filters = ("limit", "cursor")
     whole_methods = ("POST",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     bodiless_methods = ("POST",)
 
     @extend_schema(
         responses=StoreScanList,
-        parameters=[LIMIT],
+        parameters=[CURSOR, LIMIT],
     )
     def get(self, request: Request, uuid: str) -> Response:
         """List them, newest first."""
-        limit = number(request, "limit", least=1, default=20, most=100)
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response({"results": [scan_body(row) for row in scans_of(store)[:limit]]})
+        found, following = newest_page(request, scans_of(store), default=20, most=100)
+        return Response({"results": [scan_body(row) for row in found], "next": following})
 
     @extend_schema(request=None, responses={201: StoreScanOutput})
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Sum
 from django.utils.translation import gettext
 
 from apps.core import clock
@@ -89,9 +92,47 @@ def keys_served(account: str, addresses: Collection[str]) -> set[str]:
     return set(keys.values_list("address", flat=True))
 
 
-def connections_open(
-    viewer: Principal, *, keys: Collection[UUID | str] | None = None
-) -> list[SignerConnection | ProverConnection]:
+@dataclass(frozen=True)
+class OpenConnections(Sequence["SignerConnection | ProverConnection"]):
+    """Open connections, wallets first; only the part that is asked for is read."""
+
+    signers: QuerySet[SignerConnection]
+    provers: QuerySet[ProverConnection]
+
+    @cached_property
+    def _sums(self) -> list[tuple[int, int]]:
+        """Return how many there are of each kind, and how many requests to them failed."""
+        found = (rows.aggregate(n=Count("pk"), sum=Sum("failures")) for rows in (self.signers, self.provers))
+        return [(one["n"], one["sum"] or 0) for one in found]
+
+    @property
+    def signer_count(self) -> int:
+        """Return how many signers there are."""
+        return self._sums[0][0]
+
+    @property
+    def prover_count(self) -> int:
+        """Return how many miners' channels there are."""
+        return self._sums[1][0]
+
+    @property
+    def failures(self) -> int:
+        """Return how many requests to them have failed."""
+        return sum(failed for _, failed in self._sums)
+
+    def __len__(self) -> int:
+        return self.signer_count + self.prover_count
+
+    def __getitem__(self, part: Any) -> Any:
+        if isinstance(part, int):
+            return self[part : part + 1][0]
+        start, stop = part.start or 0, len(self) if part.stop is None else part.stop
+        signers: list[SignerConnection | ProverConnection] = list(self.signers[start:stop])
+        before = self.signer_count
+        return [*signers, *self.provers[max(start - before, 0) : max(stop - before, 0)]]
+
+
+def connections_open(viewer: Principal, *, keys: Collection[UUID | str] | None = None) -> OpenConnections:
     """Return the open connections that this caller may see, wallets first; or those of `keys`."""
     signers = signers_connected(viewer)
     provers = ProverConnection.objects.filter(closed_at=None, seen_at__gt=clock.now() - ALIVE_S)
@@ -102,7 +143,7 @@ def connections_open(
         provers = provers.filter(tenant_id=viewer.own_id)
     if keys is not None:
         signers, provers = signers.filter(pk__in=keys), provers.filter(pk__in=keys)
-    return [*signers, *provers]
+    return OpenConnections(signers, provers)
 
 
 def connections_failed(viewer: Principal, *, since: datetime) -> list[SignerConnection | ProverConnection]:
@@ -124,10 +165,11 @@ def connections_failed(viewer: Principal, *, since: datetime) -> list[SignerConn
 
 def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | ProverConnection:
     """Find a connection that is open.  Raises NotFound."""
-    found = connections_open(viewer, keys=[key])
+    found = connections_open(viewer, keys=[key])[:1]
     if not found:
         raise NotFound(gettext("this connection no longer exists"))
-    return found[0]
+    row: SignerConnection | ProverConnection = found[0]
+    return row
 
 
 def as_signer(row: SignerConnection | ProverConnection) -> SignerConnection | None:

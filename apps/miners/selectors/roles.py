@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.db.models import Exists, OuterRef
+
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.selectors.miners import miners_visible
@@ -35,6 +37,25 @@ def roles_seen(viewer: Principal) -> QuerySet[Role]:
     """Return the roles of all miners that this caller may see, with the miners, by miner and host."""
     rows = Role.objects.filter(miner__in=miners_visible(viewer).values("pk")).select_related("miner")
     return rows.exclude(state=RoleState.REMOVED).order_by("miner_id", "host", "pk")
+
+
+def miners_with_roles(viewer: Principal) -> QuerySet[Miner]:
+    """Return the viewer's miners of which a host has a role."""
+    return miners_visible(viewer).filter(Exists(_own_roles()))
+
+
+def miners_without_roles(viewer: Principal) -> QuerySet[Miner]:
+    """Return the viewer's other miners that exist on chain."""
+    return miners_visible(viewer).exclude(actor_id=None).exclude(Exists(_own_roles()))
+
+
+def _own_roles() -> QuerySet[Role]:
+    return Role.objects.filter(miner=OuterRef("pk")).exclude(state=RoleState.REMOVED)
+
+
+def hosts_with_roles(viewer: Principal) -> QuerySet[Role, str]:
+    """Return the names of the hosts that have a role of one of the viewer's miners."""
+    return roles_seen(viewer).order_by("host").values_list("host", flat=True).distinct()
 
 
 def role_groups_of(miner: Miner) -> list[RoleGroup]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.sessions.models import Session
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from apps.users.models import Passkey, TotpDevice, User
 from apps.users.states import ROLE_PERMS, Role, perms_up_to
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
     from apps.users.states import Perm
 
+OPEN: Final = Q(tenant=None) | Q(tenant__enabled=True, tenant__deleted_at=None)
+"""Of people whose tenant lets them in."""
+
 
 def people_visible(viewer: Principal) -> QuerySet[User]:
     """Return the people that this caller may know of."""
@@ -24,14 +28,28 @@ def people_visible(viewer: Principal) -> QuerySet[User]:
     return people if viewer.is_operator else people.filter(tenant_id=viewer.own_id)
 
 
-def people_listed(viewer: Principal) -> QuerySet[User]:
-    """Return the same with what a list shows: sessions, last sight, app and passkeys."""
-    return people_visible(viewer).annotate(
+def people_listed(viewer: Principal, *, after: str, limit: int) -> list[User]:
+    """Return one page of the same with what a list shows: sessions, last sight, app and passkeys.
+
+    `after` is the name of the last one of the page before.
+    """
+    rows = people_visible(viewer).annotate(
         sessions_count=Count("sessions", distinct=True),
         last_seen=Max("sessions__seen_at"),
         apps_count=Count("totp", filter=Q(totp__confirmed_at__isnull=False), distinct=True),
         passkeys_count=Count("passkeys", distinct=True),
     )
+    return list(rows.filter(username__gt=after)[:limit])
+
+
+def people_counted(viewer: Principal) -> tuple[int, int]:
+    """Return how many of these people may sign in, and how many of them with their password alone."""
+    apps = TotpDevice.objects.filter(user=OuterRef("pk"), confirmed_at__isnull=False)
+    second = Q(Exists(apps)) | Q(Exists(Passkey.objects.filter(user=OuterRef("pk"))))
+    rows = people_visible(viewer).filter(OPEN, is_active=True)
+    rows = rows.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    found = rows.order_by().aggregate(all=Count("pk"), weak=Count("pk", filter=~second))
+    return found["all"], found["weak"]
 
 
 def totp_confirmed(user: User) -> TotpDevice | None:
@@ -70,5 +88,4 @@ def people_allowed(perm: Perm, *, tenant_id: int | None) -> list[str]:
     if tenant_id is not None:
         mine |= Q(tenant_id=tenant_id)
     rows = User.objects.filter(mine, is_active=True, role__in=allowed)
-    open_ = Q(tenant=None) | Q(tenant__enabled=True, tenant__deleted_at=None)
-    return list(rows.filter(open_).order_by("username").values_list("username", flat=True))
+    return list(rows.filter(OPEN).order_by("username").values_list("username", flat=True))

@@ -45,10 +45,10 @@ MOST_QUERIES = {
     "wallets": 12,
     "hosts": 18,  # states, filters and groups are counted, and a page is read
     "stores": 16,  # two of them for the checks of their files, two for the room in all
-    "roles": 11,  # the verdict on roles that nobody holds
+    "roles": 14,  # the verdict on roles nobody holds, pages of hosts and miners
     "miner-roles": 20,  # the checks of its miner, too, and the groups of hosts
-    "gateway": 15,
-    "people": 8,
+    "gateway": 17,  # signers and provers are counted
+    "people": 9,
     "tokens": 8,  # one of them counts the valid ones
     "audit": 8,
     "status": 11,  # four of them for components, their days, incidents and maintenance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
     from apps.gateway.models import ProverConnection, SignerConnection
     from apps.gateway.services.connection_test import ConnectionTestResult
-
-
-SHOWN: Final = 200
-"""Connections on the page; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +81,3 @@ def connection_row(
         ),
         finding=finding,
     )
-
-
-def connection_rows(rows: list[SignerConnection | ProverConnection], data: PageData) -> list[ConnectionRow]:
-    """Lay out connections, wallets first."""
-    return [connection_row(row, data=data) for row in rows[:SHOWN]]

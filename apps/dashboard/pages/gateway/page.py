@@ -15,11 +15,12 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.gateway.connection_rows import SHOWN, connection_row, connection_rows
+from apps.dashboard.pages.gateway.connection_rows import connection_row
+from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.gateway.selectors.connections import as_signer, connections_open
+from apps.gateway.selectors.connections import connections_open
 from apps.sectors.selectors.hosts import is_uuid
 from apps.users.selectors.approvals import approvals_visible
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets
@@ -29,25 +30,23 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.gateway.models import ProverConnection, SignerConnection
+    from apps.gateway.selectors.connections import OpenConnections
     from apps.users.rules.principals import Principal
 
 
-def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageData) -> Verdict:
+def list_verdict_of(rows: OpenConnections, data: PageData) -> Verdict:
     """Return in one sentence who is connected."""
     report = data.report_of(Topic.GATEWAY)
-    signers = sum(as_signer(row) is not None for row in rows)
-    provers = len(rows) - signers
-    if not rows:
+    if not len(rows):
         return verdict_by(report, Verdict("", _("No connections.")))
-    failures = sum(row.failures for row in rows)
+    failures = rows.failures
     rest = (
         gettext("{requests} failed since they connected.").format(requests=plural(failures, "request"))
         if failures
         else gettext("No requests have failed.")
     )
     say = gettext("{signers} and {provers} connected.").format(
-        signers=plural(signers, "signer"), provers=plural(provers, "prover")
+        signers=plural(rows.signer_count, "signer"), provers=plural(rows.prover_count, "prover")
     )
     return verdict_by(report, Verdict(say, rest))
 
@@ -67,14 +66,16 @@ def remote_wallets_context(data: PageData) -> dict[str, Any]:
     return {"wallets": rows, "may_act": data.viewer.may("admin")}
 
 
+def table_context(rows: OpenConnections, after: str, data: PageData) -> dict[str, Any]:
+    """Return one page of the connections."""
+    shown, pager = page_counted(rows, after)
+    return {"connections": [connection_row(row, data=data) for row in shown], "pager": pager}
+
+
 def table(context: FragmentContext) -> Iterable[str]:
     """Render the list anew: somebody came or went."""
     rows = connections_open(context.viewer)
-    yield fragment(
-        "gateway/_table.html",
-        connections=connection_rows(rows, context.data),
-        hidden=max(len(rows) - SHOWN, 0),
-    )
+    yield fragment("gateway/_table.html", **table_context(rows, context.key, context.data))
     yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, context.data))
 
 
@@ -100,19 +101,17 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 @sign_in_required
 def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list."""
-    data = PageData(viewer)
+    data, after = PageData(viewer), request.GET.get("after", "")
     rows = connections_open(viewer)
     return page_render(
         request,
         "gateway/list.html",
         title=_("Gateway"),
         section="gateway",
-        page_key="gateway",
+        page_key=f"gateway:{after}",
         data=data,
-        connections=connection_rows(rows, data),
-        hidden=max(len(rows) - SHOWN, 0),
         verdict=list_verdict_of(rows, data),
-        **approvals_context(data) | remote_wallets_context(data),
+        **table_context(rows, after, data) | approvals_context(data) | remote_wallets_context(data),
     )
 
 

@@ -130,8 +130,8 @@ def period_text(start: int | None, *, height: int | None) -> str:
 
 def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     """Lay out the whole of one miner."""
-    deadlines = data.deadlines_of(miner)
-    row = miner_rows([miner], data)[0]
+    own = data.of_miners([miner])
+    deadlines, [row] = own.deadlines_of(miner), miner_rows([miner], own)
     with_sectors = [row for row in deadlines if row.live]
     posts = posts_shown(miner, data)
     size, unit = formatting.size(miner.sector_size)

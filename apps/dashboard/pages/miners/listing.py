@@ -21,6 +21,7 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import NextDeadline, deadline_next, deadline_strip
+from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -101,15 +102,15 @@ def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
     )
 
 
-def sectors_under_way(viewer: Principal) -> dict[int, int]:
-    """Count the sectors that are being sealed, by miner."""
+def sectors_under_way(viewer: Principal, miners: Sequence[Miner]) -> dict[int, int]:
+    """Count the sectors of these miners that are being sealed, by miner."""
     rows = sectors_visible(viewer).select_related(None).order_by().exclude(state__in=FINAL_STATES)
-    return dict(rows.values_list("miner_id").annotate(Count("pk")))
+    return dict(rows.filter(miner__in=miners).values_list("miner_id").annotate(Count("pk")))
 
 
 def miner_rows(miners: Sequence[Miner], data: PageData) -> list[MinerRow]:
     """Lay out miners with their strips."""
-    under_way = sectors_under_way(data.viewer)
+    under_way = sectors_under_way(data.viewer, miners)
     return [miner_row(miner, data=data, in_work=under_way.get(miner.pk, 0)) for miner in miners]
 
 
@@ -138,7 +139,7 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
         for miner in data.miners
         if {str(miner.pk), str(miner.actor_id), miner.address, str(miner.uuid)} & set(keys)
     ]
-    for row in miner_rows(wanted, data):
+    for row in miner_rows(wanted, data.of_miners(wanted)):
         yield fragment("miners/_row.html", miner=row)
 
 
@@ -157,6 +158,7 @@ def rows_of_deadlines(context: FragmentContext, keys: list[str]) -> Iterable[str
 def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the list, most power first."""
     data = PageData(viewer)
+    shown, pager = page_counted(data.miners, request.GET.get("after", ""))
     return page_render(
         request,
         "miners/list.html",
@@ -164,7 +166,8 @@ def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="miners",
         page_key="miners",
         data=data,
-        miners=miner_rows(data.miners, data),
+        miners=miner_rows(shown, data.of_miners(shown)),
+        pager=pager,
         verdict=list_verdict_of(data),
         may_create=viewer.may("sign"),
     )

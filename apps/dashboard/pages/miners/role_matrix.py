@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -18,15 +19,20 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
+from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.recovery import recovery_row
-from apps.miners.selectors.miners import miners_visible
-from apps.miners.selectors.roles import roles_seen
+from apps.miners.selectors.roles import (
+    hosts_with_roles,
+    miners_with_roles,
+    miners_without_roles,
+    roles_seen,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from django.http import HttpRequest, HttpResponse
 
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
 
 MINERS_SHOWN: Final = 12
 """Columns that a matrix has room for."""
+COLUMNS: Final = "miners"
+OTHERS: Final = "without"
+"""Fields of the address for the page of the columns, and of the miners without roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +62,30 @@ class MatrixRow:
     cells: tuple[MatrixCell, ...]
 
 
-def matrix(viewer: Principal) -> tuple[list[str], list[MatrixRow], int]:
-    """Return the miners with roles, a row for each host, and how many miners found no room."""
+def matrix_context(viewer: Principal, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the matrix shows: a page of the hosts, and of the miners beside one another."""
+    wanted = {name: query.get(name, "") for name in ("after", COLUMNS)}
+    miners, columns = page_counted(
+        miners_with_roles(viewer), wanted[COLUMNS], query=wanted, field=COLUMNS, many=MINERS_SHOWN
+    )
+    hosts, pager = page_counted(hosts_with_roles(viewer), wanted["after"], query=wanted)
     now, restored_at = clock.now(), recovery_row().restored_at
-    roles = list(roles_seen(viewer))
-    miners = {role.miner_id: role.miner for role in roles}
-    shown = dict(list(miners.items())[:MINERS_SHOWN])
     cells: dict[tuple[str, int], list[RoleRow]] = {}
-    for role in roles:
-        cells.setdefault((role.host, role.miner_id), []).append(
-            role_row(role, now=now, restored_at=restored_at)
+    for role in roles_seen(viewer).filter(host__in=hosts, miner__in=miners):
+        row = role_row(role, now=now, restored_at=restored_at)
+        cells.setdefault((role.host, role.miner_id), []).append(row)
+    rows = [
+        MatrixRow(
+            host, tuple(MatrixCell(one.address, tuple(cells.get((host, one.pk), ()))) for one in miners)
         )
-    rows = []
-    for host in sorted({role.host for role in roles if role.miner_id in shown}):
-        line = (MatrixCell(miner.address, tuple(cells.get((host, pk), ()))) for pk, miner in shown.items())
-        rows.append(MatrixRow(host, tuple(line)))
-    return [miner.address for miner in shown.values()], rows, len(miners) - len(shown)
-
-
-def matrix_context(viewer: Principal) -> dict[str, Any]:
-    """Return what the matrix shows."""
-    miners, rows, more = matrix(viewer)
-    return {"miners": miners, "rows": rows, "more": more}
+        for host in hosts
+    ]
+    return {
+        "miners": [miner.address for miner in miners],
+        "rows": rows,
+        "pager": pager,
+        "columns": columns if columns.newer or columns.older else None,
+    }
 
 
 def matrix_verdict_of(data: PageData, hosts: int) -> Verdict:
@@ -87,13 +98,14 @@ def matrix_verdict_of(data: PageData, hosts: int) -> Verdict:
 
 def matrix_verdict(context: FragmentContext) -> Iterable[str]:
     """Yield what the checks found."""
-    hosts = len({role.host for role in roles_seen(context.viewer)})
+    hosts = hosts_with_roles(context.viewer).count()
     yield fragment("dashboard/_verdict.html", verdict=matrix_verdict_of(context.data, hosts))
 
 
 def matrix_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield the matrix."""
-    yield fragment("miners/_role_matrix.html", **matrix_context(context.viewer))
+    query = {name: values[0] for name, values in parse_qs(context.key).items()}
+    yield fragment("miners/_role_matrix.html", **matrix_context(context.viewer, query))
 
 
 @require_safe
@@ -101,18 +113,20 @@ def matrix_fragment(context: FragmentContext) -> Iterable[str]:
 def role_matrix(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Hosts by miners."""
     data = PageData(viewer)
-    context = matrix_context(viewer)
-    named = miners_visible(viewer).exclude(actor_id=None)[:MINERS_SHOWN]
+    others, more = page_counted(
+        miners_without_roles(viewer), request.GET.get(OTHERS, ""), query=request.GET.dict(), field=OTHERS
+    )
     return page_render(
         request,
         "miners/role_matrix.html",
         title=_("Roles"),
         section="roles",
-        page_key="roles",
+        page_key=f"roles:{request.GET.urlencode()}",
         data=data,
-        verdict=matrix_verdict_of(data, len({role.host for role in roles_seen(viewer)})),
-        others=[miner.address for miner in named if miner.address not in context["miners"]],
-        **context,
+        verdict=matrix_verdict_of(data, hosts_with_roles(viewer).count()),
+        others=[miner.address for miner in others],
+        more=more if more.newer or more.older else None,
+        **matrix_context(viewer, request.GET),
     )
 
 

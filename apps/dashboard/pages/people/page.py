@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,11 +21,12 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.users.selectors.people import people_listed
+from apps.users.selectors.people import people_counted, people_listed
 from apps.users.services.login_throttle import recent_login_failures_list
 from apps.users.services.people import (
     assignable_roles_list,
@@ -101,6 +102,14 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     """Show the list, with a refusal where there was one."""
     may = can_manage_people(viewer)
     roles = assignable_roles_list(viewer)
+    after = cursor_read(request.GET.get("after", ""), of="people")
+    shown, pager = page_of(
+        people_listed(viewer, after=after, limit=ROWS + 1),
+        of="people",
+        cursor_of=lambda person: person.get_username(),
+        query={},
+        is_first=not after,
+    )
     rows = [
         {
             "person": row,
@@ -108,10 +117,9 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
             "label": person_label(row),
             "is_invited": not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
             "factor": factor_text(row),
-            "has_second": bool(second_text(row)),
             "may_act": may and row.role in roles and row.get_username() != viewer.actor,
         }
-        for row in people_listed(viewer)
+        for row in shown
     ]
     return page_render(
         request,
@@ -121,7 +129,8 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         data=PageData(viewer),
         status=422 if error else 200,
         people=rows,
-        verdict=verdict_of(rows),
+        pager=pager,
+        verdict=verdict_of(*people_counted(viewer)),
         tries=recent_login_failures_list(viewer, now=clock.now())[:TRIES_SHOWN] if may else None,
         may_invite=may,
         roles=[(role.value, role.label) for role in roles],
@@ -129,18 +138,14 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     )
 
 
-def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
-    """Return in one sentence who may come in, and whose password alone lets in."""
-    here = [row for row in rows if row["label"].tone == "ok"]
-    weak = [row for row in here if not row["has_second"]]
-    many = sentence_text(plural(len(here), "active account"))
+def verdict_of(count: int, weak: int) -> Verdict:
+    """Return in one sentence how many may come in, and whose password alone lets in."""
+    many = sentence_text(plural(count, "active account"))
     if not weak:
-        return Verdict(many, _("All of them have a second factor.") if here else "")
+        return Verdict(many, _("All of them have a second factor.") if count else "")
     return Verdict(
         many,
-        ngettext("{count} has no second factor.", "{count} have no second factor.", len(weak)).format(
-            count=len(weak)
-        ),
+        ngettext("{count} has no second factor.", "{count} have no second factor.", weak).format(count=weak),
     )
 
 

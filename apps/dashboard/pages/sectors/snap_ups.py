@@ -43,10 +43,10 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     form, data = ChangeForm(request.POST or request.GET), PageData(viewer)
     plan: list[SnapUp] = []
-    verdicts = Verdicts()
+    verdicts, has_more = Verdicts(), False
     wrong = "" if form.is_valid() else form.why
     try:
-        sectors = [] if wrong else _sectors(form, viewer, data)
+        sectors, has_more = ([], False) if wrong else _sectors(form, viewer, data)
         if sectors and is_confirm_submitted(request):
             done = snap_ups_begin(sectors, by=viewer, work=sealing_context_read())
             refused = [one for one in done if one.refusal]
@@ -63,17 +63,25 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
             verdicts = snap_ups_verdicts_read(plan, work=work)
     except DomainError as refusal:
         wrong = refusal.reason
-    return _review(request, plan, data, verdicts=verdicts, wrong=wrong)
+    return _review(request, plan, data, verdicts=verdicts, wrong=wrong, has_more=has_more)
 
 
-def _sectors(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
-    """Return the sectors that are meant, the first hundred of a filter."""
+def _sectors(form: ChangeForm, viewer: Principal, data: PageData) -> tuple[list[Sector], bool]:
+    """Return the sectors that are meant, the first hundred of a filter, and whether it has more."""
     found = picked(form, viewer, data)
-    return found[:SNAP_UPS_MAX] if form.cleaned_data["all"] else found
+    if not form.cleaned_data["all"]:
+        return found, False
+    return found[:SNAP_UPS_MAX], len(found) > SNAP_UPS_MAX
 
 
 def _review(
-    request: HttpRequest, plan: list[SnapUp], data: PageData, *, verdicts: Verdicts, wrong: str
+    request: HttpRequest,
+    plan: list[SnapUp],
+    data: PageData,
+    *,
+    verdicts: Verdicts,
+    wrong: str,
+    has_more: bool,
 ) -> HttpResponse:
     """Render the plan with the button."""
     good = [one for one in plan if one.packed is not None]
@@ -102,6 +110,7 @@ def _review(
         else _("Snap up"),
         wrong=wrong,
         refused=len(plan) - len(good),
+        limit=SNAP_UPS_MAX if has_more else 0,
         facts=(
             (_("Data"), list_text((plural(pieces, "piece"), " ".join(formatting.size(size))))),
             (_("Additional pledge"), formatting.amount_text(sum(one.pledge for one in good))),

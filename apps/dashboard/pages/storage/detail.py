@@ -22,12 +22,11 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.attachment_rows import AttachmentRow, attachment_rows
 from apps.dashboard.pages.storage.check_rows import bad_rows, check_rows
-from apps.dashboard.pages.storage.order_rows import move_row
+from apps.dashboard.pages.storage.move_list import MovesCard, newest_moves
 from apps.dashboard.pages.storage.rows import StoreRow, bytes_text, event_text, store_row
 from apps.dashboard.pages.storage.scans import scan_card
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors.stores import StoreUnknown
-from apps.sectors.selectors.moves import moves_of, moves_open, removals_awaited
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get, store_sector_counts
 
 if TYPE_CHECKING:
@@ -40,14 +39,12 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 EVENTS_SHOWN: Final = 30
-MOVES_SHOWN: Final = 20
 CARDS: Final = (
     "storage/_head.html",
     "storage/_attachments.html",
     "storage/_sectors.html",
     "storage/_checks.html",
     "storage/_found.html",
-    "storage/_moves.html",
     "storage/_events.html",
 )
 """What a change of a store renders anew."""
@@ -63,9 +60,7 @@ class StoreDetail:
     sectors: tuple[tuple[str, str, str], ...]
     """State in words, count, address of the list."""
     events: tuple[Event, ...]
-    moves: tuple[dict[str, object], ...]
-    moves_left: str
-    """How many have not ended; empty: none."""
+    moves: MovesCard
     checks: tuple[dict[str, object], ...]
     bad: tuple[dict[str, object], ...]
     """The first of the sectors whose files are damaged."""
@@ -79,8 +74,6 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
     counts = store_sector_counts(store)
     bad, bad_count = bad_rows(store)
     here = f"{reverse('sectors')}?{urlencode({'q': store.name})}"
-    moves = list(moves_of(store)[:MOVES_SHOWN])
-    awaited = removals_awaited(moves)
     return StoreDetail(
         row=store_row(store, now=data.at),
         facts=tuple(store_facts(store)),
@@ -90,8 +83,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
             for state, count in sorted(counts.items(), key=lambda one: -one[1])
         ),
         events=tuple(event_rows(store)),
-        moves=tuple(move_row(move, awaited.get(move.pk)) for move in moves),
-        moves_left=formatting.whole(left) if (left := moves_open(store)) else "",
+        moves=newest_moves(store, data.viewer),
         checks=check_rows(store, at=data.at),
         bad=bad,
         bad_count=bad_count,
@@ -156,6 +148,7 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         return
     for template in CARDS:
         yield fragment(template, store=store)
+    yield fragment("storage/_moves.html", moves=store.moves)
     yield fragment("messages/_facts.html", facts=store.facts, title=_("Settings"), key="store-facts")
 
 

@@ -17,7 +17,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.rows import host_row
 from apps.dashboard.pages.messages.rows import message_row
-from apps.dashboard.pages.miners.listing import MinerRow, miner_row, sectors_under_way
+from apps.dashboard.pages.miners.listing import MinerRow, miner_rows
 from apps.dashboard.pages.proving.page import forecast_text
 from apps.dashboard.pages.sectors.listing import active_text
 from apps.dashboard.pages.sectors.rows import sector_row
@@ -66,8 +66,7 @@ def verdict_of(data: PageData) -> Verdict:
 
 def strips_of(data: PageData) -> list[MinerRow]:
     """Each miner with its period."""
-    under_way = sectors_under_way(data.viewer)
-    return [miner_row(miner, data=data, in_work=under_way.get(miner.pk, 0)) for miner in data.miners[:SHOWN]]
+    return miner_rows(data.miners[:SHOWN], data)
 
 
 def recent_sectors(viewer: Principal) -> list[Sector]:

@@ -19,7 +19,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.wallets.rows import record_rows, wallet_rows
+from apps.dashboard.pages.wallets.rows import records_context, wallet_rows
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -61,7 +61,7 @@ def list_verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def records_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("wallets/_records.html", records=record_rows(context.data))
+    yield fragment("wallets/_records.html", **records_context(context.data))
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
@@ -93,8 +93,8 @@ def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         wallets=wallet_rows(shown, data),
         pager=pager,
-        records=record_rows(data),
         verdict=list_verdict_of(count, data),
+        **records_context(data),
     )
 
 

@@ -131,6 +131,10 @@ def wallet_rows(wallets: Iterable[Wallet], data: PageData) -> list[WalletRow]:
     return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in wallets]
 
 
-def record_rows(data: PageData) -> list[dict[str, Any]]:
-    """Return the latest signatures."""
-    return [record_row(record, data=data) for record in sign_records(data.viewer)[:RECORDS]]
+def records_context(data: PageData) -> dict[str, Any]:
+    """Return the latest signatures, and where all of them are if there are more."""
+    found = list(sign_records(data.viewer)[: RECORDS + 1])
+    return {
+        "records": [record_row(record, data=data) for record in found[:RECORDS]],
+        "all": reverse("sign-records") if len(found) > RECORDS else "",
+    }
