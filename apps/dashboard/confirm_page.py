@@ -50,9 +50,16 @@ def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
 
 
 def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
-    """Yield why the signer would not sign a message, which then would wait; nothing if it would."""
+    """Yield why the signer would not sign a message, and what that means; nothing if it would."""
     if refusal:
         yield gettext("Signer"), refusal
+        yield (
+            gettext("If you go on"),
+            gettext(
+                "the message waits and is tried again until its signer takes it; "
+                "the rules are on Signing policy"
+            ),
+        )
 
 
 def verdict_facts(verdicts: Verdicts) -> Iterable[tuple[str, str]]:

@@ -67,7 +67,7 @@ def test_the_height_is_typed_reviewed_and_set(miner: Miner, visit: Visit, operat
 
     field.fill("1000")
     page.page.get_by_role("button", name="Review…").click()
-    expect(page.page.locator("#height-error")).to_contain_text("or a later height")
+    expect(page.page.locator("#height-error")).to_contain_text("must be from")
     page.page.get_by_label("Switch at height").fill("1 010")
     page.page.get_by_role("button", name="Review…").click()
     expect(page.page.locator("h1")).to_contain_text("The pool proves f01000 from height")

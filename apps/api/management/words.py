@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from rest_framework.exceptions import ValidationError
 
+from apps.api.management.caller import COMMAND
 from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural
+from apps.sectors.services.changes.signing import signers_refusal_find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -85,3 +87,7 @@ def plan_lines(plan: ChangePlan) -> Iterator[str]:
     yield f"fee {fil(plan.fee)} FIL, gas {gas}, {plural(plan.messages, 'message')}"
     if plan.trial_error:
         yield f"the chain would refuse it: {plan.trial_error}"
+    if plan.approval:
+        yield f"waits for a second person: {plan.approval}"
+    if refused := signers_refusal_find(plan, by=COMMAND):
+        yield refused

@@ -16,6 +16,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN
 from apps.moves.rules.steps import Direction
 from apps.moves.selectors.moves import move_of
+from apps.moves.services.heights import height_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,11 +61,7 @@ def review(
         title = gettext("Give {miner}'s sector numbers back").format(miner=miner.address)
         text = gettext("The pool pledges no more sectors for it. Those in progress are finished.")
     elif act == "height":
-        if height < now.first_height:
-            raise BadValue(
-                gettext("enter {height} or a later height").format(height=whole(now.first_height)),
-                field="height",
-            )
+        height_check(height, head=now.height, direction=direction)
         title, text = height_text(miner, direction, height)
         facts = tuple(height_facts(now, height))
     else:

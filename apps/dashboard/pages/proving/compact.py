@@ -60,7 +60,7 @@ def _question(miner: Miner, plan: CompactionPlan, viewer: Principal) -> ConfirmP
         (_("Partitions"), list_text(plan.partitions)),
         (_("Removed"), plural(plan.removed, "terminated sector")),
         (_("May change partition"), plural(plan.moved, "live sector")),
-        (_("Gas, about"), formatting.amount_text(plan.gas)),
+        *(() if plan.refusal else ((_("Gas, about"), formatting.amount_text(plan.gas)),)),
         (
             _("Accepted until"),
             gettext("epoch {last_epoch}").format(last_epoch=formatting.whole(plan.last_epoch)),

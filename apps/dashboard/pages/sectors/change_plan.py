@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.dashboard.confirm_page import approval_facts
+from apps.dashboard.confirm_page import approval_facts, signer_facts
+from apps.sectors.services.changes.signing import signers_refusal_find
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from apps.chain.selectors.status import EpochClock
     from apps.sectors.selectors.change_prices import SectorPrice
     from apps.sectors.services.changes.plans import ChangePlan
+    from apps.users.rules.principals import Principal
 
 DAY_S: Final = 86_400
 ROWS_SHOWN: Final = 100
 """Sectors that are listed with their price; the sums are of all."""
 
 
-def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
-    """Yield what it does and costs, in all."""
+def plan_facts(plan: ChangePlan, *, by: Principal) -> Iterable[tuple[str, str]]:
+    """Yield what it does and costs, in all, and what the signers say, asked by whoever wants it."""
     is_end = plan.request.kind is ChangeKind.TERMINATE
     if is_end:
         yield _("Termination fee"), f"{formatting.fil(plan.fee)} FIL"
@@ -58,6 +60,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
     yield _("Power"), _("unchanged") if not change else f"{'+' if change > 0 else '-'}{size}"
     yield _("Messages"), formatting.whole(plan.messages)
     yield from approval_facts(plan.approval)
+    yield from signer_facts(signers_refusal_find(plan, by=by))
     if plan.sends_at > plan.height:
         yield (
             _("Sent"),

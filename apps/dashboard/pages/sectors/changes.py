@@ -149,7 +149,7 @@ def review(
         plan=plan,
         accepted=accepted,
         refused=0 if plan is None else len(plan.refused),
-        facts=[] if plan is None else list(plan_facts(plan)),
+        facts=[] if plan is None else list(plan_facts(plan, by=data.viewer)),
         rows=[] if plan is None else rows_of(plan.sectors, data.clock),
         more=0 if plan is None else max(len(plan.sectors) - ROWS_SHOWN, 0),
         can_send=bool(accepted) and plan is not None and not plan.trial_error,
