@@ -234,7 +234,7 @@ class BlockProducer:
                 gather_s=GATHER_SHARE * network.epoch_s,
                 until=times.block_time,  # from then on a block without messages is better than a late one
             ),
-            network_version=network.network_version,
+            network_version=network.version_at(base.height),
         )
         rounds = [MinerRound(one, context, found=found.get(one.row.pk)) for one in miners]
         results = await asyncio.gather(*(one.run() for one in rounds), return_exceptions=True)

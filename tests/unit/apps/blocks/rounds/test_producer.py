@@ -13,6 +13,7 @@ from django.db import OperationalError
 from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.rounds import producer as producer_module
 from apps.blocks.rounds.chores import chores_do
+from apps.blocks.rounds.context import RoundContext
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.producer import BlockProducer, clock_of
 from apps.blocks.rounds.timing import EpochClock
@@ -158,6 +159,27 @@ async def test_no_round_is_drawn_where_another_program_has_the_miner(
     await producer.finish()
 
     assert await in_thread(Round.objects.exists) == is_drawn
+
+
+@pytest.mark.parametrize(("began", "version"), [(0, 27), (-1, 28)], ids=["at the base", "before it"])
+async def test_proofs_are_asked_for_in_the_network_version_of_the_base(
+    world, pool_redis, monkeypatch, began, version
+):
+    producer, asked = BlockProducer(nodes=world.nodes, providers=world.providers), []
+    await producer._turn()
+    assert producer.base is not None
+    assert producer.network is not None
+    upgraded = replace(producer.network, upgrades=(("FireHorse", producer.base.height + began),))
+
+    def context(**facts):
+        asked.append(facts["network_version"])
+        return RoundContext(**facts)
+
+    monkeypatch.setattr(producer_module, "RoundContext", context)
+    await producer._round(world.nodes, upgraded, clock_of(upgraded), 0)
+    await producer.finish()
+
+    assert asked == [version]
 
 
 @pytest.mark.parametrize("name", ["rounds_read", "rounds_record"])
