@@ -76,7 +76,7 @@ class FreeJob:
     id: int
     lease_token: int
     """Of the last lease: a job that comes back is another one."""
-    host_id: int | None
+    host_id: int | None = None
     """The only host that may have it."""
 
 
@@ -87,7 +87,7 @@ def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
 
 def jobs_free(hosts: Collection[WaitingHost], *, now: datetime) -> list[FreeJob]:
     """Return free jobs that some of these hosts could take; one query while none is of their kinds."""
-    free = [(FreeJob(*row, None), miner_id) for *row, miner_id in KINDS.rows([now])]
+    free = [(FreeJob(*row), miner_id) for *row, miner_id in KINDS.rows([now])]
     miners: dict[str, set[int]] = {}
     tenants: dict[str, set[int]] = {}
     for job, miner_id in free:

@@ -19,7 +19,7 @@ from tests.query_plans import plan_run, rows_read
 from tests.unit.apps.sectors.sealing import claim, host
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Sector, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def free(*workers: Worker) -> set[tuple[int, int | None]]:
     return {(job.id, job.host_id) for job in jobs_free(waiting(*workers), now=later)}
 
 
-def job_of(sector: object) -> Job:
+def job_of(sector: Sector) -> Job:
     return Job.objects.get(sector=sector)
 
 
@@ -51,7 +51,7 @@ def test_what_lies_on_a_host_is_its_own_and_a_new_sector_anybodys() -> None:
     assert free(ours, other) == {(lies.pk, ours.pk), (last.pk, None)}, "the one that is begun last"
 
     assert len(claim(other, max=1, at=clock.now())) == 1
-    assert job_of(first.sector).state == "LEASED"
+    assert Job.objects.get(pk=first.pk).state == "LEASED"
     assert free(ours, other) == {(lies.pk, ours.pk), (last.pk, None)}, "no other: nobody is told anew"
 
 
