@@ -37,10 +37,11 @@ class Cut(StrEnum):
 
 
 class Cable:
-    """A relay to a port of this machine; what was held by a cut passes on once it is mended."""
+    """A relay to a port of this machine, or several in turn; what a cut held passes on once it is mended."""
 
-    def __init__(self, port: int) -> None:
-        self.target = port
+    def __init__(self, *ports: int) -> None:
+        self.targets = list(ports)
+        self._count = 0
         self.port = port_free()
         self.late_s = 0.0
         """By how much each piece comes later."""
@@ -108,7 +109,9 @@ class Cable:
         try:
             if self._cut_of(port) is Cut.REFUSED:
                 return
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            self._count += 1
+            target = self.targets[self._count % len(self.targets)]
+            there, back = await asyncio.open_connection("127.0.0.1", target)
             ends.append(back)
             self._lines |= dict.fromkeys(ends, port)
             await asyncio.gather(

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def machine_start(words: Sequence[str], *, log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def machine_start(
+    words: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path = SITE
+) -> subprocess.Popen[bytes]:
     """Run it in a session of its own, so that its children end with it."""
     with log.open("ab") as out:
         return subprocess.Popen(
-            [*words], cwd=SITE, env=dict(env), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            [*words], cwd=cwd, env=dict(env), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
 
 

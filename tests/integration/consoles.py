@@ -96,7 +96,7 @@ class Site:
         for name, url in (("database", self.database), ("redis", redis), ("node", node)):
             cable = ends.enter_context(Cable(urlsplit(url).port or 0).running())
             self.cables[name] = cable
-            self.urls[name] = url.replace(f":{cable.target}", f":{cable.port}")
+            self.urls[name] = url.replace(f":{cable.targets[0]}", f":{cable.port}")
 
     def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Return the rows of one query."""

@@ -117,7 +117,7 @@ def messages_archive(*, until: datetime) -> int:
             (columns,) = cursor.fetchone()
             since, began = BEGINNING, time.monotonic()
             while time.monotonic() - began < TURN_S:
-                place = {"since": since, "until": until, "rows": STEP_ROWS}
+                place: dict[str, Any] = {"since": since, "until": until, "rows": STEP_ROWS}
                 cursor.execute(MOVE.format(columns=columns), place)
                 count, newest = cursor.fetchone()
                 if not count:

@@ -106,7 +106,7 @@ def is_key_to_messages(field: models.Field[Any, Any]) -> bool:
     return (
         isinstance(field, models.ForeignKey)
         and str(field.remote_field.model).lower() == "messages.message"
-        and field.db_constraint
+        and vars(field)["db_constraint"]
     )
 
 
