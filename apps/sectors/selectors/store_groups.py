@@ -89,7 +89,7 @@ MARKS: Final = f"""
             SELECT NOT is_read_only AND NOT rules @> '{{"can_store": false}}' AS takes
         ) rule
     )
-    SELECT id, is_faulty, is_unproven, coalesce(is_filling, false) FROM marked
+    SELECT id, is_faulty, is_unproven, coalesce(is_filling AND NOT is_faulty, false) FROM marked
     WHERE is_faulty OR is_unproven OR is_filling
 """  # noqa: S608  # constants
 MARKED: Final = Prepared(
@@ -106,7 +106,7 @@ class StoreMarks:
     unproven: tuple[int, ...] = ()
     """Hosts read them for a while, they have sectors or are to, and no prover has them."""
     filling: tuple[int, ...] = ()
-    """They may be full within `FULL_SOON_DAYS`."""
+    """They may be full within `FULL_SOON_DAYS`, and take sectors until then."""
 
 
 def _rows_of(text: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -13,7 +13,9 @@ from apps.checks.findings.sector_ends import files_left
 from apps.checks.findings.stores import LOST_COUNTED_MAX, stores_away
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
+from apps.dashboard.pages.storage.listing import checked_rows
 from apps.sectors.models import SectorCopy, Store, StoreCheck, StoreMove, Worker, WorkerCommand
+from apps.sectors.selectors.store_groups import store_marks
 from apps.sectors.selectors.stores import stores_visible
 from apps.sectors.services.stores.reported import stores_note
 from apps.users.models import AuditEntry
@@ -310,3 +312,19 @@ def test_files_left_lie_where_a_host_of_their_own_tenant_reaches_them(quiet, mon
     assert files_left(CheckData(SYSTEM)).count() == 1
     Worker.objects.update(tenant=tenant("bob"))
     assert not files_left(CheckData(SYSTEM))
+
+
+def test_a_store_that_is_full_is_not_said_to_fill_too(ann):
+    box = prover()
+    for name, condition, free in (("near", StoreCondition.READY, 1 << 30), ("full", StoreCondition.FULL, 0)):
+        store = factories.store(box, name, condition=condition, free_bytes=free)
+        store.samples.create(at=now() - timedelta(days=2), used_bytes=0)
+
+    marks = store_marks(SYSTEM, now=now())
+    rows = {row.row.name: row for row in checked_rows(stores_visible(SYSTEM, now=now()), now=now())}
+
+    names = dict(Store.objects.values_list("pk", "name"))
+    assert [names[pk] for pk in marks.filling] == ["near"]
+    assert [names[pk] for pk in marks.faulty] == ["full"]
+    assert rows["near"].left
+    assert rows["full"].left == ""

@@ -132,7 +132,7 @@ def total_of(store: Store) -> str:
 def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None) -> StoreRow:
     """Lay out one store of `stores_visible`."""
     status, rate = store_status(store, now=now), store_fill_rate(store)
-    days = store_days_left(store, rate)
+    days = None if status.condition == StoreCondition.FULL else store_days_left(store, rate)
     used = max(store.total_bytes - store.free_bytes, 0)
     workers = [row.worker for row in attachments_of(store)]
     paths = list({row.path for row in attachments_of(store)})
