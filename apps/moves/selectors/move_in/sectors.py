@@ -32,6 +32,7 @@ REPLICAS: Final = (("sealed", "cache"), ("update", "update-cache"))
 def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> Iterator[Step]:
     """Yield the steps about the sectors' stores and files."""
     miner = read.miner
+    is_counted = files.counted_at is not None  # until then a miner that was just imported has no sectors
     yield Step(
         key="provers",
         title=gettext("A prover can read the stores"),
@@ -47,7 +48,7 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
         key="rows",
         title=gettext("Sectors adopted"),
         # rows include sectors that expired, but no live one without a row
-        is_done=files.rows >= miner.live_sectors and not miner.unlisted_sectors,
+        is_done=is_counted and files.rows >= miner.live_sectors and not miner.unlisted_sectors,
         figure=_rows_text(files, miner),
         risk=gettext(
             "Sectors that are not adopted are still proven, but cannot be checked, moved, extended or "
@@ -60,7 +61,7 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
     yield Step(
         key="files",
         title=gettext("Files found in stores"),
-        is_done=(files.rows > 0 and not files.unplaced) or not miner.live_sectors,
+        is_done=is_counted and ((files.rows > 0 and not files.unplaced) or not miner.live_sectors),
         figure=_unplaced_text(files),
         risk=gettext("A sector whose files are not found is left out of its proof and becomes faulty."),
         needs=("provers", "rows"),
@@ -74,7 +75,8 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
         key="looks",
         title=gettext("Files opened by a prover"),
         # nothing is expected before its deadlines are read
-        is_done=not files.bad
+        is_done=is_counted
+        and not files.bad
         and files.checked >= files.expected
         and (files.expected > 0 or miner.live_sectors <= miner.faulty_sectors),
         figure=_checked_text(files),

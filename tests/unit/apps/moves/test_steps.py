@@ -73,6 +73,16 @@ def test_keys_policy_and_funds(chain: MovingChain, monkeypatch: pytest.MonkeyPat
     assert state(miner, "funds") == StepState.TO_DO
 
 
+def test_nothing_is_done_about_sectors_that_were_not_counted_yet(chain: MovingChain) -> None:
+    miner = moving()
+    Miner.objects.update(live_sectors=0)  # as an import writes it
+
+    assert {state(miner, key) for key in ("rows", "files", "looks")} == {StepState.TO_DO, StepState.BLOCKED}
+    assert state(miner, "rows") == StepState.TO_DO
+    counted()
+    assert state(miner, "rows") == StepState.DONE
+
+
 def test_a_multisig_owner_and_keys_kept_elsewhere_are_not_exported(chain: MovingChain) -> None:
     cold = factories.bls(77)
     miner = moving(owner="f02001", control=[cold])
