@@ -28,6 +28,7 @@ from apps.dashboard.routing import websocket_urlpatterns as page_sockets
 from apps.gateway.providers.hub_node import hub_node
 from apps.wallets.providers.remote_wallet import remote_wallets_serve
 from poolsite.celery import app
+from poolsite.tracing.requests import TracedRequests
 
 __all__ = ["app", "application", "console_keep", "job_wait", "wallets_serve"]
 
@@ -54,8 +55,10 @@ protocols = ProtocolTypeRouter(
     }
 )
 # By the address of the connection: a header would give a program on this machine the token of another.
-application = AddressTokens(
-    ProxyHeadersMiddleware(protocols, settings.FORWARDED_ALLOW_IPS),  # type: ignore[arg-type]  # ASGI's types
-    settings.ADDRESS_TOKENS,
-    port=settings.PORT,
+application = TracedRequests(
+    AddressTokens(
+        ProxyHeadersMiddleware(protocols, settings.FORWARDED_ALLOW_IPS),  # type: ignore[arg-type]  # ASGI's types
+        settings.ADDRESS_TOKENS,
+        port=settings.PORT,
+    )
 )

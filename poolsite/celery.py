@@ -12,6 +12,7 @@ from celery.fixups.django import (  # type: ignore[attr-defined]  # the stubs la
     DjangoFixup,
     DjangoWorkerFixup,
 )
+from django.conf import settings
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
 from kombu import Queue
@@ -22,6 +23,8 @@ from apps.core.ability import Ability
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.process_leases import lease_keep
 from apps.core.redis_clients import turn_claim
+from poolsite.tracing import tracing_start
+from poolsite.tracing.tasks import tasks_trace
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +87,8 @@ class LifeStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin to give heartbeats, and tell the supervisor that the worker is up."""
+        tracing_start(settings.PROCESS_NAME)
+        tasks_trace()
         parent.ability = Ability(import_string("apps.chain.node.reach.Reach")(), every_s=LOOK_EVERY_S)
         lease_keep(ability=parent.ability)
         heartbeat_send()

@@ -22,6 +22,8 @@ from apps.core.process_leases import lease_keep
 from apps.core.processes import ProcessWatch
 from poolsite.asgi import application, console_keep, job_wait, wallets_serve
 from poolsite.http_limits import LimitedHttp
+from poolsite.tracing import tracing_start
+from poolsite.tracing.tasks import tasks_trace
 from poolsite.websocket_limits import LimitedWebSocket
 
 if TYPE_CHECKING:
@@ -120,6 +122,8 @@ def main(descriptors: list[int]) -> None:
         server_header=False,
         proxy_headers=False,  # the app reads them itself, behind what goes by the connection's own address
     )
+    tracing_start(settings.PROCESS_NAME)
+    tasks_trace()
     get_resolver().url_patterns  # noqa: B018  # loads every view now instead of under the first request
     memory_settle()
     WebServer(config).run(sockets=[socket.socket(fileno=number) for number in descriptors])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from celery import bootsteps
 
+from poolsite.tracing import tracing_start
 from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
 from workers.config import KERNEL_STAGES
@@ -98,6 +99,7 @@ class HostStep(bootsteps.StartStopStep):
 
     def start(self, _parent: Any) -> None:
         """Start the children in the background, and again whichever ends."""
+        tracing_start("sealer")
         threading.Thread(target=self._warm, daemon=True).start()
 
     @staticmethod

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[import-untyped,unused-ignore]
 
+from poolsite.tracing import entry_note
+
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
@@ -26,6 +28,13 @@ RETRIEVALS: Final = Counter(
 RETRIEVED_BYTES: Final = Counter(
     "poolsite_piece_retrieved_bytes_total", "Bytes sent by retrievals of pieces without a token.", ["miner"]
 )
+
+
+def request_count(method: str, route: str, status: int, *, seconds: float) -> None:
+    """Count a request that was answered, and name its span."""
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+    entry_note(f"{method} {route}", {"http.route": route, "http.response.status_code": status})
 
 
 def exposition(pool: Collector) -> bytes:

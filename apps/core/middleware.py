@@ -13,7 +13,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.core.health import database_unavailable
-from apps.core.metrics import REQUEST_SECONDS, REQUESTS
+from apps.core.metrics import request_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +59,7 @@ class RequestLogMiddleware:
             elapsed_s = time.perf_counter() - start
             match = request.resolver_match
             route = (match.view_name or match.route) if match else "none"
-            REQUESTS.labels(request.method or "", route, str(response.status_code)).inc()
-            REQUEST_SECONDS.labels(route).observe(elapsed_s)
+            request_count(request.method or "", route, response.status_code, seconds=elapsed_s)
             if route not in QUIET_ROUTES:
                 log.info(
                     "request",

@@ -211,6 +211,15 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "how many miners, senders, wallets and hosts [`/metrics` names](monitoring.md); the others of "
             "each kind are summed as `other`; 0: no single ones; at most 5000",
         ),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": (
+            "",
+            "[traces](monitoring.md#traces): an OpenTelemetry collector that takes OTLP over HTTP; if unset, "
+            "nothing is traced",
+        ),
+        "OTEL_TRACES_SAMPLER_ARG": (
+            "1",
+            "share of traces that are kept, 0 to 1; the same on all machines, hosts and signers",
+        ),
         "LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         "LOG_FORMAT": ("json", "`text` for plain text instead of JSON lines"),
         "SERVER_TIMING": ("0", "1: responses report their duration and number of queries"),

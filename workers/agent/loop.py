@@ -15,6 +15,8 @@ from kombu.exceptions import OperationalError as BrokerAway
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_reports import Event, Fail, Level, Progress, Release
 from poolsite.wire.jobs import STAGED, Claim, JobKind
 from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES
@@ -258,7 +260,8 @@ class Agent:
 
     def _report(self, job: HeldJob, event: Event) -> None:
         try:
-            answer = self.console.event(job.id, event)
+            with span("report", about=of_jobs([job.id])):
+                answer = self.console.event(job.id, event)
         except Fenced as error:
             self._drop(job, why=str(error))
         except ConsoleAway:
@@ -313,7 +316,8 @@ class Agent:
             pause_s=0 if rules is None else rules.recover_s,
         )
         try:
-            self.console.fail(job.id, fail)
+            with span("report", about=of_jobs([job.id])):
+                self.console.fail(job.id, fail)
         except ConsoleAway:
             job.report_after = time.monotonic() + REPORT_AGAIN_S
             return

@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.tracing import tracing_start
 from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
@@ -317,6 +318,7 @@ def main(argv: list[str] | None = None) -> int:
         config = sealer_config(arguments)
         with owned(config.folder, name="sealer") as folder_require:
             logs_set_up("sealer")
+            tracing_start("sealer")
             stop = stop_on_signal()
             for note in config.notes:
                 log.warning("config_not_obeyed", note=note)

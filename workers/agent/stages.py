@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.porep.parameters import UnknownSealProof
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_reports import Level, Progress, StageOutputs
 from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SectorKind, SnapStage, Stage, UnsealStage
 from workers.agent.console_data import ConsoleData
@@ -96,7 +98,8 @@ class StageRunner:
             started, waits = time.monotonic(), list[float]()
             try:
                 self.deaths.begin(job_id, work)
-                outputs = self._stage(job_id, work, waits)
+                with span(f"stage {work.inputs.stage}", about=of_jobs([job_id])):
+                    outputs = self._stage(job_id, work, waits)
             except Exception as error:  # whatever it is: unsaid, the stage would be hinted for ever
                 if not isinstance(error, ProcessorError | OSError | UnknownSealProof):
                     log.exception("stage_broke", job=job_id, stage=work.inputs.stage)

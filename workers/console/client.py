@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 import httpx
 import structlog
 
+from poolsite.tracing import trace_header
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
@@ -265,8 +266,10 @@ class Console:
         return data
 
     def _send(self, path: str, body: Any) -> Any:
+        content = body if isinstance(body, dict) else document_send(body)
+        headers = {"traceparent": header} if (header := trace_header()) else {}
         try:
-            answer = self._client.post(path, json=body if isinstance(body, dict) else document_send(body))
+            answer = self._client.post(path, json=content, headers=headers)
         except httpx.HTTPError as error:
             text = f"the console {self.url} does not answer: {type(error).__name__} {error}".rstrip()
             raise ConsoleAway(text + (NO_TLS_TEXT if NO_TLS in text else "")) from None

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 from websockets.exceptions import ConnectionClosed
 
+from poolsite.tracing import span
 from poolsite.wire.jsonrpc.channels import Channels
+from poolsite.wire.origins import TRACE_FIELD
 from workers.config import host_name
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
 from workers.processors.errors import ProcessorError
@@ -203,7 +205,8 @@ class ProofSession(GatewaySocket):
         """Do what a request asks, and answer it."""
         answer: dict[str, Json] = {"Id": event.get("Id"), "Payload": None, "Error": ""}
         try:
-            answer["Payload"] = pack(await self.answer(miner, method, event.get("Payload")))
+            with span(f"prover {method}"[:60], entry=str(event.get(TRACE_FIELD, ""))):
+                answer["Payload"] = pack(await self.answer(miner, method, event.get("Payload")))
         except (ProcessorError, OSError) as error:
             log.warning("proof_not_made", miner=miner, reason=str(error)[:300])
             answer["Error"] = str(error)[:300] or type(error).__name__

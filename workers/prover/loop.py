@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_reports import Complete, Fail
 from poolsite.wire.jobs import Claim, JobKind
 from workers.console.refusals import (
@@ -130,10 +132,11 @@ class Prover:
         """Report the result; while the console is away, until the lease is lost."""
         while not self.leases.is_lost(assignment.id):
             try:
-                if isinstance(result, Complete):
-                    self.console.complete(assignment.id, result)
-                else:
-                    self.console.fail(assignment.id, result)
+                with span("report", about=of_jobs([assignment.id])):
+                    if isinstance(result, Complete):
+                        self.console.complete(assignment.id, result)
+                    else:
+                        self.console.fail(assignment.id, result)
             except Fenced as error:
                 log.warning("proof_late", job=assignment.id, reason=str(error))
             except VersionsDiffer as error:  # the lease runs out: a prover that is understood proves it

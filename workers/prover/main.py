@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec.structs import replace
 
+from poolsite.tracing import tracing_start
 from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import JobKind
 from workers.config import prover_config
@@ -229,6 +230,7 @@ def main(argv: list[str] | None = None) -> int:
         config = prover_config(arguments)
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
+            tracing_start("prover")
             stop = stop_on_signal()
             with starting(config.folder):
                 config = joined(config, stop=stop)

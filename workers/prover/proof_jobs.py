@@ -9,6 +9,8 @@ import structlog
 from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_reports import REASON_MAX, BadSector, Complete, Fail, Level, Progress
 from poolsite.wire.jobs import JobKind
 from workers.processors.codec import Base64
@@ -70,6 +72,10 @@ class ProofJobs:
 
     def result(self, assignment: Assignment) -> Complete | Fail:
         """Do the job; what goes wrong is a result too."""
+        with span(f"proof {assignment.kind}", about=of_jobs([assignment.id])):
+            return self._result(assignment)
+
+    def _result(self, assignment: Assignment) -> Complete | Fail:
         try:
             # Else every sector of an unmounted disk would be called faulty.
             if assignment.aggregate is None and not self.stores.is_any_here:

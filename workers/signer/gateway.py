@@ -14,11 +14,12 @@ import structlog
 from websockets.exceptions import ConnectionClosed, InvalidURI
 
 from poolsite.filecoin.signature import signature_to_json
+from poolsite.tracing import span
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
 from poolsite.wire.key_labels import LABEL_FIELD
-from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, IdsAsked, Origin
+from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, TRACE_FIELD, IdsAsked, Origin
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
@@ -249,7 +250,8 @@ class GatewaySession(GatewaySocket):
             log.info("gateway_connected", url=self.link.url, channel=self.channel_id)
             return
         try:
-            payload = pack(await self.answer(str(method), event.get("Payload")))
+            with span(f"signer {method}"[:60], entry=str(event.get(TRACE_FIELD, ""))):
+                payload = pack(await self.answer(str(method), event.get("Payload")))
             answer: dict[str, Json] = {"Id": key, "Payload": payload, "Error": ""}
         except SignerError as error:
             is_unable = method == SIGN_METHOD and isinstance(error, Unable)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from poolsite.tracing import tracing_start
 from poolsite.wire.policy import is_old_default
 from workers.config_mistakes import BadConfig
 from workers.host_arguments import is_address
@@ -41,6 +42,7 @@ T = TypeVar("T")
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     logs_set_up("signer")
+    tracing_start("signer")
     signer = Signer(existing(options.dir))
     try:
         signer.records.old_index_drop()

@@ -16,6 +16,7 @@ from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE
 from apps.core.health import database_unavailable_text
 from apps.users.selectors.rate_limits import RULES
 from apps.users.services.rate_limit_buckets import rate_limit_count
+from poolsite.tracing import span
 from poolsite.wire.jsonrpc.messages import RpcError, method_missing, operator_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import params_decode
 
@@ -176,7 +177,8 @@ class Dispatcher:
             connection=self.connection,
             left=self.left,
         )
-        return await self.run(row, call, arguments), row.void
+        with span(f"rpc {method}", entry="" if on_socket else None):
+            return await self.run(row, call, arguments), row.void
 
     async def count(self, method: str) -> None:
         """Count a call against the tenant's rate.  Raises RpcError with the Go services' words."""

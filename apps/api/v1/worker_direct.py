@@ -29,7 +29,7 @@ from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
 from apps.core.health import RETRY_AFTER_S, database_unavailable_text
-from apps.core.metrics import REQUEST_SECONDS, REQUESTS
+from apps.core.metrics import request_count
 from apps.core.middleware import REQUEST_ID
 from apps.sectors.selectors.host_callers import host_caller_find
 from apps.sectors.selectors.host_record import log_is_watched
@@ -191,8 +191,7 @@ class WorkerDirect:
                 await self.handler(scope, replay(events, receive), send)
                 return
             elapsed_s = time.perf_counter() - began
-            REQUESTS.labels(route.method, route.name, str(answer.status)).inc()
-            REQUEST_SECONDS.labels(route.name).observe(elapsed_s)
+            request_count(route.method, route.name, answer.status, seconds=elapsed_s)
             log.info(
                 "request",
                 method=route.method,

@@ -36,6 +36,7 @@ from apps.core.ability import Ability
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.process_leases import Turns
+from poolsite.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +132,7 @@ class ChainFollower:
         if not self.is_bound:
             network_bind(chain_client())
             self.is_bound = True
-        with chain_read_once():
+        with chain_read_once(), span("head", entry=""):
             network = network_current()
             place = None if received is None else self._follow(*received, finality=network.chain_finality)
             self.steps_due(place, epoch_s=network.epoch_s, finality=network.chain_finality)

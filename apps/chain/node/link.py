@@ -12,12 +12,14 @@ import weakref
 from functools import lru_cache
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.errors import NO_ACTOR, NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.node.connections import AnswerTooLarge, Connections
+from poolsite.tracing import Facts, span
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read
 
@@ -43,6 +45,9 @@ class NodeLink:
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.token = token
+        parts = urlsplit(url)
+        self.place = f"{parts.hostname}:{parts.port}"
+        """Host and port, for traces."""
         self.tired_until = 0.0
         """Monotonic time up to which others are asked first."""
         self.unknown_methods: set[str] = set()
@@ -58,7 +63,8 @@ class NodeLink:
     def call(self, method: str, params: Sequence[Any], *, timeout_s: float | None = None) -> Any:
         """Call once.  Raises NodeUnavailable or NodeRefused."""
         request = self._request(method, params)
-        answer = self._post(request, timeout_s=timeout_s)
+        with span(f"node {method}", is_call=True, facts={"server.address": self.place}):
+            answer = self._post(request, timeout_s=timeout_s)
         if not isinstance(answer, dict) or answer.get("id") not in (request["id"], None):
             raise self.failed(gettext("the response does not match the request"))
         return self._result(method, answer)
@@ -74,7 +80,9 @@ class NodeLink:
         for at in range(0, len(calls), BATCH_MAX):
             part = calls[at : at + BATCH_MAX]
             requests = [self._request(method, params) for method, params in part]
-            answers = self._post(requests, timeout_s=timeout_s)
+            batch: Facts = {"server.address": self.place, "rpc.batch.size": len(part)}
+            with span(f"node {part[0][0]}", is_call=True, facts=batch):
+                answers = self._post(requests, timeout_s=timeout_s)
             if not isinstance(answers, list):
                 raise self.failed(gettext("the node does not support batch requests"))
             found = [answer for answer in answers if isinstance(answer, dict)]

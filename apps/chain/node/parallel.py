@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.isolation import AWAY_MAX
+from poolsite.tracing import trace_carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ def map_parallel(ask: Callable[[Row], Found], rows: Sequence[Row]) -> list[Found
     if not rows:
         return []
     with ThreadPoolExecutor(min(REQUESTS, len(rows))) as threads:
-        return list(threads.map(one, rows))
+        return [done.result() for done in [threads.submit(trace_carried(one), row) for row in rows]]
 
 
 def groups_as_answered(
@@ -75,7 +76,7 @@ def groups_as_answered(
     if not rows:
         return
     with ThreadPoolExecutor(min(REQUESTS_URGENT, len(rows))) as threads:
-        pending = {threads.submit(one, row): row for row in rows}
+        pending = {threads.submit(trace_carried(one), row): row for row in rows}
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)
             done, _ = wait(pending, timeout=GATHER_S)

@@ -45,6 +45,7 @@ from apps.gateway.hub.routes import (
 )
 from apps.gateway.hub.shared_lookups import SharedLookups
 from apps.gateway.selectors.connections import is_expected
+from poolsite.tracing import span, trace_header
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -148,6 +149,17 @@ class HubClient:
 
         Raises ProviderRefused with the provider's own words, NoProvider or NoAnswer when nobody answered.
         """
+        with span(f"hub {request.method}", is_call=True):
+            return await self._request(request, deadline=deadline, sent=sent, patience_s=patience_s)
+
+    async def _request(
+        self,
+        request: HubRequest,
+        *,
+        deadline: Deadline,
+        sent: tuple[ConnectionRef, asyncio.Future[Json]] | None,
+        patience_s: float | None,
+    ) -> Json:
         self.start()
         requested = sent[0].connection if sent else ""
         first: list[Attempt] = []
@@ -248,7 +260,8 @@ class HubClient:
     ) -> tuple[str, dict[str, Json]]:
         """Return the inbox of a connection's process, and a request as it travels."""
         item = {"id": key, "to": inbox_name(self.name), "connection": ref.connection, "method": method}
-        return inbox_name(ref.process), {**item, "payload": payload, "deadline": deadline.at}
+        traced = {"trace": header} if (header := trace_header()) else {}
+        return inbox_name(ref.process), {**item, "payload": payload, "deadline": deadline.at, **traced}
 
     async def answer(self, future: asyncio.Future[Json], ref: ConnectionRef, deadline: Deadline) -> Json:
         """Wait for an answer while the other process lives.  Raises ProviderRefused, NoAnswer."""
@@ -274,6 +287,12 @@ class HubClient:
 
         All are sent in one round trip; only those that fail or are slow are followed one by one.
         """
+        with span(f"hub {requests[0].method}" if requests else "hub", is_call=True):
+            return await self._request_many(requests, deadline=deadline)
+
+    async def _request_many(
+        self, requests: Sequence[HubRequest], *, deadline: Deadline
+    ) -> list[Json | DomainError]:
         sent = await self._targets(requests)
         keys = [key for key, _ in sent.values()]
         futures = {number: self.pending.expect(key) for number, (key, _) in sent.items()}

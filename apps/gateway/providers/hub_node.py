@@ -30,6 +30,7 @@ from apps.gateway.hub.routes import (
     wallet_addresses,
 )
 from apps.gateway.services.connections import connections_confirm
+from poolsite.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -165,7 +166,8 @@ class HubNode(HubClient):
             connection = self.connections_here.get(item["connection"])
             if connection is None:
                 raise NoAnswer("channel closed")
-            reply["result"] = await connection.handle(item["method"], item["payload"], item["deadline"])
+            with span(f"connection {item['method']}", entry=str(item.get("trace", ""))):
+                reply["result"] = await connection.handle(item["method"], item["payload"], item["deadline"])
         except NoAnswer as error:
             reply.update(error=error.reason, gone=True)
         except ProviderRefused as error:

@@ -21,7 +21,8 @@ from apps.gateway.hub.requests import PendingAnswers
 from apps.gateway.hub.routes import END
 from apps.gateway.providers.payloads import Json, pack, unpack
 from apps.gateway.services.connections import connection_close
-from poolsite.wire.origins import IDS_METHOD
+from poolsite.tracing import trace_header
+from poolsite.wire.origins import IDS_METHOD, TRACE_FIELD
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD, UNABLE_TEXTS
 
@@ -92,7 +93,10 @@ class Provider:
         """Send an event.  Raises NoAnswer once the channel is closed."""
         if not self.is_open:
             raise NoAnswer("channel closed")
-        await self.queue.put({"Id": key or str(uuid.uuid4()), "Method": method, "Payload": pack(payload)})
+        event = {"Id": key or str(uuid.uuid4()), "Method": method, "Payload": pack(payload)}
+        if header := trace_header():  # programs of others pass over the field
+            event[TRACE_FIELD] = header
+        await self.queue.put(event)
 
     async def request(self, method: str, payload: Json, until: float, *, meter: Meter | None = None) -> Json:
         """Send an event and wait for its answer; counted by the connection's meter, or another one.

@@ -11,6 +11,8 @@ from apps.core.live import Change, publish_all
 from apps.core.transitions import advance_many
 from apps.messages.models import Message
 from apps.messages.states import Wait
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +44,8 @@ def messages_advance(
 
     Returns the ids that moved with their tenants.
     """
-    return advance_many(Message, event, rows, returning="tenant", updated_at=now)
+    with span(f"message {event}", about=of_messages(rows)):
+        return advance_many(Message, event, rows, returning="tenant", updated_at=now)
 
 
 def message_changes_publish(tenants: Mapping[str, int | None] | Iterable[tuple[str, int | None]]) -> None:

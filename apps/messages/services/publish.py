@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -28,6 +29,8 @@ from apps.messages.services.bulk_transitions import message_changes_publish, wai
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.message import signed_message_from_cbor
+from poolsite.tracing import span, trace_carried
+from poolsite.tracing.subjects import of_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -167,12 +170,20 @@ def _outgoing(row: Message) -> OutgoingMessage:
 
 def _publish(outgoing: Sequence[OutgoingMessage], *, now: datetime) -> PublishResult:
     """Send to all nodes at the same time, then write down what they said."""
-    result = PublishResult()
     nodes = publishing_nodes_list() if outgoing else []
     if not nodes:
-        return result
+        return PublishResult()
+    with span("message publish", about=of_messages(one.id for one in outgoing if one.is_fresh)):
+        return _published(outgoing, nodes, now=now)
+
+
+def _published(
+    outgoing: Sequence[OutgoingMessage], nodes: Sequence[tuple[NodeLink, float]], *, now: datetime
+) -> PublishResult:
+    result = PublishResult()
     with ThreadPoolExecutor(max_workers=NODES_AT_ONCE, thread_name_prefix="publish") as threads:
-        outcomes = threads.map(lambda node: _send(outgoing, *node), nodes)
+        sends = [threads.submit(trace_carried(partial(_send, outgoing, *node))) for node in nodes]
+        outcomes = [sent.result() for sent in sends]
         for (link, _), outcome in zip(nodes, outcomes, strict=True):
             if isinstance(outcome, NodeUnavailable):
                 result.away.append(link.url)

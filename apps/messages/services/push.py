@@ -31,6 +31,8 @@ from apps.messages.states import Wait
 from poolsite.filecoin.actors.decode import params_alike
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import METHOD_SEND
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,7 +181,8 @@ def _store(
         if held:
             approvals_store([row for row in fresh if row.needs_approval], rules=held, now=now)
         pushes_audit([(by[row.pk], row) for row in fresh if not row.kind])
-    message_changes_publish([(row.pk, row.tenant_id) for row in fresh])
+    with span("message push", about=of_messages(row.pk for row in fresh), begins=True):
+        message_changes_publish([(row.pk, row.tenant_id) for row in fresh])
     now_due = {row.from_addr for row in fresh if row.time_sensitive and not row.needs_approval}
     transaction.on_commit(partial(selections_enqueue, now_due))
     stored = _stored([row for row in first.values() if row.pk not in new])

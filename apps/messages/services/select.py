@@ -45,6 +45,8 @@ from apps.messages.states import PRESSING, MessageState, NoncesBy, Priority, Sen
 from apps.wallets.selectors import is_signed_for_program
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import METHOD_SEND
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_messages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -185,8 +187,9 @@ def _fill(
     try:
         candidates = candidates_find(selection, waiting=waiting, client=client, shared=shared)
         _landing_forms_set(selection, [candidate.row for candidate in candidates])
-        signed = messages_choose(selection, candidates=candidates, client=client)
-        filled = filled_store(selection, signed=signed, now=now)
+        with span("message choose", about=of_messages(one.row.pk for one in candidates)):
+            signed = messages_choose(selection, candidates=candidates, client=client)
+            filled = filled_store(selection, signed=signed, now=now)
     finally:
         selection_waits_store(selection, now=now)
     if filled is None:

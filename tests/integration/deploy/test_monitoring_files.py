@@ -51,7 +51,7 @@ def busy_answer(client: Client) -> str:
     steps: list[Any] = [["sign", 30_000, 500]]
     common = {"miner": pool.miner, "base_height": 1, "at": now(), "budget_ms": 42_000}
     won = Round.objects.create(epoch=2, state=RoundState.INCLUDED, win_count=1, steps=steps, **common)
-    Block.objects.create(round=won, actor_id=2001, height=2, signed=b"signed", reserved_at=now())
+    Block.objects.create(round=won, actor_id=2001, height=2, signed=b"signed")
     factories.network()
     RETRIEVALS.labels("f02001").inc(0)
     RETRIEVED_BYTES.labels("f02001").inc(0)

@@ -47,6 +47,7 @@ FOR_PROGRAMS: Final = (
     "TypeError",
     "ValueError",
     "reverse",
+    "span",
 )
 """What takes a text that no person reads on a page."""
 OF_PROGRAMS: Final = frozenset({"help_text", "description", "wire"})

@@ -21,7 +21,7 @@ from apps.api.rpc.limits import ARRIVAL_S, MEMORY, Overloaded
 from apps.api.rpc.services.market import NAMESPACE_HEADER
 from apps.api.rpc.transport.http import RpcRequest, RpcResponse, length_of, post_answer
 from apps.core.health import RETRY_AFTER_S, database_unavailable_text
-from apps.core.metrics import REQUEST_SECONDS, REQUESTS
+from apps.core.metrics import request_count
 from apps.core.middleware import REQUEST_ID
 from poolsite.wire.jsonrpc.messages import CODE_BUSY, RpcError, frame_write, reply_error
 
@@ -64,8 +64,7 @@ class RpcPost:
             except CallerLeft:
                 return
             elapsed_s = time.perf_counter() - began
-            REQUESTS.labels(scope["method"], ROUTE, str(answer.status)).inc()
-            REQUEST_SECONDS.labels(ROUTE).observe(elapsed_s)
+            request_count(scope["method"], ROUTE, answer.status, seconds=elapsed_s)
             log.info(
                 "request",
                 method=scope["method"],

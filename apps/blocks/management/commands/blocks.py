@@ -7,10 +7,12 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from apps.blocks.rounds.producer import BlockProducer
 from apps.core.process_leases import LEADER_PACE, lease_keep
+from poolsite.tracing import tracing_start
 
 
 class Command(BaseCommand):
@@ -23,6 +25,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        tracing_start(settings.PROCESS_NAME)
         producer = BlockProducer()
         lease_keep(LEADER_PACE, turns=producer.turns, ability=producer.ability)
         asyncio.run(producer.run(asked_to_stop=stop.is_set))

@@ -7,12 +7,15 @@ import threading
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from apps.chain.heads.follow import ChainFollower
 from apps.chain.heads.queues import tasks_waiting
 from apps.chain.heads.steps import Steps, tasks_due
 from apps.core.process_leases import LEADER_PACE, lease_keep
+from poolsite.tracing import tracing_start
+from poolsite.tracing.tasks import tasks_trace
 
 
 class Command(BaseCommand):
@@ -25,6 +28,8 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        tracing_start(settings.PROCESS_NAME)
+        tasks_trace()
         steps = Steps(send=current_app.send_task, waiting=tasks_waiting, due=tasks_due)
         follower = ChainFollower(steps=steps)
         lease_keep(LEADER_PACE, turns=follower.turns, ability=follower.ability)

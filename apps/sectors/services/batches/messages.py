@@ -24,7 +24,7 @@ from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
-from apps.sectors.models import Batch, JobEvent, Sector
+from apps.sectors.models import Batch, Job, JobEvent, Sector
 from apps.sectors.onchain.sectors import NO_RECEIPT, messages_try, trial_message
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
@@ -49,6 +49,8 @@ from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_text
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
+from poolsite.tracing import is_traced, span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
     from apps.messages.models import Message
     from poolsite.filecoin.policy import Network
+    from poolsite.tracing.subjects import Subject
 
 log = structlog.get_logger(__name__)
 
@@ -101,17 +104,18 @@ def batch_push(batch: Batch, *, work: SealingContext) -> bool:
     What got no nonce while the chain would take it is given up by the messager: the sectors go on then.
     """
     try:
-        message_push(
-            principal=miner_principal(batch.miner),
-            id=batch.message_id,
-            to=batch.miner.address,
-            from_=batch.sender,
-            value=batch.value,
-            method=batch.method,
-            params=bytes(batch.params),
-            kind=batch.kind,
-            expire_epoch=batch_last_epoch_compute(batch, network=work.network),
-        )
+        with span("sector send", about=_sealed_jobs(batch), facts={"poolsite.message": batch.message_id}):
+            message_push(
+                principal=miner_principal(batch.miner),
+                id=batch.message_id,
+                to=batch.miner.address,
+                from_=batch.sender,
+                value=batch.value,
+                method=batch.method,
+                params=bytes(batch.params),
+                kind=batch.kind,
+                expire_epoch=batch_last_epoch_compute(batch, network=work.network),
+            )
     except BadMessage as error:
         log.warning("batch_not_sendable", batch=str(batch.uuid), reason=error.reason)
         batch_fail(batch, error=error.reason, exit_code=None, work=work)
@@ -122,6 +126,14 @@ def batch_push(batch: Batch, *, work: SealingContext) -> bool:
         return False
     batch_mark_sent(batch)
     return True
+
+
+def _sealed_jobs(batch: Batch) -> list[Subject]:
+    """Return the jobs of a batch's sectors, where they are traced."""
+    if not is_traced():
+        return []
+    sectors = Q(sector__precommit_batch=batch) | Q(sector__commit_batch=batch)
+    return list(of_jobs(Job.objects.filter(sectors).values_list("uuid", flat=True)))
 
 
 def batch_mark_sent(batch: Batch) -> None:

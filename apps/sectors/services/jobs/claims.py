@@ -16,6 +16,8 @@ from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.selectors.proof_forms import takes_containers_at
 from apps.sectors.services.jobs.claim_search import ClaimSearch, FoundJob
 from apps.sectors.services.jobs.claim_statements import TAKE
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_inputs import SealInputs
 from poolsite.wire.jobs import Assignment, Claimed, JobKind
 from poolsite.wire.pipeline import Stage
@@ -64,7 +66,8 @@ def _lease(found: FoundJob, *, worker: Worker, floor: int, now: datetime) -> Ass
     changes = [Change("job", found.id, worker.tenant_id)]
     if sector_uuid is not None:
         changes.insert(0, Change("sector", sector_uuid, worker.tenant_id))
-    publish_all(changes)
+    with span("job claim", about=of_jobs([uuid])):
+        publish_all(changes)
     if found.kind == JobKind.SEAL and sector_uuid is not None:
         if actor_id is None:
             raise SectorUnknown(sector_uuid)

@@ -24,6 +24,8 @@ from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.sealing.steps import sector_pause
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import RUN_KINDS, STAGED, JobKind
@@ -105,7 +107,8 @@ def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: dateti
         worker=host,
         token=complete.token,
     )
-    publish(Change("job", job.pk, job.miner.tenant_id))
+    with span("job complete", about=of_jobs([job.uuid])):
+        publish(Change("job", job.pk, job.miner.tenant_id))
 
 
 @transaction.atomic

@@ -26,6 +26,8 @@ from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import CLIENTS_PRIORITY, JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, SectorState
 
@@ -172,7 +174,7 @@ def sectors_begin(
     )
     stage = NEXT_STAGE[SectorState.ALLOCATED].stage
     lease_s = sealing_policy().lease_s
-    Job.objects.bulk_create(
+    jobs = Job.objects.bulk_create(
         Job(
             kind=JobKind.SEAL,
             state=JobState.READY,
@@ -184,6 +186,7 @@ def sectors_begin(
         )
         for sector in sectors
     )
-    for sector in sectors:
-        publish(Change("sector", str(sector.uuid), miner.tenant_id))
+    with span("sector begin", about=of_jobs(job.uuid for job in jobs), begins=True):
+        for sector in sectors:
+            publish(Change("sector", str(sector.uuid), miner.tenant_id))
     return sectors

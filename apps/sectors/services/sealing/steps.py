@@ -22,6 +22,8 @@ from apps.sectors.services.hosts.removals import files_remove
 from apps.sectors.services.jobs.c1_files import c1_file_delete, is_c1_file_kept
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import BatchState, JobState
+from poolsite.tracing import span
+from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
@@ -50,6 +52,32 @@ def sector_step(
     The caller's transaction holds the job's row lock (`job_lock`).  Raises WrongState, LostRace.
     """
     assert connection.in_atomic_block, "the job's row lock ends with its transaction"
+    with span(f"sector {event}", about=of_jobs([job.uuid])):
+        _step(
+            sector,
+            event=event,
+            job=job,
+            now=now,
+            actor=actor,
+            note=note,
+            report=report,
+            is_withdrawn=is_withdrawn,
+            **data,
+        )
+
+
+def _step(
+    sector: Sector,
+    *,
+    event: str,
+    job: Job,
+    now: datetime,
+    actor: str,
+    note: str,
+    report: dict[str, Any] | None,
+    is_withdrawn: bool,
+    **data: Any,
+) -> None:
     before, stage = sector.state, sector.stage
     if before in (SectorState.SEED_ASSIGNED, SectorState.C1_DONE) and event != SectorEvent.C1:
         c1_file_delete(job, sector=sector)

@@ -1,0 +1,90 @@
+"""Traces through all processes of a pool, by OpenTelemetry; off unless the environment names a collector.
+
+What a message or a job goes through is one trace, whichever processes do it and whenever: its trace id
+follows from the id of the row (`subjects`), so nothing is kept or sent to find it again.  Off, a span is one
+call that returns the same empty context; OpenTelemetry's packages are not loaded.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+
+    from poolsite.tracing.subjects import Subject
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""OpenTelemetry's own variables; one of them turns traces on."""
+DISABLED: Final = "OTEL_SDK_DISABLED"
+Facts = Mapping[str, str | int | float]
+NO_FACTS: Final[Facts] = {}
+NOTHING: Final[AbstractContextManager[None]] = nullcontext()
+
+_spans: Any = None
+"""The module that makes spans, once traces are on."""
+
+
+def tracing_start(process: str) -> None:
+    """Turn traces on in this process where the environment names a collector; after any fork."""
+    global _spans  # whether this process is traced
+    is_disabled = os.environ.get(DISABLED, "").lower() == "true"
+    if _spans is None and not is_disabled and any(os.environ.get(name) for name in ENDPOINTS):
+        module = import_module("poolsite.tracing.spans")
+        module.exporter_start(process)
+        _spans = module
+
+
+def is_traced() -> bool:
+    """Return whether this process makes spans."""
+    return _spans is not None
+
+
+def span(
+    name: str,
+    *,
+    about: Iterable[Subject] = (),
+    begins: bool = False,
+    entry: str | None = None,
+    is_call: bool = False,
+    facts: Facts = NO_FACTS,
+) -> AbstractContextManager[None]:
+    """Return a context whose time is a span, within the one that is open here.
+
+    `about`: the messages and jobs that it is for; it is in the trace of each.  `begins`: they begin with it.
+    `entry`: this process was asked for it, with this `traceparent` or an empty one.  `is_call`: another
+    program is asked.  A span that is no entry and is about nothing is left out where none is open.
+    Facts are seen by whoever reads traces: no token, key, body, or URL with a query.
+    """
+    if _spans is None:
+        return NOTHING
+    made: AbstractContextManager[None] = _spans.span(
+        name, about=about, begins=begins, entry=entry, is_call=is_call, facts=facts
+    )
+    return made
+
+
+def entry_note(name: str, facts: Facts = NO_FACTS) -> None:
+    """Name what this process was asked for, once it is known."""
+    if _spans is not None:
+        _spans.entry_note(name, facts)
+
+
+def trace_header() -> str:
+    """Return the `traceparent` that another process continues by; empty where no span is open."""
+    return "" if _spans is None else str(_spans.trace_header())
+
+
+def trace_carried(work: Callable[P, T]) -> Callable[P, T]:
+    """Return a function for another thread, whose spans are within the one that is open here."""
+    return work if _spans is None else partial(contextvars.copy_context().run, work)

@@ -1,0 +1,226 @@
+"""Spans by OpenTelemetry's SDK, sent to the collector by HTTP; loaded by name, where traces are on alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from poolsite.tracing.subjects import Subject
+
+HEADER: Final = "traceparent"
+EXPORT_S: Final = "3"
+"""Longest wait for a collector, unless the environment names another: a process that ends waits for it."""
+SUBJECTS_MAX: Final = 100
+"""Messages or jobs in whose traces one span is: a head may land thousands."""
+
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_FIRST: Final[ContextVar[Subject | None]] = ContextVar("first_span_of", default=None)
+"""Whose first span is being made."""
+
+
+class SubjectIds(IdGenerator):
+    """Random ids, but for the first span of a message or job."""
+
+    def __init__(self) -> None:
+        self.random = RandomIdGenerator()
+
+    def generate_span_id(self) -> int:
+        """Return the id of a span."""
+        subject = _FIRST.get()
+        return self.random.generate_span_id() if subject is None else subject.span_id
+
+    def generate_trace_id(self) -> int:
+        """Return the id of a trace."""
+        subject = _FIRST.get()
+        return self.random.generate_trace_id() if subject is None else subject.trace_id
+
+
+@dataclass(slots=True)
+class Entry:
+    """What this process was asked for, and for which messages and jobs that was."""
+
+    span: Span
+    name: str
+    facts: dict[str, Any]
+    subjects: dict[Subject, None] = field(default_factory=dict)
+
+
+_ENTRY: Final[ContextVar[Entry | None]] = ContextVar("entry", default=None)
+_tracer: trace.Tracer = trace.NoOpTracer()
+
+
+def exporter_start(process: str) -> None:
+    """Send the spans of this process to the collector that the environment names."""
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", EXPORT_S)
+    provider_set(BatchSpanProcessor(OTLPSpanExporter()), process)
+
+
+def provider_set(processor: SpanProcessor, process: str) -> TracerProvider:
+    """Send the spans of this process to a processor.
+
+    Whether a trace is sampled depends on its id alone: all processes decide alike, and nobody outside does.
+    """
+    global _tracer  # the process has one
+    service = os.environ.get("OTEL_SERVICE_NAME") or f"poolsite-{re.sub(r'-[0-9]+$', '', process)}"
+    machine = os.environ.get("POOLSITE_MACHINE") or os.uname().nodename.partition(".")[0]
+    named = {"service.name": service, "service.instance.id": f"{machine}:{process}"}
+    share = float(os.environ.get("OTEL_TRACES_SAMPLER_ARG") or 1.0)
+    provider = TracerProvider(
+        sampler=TraceIdRatioBased(min(max(share, 0.0), 1.0)),
+        resource=Resource.create(named),
+        id_generator=SubjectIds(),
+    )
+    provider.add_span_processor(processor)
+    _tracer = provider.get_tracer("poolsite")
+    return provider
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    about: Iterable[Subject],
+    begins: bool,
+    entry: str | None,
+    is_call: bool,
+    facts: dict[str, Any],
+) -> Iterator[None]:
+    """Make a span of the time in the context; see `poolsite.tracing.span`."""
+    subjects = list(islice(about, SUBJECTS_MAX))
+    here = trace.get_current_span().get_span_context()
+    if entry is None and not subjects and not here.is_valid:
+        yield
+        return
+    own = _own_start(name, subjects, here=here, entry=entry, is_call=is_call, facts=facts)
+    outer = _ENTRY.get()
+    if outer is not None and entry is None:
+        outer.subjects.update(dict.fromkeys(subjects))
+    noted = Entry(own, name, facts) if entry is not None else None
+    token = _ENTRY.set(noted) if noted is not None else None
+    began = time.time_ns()
+    for subject in subjects if begins else ():
+        _begin(subject, here)
+    try:
+        with trace.use_span(own, record_exception=False, set_status_on_exception=False):
+            yield
+    except BaseException as error:
+        own.set_status(Status(StatusCode.ERROR, type(error).__name__))  # its words may hold anything
+        raise
+    finally:
+        ended = time.time_ns()
+        own.end(ended)
+        if token is not None:
+            _ENTRY.reset(token)
+        if noted is not None:
+            name, facts, subjects = noted.name, noted.facts, list(noted.subjects)[:SUBJECTS_MAX]
+        _twins(name, subjects, of=own, facts=facts, kind=_kind(entry, is_call=is_call), span=(began, ended))
+
+
+def _own_start(
+    name: str,
+    subjects: list[Subject],
+    *,
+    here: SpanContext,
+    entry: str | None,
+    is_call: bool,
+    facts: dict[str, Any],
+) -> Span:
+    """Begin a span: below what another process sent, below its first subject, or below what is open here."""
+    kind, links, context = _kind(entry, is_call=is_call), [], None
+    if entry is not None:
+        context = _PROPAGATOR.extract({HEADER: entry}, Context()) if entry else None
+    elif subjects and here.trace_id != subjects[0].trace_id:
+        context = _below(subjects[0])
+        links = [Link(here)] if here.is_valid else []
+    return _tracer.start_span(name, context, kind=kind, attributes=facts, links=links)
+
+
+def _kind(entry: str | None, *, is_call: bool) -> SpanKind:
+    if entry is not None:
+        return SpanKind.SERVER
+    return SpanKind.CLIENT if is_call else SpanKind.INTERNAL
+
+
+def _below(subject: Subject) -> Context:
+    """Return the context of a subject's first span, whether that was made or not."""
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    first = SpanContext(subject.trace_id, subject.span_id, is_remote=True, trace_flags=flags)
+    return trace.set_span_in_context(NonRecordingSpan(first), Context())
+
+
+def _begin(subject: Subject, here: SpanContext) -> None:
+    """Make the first span of a subject, which has no length: nobody knows when it will be over."""
+    token = _FIRST.set(subject)
+    try:
+        links = [Link(here)] if here.is_valid else []
+        facts = {f"poolsite.{subject.kind}": subject.key}
+        _tracer.start_span(subject.kind, Context(), attributes=facts, links=links).end()
+    finally:
+        _FIRST.reset(token)
+
+
+def _twins(
+    name: str,
+    subjects: list[Subject],
+    *,
+    of: Span,
+    facts: dict[str, Any],
+    kind: SpanKind,
+    span: tuple[int, int],
+) -> None:
+    """Make a span once more in the trace of each subject that has it in another trace, with a link there."""
+    own = of.get_span_context()
+    for subject in subjects:
+        if subject.trace_id != own.trace_id:
+            twin = _tracer.start_span(
+                name, _below(subject), kind=kind, attributes=facts, links=[Link(own)], start_time=span[0]
+            )
+            twin.end(span[1])
+
+
+def entry_note(name: str, facts: dict[str, Any]) -> None:
+    """Name the span of what this process was asked for."""
+    noted = _ENTRY.get()
+    if noted is not None:
+        noted.name = name
+        noted.facts = {**noted.facts, **facts}
+        noted.span.update_name(name)
+        noted.span.set_attributes(facts)
+
+
+def trace_header() -> str:
+    """Return the `traceparent` of the span that is open here; empty without one."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier.get(HEADER, "")

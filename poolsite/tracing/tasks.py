@@ -1,0 +1,44 @@
+"""Spans of Celery's tasks, within the trace of whoever sent them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from celery.signals import before_task_publish, task_postrun, task_prerun
+
+from poolsite.tracing import is_traced, span, trace_header
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+HEADER: Final = "traceparent"
+_open: Final[dict[str, AbstractContextManager[None]]] = {}
+"""The span of each task that runs here, by the task's id."""
+
+
+def tasks_trace() -> None:
+    """Make a span of each task that this process sends or runs, if it is traced; others are not touched."""
+    if is_traced():
+        before_task_publish.connect(header_add)
+        task_prerun.connect(task_begin)
+        task_postrun.connect(task_end)
+
+
+def header_add(headers: dict[str, Any], **_kwargs: Any) -> None:
+    """Send the open span with a task."""
+    if header := trace_header():
+        headers[HEADER] = header
+
+
+def task_begin(task_id: str, task: Any, **_kwargs: Any) -> None:
+    """Open the span of a task, in the thread that runs it."""
+    made = span(f"task {task.name}", entry=str(getattr(task.request, HEADER, None) or ""))
+    made.__enter__()
+    _open[task_id] = made
+
+
+def task_end(task_id: str, **_kwargs: Any) -> None:
+    """Close it."""
+    made = _open.pop(task_id, None)
+    if made is not None:
+        made.__exit__(None, None, None)
