@@ -31,7 +31,7 @@ SERVER_TIMEOUTS: Final = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2"
     " -c tcp_user_timeout=15000"
 )
-SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout": "3"}
+SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout": "5"}
 """Of several servers one takes writes; one whose machine is gone must not keep each session waiting."""
 PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
 """A host with its port, between the commas of a URL."""
