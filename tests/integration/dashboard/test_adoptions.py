@@ -38,7 +38,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Chain:
         "apps.dashboard.pages.miners.adopt",
         "apps.api.management.commands.sectors",
     ):
-        monkeypatch.setattr(f"{place}.sealing_context_read", lambda: at_head(made))
+        monkeypatch.setattr(f"{place}.sealing_context_read", lambda **_: at_head(made))
     return made
 
 

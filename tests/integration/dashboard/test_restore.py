@@ -32,7 +32,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Known:
         "apps.dashboard.pages.sectors.restore",
         "apps.api.management.commands.sectors",
     ):
-        monkeypatch.setattr(f"{place}.sealing_context_read", lambda: at_head(made))
+        monkeypatch.setattr(f"{place}.sealing_context_read", lambda **_: at_head(made))
     return made
 
 

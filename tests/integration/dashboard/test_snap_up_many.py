@@ -62,7 +62,7 @@ def miner(monkeypatch: pytest.MonkeyPatch) -> Miner:
     return of
 
 
-def context() -> SealingContext:
+def context(**_: object) -> SealingContext:
     """What a pass works with."""
     return SealingContext(
         client=cast("Any", Chain()),

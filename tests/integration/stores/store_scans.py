@@ -22,7 +22,7 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
         "apps.dashboard.pages.storage.findings",
         "apps.api.management.leftovers",
     ):
-        monkeypatch.setattr(f"{place}.sealing_context_read", lambda: work)
+        monkeypatch.setattr(f"{place}.sealing_context_read", lambda **_: work)
     monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: {})
     monkeypatch.setattr(leftover_removals, "sectors_proven_read", lambda *_: {})
     monkeypatch.setattr(

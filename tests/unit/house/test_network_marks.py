@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.api.v1.views import PoolView
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import chain_client, page_client
 from apps.chain.node.link import NodeLink, link_to
 from apps.gateway.hub.blocking_client import connection_send, requests_send
 from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
@@ -17,7 +17,7 @@ from apps.gateway.services.connection_test import account_approval_revoke_and_di
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-ASKING: Final = (chain_client, link_to, NodeLink, requests_send, connection_send)
+ASKING: Final = (chain_client, page_client, link_to, NodeLink, requests_send, connection_send)
 """What begins every request to a node, a signer or a prover."""
 
 AFTER_COMMIT: Final = (account_approval_revoke_and_disconnect,)
