@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import Sector
+    from poolsite.filecoin.message import Message
 
 
 @dataclass
@@ -29,6 +30,11 @@ class SomeSectors:
     """attoFIL of every miner's balance that nothing has locked."""
     values: list[int] = field(default_factory=list)
     """What the messages carried that were tried."""
+
+    @staticmethod
+    def landing_form(message: Message) -> Message:
+        """Return a message as the next epoch takes it: this chain knows one form."""
+        return message
 
     def precommit(self, sector: Sector, *, epoch: int) -> None:
         """Let the chain have a sector's pre-commit."""
