@@ -347,6 +347,12 @@ class MoveReadings:
         """Return whether the pool pledges sectors by itself."""
         return SealTarget.objects.filter(miner=self.miner).exists()
 
+    def own_proof_landed(self, height: int) -> WindowPost | None:
+        """Return the first proof of the pool's own that landed in a window that opens from a height on."""
+        rows = WindowPost.objects.filter(miner=self.miner, open_epoch__gte=height, state=PostState.LANDED)
+        own = rows.exclude(message_id="").only("deadline_index", "open_epoch")
+        return own.order_by("open_epoch", "pk").first()
+
     def posts_of(self, window: MoveWindow) -> list[WindowPost]:
         """Return the pool's proofs of one window."""
         rows = WindowPost.objects.filter(miner=self.miner, deadline_index=window.deadline)

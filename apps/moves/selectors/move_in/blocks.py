@@ -64,17 +64,17 @@ def blocks_steps(read: MoveReadings) -> Iterator[Step]:
 def _first_window(read: MoveReadings, start: int) -> Step:
     _, after = read.windows_at(start)
     opens = "" if after is None else whole(after.open)
-    is_landed = own_proof_landed(read)
+    landed = own_proof_landed(read)
     return Step(
         key="window",
         title=gettext("First window proven by the pool"),
-        is_done=is_landed or after is None,
-        figure=gettext("no window has sectors")
-        if after is None
-        else gettext("deadline {deadline}, open from {opens}: landed").format(
-            deadline=after.deadline, opens=opens
+        is_done=landed is not None or after is None,
+        figure=gettext("deadline {deadline}, open from {opens}: landed").format(
+            deadline=landed.deadline_index, opens=whole(landed.open_epoch)
         )
-        if is_landed
+        if landed is not None
+        else gettext("no window has sectors")
+        if after is None
         else gettext("deadline {deadline}, opens at {opens}").format(deadline=after.deadline, opens=opens),
         risk=gettext(
             "Keep lotus-miner's machine and folders until it has landed: until then you can go back "

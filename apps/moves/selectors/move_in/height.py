@@ -8,13 +8,13 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import time_left, whole
 from apps.moves.rules.steps import Step
-from apps.proving.states import PostState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.moves.rules.steps import MoveWindow
     from apps.moves.selectors.readings import MoveReadings
+    from apps.proving.models import WindowPost
 
 
 def height_steps(read: MoveReadings) -> Iterator[Step]:
@@ -58,7 +58,7 @@ def height_steps(read: MoveReadings) -> Iterator[Step]:
         title=gettext("lotus-miner stopped for good"),
         is_done=read.height >= miner.works_from
         and block is None
-        and (own_proof_landed(read) or (read.is_mining() and not is_proving)),
+        and (own_proof_landed(read) is not None or (read.is_mining() and not is_proving)),
         figure=_stop_text(read, last)
         if block is None
         else gettext("it made the block of epoch {height}: stop it now").format(height=whole(block)),
@@ -96,9 +96,10 @@ def _stop_text(read: MoveReadings, last: MoveWindow | None) -> str:
     return text.format(deadline=last.deadline, opens=whole(last.open), left=left)
 
 
-def own_proof_landed(read: MoveReadings) -> bool:
-    """Return whether a proof of the pool's own has landed in the first window that is the pool's."""
+def own_proof_landed(read: MoveReadings) -> WindowPost | None:
+    """Return the first proof of the pool's own that landed in a window that is the pool's, if any did.
+
+    A miner that had no sectors at its height is proven later than in the first of those windows.
+    """
     start = read.miner.works_from
-    _, after = (None, None) if start is None else read.windows_at(start)
-    posts = [] if after is None else read.posts_of(after)
-    return any(post.state == PostState.LANDED and post.message_id for post in posts)
+    return None if start is None else read.own_proof_landed(start)

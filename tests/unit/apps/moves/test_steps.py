@@ -321,6 +321,9 @@ def test_the_first_window_counts_once_the_pools_own_proof_has_landed(chain: Movi
     assert not steps(miner, Direction.IN)["window"].is_done, "the chain had it, sent by another program"
     WindowPost.objects.filter(pk=mine.pk).update(message_id="post:1")
     assert steps(miner, Direction.IN)["window"].is_done
+    WindowPost.objects.filter(pk=mine.pk).update(open_epoch=1010 + 2880)  # it had no sectors before
+    found = steps(miner, Direction.IN)["window"]
+    assert (found.is_done, "open from 3\u202f890: landed" in found.figure) == (True, True)
 
 
 def test_which_windows_are_whose_and_proven(chain: MovingChain) -> None:
