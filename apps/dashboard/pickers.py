@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 HANDFUL: Final = 12
 """More choices than this are searched, not listed."""
 SUGGESTED: Final = 20
+NAMED: Final = {"tenant", "host", "sealing-host", "machine", "store"}
+"""Kinds of which nobody knows an address."""
 TEXT_MAX: Final = 100
 
 
@@ -64,6 +66,11 @@ class Picker:
     """The miner whose tenant's wallets are offered; empty: the viewer's own."""
     tenant: str = ""
     """Name of the chosen tenant, whose objects alone are suggested; empty: all that the viewer sees."""
+
+    @property
+    def prompt(self) -> str:
+        """Return by what its values are found."""
+        return gettext("Name") if self.kind in NAMED else gettext("Name or address")
 
     @property
     def narrowed(self) -> str:

@@ -43,7 +43,7 @@ def list_verdict_of(rows: OpenConnections, data: PageData) -> Verdict:
     rest = (
         gettext("{requests} failed since they connected.").format(requests=plural(failures, "request"))
         if failures
-        else gettext("No requests have failed.")
+        else gettext("No requests have failed since they connected.")
     )
     say = gettext("{signers} and {provers} connected.").format(
         signers=plural(rows.signer_count, "signer"), provers=plural(rows.prover_count, "prover")
