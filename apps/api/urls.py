@@ -7,14 +7,12 @@ from django.urls import URLPattern, URLResolver, include, path
 from apps.api.pagerduty import pagerduty_event
 from apps.api.piece_gateway import piece_retrieve
 from apps.api.piece_store import piece_store
-from apps.api.rpc.transport.http import rpc
 from apps.api.schema import DocsView, SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),
     path("api/schema/", SchemaView.as_view(), name="api-schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
-    path("rpc/<str:version>", rpc, name="rpc"),
     path("pagerduty/<uuid:channel>", pagerduty_event, name="pagerduty-event"),
     path("piece/<str:cid>", piece_retrieve, name="piece-retrieve"),
     path("piecestore/<str:name>", piece_store, name="piece-store"),

@@ -23,6 +23,7 @@ DB_THREAD_IDLE_S = 0.2
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_BROKER_URL = "memory://"
 NETWORK = "test"
+ROOT_URLCONF = "tests.urls"
 DISK_LOW_SHARE = 0.0  # whatever the machine has
 DISK_RESERVE_BYTES = 0
 DATABASE_MARKER = None

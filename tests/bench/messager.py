@@ -262,23 +262,23 @@ def push_batches(pool: Any) -> float:
 
 def read_by_id(pool: Any) -> float:
     """Read messages as GetMessageByUid does, without the JSON-RPC around it."""
-    from apps.api.rpc.services.messager.reads import messages_read
+    from apps.api.rpc.services.messager.reads import reads_answer
     from apps.users.rules.principals import SYSTEM
 
     del pool
-    messages_read(SYSTEM, ["old-1"])
-    return rate(lambda number: messages_read(SYSTEM, [f"old-{number + 1}"]), 1000)
+    reads_answer([(SYSTEM, "old-1")])
+    return rate(lambda number: reads_answer([(SYSTEM, f"old-{number + 1}")]), 1000)
 
 
 def read_batches(pool: Any) -> float:
     """Read as many in one query as are in flight on a socket."""
-    from apps.api.rpc.services.messager.reads import messages_read
+    from apps.api.rpc.services.messager.reads import reads_answer
     from apps.users.rules.principals import SYSTEM
 
     del pool
 
     def batch(number: int) -> None:
-        messages_read(SYSTEM, [f"old-{number * BATCH + at + 1}" for at in range(BATCH)])
+        reads_answer([(SYSTEM, f"old-{number * BATCH + at + 1}") for at in range(BATCH)])
 
     batch(0)
     return rate(batch, 100) * BATCH

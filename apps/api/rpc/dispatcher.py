@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
@@ -33,23 +32,6 @@ if TYPE_CHECKING:
 CHANNEL, COROUTINE, PLAIN = "channel", "coroutine", "plain"
 ANY_SCOPE: Final = "*"
 """Scope of a method that every token reaches."""
-
-
-async def in_thread(
-    work: Callable[..., Any],
-    *args: Any,
-    in_loop: bool,
-    tenant: str,
-    threads: TenantThreads = PLAIN_THREADS,
-    **kwargs: Any,
-) -> Any:
-    """Return what plain code returns.
-
-    A POST that Django carries has a thread of its own, in which its database connection lives.
-    """
-    if in_loop:
-        return await threads.run(tenant, work, *args, **kwargs)
-    return await sync_to_async(work)(*args, **kwargs)
 
 
 def threads_of(row: RpcMethod) -> TenantThreads:
@@ -95,8 +77,6 @@ class Call:
     version: str
     """Path: v0, v1 or v2."""
     on_socket: bool = False
-    in_loop: bool = False
-    """Whether it shares an event loop with other calls, over a socket or not."""
     connection: Any = None
     """State that lives as long as the socket, for methods that belong together; None over POST."""
     left: Callable[[], Awaitable[None]] | None = None
@@ -134,8 +114,6 @@ class Dispatcher:
     namespace: str = ""
     """The prefix that the header X-VENUS-API-NAMESPACE chose; it wins over the method's own."""
     connection: Any = None
-    in_loop: bool = False
-    """True for a POST that shares the event loop with others."""
     left: Callable[[], Awaitable[None]] | None = None
     """As in `Call`."""
     usage: Usage | None = None
@@ -173,7 +151,6 @@ class Dispatcher:
             self.principal,
             self.version,
             on_socket=on_socket,
-            in_loop=on_socket or self.in_loop,
             connection=self.connection,
             left=self.left,
         )
@@ -186,15 +163,10 @@ class Dispatcher:
         if self.principal.tenant_id is None or RULES.is_free(self.principal.tenant_id, service, api):
             return  # the usual case, and a thread would cost more than the call
         work = partial(rate_limit_count, self.principal, service=service, api=api)
-        self.usage = await (RATE_THREADS(work) if self.shares_loop else sync_to_async(work)())
+        self.usage = await RATE_THREADS(work)
         if self.usage is not None and self.usage.is_over:
             user, host = self.principal.tenant_name, self.principal.source
             raise RpcError(self.usage.refusal_text(user=user, host=host, method=api))
-
-    @property
-    def shares_loop(self) -> bool:
-        """Return whether other calls share its event loop: over a socket they always do."""
-        return self.in_loop or self.connection is not None
 
     def full_name(self, method: str) -> str:
         """Return the name that permissions and rates are told by."""
@@ -216,14 +188,7 @@ class Dispatcher:
                 return row.handler(call, *arguments)
             if kind == COROUTINE:
                 return await row.handler(call, *arguments)
-            return await in_thread(
-                row.handler,
-                call,
-                *arguments,
-                in_loop=self.shares_loop,
-                tenant=self.principal.tenant_name,
-                threads=threads_of(row),
-            )
+            return await threads_of(row).run(self.principal.tenant_name, row.handler, call, *arguments)
         except (OperationalError, InterfaceError) as error:
             raise RpcError(database_unavailable_text(error)) from None
         except Exception as error:

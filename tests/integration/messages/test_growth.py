@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, messages_read
+from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, reads_answer
 from apps.chain.selectors.heads import head_current
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.executions import Executed, Execution
@@ -74,7 +74,7 @@ def life(pool: Pool, address: str, name: str) -> None:
     list_blocked_message(call, UNDEF, 0)
     for _ in range(3):
         pool.step()
-    [found] = messages_read(call.principal, [f"{name}-2"])
+    [found] = reads_answer([(call.principal, f"{name}-2")])
     assert isinstance(found, dict)
     assert found["State"] == 3
 

@@ -1,7 +1,4 @@
-"""JSON-RPC over POST: statuses, headers and refusals, whoever carries the request.
-
-The web processes answer in their event loop (`post`); the view here is for servers without one.
-"""
+"""JSON-RPC over POST: statuses, headers and refusals."""
 
 from __future__ import annotations
 
@@ -9,13 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from asgiref.sync import async_to_sync, sync_to_async
-from django.http import HttpResponse
-from django.views.decorators.csrf import csrf_exempt
-
-from apps.api.callers import principal_from_token, request_source, token_text
+from apps.api.callers import token_text
 from apps.api.rpc.dispatcher import Dispatcher
-from apps.api.rpc.services.market import NAMESPACE_HEADER, call_refusal, post_forward, refusal_of
+from apps.api.rpc.services.market import call_refusal, post_forward, refusal_of
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES, VERSIONS
 from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
@@ -23,8 +16,6 @@ from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write
 from poolsite.wire.jsonrpc.server import body_handle
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
-
     from apps.users.rules.principals import Principal
     from poolsite.wire.jsonrpc.messages import Json
 
@@ -54,8 +45,6 @@ class RpcRequest:
     """Network address of the caller."""
     length: int = 0
     """Size of the body in bytes as its head says; 0 if it does not."""
-    in_loop: bool = False
-    """True where many requests share the event loop of a web process."""
     left: Callable[[], Awaitable[None]] | None = None
     """Returns when the caller has left; only to be called once the body was read."""
 
@@ -101,7 +90,6 @@ async def post_answer(request: RpcRequest, body: ReadBody, who: Authenticate) ->
         principal,
         request.version,
         namespace=namespace,
-        in_loop=request.in_loop,
         left=request.left,
     )
     status, text = await body_handle(await body(principal.tenant_name), dispatcher)
@@ -136,28 +124,3 @@ def request_number(body: bytes) -> Json:
         return None
     number = frame.get("id") if isinstance(frame, dict) else None
     return number if isinstance(number, int | float | str) else None
-
-
-@csrf_exempt  # no cookie is read here: only a token lets a caller in
-def rpc(request: HttpRequest, version: str) -> HttpResponse:
-    """Answer over Django alone."""
-
-    async def body(_owner: str) -> bytes:
-        return request.read()
-
-    async def who(text: str, source: str) -> Principal:
-        return await sync_to_async(principal_from_token)(text, source=source)
-
-    rpc_request = RpcRequest(
-        version=version,
-        method=request.method or "",
-        authorization=request.headers.get("Authorization", ""),
-        query_token=request.GET.get("token", ""),
-        namespace=request.headers.get(NAMESPACE_HEADER, ""),
-        source=request_source(request),
-        length=length_of(request.headers.get("Content-Length", "")),
-    )
-    answer = async_to_sync(post_answer)(rpc_request, body, who)
-    return HttpResponse(
-        answer.body, status=answer.status, content_type=answer.content_type, headers=answer.headers
-    )

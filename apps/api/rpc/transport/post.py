@@ -95,7 +95,6 @@ def request_read(
         namespace=headers.get(NAMESPACE_HEADER.lower(), ""),
         source=client[0] if client else "",
         length=length_of(headers.get("content-length", "")),
-        in_loop=True,
         left=partial(caller_left, receive),
     )
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.outside_messages import outside_message_push, outside_messages_push
 from apps.api.rpc.batching import RequestBatcher
-from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.messager.parameters import QuickSend
 from apps.api.rpc.threads import NODE_THREADS
 from apps.chain.errors import NodeRefused
@@ -50,7 +49,7 @@ async def push_message(call: Call, message: ChainMessage, spec: SendSpec | None)
 async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec: SendSpec | None) -> str:
     """Push a message; the same content under the same id is no error.
 
-    Calls in flight on one event loop share one insert; without one a POST has a thread of its own.
+    Calls in flight share one insert.
     """
     if message.version != 0:
         raise BadMessage("'Version' unsupported", field="version")
@@ -64,12 +63,11 @@ async def push_message_with_id(call: Call, id_: str, message: ChainMessage, spec
         spec=spec or SendSpec(),
         gas=Gas(limit=message.gas_limit, fee_cap=message.gas_fee_cap, premium=message.gas_premium),
     )
-    if call.in_loop and message.from_.protocol != ID:
+    if message.from_.protocol != ID:
         return (await message_push_batched(item, principal=call.principal)).push_id
     # Resolving an ID address takes a node call, for which the rest of the batch must not wait.
-    tenant = call.principal.tenant_name
     push = partial(outside_message_push, item, principal=call.principal)
-    row = await in_thread(push, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
+    row = await NODE_THREADS.run(call.principal.tenant_name, push)
     return str(row.push_id)
 
 

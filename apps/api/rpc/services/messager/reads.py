@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from asgiref.sync import sync_to_async
-
 from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.services.messager.access import (
     head_height,
@@ -64,22 +62,12 @@ def reads_answer(requests: Sequence[tuple[Principal, str]]) -> list[dict[str, An
     ]
 
 
-def messages_read(principal: Principal, ids: Sequence[str]) -> list[dict[str, Any] | DomainError]:
-    """Return one caller's messages by their ids."""
-    return reads_answer([(principal, id_) for id_ in ids])
-
-
 _READS: RequestBatcher[str, dict[str, Any]] = RequestBatcher(reads_answer)
 
 
 async def get_message_by_uid(call: Call, id_: str) -> dict[str, Any]:
-    """Return a message by its id; calls in flight on one event loop share one query."""
-    if call.in_loop:
-        return await _READS.submit(id_, principal=call.principal)
-    [found] = await sync_to_async(messages_read)(call.principal, [id_])
-    if isinstance(found, DomainError):
-        raise found
-    return dict(found)
+    """Return a message by its id; calls in flight share one query."""
+    return await _READS.submit(id_, principal=call.principal)
 
 
 def get_message_by_signed_cid(call: Call, cid: Cid) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from apps.api.rpc.dispatcher import in_thread, result_unless_disconnected
+from apps.api.rpc.dispatcher import result_unless_disconnected
 from apps.api.rpc.services.node.own_messages import own_message_find, own_message_wait, wait_params
 from apps.api.rpc.services.node.proxy import (
     NODES,
@@ -79,15 +79,7 @@ async def message_wait(call: Call, method: str, params: list[Json]) -> Json:
         if lacking:
             raise refusal_of(next(iter(lacking.values())))
         # No node that is followed has a WebSocket: it may wait as long as a POST to it.
-        return await in_thread(
-            node_call,
-            call,
-            method,
-            params,
-            in_loop=call.in_loop,
-            tenant=call.principal.tenant_name,
-            threads=LONG_THREADS,
-        )
+        return await LONG_THREADS.run(call.principal.tenant_name, node_call, call, method, params)
 
 
 async def followed_socket(version: str, *, but: Collection[str]) -> NodeSocket | None:

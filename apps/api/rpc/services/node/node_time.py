@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
-from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.node.proxy import node_call
 from apps.api.rpc.threads import COSTLY_THREADS
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -71,16 +70,7 @@ def costly_method(method: str) -> Callable[..., Any]:
     """Return the handler of a costly method."""
 
     async def handler(call: Call, *params: Json) -> Json:
-        tenant = call.principal.tenant_name
-        return await in_thread(
-            counted_call,
-            call,
-            method,
-            list(params),
-            in_loop=call.in_loop,
-            tenant=tenant,
-            threads=COSTLY_THREADS,
-        )
+        return await COSTLY_THREADS.run(call.principal.tenant_name, counted_call, call, method, list(params))
 
     return handler
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from apps.api.rpc.dispatcher import in_thread
 from apps.api.rpc.services.node.methods import IMMUTABLE, LEVELS
 from apps.api.rpc.threads import NODE_THREADS
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -156,8 +155,7 @@ def node_call(call: Call, method: str, params: list[Json]) -> Json:
 
 async def in_node_thread(call: Call, work: Callable[[], Any]) -> Any:
     """Return the result of blocking code, which waits for a node or the database."""
-    tenant = call.principal.tenant_name
-    return await in_thread(work, in_loop=call.in_loop, tenant=tenant, threads=NODE_THREADS)
+    return await NODE_THREADS.run(call.principal.tenant_name, work)
 
 
 def params_text(method: str, params: list[Json]) -> str:

@@ -44,7 +44,7 @@ def in_thread(work: Any) -> Any:
 
 
 def caller(name: str = "alice", **row: Any) -> Call:
-    return Call(principal(name, **row), "v1", on_socket=True, in_loop=True)
+    return Call(principal(name, **row), "v1", on_socket=True)
 
 
 async def ask(method: str, *params: Any, of: Call | None = None) -> Any:
