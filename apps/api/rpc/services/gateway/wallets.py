@@ -98,10 +98,11 @@ async def remove_address(call: Call, channel: str, addresses: list[Address]) -> 
 
 async def support_new_account(call: Call, channel: str, account: str) -> None:
     """Add an account that the wallet serves, if that approved."""
+    wallet = wallet_required(call, channel)  # first: over a POST nobody learns who has an account
     missing = await hub_database(accounts_missing, [account])
     if missing:
         raise RpcError(f"verify user [{account}] failed: verify {account}: Key not found")
-    await wallet_required(call, channel).account_support(account)
+    await wallet.account_support(account)
 
 
 def accounts_allowed(call: Call, accounts: Iterable[str]) -> list[str]:
