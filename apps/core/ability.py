@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.utils.translation import gettext_noop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,9 @@ class Ability:
 
     def _clock_fault(self) -> str:
         off_s = self.clock_off_s
-        return f"the clock is {off_s:.0f} s from the database's" if off_s > CLOCK_MAX_S else ""
+        if off_s <= CLOCK_MAX_S:
+            return ""
+        return gettext_noop("the clock is {seconds} s from the database's").format(seconds=round(off_s))
 
     def _age_s(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since

@@ -74,13 +74,13 @@ def version_at(epoch: int, *, heights: Mapping[str, int], reported: int) -> int:
     `reported` is the version of the newest head, which tells whether an upgrade that has no epoch there, or
     that the table lacks, is in force.  Source: lotus chain/stmgr/stmgr.go GetNetworkVersion.
     """
-    begun = [0]
+    versions = [0]
     for upgrade in UPGRADES:
         version, height = upgrade.version or 0, heights.get(upgrade.name)
         if version <= reported if height is None else height < epoch:
-            begun.append(version)
+            versions.append(version)
     is_listed = any(upgrade.version == reported for upgrade in UPGRADES)
-    return max(begun) if is_listed else max(*begun, reported)
+    return max(versions) if is_listed else max(*versions, reported)
 
 
 def heights_read(params: Any) -> dict[str, int]:

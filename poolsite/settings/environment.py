@@ -224,9 +224,9 @@ def env_redis_url(name: str, default: str | None = None) -> str:
             "Sentinel and Redis Cluster are not supported"
         )
     options = dict(parse_qsl(value.partition("?")[2]))
-    if (told := options.get("ssl_cert_reqs", "required")) not in CERTIFICATES:
+    if (check := options.get("ssl_cert_reqs", "required")) not in CERTIFICATES:
         raise ImproperlyConfigured(
-            f"{name} has ssl_cert_reqs={told[:20]}: use one of {', '.join(CERTIFICATES)}"
+            f"{name} has ssl_cert_reqs={check[:20]}: use one of {', '.join(CERTIFICATES)}"
         )
     for option in FILES:
         if option in options and not os.access(options[option], os.R_OK):

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def job_event_write(
     job: Job,
-    event: str,
     *,
+    event: str,
     now: datetime,
     state: str = "",
     after: str | None = None,

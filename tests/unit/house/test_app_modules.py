@@ -44,7 +44,16 @@ OWN = {
             "consoles",
             "database_threads",
         ),
-        *("database_watch", "disk", "event_loops", "fields", "formatting", "grouped_calls", "handler"),
+        *(
+            "database_hosts",
+            "database_watch",
+            "disk",
+            "event_loops",
+            "fields",
+            "formatting",
+            "grouped_calls",
+            "handler",
+        ),
         *("health", "languages", "leader", "live", "local_time"),
         *("liveness", "locks", "metrics", "middleware", "migration_steps", "month_parts", "older_consoles"),
         *(
@@ -100,7 +109,7 @@ OWN = {
         *("live", "live_fragments", "live_gaps"),
         *("notices", "number_fields", "page_data", "pages", "pagination", "passkeys", "pickers"),
         "program_commands",
-        *("reauthentication", "registry", "routing", "sessions", "templatetags", "text_fields"),
+        *("reauthentication", "registry", "rest_twins", "routing", "sessions", "templatetags", "text_fields"),
         *("todo", "urls", "ws_origin"),
     },
 }

@@ -255,8 +255,8 @@ VERBATIM: Final = frozenset(
     }
 )
 """Names of browsers, services, headers and classes, keys of what is stored, and a programmer's error."""
-COMMANDS: Final = ("make ", "python ", "git ", "<")
-"""Begin what is copied into a terminal, and markup."""
+COMMANDS: Final = ("make ", "python ", "git ", "GET ", "POST ", "PUT ", "PATCH ", "<")
+"""Begin what is copied into a terminal, requests, and markup."""
 
 
 def unmarked(source: str) -> Iterator[str]:

@@ -226,5 +226,10 @@ def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None
 def _note(change: SectorChange, event: str, *, job: Job, at: datetime, actor: str, note: str) -> None:
     """Write a line of the sector's timeline."""
     job_event_write(
-        job, f"{change.kind}_{event}", now=at, actor=actor, note=note, is_error=event == ChangeEvent.FAIL
+        job,
+        event=f"{change.kind}_{event}",
+        now=at,
+        actor=actor,
+        note=note,
+        is_error=event == ChangeEvent.FAIL,
     )

@@ -66,7 +66,7 @@ def deals_refuse(sector: Sector, *, job: Job, record: DamoclesSector, now: datet
         advance(job, "FREE", worker=None, lease_until=None, lease_token=token, updated_at=now)
     job_event_write(
         job,
-        "LEASE_OVER",
+        event="LEASE_OVER",
         now=now,
         actor="" if worker is None else worker.name,
         stage=sector.stage,

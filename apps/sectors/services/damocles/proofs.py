@@ -224,7 +224,7 @@ def proof_reset(principal: Principal, *, name: str, now: datetime) -> None:
     if job.lease_token:  # a host that hangs has lost its lease to the sweep, and its proof would be taken
         job_event_write(
             job,
-            "LEASE_OVER",
+            event="LEASE_OVER",
             now=now,
             actor=principal.actor,
             token=job.lease_token,

@@ -129,7 +129,7 @@ def removals_note(worker: Worker, *, commands: Collection[str], now: datetime) -
     stores = dict(done.values_list("args__job", "args__store"))
     jobs = Job.objects.filter(uuid__in=list(stores))
     for job in jobs.select_related("sector__miner"):
-        job_event_write(job, FILES_REMOVED, now=now, actor=worker.name, worker=worker)
+        job_event_write(job, event=FILES_REMOVED, now=now, actor=worker.name, worker=worker)
         if job.sector is not None:
             copies_forget(job.sector.pk, store_name=stores[str(job.uuid)] or "")
             publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))

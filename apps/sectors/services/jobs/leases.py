@@ -29,7 +29,7 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
         advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
         job_event_write(
             job,
-            "LEASE_OVER",
+            event="LEASE_OVER",
             now=now,
             actor=worker.name,
             token=token,

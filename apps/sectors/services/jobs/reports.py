@@ -97,7 +97,7 @@ def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: dateti
     )
     job_event_write(
         job,
-        "COMPLETE",
+        event="COMPLETE",
         now=now,
         state=JobState.LEASED,
         after=JobState.DONE,
@@ -126,7 +126,7 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     actor = job.worker.name if job.worker is not None else ""
     job_event_write(
         job,
-        "FAIL",
+        event="FAIL",
         now=now,
         state=job.sector.state if job.sector is not None else job.state,
         actor=actor,

@@ -114,7 +114,7 @@ def row_create(
             sticky_worker=None if found is None else found.host,
             heard_at=None if found is None else found.host.seen_at,
         )
-        job_event_write(job, "IMPORT", now=now, after=state, note=NOTE)
+        job_event_write(job, event="IMPORT", now=now, after=state, note=NOTE)
         publish(Change("sector", str(sector.uuid), miner.tenant_id))
     return sector
 

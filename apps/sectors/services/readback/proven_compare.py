@@ -171,7 +171,7 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
         Sector.objects.filter(pk=row.pk).update(store=store, updated_at=work.now)
         job_event_write(
             job,
-            "IMPORT",
+            event="IMPORT",
             now=work.now,
             after=row.state,
             note=gettext_noop("{note}: its files are in {store}, not in {before}").format(
@@ -207,7 +207,7 @@ def _row_change(
         _run_stop(row, work)
     if facts.keys() != {"initial_pledge"}:  # it follows an extension of the pool's own, too
         job_event_write(
-            job, "IMPORT", now=work.now, after=row.state, note=UPDATED if "comm_r" in facts else note
+            job, event="IMPORT", now=work.now, after=row.state, note=UPDATED if "comm_r" in facts else note
         )
     publish(Change("sector", str(row.uuid), row.tenant_id))
     return True

@@ -60,7 +60,7 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
     for job in ended:
         job_event_write(
             job,
-            "LEASE_OVER",
+            event="LEASE_OVER",
             now=now,
             actor=role.host,
             token=job.lease_token,

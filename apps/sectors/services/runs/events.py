@@ -27,7 +27,15 @@ def run_event_write(
 ) -> None:
     """Write a step or a failure of a run into the timeline of its job."""
     job_event_write(
-        job, event, now=now, state=before, after=run.state, actor=actor, stage=stage, note=note, **report
+        job,
+        event=event,
+        now=now,
+        state=before,
+        after=run.state,
+        actor=actor,
+        stage=stage,
+        note=note,
+        **report,
     )
 
 

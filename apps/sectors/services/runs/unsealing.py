@@ -153,7 +153,7 @@ def unseal_step(job: Job, *, event: Event, digest: str, now: datetime) -> EventA
     actor = job.worker.name if job.worker is not None else ""
     job_event_write(
         job,
-        event.event,
+        event=event.event,
         now=now,
         state=spec.state,
         after=spec.next,

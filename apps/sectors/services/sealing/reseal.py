@@ -132,7 +132,7 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
     _release(current, job, host=host)
     note = _note(host, is_cleared=current.activation is not None and current.state in UNPROVEN)
     if current.state == SectorState.ALLOCATED:
-        job_event_write(job, HOST_MISSING, now=now, state=current.state, stage=current.stage, note=note)
+        job_event_write(job, event=HOST_MISSING, now=now, state=current.state, stage=current.stage, note=note)
         publish(Change("sector", str(current.uuid), current.miner.tenant_id))
         return True
     event = SectorEvent.RESEAL if current.state in ON_CHAIN else f"{BACK_TO}{SectorState.ALLOCATED}"

@@ -99,7 +99,7 @@ def _step(
     )
     job_event_write(
         job,
-        event,
+        event=event,
         now=now,
         state=before,
         after=sector.state,
@@ -185,7 +185,7 @@ def sector_console_fail(
         if current.state != sector.state or current.paused_at is not None:
             return
         job_event_write(
-            job, "FAIL", now=now, state=current.state, stage=current.stage, note=error, is_error=True
+            job, event="FAIL", now=now, state=current.state, stage=current.stage, note=error, is_error=True
         )
         if level == Level.TEMPORARY:
             Sector.objects.filter(pk=current.pk).update(
@@ -238,7 +238,7 @@ def sector_retry(
     )
     is_workers = NEXT_STAGE[current.state].owner is Owner.WORKER
     advance(job, "OFFER" if is_workers else "WAIT", attempts=0, error="", not_before=None, updated_at=now)
-    job_event_write(job, "RETRY", now=now, state=current.state, actor=actor, stage=current.stage)
+    job_event_write(job, event="RETRY", now=now, state=current.state, actor=actor, stage=current.stage)
     current.refresh_from_db()
     sector_audit(by, action="sector.retry", before=before, after=current)
     publish(Change("sector", str(current.uuid), current.miner.tenant_id))
@@ -279,7 +279,7 @@ def _stage_end(sector: Sector, *, job: Job, host: Worker, actor: str, now: datet
     WorkerCommand.objects.create(worker=host, op=Operation.END_STAGE, args=args, actor=actor)
     job_event_write(
         job,
-        Operation.END_STAGE.name,
+        event=Operation.END_STAGE.name,
         now=now,
         state=sector.state,
         actor=actor,

@@ -93,7 +93,7 @@ def _renew(sector: Sector, *, ticket: bytes, epoch: int, now: datetime) -> bool:
     if current.paused_at is not None or not Job.objects.filter(UNLABELLED, pk=job.pk).exists():
         return False
     Sector.objects.filter(pk=current.pk).update(ticket=ticket, ticket_epoch=epoch, updated_at=now)
-    job_event_write(job, TICKET_RENEWED, now=now)  # it ends no stage: PC1 waits on
+    job_event_write(job, event=TICKET_RENEWED, now=now)  # it ends no stage: PC1 waits on
     publish(Change("sector", str(current.uuid), current.miner.tenant_id))
     return True
 

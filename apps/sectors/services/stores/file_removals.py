@@ -166,6 +166,6 @@ def _order(sector: Sector, *, by: Principal, work: SealingContext, reason: str) 
     if current.removal_asked_at is not None or current.state != sector.state or is_moving:
         return False
     Sector.objects.filter(pk=current.pk).update(removal_asked_at=work.now, updated_at=work.now)
-    job_event_write(job, REMOVE_FILES, now=work.now, after=current.state, actor=by.actor, note=reason)
+    job_event_write(job, event=REMOVE_FILES, now=work.now, after=current.state, actor=by.actor, note=reason)
     files_remove(current, job=job, actor=by.actor)
     return True

@@ -105,7 +105,7 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
         if before
         else gettext_noop("its files are in {store}").format(store=name)
     )
-    job_event_write(job, ADOPTED, now=now, actor=order.actor, note=note)
+    job_event_write(job, event=ADOPTED, now=now, actor=order.actor, note=note)
     event_write(
         finding.store,
         event=ADOPTED,

@@ -72,7 +72,7 @@ def missing_store_remove(
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, store_name=finding.store.name)
     note = gettext_noop("missing in {store}").format(store=finding.store.name)
-    job_event_write(job, FILES_MISSING, now=now, actor=order.actor, note=note)
+    job_event_write(job, event=FILES_MISSING, now=now, actor=order.actor, note=note)
     event_write(
         finding.store,
         event=FILES_MISSING,

@@ -59,7 +59,7 @@ def test_the_index_says_who_calls_and_what_there_is() -> None:
     assert body["resources"]["gas/guards"] == "/api/v1/gas/guards"
     assert Client().get("/api/v1/").status_code == 401
     for address in body["resources"].values():
-        assert resolve(address)
+        assert resolve(address).view_name
 
 
 def plain(schema: Any) -> Any:

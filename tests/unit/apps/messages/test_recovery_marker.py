@@ -72,7 +72,7 @@ def test_an_older_copy_is_noticed_again_where_its_recovery_was_undone(marker: Pa
     assert restore_check(now=NOON).since is not None
 
 
-def test_a_database_that_was_left_for_another_is_noticed_when_it_comes_back(marker: Path) -> None:
+def test_a_database_that_comes_back_is_noticed(marker: Path) -> None:
     """As of a machine that starts again after its standby was promoted: its own row knows of nothing."""
     assert restore_check(now=NOON).since is None
     told = json.loads(marker.read_text())
