@@ -88,7 +88,7 @@ def test_a_database_that_comes_back_is_noticed(marker: Path) -> None:
     assert restore_check(now=NOON + timedelta(hours=2)).since is None, "once"
 
 
-def test_a_recovery_that_another_console_has_begun_is_no_reason_for_another(marker: Path) -> None:
+def test_a_recovery_of_another_console_begins_none(marker: Path) -> None:
     restore_check(now=NOON)
     Recovery.objects.update(fingerprint={"timeline": 0})
     begun = restore_check(now=NOON)
