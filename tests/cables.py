@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 HELD_S: Final = 0.02
 """Between two looks whether a cut was mended."""
 PROC: Final = Path("/proc")
+GONE: Final = "0"
+"""The inode of a connection whose process has closed it."""
+MACHINES: Final[dict[str, str]] = {}
+"""By process id, what was read once: a busy computer has hundreds of processes, and a relay may not wait."""
 
 
 class Cut(StrEnum):
@@ -136,17 +140,23 @@ class Cable:
 
 
 def machine_of(port: int) -> str | None:
-    """Return the POOLSITE_MACHINE of the process that has connected from a port; empty for the test itself.
+    """Return the POOLSITE_MACHINE of the process that has connected from a port; empty if it is ours.
 
     None where none is found: the tables change while they are read.
     """
-    if not (inode := _inode_of(port)):
-        return None
+    if (inode := _inode_of(port)) in ("", GONE):
+        return "" if inode else None
     if _has_socket(PROC / "self", inode):
         return ""
-    for folder in PROC.glob("[0-9]*"):
-        machine = _environment(folder).get("POOLSITE_MACHINE", "")
-        if machine and _has_socket(folder, inode):
+    pids = [name for name in os.listdir(PROC) if name.isdigit()]
+    for name in pids:
+        if name not in MACHINES:
+            MACHINES[name] = _environment(PROC / name).get("POOLSITE_MACHINE", "")
+    for name in set(MACHINES).difference(pids):
+        MACHINES.pop(name, None)
+    own = [(name, machine) for name, machine in list(MACHINES.items()) if machine]
+    for name, machine in own:
+        if _has_socket(PROC / name, inode):
             return machine
     return None
 

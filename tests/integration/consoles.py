@@ -41,7 +41,12 @@ class JoinedConsole(Pool):
     def __init__(self, first: Pool, token: str, *, machine: str, without: str = "", **env: str) -> None:
         """`without`: processes that it does not run."""
         super().__init__(
-            web_processes=1, POOLSITE_MACHINE=machine, POOLSITE_DISABLE=without, DATABASE_URL="", **env
+            web_processes=1,
+            has_tables=False,
+            POOLSITE_MACHINE=machine,
+            POOLSITE_DISABLE=without,
+            DATABASE_URL="",
+            **env,
         )
         for name in ("DEVNET_LISTEN", "POOLSITE_NETWORK"):
             self.env.pop(name)
