@@ -105,7 +105,7 @@ class DocsView(SpectacularSwaggerSplitView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the page; its icons are data in its style sheet."""
-        answer = super().get(request, *args, **kwargs)
+        answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library's
         answer.headers["Content-Security-Policy"] = CONTENT_POLICY.replace(
             "img-src 'self'", "img-src 'self' data:"
         )

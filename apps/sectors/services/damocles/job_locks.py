@@ -226,7 +226,7 @@ class LockedJob:
         state, stage = ("", self.job.stage) if self.run is None else (self.run.state, self.run.step.stage)
         job_event_write(
             self.job,
-            event,
+            event=event,
             now=self.now,
             state=state,
             actor=self.record.worker.name,

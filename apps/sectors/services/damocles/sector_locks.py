@@ -157,7 +157,7 @@ class LockedSector:
         worker = self.job.sticky_worker
         job_event_write(
             self.job,
-            event,
+            event=event,
             now=self.now,
             state=self.sector.state,
             actor="" if worker is None else worker.name,
