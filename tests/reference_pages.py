@@ -58,8 +58,8 @@ CHECKS_HEAD: Final = """# All checks
 
 Made by `make docs` from `apps/checks/table`. Page *Checks*, `GET /api/v1/checks` and `/metrics` have them by
 these names. The operator may set [another severity, or mute
-one](operations.md#how-is-a-check-made-quieter-or-more-urgent). When the most costly fail, with their numbers:
-[what warns before it is too late](operations.md#what-warns-before-it-is-too-late).
+one](operations/checks.md#make-a-check-quieter-or-more-urgent). When the most costly fail, with their numbers:
+[what warns before it is too late](operations/checks.md).
 """
 
 

@@ -39,7 +39,7 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "COMPAT_PORTS": (
             "0",
             "1: also answer on the ports of the components that the pool replaces "
-            "([which](operations.md#on-which-ports-do-old-programs-find-it)); or only on some, such as "
+            "([which](operations/old-ports.md)); or only on some, such as "
             "`8989,5678`",
         ),
         "ADDRESS_TOKENS": (
@@ -74,18 +74,18 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         ),
         "BACKUP_WITHIN_H": (
             "48",
-            "hours after which *Today* warns that the last [`make backup`](operations.md#taking-a-backup) "
+            "hours after which *Today* warns that the last [`make backup`](operations/backups.md) "
             "is too old; 0: never",
         ),
         "EVENTS_KEPT_MONTHS": (
             "0",
             "whole months for which the steps of jobs and the lines of messages' timelines are kept, at "
-            "least 6; 0: for ever ([what that takes away](operations.md#what-grows))",
+            "least 6; 0: for ever ([what that takes away](operations/upgrade.md#what-grows))",
         ),
         "MESSAGES_ARCHIVED_MONTHS": (
             "0",
             "months of 31 days after which a message that landed is moved into the "
-            "[archive](operations.md#what-grows), at least 3; 0: never",
+            "[archive](operations/upgrade.md#what-grows), at least 3; 0: never",
         ),
         "BLOCK_ROUNDS_KEPT_H": (
             "24",
@@ -97,7 +97,7 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "CHAIN_URLS": (
             "the devnet",
             "real nodes to use instead, comma-separated, on any Filecoin network "
-            "([which](operations.md#which-networks-can-the-pool-work-on)); each "
+            "([which](operations/networks.md#which-networks-can-the-pool-work-on)); each "
             "`token:http://host:1234/rpc/v1`, `token:/ip4/127.0.0.1/tcp/1234/http`, or one without a "
             "token",
         ),
@@ -169,7 +169,7 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "PIECE_QUOTA_BYTES": (
             "-1",
             "how many bytes the client data of one tenant may take there, for a tenant without [a quota "
-            "of its own](operations.md#where-is-client-data-stored); 0: no limit; below 0: half of the "
+            "of its own](data/storage.md); 0: no limit; below 0: half of the "
             "disk without its reserve (no limit for the pool's own tenant)",
         ),
         "PIECE_COMMITMENT_S": ("1800", "time limit, in seconds, for computing one piece commitment"),
@@ -197,12 +197,12 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         ),
         "ALERTS_PING_URL": (
             "",
-            "[dead-man's switch](operations.md#who-notices-that-the-pool-notifies-nobody): an http or "
+            "[dead-man's switch](operations/alerts.md#who-notices-that-the-pool-notifies-nobody): an http or "
             "https URL that is called every minute while alerts work",
         ),
         "ALERT_URLS_PRIVATE": (
             "0",
-            "1: [alert channels of tenants](operations.md#which-channels-can-tenants-have) may be "
+            "1: [alert channels of tenants](operations/alerts.md#channels-of-tenants) may be "
             "webhooks on private networks",
         ),
         "METRICS_TOKEN": ("", "bearer token for `/metrics`; if unset, only this machine may read them"),

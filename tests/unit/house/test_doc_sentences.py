@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FOLDERS: Final = ("data", "proving", "sealing", "storage")
+FOLDERS: Final = ("data", "operations", "proving", "sealing", "storage")
 MADE: Final = {"sealing/settings.md", "sealing/stages.md"}
 """Made from code: mostly a table."""
 PAGES: Final = [

@@ -1,6 +1,6 @@
 """The way into the pool: what lotus-miner, or another program, hands over, and in what order.
 
-Source: docs/operations.md, “How does a lotus cluster move into the pool?”
+Source: docs/operations/moving.md
 """
 
 from __future__ import annotations
