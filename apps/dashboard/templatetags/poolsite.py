@@ -193,7 +193,7 @@ def method_list() -> Shown:
 @register.inclusion_tag("core/_picker.html", takes_context=True)
 def picker(context: Context, name: str, label: str, picker: Picker, **options: Any) -> Shown:
     """Return a line of the page's form whose value is one of many."""
-    return field(context, name, label, picker=picker, **options)
+    return field(context, name, label, picker=picker, **{"first": "", **options})
 
 
 @register.inclusion_tag("core/_picker_several.html", takes_context=True)

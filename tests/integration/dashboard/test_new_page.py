@@ -87,7 +87,7 @@ def look_again() -> None:
     """Have the site find its pages anew."""
     for found in (registry.page_modules, registry.navigation, registry.live_pages):
         found.cache_clear()
-    for name in ("apps.dashboard.urls", "poolsite.urls"):
+    for name in ("apps.dashboard.urls", "poolsite.urls", "tests.urls"):
         reload(import_module(name))
     clear_url_caches()
 

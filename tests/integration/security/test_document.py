@@ -24,7 +24,7 @@ def test_the_readme_names_it_and_it_stays_short():
     assert len(DOCUMENT.splitlines()) <= 120
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w*./]+(?:\.py|\.md|/))`", DOCUMENT))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w*.][\w*./]+(?:\.py|\.md|/))`", DOCUMENT))))
 def test_every_file_that_it_names_is_there(name):
     places = [SITE / home for home in HOMES]
 

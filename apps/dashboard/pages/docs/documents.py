@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Page:
     """A document as HTML."""
 
     title: str
-    html: str
+    html: SafeString
+    """Made from this project's own files; HTML in them is escaped."""
     headings: tuple[Heading, ...]
     """Those of the second level."""
 
@@ -158,7 +160,7 @@ def _rendered(name: str, _changed_ns: int) -> Page:
             _references_rewrite(child, file)
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
     html = html.replace("<table", '<div class="scroll"><table').replace("</table>", "</table></div>")
-    return Page(title, html, tuple(headings))
+    return Page(title, SafeString(html), tuple(headings))
 
 
 def _references_rewrite(token: Token, file: Path) -> None:
