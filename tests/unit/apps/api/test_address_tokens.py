@@ -80,8 +80,10 @@ def test_no_header_gives_a_caller_the_token_of_another_address(
     async def behind(scope: dict[str, Any], _receive: Any, _send: Any) -> None:
         seen.append(scope)
 
-    monkeypatch.setattr(application, "tokens", app.tokens)
-    monkeypatch.setattr(application.app, "app", behind)
+    served = application.app  # within the spans of requests
+    assert isinstance(served, AddressTokens)
+    monkeypatch.setattr(served, "tokens", app.tokens)
+    monkeypatch.setattr(served.app, "app", behind)
     headers = [(b"x-forwarded-for", b"10.0.0.7"), (b"x-forwarded-proto", b"https")]
     scope = {"type": "http", "scheme": "http", "server": ("127.0.0.1", OLD), "headers": headers}
 
