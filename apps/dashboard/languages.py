@@ -18,7 +18,7 @@ from apps.core.local_time import zone_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpRequest, HttpResponseBase
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 FILES: Final = (".csv", ".json")
 """End the addresses of files, which programs read: their words are the same for everybody."""
@@ -54,6 +54,12 @@ def zone_activate(request: HttpRequest) -> None:
     timezone.activate(zone_named(chosen_by(request, "time_zone")))
 
 
+def without_session(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Mark a view for which no session is read from the database: its language is the browser's."""
+    view.is_without_session = True  # type: ignore[attr-defined]  # read below
+    return view
+
+
 class LanguageMiddleware:
     """Switches language and zone on for the views of the dashboard, and for no other; says the language."""
 
@@ -78,7 +84,10 @@ class LanguageMiddleware:
 
         The days that a file is asked for are of the person's zone, as on its page; what it says is UTC.
         """
-        if view.__module__.startswith("apps.dashboard."):
+        if getattr(view, "is_without_session", False):
+            translation.activate(browser_language(request))
+            request.has_page_language = True  # type: ignore[attr-defined]  # read above
+        elif view.__module__.startswith("apps.dashboard."):
             zone_activate(request)
             if not request.path.endswith(FILES):
                 language_activate(request)

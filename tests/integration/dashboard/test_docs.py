@@ -6,6 +6,7 @@ import re
 from html import unescape
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from apps.core.middleware import CONTENT_POLICY
@@ -41,6 +42,19 @@ def test_all_links_lead_from_the_index_to_every_document_and_heading():
     assert {path for path in html if path.endswith(".png")} <= {
         f"/docs/screens/{name}" for name in pictures()
     }
+
+
+@pytest.mark.parametrize("path", ["/docs/", "/docs/operations/failures/", "/docs/?q=database"])
+def test_a_session_is_not_read_from_the_database(path):
+    """An operator who is signed in opens a page while the database is offline."""
+    client = Client(headers={"Accept-Language": "zh-CN"})
+    client.cookies[settings.SESSION_COOKIE_NAME] = "a-session"
+
+    answer = client.get(path)
+
+    assert answer.status_code == 200
+    assert answer["Content-Language"] == "zh-hans"
+    assert '<html lang="zh-hans">' in answer.content.decode()
 
 
 def test_pages_need_no_style_or_script_and_lead_nowhere_unknown():

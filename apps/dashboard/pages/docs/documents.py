@@ -1,7 +1,7 @@
-"""The documents that the console shows: where each is, its HTML, and what a search finds in them.
+"""Find, render and search the documents that the console shows at /docs/.
 
-Markdown is the only form in which they are kept.  Links lead from page to page, headings have the names that
-GitHub gives them, and diagrams are shown as tables of their arrows, since drawing them would take a script.
+They exist as Markdown files only.  Links are rewritten to pages, headings get GitHub's anchors, and diagrams
+become tables of their arrows, since drawing them would take a script.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "docs/"
 DECISIONS: Final = "decisions"
-"""A folder that grows by a page with each decision: the console lists them below its own page."""
+"""The folder of decisions: the console adds a list of them to its own page."""
 BESIDE: Final = {"about": "README.md", "contributing": "CONTRIBUTING.md"}
-"""Documents outside the folder, by their names in addresses."""
+"""Documents outside the folder, by their path below /docs/."""
 PICTURES: Final = "docs/screens/"
 MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 MERMAID: Final = re.compile(r"^```mermaid\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -41,7 +41,7 @@ HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 CODE: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK_TEXT: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 MARKS: Final = re.compile(r"[`*|]|-{3,}")
-"""Left out of what a search shows."""
+"""Markup that excerpts leave out."""
 FOUND_MAX: Final = 40
 EXCERPT: Final = 160
 
@@ -67,16 +67,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with what stands below it, up to the next one."""
+    """A heading with the text below it, up to the next one."""
 
     name: str
-    """Of the document, in addresses."""
+    """The document's path below /docs/."""
     title: str
-    """Of the document."""
+    """The document's title."""
     heading: Heading
     text: str
     searched: str
-    """All of it in small letters."""
+    """Title, heading and text in lower case."""
 
     @property
     def href(self) -> str:
@@ -85,7 +85,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A section that a search found."""
+    """A section with all words of a search."""
 
     section: Section
     excerpt: str
@@ -93,7 +93,7 @@ class Match:
 
 @cache
 def documents() -> dict[str, Path]:
-    """Return the file of each document by its name in addresses; the index's is empty."""
+    """Return the file of each document by its path below /docs/; the index's is empty."""
     root = settings.BASE_DIR
     found = {_name_of(str(file.relative_to(root))): file for file in sorted((root / FOLDER).rglob("*.md"))}
     return found | {name: root / path for name, path in BESIDE.items()}
@@ -116,29 +116,29 @@ def document_page(name: str) -> Page:
 
 
 def anchor_of(heading: str) -> str:
-    """Return the name by which links lead to a heading, as GitHub makes it."""
+    """Return the anchor of a heading, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def documents_search(text: str) -> list[Match]:
-    """Return the sections that have every word, those with more of them in their headings first."""
+    """Return the sections that contain every word, those with most of them in their heading first."""
     words = text.lower().split()[:10]
     if not words:
         return []
-    found = [one for one in _sections() if all(word in one.searched for word in words)]
-
+    matching = [section for section in _sections() if all(word in section.searched for word in words)]
     phrase = " ".join(words)
 
-    def order(one: Section) -> tuple[int, int, bool]:
-        heading, title = one.heading.text.lower(), one.title.lower()
+    def order(section: Section) -> tuple[int, int, bool]:
+        heading, title = section.heading.text.lower(), section.title.lower()
         in_heading, in_title = (sum(word in part for word in words) for part in (heading, title))
-        return -in_heading, -in_title, phrase not in one.searched
+        return -in_heading, -in_title, phrase not in section.searched
 
-    return [Match(one, _excerpt(one.text, [phrase, *words])) for one in sorted(found, key=order)[:FOUND_MAX]]
+    best = sorted(matching, key=order)[:FOUND_MAX]
+    return [Match(section, _excerpt(section.text, [phrase, *words])) for section in best]
 
 
 def _name_of(path: str) -> str:
-    """Return the name of a document of the folder: `sealing/pledge` for `docs/sealing/pledge.md`."""
+    """Return the path below /docs/ of a file of the folder: `sealing/pledge` for `docs/sealing/pledge.md`."""
     return path.removeprefix(FOLDER).removesuffix(".md").removesuffix("README").removesuffix("/")
 
 
@@ -148,14 +148,15 @@ def _rendered(name: str, _changed_ns: int) -> Page:
     text = MERMAID.sub(_arrows_table, file.read_text())
     tokens = MARKDOWN.parse(text + _decisions_list() if name == DECISIONS else text)
     title, headings = file.stem, []
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.type == "heading_open":
-            text = _plain(tokens[place + 1])
-            token.attrSet("id", anchor_of(tokens[place + 1].content))
+            inline = tokens[index + 1]
+            text, anchor = _plain(inline), anchor_of(inline.content)
+            token.attrSet("id", anchor)
             if token.tag == "h1":
                 title = text
             elif token.tag == "h2":
-                headings.append(Heading(text, anchor_of(tokens[place + 1].content)))
+                headings.append(Heading(text, anchor))
         for child in (token, *(token.children or ())):
             _references_rewrite(child, file)
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
@@ -164,7 +165,7 @@ def _rendered(name: str, _changed_ns: int) -> Page:
 
 
 def _references_rewrite(token: Token, file: Path) -> None:
-    """Have a link lead to the page of its document, and a picture to where it is served."""
+    """Point a link to the page of its document, and a picture to its address below /docs/."""
     attribute = {"link_open": "href", "image": "src"}.get(token.type)
     target = str(token.attrGet(attribute) or "") if attribute else ""
     if attribute is None or not target or "://" in target or target.startswith(("#", "mailto:")):
@@ -189,7 +190,7 @@ def _decisions_list() -> str:
 
 
 def _arrows_table(found: re.Match[str]) -> str:
-    """Return a diagram's arrows as a table of Markdown."""
+    """Return a diagram's arrows as a Markdown table."""
     rows = ["| from | by | to |", "|---|---|---|"]
     for arrow in ARROW.finditer(found[1]):
         ends = [BOX.sub(r"\1` in `\2", arrow[end]).replace("[*]", "end") for end in ("source", "target")]
@@ -199,7 +200,7 @@ def _arrows_table(found: re.Match[str]) -> str:
 
 
 def _plain(token: Token) -> str:
-    """Return the words of a heading."""
+    """Return the text of a heading without markup."""
     return "".join(child.content for child in token.children or ())
 
 
@@ -222,7 +223,7 @@ def _sections_of(name: str) -> Iterator[Section]:
 
 
 def _excerpt(text: str, words: list[str]) -> str:
-    """Return what stands around the first of the words that the text has."""
+    """Return the text around the first of the words that occurs in it."""
     low = text.lower()
     start = max(next((low.find(word) for word in words if word in low), 0) - EXCERPT // 2, 0)
     start = text.find(" ", start) + 1 if start else 0

@@ -1,6 +1,6 @@
-"""Documentation: the pages of the repository's documents, for everybody, without session, cookie or script.
+"""The repository's documents as pages, for everybody: no session is read, no cookie set, no script loaded.
 
-They hold no secret and ask nothing of the database, so they can also be read while it is away.
+They hold no secret and read no database, so an operator who is signed in can open them while it is offline.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.urls import path
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
+from apps.dashboard.languages import without_session
 from apps.dashboard.pages.docs.documents import document_page, documents_search, pictures
 
 if TYPE_CHECKING:
@@ -22,20 +23,21 @@ PICTURE_S: Final = 3_600
 """How long a browser keeps a picture."""
 
 
+@without_session
 @require_safe
 def docs(request: HttpRequest, name: str = "") -> HttpResponse:
-    """Show a document; with `q`, the sections of all of them that have its words."""
+    """Show a document; with `q`, the sections of all documents that have its words."""
     text = request.GET.get("q", "").strip()[:200]
     if text and not name:
-        found = documents_search(text)
-        return render(request, "docs/search.html", {"text": text, "found": found})
+        return render(request, "docs/search.html", {"text": text, "matches": documents_search(text)})
     try:
         page = document_page(name)
-    except KeyError:
+    except (KeyError, FileNotFoundError):
         raise Http404 from None
     return render(request, "docs/page.html", {"page": page, "text": ""})
 
 
+@without_session
 @require_safe
 def picture(_request: HttpRequest, name: str) -> HttpResponse:
     """Return a picture of the documents."""
