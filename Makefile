@@ -37,7 +37,7 @@ help:
 	@echo "make params  generate the small chain's PoRep and update parameters (1.8 GB, many minutes) to make both Groth16"
 	@echo "make backup TO=folder [KEEP=number]  back up the running pool's database, session key and tokens into a new folder there"
 	@echo "make restore FROM=folder  load such a backup into the stopped pool, after confirmation"
-	@echo "make migrate bring the database to this version while consoles of older versions work (docs/operations.md)"
+	@echo "make migrate bring the database to this version while consoles of older versions work (docs/operations/upgrade.md)"
 	@echo "make takeover  give this folder the tokens and the operator's password of a database whose folder was lost, after confirmation"
 	@echo "make reset   remove the pool's state, after confirmation"
 

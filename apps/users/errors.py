@@ -155,7 +155,7 @@ class ServersEmbedded(Conflict):
     def __init__(self, setting: str) -> None:
         text = gettext(
             "it is a socket that only this machine reaches: move the pool to servers of your own first, "
-            "with `make servers` (docs/operations.md)"
+            "with `make servers` (docs/operations/consoles.md)"
         )
         super().__init__(text, field=setting)
 

@@ -80,7 +80,7 @@ def run(
     with owned(paths.var) as lease:
         report(f"Poolsite is starting; logs are in {paths.log}")
         if os.geteuid() == 0:
-            report("All but PostgreSQL runs as root; an account of its own is safer (docs/operations.md)")
+            report("All but PostgreSQL runs as root; a separate account is safer (docs/operations/start.md)")
         folders_create(paths)
         if cluster is not None:
             if cluster.moved_to is not None:

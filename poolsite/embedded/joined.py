@@ -106,7 +106,7 @@ def require_key() -> None:
     except OtherKey:
         raise ImproperlyConfigured(
             "SECRET_KEY: the pool's secrets are encrypted with another key than this machine has: set the "
-            "pool's, or join again (docs/operations.md)"
+            "pool's, or join again (docs/operations/consoles.md)"
         ) from None
 
 

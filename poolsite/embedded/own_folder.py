@@ -20,4 +20,4 @@ def console_folder(paths: PoolPaths) -> ConsoleFolder | None:
     try:
         return console_environment(paths.var)
     except ValueError as error:
-        raise BadFolder(f"{error}: restore it, or join again (docs/operations.md)") from None
+        raise BadFolder(f"{error}: restore it, or join again (docs/operations/consoles.md)") from None

@@ -195,7 +195,7 @@ def main() -> int:
     sys.stdout.write("The backup is loaded.\n")
     if replaced:
         sys.stdout.write(f"The database that it replaced is kept as {replaced} until the next restore.\n")
-    sys.stdout.write("The pool now starts in recovery (docs/operations.md).\n")
+    sys.stdout.write("The pool now starts in recovery (docs/operations/recovery.md).\n")
     return 0
 
 

@@ -118,7 +118,7 @@ def move(paths: PoolPaths) -> str:
                 _leave(database_from_url(paths.database_url))
                 moved_note(paths, urls)
             except (psycopg2.Error, DatabaseError) as error:
-                return f"It starts in recovery (docs/operations.md): {' '.join(str(error).split())}"
+                return f"It starts in recovery (docs/operations/recovery.md): {' '.join(str(error).split())}"
         cluster.data.rename(aside)
     return f"The embedded database is kept in {aside}; remove it once you have a backup"
 

@@ -1,4 +1,4 @@
-"""Pages by task have short sentences, and none is so long that nobody reads it."""
+"""Sentences and pages of the documents for operators are short."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDERS: Final = ("data", "operations", "proving", "sealing", "storage")
+BESIDE: Final = (
+    *("command", "deployment", "large-pools", "make"),
+    *("monitoring", "operations", "README", "requirements"),
+)
 MADE: Final = {"sealing/settings.md", "sealing/stages.md"}
 """Made from code: mostly a table."""
 PAGES: Final = [
-    page
-    for folder in FOLDERS
-    for page in sorted((SITE / "docs" / folder).glob("*.md"))
-    if str(page.relative_to(SITE / "docs")) not in MADE
+    *(
+        page
+        for folder in FOLDERS
+        for page in sorted((SITE / "docs" / folder).glob("*.md"))
+        if str(page.relative_to(SITE / "docs")) not in MADE
+    ),
+    *(SITE / "docs" / f"{name}.md" for name in BESIDE),
+    SITE / "README.md",
 ]
 WORDS_MAX: Final = 25
 PAGE_WORDS_MAX: Final = 2_000
@@ -28,7 +36,7 @@ LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of a page's prose; a piece of code counts as a word, and tables are none."""
+    """Yield the sentences of a page's prose, without tables; a piece of code counts as a word."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     prose = re.sub(r"^    .*$|^\|.*$", "", prose, flags=re.MULTILINE)
     prose = LINK.sub(r"\1", re.sub(r"`[^`]*`", "code", prose))

@@ -108,7 +108,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "the database's secrets are encrypted with another SECRET_KEY than this pool's: bring back "
                 f"{settings.VAR}/keys, or set SECRET_KEY; if that key is lost, stop every pool of this "
-                "database and run `make takeover` (docs/operations.md)",
+                "database and run `make takeover` (docs/operations/backups.md)",
                 returncode=os.EX_CONFIG,
             ) from None
         except DamagedFile as error:
