@@ -50,13 +50,13 @@ def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
 
 
 def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
-    """Yield why the signer would not sign a message, and what that means; nothing if it would."""
+    """Yield why the signer would refuse a message, and what follows; nothing if it would sign."""
     if refusal:
         yield gettext("Signer"), refusal
         yield (
-            gettext("If you go on"),
+            gettext("If you continue"),
             gettext(
-                "the message waits and is tried again until its signer takes it; "
+                "the message waits and is retried until its signer accepts it; "
                 "the rules are on Signing policy"
             ),
         )

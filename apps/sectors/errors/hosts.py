@@ -22,7 +22,7 @@ class WorkerAmbiguous(BadValue):
     code = "worker_ambiguous"
 
     def __init__(self, name: str) -> None:
-        reason = gettext("several hosts are named {name}: choose one of the list")
+        reason = gettext("several hosts are named {name}: choose one from the list")
         super().__init__(reason.format(name=name), field="worker_id")
 
 

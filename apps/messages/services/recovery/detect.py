@@ -172,7 +172,7 @@ def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str
         return gettext_noop("the database is not the one last used here") if has_rows else ""
     last = _moment_of(marker)
     if last is not None and (row.restored_at is None or row.restored_at < last):
-        return gettext_noop("the database is one that was left for another, which was used here since")
+        return gettext_noop("the database is an old one, left for another that the pool has used since")
     is_same = all(marker.get(name) == value for name, value in seen.fingerprint.items())
     if is_same and int(marker.get("position", 0)) > seen.position:
         return gettext_noop("the database is an older copy of the one last used here")
