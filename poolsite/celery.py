@@ -41,7 +41,7 @@ QUEUES = ("head", "messages", "proving", "blocks", "io")
 """What a new head moves, the messager, proofs, block rounds, and everything that waits for others."""
 
 LOOK_EVERY_S = 2.0
-"""Between two looks of a task process whether it could carry out a task."""
+"""Time between two checks of whether a task process may carry out tasks again."""
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 

@@ -1,7 +1,7 @@
-"""Holding back the answer to a host that asks for work: while it waits it takes no thread and no connection.
+"""Hold back the answer to a host that asks for work: while it waits it takes no thread and no connection.
 
-Else every idle host would have to claim once a second to begin as soon.  It is told of what it could take,
-and of the same only once (`job_tells`).
+Otherwise every idle host would have to claim once a second to begin as soon.  A host is told only of jobs
+that it could take, and of each only once (`job_tells`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LIFE_EVERY_S: Final = 4.0
 POLL_S: Final = 0.5
 """How often the database is asked for all who wait, while anybody does."""
 SPREAD_S: Final = 2.0
-"""Over which the answers go when the process ends; it waits three seconds for what it serves."""
+"""Time over which the answers are sent when the process ends; it waits three seconds for open requests."""
 MOST: Final = 5_000
 """Hosts that wait at a time in one process; further ones are answered at once."""
 KEY: Final = "poolsite.job_wait"
@@ -66,11 +66,11 @@ class Handler(Protocol):
 
 
 class Holding:
-    """One held answer: what it waits for, as the view has found out, and whether that has come."""
+    """One held answer: the host that waits for it, as the view found, and whether a job is free for it."""
 
     def __init__(self) -> None:
         self.waits: WaitingHost | None = None
-        """Who asks; None: the answer is not held."""
+        """The host that asks; None: the answer is not held."""
         self.wait_s = WAIT_S
         self.life: tuple[str, ...] = ()
         """Processes that are known to live as long as the host waits, by the supervisor's names."""
@@ -91,7 +91,7 @@ def holding_of(request: HttpRequest) -> Holding | None:
 
 
 class JobWait:
-    """Wraps Django's handler: the view's answer "nothing is free" goes when something is, or in the end."""
+    """Wraps Django's handler: the answer "nothing is free" is sent once a job is free or the wait is over."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler

@@ -1,10 +1,10 @@
 """Whether this process can do its role's work, beside the same process of another machine.
 
-A machine whose cable to the node or to Redis is cut keeps its database sessions, and with them the lead,
-though others could work; one whose clock is wrong counts epochs that are not.  So each process looks, while
-another machine runs the same one, whether it reaches what its work needs and has the database's time, and its
-lease says so (`process_leases`).  Whoever cannot work stands back for one that can.  Where nobody can nothing
-changes hands.
+A machine that is cut off from the node or from Redis keeps its database sessions, and with them the lead,
+though others could work; one whose clock is wrong counts epochs wrongly.  So while another machine runs the
+same process, each probes whether it reaches what its work needs and has the database's time, and its lease
+says so (`process_leases`).  A process that cannot work stands back for one that can.  Where none can,
+the lead stays where it is.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
 FAILS_S: Final = 2.0
-"""Whoever has been unable for so long stands back; others that were cut off with it know it by then."""
+"""A process unable to work for this long stands back; others cut off with it have noticed by then."""
 ABLE_S: Final = 3.0
-"""Whoever has been able for so long is an abler one; those that were cut off with it know of their return."""
+"""A process able to work for this long may take over; others cut off with it have noticed their return."""
 CLOCK_MAX_S: Final = 5.0
-"""A clock that is further from the database's is wrong."""
+"""Largest difference from the database's clock at which a machine may lead."""
 STANDS_BACK_S: Final = 15.0
-"""Who stood back is nobody's relief for so long: a line that comes and goes moves no role back and forth."""
+"""A process that stood back takes over nothing for this long: an unstable link must not move the lead."""
 
 
 class Ability:
-    """What a process knows of its own ability, and of the others'."""
+    """Whether this process, and the same process of other machines, can work."""
 
     def __init__(self, probe: Callable[[], str], *, every_s: float = LOOK_EVERY_S) -> None:
         self.probe = probe
-        """Returns why no work is possible, such as what is not reached; empty if it is."""
+        """Returns why the process cannot work, such as which server it does not reach; empty if it can."""
         self.every_s = every_s
         self.reason = ""
-        """What the last look found amiss."""
+        """Why the process could not work at the last probe; empty if it could."""
         self.changed = threading.Event()
         """Set when the process became able or unable."""
         self.stand_back: Callable[[], None] = lambda: None
-        """Called as long as this process stands back, in another thread than that of the work."""
+        """Called at each renewal while this process stands back, in a thread other than the work's."""
         self.has_others = False
         """Whether another machine runs the same process."""
         self.stands_back = False
         """Whether another machine can do the work, and this one cannot."""
         self.clock_off_s = 0.0
-        """By how much this machine's clock is at least wrong, by the database's."""
+        """Least difference of this machine's clock from the database's."""
         self._since: float | None = None
-        """Of the monotonic clock: when the process became able or unable; None before the first look."""
+        """When the process became able or unable, by the monotonic clock; None before the first probe."""
         self._stood_back_at: float | None = None
         self._noted_at = self._lasts_s = 0.0
         self._thread: threading.Thread | None = None
 
     @property
     def is_cut_off(self) -> bool:
-        """Return whether others run this process, and the database that says so is not reached any more."""
+        """Return whether other machines run this process and the database has become unreachable."""
         return self.has_others and time.monotonic() - self._noted_at > self._lasts_s
 
     @property
     def standby_text(self) -> str:
-        """Return how a process that stands by calls itself."""
+        """Return the state that a process on standby reports."""
         return f"standby: {self.reason}" if self.reason else "standby"
 
     def able_s(self) -> float | None:
-        """Return for how many seconds it has been able, as others are told; None if it is no relief."""
+        """Return for how many seconds the process has been able to take over; None if it is not."""
         stood_back_at = self._stood_back_at
         is_resting = stood_back_at is not None and time.monotonic() - stood_back_at < STANDS_BACK_S
         return None if self._since is None or self.reason or is_resting else self._age_s()
@@ -76,7 +76,7 @@ class Ability:
     def note(
         self, *, has_others: bool, is_another_able: bool, lasts_s: float, clock_off_s: float = 0.0
     ) -> None:
-        """Note what the lease's renewal said of the others, which holds for `lasts_s`; look from then on."""
+        """Store what the lease's renewal said of other machines, valid for `lasts_s`; start probing."""
         self._noted_at, self._lasts_s, self.clock_off_s = time.monotonic(), lasts_s, clock_off_s
         self.has_others = has_others
         self.stands_back = is_another_able and bool(self.reason) and self._age_s() >= FAILS_S
@@ -90,7 +90,7 @@ class Ability:
             self.stand_back()
 
     def look_now(self) -> None:
-        """Look once."""
+        """Probe once, and note whether that changed."""
         before = self.reason
         try:
             reason = self._clock_fault() or self.probe()

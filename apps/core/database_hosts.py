@@ -1,7 +1,7 @@
-"""Several database servers: the one that was reached last is tried first.
+"""Order several database servers: the one that was reached last is tried first.
 
-libpq asks them in the order of the URL each time: after the first one's machine is lost, every session would
-begin with seconds of waiting for it.
+libpq tries them in the order of the URL each time: once the first one's machine is lost, every new session
+would wait seconds for it.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ if TYPE_CHECKING:
 
 
 class _Reached:
-    """Host and port of this process's newest session."""
+    """The server of this process's newest session."""
 
-    place = ("", "")
+    server = ("", "")
+    """Host and port."""
 
 
 def reached_first(params: dict[str, Any]) -> dict[str, Any]:
-    """Return what psycopg2 connects with, its hosts in the order in which they are worth a try."""
+    """Return psycopg2's parameters with the server that was reached last in front."""
     hosts, ports = str(params.get("host", "")).split(","), str(params.get("port", "")).split(",")
     if len(hosts) == 1 or len(ports) not in {1, len(hosts)}:
         return params
-    places = list(zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=True))
-    places.sort(key=lambda place: place != _Reached.place)
-    ordered = {"host": ",".join(host for host, _ in places)}
+    servers = list(zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=True))
+    servers.sort(key=lambda server: server != _Reached.server)
+    ordered = {"host": ",".join(host for host, _ in servers)}
     if len(ports) > 1:
-        ordered["port"] = ",".join(port for _, port in places)
+        ordered["port"] = ",".join(port for _, port in servers)
     return params | ordered
 
 
 def reached_note(params: dict[str, Any], link: connection) -> None:
-    """Note which of several servers a new session is with."""
+    """Remember the server of a new session, if there are several."""
     if "," in str(params.get("host", "")):
         ports = str(params.get("port", ""))
-        _Reached.place = (link.info.host or "", str(link.info.port) if "," in ports else ports)
+        _Reached.server = (link.info.host or "", str(link.info.port) if "," in ports else ports)

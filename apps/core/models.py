@@ -39,7 +39,7 @@ class ProcessLease(models.Model):
     knows = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     """The newest migration of each app in its version; empty of versions that did not say."""
     able_since = models.DateTimeField(null=True)
-    """Since when it has reached what its work needs; None: it does not, or does not say."""
+    """Since when it reaches all that its work needs; None: it does not, or its version does not report it."""
 
     def __str__(self) -> str:
         return f"{self.process} on {self.machine}"

@@ -59,7 +59,7 @@ TURN_MAX_S: Final = 300.0
 """A leader's longest turn: after an absence it reads hundreds of tipsets, one after the other."""
 
 UNABLE_EVERY_S: Final = 0.5
-"""Between two renewals of one that cannot work: it waits for another one that can."""
+"""Time between two renewals of a process that cannot work: another one may be able to take over."""
 
 RENEW: Final = """
 with others as (
@@ -74,7 +74,7 @@ values (
 on conflict (session) do update set until = excluded.until, able_since = excluded.able_since
 where not own.is_given_up
 returning exists (select from others),
-    exists (select from others where able_since <= clock_timestamp() - %(relief_s)s * interval '1 s'),
+    exists (select from others where able_since <= clock_timestamp() - %(takes_over_s)s * interval '1 s'),
     extract(epoch from clock_timestamp())::float8
 """
 GIVE_UP: Final = """
@@ -120,7 +120,7 @@ class ProcessLease:
             "process": process or settings.PROCESS_NAME,
             "lasts_s": pace.lasts_s,
             "knows": json.dumps(migrations_newest()),
-            "relief_s": ABLE_S,
+            "takes_over_s": ABLE_S,
         }
         self.params = params
         self.link: Any = None

@@ -25,7 +25,7 @@ def join_page_render(
     token: str,
     start: str,
 ) -> HttpResponse:
-    """Show a join token with the commands that store it in a file and start the program which takes it."""
+    """Show a join token with the commands that store it in a file and start the program that uses it."""
     return page_render(
         request,
         template,

@@ -53,7 +53,7 @@ class Facet:
     tone: str = ""
     icon: str = ""
     is_tag: bool = False
-    """Whether it stands for a name that people gave, such as a group."""
+    """Whether its label is a name that people gave, such as a group."""
 
 
 def facets_of(
@@ -66,9 +66,9 @@ def facets_of(
     q: str = "",
     **others: str,
 ) -> list[Facet]:
-    """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along.
+    """Return a filter for each state (key, label, tone, icon); its address keeps search and other filters.
 
-    `counts`: how many rows each would show, by its key.
+    `counts`: the number of rows of each state, by key.
     """
     return [
         Facet(
@@ -85,7 +85,7 @@ def facets_of(
 
 
 def tags_of(here: str, names: Iterable[str], *, field: str, query: Mapping[str, str]) -> list[Facet]:
-    """Return a filter for each of the names that a field may have; the one that is on leads back to all."""
+    """Return a filter for each name that a field may have; the address of the active one removes it."""
     chosen = query.get(field, "")
     return [
         Facet(
@@ -105,7 +105,7 @@ def _address(here: str, query: Mapping[str, str]) -> str:
 
 
 def cursor_read(text: str, *, of: str) -> str:
-    """Return what an earlier page put into a list's cursor; empty if it is none of this list, or changed."""
+    """Return the value of a signed cursor; empty if it was changed or is another list's."""
     try:
         return str(signing.loads(text, salt=f"cursor.{of}")) if text else ""
     except signing.BadSignature:
@@ -123,10 +123,10 @@ def page_of(
     field: str = "after",
     many: int = 0,
 ) -> tuple[list[Row], Pager]:
-    """Cut one page from up to ROWS + 1 rows, or `many` + 1, and say where the neighbours are.
+    """Cut one page from up to ROWS + 1 rows, or `many` + 1; return it with the addresses of its neighbours.
 
-    `of` names the list: its cursors are no other list's.  `stopped_at` is the cursor of a search that stopped
-    before it had the page full.  `field` of the address has the cursor.
+    `of` names the list: no other list accepts its cursors.  `stopped_at` is the cursor of a search that
+    stopped before the page was full.  `field` is the query field with the cursor.
     """
     many = many or ROWS
     shown, more = list(rows[:many]), len(rows) > many
@@ -165,7 +165,7 @@ def page_counted(
 def page_ranked(
     rows: QuerySet[Any, Any], after: str, *, of: str, query: Mapping[str, str]
 ) -> tuple[list[int], Pager]:
-    """Cut one page of keys from rows that have a `rank`: those that need somebody first, by rank and name."""
+    """Cut one page of keys from rows with a `rank`, by rank and name: those that need attention first."""
     rank, _, rest = cursor_read(after, of=of).partition(" ")
     key, _, name = rest.partition(" ")
     if key:

@@ -38,7 +38,7 @@ HANDFUL: Final = 12
 """More choices than this are searched, not listed."""
 SUGGESTED: Final = 20
 NAMED: Final = {"tenant", "host", "sealing-host", "machine", "store"}
-"""Kinds of which nobody knows an address."""
+"""Kinds that are found by name, not by address."""
 TEXT_MAX: Final = 100
 
 
@@ -69,7 +69,7 @@ class Picker:
 
     @property
     def prompt(self) -> str:
-        """Return by what its values are found."""
+        """Return the placeholder: whether values are found by name, or by address too."""
         return gettext("Name") if self.kind in NAMED else gettext("Name or address")
 
     @property

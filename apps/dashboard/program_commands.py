@@ -24,7 +24,7 @@ CLONE: Final = "git clone {source} poolsite && cd poolsite\n"
 
 
 def console_url(request: HttpRequest) -> str:
-    """Return the console's address as programs elsewhere are told it: that by which this page was fetched."""
+    """Return the console's address for programs on other machines: that of this request."""
     return request.build_absolute_uri("/").rstrip("/")
 
 

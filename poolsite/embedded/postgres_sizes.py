@@ -1,4 +1,4 @@
-"""What the embedded PostgreSQL may take of this machine, beside the console and perhaps a sealing host."""
+"""Size the embedded PostgreSQL by this machine, which also runs the console and perhaps a sealing host."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MEMORY: Final = (
     ("work_mem", 4096, 4, 32),
     ("max_wal_size", 16, 512, 4096),
 )
-"""Setting, the share of the memory as its divisor, and the least and the most in MiB.
+"""Setting, divisor of the memory, least and most MiB.
 
-The least is what every machine had before; the last one is of the disk, and grows as the rows do."""
+The least is what every machine had before.  `max_wal_size` is disk space; it grows as the rows do."""
 
 
 def size_settings() -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def size_settings() -> tuple[str, ...]:
 
 
 def sizes_for(memory: int, cores: int) -> tuple[str, ...]:
-    """Return the settings for a machine of so many bytes and cores."""
+    """Return the settings for a machine with this memory in bytes and this number of cores."""
     sizes = [
         f"{name}={min(max(memory // divisor // MIB, least), most)}MB" for name, divisor, least, most in MEMORY
     ]

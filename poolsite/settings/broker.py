@@ -1,4 +1,4 @@
-"""The pool's Redis as Celery reads it: kombu knows fewer words of a URL than redis-py, and trusts more."""
+"""Translate REDIS_URL for Celery: kombu knows fewer options of a URL than redis-py, and trusts more."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from redis.connection import SSLConnection, parse_url
 
 
 def broker_from_redis_url(url: str) -> tuple[str, dict[str, Any] | bool]:
-    """Return the broker's URL and its options of TLS, False without; both read as redis-py reads the URL.
+    """Return the broker's URL and its TLS options (False without TLS), both as redis-py reads the URL.
 
-    By itself kombu accepts any certificate of a `rediss://` without options, and ends at an option that it
+    Left alone, kombu accepts any certificate of a `rediss://` without options, and fails at an option that it
     does not know.  The error does not repeat the URL, as it may have a password.
     """
     try:
@@ -28,9 +28,9 @@ def broker_from_redis_url(url: str) -> tuple[str, dict[str, Any] | bool]:
     if "path" in found:
         return f"redis+socket://{login}{found['path']}{f'?virtual_host={number}' if number else ''}", False
     is_tls = found.get("connection_class") is SSLConnection
-    place = urlsplit(url).netloc.rpartition("@")[2]
+    server = urlsplit(url).netloc.rpartition("@")[2]
     options = {name: value for name, value in found.items() if name.startswith("ssl_")}
     return (
-        f"{'rediss' if is_tls else 'redis'}://{login}{place}/{number}",
+        f"{'rediss' if is_tls else 'redis'}://{login}{server}/{number}",
         {"ssl_cert_reqs": "required", **options} if is_tls else False,
     )

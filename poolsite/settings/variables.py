@@ -1,4 +1,4 @@
-"""The variables that the console reads, with what they mean: docs/settings.md is made from them.
+"""The variables that the console reads, with default and meaning: docs/settings.md is made from them.
 
 A test compares the names with those that are read, and the defaults of numbers with those in the code.
 """

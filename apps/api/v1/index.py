@@ -1,4 +1,4 @@
-"""`/api/v1/`: who calls, and what there is to read."""
+"""`/api/v1/`: the caller, and the addresses that a GET can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poolsite.command.acts import ROOT, acts_read
 
 
 class IndexOutput(serializers.Serializer[Any]):
-    """Who the pool takes the caller for, and where to go on."""
+    """The caller as the pool knows it, and addresses to continue with."""
 
     actor = serializers.CharField(help_text="as the audit log names it")
     tenant = serializers.CharField()
@@ -29,13 +29,13 @@ class IndexOutput(serializers.Serializer[Any]):
 
 @cache
 def resources() -> dict[str, str]:
-    """Return what a GET without further words answers, by name."""
+    """Return the routes that a GET without parameters reads, by name."""
     found = {act.path: ROOT + act.path for act in acts_read() if act.method == "GET" and not act.arguments}
     return dict(sorted((path, address) for path, address in found.items() if path))
 
 
 class IndexView(PoolView):
-    """Where a person begins."""
+    """The entry point of REST."""
 
     @extend_schema(responses=IndexOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature

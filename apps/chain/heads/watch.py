@@ -40,7 +40,7 @@ class NodeWatch:
         self._follow = follow
         """Called with the URLs of the nodes to follow, the best first."""
         self._is_needed = is_needed
-        """False once another machine probes: what this one does not reach is not away."""
+        """False once another machine probes: a node that only this machine does not reach is not offline."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nodes", daemon=True)
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 ANY_JOB: Final = 'job=~"$job"'
 DRAWN: Final = "max by ({labels}) ({series})"
-"""Several consoles of a pool are one job, and each tells the pool's figures."""
+"""Several consoles of a pool are one job, and each of them has the pool's figures: they count once."""
 TITLE: Final = "Poolsite: {}"
 COLUMNS: Final = 2
 WIDTH: Final = 24 // COLUMNS
@@ -26,16 +26,16 @@ CHOSEN: Final[dict[Board, dict[str, str]]] = {
     Board.MESSAGES: {"sender": "sender_messages", "wallet": "wallet_balance_fil"},
     Board.HOSTS: {"tenant": "host_seen_seconds", "host": "host_seen_seconds"},
 }
-"""Labels by whose values a board's reader chooses what is drawn, and the figures that list them."""
+"""Variables of each board: label, and the figure that lists its values."""
 
 
 def file_name(board: Board) -> str:
-    """Return how a board's file is called."""
+    """Return the name of a board's file."""
     return f"poolsite-{board.lower()}.json"
 
 
 def expression_of(figure: Figure) -> str:
-    """Return what a board draws of a figure: of several machines that tell it of the pool, once."""
+    """Return the PromQL of a figure's panel; the pool's figures are drawn once, not for each console."""
     chosen = [label for label in CHOSEN[figure.board] if label in figure.labels]
     where = "{" + ", ".join([ANY_JOB, *(f'{label}=~"${label}"' for label in chosen)]) + "}"
     if figure.query:
@@ -46,7 +46,7 @@ def expression_of(figure: Figure) -> str:
 
 
 def board_json(board: Board) -> str:
-    """Return a board as Grafana imports it."""
+    """Return a board as JSON that Grafana imports."""
     figures = [figure for figure in FIGURES if figure.board == board]
     made = {
         "uid": f"poolsite-{board.lower()}",
@@ -103,7 +103,7 @@ def metrics_markdown() -> str:
     lines = [
         "# Metrics",
         "",
-        "What `/metrics` tells. Made by `make docs` from `apps/checks/report/metric_table.py`; [how to use",
+        "All that `/metrics` has. Made by `make docs` from `apps/checks/report/metric_table.py`; [how to use",
         "it](monitoring.md). Where `instance` is among the labels, each console machine has its own; all",
         "others are the pool's.",
         "",

@@ -1,4 +1,4 @@
-"""Figures of the metrics' table with their values, as Prometheus' library writes them."""
+"""Metrics of the table with their values, as objects of Prometheus' library."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def family(name: str) -> GaugeMetricFamily:
-    """Return a figure of the table without values yet."""
+    """Return a metric of the table, without values."""
     figure = BY_NAME[name]
     return GaugeMetricFamily(figure.full_name, figure.text, labels=figure.labels)
 
 
 def gauge(name: str, value: float) -> Metric:
-    """Return one figure."""
+    """Return a metric with one value and no labels."""
     return gauges_of(name, [((), value)])
 
 
 def gauges_of(name: str, rows: Iterable[tuple[Sequence[str], float]]) -> Metric:
-    """Return figures by the values of their labels; Prometheus' library escapes what they hold."""
+    """Return a metric from rows of label values and a number; Prometheus' library escapes the labels."""
     made = family(name)
     for labels, value in rows:
         made.add_metric(labels, float(value))
@@ -34,9 +34,9 @@ def gauges_of(name: str, rows: Iterable[tuple[Sequence[str], float]]) -> Metric:
 
 
 def gauges(name: str, values: Mapping[str, float], *, labels: Iterable[str] = ()) -> Metric:
-    """Return figures that differ by one label, 0 for those of `labels` that have none.
+    """Return a metric with one label, with 0 for those of `labels` that have no value.
 
-    A series that ends when nothing is left to count keeps its last value for minutes, and then fires no rule.
+    A series that ended instead of falling to 0 would keep its last value for minutes.
     """
     return gauges_of(
         name, (([key], value) for key, value in {**dict.fromkeys(labels, 0.0), **values}.items())

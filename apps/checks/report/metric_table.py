@@ -1,4 +1,4 @@
-"""The one list of what `/metrics` tells: names, labels, texts, and on which Grafana board each is drawn."""
+"""The list of metrics in `/metrics`: names, labels, texts, and the Grafana board that draws each."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Figure:
     """One metric."""
 
     name: str
-    """Without `poolsite_`."""
+    """Without the prefix `poolsite_`."""
     text: str
     board: Board
     labels: tuple[str, ...] = ()
     unit: str = "short"
-    """By Grafana's ids."""
+    """Grafana's id of the unit."""
     kind: str = "gauge"
     query: str = ""
-    """What the board draws, with `{where}` for the chosen series; empty: the figure by its labels."""
+    """PromQL of the panel, with `{where}` for the selected series; empty: the figure by its labels."""
     is_rare: bool = False
-    """Whether a board leaves out what is 0."""
+    """Whether the board leaves out series that are 0."""
     is_of_machine: bool = False
-    """Whether each console machine has its own; the others are the pool's, whichever machine tells them."""
+    """Whether each console machine has its own value; others are the pool's, the same from every machine."""
 
     @property
     def full_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Figures of single miners, senders, wallets and hosts: METRICS_OBJECTS of each kind, the others in one."""
+"""Metrics of single miners, senders, wallets and hosts: METRICS_OBJECTS of each kind, the rest as one sum."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 DAY: Final = timedelta(days=1)
 GAS_DAYS: Final = timedelta(days=6)
-"""Days before today over which gas decides which senders and wallets have a label."""
+"""The gas of today and of these days before decides which senders and wallets have a series of their own."""
 
 
 def objects_figures(data: CheckData) -> Iterator[Metric]:
-    """Return the figures of each object that has labels, in four statements."""
+    """Yield the metrics of all kinds of objects, read in four statements."""
     most = settings.METRICS_OBJECTS
     if not most:
         return
@@ -40,7 +40,7 @@ def objects_figures(data: CheckData) -> Iterator[Metric]:
 
 
 def miners_figures(data: CheckData, most: int) -> Iterator[Metric]:
-    """Return power, money, sectors, windows and wins of each miner."""
+    """Yield power, money, sectors, windows and wins of each miner."""
     network = data.network
     since_epoch = data.head.height - network.proving_period if data.head and network else 0
     rows = miners_by_power(most=most, since=data.at - DAY, since_epoch=since_epoch)
@@ -61,7 +61,7 @@ def miners_figures(data: CheckData, most: int) -> Iterator[Metric]:
 
 
 def senders_figures(data: CheckData, most: int) -> Iterator[Metric]:
-    """Return what waits at each sender, its gas, and the balance of each wallet."""
+    """Yield messages and gas of each sender, and the balance of each wallet."""
     today = data.at.astimezone(UTC).date()
     rows = senders_by_work(most=most, today=today, since_day=today - GAS_DAYS)
     yield _by(rows, "sender_messages", {"waiting": "waiting", "in_flight": "in_flight"})
@@ -77,7 +77,7 @@ def senders_figures(data: CheckData, most: int) -> Iterator[Metric]:
 
 
 def hosts_figures(data: CheckData, most: int) -> Iterator[Metric]:
-    """Return of each host when it was heard of, what it does, what failed and how much room it has."""
+    """Yield age of the last heartbeat, tasks, failures and free disk of each host."""
     rows = hosts_by_size(most=most, since=data.at - DAY)
     names = [(row.tenant, row.label) for row in rows]
     yield gauges_of("host_seen_seconds", zip(names, (_age_s(data, row.seen_at) for row in rows), strict=True))
@@ -91,7 +91,7 @@ def hosts_figures(data: CheckData, most: int) -> Iterator[Metric]:
 
 
 def _by(rows: list[Any], name: str, values: dict[str, str]) -> Metric:
-    """Return a figure of each row by a second label, with the field that has its value."""
+    """Return a metric with a second label; `values` maps each of its values to a field of the rows."""
     return gauges_of(
         name, (((row.label, key), getattr(row, field)) for row in rows for key, field in values.items())
     )

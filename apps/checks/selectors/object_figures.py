@@ -1,7 +1,7 @@
-"""Figures of each miner, sender, wallet and host for Prometheus: summed by the database, the largest by name.
+"""Figures of single miners, senders, wallets and hosts for Prometheus, summed by the database.
 
-Each kind is one statement, however many objects there are.  It returns `most` of them and, as `OTHER`, the
-rest together: amounts added, of ages the oldest, of margins and free disks the least.
+Each kind is one statement, however many objects there are.  It returns the `most` largest and, as `OTHER`,
+the rest together: the sum of amounts, the greatest age, the least margin and free disk.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 OTHER: Final = "other"
-"""Label of all that are not shown by name.  No address is called so, and a host of that name has a tenant."""
+"""Label of the rest.  No address has this name, and a host of this name has a tenant beside it."""
 
 
 class MinerFigures(NamedTuple):
-    """A miner as the chain says, and what became of its windows and wins."""
+    """A miner's state on chain, its windows and its wins."""
 
     label: str
     keys: list[int]
-    """Of the rows that are in it."""
+    """Ids of the miners that it sums."""
     raw_power: int
     qa_power: int
     balance: Decimal
@@ -49,13 +49,13 @@ class MinerFigures(NamedTuple):
     proven: int
     missed: int
     margin: int | None
-    """Epochs; None where no proof landed."""
+    """Least number of epochs between landing and close; None where no proof landed."""
     won: int
     lost: int
 
 
 class SenderFigures(NamedTuple):
-    """What waits at a sender, and what its gas cost on this UTC day."""
+    """Messages of a sender that have not landed, and the cost of its gas on this UTC day."""
 
     label: str
     waiting: int
@@ -66,7 +66,7 @@ class SenderFigures(NamedTuple):
 
 
 class HostFigures(NamedTuple):
-    """When a host was last heard of, what it does, and the disk of it that has least room."""
+    """Last heartbeat, tasks and failures of a host, and its fullest disk."""
 
     tenant: str
     label: str
@@ -75,7 +75,7 @@ class HostFigures(NamedTuple):
     failed: int
     free: float | None
     share: float | None
-    """Of the disk's bytes that are free."""
+    """Free bytes of the disk over all its bytes."""
 
 
 MINERS: Final = f"""
@@ -181,12 +181,12 @@ HOSTS: Final = f"""
 def _rows(text: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(text, values)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def miners_by_power(*, most: int, since: datetime, since_epoch: int) -> list[MinerFigures]:
-    """Return the miners with most power: wins since a moment, windows that closed after an epoch."""
+    """Return the miners with most power; wins are those since `since`, windows closed after `since_epoch`."""
     values = {
         "most": most,
         "since": since,
@@ -197,20 +197,20 @@ def miners_by_power(*, most: int, since: datetime, since_epoch: int) -> list[Min
 
 
 def senders_by_work(*, most: int, today: date, since_day: date) -> list[SenderFigures]:
-    """Return the senders with most messages on their way, then those whose gas cost most since a day."""
+    """Return the senders with most messages that have not landed, then those whose gas cost most."""
     values = {"most": most, "today": today, "since_day": since_day}
     return [SenderFigures(*row) for row in _rows(SENDERS, values)]
 
 
 def wallets_by_gas(*, most: int, since_day: date) -> list[tuple[str, Decimal]]:
-    """Return the balances of the wallets whose gas cost most since a day, then of those that have most."""
+    """Return wallets with their balances: those whose gas cost most, then the richest."""
     rows = _rows(WALLETS, {"most": most, "since_day": since_day})
     return [(label, balance) for label, balance in rows]
 
 
 def hosts_by_size(*, most: int, since: datetime) -> list[HostFigures]:
-    """Return the hosts that prove windows, then those with most cores; what failed there since a moment.
+    """Return the hosts that prove windows, then those with most cores; failures are those since `since`.
 
-    Several hosts of one tenant with one name are one: the name is all that Prometheus can tell them by.
+    Several hosts of one tenant with one name are summed: Prometheus knows them by their names alone.
     """
     return [HostFigures(*row) for row in _rows(HOSTS, {"most": most, "since": since})]

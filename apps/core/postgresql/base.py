@@ -51,7 +51,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return DatabaseErrors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return what psycopg2 connects with; of several servers the one reached last is the first."""
+        """Return psycopg2's parameters, with the server that was reached last in front."""
         return reached_first(super().get_connection_params())
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:

@@ -1,10 +1,10 @@
-"""Moving messages that landed long ago into a table of their own, in which every reader still finds them.
+"""Move messages that landed long ago into an archive, in which every reader still finds them.
 
 The archive is a child of the table of messages (PostgreSQL's inheritance): a statement on messages reads,
-counts and locks those in it too, and none but an insert has to know of it.  What a child does not share is
-made here: the same indexes, and triggers that give no new message the id, the push id or the nonce of an
-archived one.  A foreign key sees the first table alone, so those that refer to messages are dropped; nothing
-deletes a message.  The table is made when something is archived first
+counts and locks those in it too; only inserts have to know of it.  What a child does not inherit is created
+here: the same indexes, and triggers that refuse a new message with the id, the push id or the nonce of an
+archived one.  A foreign key checks the parent table alone, so those that refer to messages are dropped;
+nothing deletes a message.  The table is created when something is archived first
 (docs/decisions/0047-an-archive-below-the-table-of-messages.md).
 """
 
@@ -22,11 +22,11 @@ log = structlog.get_logger(__name__)
 
 TABLE: Final = "messages_archive"
 STEP_ROWS: Final = 500
-"""Messages that are moved at a time: some milliseconds, in which nobody can lock them."""
+"""Messages moved in one statement: a few milliseconds, in which nobody else can lock them."""
 TURN_S: Final = 20.0
-"""How long one turn moves them at most."""
+"""Longest time for which one run of the task moves messages."""
 BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
-"""Before the first message of any pool."""
+"""Earlier than the first message of any pool."""
 
 TABLE_TEXT: Final = """
 SET LOCAL lock_timeout = '200ms';
@@ -39,7 +39,7 @@ SET LOCAL lock_timeout = '200ms';
 LOCK TABLE users_tenant IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE messages_message IN ACCESS EXCLUSIVE MODE
 """
-"""In the order in which writers lock them."""
+"""Locks tables in the order in which writers lock them."""
 RULES: Final = """
 ALTER TABLE messages_archive ADD CONSTRAINT messages_archive_tenant
     FOREIGN KEY (tenant_id) REFERENCES users_tenant (id) DEFERRABLE INITIALLY DEFERRED;
@@ -72,7 +72,7 @@ CREATE TRIGGER messages_archived_nonces AFTER UPDATE OF nonce, state, from_addr 
         AND (OLD.nonce IS DISTINCT FROM NEW.nonce OR OLD.state NOT IN ('FILLED', 'LANDED'))
     ) EXECUTE FUNCTION messages_archived_once()
 """
-"""After the row, and so after its unique indexes: what is being archived meanwhile is seen there."""
+"""Triggers run after the row is in its unique indexes, so they see a message that is being archived."""
 
 REFERRING: Final = """
 select conrelid::regclass::text, conname from pg_constraint
@@ -86,7 +86,7 @@ COLUMNS: Final = """
 select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
 where attrelid = 'messages_message'::regclass and attnum > 0 and not attisdropped
 """
-"""Read from the database: a newer version may have added one."""
+"""Columns are read from the database: a newer version may have added one."""
 
 MOVE: Final = """
 WITH old AS (
@@ -100,7 +100,7 @@ WITH old AS (
 )
 SELECT count(*), max(created_at) FROM archived
 """
-"""One statement: whoever reads beside it finds a message once, in one table or the other."""
+"""One statement, so that concurrent readers find a message once, in one table or the other."""
 
 
 def messages_archive(*, until: datetime) -> int:
@@ -131,7 +131,7 @@ def messages_archive(*, until: datetime) -> int:
 
 
 def _table_complete() -> None:
-    """Make the archive if there is none; else what newer versions have added to the table of messages."""
+    """Create the archive if it is missing, else the indexes that newer versions added to messages."""
     with connection.cursor() as cursor:
         cursor.execute("select to_regclass(%s) is not null", [TABLE])
         (is_made,) = cursor.fetchone()
@@ -150,7 +150,7 @@ def _table_complete() -> None:
 
 
 def _indexes_missing(cursor: Any, *, beside: str) -> list[str]:
-    """Return the statements that make the indexes which the archive lacks, also those left half made."""
+    """Return the statements that create the archive's missing and invalid indexes."""
     cursor.execute(INDEXES, [TABLE])
     is_valid = {name: is_valid for name, _, is_valid in cursor.fetchall()}
     found = [f'DROP INDEX {beside}"{name}"' for name in is_valid if not is_valid[name]]

@@ -70,7 +70,7 @@ UNKNOWN: Final = (
     " AND NOT EXISTS (SELECT FROM messages_message m WHERE m.push_id = v.push_id"
     " AND m.tenant_id IS NOT DISTINCT FROM v.tenant_id OFFSET 0)"
 )
-"""Condition of a new message: no unique index spans the table and its archive, a question about both does.
+"""Condition for a new message: no unique index spans the table and its archive, but this query does.
 Without the offset the planner might read a whole table instead of an index for each message."""
 
 

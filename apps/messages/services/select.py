@@ -204,7 +204,7 @@ def _fill(
 
 
 def _landing_forms_set(selection: Selection, rows: Iterable[Message]) -> None:
-    """Put the pool's own messages that waited across an upgrade into the form that the network takes now."""
+    """Rewrite parameters of the pool's own messages that waited across an upgrade in the network's form."""
     height = selection.head.height
     for row in rows:
         before = bytes(row.params)

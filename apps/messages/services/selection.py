@@ -88,7 +88,7 @@ class Selection:
     has_more: bool = False
     """True if the round had to end although there were places left."""
     has_new_forms: bool = False
-    """True if parameters of one of its messages were given the form that an upgrade asks for."""
+    """Whether parameters of one of its messages were changed to the form that a network upgrade requires."""
     waits: list[tuple[str, str, str]] = field(default_factory=list)
     """Why messages are left: id, reason, text."""
     known: dict[str, ChainMessage] = field(default_factory=dict)

@@ -31,9 +31,9 @@ class SealingPolicy:
     poll_ms: int = 1_000
     """Pause of a host between claims while there is nothing to do."""
     work_wait_s: int = 25
-    """Longest that a host's question for work is held; proxies before the console have more patience."""
+    """Longest time for which a host's request for work is held; proxies in front must wait longer."""
     worker_away_s: int = 60
-    """A worker that was not heard of for so long is shown as away."""
+    """Seconds without a heartbeat after which a host is shown as offline."""
     attempts_max: int | None = None
     """Temporary failures of any stage before it is paused; unset: as the stage has it, mostly 5."""
     pause_s: int | None = None
@@ -51,9 +51,9 @@ class SealingPolicy:
     """A sector is begun when this many epochs are left before a piece in it must be active."""
 
     update_batch_max: int = 16
-    """Snap-ups that share a message."""
+    """Most snap-ups that share a message."""
     update_wait_epochs: int = 0
-    """How long the first of them waits for others."""
+    """How long the first snap-up of a batch waits for others."""
     snap_up_first: bool = False
     """Whether pieces go into committed sectors of zeros, and into new ones only where there is none."""
 
@@ -64,19 +64,19 @@ class SealingPolicy:
     precommit_batch_max: int = 256
     """Most sectors whose pre-commits share a message."""
     precommit_slack_epochs: int = 60
-    """A batch goes when this many epochs are left of the oldest ticket's life."""
+    """A batch is sent when this many epochs are left of the oldest ticket's life."""
     commit_wait_epochs: int = 1
     """How long the first sector of a batch waits for others before their commit."""
     commit_backlog_epochs: int = 20
     """How long it waits while more sectors of its miner have their seed, or get it in this time."""
     commit_batch_max: int = 16
-    """Most sectors whose commits share a message; without aggregation each proof stands in it."""
+    """Most sectors whose commits share a message; without aggregation it holds each proof."""
     aggregate_commits: bool = True
-    """Whether a host is asked for one proof of four Groth16 PoReps and more; the cheaper message goes."""
+    """Whether a host aggregates four Groth16 PoReps and more into one proof; the cheaper message is sent."""
     aggregate_wait_s: int = 900
     """How long an aggregate is waited for before its sectors go with single proofs."""
     commit_batch_bytes: int = 60_000
-    """Most bytes of proofs in one message, of commits and of updates; a single larger one still goes."""
+    """Most bytes of proofs in one message of commits or updates; a single larger proof is still sent."""
     terminate_wait_epochs: int = 1
     """How long the first termination of a batch waits for others."""
     terminate_batch_max: int = 100
@@ -88,19 +88,19 @@ class SealingPolicy:
     precommit_base_fee_max: int = 0
     """Pre-commits wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
     commit_base_fee_max: int = 0
-    """The same of commits."""
+    """Commits wait while the base fee is above this, until they are due; 0: never."""
     terminate_base_fee_max: int = 0
-    """The same of terminations."""
+    """Terminations wait while the base fee is above this, until they are due; 0: never."""
     extend_base_fee_max: int = 0
-    """The same of extensions, of which none ends within a proving period."""
+    """The same for extensions, unless one of the sectors ends within a proving period."""
     update_base_fee_max: int = 0
-    """The same of snap-ups, of which no piece must be active soon."""
+    """The same for snap-ups, unless a piece must be active soon."""
     send_funds: bool = True
     """Whether messages carry what the miner's available balance lacks for deposit and pledge."""
     funds_margin_percent: int = 10
-    """Sent on top of the pledge, since it grows until the message lands; what is over stays the miner's."""
+    """Sent on top of the pledge, which grows until the message lands; the miner keeps the rest."""
     sector_life_epochs: int = 540 * 2880
-    """Wished length of a sector's life, clipped to what the network allows."""
+    """Length of a new sector's life, clipped to what the network allows."""
 
     def retries(self, spec: StageSpec | None) -> Retries:
         """Return how a stage is tried again; None: a job that is no stage of a pipeline."""
@@ -119,7 +119,7 @@ class SealingPolicy:
 
 
 RETRIES: Final = tuple(one.name for one in dataclasses.fields(Retries))
-"""What is a property of each stage, and set here for all stages."""
+"""Fields of a stage's retries that a policy may set for all stages."""
 DAY: Final = 2_880
 """Epochs of mainnet."""
 LIMITS: Final[dict[str, tuple[int, int]]] = {

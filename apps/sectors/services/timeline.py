@@ -1,4 +1,4 @@
-"""What a job's timeline keeps of each step, failure and note: the one place that writes it."""
+"""Write a job's timeline: its steps, failures and notes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def job_event_write(
 ) -> None:
     """Write one line of a job's timeline.
 
-    `state` is the one from which it moved, to `after`; without that it moved nothing.
+    `state` is the state before, `after` the state after; without `after` the line is no step.
     """
     JobEvent.objects.create(
         job=job,

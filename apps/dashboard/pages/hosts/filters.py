@@ -1,4 +1,4 @@
-"""What the list of hosts is narrowed to by state, group and name; all of it stands in the address."""
+"""Filters of the list of hosts by state, group and name, read from the URL."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HostFilter:
 
     @classmethod
     def of(cls, query: QueryDict) -> HostFilter:
-        """Read an address; what is in no list counts for nothing."""
+        """Read the URL's query; an unknown state is ignored."""
         state = query.get("state", "")
         return cls(
             state=state if state in {key for key, *_more in STATES} else "",
@@ -60,12 +60,12 @@ class HostFilter:
 
     @property
     def query(self) -> dict[str, str]:
-        """Return it as an address has it."""
+        """Return the filters as a URL's query."""
         return {"state": self.state, "group": self.group, "q": self.q}
 
 
 def facets(rows: QuerySet[Worker], wanted: HostFilter, viewer: Principal) -> list[Facet]:
-    """Return the filters of the list with how many hosts each would show, and one for each group."""
+    """Return a filter for each state, with the number of its hosts, and one for each group."""
     counts = hosts_by_state(hosts_chosen(rows, group=wanted.group, q=wanted.q))
     counts[""] = sum(counts.values())
     here, groups = reverse("hosts"), groups_of_hosts(viewer, GROUPS_MAX)

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 
 MINERS_SHOWN: Final = 12
-"""Columns that a matrix has room for."""
+"""Miners on one page of the matrix."""
 COLUMNS: Final = "miners"
 OTHERS: Final = "without"
-"""Fields of the address for the page of the columns, and of the miners without roles."""
+"""Query fields with the cursors of the columns and of the list of miners without roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class MatrixRow:
 
 
 def matrix_context(viewer: Principal, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the matrix shows: a page of the hosts, and of the miners beside one another."""
+    """Return the template's values: a page of hosts as rows, a page of miners as columns."""
     wanted = {name: query.get(name, "") for name in ("after", COLUMNS)}
     miners, columns = page_counted(
         miners_with_roles(viewer), wanted[COLUMNS], query=wanted, field=COLUMNS, many=MINERS_SHOWN
@@ -76,7 +76,8 @@ def matrix_context(viewer: Principal, query: Mapping[str, str]) -> dict[str, Any
         cells.setdefault((role.host, role.miner_id), []).append(row)
     rows = [
         MatrixRow(
-            host, tuple(MatrixCell(one.address, tuple(cells.get((host, one.pk), ()))) for one in miners)
+            host,
+            tuple(MatrixCell(miner.address, tuple(cells.get((host, miner.pk), ()))) for miner in miners),
         )
         for host in hosts
     ]

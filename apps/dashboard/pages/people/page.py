@@ -139,7 +139,7 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
 
 
 def verdict_of(count: int, weak: int) -> Verdict:
-    """Return in one sentence how many may come in, and whose password alone lets in."""
+    """Return how many people may sign in, and how many of them have no second factor."""
     many = sentence_text(plural(count, "active account"))
     if not weak:
         return Verdict(many, _("All of them have a second factor.") if count else "")

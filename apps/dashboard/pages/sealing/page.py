@@ -102,7 +102,7 @@ def query_of(wanted: SealingFilter, **change: str) -> str:
 
 
 class SealingForm(PageForm):
-    """What is looked at, as the address has it; a host may be named, as somebody types it."""
+    """Filters of the page as the URL has them; a host is a uuid, or a name that somebody typed."""
 
     miner = Text()
     host = Text()
@@ -110,7 +110,7 @@ class SealingForm(PageForm):
 
 
 def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
-    """Return what a form narrows to; a field that cannot be read narrows nothing, and says why."""
+    """Return the filter that a form describes; a field that cannot be read gets an error and is ignored."""
     readers: dict[str, Callable[[str], str]] = {
         "miner": lambda text: miner_get(viewer, text).address,
         "host": lambda text: str(worker_named(viewer, text).uuid),

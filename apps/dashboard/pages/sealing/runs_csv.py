@@ -30,7 +30,7 @@ COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "s
 @require_safe
 @sign_in_required
 def runs_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """Write the runs of the window as CSV.  Raises Http404 for a miner or host that is not there."""
+    """Write the runs of the window as CSV.  Raises Http404 for an unknown miner or host."""
     form = SealingForm(request.GET)
     wanted = wanted_of(viewer, form)
     if form.errors:

@@ -27,7 +27,7 @@ ROWS_SHOWN: Final = 100
 
 
 def plan_facts(plan: ChangePlan, *, by: Principal) -> Iterable[tuple[str, str]]:
-    """Yield what it does and costs, in all, and what the signers say, asked by whoever wants it."""
+    """Yield effects and costs of a change in total, and what the signers would refuse of it."""
     is_end = plan.request.kind is ChangeKind.TERMINATE
     if is_end:
         yield _("Termination fee"), f"{formatting.fil(plan.fee)} FIL"

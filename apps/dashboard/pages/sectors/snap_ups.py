@@ -67,11 +67,11 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def _sectors(form: ChangeForm, viewer: Principal, data: PageData) -> tuple[list[Sector], bool]:
-    """Return the sectors that are meant, the first hundred of a filter, and whether it has more."""
-    found = picked(form, viewer, data)
+    """Return the chosen sectors, at most SNAP_UPS_MAX of a filter, and whether the filter has more."""
+    sectors = picked(form, viewer, data)
     if not form.cleaned_data["all"]:
-        return found, False
-    return found[:SNAP_UPS_MAX], len(found) > SNAP_UPS_MAX
+        return sectors, False
+    return sectors[:SNAP_UPS_MAX], len(sectors) > SNAP_UPS_MAX
 
 
 def _review(

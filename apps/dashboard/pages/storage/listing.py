@@ -72,7 +72,7 @@ class StoreFilter:
 
     @classmethod
     def of(cls, query: QueryDict) -> StoreFilter:
-        """Read an address; what is in no list counts for nothing."""
+        """Read the URL's query; an unknown state is ignored."""
         state = query.get("state", "")
         return cls(
             state=state if state in {key for key, *_more in STATES} else "",
@@ -81,12 +81,12 @@ class StoreFilter:
 
     @property
     def query(self) -> dict[str, str]:
-        """Return it as an address has it."""
+        """Return the filters as a URL's query."""
         return {"state": self.state, "label": self.label}
 
 
 def facets(stated: QuerySet[Store], wanted: StoreFilter, viewer: Principal) -> list[Facet]:
-    """Return the filters of the list with how many stores each would show, and one for each label."""
+    """Return a filter for each state, with the number of its stores, and one for each label."""
     counts = stores_by_state(stores_chosen(stated, label=wanted.label))
     here, labels = reverse("stores"), store_labels(viewer, LABELS_MAX)
     return [

@@ -1,4 +1,4 @@
-"""All moves out of a store and into it, a page at a time; the store's page has the newest."""
+"""The list of all moves out of a store and into it; the store's page has the newest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 NEWEST: Final = 20
-"""Moves on the store's page."""
+"""Moves that the store's page lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class MovesCard:
 
     rows: Sequence[dict[str, Any]]
     left: str
-    """How many have not ended; empty: none."""
+    """Number of moves that have not ended; empty: none."""
     all_href: str
-    """Where all of them are; empty: here."""
+    """Address of the list of all moves; empty: all are in this card."""
     cancel_href: str
-    """Where those that have not begun are cancelled; empty for whoever may not."""
+    """Address at which queued moves are cancelled; empty if the viewer may not."""
 
 
 def moves_card(
@@ -59,10 +59,10 @@ def moves_card(
 
 
 def newest_moves(store: Store, viewer: Principal) -> MovesCard:
-    """Lay out the newest, for the store's page."""
-    found = list(moves_of(store)[: NEWEST + 1])
-    there = reverse("store-moves", args=[store.uuid]) if len(found) > NEWEST else ""
-    return moves_card(store, viewer, found[:NEWEST], all_href=there)
+    """Lay out the newest moves for the store's page."""
+    moves = list(moves_of(store)[: NEWEST + 1])
+    all_href = reverse("store-moves", args=[store.uuid]) if len(moves) > NEWEST else ""
+    return moves_card(store, viewer, moves[:NEWEST], all_href=all_href)
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""What the two lists of verified data share: filters in the address, and pages in the order of ends."""
+"""The list page of allocations and of claims: filters from the URL, rows ordered by the epoch of the end."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ if TYPE_CHECKING:
     from apps.dashboard.pagination import Facet, Pager
 
 TEXT_MAX: Final = 110
-"""Characters of a filter."""
+"""Most characters of a filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedList:
-    """What one of the lists is called and narrowed to."""
+    """One of the lists: names, texts and filters."""
 
     name: str
-    """Of its address; that of the same as CSV ends with `-csv`."""
+    """Name of its URL; that of its CSV has `-csv` behind it."""
     title: StrOrPromise
     region: StrOrPromise
-    """What its table is called."""
+    """Label of its table."""
     table: str
     """Id of its table."""
     none: StrOrPromise
-    """Title where no row fits the filters, and the sentence below."""
+    """Title when no row matches the filters."""
     no_match: StrOrPromise
+    """The sentence below that title."""
     end: str
-    """Field of the epoch by which it is ordered."""
+    """The model's field with the epoch of the end."""
     states: Sequence[tuple[str, StrOrPromise, str, str]]
     """Filters: key, label, tone, icon."""
     places: Sequence[tuple[str, StrOrPromise]]
     """Further filters: name and label."""
 
     def wanted_of(self, request: HttpRequest) -> dict[str, str]:
-        """Return which of its filters the URL sets."""
+        """Return the filters that the URL sets, by name."""
         names = ("state", *(name for name, _label in self.places))
         read = {name: request.GET.get(name, "").strip()[:TEXT_MAX] for name in names}
         return {name: text for name, text in read.items() if text}
@@ -63,7 +64,7 @@ class FilterBar:
 
     @property
     def is_placed(self) -> bool:
-        """Return whether anything beside the state is narrowed."""
+        """Return whether a filter other than the state is set."""
         return any(value for _name, _label, value in self.places)
 
 
@@ -77,7 +78,7 @@ class VerifiedPage:
     pager: Pager
     bar: FilterBar
     wrong: str
-    """Why a filter cannot be read; empty: all can."""
+    """Why a filter cannot be read; empty if all can."""
     here: str
     is_filtered: bool
 
@@ -87,7 +88,7 @@ def verified_page(
     kind: VerifiedList,
     found_of: Callable[[tuple[int, int] | None], tuple[QuerySet[Any], str]],
 ) -> VerifiedPage:
-    """Return the page that the URL asks for; `found_of` reads the rows after an end and a key."""
+    """Return the URL's page; `found_of` returns rows after an end and a key, and why a filter is wrong."""
     wanted, here = kind.wanted_of(request), reverse(kind.name)
     cursor = cursor_read(request.GET.get("after", ""), of=kind.name)
     end, _dash, pk = cursor.partition("-")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def several(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The tests' server behind one that does not answer."""
     host = connection.settings_dict["HOST"] or os.environ["PGHOST"]
-    monkeypatch.setattr(database_hosts._Reached, "place", ("", ""))
+    monkeypatch.setattr(database_hosts._Reached, "server", ("", ""))
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "HOST", f"/nowhere,{host}")
     yield str(host)
@@ -42,11 +42,11 @@ def test_the_server_that_was_reached_last_is_tried_first(several: str) -> None:
 
 def test_ports_go_with_their_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     params: dict[str, Any] = {"host": "a,b,a", "port": "1,2,3"}
-    monkeypatch.setattr(database_hosts._Reached, "place", ("a", "3"))
+    monkeypatch.setattr(database_hosts._Reached, "server", ("a", "3"))
 
     assert database_hosts.reached_first(params) == {"host": "a,a,b", "port": "3,1,2"}
     assert database_hosts.reached_first({"host": "a,b"}) == {"host": "a,b"}
-    monkeypatch.setattr(database_hosts._Reached, "place", ("b", ""))
+    monkeypatch.setattr(database_hosts._Reached, "server", ("b", ""))
     assert database_hosts.reached_first({"host": "a,b"}) == {"host": "b,a"}
     assert database_hosts.reached_first({"host": "b", "port": "5"}) == {"host": "b", "port": "5"}
 
