@@ -40,12 +40,12 @@ def roles_seen(viewer: Principal) -> QuerySet[Role]:
 
 
 def miners_with_roles(viewer: Principal) -> QuerySet[Miner]:
-    """Return the viewer's miners of which a host has a role."""
+    """Return the viewer's miners for which some host has a role."""
     return miners_visible(viewer).filter(Exists(_own_roles()))
 
 
 def miners_without_roles(viewer: Principal) -> QuerySet[Miner]:
-    """Return the viewer's other miners that exist on chain."""
+    """Return the viewer's miners on chain for which no host has a role."""
     return miners_visible(viewer).exclude(actor_id=None).exclude(Exists(_own_roles()))
 
 
@@ -54,7 +54,7 @@ def _own_roles() -> QuerySet[Role]:
 
 
 def hosts_with_roles(viewer: Principal) -> QuerySet[Role, str]:
-    """Return the names of the hosts that have a role of one of the viewer's miners."""
+    """Return the names of the hosts with a role for one of the viewer's miners."""
     return roles_seen(viewer).order_by("host").values_list("host", flat=True).distinct()
 
 

@@ -144,13 +144,13 @@ def tenants_of_kind(viewer: Principal, kind: str) -> set[int]:
 
 
 def hosts_called(rows: QuerySet[Worker], text: str) -> QuerySet[Worker]:
-    """Return those of these hosts with a part of their or their machine's name, or with this uuid."""
+    """Return the hosts whose name or machine's name contains `text`, or whose uuid it is."""
     found = Q(name__icontains=text) | Q(host__icontains=text)
     return rows.filter(found | Q(uuid=text) if is_uuid(text) else found)
 
 
 def hosts_doing(rows: QuerySet[Worker], kinds: Collection[str]) -> QuerySet[Worker]:
-    """Return those of these hosts that do jobs of one of these kinds."""
+    """Return the hosts that do jobs of one of these kinds."""
     does = Q(pk__in=())
     for kind in kinds:
         does |= Q(kinds__contains=[kind])
@@ -158,7 +158,7 @@ def hosts_doing(rows: QuerySet[Worker], kinds: Collection[str]) -> QuerySet[Work
 
 
 def machines_known(viewer: Principal, text: str, limit: int) -> list[str]:
-    """Return the names of the viewer's machines with this part, by which roles know them."""
+    """Return names of the viewer's machines that contain `text`; roles are given by these names."""
     machine = Coalesce(NullIf("host", Value("")), "name")
     rows = hosts_known(viewer).annotate(machine=machine).filter(machine__icontains=text)
     return list(rows.order_by("machine").values_list("machine", flat=True).distinct()[:limit])

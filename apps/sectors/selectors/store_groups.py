@@ -123,7 +123,7 @@ def stores_known(viewer: Principal) -> QuerySet[Store]:
 
 
 def stores_called(rows: QuerySet[Store], text: str) -> QuerySet[Store]:
-    """Return those of these stores with this part in their name, or with this uuid."""
+    """Return the stores whose name contains `text`, or whose uuid it is."""
     return rows.filter(Q(name__icontains=text) | Q(uuid=text) if is_uuid(text) else Q(name__icontains=text))
 
 

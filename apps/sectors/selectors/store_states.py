@@ -68,7 +68,7 @@ def stores_stated(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
 
 
 def stores_chosen(rows: QuerySet[Store], *, state: str = "", label: str = "") -> QuerySet[Store]:
-    """Return those of `stores_stated` in one state and with one label, each with its `rank`."""
+    """Return the rows of `stores_stated` in one state and with one label, each with its `rank`."""
     ranks = [When(tone=tone, then=Value(rank)) for tone, rank in RANKS.items()]
     rows = rows.filter(STATES[state]).annotate(rank=Case(*ranks, default=Value(len(RANKS))))
     return rows.filter(labels__contains=[label]) if label else rows

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apps.users.states import Perm
 
 OPEN: Final = Q(tenant=None) | Q(tenant__enabled=True, tenant__deleted_at=None)
-"""Of people whose tenant lets them in."""
+"""Condition for people without a tenant, or whose tenant is enabled."""
 
 
 def people_visible(viewer: Principal) -> QuerySet[User]:
@@ -29,9 +29,9 @@ def people_visible(viewer: Principal) -> QuerySet[User]:
 
 
 def people_listed(viewer: Principal, *, after: str, limit: int) -> list[User]:
-    """Return one page of the same with what a list shows: sessions, last sight, app and passkeys.
+    """Return a page of the visible people, with counts of sessions, apps and passkeys and when last seen.
 
-    `after` is the name of the last one of the page before.
+    `after` is the last name of the page before.
     """
     rows = people_visible(viewer).annotate(
         sessions_count=Count("sessions", distinct=True),
@@ -43,13 +43,13 @@ def people_listed(viewer: Principal, *, after: str, limit: int) -> list[User]:
 
 
 def people_counted(viewer: Principal) -> tuple[int, int]:
-    """Return how many of these people may sign in, and how many of them with their password alone."""
+    """Count the visible people who may sign in, and those of them without a second factor."""
     apps = TotpDevice.objects.filter(user=OuterRef("pk"), confirmed_at__isnull=False)
     second = Q(Exists(apps)) | Q(Exists(Passkey.objects.filter(user=OuterRef("pk"))))
     rows = people_visible(viewer).filter(OPEN, is_active=True)
     rows = rows.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
-    found = rows.order_by().aggregate(all=Count("pk"), weak=Count("pk", filter=~second))
-    return found["all"], found["weak"]
+    counts = rows.order_by().aggregate(all=Count("pk"), weak=Count("pk", filter=~second))
+    return counts["all"], counts["weak"]
 
 
 def totp_confirmed(user: User) -> TotpDevice | None:

@@ -129,7 +129,7 @@ def batch_push(batch: Batch, *, work: SealingContext) -> bool:
 
 
 def _sealed_jobs(batch: Batch) -> list[Subject]:
-    """Return the jobs of a batch's sectors, where they are traced."""
+    """Return the jobs of a batch's sectors for traces; nothing while traces are off."""
     if not is_traced():
         return []
     sectors = Q(sector__precommit_batch=batch) | Q(sector__commit_batch=batch)

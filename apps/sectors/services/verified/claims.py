@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BATCH = 2_000
 """Rows of one statement."""
 SET_ANEW = ("client", "sector_number", "piece_cid", "size", "term_start", "term_min", "end_epoch")
-"""Fields of a claim that is known and changed."""
+"""Fields that are updated in the row of a claim that changed."""
 
 
 @transaction.atomic
