@@ -1,4 +1,4 @@
-"""Spans of HTTP requests to this process, whichever part of the site answers them."""
+"""A span for each HTTP request to this process."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     App = Callable[[Any, Any, Any], Awaitable[None]]
 
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines."""
+"""Requested every few seconds by machines: not traced."""
 
 
 class TracedRequests:
-    """An ASGI app around the whole site; whoever knows the request's route names its span (`entry_note`)."""
+    """ASGI app around the whole site; the code that finds the route names the span (`entry_note`)."""
 
     def __init__(self, app: App) -> None:
         self.app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Serve one request, in the trace of the caller where that sends one."""
+        """Serve one request, in the caller's trace if it sends a `traceparent`."""
         if not is_traced() or scope["type"] != "http" or scope["path"] in QUIET:
             await self.app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""What has a trace of its own: messages and jobs, by their ids, from which the trace's ids follow."""
+"""Messages and jobs have a trace each; its ids are derived from the row's id."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """A row that is followed through all processes."""
+    """A message or job that is traced."""
 
     kind: str
     key: str
 
     @property
     def trace_id(self) -> int:
-        """Return its trace's id."""
+        """Return the id of its trace."""
         return int.from_bytes(self._digest[:16])
 
     @property
     def span_id(self) -> int:
-        """Return the id of the span that it begins with; all others of its own are below that."""
+        """Return the id of its first span, the root of its trace."""
         return int.from_bytes(self._digest[16:24])
 
     @property
@@ -31,10 +31,10 @@ class Subject(NamedTuple):
 
 
 def of_messages(ids: Iterable[str]) -> Iterator[Subject]:
-    """Return messages by their ids; where traces are off, nothing is made of them."""
+    """Return messages to trace, by their ids; lazily, as nobody reads them while traces are off."""
     return (Subject("message", key) for key in ids)
 
 
 def of_jobs(uuids: Iterable[object]) -> Iterator[Subject]:
-    """Return jobs by their UUIDs: a sector's is that of its sealing."""
+    """Return jobs to trace, by their UUIDs; a sector is traced as the job that seals it."""
     return (Subject("job", str(key)) for key in uuids)

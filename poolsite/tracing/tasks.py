@@ -1,4 +1,4 @@
-"""Spans of Celery's tasks, within the trace of whoever sent them."""
+"""A span for each Celery task, in the trace of its sender."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 HEADER: Final = "traceparent"
 _open: Final[dict[str, AbstractContextManager[None]]] = {}
-"""The span of each task that runs here, by the task's id."""
+"""Open spans by the id of their task."""
 
 
 def tasks_trace() -> None:
-    """Make a span of each task that this process sends or runs, if it is traced; others are not touched."""
+    """Trace the tasks that this process sends or runs; do nothing while traces are off."""
     if is_traced():
         before_task_publish.connect(header_add)
         task_prerun.connect(task_begin)
@@ -25,20 +25,20 @@ def tasks_trace() -> None:
 
 
 def header_add(headers: dict[str, Any], **_kwargs: Any) -> None:
-    """Send the open span with a task."""
+    """Add the current span's `traceparent` to a task that is sent."""
     if header := trace_header():
         headers[HEADER] = header
 
 
 def task_begin(task_id: str, task: Any, **_kwargs: Any) -> None:
-    """Open the span of a task, in the thread that runs it."""
+    """Open the span of a task in the thread that runs it."""
     made = span(f"task {task.name}", entry=str(getattr(task.request, HEADER, None) or ""))
     made.__enter__()
     _open[task_id] = made
 
 
 def task_end(task_id: str, **_kwargs: Any) -> None:
-    """Close it."""
+    """Close the span of a task."""
     made = _open.pop(task_id, None)
     if made is not None:
         made.__exit__(None, None, None)

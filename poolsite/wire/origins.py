@@ -12,7 +12,7 @@ from poolsite.wire.codec import BadWire, Document, Int, Text
 ORIGIN_FIELD: Final = "Origin"
 """Of a `WalletSign` request, beside `Signer`, `ToSign` and `Meta`."""
 TRACE_FIELD: Final = "Trace"
-"""Of an event, beside `Id`, `Method` and `Payload`: the `traceparent` of who asks, where traces are on."""
+"""Field of an event, beside `Id`, `Method` and `Payload`: the caller's `traceparent`, if traces are on."""
 SIGNED_FIELD: Final = "AlreadySigned"
 """Of the answer where the id was signed with another nonce: the messages that were signed, newest first."""
 IDS_METHOD: Final = "SignedIds"

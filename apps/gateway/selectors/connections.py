@@ -94,7 +94,7 @@ def keys_served(account: str, addresses: Collection[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class OpenConnections(Sequence["SignerConnection | ProverConnection"]):
-    """Open connections, wallets first; only the part that is asked for is read."""
+    """Open connections, wallets first; only the requested slice is read."""
 
     signers: QuerySet[SignerConnection]
     provers: QuerySet[ProverConnection]
@@ -107,17 +107,17 @@ class OpenConnections(Sequence["SignerConnection | ProverConnection"]):
 
     @property
     def signer_count(self) -> int:
-        """Return how many signers there are."""
+        """Return the number of signers."""
         return self._sums[0][0]
 
     @property
     def prover_count(self) -> int:
-        """Return how many miners' channels there are."""
+        """Return the number of miners' channels."""
         return self._sums[1][0]
 
     @property
     def failures(self) -> int:
-        """Return how many requests to them have failed."""
+        """Return the number of requests to them that failed."""
         return sum(failed for _, failed in self._sums)
 
     def __len__(self) -> int:
