@@ -114,8 +114,11 @@ class ChainFollower:
             time.sleep(WAIT_S)
 
     def rest(self) -> None:
-        """Stop probing and listening; the next turn begins anew."""
-        self.is_bound, self._enqueued = False, None
+        """Stop probing and listening; the next turn begins anew.
+
+        A head that still waits in the box would be an old one by then, and take back those after it.
+        """
+        self.is_bound, self._enqueued, self.box = False, None, LatestHead()
         if self._watch is not None:
             self._watch.stop()
             self._watch = None

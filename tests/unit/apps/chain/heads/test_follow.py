@@ -186,6 +186,25 @@ def test_without_word_from_any_node_the_clock_stands(site: Site, monkeypatch: py
     assert site.heights() == [0]
 
 
+def test_a_head_from_before_another_one_led_is_not_followed(site: Site) -> None:
+    site.hear()
+    stood_by = site.follower
+    stood_by.box.put(network_client(site.url).chain_head(), node_address(site.url))
+    stood_by.rest()
+    site.follower = site.new_follower()
+    site.now += timedelta(seconds=1)
+    site.node.clock = int(site.now.timestamp())
+    site.node.mine()
+    site.hear()
+
+    stood_by._listener = site.follower._listener
+    stood_by.turn()
+
+    head = head_current()
+    assert head is not None
+    assert head.height == 1
+
+
 def test_steps_cut_short_by_a_kill_are_sent_again(site: Site) -> None:
     site.fails_at = 1
     with pytest.raises(KeyboardInterrupt):
