@@ -103,6 +103,8 @@ class BlockProducer:
                             lambda: leadership.leads(stands_back=self.ability.stands_back)
                         )
                         checked_at = time.monotonic()
+                        if not leads and leadership.is_led_elsewhere:
+                            self._forget()
                     self.turns.begin()
                     self._beat("leads" if leads else self.ability.standby_text)
                     await (self.turn() if leads else asyncio.sleep(RETRY_S))
@@ -116,6 +118,15 @@ class BlockProducer:
         """Wait for what runs beside the turns."""
         beside = [*self.rounds, *(task for task in (self._chores, self._leases) if task is not None)]
         await asyncio.gather(*beside, return_exceptions=True)
+
+    def _forget(self) -> None:
+        """Forget the head and the epoch, so that leading again begins as after a start.
+
+        Whoever stood by did not see how long the head stood, and may have counted epochs by a wrong clock.
+        """
+        self.base = None
+        if not self.rounds:  # one that still runs would begin a second time
+            self.begun_epoch = -1
 
     async def turn(self) -> None:
         """Begin the round that is due, then wait a little."""

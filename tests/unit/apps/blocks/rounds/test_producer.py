@@ -86,6 +86,25 @@ async def test_two_leaders_beside_each_other_make_no_double_block(live, monkeypa
     assert {height for height, cid in blocks if cid} <= set(heights) <= {height for height, _ in blocks}
 
 
+@pytest.mark.parametrize("is_led", [True, False], ids=["another leads", "the database restarts"])
+async def test_who_leads_again_begins_as_after_a_start(world, pool_redis, monkeypatch, is_led):
+    """Its clock may have been fast, and its head have stood while nobody looked."""
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+    await producer._turn()
+    await producer.finish()
+    before = producer.base, producer.begun_epoch
+
+    def leads(leadership, *, stands_back):
+        leadership.is_led_elsewhere = is_led
+        return False
+
+    monkeypatch.setattr("apps.blocks.rounds.producer.Leadership.leads", leads)
+    asked = iter([False, True])
+    await producer.run(asked_to_stop=lambda: next(asked))
+
+    assert (producer.base, producer.begun_epoch) == ((None, -1) if is_led else before)
+
+
 async def test_without_power_no_node_is_asked(world, pool_redis):
     await in_thread(lambda: Miner.objects.update(qa_power=0))
     asked = BlockNodes([], submit=[])
