@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import Error, connection
 from redis.exceptions import RedisError
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient
-from apps.chain.node.link import link_to
+from apps.chain.node.link import NodeLink
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.core.redis_clients import redis_client
-
-if TYPE_CHECKING:
-    from apps.chain.node.link import NodeLink
 
 ANSWER_S: Final = 1.5
 """A node that does not give its head within this time is not reached."""
@@ -29,6 +26,7 @@ class Reach:
 
     def __init__(self) -> None:
         self._links: list[NodeLink] = []
+        """Its own: a node that is too slow for a look has not failed the work, which waits longer."""
         self._read_at = -NODES_EVERY_S
 
     def __call__(self) -> str:
@@ -42,9 +40,11 @@ class Reach:
             return
         try:
             with closing(connection):
-                self._links = [link_to(node.url, node.token) for node in nodes_for_reading()]
+                nodes = nodes_for_reading()
         except Error:
             return
+        known = {(link.url, link.token): link for link in self._links}
+        self._links = [known.get((node.url, node.token)) or NodeLink(node.url, node.token) for node in nodes]
         self._read_at = time.monotonic()
 
     def _node_fault(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisAway
 
 from apps.chain.models import Node
+from apps.chain.node.link import link_to
 from apps.chain.node.reach import Reach
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
@@ -37,6 +38,17 @@ def test_a_node_that_a_leader_has_found_away_is_asked_all_the_same() -> None:
 def test_the_node_that_is_not_reached_is_named() -> None:
     nodes_sync([AWAY])
     assert AWAY in Reach()()
+
+
+def test_a_look_that_fails_says_nothing_to_the_work() -> None:
+    """Messages would be published with little patience for a minute after it."""
+    link = link_to(AWAY, "")
+    before = link.tired_until
+    nodes_sync([AWAY])
+
+    assert Reach()()
+
+    assert link.tired_until == before
 
 
 def test_a_node_that_refuses_is_reached() -> None:
