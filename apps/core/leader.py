@@ -104,12 +104,13 @@ class Leadership:
 
         Nobody frees it but by `resign` and the session's end.
         """
-        return is_surely_open(self.link) or bool(
-            self._query(
-                "select exists (select from pg_locks where locktype = 'advisory' and granted"
-                " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
+        with self._turn:  # libpq frees what it tells of a session that another thread closes
+            return is_surely_open(self.link) or bool(
+                self._query(
+                    "select exists (select from pg_locks where locktype = 'advisory' and granted"
+                    " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
+                )
             )
-        )
 
     def resign(self) -> None:
         """Free the lock and close the session.

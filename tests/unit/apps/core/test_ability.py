@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from apps.core.process_leases import Pace, ProcessLease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from psycopg2.extensions import connection
 
 CUT: Final = "the node does not respond"
 PATIENT: Final = Pace(every_s=1.0, lasts_s=600.0)
@@ -228,6 +231,20 @@ def test_who_stands_back_frees_the_lock_rests_and_does_not_take_it(db: None) -> 
         )
 
     assert done == ["step", "step", "rest"]
+
+
+def test_nobody_resigns_while_the_session_is_looked_at(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Leadership(key=4711) as leadership:
+
+        def look(link: connection) -> bool:
+            resigning = threading.Thread(target=leadership.resign)
+            resigning.start()
+            resigning.join(0.2)
+            return not link.closed
+
+        monkeypatch.setattr("apps.core.leader.is_surely_open", look)
+        assert leadership.try_lead()
+        assert leadership.still_leads()
 
 
 def test_one_whose_server_restarts_does_not_rest(db: None) -> None:
