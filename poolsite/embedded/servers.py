@@ -34,6 +34,7 @@ from poolsite.embedded.postgres import cluster_of, require_same_major
 from poolsite.embedded.preflight import require_own_folder
 from poolsite.embedded.requirements import database_require, redis_require
 from poolsite.embedded.restore import dump_load, server_running
+from poolsite.settings.broker import broker_from_redis_url
 from poolsite.settings.environment import database_from_url, env_redis_url
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def servers_named(env: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str
     row = database_from_url(env["DATABASE_URL"])
     if not row["NAME"]:
         raise MoveRefused("DATABASE_URL: it names no database")
-    return row, {"DATABASE_URL": env["DATABASE_URL"], "REDIS_URL": env_redis_url("REDIS_URL")}
+    redis_url = env_redis_url("REDIS_URL")
+    broker_from_redis_url(redis_url)  # refuses what redis-py would with a part of the password
+    return row, {"DATABASE_URL": env["DATABASE_URL"], "REDIS_URL": redis_url}
 
 
 def redis_try(url: str) -> None:

@@ -33,7 +33,7 @@ SERVER_TIMEOUTS: Final = (
 )
 SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout": "5"}
 """Of several servers one takes writes; one whose machine is gone must not keep each session waiting."""
-PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(\d*))?")
+PLACE: Final = re.compile(r"(\[[\w:.%-]+\]|[^:\[\]]*)(?::(\d*))?", re.ASCII)
 """A host with its port, between the commas of a URL."""
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
 ORIGIN: Final = re.compile(
@@ -155,10 +155,12 @@ def database_from_url(url: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"DATABASE_URL has the scheme {scheme if mark else ''!r}: only postgresql:// is supported"
         )
-    login, _, places = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    login, _, places = authority.rpartition("@")
+    user, _, password = login.partition(":")
     hosts, ports = _hosts_and_ports(places)
-    # The standard library reads a URL of one host: what it looks at here has none.
-    parts = urlsplit(f"{scheme}://{login and f'{login}@'}{rest[len(login) + bool(login) + len(places) :]}")
+    # The standard library reads a URL of one host, and tells a password that it refuses: it sees neither.
+    parts = urlsplit(f"{scheme}://{rest[len(authority) :]}")
     options = dict(parse_qsl(parts.query))
     host = options.pop("host", hosts)
     if not host.startswith("/"):
@@ -168,8 +170,8 @@ def database_from_url(url: str) -> dict[str, Any]:
     return {
         "ENGINE": "apps.core.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
-        "USER": options.pop("user", unquote(parts.username or "")),
-        "PASSWORD": options.pop("password", unquote(parts.password or "")),
+        "USER": options.pop("user", unquote(user)),
+        "PASSWORD": options.pop("password", unquote(password)),
         "HOST": host,
         "PORT": options.pop("port", ports),
         "OPTIONS": options,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from poolsite.console_folder import ConsoleFolder
 from poolsite.embedded import servers
@@ -59,6 +60,14 @@ def moved(monkeypatch: pytest.MonkeyPatch, answer: str = "yes\n") -> int:
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     monkeypatch.setattr(servers, "moved_note", lambda paths, urls: None)
     return servers.main()
+
+
+def test_a_redis_that_cannot_be_read_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:s3cret/x@h/0")
+
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL cannot be read") as refusal:
+        servers.servers_named({"DATABASE_URL": "postgresql://h/pool", "REDIS_URL": "named"})
+    assert "s3cret" not in str(refusal.value)
 
 
 def rows(url: str, query: str) -> list[Any]:

@@ -83,6 +83,7 @@ def test_another_database_is_refused(url: str) -> None:
         ("a,b", "a,b", ""),
         ("a,b:5433", "a,b", "5432,5433"),
         ("[::1]:5432,[fd00::2]", "::1,fd00::2", "5432,5432"),
+        ("[fe80::1%25eth0]:5432", "fe80::1%eth0", "5432"),
         ("%2Ftmp%2FPg", "/tmp/Pg", ""),
     ],
 )
@@ -95,6 +96,14 @@ def test_several_servers_stand_in_one_url(places: str, host: str, port: str) -> 
     assert (row["OPTIONS"].get("target_session_attrs") == "read-write") == ("," in host)
     asked = database_from_url(f"postgresql://{places}/pool?target_session_attrs=any")["OPTIONS"]
     assert asked["target_session_attrs"] == "any"
+
+
+@pytest.mark.parametrize("password", ["s3[cret", "s3\u2100cret", "s3:cret"])
+def test_a_password_of_any_letters_is_read(password: str) -> None:
+    """The standard library refuses the first, and the second with it in the error's text."""
+    row = database_from_url(f"postgresql://me:{password}@a:5432/pool")
+
+    assert (row["USER"], row["PASSWORD"], row["HOST"], row["NAME"]) == ("me", password, "a", "pool")
 
 
 @pytest.mark.parametrize("places", ["a:b", "s3cret/x@a:5432", "a b:c:5432", "[::1"])
