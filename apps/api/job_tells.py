@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import STAGED, JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,8 +23,10 @@ MOST: Final = 128
 """At one look."""
 AGAIN_S: Final = 30.0
 """After which a host is told once more of what it did not take, and"""
-OWN_AGAIN_S: Final = 5.0
-"""of what only this host may have: there are few such jobs."""
+FEW_AGAIN_S: Final = 5.0
+"""of what only this host may have, of checks and of aggregates: there are few such jobs; and"""
+WINDOW_AGAIN_S: Final = 1.0
+"""of the proof of a window, which has an end: the job is offered to other hosts without another lease."""
 FORGET_S: Final = 120.0
 """After which a host that was told is forgotten; it is told anew."""
 
@@ -64,12 +66,16 @@ class JobTells:
         self._numbers = {key: self._numbers.get(key) or next(self._number) for key in sorted(keys)}
         self._lasts = {id_: last for id_, last in self._lasts.items() if at - last.at < FORGET_S}
         self._groups = self._grouped(free)
+        of_tenants: dict[int, list[WaitingHost]] = {}
+        for host in hosts:
+            of_tenants.setdefault(host.tenant_id, []).append(host)
         chosen: set[int] = set()
         for key, group in self._groups.items():
             newest = max(map(self._number_of, group.jobs.values()))
             group.most = FIRST if newest > group.newest else min(2 * group.most, MOST)
             group.newest = newest
-            due = [host.id for host in hosts if host.id not in chosen and self._is_due(host, key, at)]
+            those = of_tenants.get(key[0], ())
+            due = [host.id for host in those if host.id not in chosen and self._is_due(host, key, at)]
             # Of what only one may have each is told at once; of the others first those who wait longest.
             is_for_one = key[3]
             chosen.update(due if is_for_one else sorted(due, key=self._last_at)[: group.most])
@@ -94,8 +100,7 @@ class JobTells:
         if job is None or not host.takes(job):
             return False
         last = self._lasts.get(host.id)
-        again_s = AGAIN_S if job.host_id is None else OWN_AGAIN_S
-        return last is None or self._number_of(job) > last.number or at - last.at >= again_s
+        return last is None or self._number_of(job) > last.number or at - last.at >= again_s(job)
 
     def _number_of(self, job: FreeJob) -> int:
         return self._numbers[job.id, job.lease_token]
@@ -103,3 +108,10 @@ class JobTells:
     def _last_at(self, host_id: int) -> float:
         last = self._lasts.get(host_id)
         return 0.0 if last is None else last.at
+
+
+def again_s(job: FreeJob) -> float:
+    """Return after how many seconds a host is told once more of a job that it did not take."""
+    if job.kind == JobKind.WINDOW_POST:
+        return WINDOW_AGAIN_S
+    return AGAIN_S if job.kind in STAGED and job.host_id is None else FEW_AGAIN_S

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.api.job_tells import AGAIN_S, FIRST, MOST, OWN_AGAIN_S, JobTells
+from apps.api.job_tells import AGAIN_S, FEW_AGAIN_S, FIRST, MOST, WINDOW_AGAIN_S, JobTells
 from apps.sectors.services.jobs.free_jobs import FreeJob, WaitingHost
 
 LOOK_S = 0.5
@@ -61,9 +61,22 @@ def test_what_lies_on_a_host_wakes_that_host_alone_and_at_once() -> None:
 
     assert tells.choose(waiting, [job(1, host=7), job(2, host=9)], at=0.0) == {7, 9}
     assert tells.choose(waiting, [job(1, host=7), job(3, host=8)], at=0.5) == {8}
-    assert tells.choose(waiting, [job(1, host=7)], at=OWN_AGAIN_S) == {7}, "a claim may have failed"
+    assert tells.choose(waiting, [job(1, host=7)], at=FEW_AGAIN_S) == {7}, "a claim may have failed"
     every = [job(10 + host, host=host) for host in range(HOSTS)]
-    assert len(tells.choose(waiting, every, at=OWN_AGAIN_S + 0.5)) == HOSTS
+    assert len(tells.choose(waiting, every, at=FEW_AGAIN_S + 0.5)) == HOSTS
+
+
+def test_a_proof_that_was_not_taken_is_told_again_soon() -> None:
+    """Its job may be offered to a host that had no right to it a moment ago: nothing else of it changes."""
+    kinds = frozenset({"window_post", "sector_check"})
+    provers = [WaitingHost(number, 1, kinds, frozenset()) for number in range(3)]
+    window, check = (FreeJob(1, kind, "", number, 0) for number, kind in enumerate(sorted(kinds)[::-1]))
+    for job, again_s in ((window, WINDOW_AGAIN_S), (check, FEW_AGAIN_S)):
+        tells = JobTells()
+        assert tells.choose(provers, [job], at=0.0) == {0, 1, 2}
+        assert tells.choose(provers, [job], at=again_s / 2) == set()
+
+        assert tells.choose(provers, [job], at=again_s) == {0, 1, 2}
 
 
 def test_what_many_hosts_are_offered_is_told_to_a_few_of_them() -> None:
