@@ -17,7 +17,7 @@ OF_ONE: Final = 16
 """Jobs of one host, and
 """
 ANYBODYS: Final = 256
-"""those of all hosts that any may go on with, of which one look tells."""
+"""those that any host of their tenants may go on with, of which one look tells."""
 _COLUMNS: Final = "job.kind, job.stage, job.id, job.lease_token, job.miner_id"
 _JOB: Final = f"SELECT {_COLUMNS} FROM sectors_job job WHERE {IS_FREE} AND {LIVE}"  # noqa: S608  # constants
 SEALING: Final = Prepared(
@@ -28,7 +28,7 @@ SELECT miner.tenant_id, job.kind, job.stage, job.id, job.lease_token, job.host F
     {_JOB} AND job.kind = '{JobKind.SEAL}' AND job.sticky_worker_id IS NULL AND job.miner_id = miner.id
     ORDER BY job.time_sensitive, job.priority, job.rank, job.created_at DESC, job.id DESC LIMIT 1) one
   UNION ALL
-  ({_JOB.replace(_COLUMNS, f"{_COLUMNS}, NULL::bigint")} AND job.is_portable AND cardinality($2) > 0
+  ({_JOB.replace(_COLUMNS, f"{_COLUMNS}, NULL::bigint")} AND job.is_portable AND job.miner_id = ANY($2)
     ORDER BY job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id
     LIMIT {ANYBODYS})
   UNION ALL
@@ -43,8 +43,8 @@ SELECT miner.tenant_id, job.kind, job.stage, job.id, job.lease_token, job.host F
 """Free jobs that go stage by stage.
 
 Of each miner ($2) the new sector that is begun last: another one only once a new one has come, however many
-are begun before it.  What lies on no particular host, as C2 does.  Those that lie on one of some hosts ($3),
-and those that are offered to one of some ($4).  Each by its index.
+are begun before it.  What any host may go on with of these miners, as C2.  Those that lie on one of some
+hosts ($3), and those that are offered to one of some ($4).  Each by its index.
 """
 
 
@@ -88,19 +88,19 @@ def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
 def jobs_free(hosts: Collection[WaitingHost], *, now: datetime) -> list[FreeJob]:
     """Return free jobs that some of these hosts could take; one query while none is of their kinds."""
     free = [(FreeJob(*row), miner_id) for *row, miner_id in KINDS.rows([now])]
-    miners: dict[str, set[int]] = {}
     tenants: dict[str, set[int]] = {}
-    for job, miner_id in free:
-        miners.setdefault(job.kind, set()).add(miner_id)
+    for job, _ in free:
         tenants.setdefault(job.kind, set()).add(job.tenant_id)
     wanted = {kind: _of_kind(hosts, kind, tenants.get(kind, set())) for kind in STAGED}
     others = set().union(*(wanted[kind] for kind in STAGED if kind is not JobKind.SEAL))
     found = [job for job, _ in free if job.kind not in STAGED]
     if wanted[JobKind.SEAL] or others:
-        new = miners.get(JobKind.SEAL, set()) if wanted[JobKind.SEAL] else set()
+        # A tenant none of whose hosts waits may have more than one look tells.
+        sealers = {host.tenant_id for host in hosts if host.id in wanted[JobKind.SEAL]}
+        miners = {miner for job, miner in free if job.kind == JobKind.SEAL and job.tenant_id in sealers}
         found += (
             FreeJob(*row)
-            for row in SEALING.rows([now, sorted(new), sorted(wanted[JobKind.SEAL]), sorted(others)])
+            for row in SEALING.rows([now, sorted(miners), sorted(wanted[JobKind.SEAL]), sorted(others)])
         )
     return found
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
 from apps.sectors.models import Job
-from apps.sectors.services.jobs.free_jobs import FreeJob, WaitingHost, jobs_free
+from apps.sectors.services.jobs.free_jobs import ANYBODYS, FreeJob, WaitingHost, jobs_free
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
 from tests.bulk_rows import row_copies_insert
@@ -63,6 +63,24 @@ def test_a_portable_stage_is_anybodys_and_an_offered_job_its_hosts() -> None:
 
     assert free(other) == {(portable.pk, None), (offered.pk, other.pk)}
     assert free(ours) == {(portable.pk, None), (portable.pk, ours.pk)}
+
+
+def test_what_another_tenants_hosts_leave_hides_nothing() -> None:
+    theirs, ours, idle = host("a1"), host("b1", of="bob"), host("b2", of="bob")
+    queue, portable = (job_of(factories.sector(factories.miner(of=of))) for of in ("alice", "bob"))
+    for job, lies_on in ((queue, theirs), (portable, ours)):
+        Job.objects.filter(pk=job.pk).update(sticky_worker=lies_on, is_portable=True, stage="C2")
+    with connection.cursor() as cursor:
+        columns = {"uuid": "gen_random_uuid()", "sector_id": "null"}
+        row_copies_insert(
+            cursor,
+            "sectors_job",
+            of=f"id = {queue.pk}",
+            changed=columns,
+            rows=f"generate_series(1, {ANYBODYS}) n",
+        )
+
+    assert free(idle) == {(portable.pk, None)}
 
 
 def test_a_proof_is_told_with_the_token_of_its_last_lease() -> None:
