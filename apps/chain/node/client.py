@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAGE_S: Final = 6.0
-"""For all calls of one page, and"""
+"""Longest that a page waits without an answer of a node, and"""
 AWAY_PAGE_S: Final = 1.5
 """while no node answers the probes: one that is back is read all the same."""
 

@@ -39,7 +39,7 @@ class FailoverCalls:
         self.limit_s = limit_s
         """Time for every single try, instead of the method's own."""
         self.within_s = within_s
-        """Time for all calls of this client together, from now on."""
+        """Longest time without an answer, from now on; a node that answers may be asked more and more."""
         self._ends_at = None if within_s is None else time.monotonic() + within_s
         self._ahead: dict[bytes, Any] = {}
         """Answers that `read_ahead` has fetched, by their calls."""
@@ -90,10 +90,12 @@ class FailoverCalls:
                 failure = error
                 continue
             except NodeRefused as refusal:
+                self._answered()
                 if not _is_lacking(refusal) and not (is_unable and is_unable(refusal)):
                     raise
                 refused = refusal
                 continue
+            self._answered()
             try:
                 return read(answer)
             except (NodeRefused, *UNREADABLE) as error:
@@ -139,6 +141,7 @@ class FailoverCalls:
             except NodeUnavailable as error:
                 failure = error
                 continue
+            self._answered()
             for at, answer in zip(unsettled, found, strict=True):
                 if at not in answers or not _is_lacking(answer):
                     answers[at] = answer
@@ -153,10 +156,14 @@ class FailoverCalls:
         """Return a client of each node alone, the best first."""
         return [type(self)([link], limit_s=self.limit_s, within_s=self.within_s) for link in self._in_order()]
 
-    def _within(self, limit_s: float, *, others: int) -> float:
-        """Return the time for one try, of which some is left for the nodes that are asked after this one.
+    def _answered(self) -> None:
+        if self.within_s is not None:
+            self._ends_at = time.monotonic() + self.within_s
 
-        Raises NodeUnavailable where the time of all calls is over.
+    def _within(self, limit_s: float, *, others: int) -> float:
+        """Return the time for one try: half of what is left where other nodes can be asked after this one.
+
+        Raises NodeUnavailable where nothing is left.
         """
         if self._ends_at is None:
             return limit_s
@@ -165,7 +172,7 @@ class FailoverCalls:
             raise NodeUnavailable(
                 gettext("no response within {longest_s:g} s").format(longest_s=self.within_s)
             )
-        return min(limit_s, left_s / (others + 1))
+        return min(limit_s, left_s / 2 if others else left_s)
 
     def knows(self, method: str) -> bool:
         """Return whether the node that answers next is not yet known to lack `method`."""

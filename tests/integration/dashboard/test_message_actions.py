@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.chain.models import Head
+from apps.chain.node import client as node_client
 from apps.core.clock import now
 from apps.messages.models import (
     Message,
@@ -62,6 +63,16 @@ class TestReplace:
         row = pool.row("one")
         assert (row.gas_premium, row.gas_fee_cap) == (1_000, 5_000)
         assert str(pool.node.pool[(row.from_addr, 0)].cid) == row.cid
+
+    def test_replacing_waits_for_a_node_longer_than_a_page_does(self, pool, monkeypatch):
+        flying(pool, "one")
+        form = {"gas_premium": "0.000001", "gas_fee_cap": "0.000005", "gas_limit": "2000000"}
+        client, where = signed_in("ann"), reverse("message-replace", args=["one"])
+        monkeypatch.setattr(node_client, "PAGE_S", 0.0)
+        monkeypatch.setattr(node_client, "AWAY_PAGE_S", 0.0)
+
+        assert client.post(where, {**form, "preview": "1"}).status_code == 422
+        assert client.post(where, form).status_code == 302
 
     @pytest.mark.parametrize(
         ("form", "field"),

@@ -109,7 +109,9 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         return fee_limits(request, viewer, row)
     if request.method != "POST" and row.state != MessageState.FILLED:
         return redirect("message", key)  # it landed meanwhile: its page shows that
-    form, offer, client = FeesForm.of(request), None, page_client()
+    form, offer = FeesForm.of(request), None
+    is_act = form.is_bound and "preview" not in request.POST
+    client = chain_client() if is_act else page_client()
     if form.is_bound and "gas_premium" not in request.POST:
         if row.state != MessageState.FILLED or not FEE_LIMITS & request.POST.keys():
             return replace_at_once(request, viewer, row)
@@ -122,10 +124,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
             budgets = Budgets(base_fee=int(head.base_fee), now=now())
             new = replacement_preview(row, fees=fees, client=client, head=head, budgets=budgets)
             offer = offer_of(new, base_fee=int(head.base_fee))
-            if form.is_bound and "preview" not in request.POST:
-                message_replace(
-                    message=row, fees=fees, client=chain_client(), head=head, now=now(), by=viewer
-                )
+            if is_act:
+                message_replace(message=row, fees=fees, client=client, head=head, now=now(), by=viewer)
                 messages_publish([row.pk], now=now())
                 return redirect("message", key)
             form.initial = {
@@ -133,6 +133,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
                 "gas_fee_cap": new.gas_fee_cap,
                 "gas_limit": new.gas_limit,
             }
+    if is_act:  # refused: the form that says so waits no longer
+        client = page_client()
     return replace_page(request, viewer, row, form=form, offer=offer, client=client)
 
 

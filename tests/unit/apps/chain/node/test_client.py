@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
+from apps.chain.node import failover
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.chain.node.link import NodeLink
@@ -400,3 +402,71 @@ def test_an_answer_fetched_ahead_that_cannot_be_read_is_asked_for_again(
         client.read_ahead([("StateGetActor", [ADDRESS, key_to_json(key)])])
 
     assert client.state_get_actor(ADDRESS, key).balance == 7
+
+
+class SlowNodes:
+    """Nodes that take their time, by a clock of their own."""
+
+    def __init__(self, *takes_s: float) -> None:
+        self.now = 0.0
+        self.links = [
+            cast(
+                "NodeLink", SimpleNamespace(tired_until=0.0, call=self._call(one), call_many=self._many(one))
+            )
+            for one in takes_s
+        ]
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def _wait(self, takes_s: float, timeout_s: float) -> None:
+        self.now += min(takes_s, timeout_s)
+        if takes_s > timeout_s:
+            raise NodeUnavailable(f"no response within {timeout_s} s")
+
+    def _call(self, takes_s: float) -> Any:
+        def call(_method: str, _params: Sequence[Any], *, timeout_s: float) -> str:
+            self._wait(takes_s, timeout_s)
+            return "answer"
+
+        return call
+
+    def _many(self, takes_s: float) -> Any:
+        def call_many(calls: Sequence[Any], *, timeout_s: float) -> list[str]:
+            self._wait(takes_s, timeout_s)
+            return ["answer"] * len(calls)
+
+        return call_many
+
+
+def test_a_node_that_answers_is_asked_beyond_the_time_of_one_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The review of a thousand sectors asks for fifty batches: all are answered, none soon."""
+    nodes = SlowNodes(2.0)
+    monkeypatch.setattr(failover, "time", nodes)
+    client = ChainClient(nodes.links, within_s=6.0)
+
+    partitions = client.call_many([("StateSectorPartition", [number]) for number in range(1000)])
+    assert client.call("StateMinerInfo") == "answer"
+
+    assert (len(partitions), nodes.now) == (1000, 102.0)
+
+
+def test_a_silent_node_is_waited_for_once_by_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = SlowNodes(1e9, 1e9)
+    monkeypatch.setattr(failover, "time", nodes)
+    client = ChainClient(nodes.links, within_s=6.0)
+
+    for method in ("StateMinerInfo", "StateMinerPower", "StateCall"):
+        with pytest.raises(NodeUnavailable):
+            client.call(method)
+
+    assert nodes.now == pytest.approx(6.0)
+
+
+def test_of_many_nodes_the_first_keeps_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = SlowNodes(*[2.5] * 5)
+    monkeypatch.setattr(failover, "time", nodes)
+
+    assert ChainClient(nodes.links, within_s=6.0).call("StateCall") == "answer"
+
+    assert nodes.now == 2.5
