@@ -15,12 +15,15 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from poolsite.tracing.subjects import Subject
 
+log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -36,13 +39,20 @@ _spans: Any = None
 
 
 def tracing_start(process: str) -> None:
-    """Turn traces on in this process where the environment names a collector; after any fork."""
+    """Turn traces on in this process where the environment names a collector; after any fork.
+
+    Without them where that fails: a variable that cannot be read, or a package that is missing, stops nobody.
+    """
     global _spans  # whether this process is traced
     is_disabled = os.environ.get(DISABLED, "").lower() == "true"
     if _spans is None and not is_disabled and any(os.environ.get(name) for name in ENDPOINTS):
-        module = import_module("poolsite.tracing.spans")
-        module.exporter_start(process)
-        _spans = module
+        try:
+            module = import_module("poolsite.tracing.spans")
+            module.exporter_start(process)
+        except Exception:
+            log.exception("not_traced")
+        else:
+            _spans = module
 
 
 def is_traced() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import time
@@ -16,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import (
@@ -32,15 +33,15 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
     from poolsite.tracing.subjects import Subject
 
 HEADER: Final = "traceparent"
 EXPORT_S: Final = "3"
-"""Longest wait for a collector, unless the environment names another: a process that ends waits for it."""
+"""Longest wait for a collector, unless the environment names another: a process that ends waits so long."""
 SUBJECTS_MAX: Final = 100
 """Messages or jobs in whose traces one span is: a head may land thousands."""
 
@@ -80,10 +81,31 @@ _ENTRY: Final[ContextVar[Entry | None]] = ContextVar("entry", default=None)
 _tracer: trace.Tracer = trace.NoOpTracer()
 
 
+class Exporter(OTLPSpanExporter):
+    """Sends batches of spans; while the process ends, none after one that did not arrive."""
+
+    is_ending = False
+    has_failed = False
+
+    def end(self) -> None:
+        """Note that the process ends."""
+        self.is_ending = True
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send a batch."""
+        if self.is_ending and self.has_failed:
+            return SpanExportResult.FAILURE
+        result = super().export(spans)
+        self.has_failed = result is not SpanExportResult.SUCCESS
+        return result
+
+
 def exporter_start(process: str) -> None:
     """Send the spans of this process to the collector that the environment names."""
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", EXPORT_S)
-    provider_set(BatchSpanProcessor(OTLPSpanExporter()), process)
+    exporter = Exporter()
+    provider_set(BatchSpanProcessor(exporter), process)
+    atexit.register(exporter.end)  # goes before what sends the rest: that was registered earlier
 
 
 def provider_set(processor: SpanProcessor, process: str) -> TracerProvider:

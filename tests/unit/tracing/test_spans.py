@@ -9,7 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import poolsite.tracing
@@ -197,6 +198,45 @@ def test_off_nothing_is_made_or_sent(monkeypatch: pytest.MonkeyPatch, named: dic
     assert span("message push", about=[ONE], begins=True) is span("GET", entry="")
     assert trace_header() == ""
     assert trace_carried(print) is print
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_TRACES_SAMPLER_ARG", "most"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1000000")],
+)
+def test_a_process_whose_traces_cannot_be_set_up_goes_on_without(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(poolsite.tracing, "_spans", None)
+
+    tracing_start("signer")
+
+    assert not poolsite.tracing.is_traced()
+
+
+def test_a_process_that_ends_tries_a_collector_that_hangs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries, answers = [], SpanExportResult.FAILURE
+
+    def export(_self: OTLPSpanExporter, _batch: object) -> SpanExportResult:
+        tries.append(answers)
+        return answers
+
+    monkeypatch.setattr(OTLPSpanExporter, "export", export)
+    exporter = spans.Exporter(endpoint="http://127.0.0.1:1")
+    for _ in range(2):
+        assert exporter.export([]) is SpanExportResult.FAILURE
+    exporter.end()
+
+    assert exporter.export([]) is SpanExportResult.FAILURE
+    assert len(tries) == 2
+
+    answers = SpanExportResult.SUCCESS
+    again = spans.Exporter(endpoint="http://127.0.0.1:1")
+    again.end()
+    for _ in range(2):
+        assert again.export([]) is SpanExportResult.SUCCESS
 
 
 def test_off_the_packages_are_not_loaded() -> None:
