@@ -57,14 +57,20 @@ class JobTells:
         self._numbers: dict[tuple[int, int], int] = {}
         """Of the jobs that were free at the last look, in the order in which they came."""
         self._number = count(1)
+        self._own: dict[tuple[int, int], int] = {}
+        """Those of them that only one host may have, with its id."""
         self._groups: dict[tuple[int, str, str, bool], Group] = {}
         self._lasts: dict[int, LastTell] = {}
 
     def choose(self, hosts: Collection[WaitingHost], free: Collection[FreeJob], *, at: float) -> set[int]:
         """Return which hosts are told at this look, by their ids."""
-        keys = {(job.id, job.lease_token) for job in free}
-        self._numbers = {key: self._numbers.get(key) or next(self._number) for key in sorted(keys)}
         self._lasts = {id_: last for id_, last in self._lasts.items() if at - last.at < FORGET_S}
+        # What only one host may have is looked for while it waits: that it claims makes nothing new.
+        claiming = self._lasts.keys() - {host.id for host in hosts}
+        self._own = {key: id_ for key, id_ in self._own.items() if id_ in claiming}
+        self._own |= {(job.id, job.lease_token): job.host_id for job in free if job.host_id is not None}
+        keys = self._own.keys() | {(job.id, job.lease_token) for job in free}
+        self._numbers = {key: self._numbers.get(key) or next(self._number) for key in sorted(keys)}
         self._groups = self._grouped(free)
         of_tenants: dict[int, list[WaitingHost]] = {}
         for host in hosts:

@@ -66,6 +66,17 @@ def test_what_lies_on_a_host_wakes_that_host_alone_and_at_once() -> None:
     assert len(tells.choose(waiting, every, at=FEW_AGAIN_S + 0.5)) == HOSTS
 
 
+def test_a_host_that_claims_in_vain_is_not_told_of_its_job_as_of_a_new_one() -> None:
+    tells, both = JobTells(), hosts(2)
+    assert tells.choose(both, [job(1, host=0)], at=0.0) == {0}
+
+    assert tells.choose(both[1:], [], at=0.5) == set()
+    assert tells.choose(both, [job(1, host=0)], at=1.0) == set()
+    assert tells.choose(both, [job(1, host=0), job(2, host=0)], at=1.5) == {0}
+    assert tells.choose(both[1:], [], at=2.0) == set()
+    assert tells.choose(both, [job(1, host=0)], at=1.5 + FEW_AGAIN_S) == {0}
+
+
 def test_a_proof_that_was_not_taken_is_told_again_soon() -> None:
     """Its job may be offered to a host that had no right to it a moment ago: nothing else of it changes."""
     kinds = frozenset({"window_post", "sector_check"})
