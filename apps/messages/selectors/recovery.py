@@ -15,6 +15,8 @@ from apps.core.errors import NotFound
 from apps.core.stored_texts import stored_text
 from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
 from apps.messages.states import MessageState, Priority
+from poolsite.filecoin.actors.decode import params_forms
+from poolsite.filecoin.address import address_parse
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -55,7 +57,8 @@ def unmatched_open() -> QuerySet[UnmatchedMessage]:
 
 def unmatched_candidates(row: UnmatchedMessage) -> QuerySet[Message]:
     """Return the messages waiting at its sender that it may be: those of its content, then the oldest."""
-    alike = When(to=row.to, value=row.value, method=row.method, params=bytes(row.params), then=0)
+    forms = params_forms(address_parse(row.to), row.method, bytes(row.params))
+    alike = When(to=row.to, value=row.value, method=row.method, params__in=forms, then=0)
     rows = Message.objects.filter(from_addr=row.from_addr, state=MessageState.UNFILLED)
     return rows.order_by(Case(alike, default=1), "created_at")
 

@@ -6,6 +6,7 @@ builtin/v18/*/methods.go.
 
 from __future__ import annotations
 
+import contextlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,7 @@ from poolsite.filecoin.address import (
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.codec import from_cbor, from_json, struct_of, to_cbor, to_json
-from poolsite.filecoin.kinds import AMOUNT
+from poolsite.filecoin.kinds import AMOUNT, BadField
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,16 @@ def changed_methods(to: Address, method: int) -> list[MethodSpec]:
     kinds = ACTOR_METHODS if only is None else (only,)
     specs = (ACTOR_METHODS[kind].get(method) for kind in kinds)
     return [spec for spec in specs if spec is not None and spec.earlier]
+
+
+def params_forms(to: Address, method: int, params: bytes) -> list[bytes]:
+    """Return parameters as they are, and in the other forms of their method that can say the same."""
+    found = [params]
+    for spec in changed_methods(to, method):
+        for form in spec.forms:
+            with contextlib.suppress(BadField):
+                found.append(params_at(spec, params, version=form.since))
+    return list(dict.fromkeys(found))
 
 
 def params_alike(to: Address, method: int, first: bytes, second: bytes) -> bool:

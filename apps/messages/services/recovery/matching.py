@@ -21,6 +21,7 @@ from apps.messages.services.bulk_transitions import message_changes_publish, mes
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import SignerGrant, Tenant
+from poolsite.filecoin.actors.decode import params_forms
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import METHODS, Method
 from poolsite.filecoin.address import ID
@@ -161,11 +162,12 @@ class _Rows:
             row = row or self._row_recreate(found, message, tenant)
             can_take = self._state(row) in (MessageState.UNFILLED, MessageState.FAILED) and row.nonce is None
             return row if can_take and row.has_content(message) else None
-        alike = self.waiting[str(message.to), message.value, message.method, message.params]
-        while alike:
-            row = alike.popleft()
-            if self._state(row) == MessageState.UNFILLED and row.has_content(message):
-                return row
+        for params in params_forms(message.to, message.method, message.params):
+            alike = self.waiting[str(message.to), message.value, message.method, params]
+            while alike:
+                row = alike.popleft()
+                if self._state(row) == MessageState.UNFILLED and row.has_content(message):
+                    return row
         known = self._own_message(message)
         return None if known is None else self._row_recreate(known, message, self.owners[0])
 

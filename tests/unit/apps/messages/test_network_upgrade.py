@@ -9,6 +9,9 @@ import pytest
 
 from apps.chain.selectors.upgrades import network_version_at, params_version
 from apps.dashboard.pages.messages.facts import param_facts
+from apps.messages.models import UnmatchedMessage
+from apps.messages.selectors.recovery import unmatched_candidates
+from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
 from apps.miners.services.withdrawals import amount_read
 from poolsite.filecoin import upgrades
@@ -20,6 +23,7 @@ from poolsite.filecoin.codec import TokenAmount, cbor_tuple, from_cbor, to_cbor
 from poolsite.filecoin.upgrades import UPGRADES, NetworkUpgrade
 from tests.fake_node import FakeNode
 from tests.messaging import Pool, pool_world
+from tests.unit.apps.messages.recovery import Dump, heads, without_ids
 from workers.signer.amounts import withdrawal_of
 from workers.signer.message_payloads import message_readings
 
@@ -108,6 +112,39 @@ def test_what_waited_across_the_upgrade_is_signed_in_the_form_after_it(pool: Poo
     [published] = pool.node.pool.values()
     assert published.message.params == bytes(row.params)
     assert withdraw(pool, "late", sender).pk == row.pk, "the same push is the same message, in either form"
+
+
+@pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
+def test_a_restored_row_knows_its_form_after_the_upgrade(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, has_ids: bool
+) -> None:
+    if not has_ids:
+        without_ids(pool, monkeypatch)
+    sender = pool.address()
+    restore_check(now=pool.now)
+    withdraw(pool, "late", sender)
+    dump = Dump()
+    mine_to(pool, HEIGHT)
+    heads(pool, 3)
+    assert from_cbor(LaterWithdrawal, pool.node.landed(sender)[0].message.params) == LaterWithdrawal(7)
+
+    dump.restore()
+    assert from_cbor(WithdrawBalanceParams, bytes(pool.row("late").params)).amount_requested == 7
+    heads(pool, 3)
+
+    row = pool.row("late")
+    assert (row.state, row.nonce, row.error) == (MessageState.LANDED, 0, "")
+    assert pool.nonces_on_chain(sender) == [0]
+    assert not UnmatchedMessage.objects.exists()
+
+
+def test_the_same_in_the_form_before_is_the_first_candidate(pool: Pool) -> None:
+    sender, after = pool.address(), to_cbor(LaterWithdrawal(7))
+    pool.push("older", sender, to=MINER)
+    withdraw(pool, "late", sender)
+    landed = UnmatchedMessage(from_addr=sender, to=MINER, value=0, method=WITHDRAW, params=after)
+
+    assert [row.push_id for row in unmatched_candidates(landed)] == ["late", "older"]
 
 
 def test_the_upgrade_s_own_epoch_still_takes_the_form_before(pool: Pool) -> None:
