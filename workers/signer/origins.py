@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.filecoin.actors.decode import params_alike
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.wire.origins import IdFound, IdsFound, Origin
@@ -65,8 +66,9 @@ def origin_columns(origin: Origin | None) -> dict[str, Any]:
 def origin_check(link: sqlite3.Connection, request: SignRequest, origin: Origin | None) -> None:
     """Raise SignedBefore if this is a second nonce for an id, or other content under it.
 
-    Allowed are the same message again, another fee with the same nonce, another nonce within one selection,
-    and a nonce after one that the console knows to be used by another message.
+    Allowed are the same message again, with the same nonce another fee or, after an upgrade, another form of
+    its parameters; another nonce within one selection, and one after a nonce that the console knows to be
+    used by another message.
     """
     if origin is None or not origin.id:
         return
@@ -75,9 +77,9 @@ def origin_check(link: sqlite3.Connection, request: SignRequest, origin: Origin 
     if not rows:
         return
     last, wanted = message_from_cbor(rows[0]["raw"]), message_from_cbor(request.raw)
-    if _without_fees(last) == _without_fees(wanted):
+    if _is_same(last, wanted):
         return
-    if _without_fees(replace(last, nonce=wanted.nonce)) == _without_fees(wanted):
+    if _is_same(replace(last, nonce=wanted.nonce), wanted):
         is_same_selection = bool(origin.selection) and rows[0]["selection"] == origin.selection
         if last.nonce in origin.dead or (is_same_selection and origin.step > int(rows[0]["step"])):
             return
@@ -95,5 +97,10 @@ def ids_find(link: sqlite3.Connection, *, pool: str, cids: Iterable[str]) -> Ids
     return IdsFound(found=tuple(found))
 
 
-def _without_fees(message: Message) -> Message:
-    return replace(message, gas_limit=0, gas_fee_cap=AttoFil(0), gas_premium=AttoFil(0))
+def _is_same(one: Message, other: Message) -> bool:
+    """Return whether two messages differ in nothing but fees, and the form of their parameters."""
+    return _bare(one) == _bare(other) and params_alike(one.to, one.method, one.params, other.params)
+
+
+def _bare(message: Message) -> Message:
+    return replace(message, gas_limit=0, gas_fee_cap=AttoFil(0), gas_premium=AttoFil(0), params=b"")

@@ -157,7 +157,7 @@ def _signed_before(
                 "the signer signed it with nonce {nonce}, which {rival} holds: it continues once that "
                 "has landed"
             ).format(nonce=nonce, rival=rival)
-        selection.known[row.pk] = newest
+        selection.known[row.pk] = replace(newest, params=bytes(row.params))  # in the form that is taken now
         return Wait.NONE, ""
     landed = History(row.from_addr, client, selection.head).landed([nonce]).get(nonce)
     by_cid = {version.cid: version for version in versions}

@@ -23,6 +23,7 @@ from poolsite.filecoin.codec import TokenAmount, cbor_tuple, from_cbor, to_cbor
 from poolsite.filecoin.upgrades import UPGRADES, NetworkUpgrade
 from tests.fake_node import FakeNode
 from tests.messaging import Pool, pool_world
+from tests.unit.apps.messages.kills import Kill, killed
 from tests.unit.apps.messages.recovery import Dump, heads, without_ids
 from workers.signer.amounts import withdrawal_of
 from workers.signer.message_payloads import message_readings
@@ -136,6 +137,29 @@ def test_a_restored_row_knows_its_form_after_the_upgrade(
     assert (row.state, row.nonce, row.error) == (MessageState.LANDED, 0, "")
     assert pool.nonces_on_chain(sender) == [0]
     assert not UnmatchedMessage.objects.exists()
+
+
+@pytest.mark.parametrize("has_rival", [False, True], ids=["alone", "a proof goes first"])
+def test_a_signature_of_before_the_upgrade_is_made_anew(
+    pool: Pool, has_rival: bool
+) -> None:
+    sender = pool.address()
+    withdraw(pool, "late", sender)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.messages.services.select.filled_store", killed(print))
+        with pytest.raises(Kill):
+            pool.choose()
+    if has_rival:  # would have the nonce, if the signer did not know of the first signature
+        pool.push("proof", sender, kind="window_post", time_sensitive=True)
+
+    mine_to(pool, HEIGHT)
+    heads(pool, 3)
+
+    landed = pool.node.landed(sender)[0]
+    assert pool.nonces_on_chain(sender) == [0, 1][: 1 + has_rival]
+    assert from_cbor(LaterWithdrawal, landed.message.params) == LaterWithdrawal(7)
+    row = pool.row("late")
+    assert (row.state, row.nonce, bytes(row.params)) == (MessageState.LANDED, 0, landed.message.params)
 
 
 def test_the_same_in_the_form_before_is_the_first_candidate(pool: Pool) -> None:
