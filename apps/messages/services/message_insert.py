@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
-from apps.core.prepared_statements import Prepared
+from apps.core.prepared_statements import Plan, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,10 @@ def _insert_text() -> str:
     )
 
 
-INSERT: Final = Prepared("messages_push", _insert_text(), [f"{kind}[]" for kind in INSERTED.values()])
+# Planned anew: a plan of the days when the table fitted on a page would read all of it for each message.
+INSERT: Final = Prepared(
+    "messages_push", _insert_text(), [f"{kind}[]" for kind in INSERTED.values()], plan=Plan.ANEW
+)
 
 
 def messages_insert(rows: Sequence[Message]) -> set[str]:

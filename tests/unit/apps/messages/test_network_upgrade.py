@@ -140,9 +140,7 @@ def test_a_restored_row_knows_its_form_after_the_upgrade(
 
 
 @pytest.mark.parametrize("has_rival", [False, True], ids=["alone", "a proof goes first"])
-def test_a_signature_of_before_the_upgrade_is_made_anew(
-    pool: Pool, has_rival: bool
-) -> None:
+def test_a_signature_of_before_the_upgrade_is_made_anew(pool: Pool, has_rival: bool) -> None:
     sender = pool.address()
     withdraw(pool, "late", sender)
     with pytest.MonkeyPatch.context() as patch:

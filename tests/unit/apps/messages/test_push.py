@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken, ReceiverNotGranted, SenderStopped
@@ -21,7 +22,7 @@ from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted
 from tests import factories
-from tests.messaging import FIL
+from tests.messaging import FIL, RECEIVER
 from tests.people import principal
 from tests.unit.apps.messages.push import WRONG
 
@@ -46,6 +47,31 @@ def test_the_same_content_again_is_the_same_row(pool: Pool) -> None:
 
     assert first.pk == again.pk
     assert Message.objects.count() == 1
+
+
+def test_a_push_planned_in_an_empty_pool_reads_no_whole_table(pool: Pool) -> None:
+    address = pool.address()
+
+    def push(turn: int, count: int) -> int:
+        """Push messages; return how many rows were read since the transaction began, in whole tables."""
+        names = [f"{turn}-{at}" for at in range(count)]
+        items = [PushItem(id=name, to=RECEIVER, from_=address, method=0, value=1) for name in names]
+        messages_push(items, principal=principal())
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select seq_tup_read from pg_stat_xact_user_tables where relname = 'messages_message'"
+            )
+            return int(cursor.fetchone()[0])
+
+    pool.push("one", address)
+    with connection.cursor() as cursor:
+        cursor.execute("analyze messages_message")
+    for turn in range(8):
+        push(turn, 10)
+    before, after = push(8, 500), push(9, 50)
+
+    assert after - before < 2_000
+    assert Message.objects.count() == 631
 
 
 @pytest.mark.parametrize(
