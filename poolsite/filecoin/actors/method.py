@@ -50,11 +50,6 @@ class MethodSpec:
             return self
         return next((form for form in self.forms if form.since <= version), self.forms[-1])
 
-    def in_force(self, version: int) -> bool:
-        """Return whether a network version has the method in any form."""
-        form = self.at(version)
-        return form.since <= version and (form.until is None or version < form.until)
-
 
 def method_table(*specs: MethodSpec) -> dict[int, MethodSpec]:
     """Return the methods by number, each in its newest form with the earlier ones.
