@@ -6,6 +6,7 @@ the rest together: the sum of amounts, the greatest age, the least margin and fr
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import connection
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
+STEPS_READ: Final = 200
+"""Newest failures and finished sectors of a host that are read to count its failures."""
+STEPS_AGE: Final = timedelta(days=365)
+"""Age of the oldest of them."""
 OTHER: Final = "other"
 """Label of the rest.  No address has this name, and a host of this name has a tenant beside it."""
 
@@ -161,8 +166,12 @@ HOSTS: Final = f"""
         min(seen_at), coalesce(sum(tasks), 0), sum(failed), min(free), min(share)
     FROM ranked LEFT JOIN leased ON leased.worker_id = ranked.id
     CROSS JOIN LATERAL (
-        SELECT count(*) AS failed FROM {JobEvent._meta.db_table} event
-        WHERE event.worker_id = ranked.id AND event.is_error AND event.at >= %(since)s
+        SELECT count(*) FILTER (WHERE is_error AND at >= %(since)s) AS failed FROM (
+            SELECT event.is_error, event.at FROM {JobEvent._meta.db_table} event
+            WHERE event.worker_id = ranked.id AND (event.is_error OR event.event = 'FINALIZE')
+                AND event.at >= %(read_since)s
+            ORDER BY event.id DESC LIMIT {STEPS_READ}
+        ) steps
     ) failures
     LEFT JOIN LATERAL (
         SELECT (disk ->> 0)::float8 AS free, (disk ->> 0)::float8 / (disk ->> 1)::float8 AS share
@@ -213,4 +222,5 @@ def hosts_by_size(*, most: int, since: datetime) -> list[HostFigures]:
 
     Several hosts of one tenant with one name are summed: Prometheus knows them by their names alone.
     """
-    return [HostFigures(*row) for row in _rows(HOSTS, {"most": most, "since": since})]
+    values = {"most": most, "since": since, "read_since": since - STEPS_AGE}
+    return [HostFigures(*row) for row in _rows(HOSTS, values)]

@@ -12,12 +12,15 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.blocks.models import Round
 from apps.blocks.states import RoundState
+from apps.checks.selectors.object_figures import STEPS_READ, hosts_by_size
 from apps.core.clock import now
 from apps.messages.models import Message
 from apps.proving.models import WindowPost
 from apps.sectors.models import JobEvent
 from poolsite.wire.jobs import JobKind
 from tests import factories
+from tests.bulk_rows import row_copies_insert
+from tests.query_plans import plan_run, rows_read
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -146,6 +149,26 @@ def test_hosts_have_an_age_tasks_failures_and_the_fullest_disk(client, settings)
     assert found['host_seen_seconds{host="other",tenant=""}'] >= 3600
     assert found['host_failures{host="other",tenant=""}'] == 1
     assert 'host_disk_free_bytes{host="other",tenant=""}' not in found
+
+
+def test_failures_are_counted_without_reading_all_steps_of_a_host():
+    host = factories.worker("busy")
+    job, at = factories.proof_job(factories.miner(2001), worker=host), now()
+    done = JobEvent.objects.create(job=job, event="FINALIZE", worker=host, at=at - timedelta(days=9), ms=1)
+    with connection.cursor() as cursor:
+        rows = f"generate_series(1, {20 * STEPS_READ}) n"
+        row_copies_insert(cursor, "sectors_jobevent", of=f"id = {done.pk}", changed={}, rows=rows)
+        JobEvent.objects.create(job=job, event="FAIL", worker=host, at=at, is_error=True)
+        cursor.execute("ANALYZE sectors_jobevent")
+        cursor.execute("SELECT tableoid::regclass::text FROM sectors_jobevent WHERE id = %s", [done.pk])
+        (part,) = cursor.fetchone()
+
+    with CaptureQueriesContext(connection) as seen:
+        (row,) = hosts_by_size(most=1, since=at - timedelta(days=1))
+
+    assert row.failed == 1
+    with connection.cursor() as cursor:
+        assert 0 < rows_read(plan_run(cursor, seen[0]["sql"]), part) <= STEPS_READ + 1
 
 
 def test_a_scrape_asks_as_often_for_many_objects_as_for_few(client, settings):
