@@ -1,7 +1,7 @@
-"""Whom a free job is told of: a few of those who could take it, then twice as many, and nobody twice.
+"""Choose which waiting hosts are told of a free job: a few first, then twice as many, none of them twice.
 
 A host that is told claims, and of two thousand that could take a new job one gets it.  A free job that none
-of them gets, for a reason that only a claim finds (no room, another rule), would keep all of them claiming.
+of them gets, for a reason that only a claim finds (no disk space, a rule), would keep all of them claiming.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ if TYPE_CHECKING:
     from apps.sectors.services.jobs.free_jobs import FreeJob, WaitingHost
 
 FIRST: Final = 8
-"""Hosts that are told at the first look at which a job is free; at each further one twice as many."""
+"""Hosts that are told of a new job at the first poll; at each further poll twice as many."""
 MOST: Final = 128
-"""At one look."""
+"""Most hosts that are told at one poll."""
 AGAIN_S: Final = 30.0
-"""After which a host is told once more of what it did not take, and"""
+"""Time after which a host is told once more of a job that it did not take."""
 FEW_AGAIN_S: Final = 5.0
-"""of what only this host may have, of checks and of aggregates: there are few such jobs; and"""
+"""The same for checks, aggregates and jobs that only this host may take: there are few of these."""
 WINDOW_AGAIN_S: Final = 1.0
-"""of the proof of a window, which has an end: the job is offered to other hosts without another lease."""
+"""The same for a window's proof, which is urgent: the job is offered to other hosts without a new lease."""
 FORGET_S: Final = 120.0
-"""After which a host that was told is forgotten; it is told anew."""
+"""Time after which it is forgotten that a host was told."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastTell:
-    """When a host was last told of all that was free."""
+    """When a host was last told, which then covered all free jobs."""
 
     number: int
-    """Of the newest job then."""
+    """Number of the newest free job at that time."""
     at: float
 
 
 @dataclass(slots=True)
 class Group:
-    """Free jobs of a tenant, kind and stage: whoever may have one of them mostly may have the others."""
+    """Free jobs of a tenant, kind and stage: a host that may take one of them mostly may take the others."""
 
     newest: int = 0
     most: int = FIRST
     jobs: dict[int | None, FreeJob] = field(default_factory=dict)
-    """The newest one at this look: for all hosts, and those for single ones."""
+    """The newest one at this poll, by the only host that may take it; None: any host may."""
 
 
 class JobTells:
-    """What one process has told the hosts that wait in it.  Times are of one clock that only goes forward."""
+    """Which hosts that wait in this process were told of which jobs.  Times are of the monotonic clock."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, int], int] = {}
-        """Of the jobs that were free at the last look, in the order in which they came."""
+        """Numbers of the jobs that were free at the last poll, in the order in which they appeared."""
         self._number = count(1)
         self._own: dict[tuple[int, int], int] = {}
-        """Those of them that only one host may have, with its id."""
+        """Those of them that only one host may take, with its id."""
         self._groups: dict[tuple[int, str, str, bool], Group] = {}
         self._lasts: dict[int, LastTell] = {}
 
     def choose(self, hosts: Collection[WaitingHost], free: Collection[FreeJob], *, at: float) -> set[int]:
-        """Return which hosts are told at this look, by their ids."""
+        """Return the ids of the hosts to tell at this poll."""
         self._lasts = {id_: last for id_, last in self._lasts.items() if at - last.at < FORGET_S}
         # What only one host may have is looked for while it waits: that it claims makes nothing new.
         claiming = self._lasts.keys() - {host.id for host in hosts}
@@ -82,7 +82,7 @@ class JobTells:
             group.newest = newest
             those = of_tenants.get(key[0], ())
             due = [host.id for host in those if host.id not in chosen and self._is_due(host, key, at)]
-            # Of what only one may have each is told at once; of the others first those who wait longest.
+            # A job for a single host is told at once; of others, hosts that were told longest ago hear first.
             is_for_one = key[3]
             chosen.update(due if is_for_one else sorted(due, key=self._last_at)[: group.most])
         newest = max(self._numbers.values(), default=0)
@@ -100,7 +100,7 @@ class JobTells:
         return groups
 
     def _is_due(self, host: WaitingHost, key: tuple[int, str, str, bool], at: float) -> bool:
-        """Return whether a group has a job that the host could take, and of which it was not told."""
+        """Return whether a group has a job that the host could take and was not told of."""
         jobs = self._groups[key].jobs
         job = jobs.get(host.id) or jobs.get(None)
         if job is None or not host.takes(job):

@@ -71,7 +71,7 @@ class Leadership:
         self.is_led_elsewhere = False
         """Whether another session had the lock when it was tried last."""
         self._turn = threading.RLock()
-        """Another thread may resign for one that waits for a node."""
+        """Guards the session: a second thread resigns while the first waits for a node."""
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +135,7 @@ class Leadership:
         return self.still_leads() or self.try_lead()
 
     def _query(self, question: str) -> bool | None:
-        """Return the answer; None where there is none."""
+        """Return the query's single value; None if the session is closed or fails."""
         link = self.link
         if link is None or link.closed:
             return None

@@ -32,7 +32,7 @@ SERVER_TIMEOUTS: Final = (
     " -c tcp_user_timeout=15000"
 )
 SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout": "5"}
-"""Of several servers one takes writes; one whose machine is gone must not keep each session waiting."""
+"""libpq's options for several servers: use the one that takes writes, wait briefly for a lost one."""
 PLACE: Final = re.compile(r"(\[[\w:.%-]+\]|[^:\[\]]*)(?::(\d*))?", re.ASCII)
 """A host with its port, between the commas of a URL."""
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
@@ -43,7 +43,7 @@ ORIGIN: Final = re.compile(
 """The address of a clone's origin in its `.git/config`, unless it is a folder of this machine."""
 CREDENTIALS: Final = re.compile(r"^(https?://)[^/@]*@")
 CERTIFICATES: Final = ("required", "optional", "none")
-"""What redis-py takes for `ssl_cert_reqs`: whether the server's certificate must be one that is trusted."""
+"""Values of redis-py's `ssl_cert_reqs`: whether the server's certificate must be trusted."""
 FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_ca_path")
 """Options of a Redis URL that name a file, or a folder of them."""
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -79,7 +79,7 @@ def flag(value: str, *, name: str) -> bool:
 
 
 def env_number(name: str, default: int, *, most: int | None = None) -> int:
-    """Return a whole number; with `most` it is one of 0 to that."""
+    """Return a whole number; with `most`, one from 0 to `most`."""
     value = os.environ.get(name, "")
     try:
         number = int(value) if value else default

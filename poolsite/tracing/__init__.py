@@ -1,8 +1,8 @@
 """Traces through all processes of a pool, by OpenTelemetry; off unless the environment names a collector.
 
-What a message or a job goes through is one trace, whichever processes do it and whenever: its trace id
-follows from the id of the row (`subjects`), so nothing is kept or sent to find it again.  Off, a span is one
-call that returns the same empty context; OpenTelemetry's packages are not loaded.
+All work on a message or a job is one trace, across processes and restarts: its trace id is derived from the
+row's id (`subjects`), so no id is stored or passed on.  While traces are off, a span is one call that returns
+the same empty context, and OpenTelemetry's packages are not loaded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""OpenTelemetry's own variables; one of them turns traces on."""
+"""OpenTelemetry's variables for the collector's address; either turns traces on."""
 DISABLED: Final = "OTEL_SDK_DISABLED"
 Facts = Mapping[str, str | int | float]
 NO_FACTS: Final[Facts] = {}
 NOTHING: Final[AbstractContextManager[None]] = nullcontext()
 
 _spans: Any = None
-"""The module that makes spans, once traces are on."""
+"""The module `poolsite.tracing.spans`, once traces are on."""
 
 
 def tracing_start(process: str) -> None:
@@ -69,12 +69,12 @@ def span(
     is_call: bool = False,
     facts: Facts = NO_FACTS,
 ) -> AbstractContextManager[None]:
-    """Return a context whose time is a span, within the one that is open here.
+    """Return a context manager that records a span, a child of the current one.
 
-    `about`: the messages and jobs that it is for; it is in the trace of each.  `begins`: they begin with it.
-    `entry`: this process was asked for it, with this `traceparent` or an empty one.  `is_call`: another
-    program is asked.  A span that is no entry and is about nothing is left out where none is open.
-    Facts are seen by whoever reads traces: no token, key, body, or URL with a query.
+    `about`: the messages and jobs it works on; it appears in the trace of each.  `begins`: it is their first.
+    `entry`: the `traceparent` of the request or task that this process received, empty without one.
+    `is_call`: it calls another program.  A span without `entry`, `about` and a current span is not recorded.
+    Readers of traces see the facts: no token, key, body, or URL with a query.
     """
     if _spans is None:
         return NOTHING
@@ -85,16 +85,16 @@ def span(
 
 
 def entry_note(name: str, facts: Facts = NO_FACTS) -> None:
-    """Name what this process was asked for, once it is known."""
+    """Rename the span of the current request or task, once its route is known."""
     if _spans is not None:
         _spans.entry_note(name, facts)
 
 
 def trace_header() -> str:
-    """Return the `traceparent` that another process continues by; empty where no span is open."""
+    """Return the current span's `traceparent`, for another process; empty without a span."""
     return "" if _spans is None else str(_spans.trace_header())
 
 
 def trace_carried(work: Callable[P, T]) -> Callable[P, T]:
-    """Return a function for another thread, whose spans are within the one that is open here."""
+    """Return `work` for another thread, with the current span as the parent of its spans."""
     return work if _spans is None else partial(contextvars.copy_context().run, work)

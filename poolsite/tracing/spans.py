@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's SDK, sent to the collector by HTTP; loaded by name, where traces are on alone."""
+"""Record spans with OpenTelemetry's SDK and send them to the collector; loaded only if traces are on."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ HEADER: Final = "traceparent"
 EXPORT_S: Final = "3"
 """Longest wait for a collector, unless the environment names another: a process that ends waits so long."""
 SUBJECTS_MAX: Final = 100
-"""Messages or jobs in whose traces one span is: a head may land thousands."""
+"""Most messages or jobs in whose traces one span appears: a head may land thousands."""
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _FIRST: Final[ContextVar[Subject | None]] = ContextVar("first_span_of", default=None)
-"""Whose first span is being made."""
+"""The message or job whose first span is being started."""
 
 
 class SubjectIds(IdGenerator):
-    """Random ids, but for the first span of a message or job."""
+    """Random ids, except for the first span of a message or job."""
 
     def __init__(self) -> None:
         self.random = RandomIdGenerator()
@@ -69,7 +69,7 @@ class SubjectIds(IdGenerator):
 
 @dataclass(slots=True)
 class Entry:
-    """What this process was asked for, and for which messages and jobs that was."""
+    """The request or task that this process works on, with the messages and jobs it concerned so far."""
 
     span: Span
     name: str
@@ -111,7 +111,7 @@ def exporter_start(process: str) -> None:
 def provider_set(processor: SpanProcessor, process: str) -> TracerProvider:
     """Send the spans of this process to a processor.
 
-    Whether a trace is sampled depends on its id alone: all processes decide alike, and nobody outside does.
+    Sampling depends on the trace id alone: all processes decide alike, and a caller cannot decide.
     """
     global _tracer  # the process has one
     service = os.environ.get("OTEL_SERVICE_NAME") or f"poolsite-{re.sub(r'-[0-9]+$', '', process)}"
@@ -138,7 +138,7 @@ def span(
     is_call: bool,
     facts: dict[str, Any],
 ) -> Iterator[None]:
-    """Make a span of the time in the context; see `poolsite.tracing.span`."""
+    """Record a span from enter to exit; arguments as in `poolsite.tracing.span`."""
     subjects = list(islice(about, SUBJECTS_MAX))
     here = trace.get_current_span().get_span_context()
     if entry is None and not subjects and not here.is_valid:
@@ -178,7 +178,7 @@ def _own_start(
     is_call: bool,
     facts: dict[str, Any],
 ) -> Span:
-    """Begin a span: below what another process sent, below its first subject, or below what is open here."""
+    """Start a span: its parent is the caller's span, else its first subject's, else the current one."""
     kind, links, context = _kind(entry, is_call=is_call), [], None
     if entry is not None:
         context = _PROPAGATOR.extract({HEADER: entry}, Context()) if entry else None
@@ -195,14 +195,14 @@ def _kind(entry: str | None, *, is_call: bool) -> SpanKind:
 
 
 def _below(subject: Subject) -> Context:
-    """Return the context of a subject's first span, whether that was made or not."""
+    """Return a context with a subject's first span as parent, even if that span was never recorded."""
     flags = TraceFlags(TraceFlags.SAMPLED)
     first = SpanContext(subject.trace_id, subject.span_id, is_remote=True, trace_flags=flags)
     return trace.set_span_in_context(NonRecordingSpan(first), Context())
 
 
 def _begin(subject: Subject, here: SpanContext) -> None:
-    """Make the first span of a subject, which has no length: nobody knows when it will be over."""
+    """Record the first span of a subject, without duration: nobody knows when its work will end."""
     token = _FIRST.set(subject)
     try:
         links = [Link(here)] if here.is_valid else []
@@ -221,7 +221,7 @@ def _twins(
     kind: SpanKind,
     span: tuple[int, int],
 ) -> None:
-    """Make a span once more in the trace of each subject that has it in another trace, with a link there."""
+    """Record a copy of a span, linked to it, in the trace of each subject that has another trace."""
     own = of.get_span_context()
     for subject in subjects:
         if subject.trace_id != own.trace_id:
@@ -232,7 +232,7 @@ def _twins(
 
 
 def entry_note(name: str, facts: dict[str, Any]) -> None:
-    """Name the span of what this process was asked for."""
+    """Rename the span of the current request or task, and add facts to it."""
     noted = _ENTRY.get()
     if noted is not None:
         noted.name = name
@@ -242,7 +242,7 @@ def entry_note(name: str, facts: dict[str, Any]) -> None:
 
 
 def trace_header() -> str:
-    """Return the `traceparent` of the span that is open here; empty without one."""
+    """Return the `traceparent` of the current span; empty without one."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get(HEADER, "")

@@ -1,4 +1,4 @@
-"""Whether this machine reaches a node and Redis: without them it cannot lead, and carries out no step."""
+"""Probe whether this machine reaches a node and Redis: without them it cannot lead or carry out steps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from apps.chain.selectors.nodes import nodes_for_reading
 from apps.core.redis_clients import redis_client
 
 ANSWER_S: Final = 1.5
-"""A node that does not give its head within this time is not reached."""
+"""A node that does not return its head within this time counts as unreachable."""
 NODES_EVERY_S: Final = 10.0
-"""Between two looks which nodes there are."""
+"""Time between two reads of the list of nodes."""
 
 
 class Reach:
-    """Looks what is reached, from a thread of its own; it keeps no database session."""
+    """Probes node and Redis; it runs in a separate thread and keeps no database session."""
 
     def __init__(self) -> None:
         self._links: list[NodeLink] = []
@@ -30,12 +30,12 @@ class Reach:
         self._read_at = -NODES_EVERY_S
 
     def __call__(self) -> str:
-        """Return what is not reached, and why; empty if all is."""
+        """Return why node or Redis is unreachable; empty if both are reached."""
         self._nodes_read()
         return self._node_fault() or redis_fault()
 
     def _nodes_read(self) -> None:
-        """Read which nodes there are; those known before, while the database is away."""
+        """Read the list of nodes; keep the last one while the database is offline."""
         if time.monotonic() - self._read_at < NODES_EVERY_S:
             return
         try:
@@ -48,7 +48,7 @@ class Reach:
         self._read_at = time.monotonic()
 
     def _node_fault(self) -> str:
-        """Return why no node is reached; a pool without any misses none."""
+        """Return why no node is reached; empty if one is, or if the pool has none."""
         try:
             if self._links:
                 ChainClient(self._links, limit_s=ANSWER_S).chain_head()
@@ -60,7 +60,7 @@ class Reach:
 
 
 def redis_fault() -> str:
-    """Return why Redis is not reached; empty if it is."""
+    """Return why Redis is unreachable; empty if it is reached."""
     try:
         redis_client().ping()
     except (RedisError, OSError) as error:

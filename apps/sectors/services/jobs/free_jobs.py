@@ -1,4 +1,4 @@
-"""Which free jobs a host that waits could take, as far as jobs and hosts themselves say it."""
+"""Find the free jobs that waiting hosts could take, judged by the rows of jobs and hosts alone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 OF_ONE: Final = 16
-"""Jobs of one host, and
-"""
+"""Most jobs that are read of those bound to one host."""
 ANYBODYS: Final = 256
-"""those that any host of their tenants may go on with, of which one look tells."""
+"""Most jobs that are read of those that any host of their tenants may continue."""
 _COLUMNS: Final = "job.kind, job.stage, job.id, job.lease_token, job.miner_id"
 _JOB: Final = f"SELECT {_COLUMNS} FROM sectors_job job WHERE {IS_FREE} AND {LIVE}"  # noqa: S608  # constants
 SEALING: Final = Prepared(
@@ -40,27 +39,27 @@ SELECT miner.tenant_id, job.kind, job.stage, job.id, job.lease_token, job.host F
 ) job JOIN miners_miner miner ON miner.id = job.miner_id""",  # noqa: S608  # constants of this module
     ["timestamptz", "bigint[]", "bigint[]", "bigint[]"],
 )
-"""Free jobs that go stage by stage.
+"""Free jobs of kinds that have stages, each part read by its index:
 
-Of each miner ($2) the new sector that is begun last: another one only once a new one has come, however many
-are begun before it.  What any host may go on with of these miners, as C2.  Those that lie on one of some
-hosts ($3), and those that are offered to one of some ($4).  Each by its index.
+- of each miner ($2) the new sector that will be begun last: it changes only when a new sector is added;
+- jobs of these miners that any host may continue, such as C2;
+- jobs bound to one of some hosts ($3), and jobs offered to one of some hosts ($4).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingHost:
-    """What decides which jobs a host could take."""
+    """A host that waits for work, with the facts that decide which jobs it could take."""
 
     id: int
     tenant_id: int
     kinds: frozenset[str]
-    """Of jobs."""
+    """Kinds of jobs that it does."""
     closed: frozenset[str]
     """Stages for which it has no slot at all."""
 
     def takes(self, job: FreeJob) -> bool:
-        """Return whether it could take a job; only a claim shows whether it gets it."""
+        """Return whether the host could take a job; only a claim shows whether it gets it."""
         is_its = job.host_id is None or job.host_id == self.id
         is_tenants = job.tenant_id == self.tenant_id
         return is_its and is_tenants and job.kind in self.kinds and job.stage not in self.closed
@@ -75,34 +74,34 @@ class FreeJob:
     stage: str
     id: int
     lease_token: int
-    """Of the last lease: a job that comes back is another one."""
+    """Token of the last lease: a job that was released counts as another one."""
     host_id: int | None = None
-    """The only host that may have it."""
+    """The only host that may take it; None: any host."""
 
 
 def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
-    """Return of which tenants jobs of which kinds are free; sealing ones once their lease was swept."""
+    """Return each tenant with a kind of its free jobs; sealing jobs count once their lease was swept."""
     return frozenset((tenant_id, kind) for tenant_id, kind, *_ in KINDS.rows([now]))
 
 
 def jobs_free(hosts: Collection[WaitingHost], *, now: datetime) -> list[FreeJob]:
-    """Return free jobs that some of these hosts could take; one query while none is of their kinds."""
+    """Return free jobs that some of these hosts could take; one query if no free job is of their kinds."""
     free = [(FreeJob(*row), miner_id) for *row, miner_id in KINDS.rows([now])]
     tenants: dict[str, set[int]] = {}
     for job, _ in free:
         tenants.setdefault(job.kind, set()).add(job.tenant_id)
     wanted = {kind: _of_kind(hosts, kind, tenants.get(kind, set())) for kind in STAGED}
     others = set().union(*(wanted[kind] for kind in STAGED if kind is not JobKind.SEAL))
-    found = [job for job, _ in free if job.kind not in STAGED]
+    jobs = [job for job, _ in free if job.kind not in STAGED]
     if wanted[JobKind.SEAL] or others:
         # A tenant none of whose hosts waits may have more than one look tells.
         sealers = {host.tenant_id for host in hosts if host.id in wanted[JobKind.SEAL]}
         miners = {miner for job, miner in free if job.kind == JobKind.SEAL and job.tenant_id in sealers}
-        found += (
+        jobs += (
             FreeJob(*row)
             for row in SEALING.rows([now, sorted(miners), sorted(wanted[JobKind.SEAL]), sorted(others)])
         )
-    return found
+    return jobs
 
 
 def _of_kind(hosts: Collection[WaitingHost], kind: str, tenants: set[int]) -> set[int]:
