@@ -17,7 +17,7 @@ from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.states import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from uuid import UUID
 
@@ -122,6 +122,10 @@ class OpenConnections(Sequence["SignerConnection | ProverConnection"]):
 
     def __len__(self) -> int:
         return self.signer_count + self.prover_count
+
+    def __iter__(self) -> Iterator[SignerConnection | ProverConnection]:
+        yield from self.signers
+        yield from self.provers
 
     def __getitem__(self, part: Any) -> Any:
         if isinstance(part, int):

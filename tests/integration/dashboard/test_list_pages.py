@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
+from apps.gateway.selectors.connections import connections_open
 from apps.miners.states import RoleKind
 from apps.sectors.models import SectorAdoption, StoreCheck, StoreMove, StoreScan
 from apps.users.models import User
@@ -78,6 +81,19 @@ def test_a_later_page_of_connections_stays_when_somebody_comes(ann: None) -> Non
 
     assert shown.count("<tbody") == 2
     assert f"f-connection-{newcomer.pk}" in shown
+
+
+def test_several_connections_are_read_as_one_is(ann: None) -> None:
+    keys = [str(factories.signer_connection(factories.bls(number)).pk) for number in range(3)]
+    keys += [str(factories.prover_connection(2000 + number).pk) for number in range(3)]
+    counts = []
+    for wanted in (keys[2:4], keys):
+        with CaptureQueriesContext(connection) as queries:
+            found = list(connections_open(people.principal(), keys=wanted))
+        assert {str(row.pk) for row in found} == {*wanted}
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
 
 
 def test_people_and_the_sentence_above_counts_those_of_all_pages() -> None:
