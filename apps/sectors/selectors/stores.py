@@ -90,6 +90,16 @@ def store_get(viewer: Principal, uuid: str, *, now: datetime) -> Store:
     return store
 
 
+def store_named(viewer: Principal, text: str, *, tenant_id: int, now: datetime) -> Store:
+    """Return the store with this uuid, or the tenant's with this name.  Raises StoreUnknown."""
+    if is_uuid(text):
+        return store_get(viewer, text, now=now)
+    store = stores_visible(viewer, now=now).filter(tenant_id=tenant_id, name=text).first()
+    if store is None:
+        raise StoreUnknown(text)
+    return store
+
+
 def stores_page(
     viewer: Principal, *, before: tuple[datetime, str] | None, limit: int, now: datetime
 ) -> list[Store]:

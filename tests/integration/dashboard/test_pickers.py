@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from apps.dashboard.pickers import HANDFUL
-from apps.sectors.models import WorkerCommand
+from apps.sectors.models import StoreMove, WorkerCommand
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
@@ -175,3 +175,17 @@ def test_all_stores_of_the_tenant_but_the_source_can_be_moved_to(ann):
     assert str(stores[14].uuid) in found
     assert "disk-14: 512 GiB free" in found
     assert str(stores[0].uuid) not in own
+
+
+def test_a_store_may_be_typed_by_its_name(ann):
+    box = factories.worker("box", kinds=["seal", "window_post"])
+    source, target = factories.store(box, "disk-1"), factories.store(box, "disk-2")
+    factories.store(factories.worker("bobs", of="bob"), "of-bob")
+    factories.sector(factories.miner(), state="PROVING", store="disk-1")
+    browser, here = signed_in(), reverse("store-move", args=[source.uuid])
+
+    for name in ("disk-9", "of-bob"):
+        refused = browser.post(here, {"to": name, "count": "1"})
+        assert f"there is no store {name} here" in text_of(refused)
+    assert browser.post(here, {"to": "disk-2", "count": "1"}).status_code == 302
+    assert StoreMove.objects.get().to_store == target

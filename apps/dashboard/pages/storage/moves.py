@@ -16,7 +16,7 @@ from apps.dashboard.number_fields import Integer
 from apps.dashboard.pickers import tenant_picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.sectors.selectors.stores import store_get
+from apps.sectors.selectors.stores import store_get, store_named
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     form = MoveForm.of(request)
     if form.is_valid():
         with form.refusals():
-            target = store_get(viewer, form.cleaned_data["to"], now=now())
+            typed, tenant_id = form.cleaned_data["to"], row.tenant_id
+            target = store_named(viewer, typed, tenant_id=tenant_id, now=now())
             moves_begin(row, target=target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
             return redirect("store", key)
     return form_render(
