@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 from poolsite.command.acts import JSON, ROOT, acts_read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django.http import HttpRequest
 
     from poolsite.command.acts import Act
@@ -87,6 +89,7 @@ TWINS: Final = {
     "sender": "GET senders/{address}",
     "sender-settings": "PATCH senders/{address}",
     "senders": "GET senders",
+    "sign-records": "GET wallets/records",
     "statement": "GET statements/{uuid}",
     "status": "GET status",
     "store": "GET stores/{uuid}",
@@ -95,6 +98,7 @@ TWINS: Final = {
     "store-check": "POST stores/{uuid}/checks",
     "store-forget": "POST stores/{uuid}/forget",
     "store-move": "POST stores/{uuid}/moves",
+    "store-moves": "GET stores/{uuid}/moves",
     "store-redeclare": "POST stores/{uuid}/redeclare",
     "store-scan": "POST stores/{uuid}/scans",
     "stores": "GET stores",
@@ -105,6 +109,10 @@ TWINS: Final = {
     "wallets": "GET wallets",
 }
 """By the name of the page's address, whose values are those of the path in order."""
+OF_LIST_PAGES: Final = ("after", "cursor", "limit", "offset")
+"""`after` is a page's cursor in an address, and elsewhere a time."""
+DRY_RUN: Final = ("dry_run", "true")
+"""What is pasted as it stands only says what it would do."""
 
 
 class Twin(NamedTuple):
@@ -121,9 +129,7 @@ def twin_of(request: HttpRequest) -> Twin | None:
     if match is None or act is None:
         return None
     values = dict(zip(act.arguments, map(str, match.kwargs.values()), strict=True))
-    query = [
-        (name, value) for name, many in request.GET.lists() for value in many if value and act.has_query(name)
-    ]
+    query = list(_filters(act, request))
     path = act.path
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", quote(value, safe=""))
@@ -131,9 +137,7 @@ def twin_of(request: HttpRequest) -> Twin | None:
         f"?{urlencode(query)}" if query else ""
     )
     needed = {field.name: field.name.upper() for field in act.body if field.is_required}
-    options = [
-        f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in (*query, *needed.items())
-    ]
+    options = [_option(act, name, value) for name, value in (*query, *needed.items())]
     method = "" if act.method == "GET" else f"-X {act.method} "
     body = ""
     if act.sends == JSON:
@@ -142,6 +146,24 @@ def twin_of(request: HttpRequest) -> Twin | None:
         " ".join(["poolsite", act.noun, act.verb, *map(shlex.quote, values.values()), *options]),
         f'curl -H "Authorization: Bearer $TOKEN" {method}{body}{shlex.quote(address)}',
     )
+
+
+def _filters(act: Act, request: HttpRequest) -> Iterator[tuple[str, str]]:
+    """Yield the page's filters that REST has, as REST writes them, without which page of a list it is."""
+    for field in act.query:
+        known = {choice.lower(): choice for choice in field.choices}
+        for value in request.GET.getlist(field.name) if field.name not in OF_LIST_PAGES else ():
+            if value and (not known or value.lower() in known):
+                yield field.name, known.get(value.lower(), value)
+    if act.has_dry_run:
+        yield DRY_RUN
+
+
+def _option(act: Act, name: str, value: str) -> str:
+    flag = name.replace("_", "-")
+    if any(field.name == name and field.kind == "boolean" for field in (*act.query, *act.body)):
+        return f"--{flag}" if value.lower() not in ("false", "0") else f"--no-{flag}"
+    return f"--{flag} {shlex.quote(value)}"
 
 
 @cache

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from django.test import RequestFactory
-from django.urls import resolve
+from django.urls import resolve, reverse
+from django.urls.converters import IntConverter, UUIDConverter
 
 from apps.dashboard.registry import navigation, page_addresses
 from apps.dashboard.rest_twins import TWINS, twin_of
 from poolsite.command.acts import acts_read
+from poolsite.command.main import command_of
 
 WITHOUT = {
     "account",
@@ -23,6 +27,7 @@ WITHOUT = {
     "today",
     "fault-injection",
 }
+SAMPLES: Final[dict[type, object]] = {UUIDConverter: UUID(int=5), IntConverter: 3}
 """Pages of the rail that show several things, or what REST does not have."""
 
 
@@ -45,9 +50,10 @@ def test_each_page_has_a_request_of_as_many_values() -> None:
     ("path", "command", "curl"),
     [
         (
-            "/messages/?state=FAILED&state=BAD&sort=cost",
-            "poolsite messages list --state FAILED --state BAD",
-            "curl -H \"Authorization: Bearer $TOKEN\" 'http://testserver/api/v1/messages?state=FAILED&state=BAD'",
+            "/messages/?state=FAILED&state=LANDED&sort=cost",
+            "poolsite messages list --state FAILED --state LANDED",
+            'curl -H "Authorization: Bearer $TOKEN" '
+            "'http://testserver/api/v1/messages?state=FAILED&state=LANDED'",
         ),
         (
             "/proving/f01004/3/",
@@ -64,6 +70,36 @@ def test_each_page_has_a_request_of_as_many_values() -> None:
 )
 def test_the_line_can_be_pasted(path: str, command: str, curl: str) -> None:
     assert twin(path) == (command, curl)
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("/messages/?state=failed&after=IjUi:1vX:sig", "poolsite messages list --state FAILED"),
+        ("/messages/?state=stuck", "poolsite messages list"),
+        ("/sectors/?state=work&miner=f01004", "poolsite sectors list --miner f01004"),
+        ("/hosts/?state=idle&group=a%20b", "poolsite workers list --group 'a b'"),
+        ("/audit/?who=ann&after=IjUi:1vX:sig", "poolsite audit list"),
+        ("/miners/f01004/withdraw/", "poolsite miners withdrawals-create f01004 --dry-run"),
+    ],
+)
+def test_what_rest_would_refuse_is_left_out_and_an_act_is_tried_first(path: str, command: str) -> None:
+    shown = twin(path)
+
+    assert shown.command == command
+    assert "after=" not in shown.curl
+    assert ("dry_run=true" in shown.curl) == ("--dry-run" in command)
+
+
+def test_each_line_is_one_that_the_command_takes() -> None:
+    for name, way in TWINS.items():
+        act = next(act for act in acts_read() if f"{act.method} {act.path}" == way)
+        if any(field.is_required for field in act.body):
+            continue  # it names what has to be filled in
+        values = {page.name: page.pattern.converters for page in page_addresses()}[name]
+        path = reverse(name, args=[SAMPLES.get(type(one), "f01004") for one in values.values()])
+        words = shlex.split(twin(path).command)[3:]
+        command_of(act).make_context(act.verb, words)
 
 
 def test_a_page_without_one_shows_none() -> None:
