@@ -19,6 +19,8 @@ FOR_PROGRAMS: Final = (
     *("workers/{uuid}/heartbeat", "workers/{uuid}/work"),
 )
 """What hosts and joining consoles call: no person does, so there is no command."""
+WITH_HEADERS: Final = ("PATCH pieces/uploads/{uuid}",)
+"""What says in a header of its own what it is for, which a command cannot."""
 VERBS: Final = {"POST": "create", "PATCH": "change", "PUT": "set", "DELETE": "remove"}
 JSON: Final = "application/json"
 HEAD: Final = """# Every command of `poolsite`
@@ -27,7 +29,14 @@ Made from what REST declares (`manage.py command_acts --markdown > docs/commands
 How to sign in, and what all commands share, is in [command.md](command.md). Options that must be there
 are named here, the others by `--help` behind a command; paths are below `/api/v1/`."""
 MANY: Final = "array"
-CANNOT_BE_UNDONE: Final = frozenset({"abort", "detach", "forget", "terminate", "transfer"})
+CANNOT_BE_UNDONE: Final = frozenset(
+    {"abort", "bulk", "cancel", "detach", "forget", "refuse", "remove", "terminate", "transfer"}
+)
+"""Last words of verbs, as in `rebuild-abort`."""
+FINAL: Final = frozenset(
+    {"messages mark-bad", "messages withdraw-export", "recovery create", "sectors state-set"}
+)
+"""Others that cannot."""
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,7 +74,8 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def is_final(self) -> bool:
         """Return whether it cannot be undone, so that a person is asked first."""
-        return self.method == "DELETE" or self.has_dry_run or self.verb in CANNOT_BE_UNDONE
+        is_named = self.verb.rpartition("-")[2] in CANNOT_BE_UNDONE or f"{self.noun} {self.verb}" in FINAL
+        return self.method == "DELETE" or self.has_dry_run or is_named
 
     @property
     def has_dry_run(self) -> bool:
@@ -93,6 +103,7 @@ def acts_of(document: dict[str, Any]) -> list[Act]:
         _act(path, method.upper(), operation, document, paths)
         for path, operations in paths.items()
         for method, operation in operations.items()
+        if f"{method.upper()} {path}" not in WITH_HEADERS
     ]
     return sorted(acts, key=lambda act: (act.noun, act.verb))
 
@@ -118,7 +129,8 @@ def act_name(path: str, method: str, paths: dict[str, Any], *, is_list: bool = F
     """Return noun and verb of a request: the path's words, then what the method does to them.
 
     `POST sectors/{uuid}/retry` is `sectors retry`.  A `POST` to where a `GET` lists what is there, or to
-    several things, creates one of them.  What is done to one thing or to many is called alike, with `-many`.
+    several things, or of what a `DELETE` removes, creates it.  What is done to one thing or to many is called
+    alike, with `-many`.
     """
     bare, _, own_verb = path.partition(":")
     parts = bare.split("/")
@@ -132,7 +144,10 @@ def act_name(path: str, method: str, paths: dict[str, Any], *, is_list: bool = F
         return noun, "list" if is_list and not is_one else "show"
     if method == "GET":
         return noun, "-".join([*words, *(["show"] if is_one else [])])
-    makes = "get" in paths[path] or (words and words[-1].endswith("s") and f"{noun}:{words[-1]}" not in paths)
+    here = re.compile(rf"{re.escape(path)}(/{{\w+}})?")
+    is_removed = any("delete" in paths[other] for other in paths if here.fullmatch(other))
+    is_several = words and words[-1].endswith("s") and f"{noun}:{words[-1]}" not in paths
+    makes = "get" in paths[path] or is_removed or is_several
     is_plain_verb = method == "POST" and words and not makes
     return noun, "-".join([*words, *([] if is_plain_verb else [VERBS[method]])])
 

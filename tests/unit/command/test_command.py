@@ -86,6 +86,8 @@ def test_every_command_has_help_and_no_option_twice() -> None:
         ("miners adoptions", "GET miners/{address}/adoptions"),
         ("miners adoptions-remove", "DELETE miners/{address}/adoptions/{uuid}"),
         ("chain nodes-test", "POST chain/nodes:test"),
+        ("status maintenance-create", "POST status/maintenance"),
+        ("approval-rules removal-create", "POST approval-rules/{uuid}/removal"),
     ],
 )
 def test_a_command_is_called_after_its_path(name: str, request_: str) -> None:
@@ -132,6 +134,10 @@ def test_the_body_may_come_from_a_file(sent: list[Any], tmp_path: Path) -> None:
     [
         ("tokens remove 5", "cannot be undone: add --yes"),
         ("sectors terminate f01004-1", "cannot be undone: add --yes"),
+        ("sectors rebuild-abort f01004-1 --reason old", "cannot be undone: add --yes"),
+        ("sectors state-set f01004-1 --state ABORTED --reason old", "cannot be undone: add --yes"),
+        ("messages mark-bad 5", "cannot be undone: add --yes"),
+        ("miners roles-remove f01004 --host a --kind seal", "cannot be undone: add --yes"),
         ("tenants create", "missing: --name"),
         ("messages create --body {", "is not JSON"),
         ("messages create --body @/nowhere", "cannot be read: No such file"),
