@@ -87,9 +87,9 @@ def environment_make(folder: Path, requirements: Path) -> str:
 
 
 def command_write(folder: Path) -> None:
-    """Write bin/poolsite, the pool's REST as a command, which works from every folder."""
+    """Write bin/poolsite, the pool's REST as a command, from every folder and with no code of it."""
     path = folder / "bin" / "poolsite"
-    text = f'#!/bin/sh\nPYTHONPATH="{SITE}" exec "{folder}/bin/python" -m poolsite "$@"\n'
+    text = f'#!/bin/sh\nPYTHONPATH="{SITE}" exec "{folder}/bin/python" -P -m poolsite "$@"\n'
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
         path.chmod(0o755)

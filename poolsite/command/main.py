@@ -20,7 +20,7 @@ from click.shell_completion import get_completion_class
 from poolsite.command.acts import JSON, ROOT, acts_read
 from poolsite.command.login import login_forget, login_write, pool_found
 from poolsite.command.output import rows_of, shown
-from poolsite.compat.pool import Pool, url_read
+from poolsite.compat.pool import Pool, Unanswered, clear_warn, url_read
 from poolsite.compat.verb import Refused, secret_read
 
 if TYPE_CHECKING:
@@ -46,6 +46,17 @@ class Json(click.ParamType[Any]):
             self.fail(f"{value[1:]} cannot be read: {error.strerror}", param, ctx)
         except ValueError as error:
             self.fail(f"is not JSON: {error}", param, ctx)
+
+
+class JsonObject(Json):
+    """A JSON object, whose names options change."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; anything else is refused."""
+        found = super().convert(value, param, ctx)
+        if not isinstance(found, dict):
+            self.fail("is no JSON object", param, ctx)
+        return found
 
 
 class Nouns(click.Group):
@@ -87,9 +98,12 @@ def poolsite(context: click.Context, /, **options: Any) -> None:
 @click.option("--token-file", default="", help="A file with the token; without it you are asked.")
 def login(url: str, token_file: str) -> None:
     """Keep a pool's address and a token of yours (page Tokens) for the commands that follow."""
-    pool = Pool(url_read(url), secret_read("", token_file, prompt="Token: "))
+    address = url_read(url)
+    clear_warn(address)
+    pool = Pool(address, secret_read("", token_file, prompt="Token: "))
     who = pool.get(ROOT)
-    click.echo(f"{pool.url} is kept in {login_write(pool)}: {who['actor']}, level {who['level']}")
+    name = f"{who['actor']}, level {who['level']}"
+    click.echo(f"{pool.url} is kept in {login_write(pool)}: {name}")
 
 
 @poolsite.command()
@@ -114,7 +128,7 @@ def command_of(act: Act) -> click.Command:
     if act.sends == JSON:
         parameters.append(
             click.Option(
-                ["--body"], type=Json(), help="The whole input as JSON, or @file; options change it."
+                ["--body"], type=JsonObject(), help="The whole input as JSON, or @file; options change it."
             )
         )
     elif act.sends:
@@ -127,6 +141,13 @@ def command_of(act: Act) -> click.Command:
         )
     if act.is_final:
         parameters.append(click.Option(["--yes"], is_flag=True, help="Do not ask."))
+    if act.has_key:
+        parameters.append(
+            click.Option(
+                ["--idempotency-key"], default="", help="Of a line that was sent before: it is done once."
+            )
+        )
+    parameters.append(click.Option(["--json", "is_json"], is_flag=True, help="Print the answer as it came."))
     if act.has_query("cursor") or act.has_query("offset"):
         parameters.append(click.Option(["--all"], is_flag=True, help="Every page, not only the first."))
     return click.Command(
@@ -151,12 +172,13 @@ def _option(field: Field) -> click.Option:
 def _callback(act: Act) -> Callable[..., None]:
     @click.pass_obj
     def call(options: argparse.Namespace, /, **values: Any) -> None:
+        is_json = options.is_json or values["is_json"]
         request = Request(act, pool_found(options), values)
         if act.is_final and not values["yes"] and not values.get("dry_run"):
-            request.confirm(is_json=options.is_json)
+            request.confirm(is_json=is_json)
         answer = request.send()
         if answer is not None:
-            click.echo(json.dumps(answer, ensure_ascii=False) if options.is_json else shown(answer))
+            click.echo(json.dumps(answer, ensure_ascii=False) if is_json else shown(answer))
         if isinstance(answer, dict) and "results" in answer and answer.get("next"):
             click.echo("There are more: --all", err=True)
 
@@ -181,30 +203,30 @@ class Request:
                 raise click.UsageError(
                     f"missing: {', '.join('--' + one.replace('_', '-') for one in missing)}"
                 )
-        # the same for each attempt, so that a lost answer does nothing twice
-        self.key = secrets.token_hex(16) if act.has_key else ""
+        self.key = (values["idempotency_key"] or secrets.token_hex(16)) if act.has_key else ""
 
     def confirm(self, *, is_json: bool) -> None:
         """Show what would be done, and ask; a program has to say `--yes`."""
-        if is_json or not sys.stdin.isatty():
+        if is_json or not is_interactive():
             raise click.UsageError("this cannot be undone: add --yes")
-        if self.act.has_dry_run:
-            click.echo(shown(self.call(self.query | {"dry_run": True})))
-        click.confirm(f"{self.act.noun} {self.act.verb}: go on?", abort=True, err=True)
+        if self.act.has_dry_run:  # without the key, which is that of the act itself
+            click.echo(shown(self.call(self.query | {"dry_run": True}, key="")))
+        words = [self.act.noun, self.act.verb, *(self.values[name] for name in self.act.arguments)]
+        click.confirm(f"{' '.join(words)} at {self.pool.url}: go on?", abort=True, err=True)
 
     def send(self) -> Any:
         """Return what the pool answered; None where it said nothing more."""
         if self.act.answers != JSON:
             return self.download()
         if not self.values.get("all"):
-            return self.call(self.query)
+            return self.call(self.query, key=self.key)
         return [row for page in self.pages() for row in rows_of(page) or ()]
 
     def pages(self) -> Iterator[Any]:
         """Yield each page of a list."""
         query = {"limit": 1000, **self.query}
         while True:
-            page = self.call(query)
+            page = self.call(query, key=self.key)
             yield page
             if not (isinstance(page, dict) and page.get("next")):
                 return
@@ -218,15 +240,28 @@ class Request:
         for part in self.pool.parts(self.path, params=self.query):
             self.values["output"].write(part)
 
-    def call(self, query: dict[str, Any]) -> Any:
-        """Send it once."""
+    def call(self, query: dict[str, Any], *, key: str) -> Any:
+        """Send it once.  Raises Refused, with the key by which the same line is safe if no answer came."""
         sent: dict[str, Any] = {"params": query}
         if self.act.sends == JSON:
             sent["json"] = self.body
         elif self.act.sends:
             sent["content"] = iter(partial(self.values["file"].read, PART_BYTES), b"")
-        headers = {"Idempotency-Key": self.key} if self.key else {}
-        return self.pool.call(self.act.method, self.path, headers=headers, **sent)
+        headers = {"Idempotency-Key": key} if key else {}
+        try:
+            return self.pool.call(self.act.method, self.path, headers=headers, **sent)
+        except Unanswered as error:
+            if not key:
+                raise
+            raise Refused(
+                f"{error}; it may have been done: add --idempotency-key {key} to the same line, "
+                "which then is done once"
+            ) from None
+
+
+def is_interactive() -> bool:
+    """Return whether a person can be asked."""
+    return sys.stdin.isatty()
 
 
 def _given(fields: tuple[Field, ...], values: dict[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 WIDEST: Final = 60
 """Of a column; longer values are cut, and whole with `--json`."""
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What would steer the terminal: a name or a line of a host's log may hold anything."""
 
 
 def shown(answer: Any) -> str:
@@ -42,7 +45,8 @@ def table(rows: list[Any]) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    line = " ".join(text.split())
+    return line if len(line) <= WIDEST else line[: WIDEST - 1] + "…"
 
 
 def _text(value: Any) -> str:
@@ -54,4 +58,4 @@ def _text(value: Any) -> str:
         case dict() | list():
             return json.dumps(value, ensure_ascii=False)
         case _:
-            return str(value)
+            return CONTROL.sub("�", str(value))

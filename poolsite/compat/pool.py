@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ TIMEOUT_S: Final = 60.0
 SECURE: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https", "tls": "https"}
 HOST_PROTOCOLS: Final = ("ip4", "ip6", "dns", "dns4", "dns6")
 UNAUTHORIZED: Final = 401
+TOKEN: Final = re.compile(r"[!-~]*")
+"""What a header can carry; a client library's own refusal of anything else would print the token."""
+
+
+class Unanswered(Refused):
+    """A request was sent and no answer came: whether it was carried out is not known."""
 
 
 def pool_options(parser: argparse.ArgumentParser, *, default: Any = "") -> None:
@@ -94,16 +101,21 @@ def pool_of(options: argparse.Namespace, *, url: str = "", token: str = "") -> P
     place = url_read(place)
     if not token and options.pool_token_file:
         token = secret_file_read(Path(options.pool_token_file))
-    token = token or env.get("POOLSITE_TOKEN", "")
+    token = token or env.get("POOLSITE_TOKEN", "").strip()
     if not token and env.get("POOLSITE_TOKEN_FILE"):
         token = secret_file_read(Path(env["POOLSITE_TOKEN_FILE"]))
     if not token and own.get("url") and url_read(own["url"]) == place:
         token = own.get("admin_token", "")
     if not token:
         raise Refused(f"no token for {place} is known: pass --pool-token-file, or set POOLSITE_TOKEN_FILE")
-    if is_clear(place):
-        sys.stderr.write(f"warning: the token goes to {place} in clear: use an https:// address\n")
+    clear_warn(place)
     return Pool(place, token)
+
+
+def clear_warn(url: str) -> None:
+    """Warn before a token goes to this address if others on the way can read it."""
+    if is_clear(url):
+        sys.stderr.write(f"warning: the token goes to {url} in clear: use an https:// address\n")
 
 
 def _operator_entry() -> dict[str, str]:
@@ -123,6 +135,11 @@ class Pool:
     token: str
     what: str = "pool"
     """What refusals call the other side: pool or signer."""
+
+    def __post_init__(self) -> None:
+        """Refuse a token that cannot be sent.  Raises Refused."""
+        if not TOKEN.fullmatch(self.token):
+            raise Refused(f"the token for {self.url} has spaces or characters that no token has")
 
     def get(self, path: str, **params: Any) -> Any:
         """Return what a GET answers.  Raises Refused."""
@@ -159,7 +176,9 @@ class Pool:
             raise Refused(f"{self.url} is not a pool's address: {error}") from None
         except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
-            raise Refused(f"the {self.what} at {self.url} does not answer: {why}") from None
+            is_sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            refusal = Unanswered if is_sent else Refused
+            raise refusal(f"the {self.what} at {self.url} does not answer: {why}") from None
         if answer.is_success:
             return _json(answer) if answer.content else None
         if answer.status_code == UNAUTHORIZED:

@@ -12,7 +12,7 @@ from drf_spectacular.generators import SchemaGenerator
 from poolsite.command.acts import acts_markdown, acts_of, acts_read
 from poolsite.command.main import command_of, poolsite
 from poolsite.command.output import shown
-from poolsite.compat.pool import Pool
+from poolsite.compat.pool import Pool, Unanswered
 from poolsite.compat.verb import Refused
 from tests.servers import SITE
 
@@ -138,6 +138,7 @@ def test_the_body_may_come_from_a_file(sent: list[Any], tmp_path: Path) -> None:
         ("sectors state-set f01004-1 --state ABORTED --reason old", "cannot be undone: add --yes"),
         ("messages mark-bad 5", "cannot be undone: add --yes"),
         ("miners roles-remove f01004 --host a --kind seal", "cannot be undone: add --yes"),
+        ("messages create --body [1]", "is no JSON object"),
         ("tenants create", "missing: --name"),
         ("messages create --body {", "is not JSON"),
         ("messages create --body @/nowhere", "cannot be read: No such file"),
@@ -157,11 +158,50 @@ def test_yes_does_what_cannot_be_undone(sent: list[Any]) -> None:
     assert sent[0][:2] == ("DELETE", "/api/v1/tokens/5")
 
 
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody at a terminal."""
+    monkeypatch.setattr("poolsite.command.main.is_interactive", lambda: True)
+
+
+def test_a_person_sees_what_it_would_do_and_is_asked(person: None, sent: list[Any]) -> None:
+    line = ["miners", "withdrawals-create", "f01004", "--amount", "5"]
+
+    refused = CliRunner().invoke(poolsite, line, input="n\n")
+    done = CliRunner().invoke(poolsite, line, input="y\n")
+
+    assert (refused.exit_code, done.exit_code) == (1, 0), done.output
+    assert f"miners withdrawals-create f01004 at {ADDRESS}: go on?" in done.output
+    assert [given["params"] for _, _, given in sent] == [{"dry_run": True}, {"dry_run": True}, {}]
+    # a key that was used for the trial would be refused for the act
+    assert ["Idempotency-Key" in given["headers"] for _, _, given in sent] == [False, False, True]
+
+
+def test_without_an_answer_the_key_is_named_by_which_it_is_done_once(
+    monkeypatch: pytest.MonkeyPatch, sent: list[Any]
+) -> None:
+    line = ("tenants", "create", "--name", "carol")
+    run(*line, "--idempotency-key", "k-1")
+    used: list[str] = []
+
+    def lost(*_: Any, headers: dict[str, str], **__: Any) -> None:
+        used.append(headers["Idempotency-Key"])
+        raise Unanswered("no answer")
+
+    monkeypatch.setattr(Pool, "call", lost)
+    refused = run(*line)
+
+    assert sent[0][2]["headers"] == {"Idempotency-Key": "k-1"}
+    assert type(refused.exception) is Refused
+    assert f"--idempotency-key {used[0]} " in str(refused.exception)
+
+
 def test_all_reads_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = {None: {"results": [{"n": 1}], "next": "b"}, "b": {"results": [{"n": 2}], "next": None}}
     monkeypatch.setattr(Pool, "call", lambda *_, params, **_kept: pages[params.get("cursor")])
 
     assert json.loads(run("--json", "sectors", "list", "--all").output) == [{"n": 1}, {"n": 2}]
+    assert json.loads(run("sectors", "list", "--all", "--json").output) == [{"n": 1}, {"n": 2}]
     assert run("sectors", "list").output == "n\n1\nThere are more: --all\n"
 
 
@@ -173,6 +213,45 @@ def test_the_login_goes_to_its_own_pool_alone(sent: list[Any]) -> None:
         "no token for https://other.example is known: pass --pool-token-file, or set POOLSITE_TOKEN_FILE",
         [],
     )
+
+
+def test_a_token_without_an_address_goes_to_that_of_the_login(sent: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    (tmp_path / "operator.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "admin_token": "own"}))
+
+    assert run("--pool-token-file", str(tmp_path / "token"), "tokens", "list").exit_code == 0
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"url": "https://pool.example"}', '{"url": 5, "token": 5}'])
+def test_a_login_that_cannot_be_read_means_no_other_pool(text: str, login: Path, sent: list[Any]) -> None:
+    login.write_text(text)
+    (login.parent / "operator.json").write_text(json.dumps({"url": ADDRESS, "admin_token": "secret"}))
+
+    refused = run("tokens", "list")
+
+    assert isinstance(refused.exception, Refused)
+    assert ("run poolsite login again" in str(refused.exception), sent) == (True, [])
+
+
+def test_a_token_that_cannot_be_sent_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for token in ("secret\rtoken", "sécret"):
+        monkeypatch.setenv("POOLSITE_TOKEN", token)
+        refused = run("tokens", "list")
+        assert isinstance(refused.exception, Refused)
+        assert "cret" not in str(refused.exception)
+
+
+def test_a_login_in_clear_is_warned_of_each_time(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pool, "call", lambda *_, **__: {"actor": "ann", "level": "read"})
+    address = "http://pool.example"
+    (login.parent / "token").write_text("secret")
+
+    told = run("login", address, "--token-file", str(login.parent / "token"))
+    again = run("tokens", "list")
+
+    for done in (told, again):
+        assert f"the token goes to {address} in clear" in done.output
 
 
 def test_a_login_is_kept_once_the_pool_takes_it(sent: list[Any], login: Path, tmp_path: Path) -> None:
@@ -198,6 +277,8 @@ def test_a_login_is_kept_once_the_pool_takes_it(sent: list[Any], login: Path, tm
         ),
         ({"name": "a", "parts": [1]}, "name   a\nparts  [1]"),
         ([{"text": "x" * 80}], "text\n" + "x" * 59 + "…"),
+        ([{"text": "a\nb"}], "text\na b"),
+        ({"text": "\x1b[2Ja\nb"}, "text  �[2Ja\nb"),
     ],
 )
 def test_answers_are_printed_for_people(answer: Any, text: str) -> None:
