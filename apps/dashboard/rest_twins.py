@@ -1,4 +1,4 @@
-"""The request of REST, and its command, that say or do the same as a page."""
+"""For each page the REST request and the command that show or do the same."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ TWINS: Final = {
     "tokens": "GET tokens",
     "wallets": "GET wallets",
 }
-"""By the name of the page's address, whose values are those of the path in order."""
+"""REST request by the name of the page's URL; the URL's values fill the request's path in order."""
 OF_LIST_PAGES: Final = ("after", "cursor", "limit", "offset")
 """`after` is a page's cursor in an address, and elsewhere a time."""
 DRY_RUN: Final = ("dry_run", "true")
@@ -116,14 +116,14 @@ DRY_RUN: Final = ("dry_run", "true")
 
 
 class Twin(NamedTuple):
-    """The same as a page, for a terminal."""
+    """A page's command and curl line."""
 
     command: str
     curl: str
 
 
 def twin_of(request: HttpRequest) -> Twin | None:
-    """Return a page's request and command, with the page's filters that REST has; None: it has none."""
+    """Return a page's command and curl line, with the filters that REST has too; None without a request."""
     match = request.resolver_match
     act = _acts().get(TWINS.get(match.view_name, "")) if match is not None else None
     if match is None or act is None:

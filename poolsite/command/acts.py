@@ -1,6 +1,6 @@
-"""What REST can do, as a table of commands, made from its OpenAPI document: nothing is declared twice.
+"""The table of commands, made from REST's OpenAPI document: nothing is declared twice.
 
-`manage.py command_acts > poolsite/command/acts.json` writes it; the command reads it in milliseconds, where
+`manage.py command_acts > poolsite/command/acts.json` writes it.  The command reads it in milliseconds, while
 the document takes Django and seconds.
 """
 
@@ -18,16 +18,16 @@ FOR_PROGRAMS: Final = (
     *("jobs/", "jobs:claim", "workers/register", "workers:join", "consoles:join"),
     *("workers/{uuid}/heartbeat", "workers/{uuid}/work"),
 )
-"""What hosts and joining consoles call: no person does, so there is no command."""
+"""Requests of hosts and joining consoles only: they have no command."""
 WITH_HEADERS: Final = ("PATCH pieces/uploads/{uuid}",)
 """What says in a header of its own what it is for, which a command cannot."""
 VERBS: Final = {"POST": "create", "PATCH": "change", "PUT": "set", "DELETE": "remove"}
 JSON: Final = "application/json"
 HEAD: Final = """# Every command of `poolsite`
 
-Made from what REST declares (`manage.py command_acts --markdown > docs/commands.md`).
-How to sign in, and what all commands share, is in [command.md](command.md). Options that must be there
-are named here, the others by `--help` behind a command; paths are below `/api/v1/`."""
+Made by `make docs` from what REST declares. How to sign in, and what all commands share, is in
+[command.md](command.md). Required options are shown here, all others by `--help` after a command. Paths are
+below `/api/v1/`."""
 MANY: Final = "array"
 CANNOT_BE_UNDONE: Final = frozenset(
     {"abort", "bulk", "cancel", "detach", "forget", "refuse", "remove", "terminate", "transfer"}
@@ -40,7 +40,7 @@ FINAL: Final = frozenset(
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An option of a command, or a value that it must have."""
+    """An option of a command: a query parameter or a field of the body."""
 
     name: str
     kind: str = "text"
@@ -60,7 +60,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str
     """Below `/api/v1/`, with its parameters in braces."""
     does: str
-    """A sentence of the help."""
+    """Its help, a sentence."""
     arguments: tuple[str, ...] = ()
     """The path's parameters in order."""
     query: tuple[Field, ...] = ()
@@ -79,11 +79,11 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def has_dry_run(self) -> bool:
-        """Return whether it can say first what it would do."""
+        """Return whether it has a dry run."""
         return any(field.name == "dry_run" for field in self.query)
 
     def has_query(self, name: str) -> bool:
-        """Return whether its path takes a parameter behind `?`."""
+        """Return whether it has a query parameter of this name."""
         return any(field.name == name for field in self.query)
 
 
@@ -200,7 +200,7 @@ def _described(parameter: dict[str, Any]) -> dict[str, str]:
 
 
 def _answer(operation: dict[str, Any]) -> dict[str, Any]:
-    """Return what a request that is carried out is answered with, by content type."""
+    """Return the content of the successful response, by content type."""
     for code, answer in sorted(operation["responses"].items()):
         if code.startswith("2") and answer.get("content"):
             return dict(answer["content"])
@@ -208,7 +208,7 @@ def _answer(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(document: dict[str, Any]) -> Any:
-    """Return a function that follows a schema's references, those of a choice too."""
+    """Return a function that resolves a schema's references, also within `oneOf` and `allOf`."""
 
     def followed(schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in schema:

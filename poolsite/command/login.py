@@ -1,4 +1,4 @@
-"""Which pool a person's commands go to, and with whose token: kept in a private file of the person."""
+"""The pool that commands go to, and the person's token: kept in a private file of the person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def login_path() -> Path:
-    """Return where the login is kept: `POOLSITE_LOGIN`, else in the person's configuration."""
+    """Return the file of the login: `POOLSITE_LOGIN`, else one in the person's configuration."""
     return Path(os.environ.get("POOLSITE_LOGIN") or Path(click.get_app_dir("poolsite")) / "login.json")
 
 

@@ -39,7 +39,7 @@ class Json(click.ParamType[Any]):
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it; a wrong one is refused with the option's name."""
+        """Read the document; refuse a wrong one with the option's name."""
         try:
             return json.loads(Path(value[1:]).read_bytes() if value.startswith("@") else value)
         except OSError as error:
@@ -71,11 +71,11 @@ class Nouns(click.Group):
         return nouns
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the nouns, and what concerns this command itself."""
+        """Return the nouns and the commands of this program itself, such as `login`."""
         return [*sorted(self.acts), *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the group of a noun, or an own command."""
+        """Return the group of a noun, or a command of this program itself."""
         if cmd_name not in self.acts:
             return super().get_command(ctx, cmd_name)
         acts = self.acts[cmd_name]
@@ -85,11 +85,11 @@ class Nouns(click.Group):
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--pool", metavar="URL", default="", help="The pool's address instead of the login's.")
-@click.option("--pool-token-file", metavar="FILE", default="", help="A file with a token of it.")
-@click.option("--json", "is_json", is_flag=True, help="Print the answer as it came, for programs.")
+@click.option("--pool-token-file", metavar="FILE", default="", help="A file with a token for that pool.")
+@click.option("--json", "is_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_context
 def poolsite(context: click.Context, /, **options: Any) -> None:
-    """Operate a pool from any machine, as over its REST; what is done is in the audit log under your name."""
+    """Operate a pool from any machine over its REST; the audit log has every act under your name."""
     context.obj = argparse.Namespace(**options)
 
 
@@ -97,7 +97,7 @@ def poolsite(context: click.Context, /, **options: Any) -> None:
 @click.argument("url")
 @click.option("--token-file", default="", help="A file with the token; without it you are asked.")
 def login(url: str, token_file: str) -> None:
-    """Keep a pool's address and a token of yours (page Tokens) for the commands that follow."""
+    """Save a pool's address and your token (page Tokens) for later commands."""
     address = url_read(url)
     clear_warn(address)
     pool = Pool(address, secret_read("", token_file, prompt="Token: "))
@@ -186,7 +186,7 @@ def _callback(act: Act) -> Callable[..., None]:
 
 
 class Request:
-    """A command's request: where it goes, and what is sent."""
+    """A command's request: pool, path, query and body."""
 
     def __init__(self, act: Act, pool: Pool, values: dict[str, Any]) -> None:
         self.act, self.pool, self.values = act, pool, values
@@ -206,7 +206,7 @@ class Request:
         self.key = (values["idempotency_key"] or secrets.token_hex(16)) if act.has_key else ""
 
     def confirm(self, *, is_json: bool) -> None:
-        """Show what would be done, and ask; a program has to say `--yes`."""
+        """Show the dry run and ask for confirmation; without a terminal require `--yes`."""
         if is_json or not is_interactive():
             raise click.UsageError("this cannot be undone: add --yes")
         if self.act.has_dry_run:  # without the key, which is that of the act itself
@@ -215,7 +215,7 @@ class Request:
         click.confirm(f"{' '.join(words)} at {self.pool.url}: go on?", abort=True, err=True)
 
     def send(self) -> Any:
-        """Return what the pool answered; None where it said nothing more."""
+        """Return the pool's answer; None if it was written as data or is empty."""
         if self.act.answers != JSON:
             return self.download()
         if not self.values.get("all"):
@@ -236,7 +236,7 @@ class Request:
                 query["offset"] = query.get("offset", 0) + len(page["results"])
 
     def download(self) -> None:
-        """Write the data as they come."""
+        """Write the data as they arrive."""
         for part in self.pool.parts(self.path, params=self.query):
             self.values["output"].write(part)
 
@@ -265,7 +265,7 @@ def is_interactive() -> bool:
 
 
 def _given(fields: tuple[Field, ...], values: dict[str, Any]) -> dict[str, Any]:
-    """Return what was said of the fields; what was not keeps the pool's default."""
+    """Return the fields that were given; the pool has defaults for the others."""
     return {
         field.name: list(values[field.name]) if field.is_many else values[field.name]
         for field in fields

@@ -1,4 +1,4 @@
-"""What a command prints: a table of rows, the values of one thing, or JSON."""
+"""Print an answer: a table of rows, the values of one object, or JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 WIDEST: Final = 60
-"""Of a column; longer values are cut, and whole with `--json`."""
+"""Characters of a column; longer values are cut, but not with `--json`."""
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What would steer the terminal: a name or a line of a host's log may hold anything."""
 

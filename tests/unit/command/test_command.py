@@ -55,7 +55,7 @@ def run(*words: str) -> Result:
 
 
 def test_the_table_is_that_of_the_document() -> None:
-    """`manage.py command_acts > poolsite/command/acts.json`; with `--markdown > docs/commands.md`."""
+    """Else run `manage.py command_acts > poolsite/command/acts.json` and `make docs`."""
     acts = acts_of(SchemaGenerator().get_schema(request=None, public=True))
 
     assert acts_read() == acts
