@@ -33,7 +33,7 @@ def test_what_was_opened_stays_while_the_page_fetches_itself(visit: Visit, alice
     factories.head(1000)
     factories.sector(factories.miner(2001), number=7)
     page = visit(alice).go("/sectors/")
-    page.see("#f-page details > summary").click()
+    page.see("#f-page details:not(.twin) > summary").click()
     page.see("[name=host]").fill("sealer-1")
     page.mark("#f-page")
 
@@ -99,7 +99,7 @@ def test_what_was_closed_stays_closed_while_the_page_fetches_itself(visit: Visit
     factories.sector(factories.miner(2001), number=7)
     page = visit(alice).go("/sectors/?host=sealer-1")
     expect(page.see("[name=host]")).to_be_visible()
-    page.see("#f-page details > summary").click()
+    page.see("#f-page details:not(.twin) > summary").click()
 
     page.resync()
 
