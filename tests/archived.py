@@ -25,7 +25,7 @@ def ask(text: str, values: Any = None) -> list[Any]:
 
 @contextmanager
 def archive_undone() -> Iterator[None]:
-    """Take the archive away again, with all messages in it, and bring back the foreign keys."""
+    """Drop the archive with its messages, and restore the foreign keys that it dropped."""
     keys = ask(KEYS)
     try:
         yield

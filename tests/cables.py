@@ -35,7 +35,7 @@ class Cut(StrEnum):
     SILENT = "silent"
     """Nothing passes and nobody is told, as where a switch loses its power."""
     DEAF = "deaf"
-    """What a machine says arrives, but no answer does."""
+    """Requests pass, answers are held back."""
     REFUSED = "refused"
     """Connections end at once, and none is made, as by a firewall that rejects them."""
 

@@ -140,7 +140,7 @@ class ConsoleDisturber:
         self.last_height = -1
 
     def one(self) -> Disturbance:
-        """Let something befall a machine for a while, and wait until all is well again."""
+        """Disturb a machine for a while, then wait until every machine works and one leads."""
         if not self.left:
             self.left = [(name, one) for name in self.consoles.machines for one in self.consoles.faults(name)]
             self.dice.shuffle(self.left)

@@ -209,7 +209,7 @@ def answers(machine: ConsoleMachine) -> bool:
 
 
 def calm(soak: Soak, epochs: int) -> None:
-    """Let so many epochs pass."""
+    """Wait until the chain has grown by a number of epochs."""
     until = soak.pool.chain.height() + epochs
     wait_until(lambda: soak.pool.chain.height() >= until, within_s=epochs * 8.0, what=soak.pool.diagnosis)
 

@@ -77,7 +77,7 @@ class ConsoleMachine(RunningPool):
             yield link
 
     def share(self, other: ConsoleMachine) -> None:
-        """Give another machine what it needs to be one of the same pool."""
+        """Copy keys, tokens and operator.json to another machine, as older versions need them."""
         for name in SHARED_FILES:
             copy = shutil.copytree if (self.var / name).is_dir() else shutil.copy2
             copy(self.var / name, other.var / name)
@@ -138,7 +138,7 @@ class Repeated(threading.Thread):
         self.fault: BaseException | None = None
 
     def run(self) -> None:
-        """Do it."""
+        """Act every so often until told to end, or until an act fails."""
         while self.fault is None and not self.ended.wait(self.every_s):
             try:
                 self.act()
@@ -188,7 +188,7 @@ class Leaders:
 
 
 class Pushes:
-    """What a program pushes through the line, each message under its own id until it is answered."""
+    """Payments of a program: each is pushed under its own id until the pool answers."""
 
     def __init__(self, url: str, token: str, message: dict[str, Any]) -> None:
         self.url, self.token, self.message = url, token, message
@@ -269,6 +269,6 @@ def judged(soak: Soak) -> Repeated:
 
 
 def program_env(machine: RunningPool) -> dict[str, str]:
-    """What a host's programs have in their environment."""
+    """Return the environment variables of a host's programs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "POOLSITE"))}
     return kept | {"NUMBA_CACHE_DIR": str(machine.var / "numba")}
