@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,16 @@ class Cut(StrEnum):
     """Connections end at once, and none is made, as by a firewall that rejects them."""
 
 
+@dataclass
+class _Line:
+    """One connection through a cable."""
+
+    port: int
+    """From which a process has connected."""
+    owner: str | None = None
+    """The machine of that process, once a cut has asked for it: it takes a while to find out."""
+
+
 class Cable:
     """A relay to a port of this machine, or several in turn; what a cut held passes on once it is mended."""
 
@@ -50,10 +61,8 @@ class Cable:
         self.late_s = 0.0
         """By how much each piece comes later."""
         self._cuts: dict[str, Cut] = {}
-        self._lines: dict[asyncio.StreamWriter, int] = {}
-        """Both ends of each line, by the port from which a process has connected."""
-        self._owners: dict[int, str] = {}
-        """Machines by that port, of those that were asked for: it takes a while to find out."""
+        self._lines: dict[asyncio.StreamWriter, _Line] = {}
+        """Both ends of each line."""
         self._ready = threading.Event()
         self._end: Callable[[], object] = self._ready.set
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,26 +89,26 @@ class Cable:
             self._end()
             thread.join(10)
 
-    def _cut_of(self, port: int) -> Cut | None:
-        """Return how the line of a port is cut."""
+    def _cut_of(self, line: _Line) -> Cut | None:
+        """Return how a line is cut."""
         if not self._cuts:
             return None
-        if port not in self._owners and (owner := machine_of(port)) is not None:
-            self._owners[port] = owner
-        return self._cuts.get(self._owners.get(port, ""))
+        if line.owner is None:
+            line.owner = machine_of(line.port, self.port)
+        return self._cuts.get(line.owner or "")
 
     def _abort(self) -> None:
-        for writer, port in list(self._lines.items()):
-            if self._cut_of(port) is Cut.REFUSED:
+        for writer, line in list(self._lines.items()):
+            if self._cut_of(line) is Cut.REFUSED:
                 writer.transport.abort()
 
     async def _pass_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, held_by: frozenset[Cut]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: _Line, held_by: frozenset[Cut]
     ) -> None:
         try:
             while data := await reader.read(1 << 16):
                 await asyncio.sleep(self.late_s)
-                while self._cut_of(port) in held_by:
+                while self._cut_of(line) in held_by:
                     await asyncio.sleep(HELD_S)
                 writer.write(data)
                 await writer.drain()
@@ -109,23 +118,22 @@ class Cable:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        port, ends = int(writer.get_extra_info("peername")[1]), [writer]
+        line, ends = _Line(int(writer.get_extra_info("peername")[1])), [writer]
         try:
-            if self._cut_of(port) is Cut.REFUSED:
+            if self._cut_of(line) is Cut.REFUSED:
                 return
             self._count += 1
             target = self.targets[self._count % len(self.targets)]
             there, back = await asyncio.open_connection("127.0.0.1", target)
             ends.append(back)
-            self._lines |= dict.fromkeys(ends, port)
+            self._lines |= dict.fromkeys(ends, line)
             await asyncio.gather(
-                self._pass_on(reader, back, port, frozenset({Cut.SILENT})),
-                self._pass_on(there, writer, port, frozenset({Cut.SILENT, Cut.DEAF})),
+                self._pass_on(reader, back, line, frozenset({Cut.SILENT})),
+                self._pass_on(there, writer, line, frozenset({Cut.SILENT, Cut.DEAF})),
             )
         except (OSError, asyncio.CancelledError):
             pass  # what it leads to is away, or this is the end
         finally:
-            self._owners.pop(port, None)
             for end in ends:
                 self._lines.pop(end, None)
                 end.close()
@@ -139,12 +147,12 @@ class Cable:
         server.close()
 
 
-def machine_of(port: int) -> str | None:
-    """Return the POOLSITE_MACHINE of the process that has connected from a port; empty if it is ours.
+def machine_of(port: int, to: int) -> str | None:
+    """Return the POOLSITE_MACHINE of the process that has connected from `port`; empty if it is ours.
 
     None where none is found: the tables change while they are read.
     """
-    if (inode := _inode_of(port)) in ("", GONE):
+    if (inode := _inode_of(port, to)) in ("", GONE):
         return "" if inode else None
     if _has_socket(PROC / "self", inode):
         return ""
@@ -161,10 +169,11 @@ def machine_of(port: int) -> str | None:
     return None
 
 
-def _inode_of(port: int) -> str:
+def _inode_of(port: int, to: int) -> str:
+    """Return the inode of a connection's near end; one port may have connections to several others."""
     for line in (PROC / "net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         words = line.split()
-        if int(words[1].rpartition(":")[2], 16) == port:
+        if [int(word.rpartition(":")[2], 16) for word in words[1:3]] == [port, to]:
             return words[9]
     return ""
 

@@ -36,7 +36,7 @@ def test_a_termination_says_what_its_signer_would_refuse(
     call_command("sectors", "terminate", miner.address, str(sectors[0].number), "--dry-run", stdout=said)
 
     assert WHY in review
-    assert "the message waits and is tried again until its signer takes it" in review
+    assert "the message waits and is retried until its signer accepts it" in review
     assert WHY in said.getvalue()
     assert {str(message.to) for _, message in asked} == {miner.address}
     assert not SectorChange.objects.exists()
