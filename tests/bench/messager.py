@@ -153,7 +153,7 @@ def rest_clear() -> None:
 
 def history_make() -> None:
     """Fill the table with copies of one landed message, once; indexes are built after the rows are there."""
-    from apps.messages.services.message_insert import FIRST_VALUES, INSERTED
+    from apps.messages.services.push import FIRST_VALUES, INSERTED
 
     columns = {
         **dict.fromkeys(("pushed_by", "kind", "params", "error"), "''"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NICE: Final = 19
 """Of `prepare --background`."""
 COMMANDS: Final = {
-    "list": "workers.processors.params_listing:parameters_list",
+    "list": "workers.processors.params_files:parameters_list",
     "check": "workers.processors.params_files:parameters_check",
     "make": "workers.processors.params_files:parameters_make",
     "convert": "workers.processors.params_files:parameters_convert",

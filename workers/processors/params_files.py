@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.groth16.aggregate import MAX_PROOFS, MIN_PROOFS
 from poolsite.filecoin.groth16.keys import parameter_folder
-from poolsite.filecoin.groth16.powers import POWERS_NAME
-from poolsite.filecoin.groth16.published import file_digest, published_check
+from poolsite.filecoin.groth16.powers import POWERS_NAME, powers_lists
+from poolsite.filecoin.groth16.published import PUBLISHED, file_digest, published_check
 from poolsite.filecoin.policy import SetUp, UnknownNetwork, network_by_name
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.post.parameters import post_parameters
 from workers.processors.parallel import thread_count
-from workers.processors.params_listing import TOXIC_WARNING, described, powers_described, spec_named
 from workers.processors.snark import post_measure
 from workers.processors.terminal import Meter
 from workers.snark.catalog import circuit_of, key_open, parameters_open, toxic_make, verifying_key_write
-from workers.snark.files import CircuitKind, is_converted, measured_seconds, powers_path, toxic_path
+from workers.snark.files import (
+    CircuitKind,
+    converted_folder,
+    is_converted,
+    is_here,
+    measured_seconds,
+    parameters_origin,
+    powers_path,
+    powers_toxic_path,
+    spec_for,
+    toxic_path,
+)
 from workers.snark.powers import powers_make
 from workers.snark.prover import proving_key
 
@@ -30,6 +40,60 @@ if TYPE_CHECKING:
 
     from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
+
+TOXIC_WARNING: Final = (
+    "TOXIC parameters: they are generated from a known seed, and anyone who knows it can forge proofs. "
+    "Only for tests and private chains; public chains reject proofs made with them."
+)
+
+
+def parameters_list(wanted: argparse.Namespace) -> Any:
+    """List the circuits of a sector size."""
+    specs = [spec_named(kind, wanted.size) for kind in CircuitKind]
+    return {
+        "folder": str(parameter_folder()),
+        "converted": str(converted_folder()),
+        "circuits": [described(spec) for spec in specs],
+        "aggregates": powers_described(),
+    }
+
+
+def described(spec: CircuitSpec) -> dict[str, Any]:
+    """Return what is known of a circuit's parameters on this host."""
+    path = parameter_folder() / spec.parameters_name
+    return {
+        "circuit": str(spec.kind),
+        "sector_bytes": spec.sector_bytes,
+        "id": spec.id,
+        "parameters": str(path),
+        "bytes": spec.file_bytes,
+        "is_here": is_here(spec),
+        "has_verifying_key": (parameter_folder() / spec.verifying_key_name).exists(),
+        "is_converted": is_converted(spec),
+        "is_toxic": toxic_path(spec).exists(),
+        "origin": str(parameters_origin(spec)),
+        "proof_seconds": measured_seconds(spec),
+    }
+
+
+def spec_named(circuit: str, size: int) -> CircuitSpec:
+    """Return a circuit of a sector size.  Raises ValueError."""
+    if size not in SECTOR_SIZES:
+        raise ValueError(f"no circuit is registered for sectors of {size} bytes")
+    return spec_for(CircuitKind(circuit), size)
+
+
+def powers_described() -> dict[str, Any]:
+    """Return what is known of the set-up of aggregates on this host."""
+    path = powers_path()
+    known = {"powers": str(path), "is_here": path.exists()}
+    if not path.exists():
+        return known
+    proofs = min(length for _, length in powers_lists(path)) // 2
+    is_published = file_digest(path) == PUBLISHED[POWERS_NAME]
+    is_toxic = powers_toxic_path().exists()
+    return known | {"proofs_most": proofs, "is_toxic": is_toxic, "is_published": is_published}
+
 
 POST_KINDS: Final = (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST)
 """Circuits whose proofs have a due time, so that a host tells how long one takes."""

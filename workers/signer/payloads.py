@@ -3,36 +3,147 @@
 Source: filecoin-project/venus venus-shared/types/wallet/sign_types.go, filecoin-project/venus-wallet
 storage/wallet/wallet.go; the rule that `message` bytes must be the message's own is ours (the peer signs
 arbitrary bytes with a harmless Extra).
+
+Votes of fast finality (F3) are told from their bytes: lotus asks for them as `unknown`, venus as `f3`; both
+begin with words that no message, deal, voucher or block begins with.
+Source: filecoin-project/go-f3 gpbft/types.go Payload.MarshalForSigning, gpbft/vrf.go; lotus
+chain/lf3/signer.go.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any, Final
 
 from poolsite.filecoin import cbor
-from poolsite.filecoin.actors.market import DealProposal
+from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
 from poolsite.filecoin.actors.paych import SignedVoucher
 from poolsite.filecoin.address import DELEGATED, Address
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.randomness import draw_randomness
+from poolsite.filecoin.storage_market import (
+    ASK_RESPONSE,
+    PROVIDER_DEAL_STATE,
+    RESPONSE,
+    STORAGE_ASK,
+    map_decode,
+    tuple_ask_encode,
+)
+from workers.signer.amounts import amounts_add
 from workers.signer.errors import NotUnderstood
-from workers.signer.market_payloads import market_request
 from workers.signer.message_payloads import message_decode
 from workers.signer.sign_request import (
+    ASK,
+    ASK_ANSWER,
     BLOCK,
+    CLIENT_DEAL,
+    DEAL_ANSWER,
+    DEAL_PROPOSED,
     DRAW_RANDOM,
     FINALITY,
     MARKET,
     MESSAGE,
     UNKNOWN,
     VERIFY_ADDRESS,
+    VOUCHER,
     SignRequest,
 )
 from workers.signer.slash_protection import header_cid
-from workers.signer.votes import vote_text
+
+
+def market_request(meta_type: str, address: Address, to_sign: bytes) -> SignRequest:
+    """Decode what markets sign, and make the bytes that the signature covers.  Raises BadCbor."""
+    if meta_type == DEAL_PROPOSED:
+        return _deal(meta_type, address, from_cbor(DealProposal, to_sign), to_sign, payload=to_sign)
+    if meta_type == CLIENT_DEAL:
+        proposal = from_cbor(ClientDealProposal, to_sign).proposal
+        return _deal(meta_type, address, proposal, to_sign, payload=cid_of_cbor(to_sign).data)
+    if meta_type == VOUCHER:
+        return _voucher(address, to_sign)
+    if meta_type == ASK:
+        ask = map_decode(to_sign, STORAGE_ASK)
+        return SignRequest(ASK, address, to_sign, raw=to_sign, about=_ask_text(ask))
+    if meta_type == ASK_ANSWER:
+        signed = map_decode(to_sign, ASK_RESPONSE)["Ask"]
+        if signed is None or signed["Ask"] is None:
+            raise BadCbor("the response contains no ask")
+        ask = signed["Ask"]
+        return SignRequest(ASK_ANSWER, address, tuple_ask_encode(ask), raw=to_sign, about=_ask_text(ask))
+    read = map_decode(to_sign, RESPONSE if meta_type == DEAL_ANSWER else PROVIDER_DEAL_STATE)
+    about = f"state {read['State']}"
+    return SignRequest(meta_type, address, to_sign, raw=to_sign, about=about)
+
+
+def _deal(meta_type: str, address: Address, deal: DealProposal, raw: bytes, *, payload: bytes) -> SignRequest:
+    """Return a deal; it counts with its price and both collaterals: ceilings hold for each side."""
+    epoch_price = amounts_add(deal.storage_price_per_epoch)
+    price = epoch_price * max(deal.end_epoch - deal.start_epoch, 0)
+    return SignRequest(
+        meta_type,
+        address,
+        payload,
+        to=deal.provider,
+        value=amounts_add(price, deal.client_collateral, deal.provider_collateral),
+        raw=raw,
+        about=f"{deal.piece_size} bytes of {deal.client} at {deal.provider}",
+    )
+
+
+def _voucher(address: Address, to_sign: bytes) -> SignRequest:
+    voucher = from_cbor(SignedVoucher, to_sign)
+    return SignRequest(
+        VOUCHER,
+        address,
+        to_cbor(replace(voucher, signature=None)),
+        to=voucher.channel,
+        value=amounts_add(voucher.amount),
+        raw=to_sign,
+        about=f"lane {voucher.lane}, nonce {voucher.nonce}",
+    )
+
+
+def _ask_text(ask: dict[str, Any]) -> str:
+    return f"{ask['Miner']} at {ask['Price']} attoFIL per GiB and epoch"
+
+
+VOTE: Final = b"GPBFT:"
+DRAW: Final = b"VRF:"
+"""Before what a voter's ticket of a round is drawn from."""
+PHASES: Final = ("INITIAL", "QUALITY", "CONVERGE", "PREPARE", "COMMIT", "DECIDE", "TERMINATED")
+VOTE_HEAD: Final = 17
+"""Bytes after the network's name: phase, round and instance."""
+VOTE_MIN: Final = VOTE_HEAD + 64
+"""With the commitments and the voted chain's key; the power table's CID follows."""
+DRAW_TAIL: Final = 16
+"""Instance and round, at the end."""
+
+
+def vote_text(data: bytes) -> str:
+    """Return what a vote or a draw of a ticket is about; empty for any other bytes."""
+    if data.startswith(VOTE):
+        name, colon, rest = data[len(VOTE) :].partition(b":")
+        if not colon or len(rest) < VOTE_MIN or rest[0] >= len(PHASES):
+            return ""
+        turn, instance = int.from_bytes(rest[1:9], "big"), int.from_bytes(rest[9:17], "big")
+        return _vote_text(name, f"{PHASES[rest[0]]} in round {turn} of instance {instance}")
+    if data.startswith(DRAW):
+        name, colon, rest = data[len(DRAW) :].partition(b":")
+        if not colon or len(rest) <= DRAW_TAIL + 1 or rest[-DRAW_TAIL - 1 : -DRAW_TAIL] != b":":
+            return ""
+        instance, turn = int.from_bytes(rest[-16:-8], "big"), int.from_bytes(rest[-8:], "big")
+        return _vote_text(name, f"ticket of round {turn} of instance {instance}")
+    return ""
+
+
+def _vote_text(network: bytes, text: str) -> str:
+    if not network or not all(0x21 <= byte <= 0x7E for byte in network):
+        return ""
+    return f"{text} of {network.decode('ascii')}"
+
 
 LINK: Final = bytes.fromhex("0171a0e40220")
 """How the CID of a message or a deal begins; it has 38 bytes."""

@@ -1,23 +1,31 @@
-"""What a store in a bucket does another way than one in a folder: each act by the type of its path."""
+"""What a store in a bucket does another way than one in a folder: each act by the type of its path.
+
+A file is put there in parts, each with its sum; after a kill those that are there are kept.  Until the upload
+is completed the server shows nothing of it, and what had the name before stays.
+"""
 
 from __future__ import annotations
 
 import errno
 import threading
 import time
+from base64 import b64encode
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import md5, sha256
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.stores import UNBOUNDED_BYTES
 from workers.storage.bucket import bucket_know
 from workers.storage.bucket_path import BucketPath
-from workers.storage.bucket_settings import SCHEME, BucketSettings
-from workers.storage.bucket_upload import unfinished_uploads, upload, upload_abort, uploads_of
+from workers.storage.bucket_settings import SCHEME, BucketAway, BucketSettings
 from workers.storage.checksums import READ_BYTES, copy_check, disk_parts, part_ignore
 from workers.storage.files import (
+    DamagedFile,
     Space,
+    TruncatedFile,
     file_put,
     names_in,
     space_of,
@@ -31,7 +39,204 @@ from workers.storage.store import NAME, path_remove
 from workers.storage.used import MEASURE_S, SECTOR_KINDS, listed_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
+    from datetime import datetime
+
+SINGLE_BYTES: Final = 8 << 20
+"""What is not larger is put by one request."""
+PART_BYTES: Final = 16 << 20
+PARTS_MAX: Final = 10_000
+AT_ONCE: Final = 4
+"""Parts that are on their way: they bound the memory as well."""
+
+LEFT_S: Final = 86_400.0
+"""An upload that was begun so long ago and is not complete is one that nobody goes on with."""
+
+Json = dict[str, Any]
+
+
+def part_bytes(size: int) -> int:
+    """Return the size of an upload's parts: S3 takes 10,000 of them."""
+    return max(PART_BYTES, -(-size // PARTS_MAX))
+
+
+def upload(
+    source: Path,
+    target: BucketPath,
+    *,
+    size_bytes: int,
+    digest: str | None = None,
+    beat: Callable[[], None] | None = None,
+) -> None:
+    """Put a file into a bucket, extended with zeros to `size_bytes`; `beat` is called as it goes on.
+
+    Raises TruncatedFile if it is longer, DamagedFile if its SHA-256 is not `digest`, BucketAway.
+    """
+    size = source.stat().st_size
+    if size > size_bytes:
+        raise TruncatedFile(f"{source} has {size} bytes, more than {size_bytes}")
+    seen = sha256()
+    parts = _parts(source, size_bytes, part_bytes(size_bytes) if size_bytes > SINGLE_BYTES else SINGLE_BYTES)
+
+    def checked(part: bytes, done: int) -> bytes:
+        """Sum up what is read; the file's own end is checked before its last part leaves."""
+        content = part[: max(size - done, 0)]
+        seen.update(content)
+        if done + len(part) >= size_bytes and digest not in (None, seen.hexdigest()):
+            raise DamagedFile(f"{source} is damaged: its content differs from what was written")
+        return part
+
+    if size_bytes <= SINGLE_BYTES:
+        joined = b"".join(checked(part, 0) for part in parts)
+        with target.bucket.requests(target.key) as client:
+            client.put_object(Bucket=target.bucket.name, Key=target.key, Body=joined, **_md5_of(joined))
+    else:
+        _multipart(target, parts, checked, beat=beat)
+    if target.file_facts().st_size != size_bytes:
+        raise DamagedFile(f"{target} does not match what was written: check the server")
+
+
+def uploads_of(target: BucketPath) -> Iterator[tuple[str, str]]:
+    """Return keys and names of uploads that were begun below a path and not completed."""
+    return ((key, name) for key, name, _ in _uploads(target))
+
+
+def _uploads(target: BucketPath) -> Iterator[tuple[str, str, datetime]]:
+    args: Json = {"Bucket": target.bucket.name, "Prefix": target.key}
+    while True:
+        with target.bucket.requests(target.key) as client:
+            response = client.list_multipart_uploads(**args)
+        for one in sorted(response.get("Uploads", ()), key=lambda one: one["Initiated"], reverse=True):
+            yield one["Key"], one["UploadId"], one["Initiated"]
+        if not response.get("IsTruncated"):
+            return
+        args |= {"KeyMarker": response["NextKeyMarker"], "UploadIdMarker": response["NextUploadIdMarker"]}
+
+
+def unfinished_uploads(root: BucketPath) -> Iterator[tuple[str, int]]:
+    """Return key and bytes of each upload below a path that was begun more than a day ago."""
+    place = {"Bucket": root.bucket.name}
+    for key, name, started in _uploads(root):
+        if time.time() - started.timestamp() > LEFT_S:
+            with root.bucket.requests(key) as client:
+                there = _parts_there(client, {**place, "Key": key}, name)
+            yield key, sum(size for size, _ in there.values())
+
+
+def upload_abort(target: BucketPath, key: str, name: str) -> None:
+    """Remove the parts of an upload."""
+    with target.bucket.requests(key) as client:
+        client.abort_multipart_upload(Bucket=target.bucket.name, Key=key, UploadId=name)
+
+
+def _multipart(
+    target: BucketPath,
+    parts: Iterator[bytes],
+    checked: Callable[[bytes, int], bytes],
+    *,
+    beat: Callable[[], None] | None,
+) -> None:
+    place = {"Bucket": target.bucket.name, "Key": target.key}
+    with target.bucket.requests(target.key) as client:
+        started = [name for key, name in uploads_of(target) if key == target.key]
+        name = started[0] if started else client.create_multipart_upload(**place)["UploadId"]
+        there = _parts_there(client, place, name) if started else {}
+        done: dict[int, str] = {}
+        waiting: list[tuple[int, Future[str]]] = []
+
+        def put(number: int, part: bytes) -> str:
+            response = client.upload_part(
+                **place, UploadId=name, PartNumber=number, Body=part, **_md5_of(part)
+            )
+            return str(response["ETag"])
+
+        def settle(most: int) -> None:
+            while len(waiting) > most:
+                number, future = waiting.pop(0)
+                done[number] = future.result()
+                if beat is not None:
+                    beat()
+
+        at = 0
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as threads:
+            try:
+                for number, raw in enumerate(parts, start=1):
+                    part = checked(raw, at)
+                    at += len(part)
+                    if there.get(number) == (len(part), md5(part, usedforsecurity=False).hexdigest()):
+                        done[number] = f'"{there[number][1]}"'
+                        if beat is not None:
+                            beat()
+                        continue
+                    settle(AT_ONCE - 1)
+                    waiting.append((number, threads.submit(put, number, part)))
+                settle(0)
+            except DamagedFile:
+                threads.shutdown(cancel_futures=True)
+                upload_abort(target, target.key, name)
+                raise
+        _complete(target, name, [tag for _, tag in sorted(done.items())])
+        for old in started[1:]:
+            upload_abort(target, target.key, old)
+
+
+def _complete(target: BucketPath, name: str, tags: list[str]) -> None:
+    """Complete an upload of these parts.  Raises BucketAway."""
+    place = {"Bucket": target.bucket.name, "Key": target.key}
+    listed = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
+    try:
+        with target.bucket.requests(target.key, is_completing=True) as client:
+            client.complete_multipart_upload(**place, UploadId=name, MultipartUpload={"Parts": listed})
+    except FileNotFoundError:
+        # Of a request whose answer was lost boto3 makes another, which finds the upload done with.
+        if _tag_there(target) != _multipart_etag(tags):
+            raise BucketAway(f"{target}: {target.bucket.server} no longer has the upload") from None
+
+
+def _tag_there(target: BucketPath) -> str | None:
+    try:
+        with target.bucket.requests(target.key) as client:
+            return str(client.head_object(Bucket=target.bucket.name, Key=target.key)["ETag"]).strip('"')
+    except FileNotFoundError:
+        return None
+
+
+def _multipart_etag(tags: list[str]) -> str:
+    """Return the ETag of an object uploaded in parts with these; empty if they are no MD5 sums."""
+    try:
+        sums = b"".join(bytes.fromhex(tag.strip('"')) for tag in tags)
+    except ValueError:
+        return ""
+    return f"{md5(sums, usedforsecurity=False).hexdigest()}-{len(tags)}"
+
+
+def _parts_there(client: Any, place: Json, name: str) -> dict[int, tuple[int, str]]:
+    """Return size and MD5 of the parts that an upload has already, by number."""
+    found: dict[int, tuple[int, str]] = {}
+    args = {**place, "UploadId": name}
+    while True:
+        response = client.list_parts(**args)
+        for one in response.get("Parts", ()):
+            found[one["PartNumber"]] = one["Size"], str(one["ETag"]).strip('"')
+        if not response.get("IsTruncated"):
+            return found
+        args["PartNumberMarker"] = response["NextPartNumberMarker"]
+
+
+def _parts(source: Path, size_bytes: int, count: int) -> Iterator[bytes]:
+    """Read a file in parts, with zeros behind its end."""
+    left = size_bytes
+    with source.open("rb") as file:
+        while left > 0:
+            wanted = min(count, left)
+            yield file.read(wanted).ljust(wanted, b"\0")
+            left -= wanted
+
+
+def _md5_of(part: bytes) -> Json:
+    """Return the sum by which the server refuses what changed on its way."""
+    return {"ContentMD5": b64encode(md5(part, usedforsecurity=False).digest()).decode()}
+
 
 CHECK_AGAIN_S: Final = 60.0
 """Requests cost money: what a look at a bucket finds by several of them is kept for so long."""

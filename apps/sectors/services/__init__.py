@@ -7,7 +7,7 @@ to the console until the chain has what it waits for; PAUSED to a person.  Its r
 (`not_before`), a proof that is of no more use (`expires_at`), another host that has its files
 (`sticky_worker`), hosts to which it was offered (`offered_to`), a miner that is still read back after a
 restore.  The host: free slots of the stage, room for a new sector, the roles of its miner.  The questions
-stand in `jobs.claim_statements`, what a claim must know before them in `jobs.claim_search`.
+stand in `jobs.claim_statements`, what a claim must know before them in `jobs.claims`.
 
 How a job starts. A host claims (`jobs.claims`); nothing is pushed to hosts. The stage's end is an event
 (`jobs.stage_events`), whose transaction moves sector and job (`sealing.steps.sector_step`): to the next stage

@@ -15,8 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
-from apps.dashboard.pages.audit.change_rows import ChangeRow, change_rows
-from apps.dashboard.pages.audit.page import GROUPS
+from apps.dashboard.pages.audit.page import GROUPS, ChangeRow, change_rows
 from apps.users.selectors import audit_search
 from apps.users.services.audit import audit_record
 from tests import people

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.test import Client
 
 from apps.core.middleware import CONTENT_POLICY
-from apps.dashboard.pages.docs.documents import documents, pictures
+from apps.dashboard.pages.docs.page import documents, pictures
 
 LINK = re.compile(r'<(?:a|img)[^>]* (?:href|src)="(/docs/[^"]*|#[^"]*)"')
 FOREIGN = re.compile(r'<a[^>]* href="([^"]*)"')

@@ -15,7 +15,7 @@ from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
-from apps.dashboard.pages.fault_injection.fault_names import ACTION_LABELS, PARTS
+from apps.dashboard.pages.fault_injection.page import ACTION_LABELS, PARTS
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock

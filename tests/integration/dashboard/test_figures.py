@@ -14,7 +14,7 @@ from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.blocks.page import day_verdict
-from apps.dashboard.pages.gas.forecast import Forecast, verdict_of
+from apps.dashboard.pages.gas.page import Forecast, verdict_of
 from apps.dashboard.pages.senders.rows import runway
 from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_shares
 from apps.sectors.models import Sector, Worker

@@ -16,7 +16,7 @@ from django.urls import reverse
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
-from apps.dashboard.pages.hosts.command_text import COMMAND_TEXTS
+from apps.dashboard.pages.hosts.rows import COMMAND_TEXTS
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.rules.principals import SYSTEM

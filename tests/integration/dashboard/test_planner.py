@@ -12,7 +12,7 @@ from django.urls import reverse
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.formatting import whole
-from apps.dashboard.pages.planner.rows import limit_text, tenths
+from apps.dashboard.pages.planner.page import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
 from apps.sectors.models import BatchSettings, Worker
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan

@@ -11,8 +11,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import deadline_strip
-from apps.dashboard.pages.proving.heat_map import heat_map
-from apps.dashboard.pages.proving.page import verdict_of
+from apps.dashboard.pages.proving.page import heat_map, verdict_of
 from apps.dashboard.pages.today.page import verdict_of as overview_verdict_of
 from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect

@@ -48,7 +48,7 @@ def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
     factories.worker("p", kinds=[JobKind.WINDOW_POST], stores=["store-1"])
     chain = OneDeadline(partitions=[[1, 2, 3]])
     monkeypatch.setattr("apps.proving.tasks.chain_client", lambda: chain)
-    monkeypatch.setattr("apps.proving.services.recovery_steps.proof_check", lambda _job: None)
+    monkeypatch.setattr("apps.proving.services.recoveries.proof_check", lambda _job: None)
     network = network_by_name("localnet-poolsite-test")
     monkeypatch.setattr("apps.proving.tasks.network_current", lambda: network)
     facts: dict[str, Any] = {"deadline_index": 5, "partition_index": 0, "open_epoch": 1010}
@@ -113,7 +113,7 @@ def test_a_node_that_fails_at_the_first_step_takes_nothing_back(
     """They are on their way by then: a refusal would have the caller ask again."""
     with monkeypatch.context() as patch:
         away = Mock(side_effect=NodeUnavailable("no node answers"))
-        patch.setattr("apps.proving.services.recovery_steps.onchain_sectors_read", away)
+        patch.setattr("apps.proving.services.recoveries.onchain_sectors_read", away)
         [made] = push(client, sectors=[2])["results"]
 
     assert (made["state"], made["sectors"]) == ("CHECKING", [2])

@@ -20,7 +20,7 @@ from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.landings import executions_land
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
-from apps.messages.services.reverts import landings_revert
+from apps.messages.services.track import landings_revert
 from poolsite.filecoin.address import UNDEF, address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import Message as ChainMessage

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_comparison, "FINDINGS_MAX", 1)  # a scan lists one at a time
-    monkeypatch.setattr("apps.sectors.services.adoptions.files.FINDINGS_MAX", 1)
+    monkeypatch.setattr("apps.sectors.services.adoptions.rows.FINDINGS_MAX", 1)
     chain = forgotten(farm)
     adoption_begin(farm.miner, numbers=None, work=work(cast("Any", chain)), by=replace(SYSTEM, actor="ann"))
 

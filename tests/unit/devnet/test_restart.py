@@ -132,7 +132,7 @@ def test_a_start_reads_no_row_of_an_old_state_twice(path, monkeypatch):
         read.append((f"{table} {key}", data))
         return row_decode(table, key, data)
 
-    monkeypatch.setattr("poolsite.devnet.chain_states.row_decode", counted)
+    monkeypatch.setattr("poolsite.devnet.chain.row_decode", counted)
     again = reopen(path)
 
     assert read

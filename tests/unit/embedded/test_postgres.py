@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolsite.embedded import postgres, postgres_sizes
+from poolsite.embedded import postgres
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.programs import postgres_programs
 
@@ -71,7 +71,7 @@ def test_a_server_gets_settings_that_its_version_knows_without_being_asked(tmp_p
 
 def test_its_sizes_are_the_machines() -> None:
     def sizes(gib: int, cores: int) -> dict[str, str]:
-        return dict(setting.split("=") for setting in postgres_sizes.sizes_for(gib << 30, cores))
+        return dict(setting.split("=") for setting in postgres.sizes_for(gib << 30, cores))
 
     small, middle, large = sizes(1, 1), sizes(64, 16), sizes(1024, 96)
 
@@ -82,4 +82,4 @@ def test_its_sizes_are_the_machines() -> None:
     assert [one["max_parallel_workers"] for one in (small, middle, large)] == ["1", "8", "8"]
     assert [one["max_parallel_workers_per_gather"] for one in (small, middle, large)] == ["1", "2", "2"]
     command = postgres.Cluster(Path("/d"), Path("/s"), Path("/p"), None, None).command()
-    assert set(postgres_sizes.size_settings()) <= set(command)
+    assert set(postgres.size_settings()) <= set(command)

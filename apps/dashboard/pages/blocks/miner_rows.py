@@ -19,7 +19,6 @@ from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.charts import Strip, StripEntry, strip
-from apps.dashboard.pages.blocks.luck_bands import LuckBand, luck_band
 from apps.dashboard.pages.blocks.states import STATES
 
 if TYPE_CHECKING:
@@ -29,6 +28,49 @@ if TYPE_CHECKING:
     from apps.blocks.selectors.luck import Luck
     from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
+
+
+@dataclass(frozen=True, slots=True)
+class LuckBand:
+    """Wins against expectation, in percent of the chart's width."""
+
+    wins: float
+    expected: float
+    half: tuple[float, float]
+    """Where the band of half of all spans begins, and its width."""
+    most: tuple[float, float]
+    text: str
+    label: str
+
+
+def luck_band(luck: Luck) -> LuckBand:
+    """Lay out one miner's luck."""
+    most = max(luck.wins, luck.most[1], 1) * 1.1
+
+    def band(low: int, high: int) -> tuple[float, float]:
+        return round(100 * low / most, 2), round(100 * (high - low) / most, 2)
+
+    label = gettext(
+        "{wins}, {expected:.1f} expected; 50 % of such periods have {half_low} to {half_high}, 90 % "
+        "{most_low} to {most_high}"
+    ).format(
+        wins=plural(luck.wins, "win"),
+        expected=luck.expected,
+        half_low=luck.half[0],
+        half_high=luck.half[1],
+        most_low=luck.most[0],
+        most_high=luck.most[1],
+    )
+    share = luck.share
+    return LuckBand(
+        wins=round(100 * luck.wins / most, 2),
+        expected=round(100 * luck.expected / most, 2),
+        half=band(*luck.half),
+        most=band(*luck.most),
+        text=formatting.NOTHING if share is None else f"{100 * share:.0f} %",
+        label=label,
+    )
+
 
 STRIP_EPOCHS: Final = 120
 STRIPS_MAX: Final = 12

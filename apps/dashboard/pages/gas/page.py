@@ -2,31 +2,240 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.checks.findings.results import Topic
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.area_charts import Area, AreaBand, Tick, area
+from apps.dashboard.cards import Stat, Verdict
 from apps.dashboard.day_spans import day_facets
-from apps.dashboard.fragments import LivePage
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.gas.forecast import live_context, live_fragment
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.pages.gas.guards import guards_fragment
 from apps.dashboard.pages.gas.methods import method_rule_rows
+from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, days_of, spend_rows
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.spend import spend_summed
+from apps.dashboard.todo import verdict_by
+from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_shares, cheap_window
+from apps.messages.selectors.queue_costs import queue_costs
+from apps.messages.selectors.spend import spend_since, spend_summed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from django.http import HttpRequest, HttpResponse
 
+    from apps.messages.selectors.base_fee import CheapWindow
+    from apps.messages.selectors.queue_costs import QueueCost
     from apps.users.rules.principals import Principal
+
+X_TICKS: Final = 5
+SECONDS_BELOW_S: Final = 600
+"""On a chain that is so young the ticks of its chart need seconds."""
+
+
+def clock_text(at_s: float, *, form: str = "%H:%M") -> str:
+    """Time of day: `14:30`."""
+    return f"{localtime(datetime.fromtimestamp(at_s, tz=UTC)):{form}}"
+
+
+def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> Area | None:
+    """Draw the day's base fee; None if there are fewer than two points to join."""
+    if len(history) < 2:
+        return None
+    start, end = history[0].start_s, history[-1].start_s
+    span = max(end - start, 1)
+    points = [((one.start_s - start) / span, float(one.mean)) for one in history]
+    low, high = min(one.low for one in history), max(one.high for one in history)
+    label = gettext("base fee between {low} and {high}").format(
+        low=formatting.fee_text(low), high=formatting.fee_text(high)
+    )
+    band = None
+    if window is not None:
+        here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
+        label += gettext(", cheapest from {start_s} to {end_s}").format(
+            start_s=clock_text(window.start_s), end_s=clock_text(window.end_s)
+        )
+        band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
+    form = "%H:%M:%S" if span < SECONDS_BELOW_S else "%H:%M"
+    shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
+    ticks = [Tick(round(100 * share, 2), clock_text(start + span * share, form=form)) for share in shares]
+    return area(
+        points, label=label, x_ticks=ticks, y_text=lambda value: formatting.fee_text(round(value)), band=band
+    )
+
+
+CHEAP_SHARE: Final = 0.75
+"""Cheaper than in three quarters of the day is called cheap."""
+DEAR_SHARE: Final = 0.9
+"""Dearer than in nine tenths of the day is called expensive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The base fee of the day and the forecast that rests on it."""
+
+    history: list[BaseFeeSpan]
+    window: CheapWindow | None
+    base_fee: int
+    shares: tuple[float, float] | None
+    """Of the day, with a higher and with a lower base fee than now."""
+    costs: list[QueueCost]
+
+    @property
+    def cost_now(self) -> int:
+        """attoFIL for the whole queue at the present base fee."""
+        return sum(cost.cost(self.base_fee) for cost in self.costs)
+
+    @property
+    def cost_cheap(self) -> int | None:
+        """The same in the cheap window."""
+        return None if self.window is None else sum(cost.cost(self.window.mean) for cost in self.costs)
+
+
+def forecast_of(data: PageData) -> Forecast:
+    """Read the day and the queue once."""
+    if data.head is None or data.network is None:
+        return Forecast([], None, 0, None, queue_costs(data.viewer, now=data.at))
+    history = base_fee_history(head=data.head, epoch_s=data.network.epoch_s)
+    base_fee = int(data.head.base_fee)
+    return Forecast(
+        history=history,
+        window=cheap_window(history),
+        base_fee=base_fee,
+        shares=base_fee_shares(history, base_fee),
+        costs=queue_costs(data.viewer, now=data.at),
+    )
+
+
+def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
+    """Return in one sentence whether gas is cheap now and when it will be."""
+    report = data.report_of(Topic.GAS)
+    if not forecast.history:
+        return verdict_by(report, Verdict("", _("No chain head yet.")))
+    higher, lower = forecast.shares or (0.0, 0.0)
+    is_level = max(one.high for one in forecast.history) == min(one.low for one in forecast.history)
+    if is_level:
+        strong = gettext("Gas is stable:")
+        rest = gettext("the base fee has not changed in the recorded hours.")
+    elif not lower:
+        strong, rest = gettext("Gas is cheap now:"), gettext("at no time of the last day was it lower.")
+    elif higher >= CHEAP_SHARE:
+        strong, rest = gettext("Gas is cheap now:"), _higher_text(higher)
+    elif lower >= DEAR_SHARE:
+        strong, rest = (
+            gettext("Gas is expensive now:"),
+            gettext("lower than now for {share} of the last day.").format(share=formatting.percent(lower, 1)),
+        )
+    else:
+        strong, rest = gettext("Base fee is normal:"), _higher_text(higher)
+    if forecast.window is not None and not is_level:
+        start = forecast.window.next_start_s(data.at.timestamp())
+        rest += gettext(" The cheapest hours start at {start}.").format(start=clock_text(start))
+    return verdict_by(report, Verdict(strong, rest))
+
+
+def _higher_text(share: float) -> str:
+    return gettext("higher than now for {share} of the last day.").format(share=formatting.percent(share, 1))
+
+
+def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
+    """Return the vital signs of the page."""
+    fee, unit = formatting.fee(forecast.base_fee) if forecast.history else (formatting.NOTHING, "")
+    window = forecast.window
+    today = spend_since(data.viewer, days=1, now=data.at)
+    spent = sum(int(cost) for cost in today.values_list("cost", flat=True))
+    many = sum(cost.waiting + cost.in_flight for cost in forecast.costs)
+    here = reverse("gas")
+    return [
+        Stat(
+            "base-fee",
+            gettext("Base fee"),
+            fee,
+            gettext("at the newest head"),
+            f"{here}#h-base-fee",
+            unit=unit,
+        ),
+        Stat(
+            "cheap",
+            gettext("Cheapest two hours"),
+            formatting.NOTHING if window is None else clock_text(window.start_s),
+            gettext("needs six hours of history")
+            if window is None
+            else gettext("{mean}, day average {day_mean}").format(
+                mean=formatting.fee_text(window.mean), day_mean=formatting.fee_text(window.day_mean)
+            ),
+            f"{here}#h-base-fee",
+        ),
+        Stat(
+            "spent",
+            gettext("Gas spent today"),
+            formatting.fil(spent),
+            gettext("UTC day"),
+            f"{here}#h-spend",
+            unit="FIL",
+        ),
+        Stat(
+            "queue",
+            gettext("Estimated queue cost"),
+            formatting.fil(forecast.cost_now),
+            gettext("{messages} at the current base fee").format(messages=plural(many, "message")),
+            f"{here}#h-queue",
+            unit="FIL",
+        ),
+    ]
+
+
+def chart_of(forecast: Forecast) -> Area | None:
+    """Return the day's base fee."""
+    return base_fee_area(forecast.history, forecast.window)
+
+
+def queue_of(forecast: Forecast, data: PageData) -> list[dict[str, Any]]:
+    """Return the forecast by kind of message."""
+    return queue_rows(forecast.costs, base_fee=forecast.base_fee, window=forecast.window, data=data)
+
+
+def live_context(data: PageData) -> dict[str, Any]:
+    """Return what of the page follows heads and messages."""
+    forecast = forecast_of(data)
+    return {
+        "verdict": verdict_of(forecast, data),
+        "stats": stats_of(forecast, data),
+        "area": chart_of(forecast),
+        "queue": queue_of(forecast, data),
+        "queue_now": formatting.fil(forecast.cost_now),
+        "queue_cheap": "" if forecast.cost_cheap is None else formatting.fil(forecast.cost_cheap),
+    }
+
+
+def live_fragment(context: FragmentContext) -> Iterable[str]:
+    """Yield the stats, the chart and the forecast."""
+    shown = live_context(context.data)
+    yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
+    yield fragment("dashboard/_stats.html", stats=shown["stats"])
+    yield fragment("gas/_base_fee.html", area=shown["area"])
+    yield fragment(
+        "gas/_queue.html",
+        queue=shown["queue"],
+        queue_now=shown["queue_now"],
+        queue_cheap=shown["queue_cheap"],
+    )
 
 
 @require_safe

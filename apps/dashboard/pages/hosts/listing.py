@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
@@ -19,13 +20,22 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.filters import HostFilter, facets
 from apps.dashboard.pages.hosts.rows import host_rows
-from apps.dashboard.pagination import page_ranked, rows_of_keys
+from apps.dashboard.pagination import facets_of, page_ranked, rows_of_keys, tags_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.host_states import host_marks, hosts_chosen, hosts_stated
+from apps.sectors.selectors.host_states import (
+    IDLE,
+    PAUSED,
+    TROUBLE,
+    WORKING,
+    groups_of_hosts,
+    host_marks,
+    hosts_by_state,
+    hosts_chosen,
+    hosts_stated,
+)
 from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
 from apps.sectors.services.hosts.commands import worker_command_enqueue
@@ -36,7 +46,59 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
+    from django.db.models import QuerySet
+    from django.http import QueryDict
+
+    from apps.dashboard.pagination import Facet
+    from apps.sectors.models import Worker
     from apps.users.rules.principals import Principal
+
+STATES: Final = (
+    ("", _("All"), "", ""),
+    (TROUBLE, _("Need attention"), "bad", "bad"),
+    (WORKING, _("Working"), "run", "run"),
+    (IDLE, _("Idle"), "ok", "ok"),
+    (PAUSED, _("Paused"), "idle", "pause"),
+)
+"""Filters: key, words, tone, icon."""
+SEARCH_MAX: Final = 100
+GROUPS_MAX: Final = 30
+"""Groups that a filter is offered for; others are found by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFilter:
+    """Filters of the list of hosts, read from the URL."""
+
+    state: str = ""
+    group: str = ""
+    q: str = ""
+
+    @classmethod
+    def of(cls, query: QueryDict) -> HostFilter:
+        """Read the URL's query; an unknown state is ignored."""
+        state = query.get("state", "")
+        return cls(
+            state=state if state in {key for key, *_more in STATES} else "",
+            group=query.get("group", "")[:SEARCH_MAX],
+            q=query.get("q", "").strip()[:SEARCH_MAX],
+        )
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the filters as a URL's query."""
+        return {"state": self.state, "group": self.group, "q": self.q}
+
+
+def facets(rows: QuerySet[Worker], wanted: HostFilter, viewer: Principal) -> list[Facet]:
+    """Return a filter for each state, with the number of its hosts, and one for each group."""
+    counts = hosts_by_state(hosts_chosen(rows, group=wanted.group, q=wanted.q))
+    counts[""] = sum(counts.values())
+    here, groups = reverse("hosts"), groups_of_hosts(viewer, GROUPS_MAX)
+    return [
+        *facets_of(here, STATES, counts, **wanted.query),
+        *tags_of(here, groups, field="group", query=wanted.query),
+    ]
 
 
 def list_verdict_of(data: PageData) -> Verdict:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
+from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
-from apps.dashboard.pages.hosts.command_text import command_text
+from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
-from apps.dashboard.pages.hosts.speed import pace_text, record_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
 from apps.sectors.rules.hardware import PINGS, disk_share, disk_space
 from poolsite.wire.commands import Operation
@@ -24,10 +25,73 @@ from poolsite.wire.commands import Operation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.dashboard.labels import StateLabel
     from apps.dashboard.page_data import PageData
     from apps.sectors.models import Worker
     from apps.sectors.selectors.host_speed import HostSpeed
+
+STAGES_NAMED: Final = 2
+"""Stages of a host's pace that a list has room for."""
+
+
+def pace_text(pace: HostSpeed | None) -> str:
+    """`PC1 3:39:58, C2 31:10`: the longest stages of a sector, or the proof."""
+    if pace is None or not pace.stages:
+        return formatting.NOTHING
+    return list_text(
+        f"{STAGES.get(stage.stage) or kind_text(stage.stage)} {formatting.duration(stage.ms / 1000)}"
+        for stage in pace.stages[:STAGES_NAMED]
+    )
+
+
+def record_text(pace: HostSpeed | None) -> str:
+    """`median of 12 runs, 1 failed`; of a slow host, how far it lags behind."""
+    if pace is None or not pace.stages:
+        return ""
+    slow = pace.slow
+    if slow is not None and slow.ratio is not None:
+        stage = STAGES.get(slow.stage) or kind_text(slow.stage)
+        return gettext("{stage} takes {ratio:.1f} times as long as on other hosts").format(
+            stage=stage, ratio=slow.ratio
+        )
+    failed = (
+        gettext(", {failures} failed").format(failures=formatting.whole(pace.failures))
+        if pace.failures
+        else ""
+    )
+    return gettext("median of {runs}{failed}").format(runs=plural(pace.stages[0].runs, "run"), failed=failed)
+
+
+COMMAND_TEXTS: Final[dict[str, StrOrPromise]] = {
+    Operation.PAUSE: _("pauses with its next heartbeat"),
+    Operation.RESUME: _("resumes with its next heartbeat"),
+    Operation.DRAIN: _("drains with its next heartbeat"),
+    Operation.SET_PLAN: _("changes its settings with its next heartbeat"),
+    Operation.UPGRADE: _("stops for an upgrade once its running stages are done"),
+    Operation.MEASURE: _("measures its disks with its next heartbeat"),
+    Operation.REMOVE: _("removes the files of aborted sectors"),
+    Operation.ATTACH: _("attaches a store"),
+    Operation.DETACH: _("detaches a store"),
+    Operation.SET_STORE: _("changes a store"),
+    Operation.COPY_SECTOR: _("copies sectors to another store"),
+    Operation.REMOVE_COPY: _("removes moved sectors from their old store"),
+    Operation.DROP_COPY: _("removes unfinished copies"),
+    Operation.CHECK_SECTOR: _("checks sector files"),
+    Operation.SCAN_STORE: _("scans a store"),
+    Operation.REMOVE_LEFTOVER: _("removes leftovers from a store"),
+    Operation.END_STAGE: _("ends a stage of a sector"),
+    Operation.REMOVE_SEALING: _("removes leftovers from its sealing folder"),
+}
+"""Commands that ride on the answer to a heartbeat."""
+
+
+def command_text(worker: Worker, command: str) -> str:
+    """Return `removes the files of aborted sectors, 384.00 GiB`: the command that is not done yet."""
+    removing = worker.hardware.get("removing_bytes", 0) if command == Operation.REMOVE else 0
+    size = f", {' '.join(formatting.size(int(removing)))}" if removing else ""
+    return f"{COMMAND_TEXTS.get(command, '')}{size}"
 
 
 @dataclass(frozen=True, slots=True)

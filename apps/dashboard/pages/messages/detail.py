@@ -9,36 +9,240 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.text import capfirst
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.report.objects import report_of_message
 from apps.core import formatting
 from apps.core.errors import NotFound
+from apps.core.languages import sentence_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Check, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.messages.diagnosis import Finding, finding_of
+from apps.dashboard.pages.messages.diagnosis_checks import evidence_checks, limit_checks, message_checks
 from apps.dashboard.pages.messages.facts import chain_facts, param_facts
-from apps.dashboard.pages.messages.history import history_of
-from apps.dashboard.pages.messages.rows import message_label, message_why
+from apps.dashboard.pages.messages.rows import URGENT_WAITS, USUAL_WAITS, message_label, message_why
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.rules.methods import method_text
-from apps.messages.selectors.messages import message_get
-from apps.messages.selectors.stuck import stuck_mark
+from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.messages import message_events, message_get
+from apps.messages.selectors.remedies import message_remedies
+from apps.messages.selectors.stuck import LATE_EPOCHS, stuck_mark
 from apps.messages.states import MessageState, Wait
+from apps.wallets.selectors import wallets_visible
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from django_stubs_ext import StrOrPromise
 
-    from apps.messages.models import Message
+    from apps.messages.models import Message, MessageEvent
+    from apps.messages.selectors.diagnosis import Diagnosis
+    from apps.messages.selectors.remedies import Remedy
     from apps.users.rules.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a message waits, in one sentence, and what happens without a click."""
+
+    tone: str
+    title: str
+    text: str
+    action: str = ""
+    href: str = ""
+
+
+def finding_of(message: Message, data: PageData) -> tuple[Finding | None, tuple[Check, ...]]:
+    """Diagnose a message: the sentence and the lines below it; nothing for one that has its end."""
+    if message.state == MessageState.LANDED and message.exit_code:
+        return refusal_of(message), ()
+    if message.is_final and message.wait not in (Wait.EXPIRED, Wait.NONCE_TAKEN):
+        return None, ()
+    diagnosis = message_diagnose(message, head=data.head)
+    checks: tuple[Check, ...] = ()
+    if not message.is_final:
+        clicks = message_remedies(message, diagnosis, head=data.head)
+        checks = (
+            *message_checks(message, data),
+            *limit_checks(message, diagnosis, data),
+            *evidence_checks(diagnosis),
+            *(click_check(click) for click in clicks),
+        )
+    return finding_late(message, diagnosis, data) or finding(diagnosis, message, data), tuple(checks)
+
+
+def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Finding | None:
+    """Return the note that blocks pass over a message that pays enough and is in flight for long."""
+    since = message.published_at
+    if diagnosis.reason != Wait.IN_POOL or since is None or data.head is None or data.network is None:
+        return None
+    age_s = (data.head.arrived_at - since).total_seconds()
+    if age_s < LATE_EPOCHS * data.network.epoch_s:
+        return None
+    held = gettext("Not included in a block for {age_s}, although its fee cap is above the base fee.").format(
+        age_s=formatting.time_left(age_s)
+    )
+    return Finding(
+        tone="warn",
+        title=held,
+        text=gettext(
+            "Blocks may be full of messages with a higher premium, or the nodes do not propagate it."
+            " Raise its fees, publish it again, and check the nodes (page Chain)."
+        ),
+    )
+
+
+def refusal_of(message: Message) -> Finding:
+    """Return why the chain refused a message that landed."""
+    text = gettext(exit_code_text(message.exit_code))
+    return Finding(
+        tone="bad",
+        title=gettext("It failed on chain with exit code {exit_code}.").format(exit_code=message.exit_code),
+        text=gettext("{first}{rest}. Its nonce and gas are spent; send a new message.").format(
+            first=text[:1].upper(), rest=text[1:]
+        ),
+    )
+
+
+def when_text(diagnosis: Diagnosis, data: PageData) -> str:
+    """Return when something happens by itself; empty where nobody knows."""
+    if diagnosis.next_epoch is None or data.head is None:
+        return ""
+    epochs = diagnosis.next_epoch - data.head.height
+    if epochs <= 1 or data.network is None:
+        return gettext(" Next check: epoch {next_epoch}, the next head.").format(
+            next_epoch=formatting.whole(diagnosis.next_epoch)
+        )
+    in_text = formatting.time_left(epochs * data.network.epoch_s)
+    return gettext(" Next check: epoch {next_epoch}, in about {in_text}.").format(
+        next_epoch=formatting.whole(diagnosis.next_epoch), in_text=in_text
+    )
+
+
+def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
+    """Put a diagnosis into the page's words."""
+    tone = "run"
+    if diagnosis.reason in URGENT_WAITS:
+        tone = "bad"
+    elif diagnosis.reason not in USUAL_WAITS:
+        tone = "warn"
+    earlier = str(diagnosis.evidence.get("earlier_id", ""))
+    action, href = (gettext("Open that message"), reverse("message", args=[earlier])) if earlier else ("", "")
+    held = wallets_visible(data.viewer).filter(address=message.from_addr)
+    if diagnosis.reason == Wait.POLICY and held.exists():
+        action, href = gettext("Open the signing policy"), reverse("policy", args=[message.from_addr])
+    if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
+        action, href = gettext("Raise fee…"), reverse("message-replace", args=[message.id])
+    if diagnosis.reason == Wait.NONCE_TAKEN and data.viewer.may("sign"):
+        action, href = gettext("Push again…"), reverse("message-push-again", args=[message.id])
+    if diagnosis.reason == Wait.APPROVAL and data.viewer.may("sign"):
+        action, href = gettext("Review…"), reverse("message-approve", args=[message.id])
+    return Finding(
+        tone=tone,
+        title=sentence_text(capfirst(diagnosis.text)),
+        text=gettext("What happens next: {by_itself}.{diagnosis}").format(
+            by_itself=diagnosis.by_itself, diagnosis=when_text(diagnosis, data)
+        ),
+        action=action,
+        href=href,
+    )
+
+
+CLICKS: Final[dict[str, StrOrPromise]] = {
+    "approve": _("If you review it"),
+    "fund": _("If you fund the sender"),
+    "raise-fee": _("If you raise its fee"),
+    "fee-rules": _("If you change fee rules or guards"),
+    "quota": _("If you raise the sender's quota"),
+    "start-sender": _("If you resume the sender"),
+    "send-too": _("If you let the pool send"),
+    "republish": _("If you publish it again"),
+    "replace": _("If you raise its fees"),
+    "replace-earlier": _("If you replace the earlier one"),
+    "cancel": _("If you cancel it"),
+    "push-again": _("If you push it again"),
+    "retry-now": _("Retry now"),
+    "mark-bad": _("If you mark it as failed"),
+}
+"""Actions as the first words of a sentence."""
+
+
+def click_check(click: Remedy) -> Check:
+    """Return what an action would do, and what it costs at most."""
+    cost = (
+        ""
+        if click.cost is None
+        else gettext(", for at most {cost} FIL").format(cost=formatting.fil(click.cost))
+    )
+    return Check(CLICKS[click.action], f"{click.does}{cost}", "idle", "")
+
+
+def history_of(message: Message) -> Iterable[Event]:
+    """Return what happened to it, newest first."""
+    rows = [
+        _row(
+            message.created_at,
+            "idle",
+            "plus",
+            pgettext("event", "Pushed"),
+            gettext("by {pushed_by}").format(pushed_by=message.pushed_by or gettext("the pool")),
+        ),
+    ]
+    if message.filled_at is not None:
+        first = message.versions.order_by("pk").first() or message
+        sub = gettext("nonce {nonce}, fee cap {gas_fee_cap}").format(
+            nonce=formatting.whole(message.nonce), gas_fee_cap=formatting.fee_text(first.gas_fee_cap)
+        )
+        is_unsigned = message.exported_at is not None and not message.signed
+        say = gettext("Nonce assigned, exported") if is_unsigned else gettext("Nonce assigned, signed")
+        rows.append(_row(message.filled_at, "run", "access", say, sub))
+    if message.published_at is not None:
+        rows.append(_row(message.published_at, "run", "messages", gettext("Accepted by node")))
+    if message.landed_at is not None and message.state == MessageState.LANDED:
+        tone = "bad" if message.exit_code else "ok"
+        sub = gettext("exit code {exit_code}, gas {gas_used}").format(
+            exit_code=message.exit_code, gas_used=formatting.whole(message.gas_used)
+        )
+        say = gettext("Landed in epoch {height}").format(height=formatting.whole(message.height))
+        rows.append(_row(message.landed_at, tone, tone, say, sub))
+    rows += [_event(event) for event in message_events(message)]
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)]
+
+
+def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[datetime, Event]:
+    return at, Event(str(time_html(at)), tone, icon, say, sub)
+
+
+EVENTS: Final = {
+    "approved": _("Approved"),
+    "cancelled": _("Cancelled"),
+    "cancels": _("Cancels"),
+    "fee raised": _("Fee raised"),
+    "matched": _("Matched"),
+    "not approved": _("Not approved"),
+    "replaced": _("Replaced"),
+    "waits for approval": _("Waits for approval"),
+    "taken back": _("Reopened"),
+    "signed offline": _("Signature imported"),
+    "tried by hand": _("Retried manually"),
+    "marked bad": _("Marked as failed"),
+}
+"""Labels of stored events; the name of one that is not here any more is its own."""
+
+
+def _event(event: MessageEvent) -> tuple[datetime, Event]:
+    name = event.event.replace("_", " ")
+    return _row(event.at, "idle", "info", str(EVENTS.get(name, name.capitalize())), stored_text(event.text))
 
 
 @dataclass(frozen=True, slots=True)

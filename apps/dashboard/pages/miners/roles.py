@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from django.urls import path, reverse
 from django.utils.translation import gettext
@@ -14,18 +15,12 @@ from django.views.decorators.http import require_safe
 from apps.core import clock, formatting
 from apps.core.formatting import plural
 from apps.core.languages import list_text
+from apps.dashboard.cards import Action
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.miners.reservation_rows import (
-    RESERVATIONS_SHOWN,
-    GroupRow,
-    ReservationRow,
-    group_row,
-    reservation_row,
-)
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
 from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
@@ -34,21 +29,80 @@ from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.roles import role_groups_of, role_is_in_force, roles_of
-from apps.miners.states import RoleKind, RoleState
+from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
 from apps.sectors.selectors.numbers import numbers_of, reservations_of
+from apps.sectors.services.reservations import numbers_format
 from apps.sectors.services.roles.assignments import may_assign
 from apps.sectors.services.roles.groups import groups_list
 from apps.sectors.services.roles.trial import role_tests_load
+from apps.sectors.states import ReservationState
+from poolsite.filecoin.bitfield import bitfield_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.dashboard.pickers import Picker
-    from apps.miners.models import Miner, Role
+    from apps.miners.models import Miner, Role, RoleGroup
+    from apps.sectors.models import NumberReservation
     from apps.users.rules.principals import Principal
+
+RESERVATIONS_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationRow:
+    """Reserved sector numbers."""
+
+    name: str
+    numbers: str
+    count: str
+    tone: str
+    word: StrOrPromise
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A role that all hosts in a group have."""
+
+    group: str
+    label: str
+    holder: str
+    """The host of it that holds an exclusive role now, empty: none does; of a shared one that all do."""
+    hosts: str
+    remove: Action
+
+
+def reservation_row(row: NumberReservation) -> ReservationRow:
+    """Lay out one reservation."""
+    tone = {"RESERVED": "run", "USED": "ok"}.get(row.state, "idle")
+    return ReservationRow(
+        name=row.name,
+        numbers=numbers_format(bitfield_of_runs(row.runs)),
+        count=formatting.whole(row.count),
+        tone=tone,
+        word=str(ReservationState(row.state).label).lower(),
+        until=str(time_html(row.expires_at)) if row.expires_at else str(_("no expiry")),
+    )
+
+
+def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
+    """Lay out a group's role, with who of the group holds it."""
+    of_group = [role for role in roles if (role.group, role.kind) == (row.group, row.kind)]
+    held = [role.host for role in of_group if role.state == RoleState.HELD]
+    href = reverse("miner-role-act", args=[row.miner.address, "remove-group"])
+    query = urlencode({"group": row.group, "kind": row.kind})
+    return GroupRow(
+        group=row.group,
+        label=str(RoleKind(row.kind).label),
+        holder=str(_("all of them")) if row.kind not in EXCLUSIVE_ROLES else next(iter(held), ""),
+        hosts=plural(len(of_group), "host"),
+        remove=Action(key="remove-group", label=str(_("Remove…")), href=f"{href}?{query}", icon=""),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404
 from django.urls import path, reverse
@@ -14,32 +14,179 @@ from django.views.decorators.http import require_safe
 from apps.chain.node.client import page_client
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.core.languages import list_text
+from apps.dashboard.labels import STAGES as NAMES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.planner.rows import (
-    SOURCES,
-    cost_rows,
-    gain_rows,
-    limit_text,
-    payer_rows,
-    step_rows,
-    tenths,
-)
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.rules.planner import DISK, simulate
-from apps.sectors.services.plans import KEYS, plan_costs_estimate, plan_read, plan_values_collect
+from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains, simulate
+from apps.sectors.services.plans import (
+    KEYS,
+    MEMORY,
+    plan_costs_estimate,
+    plan_limit_find,
+    plan_read,
+    plan_values_collect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
     from apps.sectors.rules.planner import Outcome, Plan
     from apps.sectors.services.plans import PlanCosts, PlanValue
     from apps.users.rules.principals import Principal
+
+LASTS_DAYS: Final = 30.0
+"""From here on a balance needs no word."""
+SOURCES: Final[dict[str, StrOrPromise]] = {
+    "measured": _("measured"),
+    "host": _("as configured on the hosts"),
+    "mean": _("mean of differing hosts"),
+    MEMORY: _("as the hosts' memory allows"),
+    "published": _("published for 32 GiB, scaled by size; 1 s at least"),
+    "guess": _("guess: a disk of 200 MiB/s; 1 s at least"),
+    "assumed": _("assumed: no host has reported it"),
+    "network": _("set by the network"),
+    "typed": _("entered"),
+}
+NAMED_SOURCES: Final = ("mean", MEMORY)
+"""Sources of a stage's slots that its row shows."""
+WAIT_NAMES: Final[dict[str, StrOrPromise]] = {
+    SEED: _("Pre-commit and seed"),
+    COMMIT: _("Commit"),
+}
+GAIN_NAMES: Final[dict[str, StrOrPromise]] = {
+    DISK: _("Room for one more sector per host"),
+    "host": _("One more host"),
+}
+LEAST_GAIN: Final = 0.005
+"""Part of the pace below which a gain is none."""
+
+
+def name_of(step: str) -> str:
+    """Return a stage or wait in words."""
+    return str(WAIT_NAMES.get(step) or NAMES.get(step, step))
+
+
+def tenths(per_day: float) -> str:
+    """`1 873 243.8`: sectors a day, grouped as all numbers of the pages are."""
+    whole, _point, tenth = f"{per_day:.1f}".partition(".")
+    return f"{formatting.whole(int(whole))}.{tenth}"
+
+
+def limit_text(plan: Plan, outcome: Outcome, values: Mapping[str, PlanValue]) -> str:
+    """Return what limits the plan."""
+    if plan_limit_find(outcome, values=values) == MEMORY:
+        return gettext("the memory: not enough on any host for one {name_of} slot").format(
+            name_of=name_of(outcome.limit)
+        )
+    if outcome.limit == DISK and not plan.rooms:
+        return gettext("the disk: no room for a sector on any host")
+    if outcome.limit == DISK and plan.rooms >= ROOMS_MAX:
+        return gettext("{sectors} at a time per host, the maximum that is simulated").format(
+            sectors=plural(ROOMS_MAX, "sector")
+        )
+    if outcome.limit == DISK:
+        return gettext("the disk: {sectors} at a time per host").format(sectors=plural(plan.rooms, "sector"))
+    return gettext("{name_of}: {slots} per host").format(
+        name_of=name_of(outcome.limit), slots=plural(plan.slots.get(outcome.limit, 0), "slot")
+    )
+
+
+def step_rows(
+    values: dict[str, PlanValue], outcome: Outcome, wrong: Mapping[str, BadValue]
+) -> list[dict[str, Any]]:
+    """Lay out the stages and waits with their fields."""
+    rows = []
+    for step in (*STAGES, SEED, COMMIT):
+        slots, seconds = values.get(f"slots_{step}"), values[f"s_{step}"]
+        source = SOURCES[seconds.source]
+        rows.append(
+            {
+                "step": step,
+                "name": name_of(step),
+                "slots": None if slots is None else int(slots.value),
+                "seconds": seconds_text(seconds.value),
+                "time": formatting.duration(seconds.value),
+                "source": list_text((source, plural(seconds.runs, "run"))) if seconds.runs else source,
+                "slots_source": ""
+                if slots is None or slots.source not in NAMED_SOURCES
+                else SOURCES[slots.source],
+                "use": outcome.use.get(step),
+                "is_limit": step == outcome.limit,
+                "error": next((wrong[name].reason for name in field_names(step) if name in wrong), ""),
+            }
+        )
+    return rows
+
+
+def seconds_text(seconds: float) -> str:
+    """Return seconds so that what a form sends back is the same number."""
+    return str(int(seconds)) if seconds.is_integer() else repr(seconds)
+
+
+def field_names(step: str) -> tuple[str, str]:
+    """Return the names of a step's fields."""
+    return f"slots_{step}", f"s_{step}"
+
+
+def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Lay out what one more of something would give, the best first."""
+    rows = []
+    for gain in gains(plan):
+        more = gain.per_day - outcome.per_day
+        if more <= outcome.per_day * LEAST_GAIN:
+            continue
+        name = GAIN_NAMES.get(gain.what) or gettext("One more {name_of} slot per host").format(
+            name_of=name_of(gain.what)
+        )
+        rows.append({"name": name, "per_day": tenths(gain.per_day), "more": f"+{tenths(more)}"})
+    return rows
+
+
+def cost_rows(costs: PlanCosts, per_day: float) -> list[dict[str, str]]:
+    """Lay out the money of one sector and of a day."""
+    price = costs.price
+    parts = (
+        (_("Deposit"), _("counts towards the pledge"), price.deposit),
+        (_("Additional pledge"), _("locked while the sector is live"), price.topup),
+        (_("Gas"), _("burnt"), price.gas),
+        (_("Daily fee, at most"), _("for each live sector"), price.daily_fee),
+    )
+    rows = []
+    for name, sub, atto in parts:
+        each, daily = formatting.amounts_text(atto, round(atto * per_day))
+        rows.append({"name": str(name), "sub": str(sub), "each": each, "daily": daily})
+    return rows
+
+
+def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
+    """Lay out when each address that pays runs dry."""
+    names = data.names
+    rows = []
+    for payer in costs.payers:
+        name = names.wallets.get(payer.address) or names.miners.get(payer.address) or ""
+        lasts = payer.days is None or payer.days >= LASTS_DAYS
+        left, daily = formatting.amount_text(payer.left), formatting.amount_text(payer.per_day)
+        until = None if payer.days is None else payer.days * 86_400
+        rows.append(
+            {
+                "name": name or formatting.shortened(payer.address),
+                "short": formatting.shortened(payer.address),
+                "say": gettext("{left} left, {daily} per day").format(left=left, daily=daily),
+                "left": formatting.time_left(until),
+                "tone": "ok" if lasts else "bad" if (until or 0) < 86_400 else "warn",
+                "word": str(_("lasts") if lasts else _("runs out")),
+            }
+        )
+    return rows
 
 
 def miner_chosen(viewer: Principal, data: PageData, address: str) -> Miner | None:

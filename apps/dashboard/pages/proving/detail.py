@@ -7,36 +7,166 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404
 from django.urls import path, reverse
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.core import clock, formatting
 from apps.core.errors import NotFound
+from apps.core.formatting import plural
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
+from apps.dashboard.cards import Fact
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import FORECASTS
+from apps.dashboard.pages.miners.proofs import POST_STATES
 from apps.dashboard.pages.proving.check_rows import check_rows
-from apps.dashboard.pages.proving.deadline_facts import (
-    deadline_facts,
-    post_facts,
-    precondition_facts,
-    recovery_facts,
-)
 from apps.dashboard.pages.proving.partition_rows import partition_rows, sector_row
+from apps.dashboard.pages.proving.rows import risk_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest, sector_checks
 from apps.proving.selectors.deadlines import deadline_of
 from apps.proving.selectors.posts import posts_of_deadline
 from apps.proving.selectors.recoveries import recoveries_latest
+from apps.proving.selectors.sector_places import sector_places
 from apps.proving.services.compaction import compactable_partitions_list
+from apps.sectors.selectors.sectors import sectors_numbered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpRequest, HttpResponse
 
     from apps.miners.models import Miner
-    from apps.proving.models import Deadline
+    from apps.proving.models import Deadline, Recovery, WindowPost
+    from apps.proving.selectors.sector_places import SectorPlace
+    from apps.sectors.models import Sector
     from apps.users.rules.principals import Principal
+
+NAMED_MAX: Final = 3
+"""Sectors of a proof that are named: each costs a few questions."""
+
+
+def left_out_text(post: WindowPost, viewer: Principal) -> str:
+    """Return what a proof left out and where its files should be; empty where it left out nothing."""
+    numbers = sorted(number for part in post.skipped.values() for number in part)
+    if not numbers:
+        return ""
+    known = sectors_numbered(post.miner_id, numbers[:NAMED_MAX])
+    named = [_named(number, known.get(number), viewer) for number in numbers[:NAMED_MAX]]
+    if len(numbers) > NAMED_MAX:
+        named.append(gettext("and {count} more").format(count=len(numbers) - NAMED_MAX))
+    return gettext("{sectors} skipped: {named}").format(
+        sectors=plural(len(numbers), "sector"), named=clauses_text(named)
+    )
+
+
+def _named(number: int, sector: Sector | None, viewer: Principal) -> str:
+    """Return a sector with host, path and what is wrong there."""
+    places = [] if sector is None else sector_places(sector, viewer=viewer, now=clock.now())
+    stored = [place for place in places if place.store]
+    if not stored:
+        return gettext("{number}, in no known store").format(number=number)
+    return f"{number} " + list_text(_where(place) for place in stored)
+
+
+def _where(place: SectorPlace) -> str:
+    where = (
+        gettext("on {host}, {path}").format(host=place.host, path=place.path)
+        if place.host
+        else gettext("in store {store}, attached to no host").format(store=place.store)
+    )
+    return f"{where} ({stored_text(place.reason)})" if place.reason else where
+
+
+PRECONDITIONS: Final = {
+    "host": _("Prover connected"),
+    "store": _("Stores reachable"),
+    "signer": _("Signer connected"),
+    "sender": _("Sender not stopped"),
+    "balance": _("Balance covers gas"),
+    "head": _("Chain head up to date"),
+    "nonce": _("No nonce gap"),
+}
+
+
+def precondition_facts(row: Deadline) -> list[Fact]:
+    """List what the next proof needs, and what of it is not there."""
+    return [
+        Fact(label, row.unmet_preconditions.get(name, gettext("yes")))
+        for name, label in PRECONDITIONS.items()
+    ]
+
+
+def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
+    """List what is known of a deadline."""
+    clock = data.clock
+
+    def epoch(value: int) -> str:
+        left = "" if clock is None or value <= clock.epoch else formatting.time_left(clock.left_s(value))
+        return gettext("epoch {height}{when}").format(
+            height=formatting.whole(value), when=gettext(", in {left}").format(left=left) if left else ""
+        )
+
+    return [
+        Fact(gettext("Forecast"), colon_text(FORECASTS[row.forecast].word, stored_text(row.reason))),
+        Fact(gettext("Miss probability"), risk_text(row.miss)),
+        Fact(gettext("Fault cutoff"), epoch(row.cutoff_epoch)),
+        Fact(gettext("Challenge"), epoch(row.challenge_epoch)),
+        Fact(gettext("Opens"), epoch(row.open_epoch)),
+        Fact(gettext("Closes"), epoch(row.close_epoch)),
+        Fact(
+            gettext("Sectors"),
+            gettext("{live} live, {faulty} faulty, {recovering} declared recovered").format(
+                live=row.live, faulty=row.faulty, recovering=row.recovering
+            ),
+        ),
+    ]
+
+
+def recovery_facts(rows: Iterable[Recovery]) -> list[Fact]:
+    """List the recoveries of a deadline's faulty sectors: their window, sectors and state."""
+    return [
+        Fact(
+            gettext("epoch {open_epoch}, partition {parts}").format(
+                open_epoch=formatting.whole(row.open_epoch), parts=row.partition_index
+            ),
+            clauses_text(
+                [
+                    colon_text(row.get_state_display(), stored_text(row.error))
+                    if row.error
+                    else row.get_state_display(),
+                    gettext("{good} of {sectors}").format(
+                        good=len(row.good), sectors=plural(len(row.sectors), "sector")
+                    ),
+                ]
+            ),
+        )
+        for row in rows
+    ]
+
+
+def post_facts(post: WindowPost, viewer: Principal) -> Fact:
+    """Return one WindowPoSt as a fact: its epoch, partitions, state, epochs to spare and skipped sectors."""
+    label = POST_STATES[post.state]
+    left_out = left_out_text(post, viewer)
+    margin = (
+        ""
+        if post.landed_height is None
+        else gettext(", {close_epoch} epochs to spare").format(
+            close_epoch=post.close_epoch - post.landed_height
+        )
+    )
+    parts = list_text(post.partitions)
+    return Fact(
+        gettext("epoch {open_epoch}, partition {parts}").format(
+            open_epoch=formatting.whole(post.open_epoch), parts=parts
+        ),
+        f"{label.word}{margin}" + (f", {left_out}" if left_out else ""),
+    )
+
 
 CHECKS_SHOWN: Final = 20
 SECTORS_SHOWN: Final = 200

@@ -9,17 +9,18 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import sentence_text
+from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.tokens.labels import limits_text, token_label
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
@@ -28,10 +29,48 @@ from apps.users.selectors.tokens import TokenPlace, tokens_count, tokens_page, t
 from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke
+from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
     from apps.users.models import Token
     from apps.users.rules.principals import Principal
+
+
+def token_label(token: Token, *, at: datetime) -> StateLabel:
+    """Return in words whether a token is good."""
+    if token.revoked_at is not None:
+        return StateLabel("idle", _("revoked"), "off")
+    if token.joined_uid:
+        return StateLabel("idle", _("used"), "off")
+    if token.expires_at is not None and token.expires_at <= at:
+        return StateLabel("idle", pgettext_lazy("token", "expired"), "off")
+    return (
+        StateLabel("ok", _("valid"))
+        if token.tenant.is_open
+        else StateLabel("idle", _("tenant disabled"), "off")
+    )
+
+
+def part_text(token: Token) -> str:
+    """`join a sealer, used by host-3f2a`: what a join token is for, and who used it."""
+    return f"join a {token.joins}" + (
+        gettext(", used by {joined_uid}").format(joined_uid=token.joined_uid) if token.joined_uid else ""
+    )
+
+
+def limits_text(token: Token) -> str:
+    """`component signer; methods Gateway.*; miners f01000`."""
+    joins = [part_text(token)] if token.joins else []
+    parts = [
+        ("components", [] if token.joins else token.scopes),
+        ("methods", token.methods),
+        ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
+        ("signers", [formatting.shortened(address) for address in token.signers]),
+    ]
+    limits = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
+    return clauses_text([*joins, *(f"{name} {list_text(values)}" for name, values in limits)]) or gettext(
+        "no limit"
+    )
 
 
 def cursor_of(row: Token) -> str:

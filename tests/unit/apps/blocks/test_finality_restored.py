@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from apps.blocks.models import F3Lease
-from apps.blocks.services import finality_restored
+from apps.blocks.services import finality
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node as NodeRow
 from apps.core import clock
@@ -180,7 +180,7 @@ def test_a_kill_in_the_wait_leaves_one_node_that_votes(
     if when in (TICKET, VOTE):
         second.before[when] = kill
     else:
-        write, left = finality_restored._write, ["mark", "until"].index(when)
+        write, left = finality._write, ["mark", "until"].index(when)
 
         def written(lease: F3Lease, **facts: object) -> None:
             nonlocal left
@@ -189,7 +189,7 @@ def test_a_kill_in_the_wait_leaves_one_node_that_votes(
             if left < 0:
                 kill()
 
-        monkeypatch.setattr(finality_restored, "_write", written)
+        monkeypatch.setattr(finality, "_write", written)
     with pytest.raises(Killed):
         participate(old.miner, *nodes)
     monkeypatch.undo()

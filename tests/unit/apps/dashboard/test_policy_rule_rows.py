@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.dashboard.pages.policies.rule_rows import rule_row
+from apps.dashboard.pages.policies.page import rule_row
 from poolsite.wire.policy import RuleForm
 
 

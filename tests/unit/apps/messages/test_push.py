@@ -14,8 +14,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.selectors.queue_costs import GAS_UNKNOWN, LIMIT_PERCENT
 from apps.messages.services.dry_run import message_dry_run
-from apps.messages.services.message_insert import messages_insert
-from apps.messages.services.push import messages_push
+from apps.messages.services.push import messages_insert, messages_push
 from apps.messages.services.selection_queue import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Priority, SenderState, Wait

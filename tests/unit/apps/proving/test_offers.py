@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.core import clock
 from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Recovery, SectorCheck, WindowPost
-from apps.proving.services import recovery_steps
+from apps.proving.services import recoveries
 from apps.proving.services.check_results import checks_collect
 from apps.proving.services.offers import offer_find
 from apps.proving.services.posts import posts_advance
@@ -206,7 +206,7 @@ def test_sectors_left_out_are_checked_by_a_host_with_their_store() -> None:
 
 
 def test_faulty_sectors_are_checked_by_a_host_with_their_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_steps, "proof_check", lambda _job: None)
+    monkeypatch.setattr(recoveries, "proof_check", lambda _job: None)
     of = miner()
     faulty(of)
     stored(of, "y", "y")

@@ -17,7 +17,7 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.proving.models import Deadline, Partition, ProofAttempt, Recovery
 from apps.proving.selectors.faults import miners_faulty
-from apps.proving.services import recoveries, recovery_steps
+from apps.proving.services import recoveries
 from apps.proving.services.jobs import BadProof
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.services.recovery_schedule import recoveries_begin
@@ -43,7 +43,7 @@ SECOND: Final = timedelta(seconds=1)
 
 @pytest.fixture(autouse=True)
 def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_steps, "proof_check", lambda _job: None)
+    monkeypatch.setattr(recoveries, "proof_check", lambda _job: None)
 
 
 def begun(**data: Any) -> tuple[Miner, Recovery]:
@@ -105,7 +105,7 @@ def test_a_recovery_whose_check_is_not_asked_for_yet_is_no_failure(monkeypatch: 
     of = miner()
     faulty(of)
     with monkeypatch.context() as killed:
-        killed.setattr(recovery_steps, "job_create", Mock(side_effect=Killed))
+        killed.setattr(recoveries, "job_create", Mock(side_effect=Killed))
         with pytest.raises(Killed):
             recoveries_begin(of, context=look(OneDeadline()))
 
@@ -176,7 +176,7 @@ def test_wrong_proof_of_the_files_is_damage(monkeypatch: pytest.MonkeyPatch) -> 
     def wrong(_job: Job) -> None:
         raise BadProof("no root")
 
-    monkeypatch.setattr(recovery_steps, "proof_check", wrong)
+    monkeypatch.setattr(recoveries, "proof_check", wrong)
     _, row = begun()
     done(row.job)
 
@@ -360,7 +360,7 @@ def test_debt_is_not_read_for_a_declaration_that_is_in_flight(monkeypatch: pytes
     done(row.job)
     message_is(advanced(), MessageState.FILLED, nonce=0)
     debt_due = Mock(return_value=5)
-    monkeypatch.setattr(recovery_steps, "_debt_due", debt_due)
+    monkeypatch.setattr(recoveries, "_debt_due", debt_due)
 
     assert advanced(962).state == RecoveryState.SENT
     debt_due.assert_not_called()

@@ -9,7 +9,7 @@ from django.db import connection
 
 from apps.sectors.models import JobEvent, Sector, SectorAdoption, StoreScan
 from apps.sectors.selectors.store_scans import scan_get
-from apps.sectors.services.adoptions import files as adoption_files
+from apps.sectors.services.adoptions import rows as adoption_files
 from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.stores import scan_comparison
 from apps.sectors.services.stores.scan_comparison import scans_compare

@@ -29,14 +29,7 @@ from apps.core.live import changes_deferred
 from apps.core.prepared_statements import Prepared
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.hosts import lease_renewals, registration
-from apps.sectors.services.jobs import (
-    claim_search,
-    claims,
-    leases,
-    report_leases,
-    reports,
-    stage_events,
-)
+from apps.sectors.services.jobs import claims, leases, report_leases, reports, stage_events
 from apps.sectors.states import JobState
 from tests import factories
 from tests.unit.apps.sectors.claim_model import ACTS, World
@@ -228,15 +221,15 @@ BROKEN: Final[dict[str, tuple[Any, str, Callable[[Any], Any]]]] = {
     "tokens that stay": (
         claims, "TAKE", changed("greatest(job.lease_token + 1, $5)", "greatest(job.lease_token, 1)"),
     ),
-    "claims of what is held": (claim_search, "PLAIN", changed("AND job.lease_until < $1", "")),
+    "claims of what is held": (claims, "PLAIN", changed("AND job.lease_until < $1", "")),
     "claims of what lies elsewhere": (
-        claim_search, "PLAIN", changed("job.sticky_worker_id = $3", "job.sticky_worker_id IS NOT NULL"),
+        claims, "PLAIN", changed("job.sticky_worker_id = $3", "job.sticky_worker_id IS NOT NULL"),
     ),
     "claims before a pause is over": (
-        claim_search, "PLAIN", changed("AND (job.not_before IS NULL OR job.not_before <= $1)", ""),
+        claims, "PLAIN", changed("AND (job.not_before IS NULL OR job.not_before <= $1)", ""),
     ),
     "claims that pass a sector over": (
-        claim_search, "PLAIN", changed("AND $6 AND $7", "AND $6 AND $7 AND false"),
+        claims, "PLAIN", changed("AND $6 AND $7", "AND $6 AND $7 AND false"),
     ),
     "sweeps of leases that run": (leases, "SWEEP", changed("AND lease_until < $1", "")),
     "heartbeats for others": (lease_renewals, "RENEW", changed("AND job.worker_id = $2", "AND $2 > 0")),

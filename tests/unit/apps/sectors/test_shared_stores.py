@@ -12,7 +12,7 @@ from django.db import connection
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.shared_stores import SharedRoom, shared_room, stores_are_shared
-from apps.sectors.services.jobs import store_rooms
+from apps.sectors.services.jobs import claims
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host
@@ -127,8 +127,8 @@ def test_two_claims_at_once_do_not_both_get_the_last_room(monkeypatch: pytest.Mo
         time.sleep(0.3)
         return counted
 
-    monkeypatch.setattr(store_rooms, "stores_are_shared", shared)
-    monkeypatch.setattr(store_rooms, "shared_room", room)
+    monkeypatch.setattr(claims, "stores_are_shared", shared)
+    monkeypatch.setattr(claims, "shared_room", room)
 
     def work(worker: Worker) -> None:
         try:

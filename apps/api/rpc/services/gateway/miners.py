@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_of, quota_check, require
-from apps.api.rpc.services.gateway.winning_sectors import winning_sector_read
 from apps.core import clock
 from apps.core.database_threads import in_steady
 from apps.core.errors import NotAllowed
@@ -27,14 +26,36 @@ from apps.miners.selectors.winning_hosts import winning_account
 from apps.sectors.selectors.sectors import sector_is_unknown
 from apps.users.selectors.grants import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
+from poolsite.filecoin.cids import BadCid, cid_to_commr
+from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from poolsite.wire.jsonrpc.messages import Json, RpcError
-from poolsite.wire.jsonrpc.parameters import address
+from poolsite.wire.jsonrpc.parameters import BadParam, address, cid, fields, number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
     from apps.api.rpc.dispatcher import Call
     from apps.api.rpc.transport.socket_state import SocketState
+
+RANDOMNESS_BYTES: Final = 32
+SECTORS: Final = 1
+"""Sectors in one WinningPoSt.  Source: lotus chain/actors/policy WinningPoStSectorCount."""
+
+
+def winning_sector_read(sectors: Json, randomness: bytes) -> int:
+    """Return the number of the sector that the winning proof is to be of.  Raises RpcError."""
+    if not isinstance(sectors, list) or len(sectors) != SECTORS:
+        raise RpcError(f"sectorInfos: a winning proof is of {SECTORS} sector")
+    if len(randomness) != RANDOMNESS_BYTES:
+        raise RpcError(f"rand: {len(randomness)} bytes instead of {RANDOMNESS_BYTES}")
+    try:
+        values = fields(sectors[0])
+        seal_parameters(number(values.get("sealproof")))
+        cid_to_commr(cid(values.get("sealedcid")))
+        return number(values.get("sectornumber"))
+    except (BadParam, BadCid, UnknownSealProof) as error:
+        raise RpcError(f"sectorInfos: {error}") from None
+
 
 log = structlog.get_logger(__name__)
 

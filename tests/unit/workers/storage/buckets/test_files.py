@@ -24,7 +24,7 @@ from tests.unit.workers.storage.buckets.stored import (
 )
 from workers.agent import fetched
 from workers.agent.fetched import fetched_remove, store_near
-from workers.storage import bucket_upload
+from workers.storage import bucket_files
 from workers.storage.bucket import Bucket
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_settings import BucketAway
@@ -78,7 +78,7 @@ def test_paths_of_a_bucket_answer_as_those_of_a_folder(root: Path, tmp_path: Pat
 def test_a_large_file_comes_in_parts_with_zeros_behind(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    monkeypatch.setattr(bucket_files, "PART_BYTES", PART)
     content = os.urandom(9 << 20)
     (tmp_path / "f").write_bytes(content)
     heard = []
@@ -103,7 +103,7 @@ def test_a_large_file_comes_in_parts_with_zeros_behind(
 def test_a_damaged_source_is_not_there_and_leaves_no_parts(
     root: Path, tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    monkeypatch.setattr(bucket_files, "PART_BYTES", PART)
     write_file(root / "f", b"what was there")
     (tmp_path / "f").write_bytes(bytes(9 << 20))
 
@@ -119,7 +119,7 @@ def test_a_damaged_source_is_not_there_and_leaves_no_parts(
 def test_an_upload_whose_end_was_not_answered_counts_by_what_is_there(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_older: bool, is_done: bool
 ) -> None:
-    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    monkeypatch.setattr(bucket_files, "PART_BYTES", PART)
     target = root / "f"
     assert isinstance(target, BucketPath)
     if has_older:
@@ -147,14 +147,14 @@ def test_an_upload_whose_end_was_not_answered_counts_by_what_is_there(
 UPLOADING = """
 import os, signal, sys
 from pathlib import Path
-from workers.storage import bucket_upload
+from workers.storage import bucket_files
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_settings import BucketAway
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.bucket_files import store_path
 from workers.storage.files import copy_file
 
-bucket_upload.PART_BYTES, bucket_upload.AT_ONCE = {part}, 1
+bucket_files.PART_BYTES, bucket_files.AT_ONCE = {part}, 1
 told = []
 def beat():
     told.append(1)
@@ -168,7 +168,7 @@ copy_file(Path("{source}"), target, size_bytes={size}, beat=beat)
 def test_killed_in_the_middle_nothing_is_seen_and_parts_are_kept(
     root: Path, tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket_upload, "PART_BYTES", PART)
+    monkeypatch.setattr(bucket_files, "PART_BYTES", PART)
     content, size = os.urandom(4 * PART), 4 * PART
     (tmp_path / "f").write_bytes(content)
     words = UPLOADING.format(
@@ -187,13 +187,13 @@ def test_killed_in_the_middle_nothing_is_seen_and_parts_are_kept(
     }
     assert 2 <= len(before) < 4
     sent: list[int] = []
-    real = bucket_upload._md5_of
+    real = bucket_files._md5_of
 
     def counted(part: bytes) -> dict[str, str]:
         sent.append(len(part))
         return real(part)
 
-    monkeypatch.setattr(bucket_upload, "_md5_of", counted)
+    monkeypatch.setattr(bucket_files, "_md5_of", counted)
     copy_file(tmp_path / "f", root / "f", size_bytes=size)
 
     assert len(sent) == 4 - len(before), "only what was missing was sent"

@@ -16,7 +16,7 @@ from tests.unit.workers.storage.buckets.stored import (
     parts_put,
     uploads,
 )
-from workers.storage import bucket_upload, moves
+from workers.storage import bucket_files, moves
 from workers.storage.files import write_file
 from workers.storage.moves import copy_drop, sector_copy, sector_files, sector_remove
 from workers.storage.store import MARK, path_remove
@@ -98,11 +98,11 @@ def test_parts_that_nobody_goes_on_with_are_found_and_removed(
     monkeypatch.setattr(watch.orders, "_keep", told.append)
     monkeypatch.setattr(watch.orders, "_is_ordered", lambda _: True)
     order = Command(id="1", op=Operation.SCAN_STORE, args={"uid": one.uid})
-    plain = bucket_upload.LEFT_S
-    monkeypatch.setattr(bucket_upload, "LEFT_S", 1e12)
+    plain = bucket_files.LEFT_S
+    monkeypatch.setattr(bucket_files, "LEFT_S", 1e12)
     watch.orders._scan(order)
     assert told[0].miners == (), "they may be under way"
-    monkeypatch.setattr(bucket_upload, "LEFT_S", plain)  # the server says 2010 of each upload
+    monkeypatch.setattr(bucket_files, "LEFT_S", plain)  # the server says 2010 of each upload
 
     watch.orders._scan(order)
 
