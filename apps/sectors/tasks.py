@@ -21,11 +21,11 @@ from apps.core import clock
 from apps.core.locks import single_flight
 from apps.core.month_parts import months_keep
 from apps.miners.selectors.chain_roots import roots_active
+from apps.sectors.selectors.sealing_context import sealing_context_make
 from apps.sectors.selectors.targets import targets_due
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.batches.context import sealing_context_make
 from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.claims_ending import claims_ending_follow
@@ -58,7 +58,7 @@ from apps.wallets.services.data_cap import data_caps_refresh
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 STARTED: Final = monotonic()
 """When this process began."""

@@ -191,7 +191,7 @@ def follow() -> None:
     policy = one("poolsite.filecoin.policy").network_by_name("mainnet")
     heights[0] += 1
     head = one("apps.chain.models").Head(height=heights[0], key="", base_fee=100)
-    work = one("apps.sectors.services.batches.context").sealing_context_make(
+    work = one("apps.sectors.selectors.sealing_context").sealing_context_make(
         client=node(), network=policy, head=head, now=now
     )
     rows, roots_read = one("apps.miners.selectors.miners"), one("apps.miners.selectors.chain_roots")

@@ -9,8 +9,8 @@ from django.core.management.base import CommandError
 from apps.api.management.caller import COMMAND
 from apps.api.management.words import confirm
 from apps.core.formatting import plural, size
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.store_scans import findings_waiting
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
     sealing_leftovers_list,
     sealing_leftovers_plan,

@@ -17,8 +17,8 @@ from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.states import AdoptionState
 from poolsite.filecoin.bitfield import bitfield_of_runs

@@ -14,7 +14,7 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.hosts import worker_get
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
     sealing_leftovers_list,
     sealing_leftovers_plan,

@@ -16,7 +16,7 @@ from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.batches.requests import (
     batches_request,
     waiting_sectors_group,

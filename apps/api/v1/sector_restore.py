@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 
 if TYPE_CHECKING:

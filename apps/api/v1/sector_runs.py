@@ -14,8 +14,8 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import SnapUpPrice, snap_up_price

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.serializers import AmountField, InputSerializer, SectorField
 from apps.api.v1.views import PoolView
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sectors_picked
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.snap_up_many import (
     SNAP_UPS_MAX,
     snap_ups_begin,

@@ -15,9 +15,9 @@ from apps.api.v1.pagination import CURSOR, LIMIT, cursor_number, cursor_write, n
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.store_scans import findings_page
 from apps.sectors.selectors.stores import store_get
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
 from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE, findings_select
 from apps.sectors.services.stores.leftover_removals import leftovers_plan, leftovers_remove

@@ -12,8 +12,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.compaction import compacted_partitions_read, compaction_send
 from apps.sectors.models import Sector
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.sealing import failures
 from apps.sectors.services.sealing.failures import NO_EARLIER_STATE, failure_find
 

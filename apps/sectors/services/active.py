@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import ChainRoots, Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from poolsite.filecoin.bitfield import BitField
 
 PLACES_MAX = 100

@@ -23,7 +23,7 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 AT_ONCE: Final = 5 * READ_MAX
 """Rows compared at one head, of all miners: 5 million of them within a proving period of mainnet."""

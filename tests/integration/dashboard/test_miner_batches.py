@@ -16,10 +16,11 @@ from django.urls import reverse
 from apps.core import clock
 from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings
+from apps.sectors.rules.batches import PRE_COMMIT
 from apps.sectors.rules.policy import BASE_FEES, SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.choosing import batch_choose
-from apps.sectors.services.batches.context import PRE_COMMIT, SealingContext
 from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.sealing.packing import is_due, packing_request_read, pieces_plan
 from apps.users.models import AuditEntry

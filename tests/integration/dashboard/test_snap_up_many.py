@@ -13,7 +13,7 @@ from apps.core.errors import BadValue
 from apps.pieces.models import Piece
 from apps.sectors.models import PipelineRun
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_plan
 from apps.sectors.services.runs.snap_up_prices import pledge_margin_add
 from apps.users.models import AuditEntry

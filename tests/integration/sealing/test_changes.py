@@ -24,7 +24,7 @@ from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.changes import following, push, sending
 from apps.sectors.services.changes.messages import METHODS

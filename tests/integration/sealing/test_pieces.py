@@ -13,7 +13,7 @@ from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import ClaimsEnding, Sector
-from apps.sectors.services.batches.context import sealing_context_make
+from apps.sectors.selectors.sealing_context import sealing_context_make
 from apps.sectors.services.changes.claims_ending import ENDING_S, claims_ending_follow
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry

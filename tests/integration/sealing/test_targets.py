@@ -22,8 +22,8 @@ from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
 from apps.sectors.models import BatchSettings, Pledge, SealTarget, Sector, Worker
 from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.selectors.sealing_context import SealingContext, sealing_context_make
 from apps.sectors.selectors.targets import missing
-from apps.sectors.services.batches.context import SealingContext, sealing_context_make
 from apps.sectors.services.sealing import targets
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.prices import payers_list, pledge_price

@@ -12,8 +12,8 @@ from apps.api.v1.sector_runs import price_body, run_body
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sectors_by_numbers
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from apps.sectors.services.runs.snap_up import snap_up_begin

@@ -33,11 +33,11 @@ from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.adoptions import adoption_get
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.reservations import numbers_format, numbers_parse

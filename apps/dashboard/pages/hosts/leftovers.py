@@ -19,7 +19,7 @@ from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.hosts import worker_get
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
     PlannedLeftover,
     sealing_leftovers_list,

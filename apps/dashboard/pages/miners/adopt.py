@@ -26,8 +26,8 @@ from apps.miners.errors import MinerUnknown
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
 

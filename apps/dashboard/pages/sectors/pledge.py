@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import AddressNames
     from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.miner_funds import Funds
+    from apps.sectors.services.miner_funds import Funds
     from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
     from apps.users.rules.principals import Principal
 

@@ -23,8 +23,8 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sectors_picked
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
 
 if TYPE_CHECKING:

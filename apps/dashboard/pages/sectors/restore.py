@@ -15,8 +15,8 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
 from poolsite.wire.pipeline import SectorState
 

@@ -26,8 +26,8 @@ from apps.dashboard.labels import RUNS
 from apps.dashboard.pages.sectors.actions import sector_acted
 from apps.dashboard.pages.sectors.detail import sector_page
 from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from apps.sectors.services.runs.snap_up import snap_up_begin

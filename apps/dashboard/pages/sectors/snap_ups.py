@@ -21,7 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.services.signer_trials import Verdicts
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.runs.snap_up_many import (
     SNAP_UPS_MAX,
     SnapUp,

@@ -13,11 +13,11 @@ from apps.core.languages import sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.sectors.countdown import has_expired
+from apps.sectors.rules.batches import KINDS
 from apps.sectors.rules.policy import BASE_FEES
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.sector_waits import ERROR_MAX, queue_place
 from apps.sectors.selectors.sectors import sectors_sharing
-from apps.sectors.services.batches.context import KINDS
 from poolsite.wire.pipeline import SectorState, Stage
 
 if TYPE_CHECKING:

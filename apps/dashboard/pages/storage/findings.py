@@ -22,8 +22,8 @@ from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.scans import REASONS_SHOWN, REFUSED_SHOWN, finding_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stores import store_get
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
 from apps.sectors.services.stores.findings import findings_select
 from apps.sectors.services.stores.leftover_removals import (

@@ -28,7 +28,7 @@ from poolsite.filecoin.bitfield import EMPTY, bitfield_of_runs, runs_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.bitfield import BitField
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import StoreScan
     from apps.sectors.onchain.live_sectors import Claim
     from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from poolsite.filecoin.bitfield import BitField
 
 UNREAD: Final = "unread"

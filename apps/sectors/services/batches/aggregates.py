@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.miners.selectors.roles import HostRoles
     from apps.sectors.models import Sector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.sectors.models import Sector
-from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
+from apps.sectors.rules.batches import COMMIT, PRE_COMMIT, BatchRules
 from apps.sectors.services.batches.requests import REQUESTED
 from apps.sectors.services.sealing.placements import sector_start_epochs_read
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
@@ -17,6 +17,8 @@ from poolsite.wire.pipeline import FINAL_STATES, SECTOR_STATES, SectorEvent, Sec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 DEADLINE: Final = "deadline"
 """Why a batch goes whose sectors would be too late otherwise."""

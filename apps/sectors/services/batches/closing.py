@@ -24,6 +24,7 @@ from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import expired_allocations_remove, terms_note
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain.sectors import TrialRun, messages_try, precommits_read, trial_message
+from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules
 from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import lifetime_refusal
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -32,15 +33,6 @@ from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
 from apps.sectors.services.batches.choosing import aggregate_may_wait, batch_choose
-from apps.sectors.services.batches.context import (
-    COMMIT,
-    COMMIT_NI,
-    PRE_COMMIT,
-    BatchRules,
-    SealingContext,
-    sector_refuse,
-    sectors_requeue,
-)
 from apps.sectors.services.batches.forms import (
     BatchEntry,
     BatchForm,
@@ -50,17 +42,18 @@ from apps.sectors.services.batches.forms import (
     commit_form_choose,
     pledge_value_compute,
     precommit_entries_make,
+    sector_refuse,
 )
 from apps.sectors.services.batches.messages import batch_push
-from apps.sectors.services.batches.miner_funds import (
+from apps.sectors.services.batches.noninteractive import noninteractive_form_make
+from apps.sectors.services.batches.requests import requested_height_read
+from apps.sectors.services.miner_funds import (
     balance_free,
     balance_lock,
     balance_read,
     balance_share_compute,
     funds_describe,
 )
-from apps.sectors.services.batches.noninteractive import noninteractive_form_make
-from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,
@@ -68,7 +61,7 @@ from apps.sectors.services.sealing.console_steps import (
 )
 from apps.sectors.services.sealing.placements import manifests_read, placed_pieces_read, verified_size_compute
 from apps.sectors.services.sealing.reconcile import landed_reconcile
-from apps.sectors.services.sealing.steps import job_lock, sector_console_fail, sector_step
+from apps.sectors.services.sealing.steps import job_lock, sector_console_fail, sector_step, sectors_requeue
 from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent
@@ -78,6 +71,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.pieces.models import Piece
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def batches_close(work: SealingContext) -> int:

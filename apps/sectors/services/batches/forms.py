@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from apps.core.formatting import plural
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain.sectors import NO_RECEIPT, deposits_read, messages_try, pledge_read, trial_message
+from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, RETRYABLE_EXITS, BatchRules
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.params import (
     Proven,
@@ -22,10 +23,11 @@ from apps.sectors.rules.params import (
     precommit_params,
 )
 from apps.sectors.services.batches.aggregates import aggregate_make
-from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules, SealingContext
+from apps.sectors.services.sealing.steps import sector_console_fail, sectors_requeue
 from poolsite.filecoin.groth16.aggregate import aggregate_bytes, aggregate_size
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.proof_container import aggregate_container
+from poolsite.wire.job_reports import Level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
     from apps.sectors.onchain.sectors import TrialRun
     from apps.sectors.rules.policy import SealingPolicy
+    from apps.sectors.selectors.sealing_context import SealingContext
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 
 log = structlog.get_logger(__name__)
@@ -253,3 +256,17 @@ def batch_entries_fit(parts: list[BatchEntry], *, policy: SealingPolicy) -> list
             break
         fitting.append(part)
     return fitting
+
+
+def sector_refuse(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: SealingContext) -> None:
+    """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
+    error = gettext_noop("the chain would refuse the {message}: {error}").format(
+        message=kind.kind.label.lower(), error=trial.error
+    )
+    if trial.exit_code in RETRYABLE_EXITS:
+        sectors_requeue([sector], error=error, work=work)
+    elif sector.attempts < work.policy.retries(sector.step).attempts_max - 1:
+        # A state that is one epoch old may be to blame: "too early", a reorganisation.
+        sectors_requeue([sector], error=error, work=work)
+    else:
+        sector_console_fail(sector, error=error, level=Level.PERMANENT, now=work.now)

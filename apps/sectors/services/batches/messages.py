@@ -26,24 +26,16 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import Batch, Job, JobEvent, Sector
 from apps.sectors.onchain.sectors import NO_RECEIPT, messages_try, trial_message
+from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT, RETRYABLE_EXITS, BatchRules
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.context import (
-    COMMIT_NI,
-    KINDS,
-    PRE_COMMIT,
-    RETRYABLE_EXITS,
-    BatchRules,
-    SealingContext,
-    landing_is_deep,
-    sectors_requeue,
-)
-from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
+from apps.sectors.selectors.sealing_context import SealingContext, landing_is_deep
+from apps.sectors.services.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.sealing.console_steps import sector_console_step
 from apps.sectors.services.sealing.landings import commits_land, commits_update, precommits_land
 from apps.sectors.services.sealing.placements import placements_compare
 from apps.sectors.services.sealing.reconcile import expired_pause, stranded_reconcile
-from apps.sectors.services.sealing.steps import sector_console_fail
+from apps.sectors.services.sealing.steps import sector_console_fail, sectors_requeue
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_text
 from poolsite.filecoin.actors.method import params_read

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_noop
 
 from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.rules.batches import COMMIT_NI
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.services.batches.aggregates import aggregate_make
-from apps.sectors.services.batches.context import COMMIT_NI, SealingContext, sector_refuse, sectors_requeue
 from apps.sectors.services.batches.forms import (
     BatchEntry,
     BatchForm,
@@ -25,9 +25,11 @@ from apps.sectors.services.batches.forms import (
     batch_sender_choose,
     containers_pack,
     pledge_value_compute,
+    sector_refuse,
 )
 from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.console_steps import sector_console_step
+from apps.sectors.services.sealing.steps import sectors_requeue
 from poolsite.filecoin.proof_verifier import is_container
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 DEADLINES_AHEAD: Final = 6
 """How far the deadline of new sectors is ahead, so that it can still be changed when the message lands.

@@ -13,9 +13,9 @@ from apps.messages.services.signer_trials import verdicts_read
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import PipelineRun, Sector, SectorChange
 from apps.sectors.onchain.sectors import precommits_read
+from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT
 from apps.sectors.services.batches.forms import (
     BatchEntry,
     BatchForm,
@@ -25,9 +25,9 @@ from apps.sectors.services.batches.forms import (
     pledge_value_compute,
     precommit_entries_make,
 )
-from apps.sectors.services.batches.miner_funds import balance_spare
 from apps.sectors.services.changes.messages import change_item_make, changes_count_fit
 from apps.sectors.services.changes.sending import queued_changes_price
+from apps.sectors.services.miner_funds import balance_spare
 from apps.sectors.services.runs.snap_up_verdicts import snap_up_item_make
 from apps.sectors.services.runs.update_batches import update_growth_compute
 from apps.sectors.services.sealing.placements import (
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import BatchRules, SealingContext
+    from apps.sectors.rules.batches import BatchRules
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 QUEUED: Final = {
     ChangeKind.TERMINATE: ChangeState.TERMINATE_QUEUED,

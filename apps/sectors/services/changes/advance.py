@@ -20,7 +20,7 @@ from poolsite.wire.pipeline.changes import QUEUED, ChangeKind
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def changes_advance(work: SealingContext) -> None:

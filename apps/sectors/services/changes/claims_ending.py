@@ -19,7 +19,7 @@ from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from apps.sectors.onchain.live_sectors import Claim
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 ENDING_S: Final = 30 * 86_400
 """A claim can be dropped in the last 30 days of its sector, and its client can lengthen it until it ends.

@@ -16,7 +16,7 @@ from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.context import landing_is_deep
+from apps.sectors.selectors.sealing_context import landing_is_deep
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.push import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.messages.models import Message
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def changes_watch(work: SealingContext) -> None:

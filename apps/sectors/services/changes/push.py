@@ -22,7 +22,7 @@ from apps.users.selectors.principals import actors_people
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
 
 if TYPE_CHECKING:
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)

@@ -15,10 +15,10 @@ from apps.messages.states import MessageState
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain.sectors import messages_try, trial_message
+from apps.sectors.rules.batches import RETRYABLE_EXITS
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.change_prices import ENDED_ON_CHAIN, ChangeRequest, changes_price
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.context import RETRYABLE_EXITS
 from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.changes.messages import (
     MESSAGE_KINDS,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.rules.policy import SealingPolicy
     from apps.sectors.selectors.change_prices import SectorPrice
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 ON_CHAIN_ALREADY: Final = gettext_noop("already done on chain by an earlier message")
 

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.sectors.selectors.sector_records import PlacedPiece
-    from apps.sectors.services.batches.context import SealingContext
     from apps.users.rules.principals import Principal
 
 BATCH_MAX: Final = 100

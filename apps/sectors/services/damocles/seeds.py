@@ -16,7 +16,7 @@ from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.rules.principals import Principal
 

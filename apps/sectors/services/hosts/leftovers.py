@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Worker
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.users.rules.principals import Principal
     from poolsite.wire.hosts import SealingLeftover
 

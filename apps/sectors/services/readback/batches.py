@@ -15,8 +15,8 @@ from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState
 from apps.sectors.models import Batch, Sector, SectorProof
+from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.services.batches.context import COMMIT_NI, KINDS, PRE_COMMIT
 from apps.sectors.services.batches.messages import batch_fail
 from apps.sectors.services.readback.imports import ORDER, row_move, row_write_without_files
 from apps.sectors.services.sealing.placements import pieces_recover
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import BatchRules, SealingContext
+    from apps.sectors.rules.batches import BatchRules
+    from apps.sectors.selectors.sealing_context import SealingContext
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
 
 log = structlog.get_logger(__name__)

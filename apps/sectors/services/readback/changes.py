@@ -21,7 +21,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def changes_import(miner: Miner, *, work: SealingContext) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 READ_MAX: Final = 500
 """Proven sectors of one question to the node."""

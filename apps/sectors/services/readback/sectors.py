@@ -21,8 +21,8 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_chec
 from apps.miners.selectors.miners import miners_active
 from apps.miners.selectors.senders import miner_senders
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, SectorNumbers
+from apps.sectors.rules.batches import COMMIT, PRE_COMMIT
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread
-from apps.sectors.services.batches.context import COMMIT, PRE_COMMIT
 from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.readback.batches import batches_import, batches_settle
 from apps.sectors.services.readback.chain_sectors import chain_import
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

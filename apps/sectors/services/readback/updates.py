@@ -27,7 +27,7 @@ from poolsite.wire.pipeline import RECOVER_TO, RUN_FINAL, UNSENT, SectorState, S
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from poolsite.filecoin.actors.miner_sectors import SectorUpdateManifest
 
 

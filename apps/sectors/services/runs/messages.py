@@ -21,8 +21,8 @@ from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import hosts_of_run
-from apps.sectors.services.batches.context import landing_is_deep
-from apps.sectors.services.batches.miner_funds import BALANCE_SHORT, is_balance_short
+from apps.sectors.selectors.sealing_context import landing_is_deep
+from apps.sectors.services.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
 from apps.sectors.services.runs.update_batches import (
     update_fail,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.sectors.models import PipelineRun, Sector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.deadlines import DeadlineInfo

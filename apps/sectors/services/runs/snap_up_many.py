@@ -15,7 +15,7 @@ from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.batches.miner_funds import Funds, balance_spare
+from apps.sectors.services.miner_funds import Funds, balance_spare
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require, snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from apps.messages.services.signer_trials import Verdicts
     from apps.sectors.models import PipelineRun, Sector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
     from apps.users.rules.principals import Principal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from apps.sectors.onchain.sectors import pledge_read
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.proof_forms import proof_form_for
-from apps.sectors.services.batches.miner_funds import Funds, funds_split
+from apps.sectors.services.miner_funds import Funds, funds_split
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require
 from apps.sectors.services.runs.snap_up_verdicts import snap_up_verdicts_read
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from apps.messages.services.signer_trials import Verdicts
     from apps.sectors.models import Sector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.sectors.services.sealing.packing import PackedSector
 
 

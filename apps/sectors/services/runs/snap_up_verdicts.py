@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 KIND: Final = "snap_up"
 """Of their messages."""

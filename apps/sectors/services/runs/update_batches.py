@@ -24,11 +24,11 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain.sectors import messages_try, trial_message
+from apps.sectors.rules.batches import RETRYABLE_EXITS
 from apps.sectors.rules.params import Updated, update_params
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.services.batches.context import RETRYABLE_EXITS
-from apps.sectors.services.batches.miner_funds import (
+from apps.sectors.services.miner_funds import (
     balance_free,
     balance_lock,
     balance_read,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

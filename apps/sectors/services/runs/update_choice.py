@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 FAULTY: Final = gettext_noop("its sector is faulty: the update waits until it is proven again")
 

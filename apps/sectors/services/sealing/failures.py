@@ -15,8 +15,8 @@ from apps.sectors.errors.sectors import FailureUnknown
 from apps.sectors.models import Job, PipelineRun, Sector, StoreMove
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.failures import CHANGES, failures_grouped
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.audit import sector_audit
-from apps.sectors.services.batches.context import sealing_context_read
 from apps.sectors.services.changes.steps import CHANGES_MAX, changes_request
 from apps.sectors.services.runs.decisions import run_retry
 from apps.sectors.services.runs.unsealing import unseal_retry

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Sector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.users.rules.principals import Principal
     from poolsite.filecoin.policy import Network
 

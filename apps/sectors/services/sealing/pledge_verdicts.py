@@ -11,6 +11,7 @@ from apps.messages.services.signer_trials import verdicts_read
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.states import Use
 from apps.sectors.models import Sector
+from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT
 from apps.sectors.rules.params import (
     Proven,
     commit_params,
@@ -19,7 +20,6 @@ from apps.sectors.rules.params import (
     price_info,
 )
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.batches.context import COMMIT, COMMIT_NI, PRE_COMMIT
 from apps.sectors.services.sealing.prices import GAS_FIRST, payment_plan_make
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import BatchRules
+    from apps.sectors.rules.batches import BatchRules
     from apps.sectors.services.sealing.prices import PledgePrice
 
 

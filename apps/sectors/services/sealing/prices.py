@@ -23,12 +23,13 @@ from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.models import Sector
 from apps.sectors.onchain.sectors import circulating_read, deposits_read, pledge_read
+from apps.sectors.rules.batches import COMMIT, KINDS, PRE_COMMIT
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.params import precommit_json, price_info
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.proof_forms import proof_form_for
-from apps.sectors.services.batches.context import COMMIT, KINDS, PRE_COMMIT, SealingContext
-from apps.sectors.services.batches.miner_funds import Funds, balance_spare
+from apps.sectors.selectors.sealing_context import SealingContext
+from apps.sectors.services.miner_funds import Funds, balance_spare
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
 from poolsite.filecoin.pledge import daily_fee
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.chain.node.client import ChainClient
-    from apps.sectors.services.batches.context import BatchRules
+    from apps.sectors.rules.batches import BatchRules
     from poolsite.filecoin.policy import Network
 
 GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.COMMIT: 128_000_000}

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Batch
     from apps.sectors.onchain.live_sectors import LiveSector
     from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.users.rules.principals import Principal
 
 ANEW: Final[dict[str, Any]] = {

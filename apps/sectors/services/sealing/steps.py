@@ -29,6 +29,11 @@ from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.selectors.sealing_context import SealingContext
+
+if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Batch, Worker
@@ -320,3 +325,11 @@ def sector_abort(
     files_remove(current, job=job, actor=actor)
     sector_audit(by, action="sector.abort", before=before, after=current, note=reason)
     return current
+
+
+def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:
+    """Requeue sectors for another batch, each after a pause that grows with its failures."""
+    for sector in sectors:
+        pause_s = work.policy.retries(sector.step).pause_after(sector.attempts + 1)
+        not_before = work.now + timedelta(seconds=pause_s)
+        sector_console_fail(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)

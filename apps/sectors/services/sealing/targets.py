@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.sectors.services.sealing.prices import PledgePrice
     from apps.users.rules.principals import Principal
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
     from apps.users.rules.principals import Principal
 
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)

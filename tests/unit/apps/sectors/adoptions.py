@@ -11,7 +11,7 @@ from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.reconcile import work
 
 if TYPE_CHECKING:
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def comm_r_of(number: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON

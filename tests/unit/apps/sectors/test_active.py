@@ -17,9 +17,9 @@ from apps.miners.selectors.chain_roots import roots_active
 from apps.pieces.models import Piece
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.rules.policy import SealingPolicy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services import active
 from apps.sectors.services.active import active_follow, deadlines_fill
-from apps.sectors.services.batches.context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.policy import network_by_name
 from tests import factories

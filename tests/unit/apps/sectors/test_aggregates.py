@@ -13,8 +13,8 @@ from apps.miners.states import RoleKind
 from apps.sectors.errors.jobs import LeaseLost
 from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, Sector, SectorProof
 from apps.sectors.rules.policy import SealingPolicy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params

@@ -12,10 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from apps.messages.models import Message
 from apps.sectors.models import Batch, Sector
 from apps.sectors.rules.policy import SealingPolicy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches import messages
-from apps.sectors.services.batches.context import SealingContext
 from apps.sectors.services.batches.messages import batch_fail, batches_watch
-from apps.sectors.services.batches.miner_funds import BALANCE_SHORT
+from apps.sectors.services.miner_funds import BALANCE_SHORT
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name

@@ -12,7 +12,7 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch, JobEvent, SectorChange
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.changes import following, messages, push, sending, steps
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.steps import change_cancel

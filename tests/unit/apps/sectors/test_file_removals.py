@@ -9,7 +9,7 @@ import pytest
 from apps.chain.errors import NodeRefused
 from apps.sectors.models import Job, Sector, StoreMove
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.stores.file_removals import removals_plan
 from poolsite.filecoin.policy import network_by_name
 from tests import factories

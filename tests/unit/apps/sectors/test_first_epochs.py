@@ -18,7 +18,7 @@ from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.rules.first_epochs import first_epoch_compute
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.first_epochs import STAGES, first_data_epoch_read, work_seconds
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.runs.rebuild import rebuild_plan
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_due import pieces_snap

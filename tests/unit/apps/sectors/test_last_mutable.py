@@ -7,7 +7,7 @@ from typing import Any, cast
 from apps.miners.models import Miner
 from apps.sectors.models import Batch
 from apps.sectors.onchain.deadline_windows import Windows, open_deadline_read
-from apps.sectors.services.batches.context import COMMIT_NI
+from apps.sectors.rules.batches import COMMIT_NI
 from apps.sectors.services.batches.messages import _last_mutable
 from apps.sectors.services.runs.update_windows import LEAD_EPOCHS, last_mutable_epoch_compute
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams

@@ -14,10 +14,10 @@ from apps.messages.services.validate import PARAMS_BYTES_MAX
 from apps.pieces.models import Piece
 from apps.sectors.models import Batch, BatchSettings, Sector, SectorChange, SectorProof
 from apps.sectors.onchain.live_sectors import LiveSector
+from apps.sectors.rules.batches import COMMIT
 from apps.sectors.rules.extensions import Extended
 from apps.sectors.rules.params import Proven, commit_params
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.batches.context import COMMIT
 from apps.sectors.services.batches.forms import BatchEntry, BatchForm, batch_params_encode, commit_form_fit
 from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.services.changes.following import changes_watch

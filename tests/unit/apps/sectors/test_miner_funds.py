@@ -16,7 +16,7 @@ from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun, Sec
 from apps.sectors.services.batches import closing as batches
 from apps.sectors.services.batches.closing import batches_close
 from apps.sectors.services.batches.messages import TOO_MUCH, batches_watch
-from apps.sectors.services.batches.miner_funds import balance_free, balance_lock
+from apps.sectors.services.miner_funds import balance_free, balance_lock
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.states import BatchState
 from poolsite.filecoin.actors.exitcodes import ExitCode

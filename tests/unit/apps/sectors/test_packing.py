@@ -10,7 +10,7 @@ from apps.chain.errors import NodeRefused
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.packing import pieces_pack, pieces_plan
 from poolsite.filecoin.sector import SIZE_32GIB
 from tests import factories

@@ -11,7 +11,7 @@ from apps.pieces.models import Piece
 from apps.sectors.models import Sector
 from apps.sectors.rules.lifetimes import expirations_compute
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan, pieces_pack
 from tests import factories, people

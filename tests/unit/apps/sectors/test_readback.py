@@ -12,11 +12,11 @@ from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
+from apps.sectors.rules.batches import PRE_COMMIT
 from apps.sectors.rules.params import precommit_info, precommit_params
 from apps.sectors.selectors.restored import miners_unrecovered, sectors_recovery
 from apps.sectors.services.adoptions.plans import adoption_begin
 from apps.sectors.services.adoptions.rows import adoptions_follow
-from apps.sectors.services.batches.context import PRE_COMMIT
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.readback import batches as reported_batches
 from apps.sectors.services.readback import chain_sectors

@@ -9,7 +9,7 @@ import pytest
 from apps.messages.models import Tracker
 from apps.sectors.models import Batch, Sector, SectorChange
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.services.changes import following
 from apps.sectors.services.changes.following import changes_watch

@@ -22,7 +22,7 @@ from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.jobs import seal_inputs
 from apps.sectors.selectors.restored import sectors_recovery
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.readback.imports import ORDER
 from apps.sectors.services.readback.sectors import sectors_recover
 from apps.sectors.services.sealing.pledge import pledge_create

@@ -18,7 +18,7 @@ from apps.sectors.errors.runs import NoPieces, NotCommittedCapacity
 from apps.sectors.models import PipelineRun, Sector, SectorChange, Worker
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.changes import steps
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan

@@ -13,7 +13,7 @@ from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
 from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.runs import messages

@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.services.batches.messages import TOO_MUCH
-from apps.sectors.services.batches.miner_funds import BALANCE_SHORT
+from apps.sectors.services.miner_funds import BALANCE_SHORT
 from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON

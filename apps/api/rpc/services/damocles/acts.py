@@ -15,7 +15,7 @@ from apps.proving.services.trials import deadline_dry_run
 from apps.proving.tasks import proving_context
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.damocles import is_terminating, termination_of
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.damocles.hosts import damocles_pings_forget
 from apps.sectors.services.damocles.sector_locks import sector_find

@@ -46,7 +46,7 @@ from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.errors.damocles import SectorEnded
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.damocles.hosts import damocles_ping
 from apps.sectors.services.damocles.job_locks import job_is_named
 from apps.sectors.services.damocles.job_reports import job_abort, job_finish, job_report

@@ -12,7 +12,7 @@ from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, unsigned
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.batches.context import sealing_context_read
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.damocles.stores import damocles_store, store_path_find
 from apps.sectors.services.runs.update_windows import snap_candidates_find

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.services.batches.context import SealingContext
+from apps.sectors.selectors.sealing_context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people

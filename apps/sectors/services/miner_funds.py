@@ -17,7 +17,7 @@ from apps.sectors.states import READ_BACK, BatchState
 from poolsite.wire.pipeline import SnapState
 
 if TYPE_CHECKING:
-    from apps.sectors.services.batches.context import SealingContext
+    from apps.sectors.selectors.sealing_context import SealingContext
 
 BALANCE_SHORT: Final = gettext_noop("the miner's balance no longer covers its share")
 
