@@ -14,7 +14,7 @@ from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
 from apps.dashboard.pages.sectors.rows import EXPIRED, sector_label
 from apps.sectors.models import Job, Sector, WorkerCommand
 from apps.sectors.selectors.failures import failures_grouped
-from apps.sectors.services.hosts.removals import removals_note
+from apps.sectors.services.files.removals import removals_note
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from apps.sectors.models import PipelineRun, SectorCopy, Store
-from apps.sectors.services.stores.copies import copy_note
+from apps.sectors.services.files.copies import copy_note
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import lease_over_text
 from apps.sectors.selectors.proof_forms import epoch_s_at, takes_containers_at
 from apps.sectors.selectors.restored import must_register
+from apps.sectors.services.files.removals import ended_jobs_find, removals_note, unknown_jobs_find
 from apps.sectors.services.hosts.commands import commands_open
 from apps.sectors.services.hosts.heartbeat_statements import FACTS, HEARD
 from apps.sectors.services.hosts.lease_renewals import leases_renew
 from apps.sectors.services.hosts.leftovers import leftovers_note, sealing_orders_note
-from apps.sectors.services.hosts.removals import ended_jobs_find, removals_note, unknown_jobs_find
 from apps.sectors.services.hosts.retirement import retirement_lock, worker_retire_if_drained
 from apps.sectors.services.hosts.settings import settings_note
 from apps.sectors.services.roles.assignments import worker_roles_renew

@@ -17,8 +17,8 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_machine
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.audit import worker_audit
+from apps.sectors.services.files.removals import leftovers_remove
 from apps.sectors.services.hosts.commands import commands_open, orders_repeat, upgrades_end
-from apps.sectors.services.hosts.removals import leftovers_remove
 from apps.sectors.services.hosts.settings import settings_note, settings_resend
 from apps.sectors.services.jobs.leases import leases_end
 from apps.sectors.services.roles.labels import worker_labels_sync

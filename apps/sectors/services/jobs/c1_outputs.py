@@ -17,7 +17,7 @@ from apps.pieces.data.files import CHUNK_BYTES, bytes_read
 from apps.sectors.errors.jobs import BadReport, C1Missing, JobUnknown, LeaseLost
 from apps.sectors.models import Job
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.services.jobs.c1_files import c1_file_find
+from apps.sectors.services.files.c1_files import c1_file_find
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 

@@ -12,11 +12,11 @@ from apps.core.live import Change, publish
 from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import Sector, Store
 from apps.sectors.onchain.sectors import sectors_proven_read
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
 from apps.sectors.services.sealing.placements import placements_compare
 from apps.sectors.services.sealing.steps import job_lock
-from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.reported import mark_name_encode
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import MoveState

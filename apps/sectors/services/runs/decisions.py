@@ -12,7 +12,7 @@ from apps.sectors.errors.runs import RunUnknown
 from apps.sectors.errors.sectors import NotPaused
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.run_hosts import hosts_of_run
-from apps.sectors.services.hosts.removals import sealing_folder_clear
+from apps.sectors.services.files.removals import sealing_folder_clear
 from apps.sectors.services.runs.events import run_event_write, run_publish
 from apps.sectors.services.runs.steps import run_lock, run_move
 from apps.sectors.services.sealing.placements import pieces_unplace

@@ -22,6 +22,7 @@ from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.selectors.sealing_context import landing_is_deep
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
 from apps.sectors.services.runs.update_batches import (
@@ -31,7 +32,6 @@ from apps.sectors.services.runs.update_batches import (
     updates_send,
 )
 from apps.sectors.services.runs.update_choice import chain_sector_read, is_updated
-from apps.sectors.services.stores.copies import copies_forget
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState, SnapState

@@ -13,9 +13,9 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import run_inputs
 from apps.sectors.selectors.proof_forms import is_checked_here, proof_verifier
 from apps.sectors.selectors.stores import provers_of_store
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.steps import run_move
-from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.states import JobState
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.proof_verifier import BAD_PROOFS

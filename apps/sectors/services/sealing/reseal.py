@@ -26,7 +26,7 @@ from apps.sectors.rules.params import has_data
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.services.hosts.removals import sealing_folder_leave
+from apps.sectors.services.files.removals import sealing_folder_leave
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState

@@ -27,7 +27,7 @@ from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.restored import lease_token_next, miners_unrecovered
 from apps.sectors.services.audit import sector_audit
-from apps.sectors.services.hosts.removals import FILES_REMOVED
+from apps.sectors.services.files.removals import FILES_REMOVED
 from apps.sectors.services.sealing.placements import waiting_pieces_place
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.states import ENDED_SECTORS, BatchState

@@ -18,8 +18,8 @@ from apps.sectors.models import Job, Sector, WorkerCommand
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
-from apps.sectors.services.hosts.removals import files_remove
-from apps.sectors.services.jobs.c1_files import c1_file_delete, is_c1_file_kept
+from apps.sectors.services.files.c1_files import c1_file_delete, is_c1_file_kept
+from apps.sectors.services.files.removals import files_remove
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import BatchState, JobState
 from poolsite.tracing import span

@@ -11,7 +11,7 @@ from apps.core.live import Change, publish
 from apps.sectors.models import Sector, StoreCheck, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import moved_meanwhile
-from apps.sectors.services.stores.copies import (
+from apps.sectors.services.files.copies import (
     copies_forget,
     copy_condition_compute,
     copy_mark_unread,

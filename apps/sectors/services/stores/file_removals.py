@@ -15,7 +15,7 @@ from apps.sectors.errors.stores import FilesNotRemovable
 from apps.sectors.models import Sector
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.ended_sectors import landed_termination
-from apps.sectors.services.hosts.removals import file_hosts_find, files_remove
+from apps.sectors.services.files.removals import file_hosts_find, files_remove
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.timeline import job_event_write

@@ -12,9 +12,9 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.models import Sector, StoreFinding
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.services.files.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
-from apps.sectors.services.stores.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.findings import findings_lock
 from apps.sectors.services.stores.missing_files import missing_store_remove

@@ -10,9 +10,9 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
-from apps.sectors.services.stores.copies import copies_forget
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.moves import changes_open, unchanged_lock
 from apps.sectors.services.timeline import job_event_write

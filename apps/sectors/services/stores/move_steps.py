@@ -14,7 +14,7 @@ from apps.sectors.models import RUNS_OVER, Job, Sector, Store, StoreMove, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import removals_awaited
 from apps.sectors.selectors.stores import provers_of_store
-from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.stores.events import CHANGED, FAILED, event_write
 from apps.sectors.states import OPEN_MOVES, JobState, MoveState
 from poolsite.wire.commands import Operation

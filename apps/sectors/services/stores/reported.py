@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
-from apps.sectors.services.hosts.removals import removals_detach_store, store_leftovers_remove
+from apps.sectors.services.files.removals import removals_detach_store, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.move_steps import move_note

@@ -18,7 +18,7 @@ from apps.sectors.errors.jobs import C1Missing, LeaseLost
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.selectors.sector_waits import sector_wait
-from apps.sectors.services.jobs.c1_files import is_c1_file_kept
+from apps.sectors.services.files.c1_files import is_c1_file_kept
 from apps.sectors.services.jobs.c1_outputs import PART_RETENTION, c1_read, c1_store
 from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.sealing.console_steps import SectorsInProgress

@@ -10,8 +10,8 @@ import pytest
 from apps.messages.models import Recovery
 from apps.sectors.models import Job, JobEvent, WorkerCommand
 from apps.sectors.selectors.hosts import sectors_stored_only_on
+from apps.sectors.services.files.removals import leftovers_remove
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
-from apps.sectors.services.hosts.removals import leftovers_remove
 from apps.sectors.services.sealing.steps import sector_abort
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer

@@ -23,11 +23,11 @@ from apps.sectors.selectors.store_checks import (
     copies_bad_of,
     stores_checked,
 )
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.stores import checks as store_checks
 from apps.sectors.services.stores.checks import check_begin, check_cancel
-from apps.sectors.services.stores.copies import copies_forget
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.jobs import JobKind

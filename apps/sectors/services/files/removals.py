@@ -10,7 +10,7 @@ from apps.core.live import Change, publish
 from apps.sectors.models import DAMOCLES, Job, StoreAttachment, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import sectors_recovery
-from apps.sectors.services.stores.copies import copies_forget
+from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.commands import Operation
