@@ -66,7 +66,7 @@ def hosts_call(share: Any) -> None:
 
 def figures(share: Any, *, leased: int) -> Iterator[Figure]:
     """Yield how many jobs each looks at; `share` is a web process's part of the hosts."""
-    beats = importlib.import_module("apps.sectors.services.hosts.heartbeat_statements")
+    leases = importlib.import_module("apps.sectors.services.jobs.lease_renewals")
     statements = importlib.import_module("apps.sectors.services.jobs.claim_statements")
     due = importlib.import_module("apps.sectors.due")
     prepared = importlib.import_module("apps.core.prepared_statements").Prepared
@@ -82,7 +82,7 @@ def figures(share: Any, *, leased: int) -> Iterator[Figure]:
         ("claim, its first job", statements.PLAIN, first, 400),
         ("claim, another job or one with roles", statements.NEXT, later, 400),
         ("lease of a job", statements.TAKE, [look.now, worker.pk, job.pk, worker.tenant_id, 0], 2),
-        (f"heartbeat that renews {len(held)} leases", beats.RENEW, renewed, 4 * len(held)),
+        (f"heartbeat that renews {len(held)} leases", leases.RENEW, renewed, 4 * len(held)),
         ("question whether anything waits", statements.KINDS, [look.now], 1_000),
         ("sweep of leases, none of them over", statements.SWEEP, [look.now], leased),
         ("question of a head whether leases ran out", question, [1, look.now, 900], leased),

@@ -18,7 +18,7 @@ from apps.sectors.errors.jobs import BadReport, LeaseLost
 from apps.sectors.models import Sector
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.hosts.lease_renewals import progress_store
+from apps.sectors.services.jobs.lease_renewals import progress_store
 from apps.sectors.services.jobs.report_leases import job_for_report, lease_check
 from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.sealing.steps import sector_pause

@@ -10,7 +10,7 @@ from apps.proving.models import WindowPost
 from apps.proving.services.posts import posts_advance
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.models import Job
-from apps.sectors.services.hosts.lease_renewals import leases_renew
+from apps.sectors.services.jobs.lease_renewals import leases_renew
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob

@@ -21,9 +21,8 @@ from apps.core.prepared_statements import Prepared
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, Sector, Worker
-from apps.sectors.services.hosts import lease_renewals
 from apps.sectors.services.hosts.retirement import worker_retire
-from apps.sectors.services.jobs import reports, stage_events
+from apps.sectors.services.jobs import lease_renewals, reports, stage_events
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.steps import (

@@ -28,8 +28,8 @@ from django.db.models.functions import Concat
 from apps.core.live import changes_deferred
 from apps.core.prepared_statements import Prepared
 from apps.sectors.models import Job, Worker
-from apps.sectors.services.hosts import lease_renewals, registration
-from apps.sectors.services.jobs import claims, leases, report_leases, reports, stage_events
+from apps.sectors.services.hosts import registration
+from apps.sectors.services.jobs import claims, lease_renewals, leases, report_leases, reports, stage_events
 from apps.sectors.states import JobState
 from tests import factories
 from tests.unit.apps.sectors.claim_model import ACTS, World

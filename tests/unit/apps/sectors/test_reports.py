@@ -9,7 +9,7 @@ import pytest
 
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
-from apps.sectors.services.hosts.lease_renewals import leases_renew
+from apps.sectors.services.jobs.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.jobs.reports import job_complete, job_fail, job_progress_record, job_release
 from apps.sectors.services.sealing.console_steps import sector_console_step

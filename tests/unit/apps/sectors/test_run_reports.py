@@ -10,7 +10,7 @@ import pytest
 from apps.api.errors import http_status
 from apps.sectors.errors.jobs import BadReport, LeaseLapsed, NoProverYet
 from apps.sectors.models import Job, PipelineRun, SectorCopy
-from apps.sectors.services.hosts.lease_renewals import leases_renew
+from apps.sectors.services.jobs.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.job_reports import Progress, StageOutputs

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db.models import Q
 
 from apps.chain.selectors.heads import head_current
 from apps.core.live import Change, publish, publish_all
+from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.services.hosts.heartbeat_statements import RENEW
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import Renewed
 from poolsite.wire.jobs import JobKind
@@ -24,6 +24,36 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import HeldJob
     from poolsite.wire.job_reports import Progress
+
+
+RENEW: Final = Prepared(
+    "leases_renew",
+    """
+WITH told AS (
+  SELECT * FROM unnest($3::uuid[], $4, $5, $6, $7, $8) AS told(uuid, token, stage, done, total, unit)
+), held AS (
+  SELECT job.id, job.sector_id, job.lease_s, job.stage = told.stage AS is_on, told.*
+  FROM sectors_job job JOIN told ON told.uuid = job.uuid AND told.token = job.lease_token
+  WHERE job.state = 'LEASED' AND job.worker_id = $2 ORDER BY job.id FOR UPDATE OF job
+), renewed AS (
+  UPDATE sectors_job job SET lease_until = $1 + job.lease_s * interval '1 second', heard_at = $1
+  FROM held WHERE job.id = held.id
+), moved AS (
+  UPDATE sectors_sector sector
+  SET progress_done = held.done, progress_total = held.total, progress_unit = held.unit
+  FROM held WHERE sector.id = held.sector_id AND held.is_on
+    AND (sector.progress_done, sector.progress_total, sector.progress_unit)
+        IS DISTINCT FROM (held.done, held.total, held.unit)
+  RETURNING sector.id, sector.uuid
+)
+SELECT held.uuid::text, held.lease_s, held.sector_id IS NULL AND held.is_on, moved.uuid::text
+FROM held LEFT JOIN moved ON moved.id = held.sector_id""",
+    ["timestamptz", "bigint", "text[]", "bigint[]", "text[]", "bigint[]", "bigint[]", "text[]"],
+)
+"""Prolongs a worker's leases and notes how far the stages of its sectors are, all in one statement.
+
+Gives each job's id, its lease, whether it is a proof that has told something, and its sector if that moved.
+"""
 
 
 def leases_renew(worker: Worker, *, held_jobs: Sequence[HeldJob], now: datetime) -> list[Renewed]:
