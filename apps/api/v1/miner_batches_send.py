@@ -22,7 +22,7 @@ from apps.sectors.services.batches.requests import (
     waiting_sectors_group,
     waiting_sectors_require,
 )
-from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
+from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
 
 
 class BatchesWaitingOutput(serializers.Serializer[Any]):

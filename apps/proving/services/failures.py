@@ -14,8 +14,8 @@ from apps.proving.services.compaction import compacted_partitions_read, compacti
 from apps.sectors.models import Sector
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
-from apps.sectors.services.sealing import failures
-from apps.sectors.services.sealing.failures import NO_EARLIER_STATE, failure_find
+from apps.sectors.services import failures
+from apps.sectors.services.failures import NO_EARLIER_STATE, failure_find
 
 if TYPE_CHECKING:
     from datetime import datetime

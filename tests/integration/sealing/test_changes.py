@@ -25,12 +25,12 @@ from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.failures import failures_grouped
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.selectors.sealing_context import sealing_context_read
-from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.changes import following, push, sending
 from apps.sectors.services.changes.messages import METHODS
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.steps import change_cancel
-from apps.sectors.services.sealing.failures import failures_retry
+from apps.sectors.services.failures import failures_retry
+from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
 from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method

@@ -16,7 +16,7 @@ from apps.sectors.selectors.failures import CHANGES, failures_grouped
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.plans import changes_plan
-from apps.sectors.services.sealing.failures import change_request_read, failure_find
+from apps.sectors.services.failures import change_request_read, failure_find
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

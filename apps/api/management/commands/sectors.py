@@ -40,8 +40,8 @@ from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.steps import changes_request
+from apps.sectors.services.failures import sector_state_set
 from apps.sectors.services.reservations import numbers_format, numbers_parse
-from apps.sectors.services.sealing.failures import sector_state_set
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
 from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price

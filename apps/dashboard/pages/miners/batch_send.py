@@ -27,8 +27,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
-from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.sealing.packing import packing_plan, packing_request
+from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

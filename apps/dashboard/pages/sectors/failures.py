@@ -25,7 +25,7 @@ from apps.proving.services.failures import failures_retry
 from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.steps import CHANGES_MAX
-from apps.sectors.services.sealing.failures import change_request_read
+from apps.sectors.services.failures import change_request_read
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT
 from poolsite.wire.pipeline.changes import ChangeKind

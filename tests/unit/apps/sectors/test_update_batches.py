@@ -15,13 +15,13 @@ from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
-from apps.sectors.services.batches.waiting_verdicts import waiting_verdicts_read
 from apps.sectors.services.runs import messages
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.snap_up_prices import pledge_margin_add
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
 from apps.sectors.services.runs.update_choice import FAULTY
+from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
 from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
