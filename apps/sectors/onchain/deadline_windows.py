@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from poolsite.filecoin.deadlines import current_deadline, deadline_from_json, deadline_info
+from poolsite.filecoin.deadlines import current_deadline, deadline_from_json, deadline_info, is_mutable
 
 if TYPE_CHECKING:
     from apps.chain.node.client import ChainClient
     from poolsite.filecoin.deadlines import DeadlineInfo
+
+
+LEAD_EPOCHS: Final = 2
+"""Epochs that a message takes at least."""
 
 
 def open_deadline_read(client: ChainClient, address: str, *, key: str, height: int) -> DeadlineInfo:
@@ -48,3 +52,19 @@ class Windows:
     def closes_at(self, index: int) -> int:
         """Return the last epoch in which sectors may be ended there."""
         return self._frozen(index)[0] - 1
+
+
+def last_mutable_epoch_compute(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:
+    """Return until when the sectors of a deadline may be updated; None while they may not.
+
+    Source: builtin-actors actors/miner/src/lib.rs validate_replica_updates (deadline_is_mutable).
+    """
+    if index is None:
+        return None
+    # The present deadline counts: the message is tried on the next epoch, in which it may still be open.
+    seen = [
+        deadline_info(current.period_start, index, at, current.params)
+        for at in (height, height + LEAD_EPOCHS)
+    ]
+    last = seen[-1].next_not_elapsed().open - current.params.window - 1
+    return last if all(map(is_mutable, seen)) else None

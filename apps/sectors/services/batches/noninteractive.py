@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from apps.sectors.models import Sector
-from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.rules.batches import COMMIT_NI
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.services.batches.aggregates import aggregate_make
@@ -27,7 +27,6 @@ from apps.sectors.services.batches.forms import (
     pledge_value_compute,
     sector_refuse,
 )
-from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.console_steps import sector_console_step
 from apps.sectors.services.sealing.steps import sectors_requeue
 from poolsite.filecoin.proof_verifier import is_container

@@ -18,8 +18,8 @@ from apps.sectors.rules.params import comm_d_of, has_data
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import seal_inputs, sealing_inputs
 from apps.sectors.selectors.proof_forms import is_checked_here, proof_verifier
+from apps.sectors.selectors.stage_outputs import outputs_check
 from apps.sectors.services.jobs.report_leases import holder_check, job_for_report, lease_check
-from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.reports import run_answer, run_report
 from apps.sectors.services.runs.unsealing import unseal_answer, unseal_step
 from apps.sectors.services.sealing.steps import sector_step

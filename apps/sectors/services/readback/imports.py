@@ -14,7 +14,7 @@ from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.rules.params import has_data, pieces_column
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
-from apps.sectors.services.jobs.stage_outputs import outputs_map_columns
+from apps.sectors.selectors.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import CLIENTS_PRIORITY, JobState

@@ -12,9 +12,9 @@ from apps.sectors.rules.params import comm_d_of
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import run_inputs
 from apps.sectors.selectors.proof_forms import is_checked_here, proof_verifier
+from apps.sectors.selectors.stage_outputs import outputs_check
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.files.copies import copies_forget
-from apps.sectors.services.jobs.stage_outputs import outputs_check
 from apps.sectors.services.runs.steps import run_move
 from apps.sectors.states import JobState
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext_noop
 
 from apps.sectors.models import PipelineRun
-from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.onchain.sectors import partitions_of, sectors_read
 from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
-from apps.sectors.services.runs.update_windows import last_mutable_epoch_compute
 from apps.sectors.services.sealing.placements import piece_start_epochs_read
 from poolsite.filecoin.cids import commr_cid
 

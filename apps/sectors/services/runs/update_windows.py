@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.sectors.models import PipelineRun, Sector, SectorChange
-from apps.sectors.onchain.deadline_windows import open_deadline_read
+from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.selectors.leftovers import numbers_awaiting_removal
 from apps.sectors.states import OPEN_MOVES
-from poolsite.filecoin.deadlines import deadline_info, is_mutable
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.sealing_context import SealingContext
     from poolsite.filecoin.deadlines import DeadlineInfo
 
-LEAD_EPOCHS: Final = 2
-"""Epochs that a message takes at least."""
 LIFE_PERIODS: Final = 2
 """Proving periods that a sector must still live to be worth the message."""
 
@@ -80,19 +77,3 @@ def terminations_open() -> QuerySet[SectorChange]:
 def earliest_end_compute(work: SealingContext) -> int:
     """Return the epoch until which a sector must still live to be worth the message."""
     return work.head.height + LIFE_PERIODS * work.network.proving.period
-
-
-def last_mutable_epoch_compute(current: DeadlineInfo, *, index: int | None, height: int) -> int | None:
-    """Return until when the sectors of a deadline may be updated; None while they may not.
-
-    Source: builtin-actors actors/miner/src/lib.rs validate_replica_updates (deadline_is_mutable).
-    """
-    if index is None:
-        return None
-    # The present deadline counts: the message is tried on the next epoch, in which it may still be open.
-    seen = [
-        deadline_info(current.period_start, index, at, current.params)
-        for at in (height, height + LEAD_EPOCHS)
-    ]
-    last = seen[-1].next_not_elapsed().open - current.params.window - 1
-    return last if all(map(is_mutable, seen)) else None

@@ -6,10 +6,14 @@ from typing import Any, cast
 
 from apps.miners.models import Miner
 from apps.sectors.models import Batch
-from apps.sectors.onchain.deadline_windows import Windows, open_deadline_read
+from apps.sectors.onchain.deadline_windows import (
+    LEAD_EPOCHS,
+    Windows,
+    last_mutable_epoch_compute,
+    open_deadline_read,
+)
 from apps.sectors.rules.batches import COMMIT_NI
 from apps.sectors.services.batches.messages import _last_mutable
-from apps.sectors.services.runs.update_windows import LEAD_EPOCHS, last_mutable_epoch_compute
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import deadline_info, deadline_to_json, is_mutable
