@@ -1,5 +1,7 @@
 """Writing sectors: numbers and pledges, hosts, claims, reports, chain steps, batches.
 
+Its packages are layered (pyproject.toml, docs/architecture.md): none imports one above it.
+
 A sector has one `Job` from its pledge to its end; the job's row is the truth, messages and heads are hints.
 
 What blocks a job.  Its state: READY, or LEASED with a lease that ran out, may be claimed; WAITING belongs
