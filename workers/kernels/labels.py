@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -26,21 +27,26 @@ from workers.kernels.labels_portable import (
     MESSAGE_PARENTS,
     rows_lanes,
     rows_scalar,
+    whole_addresses,
 )
 from workers.kernels.labels_wide import rows_wide
 from workers.kernels.lanes import WIDE
 from workers.kernels.llvm import I8, I32, I64, V4
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, k]"""
+Addresses = np.ndarray[Any, np.dtype[np.int64]]
+"""i64[rows, 14]: where the labels of each row's parents lie in memory, of all sectors side by side."""
+Rows = Callable[[Words, int, int, Addresses, int, int, int], None]
+"""A kernel that labels so many sectors of one graph; arguments as of `labels_wide.rows_wide`."""
 
 PREFETCH_NODES = 3
 """How many nodes ahead the parents are asked for: hides the memory latency (measured 1 to 3)."""
 SATURATING_STREAMS = 4
 """Streams that keep the SHA unit busy by themselves: more at once cost registers."""
+BLOCK_ROWS = 4096
+"""Rows of whole layers whose addresses are computed at a time: 448 KiB, which stay in the second cache."""
+_ROW_BYTES = 8 * ALL_PARENTS
 TRIED, PASSES = 64, 8
 """Nodes of a trial of both ways, and how often each is tried."""
 
@@ -92,20 +98,19 @@ def _emit_label(builder, parent_count, streams, arguments):
     """One label of each of `streams` sectors; their nodes lie side by side, two in a cache line.
 
     parent_count: 6 in layer 1, 14 above;  streams: 1, 2 or 4
-    arguments:    8 values, i64: layer, node, and addresses; `ahead` is a row of parents as `parents` is
+    arguments:    8 values, i64: layer, node, offset, and addresses; `row` is one of `Addresses`, `ahead` that
+                  of a later node
     A label waits for the one before from its second block on.  So the first block of the next node is
     compressed beside the last block of this one: 19 blocks in a row instead of 20.
     """
-    replica_ids, current, previous, layer, node, parents, ahead, first_states = arguments
+    replica_ids, layer, node, row, ahead, target, first_states, offset = arguments
     constant = lambda value: llvm.splat(I64, value)  # noqa: E731
 
     def address_of(row, i):
-        """The address of parent i of a row: the first six are of this layer, the others of the one before."""
-        index = builder.zext(llvm.load(builder, row, 4 * i, I32), I64)
-        base = current if i < DRG_PARENTS else previous
-        return builder.add(base, builder.mul(index, constant(32 * streams)))
+        """The address of the labels of parent i of a row: the first six are of this layer."""
+        return builder.add(llvm.load(builder, row, 8 * i, I64), offset)
 
-    addresses = [address_of(parents, i) for i in range(parent_count)]
+    addresses = [address_of(row, i) for i in range(parent_count)]
     prefetch = llvm.function(builder, "llvm.prefetch.p0", llvm.VOID, [I8.as_pointer(), I32, I32, I32])
     for i in range(1, parent_count):
         address = address_of(ahead, i)
@@ -144,18 +149,18 @@ def _emit_label(builder, parent_count, streams, arguments):
         ended = sha256.compress(builder, [*states, *initial], [*lasts, *nexts])
     else:
         ended = sha256.compress(builder, states, lasts) + sha256.compress(builder, initial, nexts)
-    target = builder.add(current, builder.mul(node, constant(32 * streams)))
+    labels = builder.add(target, offset)
     for stream, state in enumerate(ended[:streams]):
-        sha256.store_trimmed(builder, state, target, 32 * stream)
+        sha256.store_trimmed(builder, state, labels, 32 * stream)
     _states_store(builder, ended[streams:], first_states)
 
 
 def _label(parent_count, streams):
     """The step of one label for so many parents and sectors; see `_emit_label` for its arguments."""
 
-    def emit(builder, replica_ids, current, previous, layer, node, parents, ahead, first_states):  # noqa: PLR0913
+    def emit(builder, replica_ids, layer, node, row, ahead, target, first_states, offset):  # noqa: PLR0913
         """Collect the arguments: a step counts them by this signature."""
-        given = replica_ids, current, previous, layer, node, parents, ahead, first_states
+        given = replica_ids, layer, node, row, ahead, target, first_states, offset
         _emit_label(builder, parent_count, streams, given)
 
     return llvm.step(emit)
@@ -168,75 +173,87 @@ _HEADER_1, _HEADER_2, _HEADER_4 = _header(1), _header(2), _header(4)
 
 
 @njit(**SERIAL)
-def _rows_1(replica_ids, current, previous, layer, first, parents):
-    """`label_rows` for 1 sector by SHA-NI.
+def _rows_1(replica_ids, layer, first, addresses, target, stride, offset):
+    """As `labels_wide.rows_wide`, for 1 sector by SHA-NI.
 
     replica_ids: u32[1, 8]     one row a sector
-    current:     u32[n, 1, 8]  this layer; rows first … first + rows - 1 are written
-    previous:    u32[n, 1, 8]  the layer before; not read in layer 1
     layer:       i64           from 1
-    first:       i64           the first node, above 0
-    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    first:       i64           the node of row 0, above 0
+    addresses:   i64[rows, 14] the parents' labels; the first six are read in layer 1
+    target:      i64           address of node `first`; the following ones lie `stride` bytes apart
+    stride:      i64           bytes from a node to the next
+    offset:      i64           bytes of other sectors in front, of the parents and of what is written
     """
-    start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
-    ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
+    start = addresses.ctypes.data
+    last = start + _ROW_BYTES * (addresses.shape[0] - 1)
+    ids = replica_ids.ctypes.data
     states = np.empty(8 * 1, np.uint32)
-    _HEADER_1(ids, layer, first, states.ctypes.data)
-    for row in range(parents.shape[0]):
-        at = start + 56 * row
-        ahead = min(at + 56 * PREFETCH_NODES, last)
+    ended = states.ctypes.data
+    _HEADER_1(ids, layer, first, ended)
+    for row in range(addresses.shape[0]):
+        at = start + _ROW_BYTES * row
+        ahead = min(at + _ROW_BYTES * PREFETCH_NODES, last)
         if layer == 1:
-            _FIRST_1(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
+            _FIRST_1(ids, layer, first + row, at, ahead, target + stride * row, ended, offset)
         else:
-            _LATER_1(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
+            _LATER_1(ids, layer, first + row, at, ahead, target + stride * row, ended, offset)
+    states[0] = 0  # numba frees an array after its last use by name; its address is used until here
 
 
 @njit(**SERIAL)
-def _rows_2(replica_ids, current, previous, layer, first, parents):
-    """`label_rows` for 2 sectors by SHA-NI.
+def _rows_2(replica_ids, layer, first, addresses, target, stride, offset):
+    """As `labels_wide.rows_wide`, for 2 sectors by SHA-NI.
 
     replica_ids: u32[2, 8]     one row a sector
-    current:     u32[n, 2, 8]  this layer; rows first … first + rows - 1 are written
-    previous:    u32[n, 2, 8]  the layer before; not read in layer 1
     layer:       i64           from 1
-    first:       i64           the first node, above 0
-    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    first:       i64           the node of row 0, above 0
+    addresses:   i64[rows, 14] the parents' labels; the first six are read in layer 1
+    target:      i64           address of node `first`; the following ones lie `stride` bytes apart
+    stride:      i64           bytes from a node to the next
+    offset:      i64           bytes of other sectors in front, of the parents and of what is written
     """
-    start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
-    ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
+    start = addresses.ctypes.data
+    last = start + _ROW_BYTES * (addresses.shape[0] - 1)
+    ids = replica_ids.ctypes.data
     states = np.empty(8 * 2, np.uint32)
-    _HEADER_2(ids, layer, first, states.ctypes.data)
-    for row in range(parents.shape[0]):
-        at = start + 56 * row
-        ahead = min(at + 56 * PREFETCH_NODES, last)
+    ended = states.ctypes.data
+    _HEADER_2(ids, layer, first, ended)
+    for row in range(addresses.shape[0]):
+        at = start + _ROW_BYTES * row
+        ahead = min(at + _ROW_BYTES * PREFETCH_NODES, last)
         if layer == 1:
-            _FIRST_2(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
+            _FIRST_2(ids, layer, first + row, at, ahead, target + stride * row, ended, offset)
         else:
-            _LATER_2(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
+            _LATER_2(ids, layer, first + row, at, ahead, target + stride * row, ended, offset)
+    states[0] = 0  # numba frees an array after its last use by name; its address is used until here
 
 
 @njit(**SERIAL)
-def _rows_4(replica_ids, current, previous, layer, first, parents):
-    """`label_rows` for 4 sectors by SHA-NI.
+def _rows_4(replica_ids, layer, first, addresses, target, stride, offset):
+    """As `labels_wide.rows_wide`, for 4 sectors by SHA-NI.
 
     replica_ids: u32[4, 8]     one row a sector
-    current:     u32[n, 4, 8]  this layer; rows first … first + rows - 1 are written
-    previous:    u32[n, 4, 8]  the layer before; not read in layer 1
     layer:       i64           from 1
-    first:       i64           the first node, above 0
-    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    first:       i64           the node of row 0, above 0
+    addresses:   i64[rows, 14] the parents' labels; the first six are read in layer 1
+    target:      i64           address of node `first`; the following ones lie `stride` bytes apart
+    stride:      i64           bytes from a node to the next
+    offset:      i64           bytes of other sectors in front, of the parents and of what is written
     """
-    start, last = parents.ctypes.data, parents.ctypes.data + 56 * (parents.shape[0] - 1)
-    ids, here, below = replica_ids.ctypes.data, current.ctypes.data, previous.ctypes.data
+    start = addresses.ctypes.data
+    last = start + _ROW_BYTES * (addresses.shape[0] - 1)
+    ids = replica_ids.ctypes.data
     states = np.empty(8 * 4, np.uint32)
-    _HEADER_4(ids, layer, first, states.ctypes.data)
-    for row in range(parents.shape[0]):
-        at = start + 56 * row
-        ahead = min(at + 56 * PREFETCH_NODES, last)
+    ended = states.ctypes.data
+    _HEADER_4(ids, layer, first, ended)
+    for row in range(addresses.shape[0]):
+        at = start + _ROW_BYTES * row
+        ahead = min(at + _ROW_BYTES * PREFETCH_NODES, last)
         if layer == 1:
-            _FIRST_4(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
+            _FIRST_4(ids, layer, first + row, at, ahead, target + stride * row, ended, offset)
         else:
-            _LATER_4(ids, here, below, layer, first + row, at, ahead, states.ctypes.data)
+            _LATER_4(ids, layer, first + row, at, ahead, target + stride * row, ended, offset)
+    states[0] = 0  # numba frees an array after its last use by name; its address is used until here
 
 
 def first_label(replica_id: bytes, layer: int) -> bytes:
@@ -252,13 +269,15 @@ _ROWS = {1: _rows_1, 2: _rows_2, 4: _rows_4}
 @functools.cache
 def _is_wide_faster() -> bool:
     """Return whether 16 sectors in lanes beat four times four by the SHA unit here, as on Intel and Zen 5."""
-    replica_ids, parents = np.zeros((WIDE, 8), np.uint32), np.zeros((TRIED, 14), np.uint32)
+    replica_ids, layer = np.zeros((WIDE, 8), np.uint32), np.zeros((TRIED + 1, WIDE, 8), np.uint32)
+    start = layer.ctypes.data
+    addresses = np.full((TRIED, ALL_PARENTS), start, np.int64)
 
-    def seconds(rows: Callable[..., None], sectors: int) -> float:
+    def seconds(rows: Rows, sectors: int) -> float:
         """Return how long one way takes for a layer of TRIED nodes, per sector."""
-        layer = np.zeros((TRIED + 1, sectors, 8), np.uint32)
+        stride = 32 * sectors
         started = time.perf_counter()
-        rows(replica_ids[:sectors], layer, layer, 2, 1, parents)
+        rows(replica_ids[:sectors], 2, 1, addresses, start + stride, stride, 0)
         return (time.perf_counter() - started) / sectors
 
     # By turns, and the best of each: another process may be in the way, a cold unit is slow at first.
@@ -295,7 +314,19 @@ def label_rows(
     Golden:  tests/golden/proofs/seal_2k_v1_1.json, seal_8m_v1_1.json.
     """
     sectors = len(replica_ids)
+    rows, stride = rows_of(sectors), 32 * sectors
+    here, below = current.ctypes.data, previous.ctypes.data
+    addresses = np.empty((min(len(parents), BLOCK_ROWS), ALL_PARENTS), np.int64)
+    for at in range(0, len(parents), BLOCK_ROWS):
+        part = parents[at : at + BLOCK_ROWS]
+        table, node = addresses[: len(part)], first + at
+        whole_addresses(part, here, below, stride, table)
+        rows(replica_ids, layer, node, table, here + stride * node, stride, 0)
+
+
+def rows_of(sectors: int) -> Rows:
+    """Return the kernel that labels so many sectors side by side on this machine."""
+    if sectors == WIDE:
+        return rows_wide
     portable = rows_scalar if sectors == 1 else rows_lanes
-    narrow = _ROWS.get(sectors, portable) if has_sha_ni() else portable
-    rows = rows_wide if sectors == WIDE else narrow
-    rows(replica_ids, current, previous, layer, first, parents)
+    return _ROWS.get(sectors, portable) if has_sha_ni() else portable

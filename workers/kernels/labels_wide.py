@@ -116,15 +116,16 @@ _COPY = llvm.step(_emit_copy)
 
 
 @njit(**SERIAL)
-def rows_wide(replica_ids, current, previous, layer, first, parents):
-    """As `labels.label_rows`, for 16 sectors.
+def rows_wide(replica_ids, layer, first, addresses, target, stride, offset):
+    """Labels of nodes of one layer of 16 sectors, whose parents may lie anywhere in memory.
 
-    replica_ids: u32[16, 8]     one row a sector
-    current:     u32[n, 16, 8]  this layer; rows first … first + rows - 1 are written
-    previous:    u32[n, 16, 8]  the layer before; not read in layer 1
+    replica_ids: u32[16, 8]    one row a sector
     layer:       i64           from 1
-    first:       i64           the first node, above 0
-    parents:     u32[rows, 14]  rows of the parent cache for these nodes
+    first:       i64           the node of row 0, above 0
+    addresses:   i64[rows, 14] the parents' labels, 32 bytes a sector; the first six are read in layer 1
+    target:      i64           address of node `first`; the following ones lie `stride` bytes apart
+    stride:      i64           bytes from a node to the next
+    offset:      i64           bytes of other sectors in front, of the parents and of what is written
     Cost:    20 compressions a label, once for all sectors; each distinct schedule is expanded once, the
              parents of the next node are prefetched; 32 KiB of schedules stay in the first cache.
     Threads: none inside; the GIL is free.   Errors: none; callers as those of `labels.label_rows`.
@@ -138,27 +139,26 @@ def rows_wide(replica_ids, current, previous, layer, first, parents):
     start = state + 8 * LINE
     header = start + _SCHEDULE_BYTES * (ALL_PARENTS // 2)
     ids = header + _SCHEDULE_BYTES
-    here, below, rows = current.ctypes.data, previous.ctypes.data, parents.shape[0]
+    rows = addresses.shape[0]
     _NODES_LOAD(ids, replica_ids.ctypes.data)
     for row in range(rows):
         ahead = min(row + 1, rows - 1)
         for i in range(parent_count):
-            nodes = (here if i < DRG_PARENTS else below) + NODES * np.int64(parents[row, i])
-            _NODES_LOAD(start + _SCHEDULE_BYTES * (i >> 1) + 8 * LINE * (i & 1), nodes)
-        node = first + row
+            half = start + _SCHEDULE_BYTES * (i >> 1) + 8 * LINE * (i & 1)
+            _NODES_LOAD(half, addresses[row, i] + offset)
         _BEGIN(state)
         _COPY(header, ids)
-        _HALF_FILL(header + 8 * LINE, layer, node, 0)
+        _HALF_FILL(header + 8 * LINE, layer, first + row, 0)
         _COMPRESS(state, header)
         _COPY(header, start + _SCHEDULE_BYTES * (last >> 1) + 8 * LINE * (last & 1))
         for block in range(MESSAGE_PARENTS // 2):
             if 0 < block < parent_count:
-                _PREFETCH((here if block < DRG_PARENTS else below) + NODES * np.int64(parents[ahead, block]))
+                _PREFETCH(addresses[ahead, block] + offset)
             if block < pairs:
                 _COMPRESS(state, start + _SCHEDULE_BYTES * block)
             else:
                 _COMPRESS_AGAIN(state, start + _SCHEDULE_BYTES * (block % pairs))
         _HALF_FILL(header + 8 * LINE, 0x80000000, 0, _BITS)
         _COMPRESS(state, header)
-        _LABELS_STORE(state, here + NODES * node)
+        _LABELS_STORE(state, target + stride * row + offset)
     room[0] = 0  # numba frees an array after its last use by name; its address is used until here

@@ -10,7 +10,7 @@ from tests.naive import labels as naive
 from tests.unit.workers.kernels.arrays import random_bytes
 from tests.unit.workers.kernels.graph import parent_rows
 from workers.kernels import labels
-from workers.kernels.labels_portable import LANES
+from workers.kernels.labels_portable import LANES, whole_addresses
 from workers.kernels.lanes import WIDE
 
 
@@ -109,3 +109,28 @@ def test_labelling_in_pieces_gives_the_same_layer():
         labels.label_rows(ids, current, current, layer=1, first=first, parents=parents[first:end])
 
     assert current.tobytes() == whole
+
+
+@pytest.mark.parametrize("path", ["fast", "portable"], indirect=True)
+@pytest.mark.parametrize("sectors", [1, 2, 4, 8, 16])
+def test_labels_of_a_page_s_second_group_equal_the_reference(golden, sectors, path):
+    """A page has the labels of a node of three groups of sectors; only the second one is labelled."""
+    if sectors not in labels.batches() and sectors < WIDE:
+        assert (path, sectors) == ("fast", 8), "eight sectors need eight lanes"
+        return
+    seal = golden("seal_2k_v1_1")
+    parents = parent_rows(bytes.fromhex(seal["porep_id"]), 64, 0, count=64)
+    replica_id, offset, stride = bytes.fromhex(seal["replica_id"]), 32 * sectors, 3 * 32 * sectors
+    ids = np.frombuffer(replica_id * sectors, np.uint32).reshape(-1, 8).copy()
+    pages, addresses = np.full((2, 64, 3, sectors, 8), 7, np.uint32), np.zeros((63, 14), np.int64)
+    for layer, known in enumerate(seal["layers"], 1):
+        current, previous = pages[layer % 2], pages[(layer - 1) % 2]
+        current[0, 1] = np.frombuffer(labels.first_label(replica_id, layer), np.uint32)
+        whole_addresses(parents[1:], current.ctypes.data, previous.ctypes.data, stride, addresses)
+
+        target = current.ctypes.data + stride
+        labels.rows_of(sectors)(ids, layer, 1, addresses, target, stride, offset)
+
+        for sector in range(sectors):
+            assert sha256(current[:, 1, sector].tobytes()).hexdigest() == known["sha256"]
+    assert (pages[:, :, [0, 2]] == 7).all()
