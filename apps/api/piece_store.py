@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core.streams import STREAM_MAX_BYTES
-from apps.sectors.services.damocles.unsealing import unsealed_piece_store
+from apps.damocles.services.unsealing import unsealed_piece_store
 from poolsite.filecoin.cids import BadCid, cid_parse
 
 if TYPE_CHECKING:

@@ -30,7 +30,6 @@ from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.claims_ending import claims_ending_follow
 from apps.sectors.services.changes.expirations import expirations_count
-from apps.sectors.services.damocles.sectors import damocles_follow
 from apps.sectors.services.jobs.c1_outputs import c1_parts_sweep
 from apps.sectors.services.jobs.c1_repeats import c1_repeat
 from apps.sectors.services.jobs.leases import leases_sweep
@@ -41,7 +40,7 @@ from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.snap_up_due import pieces_snap
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
-from apps.sectors.services.sealing.landings import precommits_check
+from apps.sectors.services.sealing.landings import damocles_follow, precommits_check
 from apps.sectors.services.sealing.packing import pieces_pack
 from apps.sectors.services.sealing.placements import placements_follow
 from apps.sectors.services.sealing.reseal import missing_hosts_follow

@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "apps.miners",
     "apps.pieces",
     "apps.sectors",
+    "apps.damocles",
     "apps.proving",
     "apps.blocks",
     "apps.checks",

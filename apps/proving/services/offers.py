@@ -20,7 +20,7 @@ from apps.proving.selectors.provers import provers_online
 from apps.proving.states import AttemptState, RecoveryState
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.damocles import damocles_planned
+from apps.sectors.selectors.damocles_hosts import damocles_planned
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind

@@ -13,7 +13,7 @@ from apps.core.compiled import Compiled
 from apps.sectors.models import DAMOCLES, Worker
 from apps.sectors.rules.hardware import FOLDER_LOST, PERHAPS_SHORT, PLANS, SEALING_AWAY
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.damocles import PLANNED
+from apps.sectors.selectors.damocles_hosts import PLANNED
 from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.jobs import JobKind
 

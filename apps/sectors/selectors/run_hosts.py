@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Sector, Worker
-from apps.sectors.selectors.damocles import damocles_planned
+from apps.sectors.selectors.damocles_hosts import damocles_planned
 from apps.sectors.selectors.proof_forms import update_refusal
 from poolsite.wire.jobs import JobKind
 

@@ -18,6 +18,7 @@ ROOMS = {
     "blocks": {"rounds"},
     "chain": {"heads", "node"},
     "checks": {"findings", "report", "table"},
+    "damocles": set[str](),
     "gateway": {"hub", "providers"},
     "messages": set[str](),
     "miners": set[str](),

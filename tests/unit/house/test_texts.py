@@ -23,6 +23,7 @@ ROOMS: Final = (
     "apps/chain",
     "apps/checks",
     "apps/core",
+    "apps/damocles",
     "apps/dashboard",
     "apps/gateway",
     "apps/messages",

@@ -11,7 +11,7 @@ from apps.core.formatting import plural, plural_kept
 from apps.core.live import Change, publish
 from apps.sectors.errors.hosts import WorkerBusy
 from apps.sectors.models import Job, Worker, WorkerCommand
-from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.jobs.leases import leases_end

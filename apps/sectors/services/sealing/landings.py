@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
-from apps.sectors.models import Sector
+from apps.sectors.models import DAMOCLES, DamoclesSector, Sector
 from apps.sectors.onchain.sectors import partitions_of, precommits_read, sectors_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
@@ -178,3 +178,15 @@ def proven_sectors_read(
 def is_own_replica(sector: Sector, *, sealed_cid: str) -> bool:
     """Return whether the chain speaks of this sector's replica."""
     return sector.comm_r is not None and sealed_cid == str(commr_cid(bytes(sector.comm_r)))
+
+
+def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
+    """Finish damocles-workers' sectors whose commit has landed, as their worker may be away by then."""
+    stored = [sector for sector in in_progress.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
+    landed = {sector.pk: sector for sector in stored}
+    started = DamoclesSector.objects.exclude(begun_at=None)
+    rows = started.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    return sum(
+        sector_console_step(landed[row.sector_id], event="FINALIZE", now=now)
+        for row in (rows if landed else ())
+    )

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
+from apps.damocles.services.hosts import damocles_host_register
+from apps.damocles.services.proofs import proofs_heartbeat
 from apps.sectors.models import Job, JobEvent, StoreScan, Worker
-from apps.sectors.services.damocles.hosts import damocles_host_register
-from apps.sectors.services.damocles.proofs import proofs_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.scans import scan_begin

@@ -11,11 +11,11 @@ from django.core.management import call_command
 
 from apps.api.management.commands.sector_records import records_split
 from apps.api.rpc.services.damocles.answers import piece_form
+from apps.damocles.services.deals import deals_list
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import Sector
 from apps.sectors.selectors.sector_records import record_of
-from apps.sectors.services.damocles.deals import deals_list
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people

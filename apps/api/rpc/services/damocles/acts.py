@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTOR
 from apps.core import clock
+from apps.damocles.selectors import is_terminating, termination_of
+from apps.damocles.services.hosts import damocles_pings_forget
+from apps.damocles.services.sector_locks import sector_find
+from apps.damocles.services.sectors import damocles_sector_finalize
 from apps.miners.selectors.miners import miner_get
 from apps.proving.services.trials import deadline_dry_run
 from apps.proving.tasks import proving_context
 from apps.sectors.selectors.change_prices import ChangeRequest
-from apps.sectors.selectors.damocles import is_terminating, termination_of
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.changes.steps import changes_request
-from apps.sectors.services.damocles.hosts import damocles_pings_forget
-from apps.sectors.services.damocles.sector_locks import sector_find
-from apps.sectors.services.damocles.sectors import damocles_sector_finalize
 from apps.sectors.services.runs.decisions import run_abort, run_open
 from apps.sectors.services.runs.rebuild import rebuild_begin
 from apps.sectors.services.sealing.restore import sector_restore
@@ -33,7 +33,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.damocles.services.sector_locks import SectorName
     from poolsite.filecoin.address import Address
     from poolsite.wire.jsonrpc.messages import Json
 

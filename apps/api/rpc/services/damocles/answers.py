@@ -8,9 +8,9 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final, cast
 
+from apps.damocles.services.sector_locks import SectorName
+from apps.damocles.services.stores import store_path_find
 from apps.sectors.selectors.sector_records import piece_written
-from apps.sectors.services.damocles.sector_locks import SectorName
-from apps.sectors.services.damocles.stores import store_path_find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.sectors.services.damocles.hosts import Ping
-from apps.sectors.services.damocles.precommit_submissions import PreCommitted
-from apps.sectors.services.damocles.sector_locks import SectorName
-from apps.sectors.services.damocles.sectors import AllocateSpec, Reported
+from apps.damocles.services.hosts import Ping
+from apps.damocles.services.precommit_submissions import PreCommitted
+from apps.damocles.services.sector_locks import SectorName
+from apps.damocles.services.sectors import AllocateSpec, Reported
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.job_inputs import DIGEST_BYTES
 from poolsite.wire.job_reports import TEXT_MAX

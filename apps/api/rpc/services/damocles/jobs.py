@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.damocles import answers, forms
 from apps.core import clock
-from apps.sectors.services.damocles.runs import Updated, rebuild_allocate, snap_up_allocate, snap_up_submit
-from apps.sectors.services.damocles.unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
+from apps.damocles.services.runs import Updated, rebuild_allocate, snap_up_allocate, snap_up_submit
+from apps.damocles.services.unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.wire.damocles import LOCAL_PIECE_STORE, UNSEALING_STATE
 from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
+    from apps.damocles.services.runs import AllocatedRun
+    from apps.damocles.services.sector_locks import SectorName
+    from apps.damocles.services.sectors import AllocateSpec
     from apps.sectors.models import Sector
-    from apps.sectors.services.damocles.runs import AllocatedRun
-    from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.sectors.services.damocles.sectors import AllocateSpec
     from poolsite.wire.job_inputs import SealInputs
     from poolsite.wire.jsonrpc.messages import Json
 

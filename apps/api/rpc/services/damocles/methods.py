@@ -44,19 +44,17 @@ from apps.api.rpc.services.damocles.proven import PROVEN
 from apps.api.rpc.services.damocles.reads import READS
 from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
-from apps.miners.selectors.miners import miner_get
-from apps.sectors.errors.damocles import SectorEnded
-from apps.sectors.selectors.sealing_context import sealing_context_read
-from apps.sectors.services.damocles.hosts import damocles_ping
-from apps.sectors.services.damocles.job_locks import job_is_named
-from apps.sectors.services.damocles.job_reports import job_abort, job_finish, job_report
-from apps.sectors.services.damocles.precommit_submissions import (
+from apps.damocles.errors import SectorEnded
+from apps.damocles.services.hosts import damocles_ping
+from apps.damocles.services.job_locks import job_is_named
+from apps.damocles.services.job_reports import job_abort, job_finish, job_report
+from apps.damocles.services.precommit_submissions import (
     damocles_precommit_submit,
     precommit_status_read,
 )
-from apps.sectors.services.damocles.proof_submissions import damocles_proof_submit, proof_status_read
-from apps.sectors.services.damocles.runs import rebuild_submit
-from apps.sectors.services.damocles.sectors import (
+from apps.damocles.services.proof_submissions import damocles_proof_submit, proof_status_read
+from apps.damocles.services.runs import rebuild_submit
+from apps.damocles.services.sectors import (
     BATCH_MAX,
     damocles_abort,
     damocles_allocate,
@@ -65,9 +63,11 @@ from apps.sectors.services.damocles.sectors import (
     damocles_report,
     damocles_ticket_assign,
 )
-from apps.sectors.services.damocles.seeds import damocles_seed_assign
-from apps.sectors.services.damocles.store_reservations import damocles_job_reserve, damocles_reserve
-from apps.sectors.services.damocles.stores import damocles_persisted_submit, damocles_store
+from apps.damocles.services.seeds import damocles_seed_assign
+from apps.damocles.services.store_reservations import damocles_job_reserve, damocles_reserve
+from apps.damocles.services.stores import damocles_persisted_submit, damocles_store
+from apps.miners.selectors.miners import miner_get
+from apps.sectors.selectors.sealing_context import sealing_context_read
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import SECTOR_GONE
 from poolsite.wire.jsonrpc.messages import RpcError
@@ -75,10 +75,10 @@ from poolsite.wire.jsonrpc.parameters import ANY, BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.hosts import Ping
-    from apps.sectors.services.damocles.precommit_submissions import PreCommitted
-    from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.sectors.services.damocles.sectors import AllocateSpec, Reported
+    from apps.damocles.services.hosts import Ping
+    from apps.damocles.services.precommit_submissions import PreCommitted
+    from apps.damocles.services.sector_locks import SectorName
+    from apps.damocles.services.sectors import AllocateSpec, Reported
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import Param
 

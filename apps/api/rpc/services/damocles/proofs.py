@@ -18,8 +18,7 @@ from apps.api.rpc.services.damocles.forms import (
     unsigned,
 )
 from apps.core import clock
-from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.services.damocles.proofs import (
+from apps.damocles.services.proofs import (
     ProofSpec,
     proof_finish,
     proof_jobs_list,
@@ -28,6 +27,7 @@ from apps.sectors.services.damocles.proofs import (
     proofs_claim,
     proofs_heartbeat,
 )
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.states import JobState
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.wire.damocles import POST_PROOFS, ProofState
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles.proofs import ProofJob
+    from apps.damocles.services.proofs import ProofJob
     from poolsite.wire.jsonrpc.messages import Json
 
 SCOPE: Final = "sealer"

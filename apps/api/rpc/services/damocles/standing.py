@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, unsigned
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.damocles.selectors import damocles_hosts, unprovable
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.senders import miner_senders
 from apps.miners.states import Use
 from apps.sectors.rules.hardware import PINGS
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.selectors.damocles import damocles_hosts, unprovable
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commr
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import ANY, BOOL, BadParam, Param, RpcMethod, fields, text

@@ -325,8 +325,8 @@ def test_a_seed_is_asked_for_with_and_without_the_proof_type(line: Line, miner: 
 
 
 def test_a_landed_sector_proves_though_its_worker_is_away(line: Line, miner: Miner) -> None:
-    from apps.sectors.services.damocles.sectors import damocles_follow
     from apps.sectors.services.sealing.console_steps import SectorsInProgress
+    from apps.sectors.services.sealing.landings import damocles_follow
 
     sector = ticketed(line, miner)
     factories.sector(miner, state="COMMIT_LANDED", store="store")  # of the pool's own host
@@ -348,8 +348,8 @@ def test_a_landed_sector_proves_though_its_worker_is_away(line: Line, miner: Min
 
 
 def test_a_sector_that_was_finished_early_proves_when_its_commit_lands(line: Line, miner: Miner) -> None:
-    from apps.sectors.services.damocles.sectors import damocles_follow
     from apps.sectors.services.sealing.console_steps import SectorsInProgress
+    from apps.sectors.services.sealing.landings import damocles_follow
 
     sector = ticketed(line, miner)
     line.call("SubmitPreCommit", *precommit(sector))

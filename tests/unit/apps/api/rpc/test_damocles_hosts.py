@@ -11,17 +11,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core import clock
+from apps.damocles.services import hosts
 from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.models import Piece
 from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Worker, WorkerCommand
 from apps.sectors.rules.params import pieces_column, pieces_filled
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
-from apps.sectors.services.damocles import hosts
-from apps.sectors.services.damocles.sectors import damocles_follow
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
+from apps.sectors.services.sealing.landings import damocles_follow
 from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
 from tests import factories, people

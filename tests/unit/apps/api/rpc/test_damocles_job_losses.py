@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
+from apps.damocles.services import files as damocles_files
+from apps.damocles.services import job_locks
+from apps.damocles.services import runs as damocles_runs
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.models import Piece
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, Job, JobEvent, Sector, SectorNumbers, Worker, WorkerCommand
-from apps.sectors.selectors.damocles import damocles_planned
+from apps.sectors.selectors.damocles_hosts import damocles_planned
 from apps.sectors.selectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.selectors.run_hosts import hosts_of_run
-from apps.sectors.services.damocles import files as damocles_files
-from apps.sectors.services.damocles import job_locks
-from apps.sectors.services.damocles import runs as damocles_runs
 from apps.sectors.services.hosts.retirement import worker_retire, worker_retire_drained
 from apps.sectors.services.runs import reports as run_reports
 from apps.sectors.services.runs.decisions import run_abort, run_retry

@@ -20,7 +20,7 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors.hosts import WorkerRetired, WorkerUnknown
 from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Job, Worker
 from apps.sectors.rules.hardware import PINGS, PLANS
-from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register, sectors_recovery
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.hosts.retirement import retirement_lock, worker_retire_if_drained

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext
 
 from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_name
-from apps.sectors.models import DAMOCLES, NAMELESS, DamoclesJob, PipelineRun, SectorCopy, Store, Worker
-from apps.sectors.rules.hardware import PINGS, PLANS
+from apps.sectors.models import DAMOCLES, NAMELESS, PipelineRun, SectorCopy, Store, Worker
+from apps.sectors.rules.hardware import PINGS
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.selectors.store_checks import bad_files_text
 from apps.sectors.selectors.stores import provers_of_store
-from apps.sectors.states import CopyCondition, JobState
+from apps.sectors.states import CopyCondition
 from poolsite.wire.damocles import SectorSide, SectorWork
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, RUN_FINAL, SectorState
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
 LISTED_MAX: Final = 10_000
 """Sectors of one answer, the newest."""
-PLANNED: Final = timedelta(days=1)
-"""So long a damocles-worker counts as one that does what it asked for."""
 RUN_KINDS: Final[dict[int, str]] = {SectorWork.SNAP_UP: JobKind.SNAP_UP, SectorWork.REBUILD: JobKind.REBUILD}
 
 
@@ -138,24 +135,6 @@ def damocles_hosts(viewer: Principal) -> list[Worker]:
     rows = Worker.objects.filter(tenant_id=viewer.own_id, retired_at=None, kinds__contains=[DAMOCLES])
     rows = rows.filter(hardware__has_key=PINGS)
     return list(rows.exclude(uid__startswith=NAMELESS).order_by("name", "pk"))
-
-
-def damocles_planned(tenant_id: int, kind: str, *, now: datetime) -> list[Worker]:
-    """Return the damocles-workers that have lately asked for jobs of a kind."""
-    rows = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, kinds__contains=[DAMOCLES])
-    return [row for row in rows.order_by("pk") if has_plan(row, kind, now=now)]
-
-
-def has_plan(worker: Worker, kind: str, *, now: datetime) -> bool:
-    """Return whether a damocles-worker has lately asked for jobs of a kind."""
-    asked_at = worker.hardware.get(PLANS, {}).get(str(kind), 0)
-    return bool(asked_at >= (now - PLANNED).timestamp())
-
-
-def damocles_jobs_in_hand() -> QuerySet[DamoclesJob]:
-    """Return the jobs over proven sectors that threads of damocles-workers have not done yet, nor lost."""
-    rows = DamoclesJob.objects.filter(finished_at=None, token=F("job__lease_token"))
-    return rows.filter(job__state__in=(JobState.READY, JobState.LEASED, JobState.PAUSED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

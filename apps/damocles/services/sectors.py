@@ -13,19 +13,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.sectors.errors.damocles import NotThatFar, SectorEnded
-from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
-from apps.sectors.selectors.restored import must_register
-from apps.sectors.services.damocles.deals import deals_list, deals_note
-from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_host_register
-from apps.sectors.services.damocles.sector_locks import (
+from apps.damocles.errors import NotThatFar, SectorEnded
+from apps.damocles.services.deals import deals_list, deals_note
+from apps.damocles.services.hosts import damocles_host_choose, damocles_host_register
+from apps.damocles.services.sector_locks import (
     LockedSector,
     SectorName,
     damocles_sector_lock,
     living_require,
 )
+from apps.sectors.models import DamoclesSector, Job, Sector
+from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.jobs.claims import jobs_claim
-from apps.sectors.services.sealing.console_steps import SectorsInProgress, sector_console_step
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import sector_abort, sector_pause
 from apps.sectors.services.sealing.tickets import tickets_assign
 from apps.sectors.states import ENDED_SECTORS
@@ -263,18 +263,6 @@ def damocles_sector_finalize(principal: Principal, *, name: SectorName, now: dat
         one.record.save()
         target = f"{one.sector.miner} / {one.sector.number}"
         audit_record(principal=principal, action="sector.finalize", target=target)
-
-
-def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
-    """Finish the sectors whose commit has landed: they prove out of a store, their worker may be away."""
-    stored = [sector for sector in in_progress.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
-    landed = {sector.pk: sector for sector in stored}
-    started = DamoclesSector.objects.exclude(begun_at=None)
-    rows = started.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
-    return sum(
-        sector_console_step(landed[row.sector_id], event="FINALIZE", now=now)
-        for row in (rows if landed else ())
-    )
 
 
 def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: datetime) -> None:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.sectors.errors.damocles import NotThatFar
-from apps.sectors.errors.jobs import BadReport
-from apps.sectors.models import Sector, SectorProof
-from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.services.damocles.files import files_wait
-from apps.sectors.services.damocles.sector_locks import (
+from apps.damocles.errors import NotThatFar
+from apps.damocles.services.files import files_wait
+from apps.damocles.services.sector_locks import (
     LockedSector,
     damocles_sector_lock,
     damocles_sector_read,
 )
-from apps.sectors.services.damocles.seeds import SEED_AGAIN
-from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
+from apps.damocles.services.seeds import SEED_AGAIN
+from apps.damocles.services.submissions import OnChainStatus, Submitted, is_before
+from apps.sectors.errors.jobs import BadReport
+from apps.sectors.models import Sector, SectorProof
+from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.jobs.stage_events import proof_check
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.damocles import OnChainState, SubmitResult
@@ -26,7 +26,7 @@ from poolsite.wire.pipeline import SectorState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.damocles.services.sector_locks import SectorName
     from apps.users.rules.principals import Principal
 
 

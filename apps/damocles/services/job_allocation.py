@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.db.models import Q
 
+from apps.damocles.services.hosts import damocles_host_choose, damocles_plan_note
+from apps.damocles.services.job_locks import FIRST_STAGES
+from apps.damocles.services.sectors import INTERACTIVE
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, Sector
 from apps.sectors.selectors.claim_rules import URGENCY, free_filter
-from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register
-from apps.sectors.services.damocles.hosts import damocles_host_choose, damocles_plan_note
-from apps.sectors.services.damocles.job_locks import FIRST_STAGES
-from apps.sectors.services.damocles.sectors import INTERACTIVE
 from apps.sectors.services.jobs.claims import jobs_claim
 from poolsite.wire.jobs import Claim, JobKind
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from apps.damocles.services.sectors import AllocateSpec
     from apps.sectors.models import Worker
-    from apps.sectors.services.damocles.sectors import AllocateSpec
     from apps.users.rules.principals import Principal
     from poolsite.wire.job_inputs import SealInputs
 

@@ -9,15 +9,15 @@ from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
-from apps.sectors.errors.damocles import NotThatFar
-from apps.sectors.models import Sector
-from apps.sectors.rules.params import comm_d_of
-from apps.sectors.services.damocles.sector_locks import (
+from apps.damocles.errors import NotThatFar
+from apps.damocles.services.sector_locks import (
     LockedSector,
     damocles_sector_lock,
     damocles_sector_read,
 )
-from apps.sectors.services.damocles.submissions import OnChainStatus, Submitted, is_before
+from apps.damocles.services.submissions import OnChainStatus, Submitted, is_before
+from apps.sectors.models import Sector
+from apps.sectors.rules.params import comm_d_of
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.damocles import OnChainState, SubmitResult
@@ -26,7 +26,7 @@ from poolsite.wire.pipeline import SectorState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.damocles.services.sector_locks import SectorName
     from apps.users.rules.principals import Principal
 
 

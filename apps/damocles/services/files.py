@@ -27,8 +27,8 @@ from poolsite.wire.jobs import JobKind
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.damocles.services.sector_locks import LockedSector
     from apps.sectors.models import DamoclesRecord, Sector
-    from apps.sectors.services.damocles.sector_locks import LockedSector
 
 CHECK_OFFER_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""

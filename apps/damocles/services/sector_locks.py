@@ -12,12 +12,12 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors.damocles import NotDamocles, SectorEnded
+from apps.damocles.errors import NotDamocles, SectorEnded
+from apps.damocles.services.deals import deals_refuse, is_sealing_zeros
+from apps.damocles.services.hosts import damocles_host_register
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
 from apps.sectors.rules.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
-from apps.sectors.services.damocles.deals import deals_refuse, is_sealing_zeros
-from apps.sectors.services.damocles.hosts import damocles_host_register
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import ENDED_SECTORS, JobState

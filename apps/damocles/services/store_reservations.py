@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from django.db.models import F, Q, Sum
 from django.utils.translation import gettext
 
-from apps.sectors.errors.damocles import NotThatFar
+from apps.damocles.errors import NotThatFar
+from apps.damocles.services.job_locks import damocles_job_lock, job_is_named
+from apps.damocles.services.sector_locks import damocles_sector_lock, living_require
 from apps.sectors.models import DAMOCLES, DamoclesSector, Store
-from apps.sectors.selectors.damocles import damocles_jobs_in_hand
+from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.stores import (
     provers_of_store,
     share_disk,
@@ -17,8 +19,6 @@ from apps.sectors.selectors.stores import (
     stores_room,
     stores_visible,
 )
-from apps.sectors.services.damocles.job_locks import damocles_job_lock, job_is_named
-from apps.sectors.services.damocles.sector_locks import damocles_sector_lock, living_require
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import FINAL_STATES
 from poolsite.wire.stores import StoreCondition
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from apps.damocles.services.sector_locks import SectorName
     from apps.sectors.models import DamoclesJob, DamoclesRecord
-    from apps.sectors.services.damocles.sector_locks import SectorName
     from apps.users.rules.principals import Principal
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.sectors.errors.damocles import NotThatFar
-from apps.sectors.services.damocles.files import is_unseen
-from apps.sectors.services.damocles.hosts import damocles_host_register
-from apps.sectors.services.damocles.job_locks import LockedJob, damocles_job_lock
+from apps.damocles.errors import NotThatFar
+from apps.damocles.services.files import is_unseen
+from apps.damocles.services.hosts import damocles_host_register
+from apps.damocles.services.job_locks import LockedJob, damocles_job_lock
 from poolsite.wire.damocles import REBUILT_UNTIL
 from poolsite.wire.job_reports import TEXT_MAX, Level, StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -18,9 +18,9 @@ from poolsite.wire.pipeline import RebuildState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.damocles.services.sector_locks import SectorName
+    from apps.damocles.services.sectors import Reported
     from apps.sectors.models import DamoclesJob, Worker
-    from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.sectors.services.damocles.sectors import Reported
     from apps.users.rules.principals import Principal
 
 

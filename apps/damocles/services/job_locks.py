@@ -17,13 +17,13 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors.damocles import NotDamocles, SectorEnded
+from apps.damocles.errors import NotDamocles, SectorEnded
+from apps.damocles.services.files import files_check_end
+from apps.damocles.services.sector_locks import sector_find
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.selectors.run_hosts import hosts_of_run
-from apps.sectors.services.damocles.files import files_check_end
-from apps.sectors.services.damocles.sector_locks import sector_find
 from apps.sectors.services.runs.reports import run_report
 from apps.sectors.services.runs.steps import run_lock, run_move, run_pause
 from apps.sectors.services.runs.unsealing import unseal_step
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from apps.sectors.services.damocles.sector_locks import SectorName
+    from apps.damocles.services.sector_locks import SectorName
     from apps.users.rules.principals import Principal
 
 FIRST_STAGES: Final[dict[JobKind, str]] = {

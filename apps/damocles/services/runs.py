@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 from msgspec.structs import replace
 
-from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.errors.damocles import NotThatFar
-from apps.sectors.errors.jobs import BadReport
-from apps.sectors.models import Job, Store
-from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.sector_records import pieces_placed
-from apps.sectors.selectors.stores import provers_of_store
-from apps.sectors.services.damocles.deals import deals_list
-from apps.sectors.services.damocles.files import (
+from apps.damocles.errors import NotThatFar
+from apps.damocles.services.deals import deals_list
+from apps.damocles.services.files import (
     BAD_FILES,
     StoredFiles,
     files_check_describe,
@@ -28,8 +22,14 @@ from apps.sectors.services.damocles.files import (
     files_check_start,
     missing_check_describe,
 )
-from apps.sectors.services.damocles.job_allocation import job_allocate
-from apps.sectors.services.damocles.job_locks import damocles_job_lock
+from apps.damocles.services.job_allocation import job_allocate
+from apps.damocles.services.job_locks import damocles_job_lock
+from apps.pieces.selectors import pieces_of_sector
+from apps.sectors.errors.jobs import BadReport
+from apps.sectors.models import Job, Store
+from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.sector_records import pieces_placed
+from apps.sectors.selectors.stores import provers_of_store
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.job_reports import StageOutputs
 from poolsite.wire.jobs import JobKind
@@ -38,13 +38,13 @@ from poolsite.wire.pipeline import RebuildState, SnapState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.damocles.services.job_allocation import AllocatedJob
+    from apps.damocles.services.job_locks import LockedJob
+    from apps.damocles.services.sector_locks import SectorName
+    from apps.damocles.services.sectors import AllocateSpec
+    from apps.damocles.services.submissions import Submitted
     from apps.sectors.models import PipelineRun
     from apps.sectors.selectors.sector_records import PlacedPiece
-    from apps.sectors.services.damocles.job_allocation import AllocatedJob
-    from apps.sectors.services.damocles.job_locks import LockedJob
-    from apps.sectors.services.damocles.sector_locks import SectorName
-    from apps.sectors.services.damocles.sectors import AllocateSpec
-    from apps.sectors.services.damocles.submissions import Submitted
     from apps.users.rules.principals import Principal
 
 
