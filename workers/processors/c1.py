@@ -24,7 +24,7 @@ from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import TreeC, TreeRLast
 from workers.processors.self_check import porep_proofs_check
-from workers.processors.synthetic_reader import SyntheticReader
+from workers.processors.synthetic import SyntheticReader
 from workers.processors.tasks import C1Output, C1Task
 from workers.processors.trees import binary_proof, node_bytes
 from workers.storage.files import write_file

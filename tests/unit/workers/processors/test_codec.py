@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
@@ -99,3 +100,8 @@ def test_bytes_of_another_form_are_refused(seed):
 
     with pytest.raises(BadInput, match="seed"):
         task_decode(STAGES["window_post"], value)
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
+def test_each_stage_has_a_module_of_its_name(stage):
+    assert find_spec(f"workers.processors.{stage.name}") is not None

@@ -8,10 +8,10 @@ import pytest
 from poolsite.filecoin.porep.challenges import ChallengeSource
 from tests.unit.workers.processors.sealing import GOLDEN, digest, sealing
 from tests.unit.workers.processors.shapes import seal
-from workers.processors import synthetic_reader
+from workers.processors import synthetic
 from workers.processors.c1 import NodeProver
 from workers.processors.errors import BadFile, BadInput, BadProof
-from workers.processors.synthetic_reader import SyntheticReader, synthetic_write
+from workers.processors.synthetic import SyntheticReader, synthetic_write
 from workers.processors.tasks import Pc2Output, SyntheticTask
 
 
@@ -30,7 +30,7 @@ def task_of(sector, output):
 def test_the_file_is_that_of_the_reference_byte_for_byte(sealed):
     sector, _, output = sealed
 
-    assert synthetic_reader.run(task_of(sector, output)).challenges == 64
+    assert synthetic.run(task_of(sector, output)).challenges == 64
 
     known = sector.case["cache_files"]["syn-porep-vanilla-proofs.dat"]
     path = sector.cache / "syn-porep-vanilla-proofs.dat"
@@ -39,7 +39,7 @@ def test_the_file_is_that_of_the_reference_byte_for_byte(sealed):
 
 def test_c1_needs_only_the_file(sealed):
     sector, infos, output = sealed
-    synthetic_reader.run(task_of(sector, output))
+    synthetic.run(task_of(sector, output))
     for path in sector.cache.glob("sc-02-*"):
         path.unlink()
 
@@ -68,7 +68,7 @@ def test_proofs_read_back_are_those_of_the_files_in_every_tree_shape(name, tmp_p
 
 def test_a_flipped_bit_in_the_file_gives_no_c1(sealed):
     sector, infos, output = sealed
-    synthetic_reader.run(task_of(sector, output))
+    synthetic.run(task_of(sector, output))
     path = sector.cache / "syn-porep-vanilla-proofs.dat"
     content = bytearray(path.read_bytes())
     for at in range(200, len(content), 500):
@@ -84,9 +84,9 @@ def test_other_seal_proofs_and_commitments_are_refused(sealed, tmp_path):
     task = task_of(sector, output)
 
     with pytest.raises(BadProof, match="to another sector"):
-        synthetic_reader.run(task_of(sector, Pc2Output(sector.name, bytes(32), output.comm_d)))
+        synthetic.run(task_of(sector, Pc2Output(sector.name, bytes(32), output.comm_d)))
     with pytest.raises(BadInput, match="not the root of tree-d"):
-        synthetic_reader.run(task_of(sector, Pc2Output(sector.name, output.comm_r, bytes(32))))
+        synthetic.run(task_of(sector, Pc2Output(sector.name, output.comm_r, bytes(32))))
     sector.number = 5
     with pytest.raises(BadInput, match="has no synthetic challenges"):
-        synthetic_reader.run(task_of(sector, task.pre_commit))
+        synthetic.run(task_of(sector, task.pre_commit))
