@@ -17,6 +17,10 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
         "compile the kernels that the stages need, once per machine",
     ),
     "seal": ("workers.processors.seal:main", "seal one sector by hand"),
+    "measure-disks": (
+        "workers.processors.measure_disks:main",
+        "measure random reads of drives that are to hold layers",
+    ),
     "bench": ("workers.processors.bench:main", "measure the kernels"),
     "verify": (
         "workers.processors.verify:main",
@@ -32,7 +36,7 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
 
 def usage() -> str:
     """List the programs."""
-    lines = "".join(f"  {name:<12}{does}\n" for name, (_, does) in PROGRAMS.items())
+    lines = "".join(f"  {name:<14}{does}\n" for name, (_, does) in PROGRAMS.items())
     return f"usage: python -m workers PROGRAM ...\n\n{lines}\nMore: python -m workers PROGRAM --help\n"
 
 

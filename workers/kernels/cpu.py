@@ -46,6 +46,11 @@ def has_avx512() -> bool:
     return not _forced_portable() and _host_has("avx512f") and _host_has("avx512bw")
 
 
+def has_crc32c() -> bool:
+    """Return whether CRC-32C is an instruction."""
+    return not _forced_portable() and _host_has("sse4.2")
+
+
 def has_ternary_logic() -> bool:
     """Return whether code for 16 lanes may use AVX-512's logic of three operands, whatever path is forced."""
     return _host_has("avx512f")

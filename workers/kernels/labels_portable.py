@@ -83,7 +83,7 @@ _LABEL_SPREAD = llvm.step(_emit_label_spread)
 
 @njit(**SERIAL)
 def whole_addresses(parents, current, previous, stride, addresses):
-    """Where parents lie if both layers are in memory whole.
+    """Compute where parents lie if both layers are in memory whole.
 
     parents:   u32[rows, 14]  rows of the parent cache
     current:   i64            address of node 0 of this layer, in which the first six of a row are

@@ -1,0 +1,41 @@
+"""What drives read at random is measured, and nothing is left on them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from workers.__main__ import main
+
+
+def test_drives_are_measured_together_and_left_as_they_were(tmp_path, capsys):
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+
+    code = main(["measure-disks", *map(str, folders), "--seconds", "0.01", "--file-size", "4", "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert (found["drives"], found["page_bytes"], found["failed"]) == (2, 4096, 0)
+    assert found["reads_s"] > 0
+    assert not [*folders[0].iterdir(), *folders[1].iterdir()]
+
+
+@pytest.mark.parametrize(("sectors", "size"), [("16", "512 bytes"), ("64", "2.0 KiB")])
+def test_pages_are_as_large_as_the_batch_has_sectors(tmp_path, capsys, sectors, size):
+    words = ["measure-disks", str(tmp_path), "--seconds", "0.01", "--file-size", "4", "--sectors", sectors]
+
+    assert main(words) == 0
+
+    said = capsys.readouterr().out
+    assert said.startswith("1 drive by ")
+    assert f"reads a second of {size}, " in said
+    assert f"reads of PC1 of {sectors} sectors of 32 GiB: " in said
+
+
+def test_a_missing_drive_is_named(tmp_path, capsys):
+    assert main(["measure-disks", str(tmp_path / "gone")]) == 1
+
+    assert str(tmp_path / "gone") in capsys.readouterr().err

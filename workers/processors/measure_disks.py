@@ -1,0 +1,149 @@
+"""`python -m workers measure-disks`: how many random reads a second drives make, all of them together.
+
+PC1 with its layers on drives (docs/performance.md) needs 8.7 reads for each node of a batch.  A folder gets a
+file, which is removed afterwards; a device is only read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from workers.kernels import page_plan
+from workers.kernels.lanes import NODES
+from workers.processors.page_reader import RingReader, reader_of
+from workers.processors.page_shape import SECTORS_MAX
+from workers.processors.terminal import error_text
+from workers.storage.files import space_check
+from workers.storage.mapped import resident_bytes
+from workers.storage.sizes import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECONDS: Final = 10.0
+FILE_BYTES: Final = 1 << 30
+"""Written to each folder; far more than a drive's own cache gives back."""
+PART_BYTES: Final = 1 << 22
+ROUND_READS: Final = 1 << 13
+"""Reads of a round on each drive: a chunk of 4,096 nodes takes four times as many of all."""
+READS_A_NODE: Final = 8.72
+"""Mean of eleven layers with a ring of 2^20 nodes, by the parents of a 32 GiB graph."""
+NODES_32_GIB: Final = 11 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What all drives together do."""
+
+    drives: int
+    page_bytes: int
+    reads_s: float
+    cpu_us: float
+    """Of this process, for each read."""
+    failed: int
+    is_ring: bool
+    """Whether io_uring reads; else threads do."""
+
+    @property
+    def hours(self) -> float:
+        """Return how long the reads of a batch's PC1 take at 32 GiB."""
+        return READS_A_NODE * NODES_32_GIB / self.reads_s / 3600
+
+
+def drives_measure(paths: Sequence[Path], *, page_bytes: int, seconds: float, file_bytes: int) -> Measured:
+    """Read random pages of all drives.  Raises OSError, NotEnoughSpace."""
+    with ExitStack() as stack:
+        handles, pages = [], []
+        for path in paths:
+            if path.is_block_device():
+                handle = os.open(path, os.O_RDONLY | os.O_DIRECT)
+                stack.callback(os.close, handle)
+            else:
+                handle = _file_fill(stack, path, file_bytes)
+            handles.append(handle)
+            pages.append(os.lseek(handle, 0, os.SEEK_END) // page_bytes)
+            if not pages[-1]:
+                raise OSError(f"{path} has no page of {page_bytes} bytes")
+        many = ROUND_READS * len(handles)
+        room, results = resident_bytes(many * page_bytes), np.zeros(many, np.int64)
+        room[:] = 0
+        reader = reader_of(handles, [room])
+        stack.callback(reader.close)
+        numbers = np.random.default_rng()
+        requests = np.zeros((many, page_plan.REQUEST), np.int64)
+        requests[:, page_plan.DRIVE] = np.arange(many) % len(handles)
+        requests[:, page_plan.ADDRESS] = room.ctypes.data + page_bytes * np.arange(many)
+        reader.read(requests[:0], page_bytes, 0, results[:0])  # compiles or loads the kernel
+        done = failed = 0
+        took = cpu = 0.0
+        while took < seconds:
+            requests[:, page_plan.OFFSET] = page_bytes * numbers.integers(
+                0, np.array(pages)[requests[:, page_plan.DRIVE]]
+            )
+            started, cpu_before = time.monotonic(), time.process_time()
+            reader.read(requests, page_bytes, 0, results)
+            took, cpu = took + time.monotonic() - started, cpu + time.process_time() - cpu_before
+            done, failed = done + many, failed + int((results != page_bytes).sum())
+        is_ring = isinstance(reader, RingReader)
+        return Measured(len(handles), page_bytes, done / took, cpu / done * 1e6, failed, is_ring)
+
+
+def _file_fill(stack: ExitStack, folder: Path, size: int) -> int:
+    """Return a file of random bytes on a folder's drive, without a name: none is left after a kill."""
+    space_check(folder, size)
+    file = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115  # the caller's stack closes it
+    part = np.random.default_rng().bytes(PART_BYTES)
+    for _ in range(0, size, PART_BYTES):
+        file.write(part)
+    file.flush()
+    os.fsync(file.fileno())
+    handle = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY | os.O_DIRECT)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure the drives; 1 if one cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m workers measure-disks", description=__doc__)
+    parser.add_argument("drive", nargs="+", type=Path, help="a folder on each drive, or its device")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument(
+        "--sectors", type=int, choices=(16, 32, 64, SECTORS_MAX), default=SECTORS_MAX, help="of a batch"
+    )
+    parser.add_argument("--file-size", type=int, default=FILE_BYTES >> 20, metavar="MiB", help="in a folder")
+    parser.add_argument("--json", action="store_true")
+    wanted = parser.parse_args(arguments)
+    page_bytes = NODES // 16 * wanted.sectors
+    try:
+        found = drives_measure(
+            wanted.drive,
+            page_bytes=page_bytes,
+            seconds=wanted.seconds,
+            file_bytes=max(wanted.file_size << 20, PART_BYTES),
+        )
+    except OSError as error:
+        sys.stderr.write(f"measure-disks: {error_text(error)}\n")
+        return 1
+    if found.failed:
+        sys.stderr.write(f"measure-disks: {found.failed} reads failed\n")
+    sys.stdout.write(json.dumps(asdict(found)) + "\n" if wanted.json else _text(found, wanted.sectors))
+    return int(found.failed > 0)
+
+
+def _text(found: Measured, sectors: int) -> str:
+    by = "io_uring" if found.is_ring else "threads (io_uring is forbidden here)"
+    many, size = f"{found.drives} drive" + "s" * (found.drives > 1), size_text(found.page_bytes)
+    rate = f"{found.reads_s:,.0f} reads a second of {size}, {found.cpu_us:.2f} us of CPU each"
+    last = f"reads of PC1 of {sectors} sectors of 32 GiB: {found.hours:,.1f} hours at this rate"
+    return f"{many} by {by}: {rate}\n{last}\n"

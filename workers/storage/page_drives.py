@@ -1,0 +1,264 @@
+"""Drives that hold the layers of a batch as pages: a file on an ordinary file system, or a raw device.
+
+A drive begins with a header that names the store and the drive's place in it; extents of one size follow.  An
+extent has the same place on every drive.  What has no header of ours is never written to: a new file is made
+beside what is there, and a device must be blank.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import json
+import mmap
+import os
+import secrets
+import stat
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from workers.storage.files import LIBC, NotEnoughSpace, finish_file, temporary_name
+from workers.storage.sizes import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FILE_NAME: Final = "poolsite-pages"
+"""The file in a folder that is named as a drive."""
+BLOCK_BYTES: Final = 4096
+"""What is read and written without the page cache begins and ends at multiples of it."""
+FIRST_EXTENT: Final = 1 << 20
+"""Where the first extent begins: at a multiple of what flash erases at once."""
+KIND: Final = "poolsite pages 1"
+LOCK_WAIT_S, LOCK_PAUSE_S = 10.0, 0.02
+PUNCH_HOLE, KEEP_SIZE = 2, 1
+
+
+class NotOurDrive(OSError):
+    """A drive that holds something else, or another store's pages."""
+
+
+class DriveFailed(OSError):
+    """A drive that does not read or write; `number` is its place in the store."""
+
+    number = 0
+
+
+def drive_failed(drive: Drive, error: OSError | None, text: str = "") -> DriveFailed:
+    """Return the error of a drive by its place and path."""
+    number, why = error.errno if error else errno.EIO, text or (error.strerror if error else "")
+    failed = DriveFailed(number, f"drive {drive.number + 1}: {why}", str(drive.path))
+    failed.number = drive.number
+    return failed
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a drive says of itself."""
+
+    store: str
+    """Random hex, the same on all drives of a store."""
+    drive: int
+    drives: int
+    extent_bytes: int
+
+    def encode(self) -> bytes:
+        """Return the first block of the drive."""
+        fields = {"kind": KIND, **{name: getattr(self, name) for name in self.__slots__}}
+        text = json.dumps(fields).encode()
+        return (text + b"\n" + f"{zlib.crc32(text):08x}".encode()).ljust(BLOCK_BYTES, b"\0")
+
+
+def header_decode(block: bytes) -> Header | None:
+    """Return a drive's header; None if the block is none of ours."""
+    text, _, rest = block.rstrip(b"\0").partition(b"\n")
+    if rest != f"{zlib.crc32(text):08x}".encode():
+        return None
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        if fields.pop("kind", "") != KIND:
+            return None
+        return Header(**fields)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """An open drive."""
+
+    number: int
+    path: Path
+    handle: int
+
+
+class PageDrives:
+    """The drives of one store, in their order."""
+
+    def __init__(self, drives: Sequence[Drive], header: Header) -> None:
+        self.drives, self.store, self.extent_bytes = tuple(drives), header.store, header.extent_bytes
+
+    def extent_start(self, extent: int) -> int:
+        """Return where an extent begins on each drive."""
+        return FIRST_EXTENT + self.extent_bytes * extent
+
+    def extent_take(self, extent: int) -> None:
+        """Reserve an extent on all drives, or on none.  Raises NotEnoughSpace, DriveFailed."""
+        for drive in self.drives:
+            end = self.extent_start(extent) + self.extent_bytes
+            try:
+                if stat.S_ISBLK(os.fstat(drive.handle).st_mode):
+                    if os.lseek(drive.handle, 0, os.SEEK_END) < end:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                else:
+                    os.posix_fallocate(drive.handle, self.extent_start(extent), self.extent_bytes)
+            except OSError as error:
+                self.extent_release(extent)
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise drive_failed(drive, error) from None
+                text = f"drive {drive.number + 1} has no room for {size_text(self.extent_bytes)} of a layer"
+                raise NotEnoughSpace(errno.ENOSPC, text, str(drive.path)) from None
+
+    def extent_release(self, extent: int) -> None:
+        """Return the room of an extent to the drives' file systems, or tell the devices that it is unused.
+
+        Where a file system cannot, the room stays the file's, for the next layer that takes the extent.
+        """
+        for drive in self.drives:
+            start, size = ctypes.c_long(self.extent_start(extent)), ctypes.c_long(self.extent_bytes)
+            LIBC.fallocate(drive.handle, PUNCH_HOLE | KEEP_SIZE, start, size)
+
+    def write(self, number: int, parts: Sequence[memoryview], offset: int) -> None:
+        """Write neighbouring parts, each whole blocks at their boundaries.  Raises DriveFailed."""
+        drive, at = self.drives[number], offset
+        for part in parts:
+            done = 0
+            while done < len(part):
+                try:
+                    many = os.pwrite(drive.handle, part[done:], at)
+                except OSError as error:
+                    raise drive_failed(drive, error) from None
+                if not many:
+                    raise drive_failed(drive, None, "takes no more bytes")
+                done, at = done + many, at + many
+
+    def read(self, number: int, part: memoryview, offset: int) -> None:
+        """Fill memory from a drive, whole blocks at their boundaries.  Raises DriveFailed."""
+        drive, done = self.drives[number], 0
+        while done < len(part):
+            try:
+                many = os.preadv(drive.handle, [part[done:]], offset + done)
+            except OSError as error:
+                raise drive_failed(drive, error) from None
+            if not many:
+                raise drive_failed(drive, None, f"ends at {offset + done} bytes: it was cut")
+            done += many
+
+    def sync(self) -> None:
+        """Make what was written durable.  Raises DriveFailed."""
+        for drive in self.drives:
+            try:
+                os.fdatasync(drive.handle)
+            except OSError as error:
+                raise drive_failed(drive, error) from None
+
+    def close(self) -> None:
+        """Close all drives."""
+        for drive in self.drives:
+            os.close(drive.handle)
+
+
+def drives_open(paths: Sequence[Path], *, extent_bytes: int, is_new: bool) -> PageDrives:
+    """Open the drives of a store; with `is_new`, make those that have no header yet.
+
+    Raises NotOurDrive for one that holds something else, that is another store's or in another place, and for
+    a blank one unless `is_new`; OSError.
+    """
+    drives: list[Drive] = []
+    try:
+        for number, path in enumerate(paths):
+            drives.append(Drive(number, path, _handle_open(path, is_new=is_new)))
+            _lock(drives[-1])
+        headers = [_header_read(drive) for drive in drives]
+        known = next((header for header in headers if header is not None), None)
+        store = known.store if known is not None else secrets.token_hex(16)
+        for drive, header in zip(drives, headers, strict=True):
+            wanted = Header(store, drive.number, len(drives), extent_bytes)
+            if header is None and is_new:
+                _header_write(drive, wanted)
+            elif header != wanted:
+                raise NotOurDrive(errno.EINVAL, _difference(header, wanted), str(drive.path))
+    except BaseException:
+        for drive in drives:
+            os.close(drive.handle)
+        raise
+    return PageDrives(drives, wanted)
+
+
+def _difference(found: Header | None, wanted: Header) -> str:
+    """Return why a drive is not the one that its place wants."""
+    if found is None:
+        return f"drive {wanted.drive + 1} is blank: what it held is lost"
+    if found.store != wanted.store:
+        return f"drive {wanted.drive + 1} belongs to another store of pages"
+    if (found.drive, found.drives) != (wanted.drive, wanted.drives):
+        was = f"{found.drive + 1} of {found.drives}"
+        return f"this was drive {was}, and is named as {wanted.drive + 1} of {wanted.drives}"
+    return f"its extents have {found.extent_bytes} bytes instead of {wanted.extent_bytes}"
+
+
+def _handle_open(path: Path, *, is_new: bool) -> int:
+    """Open a device that nobody has mounted, or the file in a folder, without the page cache and alone."""
+    if path.is_block_device():
+        return os.open(path, os.O_RDWR | os.O_DIRECT | os.O_EXCL)
+    file = path / FILE_NAME
+    if is_new and not file.exists():
+        fresh = temporary_name(file)
+        fresh.write_bytes(bytes(FIRST_EXTENT))
+        finish_file(file)
+    try:
+        return os.open(file, os.O_RDWR | os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.open(file, os.O_RDWR)  # a file system without: slower, and the cache takes memory
+
+
+def _lock(drive: Drive) -> None:
+    """Lock a drive as long as it is open: a process that was given up may still write to it.
+
+    Of one that was killed the system closes the drives a moment later, once nothing is in progress there.
+    """
+    until = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(drive.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                text = f"drive {drive.number + 1}: in use by another process"
+                raise DriveFailed(errno.EBUSY, text, str(drive.path)) from None
+            time.sleep(LOCK_PAUSE_S)
+        else:
+            return
+
+
+def _header_read(drive: Drive) -> Header | None:
+    """Return a drive's header; None: its beginning is blank.  Raises NotOurDrive for anything else there."""
+    with mmap.mmap(-1, FIRST_EXTENT) as memory:
+        many = os.preadv(drive.handle, [memory], 0)
+        beginning = memory[:many]
+    header = header_decode(beginning[:BLOCK_BYTES])
+    if header is None and any(beginning):
+        raise NotOurDrive(errno.EEXIST, "holds something else: nothing of it was changed", str(drive.path))
+    return header
+
+
+def _header_write(drive: Drive, header: Header) -> None:
+    with mmap.mmap(-1, BLOCK_BYTES) as memory:
+        memory[:] = header.encode()
+        os.pwrite(drive.handle, memory, 0)
+    os.fsync(drive.handle)
