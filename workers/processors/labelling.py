@@ -76,10 +76,10 @@ def label_sectors(
 def first_missing(sector: LabelledSector) -> int:
     """Return the first layer that is not there whole; one more than there are if all are."""
     layers = range(1, sector.files.parameters.layers + 1)
-    return next((layer for layer in layers if not _is_layer_there(sector, layer)), len(layers) + 1)
+    return next((layer for layer in layers if not is_layer_there(sector, layer)), len(layers) + 1)
 
 
-def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
+def is_layer_there(sector: LabelledSector, layer: int) -> bool:
     """Return whether a layer is there whole and of this replica id (another ticket leaves old ones)."""
     path = sector.files.layer(layer)
     if not is_complete(path, sector.files.parameters.sector_bytes):
@@ -99,7 +99,7 @@ def last_layer(sector: LabelledSector, *, progress: Progress = no_progress) -> N
     def alive() -> None:
         progress(0, total)
 
-    if _is_layer_there(sector, parameters.layers):
+    if is_layer_there(sector, parameters.layers):
         Checksums(sector.files.cache).check(sector.files.layer(parameters.layers), on_part=alive)
         size = parameters.sector_bytes
         [raw] = resident_allocate(1, size_bytes=size, purpose="the last layer", alive=alive)

@@ -103,7 +103,7 @@ def cache_name(parameters: SealParameters) -> str:
 
 def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Progress = no_progress) -> None:
     """Compute the parents of all nodes into `rows`."""
-    rows_of = _rows_function(parameters)
+    rows_of = rows_function(parameters)
 
     def work(first: int, end: int) -> None:
         rows_of(first, rows[first:end])
@@ -111,7 +111,7 @@ def parents_compute(parameters: SealParameters, rows: Parents, *, progress: Prog
     parallel_for(work, parameters.nodes, size=CHUNK_NODES, progress=progress)
 
 
-def _rows_function(parameters: SealParameters) -> Callable[[int, Parents], None]:
+def rows_function(parameters: SealParameters) -> Callable[[int, Parents], None]:
     """Return what computes the parents of some nodes, given the first of them and the rows to fill."""
     seed, tables = drg_seed(parameters), feistel_tables(parameters)
     legacy = parameters.api_version is ApiVersion.V1_0
@@ -196,7 +196,7 @@ def _is_good(path: Path, parameters: SealParameters, *, alive: Progress) -> bool
 
 
 def _is_as_computed(found: Parents, parameters: SealParameters, *, progress: Progress) -> bool:
-    rows_of, wrong = _rows_function(parameters), threading.Event()
+    rows_of, wrong = rows_function(parameters), threading.Event()
 
     def compare(first: int, end: int) -> None:
         if wrong.is_set():
@@ -214,5 +214,5 @@ def _is_as_computed(found: Parents, parameters: SealParameters, *, progress: Pro
 def parents_at(parameters: SealParameters, node: int) -> tuple[int, ...]:
     """Return the parents of one node, computed."""
     rows = np.empty((1, PARENTS), np.uint32)
-    _rows_function(parameters)(node, rows)
+    rows_function(parameters)(node, rows)
     return tuple(map(int, rows[0]))

@@ -1,0 +1,402 @@
+"""A batch with layers on drives equals each sector alone, through kills, wrong reads and failing drives."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.naive import labels as naive
+from tests.unit.workers.processors.sealing import digest, golden
+from workers.kernels import page_plan
+from workers.kernels.cpu import FORCE_VARIABLE
+from workers.processors import page_batch, page_reader
+from workers.processors.errors import BadFile, BadInput
+from workers.processors.page_batch import DamagedChunk, PageBatch
+from workers.processors.page_layers import layer_files_write
+from workers.processors.page_reader import RingReader, ThreadReader, reader_of
+from workers.processors.page_shape import shape_of
+from workers.processors.parent_cache import parents_of
+from workers.processors.sector_record import parameters_of
+from workers.storage.checksums import Checksums
+from workers.storage.files import NotEnoughSpace
+from workers.storage.mapped import resident_bytes
+from workers.storage.page_drives import FILE_NAME, drives_open
+from workers.storage.sector import SectorFiles
+
+PARAMETERS = parameters_of(2048, "V1_1", None)
+DRIVES = 3
+
+
+def ids_of(sectors):
+    return [sha256(bytes([sector])).digest()[:31] + b"\0" for sector in range(sectors)]
+
+
+class Store:
+    """Drives in folders, and the file of one batch."""
+
+    def __init__(self, folder):
+        self.paths = [folder / f"drive-{number}" for number in range(DRIVES)]
+        for path in self.paths:
+            path.mkdir()
+        self.state = folder / "batch.json"
+        self.drives: Any = None
+
+    def batch(self, sectors):
+        extent = shape_of(PARAMETERS, sectors, DRIVES).extent_bytes
+        if self.drives is None:
+            self.drives = drives_open(self.paths, extent_bytes=extent, is_new=not self.state.exists())
+        return PageBatch(PARAMETERS, ids_of(sectors), self.drives, self.state)
+
+    def close(self):
+        if self.drives is not None:
+            self.drives.close()
+        self.drives = None
+
+    def flip(self, batch, layer, chunk, at=5):
+        """Flip a bit of a stripe on its drive."""
+        with (self.paths[chunk % DRIVES] / FILE_NAME).open("r+b") as file:
+            start = self.drives.extent_start(batch.extents[layer - 1]) + batch.shape.stripe_start(chunk) + at
+            file.seek(start)
+            byte = file.read(1)[0]
+            file.seek(start)
+            file.write(bytes([byte ^ 1]))
+            os.fsync(file.fileno())
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+def layers_of(batch):
+    """Read all layers: [layer][sector] bytes."""
+    shape = batch.shape
+    layers: list[list[bytes]] = []
+    for layer in range(1, shape.layers + 1):
+        chunks = [batch.chunk_read(layer, chunk).copy() for chunk in range(shape.steps)]
+        nodes = np.concatenate(chunks).reshape(shape.nodes, shape.lanes, 32)
+        layers.append([nodes[:, sector].tobytes() for sector in range(shape.sectors)])
+    return layers
+
+
+def expected(sectors):
+    """Make the same by hashlib, each sector alone."""
+    parents = parents_of(PARAMETERS).tolist()
+    layers = [[] for _ in range(PARAMETERS.layers)]
+    for replica_id in ids_of(sectors):
+        previous: list[bytes] = []
+        for layer in range(1, PARAMETERS.layers + 1):
+            previous = naive.layer_labels(replica_id, layer, parents=parents, previous=previous)
+            layers[layer - 1].append(b"".join(previous))
+    return layers
+
+
+SEVENTEEN = expected(17)
+
+
+@pytest.mark.parametrize("forced", ["", "portable"])
+@pytest.mark.parametrize("sectors", [1, 17, 128])
+def test_labels_equal_those_of_each_sector_alone(store, sectors, forced, monkeypatch):
+    monkeypatch.setenv(FORCE_VARIABLE, forced)
+    batch = store.batch(sectors)
+
+    batch.run()
+
+    assert layers_of(batch) == (SEVENTEEN if sectors == 17 else expected(sectors))
+    assert batch.reads > 0
+    batch.close()
+
+
+def test_sixteen_lanes_and_four_streams_make_the_same_pages(store, monkeypatch):
+    for threads in ("1", "2", "4", "8"):
+        monkeypatch.setenv("POOLSITE_KERNEL_THREADS", threads)
+        batch = store.batch(17)
+        batch.run()
+        assert layers_of(batch) == SEVENTEEN
+        batch.close()
+        batch.remove()
+
+
+def kill_itself(nodes, done, _total):
+    if done >= nodes:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_at_any_chunk_it_continues_at_the_checkpoint(store, monkeypatch):
+    monkeypatch.setattr(page_batch, "CHECKPOINT_S", 0.0)
+    steps = shape_of(PARAMETERS, 17, DRIVES).steps
+    begun = []
+    for kill_at in (1, 3, steps, steps + 4, steps + 5, 2 * steps - 1):
+        child = os.fork()
+        if not child:
+            try:
+                batch = store.batch(17)
+                batch.run(progress=partial(kill_itself, kill_at * batch.shape.chunk))
+            finally:
+                os._exit(1)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        known = json.loads(store.state.read_text())
+        begun.append((known["layer"] - 1) * steps + known["chunk"])
+    batch = store.batch(17)
+
+    batch.run()
+
+    assert layers_of(batch) == SEVENTEEN
+    assert begun == sorted(begun)
+    assert begun[-1] >= 2 * steps - 3
+    batch.close()
+
+
+def test_what_was_torn_after_the_checkpoint_is_written_again(store, monkeypatch):
+    monkeypatch.setattr(page_batch, "CHECKPOINT_S", 0.0)
+    batch = store.batch(17)
+
+    def stop(done, _):
+        if done >= (batch.shape.steps + 5) * batch.shape.chunk:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(progress=stop)
+    at = batch.position
+    batch.close()
+    for chunk in range(at.chunk, batch.shape.steps):
+        store.flip(batch, at.layer, chunk)
+    again = store.batch(17)
+    assert again.position == at
+
+    again.run()
+
+    assert layers_of(again) == SEVENTEEN
+    again.close()
+
+
+class FaultyReader:
+    """Spoils what is read of one page: as often as it says, or until its chunk is written again."""
+
+    def __init__(self, batch, fault, *, times):
+        self.batch, self.real, self.fault, self.times = batch, batch.reader, fault, times
+        self.page = None
+
+    def read(self, requests, size, room, results):
+        self.real.read(requests, size, room, results)
+        if self.page is None and len(requests):
+            self.page = tuple(requests[0, [page_plan.DRIVE, page_plan.OFFSET]])
+        for at in np.flatnonzero((requests[:, [page_plan.DRIVE, page_plan.OFFSET]] == self.page).all(axis=1)):
+            if self.times:
+                self.times -= 1
+                if self.fault is None:
+                    start = requests[at, page_plan.ADDRESS] - self.batch._slots[room].room.ctypes.data
+                    self.batch._slots[room].room[start] ^= 1
+                else:
+                    results[at] = self.fault
+
+    def close(self):
+        self.real.close()
+
+
+FAULTS = pytest.mark.parametrize("fault", [-errno.EIO, 100, 0, None], ids=["EIO", "short", "none", "flipped"])
+
+
+@FAULTS
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_wrong_read_is_repeated_or_its_chunk_made_again(store, fault, times):
+    batch = store.batch(17)
+    batch.reader = faulty = FaultyReader(batch, fault, times=times)
+
+    batch.run()
+
+    assert faulty.times == 0
+    assert layers_of(batch) == SEVENTEEN
+    batch.close()
+
+
+@FAULTS
+def test_what_cannot_be_made_again_is_named(store, fault):
+    batch = store.batch(17)
+    batch.reader = FaultyReader(batch, fault, times=1000)
+
+    with pytest.raises(DamagedChunk, match=r"drive \d \(.*drive-\d\), layer 1, chunk \d of 8: ") as named:
+        batch.run()
+
+    text = {-errno.EIO: "Input/output error", None: "not what was written"}.get(fault, "bytes of 1024 read")
+    assert text in str(named.value)
+    batch.close()
+
+
+def test_damage_on_the_drives_is_made_good_chunk_by_chunk(store, monkeypatch):
+    """Of the layer before, its sums, and the ring's part of this one."""
+    monkeypatch.setattr(page_batch, "CHECKPOINT_S", 0.0)
+    batch = store.batch(17)
+
+    def stop(done, _):
+        if done >= (batch.shape.steps + 6) * batch.shape.chunk:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(progress=stop)
+    batch.close()
+    store.flip(batch, 1, 2)
+    store.flip(batch, 1, 3, at=batch.shape.pages_bytes)
+    store.flip(batch, 2, 4)
+    again = store.batch(17)
+
+    again.run()
+
+    assert layers_of(again) == SEVENTEEN
+    again.close()
+
+
+def test_pages_of_another_batch_are_no_pages_of_this_one(store):
+    """A write that never reached its drive leaves what was there before, whole."""
+    batch = store.batch(17)
+    batch.run()
+    batch.id = bytes(16)
+
+    with pytest.raises(DamagedChunk, match="not what was written"):
+        batch.chunk_read(1, 0)
+
+    batch.close()
+
+
+def test_a_drive_that_lost_everything_is_named(store):
+    batch = store.batch(17)
+    batch.run()
+    batch.close()
+    store.close()
+    (store.paths[1] / FILE_NAME).unlink()
+
+    with pytest.raises(FileNotFoundError, match="drive-1"):
+        store.batch(17)
+
+
+def test_a_batch_without_room_leaves_nothing(store, monkeypatch):
+    real, calls = os.posix_fallocate, []
+
+    def full(handle, start, size):
+        calls.append(start)
+        if len(calls) > DRIVES + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle, start, size)
+
+    store.drives = drives_open(
+        store.paths, extent_bytes=shape_of(PARAMETERS, 17, DRIVES).extent_bytes, is_new=True
+    )
+    before = [(path / FILE_NAME).stat().st_blocks for path in store.paths]
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+    with pytest.raises(NotEnoughSpace, match="drive 2 has no room"):
+        store.batch(17)
+
+    assert not store.state.exists()
+    assert [(path / FILE_NAME).stat().st_blocks for path in store.paths] == before
+
+
+def test_layers_give_their_room_back_and_another_batch_takes_it(store):
+    batch = store.batch(17)
+    before = (store.paths[0] / FILE_NAME).stat().st_blocks
+    batch.run()
+    first = list(batch.extents)
+
+    batch.layer_release(1)
+    other = PageBatch(PARAMETERS, ids_of(3), store.drives, store.state.with_name("other.json"))
+
+    assert (store.paths[0] / FILE_NAME).stat().st_blocks < before + 2 * other.shape.extent_bytes // 512
+    assert first[0] in other.extents
+    assert first[1] not in other.extents
+    other.close()
+    batch.close()
+
+
+def test_layers_become_the_files_of_each_sector(store, tmp_path):
+    """The golden sector lies between others; a sector that was aborted is left out."""
+    case = golden("seal_2k_v1_1")
+    ids = [*ids_of(2), bytes.fromhex(case["replica_id"]), *ids_of(1)]
+    shape = shape_of(PARAMETERS, 4, DRIVES)
+    store.drives = drives_open(store.paths, extent_bytes=shape.extent_bytes, is_new=True)
+    batch = PageBatch(PARAMETERS, ids, store.drives, store.state)
+    batch.run()
+    files = [SectorFiles(PARAMETERS, tmp_path / f"cache-{n}", tmp_path / f"sealed-{n}") for n in range(3)]
+    for own in files:
+        own.cache.mkdir()
+    known = [layer["sha256"] for layer in case["layers"]]
+    store.flip(batch, 2, 4)
+
+    layer_files_write(batch, [*files, None])
+
+    assert [digest(files[2].layer(layer)) for layer in (1, 2)] == known
+    assert [Checksums(files[2].cache).known(files[2].layer(layer)) for layer in (1, 2)] == known
+    assert batch.extents == [-1, -1]
+    layer_files_write(batch, [*files, None])  # again, after a kill: all is there
+    batch.close()
+
+
+@pytest.mark.parametrize("sectors", [0, 129])
+def test_a_batch_has_at_most_as_many_sectors_as_a_page(store, sectors):
+    with pytest.raises(BadInput, match=f"{sectors} sectors in a batch"):
+        PageBatch(PARAMETERS, [bytes(32)] * sectors, store.drives, store.state)
+
+
+def test_the_file_of_another_batch_is_refused(store):
+    store.batch(17).close()
+
+    with pytest.raises(BadInput, match="another batch"):
+        store.batch(16)
+
+    store.state.write_text("{")
+    with pytest.raises(BadFile, match="is lost"):
+        store.batch(17)
+
+
+@pytest.mark.parametrize("kind", [RingReader, ThreadReader])
+def test_readers_read_the_same_and_tell_what_they_could_not(tmp_path, kind):
+    paths = [tmp_path / name for name in ("a", "b", "c", "d")]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number + 1]) * 8192)
+    handles = [os.open(path, os.O_RDONLY) for path in paths]
+    room = resident_bytes(512 * 600)
+    requests = np.zeros((600, page_plan.REQUEST), np.int64)
+    requests[:, page_plan.DRIVE] = np.arange(600) % 4
+    requests[:, page_plan.OFFSET] = np.arange(600) % 16 * 512
+    requests[:, page_plan.ADDRESS] = room.ctypes.data + 512 * np.arange(600)
+    requests[7, page_plan.OFFSET], requests[8, page_plan.OFFSET], requests[9, page_plan.OFFSET] = (
+        8192,
+        8000,
+        -4,
+    )
+    results = np.zeros(600, np.int64)
+    reader = kind(handles, [room]) if kind is RingReader else kind(handles)
+
+    for _ in range(2):
+        reader.read(requests, 512, 0, results)
+
+        wanted = np.full(600, 512)
+        wanted[7:10] = 0, 192, -errno.EINVAL
+        assert results.tolist() == wanted.tolist()
+        rows = room.reshape(600, 512)
+        good = np.delete(np.arange(600), [7, 8, 9])
+        assert (rows[good] == (good % 4 + 1)[:, None]).all()
+        room[:] = 0
+    reader.close()
+    for handle in handles:
+        os.close(handle)
+
+
+def test_threads_read_where_io_uring_is_forbidden(tmp_path, monkeypatch):
+    def forbidden(_depth):
+        raise OSError(errno.EPERM, "io_uring_setup")
+
+    monkeypatch.setattr(page_reader, "_setup", forbidden)
+    reader = reader_of([0], [resident_bytes(4096)])
+
+    assert isinstance(reader, ThreadReader)
+    reader.close()

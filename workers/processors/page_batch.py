@@ -1,0 +1,400 @@
+"""Labels of up to 128 sectors of one graph whose layers lie on drives, in a few GiB of memory.
+
+In step k chunk k is labelled, the parents of chunk k + 1 are read, chunk k - 1 is written.  A base parent
+that has left the ring was written two steps ago at least, as the ring has three chunks or more.  Killed at
+any moment it continues at the last checkpoint.  A page that cannot be read, or is not what was written, is
+made again with its chunk; what cannot be is named with its drive, layer and chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from workers.kernels import labels, page_plan
+from workers.kernels.crc32c import page_sums
+from workers.processors.errors import BadFile, BadInput
+from workers.processors.page_reader import reader_of
+from workers.processors.page_shape import SECTORS_MAX, PageShape, shape_of
+from workers.processors.parallel import Progress, no_progress, parallel_for, thread_count
+from workers.processors.parent_cache import rows_function
+from workers.processors.resident import resident_allocate
+from workers.storage.files import write_file
+from workers.storage.mapped import resident_bytes
+from workers.storage.page_drives import DriveFailed, PageDrives
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+    from workers.processors.page_reader import PageReader
+    from workers.storage.mapped import Bytes
+
+T = TypeVar("T")
+
+CHECKPOINT_S: Final = 30.0
+"""At most so much work is done again after a kill."""
+SUMMED_PAGES: Final = 4096
+"""Pages whose sums one thread computes at a time: a millisecond."""
+REPAIRS_MAX: Final = 16
+"""Chunks made again in one run, after which a drive counts as failed."""
+
+
+class DamagedChunk(BadFile):
+    """Pages of a chunk that cannot be read, or are not what was written."""
+
+    def __init__(self, layer: int, chunk: int, text: str) -> None:
+        super().__init__(text)
+        self.layer, self.chunk = layer, chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What a checkpoint says: all chunks before this one are on the drives."""
+
+    layer: int
+    """From 1; one more than there are: all are."""
+    chunk: int
+
+
+class _Slot:
+    """What is planned and read for one chunk; two of them take turns."""
+
+    def __init__(self, shape: PageShape, number: int, room: Bytes) -> None:
+        reads = shape.chunk * page_plan.PARENTS
+        self.number, self.room = number, room
+        self.rows = np.empty((shape.chunk, page_plan.PARENTS), np.uint32)
+        self.addresses = np.zeros((shape.chunk, page_plan.PARENTS), np.int64)
+        self.requests = np.zeros((reads, page_plan.REQUEST), np.int64)
+        self.results, self.sums = np.zeros(reads, np.int64), np.zeros(reads, np.uint32)
+        self.count = 0
+
+    def memory_bytes(self) -> int:
+        """Return the bytes of its tables and its room."""
+        tables = (self.room, self.rows, self.addresses, self.requests, self.results, self.sums)
+        return sum(table.nbytes for table in tables)
+
+
+class PageBatch:
+    """One batch on the drives of a store; its checkpoint and its extents are in a file of its own."""
+
+    def __init__(
+        self, parameters: SealParameters, replica_ids: Sequence[bytes], drives: PageDrives, path: Path
+    ) -> None:
+        """Begin, or continue what the file says.  Raises BadInput, NotEnoughSpace, NotEnoughRoom."""
+        if not 0 < len(replica_ids) <= SECTORS_MAX:
+            raise BadInput(f"{len(replica_ids)} sectors in a batch: from 1 to {SECTORS_MAX} are possible")
+        self.shape = shape_of(parameters, len(replica_ids), len(drives.drives))
+        if self.shape.extent_bytes > drives.extent_bytes:
+            raise BadInput(f"a layer takes {self.shape.extent_bytes} bytes a drive: extents are smaller")
+        self.drives, self.path, self.replica_ids = drives, path, tuple(replica_ids)
+        names = b"".join(self.replica_ids) + parameters.name.encode() + repr(self.shape).encode()
+        self.id = sha256(names).digest()[:16]
+        self.extents, self.position = self._state_read()
+        self._parents = rows_function(parameters)
+        self._memory()
+
+    def _memory(self) -> None:
+        """Allocate the ring, two rooms and the sums of two layers.  Raises NotEnoughRoom."""
+        shape, purpose = self.shape, f"a batch of {self.shape.sectors} sectors on drives"
+        [self.ring] = resident_allocate(
+            1, size_bytes=shape.window * shape.page_bytes, purpose=purpose, alive=lambda: None
+        )
+        size = shape.chunk * page_plan.PARENTS * shape.page_bytes
+        rooms = resident_allocate(2, size_bytes=size, purpose=purpose, alive=lambda: None)
+        self._slots = [_Slot(shape, number, room) for number, room in enumerate(rooms)]
+        self._sums = np.zeros((2, shape.nodes), np.uint32)
+        self._tail, self._stripe = resident_bytes(shape.tail_bytes), resident_bytes(shape.stripe_bytes)
+        handles = [drive.handle for drive in self.drives.drives]
+        self.reader: PageReader = reader_of(handles, rooms)
+        self.reads = self.labelled = 0
+        self.sectors_a_thread = _sectors_a_thread(shape.lanes)
+        padded = [*self.replica_ids, *[bytes(32)] * (shape.lanes - shape.sectors)]
+        words = np.frombuffer(b"".join(padded), np.uint32).reshape(-1, 8)
+        many = self.sectors_a_thread
+        self._ids = [words[first : first + many].copy() for first in range(0, shape.lanes, many)]
+
+    def close(self) -> None:
+        """Release threads and rings; the drives stay open."""
+        self.reader.close()
+
+    def memory_bytes(self) -> int:
+        """Return the bytes of ring, rooms and tables."""
+        own = sum(part.nbytes for part in (self.ring, self._sums, self._stripe, self._tail))
+        return own + sum(slot.memory_bytes() for slot in self._slots)
+
+    # What is on the drives.
+
+    def _state_read(self) -> tuple[list[int], Position]:
+        """Return extents and position of an earlier run, else reserve extents for a new one."""
+        known = _state(self.path)
+        if known and (known["batch"] != self.id.hex() or known["store"] != self.drives.store):
+            raise BadInput(f"{self.path} is of another batch, or of other drives")
+        extents = list(known["extents"]) if known else self._extents_free()
+        position = Position(known["layer"], known["chunk"]) if known else Position(1, 0)
+        if position == Position(1, 0):
+            self._state_write(extents, position)  # first: a kill leaves no extent that nobody knows
+            try:
+                for extent in extents:
+                    self.drives.extent_take(extent)
+            except OSError:
+                self._extents_release(extents)
+                self.path.unlink()
+                raise
+        return extents, position
+
+    def _extents_free(self) -> list[int]:
+        """Return extents that no batch of the folder has."""
+        paths = self.path.parent.glob(f"*{self.path.suffix}")
+        used = {extent for path in paths for extent in _state(path)["extents"]}
+        free = [extent for extent in range(len(used) + self.shape.layers) if extent not in used]
+        return free[: self.shape.layers]
+
+    def _state_write(self, extents: list[int], position: Position) -> None:
+        known = {"batch": self.id.hex(), "store": self.drives.store, "extents": extents}
+        at = {"layer": position.layer, "chunk": position.chunk}
+        write_file(self.path, json.dumps({**known, **at}).encode())
+
+    def _checkpoint(self, position: Position) -> None:
+        self.drives.sync()
+        self._state_write(self.extents, position)
+        self.position = position
+
+    def _extents_release(self, extents: Sequence[int]) -> None:
+        for extent in extents:
+            self.drives.extent_release(extent)
+
+    def layer_release(self, layer: int) -> None:
+        """Return the room of a layer that nobody reads any more; again, if a kill came between."""
+        extent = self.extents[layer - 1]
+        if extent >= 0:
+            self.drives.extent_release(extent)
+            self.extents[layer - 1] = -1
+            self._state_write(self.extents, self.position)
+
+    def remove(self) -> None:
+        """Return all room and forget the batch."""
+        self._extents_release([extent for extent in self.extents if extent >= 0])
+        self.path.unlink(missing_ok=True)
+
+    def _stripe_start(self, layer: int, chunk: int) -> int:
+        return self.drives.extent_start(self.extents[layer - 1]) + self.shape.stripe_start(chunk)
+
+    def _what(self, layer: int, chunk: int) -> tuple[bytes, int, int]:
+        return self.id, layer, chunk
+
+    def chunk_read(self, layer: int, chunk: int) -> Bytes:
+        """Return the pages of a chunk until the next call.  Raises DamagedChunk."""
+        shape = self.shape
+        try:
+            start = self._stripe_start(layer, chunk)
+            self.drives.read(chunk % shape.drives, self._stripe.data, start)
+        except DriveFailed as error:
+            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, str(error))) from None
+        pages = self._stripe[: shape.pages_bytes]
+        wanted = shape.tail_decode(self._stripe[shape.pages_bytes :], self._what(layer, chunk))
+        found = np.zeros(shape.chunk, np.uint32)
+        page_sums(pages.reshape(shape.chunk, -1), found)
+        if wanted is None or not np.array_equal(found, wanted):
+            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, "not what was written"))
+        self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk] = wanted
+        return pages
+
+    def _sums_read(self, layer: int, chunk: int) -> None:
+        """Read the sums of a chunk's pages without these.  Raises DamagedChunk."""
+        shape, tail = self.shape, self._stripe[self.shape.pages_bytes :]
+        try:
+            start = self._stripe_start(layer, chunk) + shape.pages_bytes
+            self.drives.read(chunk % shape.drives, tail.data, start)
+        except DriveFailed as error:
+            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, str(error))) from None
+        sums = shape.tail_decode(tail, self._what(layer, chunk))
+        if sums is None:
+            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, "not what was written"))
+        self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk] = sums
+
+    def _damage_text(self, layer: int, chunk: int, why: str) -> str:
+        drive = self.drives.drives[chunk % self.shape.drives]
+        at = f"drive {drive.number + 1} ({drive.path}), layer {layer}, chunk {chunk} of {self.shape.steps}"
+        return f"{at}: {why}"
+
+    # One chunk.
+
+    def _plan(self, layer: int, chunk: int) -> _Slot:
+        """Compute parents, where they are and what has to be read."""
+        shape, slot = self.shape, self._slots[chunk % 2]
+        first, skipped = chunk * shape.chunk, int(chunk == 0)
+        self._parents(first, slot.rows)
+        places = np.zeros(page_plan.PLACES, np.int64)
+        places[page_plan.STRIDE] = shape.page_bytes
+        places[page_plan.RING], places[page_plan.WINDOW] = self.ring.ctypes.data, shape.window
+        places[page_plan.FLOOR] = max(0, first + shape.chunk - shape.window)
+        places[page_plan.ROOM] = slot.room.ctypes.data
+        places[page_plan.CHUNK], places[page_plan.STRIPE] = shape.chunk, shape.stripe_bytes
+        places[page_plan.DRIVES] = shape.drives
+        places[page_plan.HERE] = self._stripe_start(layer, 0)
+        places[page_plan.BELOW] = self._stripe_start(layer - 1, 0) if layer > 1 else 0
+        addresses = slot.addresses[skipped:]
+        slot.count = page_plan.plan(slot.rows[skipped:], layer, places, addresses, slot.requests)
+        return slot
+
+    def _read(self, layer: int, slot: _Slot) -> None:
+        """Read what was planned, a wrong page twice.  Raises DamagedChunk if it is wrong again."""
+        size, count = self.shape.page_bytes, slot.count
+        requests, results, sums = slot.requests[:count], slot.results[:count], slot.sums[:count]
+        pages = slot.room[: count * size].reshape(count, size)
+
+        def work(first: int, end: int) -> None:
+            page_sums(pages[first:end], sums[first:end])
+
+        for attempt in range(2):
+            self.reader.read(requests, size, slot.number, results)
+            parallel_for(work, count, size=SUMMED_PAGES)
+            node, is_below = requests[:, page_plan.PAGE] >> 1, requests[:, page_plan.PAGE] & 1
+            wrong = np.flatnonzero((results != size) | (sums != self._sums[(layer - is_below) % 2, node]))
+            self.reads += count
+            if not len(wrong):
+                return
+            if attempt:
+                at = int(wrong[0])
+                of, chunk = layer - int(is_below[at]), int(node[at]) // self.shape.chunk
+                raise DamagedChunk(of, chunk, self._damage_text(of, chunk, _why(int(results[at]), size)))
+
+    def _label(self, layer: int, chunk: int, group: int) -> None:
+        """Label a chunk of one group of sectors."""
+        shape, many = self.shape, self.sectors_a_thread
+        skipped, stride = int(chunk == 0), shape.page_bytes
+        if skipped:
+            page = self.ring[:stride].view(np.uint32).reshape(-1, 8)
+            for sector, replica_id in enumerate(self._ids[group]):
+                label = labels.first_label(replica_id.tobytes(), layer)
+                page[group * many + sector] = np.frombuffer(label, np.uint32)
+        first = chunk * shape.chunk + skipped
+        target = self.ring.ctypes.data + (first & (shape.window - 1)) * stride
+        addresses = self._slots[chunk % 2].addresses[skipped:]
+        kernel, offset = labels.rows_of(many), 32 * many * group
+        kernel(self._ids[group], layer, first, addresses, target, stride, offset)
+
+    def _write(self, layer: int, chunk: int) -> None:
+        """Write the stripe of a chunk that is in the ring.  Raises DriveFailed."""
+        shape = self.shape
+        at = chunk * shape.pages_bytes % self.ring.nbytes
+        pages = self.ring[at : at + shape.pages_bytes]
+        sums = self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk]
+        page_sums(pages.reshape(shape.chunk, -1), sums)
+        shape.tail_encode(self._tail, sums, self._what(layer, chunk))
+        parts = [pages.data, self._tail.data]
+        self.drives.write(chunk % shape.drives, parts, self._stripe_start(layer, chunk))
+
+    # Whole layers.
+
+    def run(self, *, progress: Progress = no_progress) -> None:
+        """Label what is missing.  Raises DamagedChunk, DriveFailed for what cannot be made again."""
+        self.repairing(lambda: self._layers_label(progress))
+
+    def repairing(self, act: Callable[[], T]) -> T:
+        """Return what `act` does, once each chunk that it finds damaged is made again.
+
+        Raises DamagedChunk for one that stays so, or if there are too many: their drive has failed.
+        """
+        damages: list[DamagedChunk] = []
+        repairs = 0
+        while True:
+            try:
+                if not damages:
+                    return act()
+                self._chunk_repair(damages[-1])
+                damages.pop()
+            except DamagedChunk as damage:
+                repairs += 1
+                is_again = any((one.layer, one.chunk) == (damage.layer, damage.chunk) for one in damages)
+                if is_again or repairs > REPAIRS_MAX:
+                    raise
+                damages.append(damage)
+
+    def _layers_label(self, progress: Progress) -> None:
+        first = self.position.chunk
+        self._ring_fill(self.position.layer, first)
+        for layer in range(self.position.layer, self.shape.layers + 1):
+            self._chunks_label(layer, first, self.shape.steps, progress=progress)
+            self._checkpoint(Position(layer + 1, 0))
+            first = 0
+
+    def _chunk_repair(self, damage: DamagedChunk) -> None:
+        """Label one chunk again and write it to where it was."""
+        self._ring_fill(damage.layer, damage.chunk)
+        self._chunks_label(damage.layer, damage.chunk, damage.chunk + 1, progress=no_progress)
+        self.drives.sync()
+        self.chunk_read(damage.layer, damage.chunk)
+
+    def _ring_fill(self, layer: int, chunk: int) -> None:
+        """Read back the pages before a chunk, and the sums of this layer and the one before."""
+        shape, window = self.shape, self.shape.window // self.shape.chunk
+        for other in range(shape.steps if layer > 1 else 0):
+            self._sums_read(layer - 1, other)
+        for other in range(max(chunk - window, 0)):
+            self._sums_read(layer, other)
+        for other in range(max(chunk - window, 0), chunk):
+            at = other * shape.pages_bytes % self.ring.nbytes
+            self.ring[at : at + shape.pages_bytes] = self.chunk_read(layer, other)
+
+    def _chunks_label(self, layer: int, begin: int, end: int, *, progress: Progress) -> None:
+        """Label chunks begin … end - 1 of a layer, with the pages before them in the ring."""
+        shape, total = self.shape, self.shape.layers * self.shape.nodes
+        groups, saved_at = range(len(self._ids)), time.monotonic()
+        threads = min(thread_count(), len(groups))
+        with ThreadPoolExecutor(threads) as labelling, ThreadPoolExecutor(2) as moving:
+            self._read(layer, self._plan(layer, begin))
+            written: Future[None] | None = None
+            for chunk in range(begin, end):
+                parts = [labelling.submit(self._label, layer, chunk, group) for group in groups]
+                following = None
+                if chunk + 1 < end:
+                    following = moving.submit(self._read, layer, self._plan(layer, chunk + 1))
+                for part in parts:
+                    part.result()
+                self.labelled += shape.chunk
+                if written is not None:
+                    written.result()
+                    if time.monotonic() - saved_at >= CHECKPOINT_S:
+                        self._checkpoint(Position(layer, chunk))
+                        saved_at = time.monotonic()
+                written = moving.submit(self._write, layer, chunk)
+                if following is not None:
+                    following.result()
+                progress((layer - 1) * shape.nodes + (chunk + 1) * shape.chunk, total)
+            if written is not None:
+                written.result()
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """Return what a batch's file says; empty if there is none.  Raises BadFile."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise BadFile(f"{path} is damaged: where the batch's layers are is lost") from None
+    return known
+
+
+def _why(result: int, size: int) -> str:
+    """Return why a page was not read."""
+    if result < 0:
+        return os.strerror(-result)
+    return "not what was written" if result == size else f"{result} bytes of {size} read"
+
+
+def _sectors_a_thread(lanes: int) -> int:
+    """Return how many sectors each thread labels: the fewest with which every thread has a core."""
+    sizes = [size for size in labels.batches() if size > 1]
+    return next((size for size in sizes if lanes // size <= thread_count()), max(sizes))
