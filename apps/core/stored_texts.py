@@ -8,13 +8,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from string import Formatter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.conf import settings
 from django.utils.translation import get_language, gettext
 
 from apps.core.catalogue import TEMPLATES
 from apps.core.languages import clauses_text, colon_text, list_text
+from apps.core.reasons import FORMATTER, MARKED, REASONS, REFUSED, TEXT, Reason, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,10 +204,27 @@ def beginnings() -> tuple[Template, ...]:
 
 
 def stored_text(text: str) -> str:
-    """Return an English text of a row in the page's language, as far as the catalogue has it."""
+    """Return an English text of a row in the page's language: a reason by its code, others by words."""
     if not text or get_language() in (None, settings.LANGUAGE_CODE):
         return text
-    return _translated(text)
+    return _reason_text(text) if isinstance(text, Reason) else _translated(text)
+
+
+def _reason_text(reason: Reason) -> str:
+    """Return a reason in the page's language; what others said, and older texts, are as they were."""
+    if is_whole(reason.code):
+        is_ours = reason.code.startswith((REFUSED, TEXT.code))
+        return _translated(str(reason)) if is_ours else str(reason)
+    if reason.code == MARKED.code:
+        return gettext(reason.values["text"])
+    values = {name: _shown(value) for name, value in reason.values.items()}
+    return FORMATTER.vformat(REASONS[reason.code].translated(reason.values), (), values)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return clauses_text(map(_shown, value))
+    return _reason_text(value) if isinstance(value, Reason) else value
 
 
 @lru_cache(maxsize=KEPT_MAX)

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models.sql import UpdateQuery
 
 from apps.core.errors import LostRace, WrongState
+from apps.core.reason_fields import with_codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def update_returning(row: Any, expected: QuerySet[Any], /, **values: Any) -> boo
     as it refers to them; what refers to it is read anew.
     """
     update: Any = expected.query.chain(UpdateQuery)
-    update.add_update_values(values)
+    update.add_update_values(with_codes(type(row), values))
     text, params = update.get_compiler(connection=connection).as_sql()
     table = connection.ops.quote_name(row._meta.db_table)
     with transaction.mark_for_rollback_on_error():
@@ -92,8 +93,11 @@ def advance_many(
     if not rows:
         return {}
     meta, quote = model._meta, connection.ops.quote_name
-    same = {meta.get_field(name): value for name, value in {"state": targets.pop(), **data}.items()}
-    each = [meta.pk, *(meta.get_field(name) for name in next(iter(rows.values())))]
+    first = next(iter(rows.values()))
+    assert with_codes(model, first).keys() == first.keys(), "a reason goes into `data`"
+    data = with_codes(model, {"state": targets.pop(), **data})
+    same = {meta.get_field(name): value for name, value in data.items()}
+    each = [meta.pk, *(meta.get_field(name) for name in first)]
     value_rows = [[key, *columns.values()] for key, columns in rows.items()]
     # No injection: only the model's own column names and types go into the text.
     sets = ", ".join(f"{quote(field.column)} = %s" for field in same)
@@ -107,7 +111,11 @@ def advance_many(
         f" WHERE old.{pk} = new.{pk} AND old.{state} = ANY(%s)"
         f" RETURNING old.{pk}, old.{quote(meta.get_field(returning).column)}"
     )
-    values = [*same.values(), *map(list, zip(*value_rows, strict=True)), sources]
+    values = [
+        *(field.get_db_prep_save(value, connection) for field, value in same.items()),
+        *map(list, zip(*value_rows, strict=True)),
+        sources,
+    ]
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return dict(cursor.fetchall())

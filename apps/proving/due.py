@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext_noop
-
+from apps.core.reasons import code_sql
+from apps.proving.reasons import WAITS_TO_OPEN
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.proof_forms import FORMS_HERE
-
-WAITS_TO_OPEN: Final = gettext_noop("proved, waiting for the window to open")
-"""Why a window's forecast is as it is, as long as nothing happens to its proof."""
 
 MOVING: Final = """
     SELECT post.id FROM proving_windowpost post WHERE state IN ('PROVING', 'PROVED', 'SENT', 'NOTHING')
@@ -79,7 +76,7 @@ REFRESH: Final = f"""
             OR deadline.live > 0 AND deadline.forecast <> 'elsewhere' AND NOT ({IS_OWN})
             OR deadline.live > 0 AND deadline.challenge_epoch <= $1 AND ({IS_OWN}) AND NOT (
                 (deadline.forecast = 'landed'
-                    OR deadline.reason = '{WAITS_TO_OPEN}' AND deadline.open_epoch > $1)
+                    OR ({code_sql("deadline.reason")}) = '{WAITS_TO_OPEN.code}' AND deadline.open_epoch > $1)
                 AND NOT EXISTS (SELECT 1 FROM proving_windowpost post WHERE post.miner_id = deadline.miner_id
                     AND post.deadline_index = deadline.index AND post.open_epoch = deadline.open_epoch
                     AND post.state <> 'LANDED'

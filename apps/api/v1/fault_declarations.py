@@ -10,7 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
+from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.faults import declarations_latest
 from apps.proving.states import DeclarationState
@@ -31,6 +33,7 @@ class DeclarationOutput(serializers.Serializer[Any]):
     sectors = serializers.ListField(child=serializers.IntegerField())
     message = serializers.CharField(allow_null=True)
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class DeclarationList(serializers.Serializer[Any]):
@@ -51,6 +54,7 @@ def declaration_body(row: FaultDeclaration | Recovery) -> dict[str, Any]:
         "sectors": row.sectors,
         "message": row.message_id or None,
         "error": row.error,
+        "error_code": code_of(row.error),
     }
 
 

@@ -12,8 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.proving import integer
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core.errors import NotFound
+from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadline_of, deadlines_of
 
@@ -36,6 +38,7 @@ class DeadlineOutput(serializers.Serializer[Any]):
     recovering = serializers.IntegerField()
     forecast = serializers.CharField()
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     miss = serializers.FloatField(
         allow_null=True, help_text="probability that the next proof does not land; null if not measured yet"
     )
@@ -65,6 +68,7 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
         "recovering": row.recovering,
         "forecast": row.forecast,
         "reason": row.reason,
+        "reason_code": code_of(row.reason),
         "miss": row.miss,
         "unmet_preconditions": row.unmet_preconditions,
     }

@@ -12,8 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
+from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest
 from apps.proving.services.trials import deadline_dry_run, sector_test
@@ -53,6 +55,7 @@ class CheckRunOutput(serializers.Serializer[Any]):
     ms = serializers.IntegerField()
     read_ms = serializers.IntegerField()
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     at = serializers.DateTimeField()
 
 
@@ -85,6 +88,7 @@ def check_body(run: CheckRun) -> dict[str, Any]:
         "ms": run.ms,
         "read_ms": run.read_ms,
         "error": run.error,
+        "error_code": code_of(run.error),
         "at": run.created_at,
     }
 

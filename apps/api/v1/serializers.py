@@ -30,6 +30,7 @@ AMOUNT_PATTERN: Final = r"^-?([0-9]{1,40}|[0-9]{0,20}\.?[0-9]{1,18} ?([num]|nano
 METHOD_MAX: Final = (1 << 63) - 1
 METHOD_TEXT: Final = re.compile("[A-Za-z0-9]{1,64}")
 APPROVAL_HELP: Final = "the rule by which the message waits for a second person; empty if it does not"
+CODE_HELP: Final = "code of the reason, which stays where its words change; empty if it has none"
 
 
 class InputSerializer(serializers.Serializer[Any]):

@@ -7,12 +7,13 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.proving.states import CHECK_TRANSITIONS, CheckKind, CheckState
 from apps.sectors.models import Job
 
 
-class CheckRun(Named, Timestamped):
+class CheckRun(WithReasons, Named, Timestamped):
     """One check by one host of the files of some sectors of a deadline."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = CHECK_TRANSITIONS
@@ -36,7 +37,8 @@ class CheckRun(Named, Timestamped):
     ms = models.BigIntegerField(default=0)
     """How long it took the host."""
     read_ms = models.BigIntegerField(default=0)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
     actor = models.CharField(max_length=200, blank=True)
     """Who asked for it; empty: the pool itself."""
 
@@ -51,7 +53,7 @@ class CheckRun(Named, Timestamped):
         return f"{self.get_kind_display()} of {self.miner} deadline {self.deadline_index}"
 
 
-class SectorCheck(models.Model):
+class SectorCheck(WithReasons):
     """What was last found of a sector's files in one store."""
 
     miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="sector_checks")
@@ -63,7 +65,8 @@ class SectorCheck(models.Model):
     is_good = models.BooleanField()
     path = models.CharField(max_length=300, blank=True)
     """Of the sealed file, where it is bad."""
-    reason = models.CharField(max_length=300, blank=True)
+    reason = ReasonCharField(max_length=300, blank=True)
+    reason_coded = CodedField()
     good_in = models.CharField(max_length=110, blank=True)
     """Another store, from which a proof read it; only a check of this one can say that it is good again."""
     checked_at = models.DateTimeField()

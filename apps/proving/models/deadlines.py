@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.db import models
 
 from apps.core.fields import CidField
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.miners.models import Miner
 from apps.proving.states import Forecast
 
 
-class Deadline(models.Model):
+class Deadline(WithReasons):
     """One of a miner's deadlines, with the window that is open or comes next."""
 
     miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="deadlines")
@@ -28,8 +29,9 @@ class Deadline(models.Model):
     faulty_since = models.BigIntegerField(null=True)
     """Epoch of the head at which the oldest of its faults was first seen, while there are any."""
     forecast = models.CharField(max_length=16, choices=Forecast.choices, default=Forecast.NOTHING)
-    reason = models.CharField(max_length=200, blank=True)
-    """Why the forecast is what it is, in words."""
+    reason = ReasonCharField(max_length=200, blank=True)
+    """Why the forecast is what it is."""
+    reason_coded = CodedField()
     root = CidField(blank=True, default="")
     """What named its state when its partitions were read: while it stays, so do they."""
     refreshed_height = models.BigIntegerField(default=-1)

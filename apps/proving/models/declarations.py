@@ -7,12 +7,13 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.proving.states import DECLARATION_TRANSITIONS, RECOVERY_TRANSITIONS, DeclarationState, RecoveryState
 from apps.sectors.models import Job
 
 
-class Recovery(Named, Timestamped):
+class Recovery(WithReasons, Named, Timestamped):
     """Faulty sectors of one partition that are to be declared good before the next cut-off."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = RECOVERY_TRANSITIONS
@@ -30,7 +31,8 @@ class Recovery(Named, Timestamped):
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recovery")
     message_id = models.CharField(max_length=200, blank=True)
     messages_sent = models.IntegerField(default=0)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]
@@ -47,7 +49,7 @@ class Recovery(Named, Timestamped):
         return f"{self.miner} deadline {self.deadline_index} partition {self.partition_index}"
 
 
-class FaultDeclaration(Named, Timestamped):
+class FaultDeclaration(WithReasons, Named, Timestamped):
     """Sectors of one partition that are declared faulty before the cut-off, since their files are bad."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = DECLARATION_TRANSITIONS
@@ -64,7 +66,8 @@ class FaultDeclaration(Named, Timestamped):
     sectors = models.JSONField(default=list)
     message_id = models.CharField(max_length=200, blank=True)
     messages_sent = models.IntegerField(default=0)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.proving.states import (
     ATTEMPT_TRANSITIONS,
@@ -19,7 +20,7 @@ from apps.proving.states import (
 from apps.sectors.models import Job
 
 
-class WindowPost(Named, Timestamped):
+class WindowPost(WithReasons, Named, Timestamped):
     """The proof of some partitions for one window of one deadline."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = POST_TRANSITIONS
@@ -49,7 +50,8 @@ class WindowPost(Named, Timestamped):
     """The head's height when the last message was pushed."""
     landed_height = models.BigIntegerField(null=True)
     exit_code = models.IntegerField(null=True)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
     proved_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -81,7 +83,7 @@ class WindowPost(Named, Timestamped):
         return self.attempts_open().get(kind)
 
 
-class ProofAttempt(Timestamped):
+class ProofAttempt(WithReasons, Timestamped):
     """One way to the proof of a window: a job that a host is asked, or a proof that is kept in reserve."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = ATTEMPT_TRANSITIONS
@@ -93,8 +95,9 @@ class ProofAttempt(Timestamped):
     """None for a fallback, which is a proof already."""
     host = models.CharField(max_length=100, blank=True)
     """Name of the worker that held the job when the state was written; empty: none."""
-    reason = models.CharField(max_length=300, blank=True)
-    """Why it is in its state, in words; of a stalled one also which host it was offered to."""
+    reason = ReasonCharField(max_length=300, blank=True)
+    """Why it is in its state; of a stalled one also which host it was offered to."""
+    reason_coded = CodedField()
     proof = models.BinaryField(null=True)
     partitions = models.JSONField(default=list)
     skipped = models.JSONField(default=dict)
@@ -121,14 +124,15 @@ class ProofAttempt(Timestamped):
         return self.job
 
 
-class PostNote(models.Model):
-    """What was tried for a window's proof and came out otherwise than it should, in words."""
+class PostNote(WithReasons):
+    """What was tried for a window's proof and came out otherwise than it should."""
 
     post = models.ForeignKey(WindowPost, on_delete=models.CASCADE, related_name="notes")
     at = models.DateTimeField()
     epoch = models.BigIntegerField()
     """The head's height."""
-    words = models.CharField(max_length=300)
+    words = ReasonCharField(max_length=300)
+    words_coded = CodedField()
     is_error = models.BooleanField(default=True)
     """False for what mends something."""
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
-
+from apps.proving.reasons import LONG_PROVING, NO_PROGRESS, NO_PROGRESS_REPORTED, PROGRESS, TOO_SLOW
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -51,34 +50,20 @@ def stall_detect(job: Job, *, context: ProvingContext, last: int) -> StallReason
     quiet, held = context.head.height - job.moved_height, context.head.height - job.claimed_height
     host = job.worker.name if job.worker is not None else "a host"
     if _is_counting(job) and _is_used_up(quiet, left, share=COUNTED_SHARE):
-        count = gettext("{progress_done} of {progress_total} {progress_unit}").format(
+        count = PROGRESS(
             progress_done=job.progress_done,
             progress_total=job.progress_total,
             progress_unit=job.progress_unit,
         )
         is_long = quiet * context.network.epoch_s >= HICCUP_S or _is_used_up(quiet, left, share=SILENT_SHARE)
-        text = gettext("no progress on {host} since epoch {moved_height} ({count})").format(
-            host=host, moved_height=job.moved_height, count=count
-        )
+        text = NO_PROGRESS(host=host, moved_height=job.moved_height, count=count)
         return StallReason(text, is_stalled=is_long)
     if not _is_counting(job) and _is_used_up(quiet, left, share=SILENT_SHARE):
-        return StallReason(
-            gettext("no progress reported by {host} since epoch {moved_height}").format(
-                host=host, moved_height=job.moved_height
-            )
-        )
+        return StallReason(NO_PROGRESS_REPORTED(host=host, moved_height=job.moved_height))
     if held >= QUIET_MIN and SINGLE_SHARE * left <= held + left:
-        return StallReason(
-            gettext("{host} has been proving since epoch {claimed_height}").format(
-                host=host, claimed_height=job.claimed_height
-            )
-        )
+        return StallReason(LONG_PROVING(host=host, claimed_height=job.claimed_height))
     if _is_counting(job) and _is_used_up(held, left, share=COUNTED_SHARE) and _is_too_slow(job, held, left):
-        return StallReason(
-            gettext("{host} is too slow to finish in time; proving since epoch {claimed_height}").format(
-                host=host, claimed_height=job.claimed_height
-            )
-        )
+        return StallReason(TOO_SLOW(host=host, claimed_height=job.claimed_height))
     return None
 
 

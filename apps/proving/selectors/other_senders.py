@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
-
+from apps.core.reasons import MARKED, as_reason
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.senders import senders_able
 from apps.miners.states import Use
+from apps.proving.reasons import MESSAGE_WAS, OTHER_SENDER, SENDER_STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,5 +48,11 @@ def other_sender_choose(
 
 def other_sender_describe(message: Message) -> str:
     """Return why a message is sent from another address."""
-    why = message.get_wait_display() if message.wait in SENDER_WAITS else gettext("its sender is stopped")
-    return gettext("sending from another address: {error}").format(error=message.error or why)
+    is_waiting = message.wait in SENDER_WAITS
+    why = MARKED(text=message.get_wait_display()) if is_waiting else SENDER_STOPPED()
+    return OTHER_SENDER(error=as_reason(message.error) or why)
+
+
+def message_end_describe(message: Message) -> str:
+    """Return why a message ended without landing."""
+    return message.error or MESSAGE_WAS(state=MARKED(text=message.state.lower()))

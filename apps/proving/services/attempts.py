@@ -45,7 +45,7 @@ def attempt_end(attempt: ProofAttempt, *, event: str, context: ProvingContext, r
     """Move an attempt to one of its ends; its job becomes unclaimable, and forgets what it worked on."""
     job, host = attempt.job, attempt_host_find(attempt)
     job_cancel(job, now=context.now)
-    data = {"host": host, "reason": reason[:300], "proof": None, "updated_at": context.now}
+    data = {"host": host, "reason": reason, "proof": None, "updated_at": context.now}
     advance(attempt, event, **data)
     job_strip(job)
 

@@ -12,13 +12,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
+from apps.core.reason_fields import is_kept
 from apps.core.transitions import advance
 from apps.miners.selectors.roles import host_roles
 from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.reasons import (
+    ALSO_ON,
+    CANCELLED,
+    MOVES_AGAIN,
+    NO_HEARTBEATS,
+    NO_OTHER_PROVER,
+    NOBODY_TAKES_OVER,
+    OFFERED_AGAIN,
+    OFFERED_TO,
+    OFFERED_TO_ALL,
+)
 from apps.proving.rules.stall_detection import QUIET_MIN, is_unheard, stall_detect
 from apps.proving.selectors.provers import backup_provers
 from apps.proving.services.attempts import attempt_cancel, attempt_host_find, running_attempts_list
@@ -68,15 +79,11 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
     stalls = [stall for stall in reasons if stall is not None]
     first, backup = attempts[0], attempts[1] if len(attempts) == 2 else None
     if backup is not None:
-        text = (
-            gettext("{first} is making progress again").format(first=_host(first))
-            if reasons[0] is None
-            else reasons[0].text
-        )
+        text = MOVES_AGAIN(first=_host(first)) if reasons[0] is None else reasons[0].text
         _stall_record(
             post,
             first,
-            gettext("{reason}; also running on {backup}").format(reason=text, backup=_host(backup)),
+            ALSO_ON(reason=text, backup=_host(backup)),
             context,
         )
     if len(stalls) < len(reasons):
@@ -93,7 +100,7 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
         _stall_record(
             post,
             first,
-            gettext("{reason}: no other prover with its store is connected").format(reason=stalls[0].text),
+            NO_OTHER_PROVER(reason=stalls[0].text),
             context,
         )
 
@@ -121,11 +128,11 @@ def _stall(job: Job, post: WindowPost, context: ProvingContext) -> StallReason |
 
 def _stall_record(post: WindowPost, attempt: ProofAttempt, text: str, context: ProvingContext) -> None:
     """Record for the pages how the attempts stand, once."""
-    if attempt.state != AttemptState.STALLED or attempt.reason != text[:300]:
+    if attempt.state != AttemptState.STALLED or not is_kept(attempt, "reason", text):
         with transaction.atomic():
             note_record(post, context=context, text=text)
             host = attempt_host_find(attempt)
-            advance(attempt, "STALL", host=host, reason=text[:300], updated_at=context.now)
+            advance(attempt, "STALL", host=host, reason=text, updated_at=context.now)
         post_publish(post)
 
 
@@ -134,7 +141,7 @@ def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) ->
         note_record(
             post,
             context=context,
-            text=gettext("{attempt} is making progress again").format(attempt=_host(attempt)),
+            text=MOVES_AGAIN(first=_host(attempt)),
             is_error=False,
         )
         if attempt.state == AttemptState.STALLED:
@@ -149,18 +156,12 @@ def _unclaimed_monitor(
     if first.work.state == JobState.READY:
         # Its host sends no heartbeats: the other host proves, or any host may claim it.
         attempt = backup if backup.work.state == JobState.READY else first
-        attempt_cancel(
-            post, attempt=attempt, context=context, reason=gettext_noop("its host stopped sending heartbeats")
-        )
+        attempt_cancel(post, attempt=attempt, context=context, reason=NO_HEARTBEATS())
         post_publish(post)
         return
     stall, others = _stall(first.work, post, context), _backup_hosts(post, context=context)
     if stall is None or not others:
-        why = (
-            gettext_noop("{first} is making progress again").format(first=_host(first))
-            if stall is None
-            else gettext_noop("no other prover can take it over")
-        )
+        why = MOVES_AGAIN(first=_host(first)) if stall is None else NOBODY_TAKES_OVER()
         if attempt_cancel(post, attempt=backup, context=context, reason=why) and stall is None:
             note_record(post, context=context, text=why, is_error=False)
         post_publish(post)
@@ -171,9 +172,7 @@ def _unclaimed_monitor(
             note_record(
                 post,
                 context=context,
-                text=gettext("{reason}: no other prover claimed it, now offered to all").format(
-                    reason=stall.text
-                ),
+                text=OFFERED_TO_ALL(reason=stall.text),
             )
         post_publish(post)
         return
@@ -187,9 +186,7 @@ def _backup_request(
 ) -> None:
     """Write the same job once more, for the other hosts alone."""
     inputs = document_decode(WindowPostInputs, first.work.inputs)
-    text = gettext("{reason}: offered to {others}").format(
-        reason=stall.text, others=", ".join(host.name for host in others[:3])
-    )
+    text = OFFERED_TO(reason=stall.text, others=", ".join(host.name for host in others[:3]))
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
         if row.state != PostState.PROVING or running_attempts_list(row) != [first]:
@@ -225,10 +222,10 @@ def _stalled_cancel(
             failed_try_record(
                 post,
                 context=context,
-                reason=gettext_noop("{reason}: cancelled and offered again").format(reason=stall.text),
+                reason=OFFERED_AGAIN(reason=stall.text),
             )
         else:
-            note_record(post, context=context, text=gettext("{reason}: cancelled").format(reason=stall.text))
+            note_record(post, context=context, text=CANCELLED(reason=stall.text))
     post_publish(post)
 
 

@@ -6,13 +6,22 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from apps.core.reasons import as_reason, quoted
 from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck
+from apps.proving.reasons import (
+    CHECK_LATE,
+    GOOD_COPY,
+    JOB_GONE,
+    NO_HOST_CHECKS,
+    PROOF_INVALID,
+    STORE_AWAY,
+    UNREAD,
+)
 from apps.proving.rules.policy import interval_epochs
 from apps.proving.services.jobs import (
     BadProof,
@@ -56,12 +65,12 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
     """End a check if its job has ended: what was found is stored, a failure says nothing about the files."""
     job = run.job
     if job is None:
-        _fail(run, gettext_noop("its job no longer exists"), context)
+        _fail(run, JOB_GONE(), context)
     elif job.state == JobState.FAILED:
-        _fail(run, job.error or gettext_noop("no host could run the check"), context)
+        _fail(run, job.error or NO_HOST_CHECKS(), context)
     elif job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
-        _fail(run, gettext_noop("no host ran the check in time"), context)
+        _fail(run, CHECK_LATE(), context)
     elif job.state == JobState.DONE:
         _take(run, job, context)
     elif run.kind == CheckKind.DRY_RUN:
@@ -70,7 +79,7 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
 
 @transaction.atomic
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
-    advance(run, "FAIL", error=reason[:2000], sectors=[], updated_at=context.now)
+    advance(run, "FAIL", error=reason, sectors=[], updated_at=context.now)
     job_strip(run.job)
     if run.kind == CheckKind.AHEAD:  # a later head begins it anew
         Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
@@ -81,12 +90,10 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
     (bad, others), unknown = _counted(run, bad_sectors_read(job)), unreachable_sectors_read(job)
     numbers = [number for number in run.sectors if number not in others | unknown]
     error = "" if bad or run.kind != CheckKind.DRY_RUN or not numbers else _proof_error(job)
-    away = gettext_noop("sectors {numbers} may be in a store that is unavailable").format(
-        numbers=sorted(unknown)
-    )
+    away = STORE_AWAY(numbers=str(sorted(unknown)))
     with transaction.atomic():
         data: dict[str, Any] = {"bad": bad, "sectors": [], "updated_at": context.now}
-        data["error"] = error or (away[:2000] if unknown else "")
+        data["error"] = error or (away if unknown else "")
         if not run.store:
             run.store = data["store"] = next(iter(job.result.get("stores", ())), "")
         times = {"ms": job.result.get("ms", 0), "read_ms": job.result.get("read_ms", 0)}
@@ -100,8 +107,11 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
 
 def bad_sectors_read(job: Job) -> list[dict[str, Any]]:
     """Return number, path and reason of each sector that a finished job found bad."""
-    reported = {int(one["number"]): one for one in job.result.get("bad", ())}
-    plain = {"path": "", "reason": gettext_noop("the files cannot be read")}
+    reported = {
+        int(one["number"]): one | {"reason": quoted(str(one["reason"]), by="host")}
+        for one in job.result.get("bad", ())
+    }
+    plain = {"path": "", "reason": UNREAD()}
     faults = sorted(faults_read(job) - unreachable_sectors_read(job))
     return [{"number": number, **plain, **reported.get(number, {})} for number in faults]
 
@@ -130,20 +140,23 @@ def _counted(run: CheckRun, bad: list[dict[str, Any]]) -> tuple[list[dict[str, A
         if run.store and at != run.store:
             others.add(int(one["number"]))
         elif name:
-            reason = gettext_noop("{reason}; {name} has a good copy").format(
-                reason=one["reason"][:180], name=name
-            )
+            reason = GOOD_COPY(reason=_cut(one["reason"]), name=name)
             counted.append(one | {"reason": reason, "good_in": name})
         else:
             counted.append(one)
     return counted, others
 
 
+def _cut(reason: str) -> str:
+    """Return a host's words, cut so that more fits beside them."""
+    return quoted(reason[:180], by="host") if len(reason) > 180 else reason
+
+
 def _proof_error(job: Job) -> str:
     try:
         proof_check(job)
     except BadProof as wrong:
-        return gettext("the proof is invalid: {wrong}").format(wrong=wrong)[:2000]
+        return PROOF_INVALID(wrong=as_reason(str(wrong)))
     return ""
 
 
@@ -168,7 +181,7 @@ def results_store(
             height=height,
         )
         if number in found:
-            row.path, row.reason = found[number]["path"][:300], found[number]["reason"][:300]
+            row.path, row.reason = found[number]["path"][:300], found[number]["reason"]
             row.good_in = found[number].get("good_in", "")
             before = known.get(number)
             row.bad_since, row.bad_times = height, 1

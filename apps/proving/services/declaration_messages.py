@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
+from apps.core.reasons import refused
 from apps.messages.errors import MessageIdTaken
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
@@ -19,7 +19,12 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.models import Partition
-from apps.proving.selectors.other_senders import other_sender_choose, other_sender_describe
+from apps.proving.reasons import DEBT_CHANGED, TRANSFERRED
+from apps.proving.selectors.other_senders import (
+    message_end_describe,
+    other_sender_choose,
+    other_sender_describe,
+)
 from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
@@ -67,7 +72,7 @@ def declaration_push(
     except MessageIdTaken:  # a kill came between push and note, and debt or sender are others now
         log.warning("declaration_was_pushed", message=message_id)
     except DomainError as error:
-        type(row).objects.filter(pk=row.pk).update(error=error.reason[:2000])
+        type(row).objects.filter(pk=row.pk).update(error=refused(error))
         return ""
     return message_id
 
@@ -89,9 +94,7 @@ def declaration_outcome_resolve(
         return "", ""
     if message.state == MessageState.LANDED:
         return "RESEND", exit_code_text(message.exit_code, actor="miner")[:2000]
-    return "RESEND", (
-        message.error or gettext("the message was {state}").format(state=message.state.lower())
-    )[:2000]
+    return "RESEND", message_end_describe(message)
 
 
 def declaration_withdraw(
@@ -112,9 +115,9 @@ def declaration_withdraw(
         return "", ""
     if message.tenant_id != row.miner.tenant_id:
         # The message waits for the old tenant's signer or funds; the new tenant sends its own.
-        reason = gettext("the miner was transferred")
+        reason = TRANSFERRED()
     elif message.wait in (Wait.FUNDS, Wait.ESTIMATE) and message.value != value:
-        reason = gettext("the miner's debt has changed")
+        reason = DEBT_CHANGED()
     else:
         pushed = [f"{prefix}:{row.uuid}:{number}" for number in range(row.messages_sent)]
         height = context.head.height

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -24,6 +23,7 @@ from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
+from apps.proving.reasons import CUTOFF_PASSED
 from apps.proving.rules.policy import again_epochs, ahead_epochs, interval_epochs
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.declaration_messages import (
@@ -174,7 +174,7 @@ def declaration_move(row: FaultDeclaration, *, message: Message | None, context:
                 row,
                 "FAIL",
                 context,
-                error=row.error or gettext_noop("the cutoff passed before the declaration landed"),
+                error=row.error or CUTOFF_PASSED(),
             )
         return
     sender = _stuck_withdraw(row, message, context)

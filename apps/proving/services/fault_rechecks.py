@@ -10,11 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop, ngettext
 
 from apps.core.live import Change, publish
+from apps.core.reasons import AND_MORE
 from apps.core.transitions import advance
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.reasons import CHECKED_AGAIN, FALLBACK_USED, READ_AGAIN, SECTORS
 from apps.proving.services.attempts import ENDED, PROVERS, attempt_end, attempt_fail, attempts_cancel
 from apps.proving.services.jobs import (
     BadProof,
@@ -32,6 +33,7 @@ from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
+    from apps.core.reasons import Reason
     from apps.proving.rules.proving_context import ProvingContext
     from apps.sectors.models import Job
 
@@ -67,16 +69,10 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
     back = _readable(post, job)
     if not back:
         away = _left_out(post)
-        reason = ngettext(
-            "checked {sectors} again: it still cannot be read",
-            "checked {sectors} again: they still cannot be read",
-            len(away),
-        ).format(sectors=_numbers(away))
+        reason = CHECKED_AGAIN(sectors=_numbers(away), count=len(away))
         attempt_fail(post, attempt=attempt, context=context, reason=job.error or reason)
         return
-    reason = gettext_noop("{sectors} can be read again: proving again with them").format(
-        sectors=_numbers(back)
-    )
+    reason = READ_AGAIN(sectors=_numbers(back))
     proof_columns = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
@@ -99,7 +95,7 @@ def fallback_use(post: WindowPost, *, context: ProvingContext, why: str) -> None
         note_record(
             post,
             context=context,
-            text=gettext("{why}: using the proof without these sectors").format(why=why),
+            text=FALLBACK_USED(why=why),
         )
         proof_columns = {
             "proof": fallback.proof,
@@ -172,8 +168,9 @@ def _without(skipped: dict[str, list[int]], back: set[int]) -> dict[str, list[in
     return {index: numbers for index, numbers in left.items() if numbers}
 
 
-def _numbers(sectors: set[int] | list[int]) -> str:
+def _numbers(sectors: set[int] | list[int]) -> Reason:
     numbers = sorted(sectors)
     text = ", ".join(map(str, numbers[:10]))
-    more = gettext(" and {count} more").format(count=len(numbers) - 10) if len(numbers) > 10 else ""
-    return ngettext("sector {numbers}", "sectors {numbers}", len(numbers)).format(numbers=f"{text}{more}")
+    if len(numbers) > 10:
+        text = AND_MORE(names=text, count=len(numbers) - 10)
+    return SECTORS(numbers=text, count=len(numbers))

@@ -7,16 +7,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import F, Q
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled, attach
 from apps.core.live import Change, publish
+from apps.core.reason_fields import is_kept
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import MinerState, Use
 from apps.proving.models import Deadline, ProofAttempt, WindowPost
+from apps.proving.reasons import HELD, OTHER_PROVES_FROM, POOL_PROVES_FROM
 from apps.proving.rules.policy import ahead_epochs
 from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.selectors.miss_probability import miss_probability_estimate, proof_times_read
@@ -211,7 +212,7 @@ def forecasts_update(
             forecast, reason = Forecast.ELSEWHERE.value, _elsewhere_text(miner, deadline=deadline)
         else:
             forecast, reason = forecast_of(deadline, found, judged)
-        if (deadline.forecast, deadline.reason) != (forecast, reason):
+        if deadline.forecast != forecast or not is_kept(deadline, "reason", reason):
             Deadline.objects.filter(pk=deadline.pk).update(forecast=forecast, reason=reason)
             publish(Change("deadline", deadline.pk, miner.tenant_id))
             count += 1
@@ -221,7 +222,7 @@ def forecasts_update(
 def _elsewhere_text(miner: Miner, *, deadline: Deadline) -> str:
     """Return until when, or from when on, another program proves a miner's windows."""
     if miner.works_from is not None and deadline.open_epoch < miner.works_from:
-        return gettext("the pool proves windows from height {height} on").format(height=miner.works_from)
+        return POOL_PROVES_FROM(height=miner.works_from)
     if miner.is_held:
-        return gettext("another program proves it until a height is set")
-    return gettext("another program proves windows from height {height} on").format(height=miner.works_until)
+        return HELD()
+    return OTHER_PROVES_FROM(height=miner.works_until)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models.expressions import RawSQL
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import failure_log, for_each_isolated, rows_isolated, together_isolated
 from apps.chain.node.parallel import groups_as_answered
@@ -24,6 +23,7 @@ from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.proving.due import MOVING
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.reasons import CHALLENGE_CHANGED, GONE_FROM_CHAIN, MISSED
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
@@ -299,7 +299,7 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
     elif message is not None and message.state == MessageState.FILLED:
         _revert(post, context)
     elif not proven_partitions_read(post, context=context) >= set(post.partitions):
-        reason = gettext_noop("the chain no longer has the proof")
+        reason = GONE_FROM_CHAIN()
         note_record(post, context=context, text=reason)
         data = {"landed_height": None, "exit_code": None, "error": reason, "updated_at": context.now}
         advance(post, "AGAIN", **data, **NO_PROOF)
@@ -320,7 +320,7 @@ def _close(post: WindowPost, message: Message | None, context: ProvingContext) -
         foreign_proof_land(post, height=post.close_epoch - 1, context=context)
         return
     with transaction.atomic():
-        note_record(post, context=context, text="the window closed without a proof")
+        note_record(post, context=context, text=MISSED())
         error = message.error if message is not None and message.error else post.error
         advance(post, "CLOSE", error=error, updated_at=context.now)
         attempts_cancel(post, context=context)
@@ -339,7 +339,7 @@ def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
     randomness = challenge_draw(post.miner, epoch=post.challenge_epoch, context=context)
     if randomness == bytes(post.randomness):
         return False
-    reason = gettext_noop("the chain's challenge has changed")
+    reason = CHALLENGE_CHANGED()
     with transaction.atomic():
         note_record(post, context=context, text=reason)
         if post.state == PostState.PROVED:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.core.compiled import attach
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.reasons import ALL_UNREAD, NO_BETTER_PROOF, NONE_PROVABLE, PARTITION_UNREAD
 from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select
 from apps.proving.services.attempts import PROVERS
 from apps.proving.services.backup_prover import backup_monitor
@@ -53,7 +53,7 @@ def order_find(post: WindowPost, *, context: ProvingContext) -> Iterator[Order]:
     if post.attempt(AttemptKind.FALLBACK) and context.head.height >= partial_proof_epoch_compute(
         post, network=context.network
     ):
-        fallback_use(post, context=context, why=gettext_noop("no better proof was made in time"))
+        fallback_use(post, context=context, why=NO_BETTER_PROOF())
         return
     if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context=context):
         return
@@ -118,9 +118,9 @@ def _job_of(order: Order, offered_to: Sequence[int] | None, context: ProvingCont
 def _empty(post: WindowPost, context: ProvingContext) -> None:
     """Omit partitions of which no sector can be read, until the files are checked again."""
     if post.attempt(AttemptKind.FALLBACK):
-        fallback_use(post, context=context, why=gettext_noop("no sectors can be read now"))
+        fallback_use(post, context=context, why=ALL_UNREAD())
         return
-    reason = gettext_noop("no sectors in these partitions can be proved")
+    reason = NONE_PROVABLE()
     note_record(post, context=context, text=reason)
     # Two failures at least: a store that is away is not back within the same head.
     advance(
@@ -139,7 +139,7 @@ def unreadable_part_separate(
     ]
     if not groups:
         return
-    reason = gettext_noop("no sectors in this partition can be read")
+    reason = PARTITION_UNREAD()
     data = {"state": PostState.NOTHING, "error": reason, **retry_schedule(post, context=context, least=2)}
     for part in post_split(post, groups=groups, **data):
         note_record(part, context=context, text=reason)

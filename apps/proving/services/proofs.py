@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated, rows_isolated, together_isolated
 from apps.core.errors import LostRace
+from apps.core.reasons import MARKED, as_reason
 from apps.core.transitions import advance, advance_many, columns_set
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.reasons import (
+    FILES_UNREAD,
+    INVALID_PROOF,
+    NO_PROOF_MADE,
+    NOTHING_READ,
+    OUTSIDE_SECTORS,
+    PROOF_FROM,
+    PROVING_SEPARATELY,
+    STILL_UNREAD,
+    UNCLAIMED,
+)
 from apps.proving.rules.proof_coverage import (
     proof_order_build,
     skipped_add,
@@ -87,9 +99,7 @@ def _attempt_collect(
         first = post.attempt(AttemptKind.FIRST)
         if first is not None and job_is_lapsed(first.work, now=context.now):
             # A job's time runs by the clock, the window by epochs: the chain or the clock jumped.
-            attempt_cancel(
-                post, attempt=first, context=context, reason=gettext_noop("no host claimed it in time")
-            )
+            attempt_cancel(post, attempt=first, context=context, reason=UNCLAIMED())
             post_publish(post)
     elif attempt.work.state == JobState.DONE:
         if _is_good(post, attempt, context):
@@ -100,7 +110,7 @@ def _attempt_collect(
                 post,
                 attempt=attempt,
                 context=context,
-                reason=gettext_noop("no proof was made: {error}").format(error=attempt.work.error),
+                reason=NO_PROOF_MADE(error=as_reason(attempt.work.error)),
             )
             if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
                 _part_each(post, context)
@@ -113,9 +123,7 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
         note_record(
             part,
             context=context,
-            text=gettext("proving separately from partition {partition}: {error}").format(
-                partition=post.partitions[0], error=post.error
-            ),
+            text=PROVING_SEPARATELY(partition=post.partitions[0], error=as_reason(post.error)),
         )
 
 
@@ -138,7 +146,7 @@ def _is_good(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -
             post,
             attempt=attempt,
             context=context,
-            reason=gettext_noop("invalid proof from {host}: {bad}").format(host=host, bad=bad),
+            reason=INVALID_PROOF(host=host, bad=as_reason(str(bad))),
         )
         return False
     return True
@@ -146,7 +154,7 @@ def _is_good(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -
 
 def _prover_name(job: Job) -> str:
     """Return whose result a job has; a proof counts that comes after its lease, if nobody else has begun."""
-    return str(job.result.get("worker") or gettext("a host with an expired lease"))
+    return str(job.result.get("worker") or "") or MARKED(text=gettext_noop("a host with an expired lease"))
 
 
 def _faults_collect(
@@ -165,7 +173,7 @@ def _faults_collect(
             post,
             attempt=attempt,
             context=context,
-            reason=gettext_noop("{host} cannot read any of the sectors").format(host=host),
+            reason=NOTHING_READ(host=host),
         )
         return
     read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
@@ -176,10 +184,10 @@ def _faults_collect(
             post,
             attempt=attempt,
             context=context,
-            reason=gettext_noop("{host} reports sectors outside this proof").format(host=host),
+            reason=OUTSIDE_SECTORS(host=host),
         )
         return
-    reason = gettext_noop("files of sectors {faults} cannot be read").format(faults=sorted(faults))
+    reason = FILES_UNREAD(faults=str(sorted(faults)))
     partial = WindowPost(partitions=post.partitions, skipped=skipped)
     order, partial.partitions = proof_order_build(facts, post=partial)
     if set(order) == requested - faults and _has_good_proof(attempt.work):
@@ -189,13 +197,13 @@ def _faults_collect(
     with transaction.atomic():
         # This counts as progress, not as a failed try: the next proof, without them, goes out at once.
         note_record(post, context=context, text=reason)
-        post_update(post, skipped=skipped, error=reason[:2000])
+        post_update(post, skipped=skipped, error=reason)
         # The other host proves sectors that are skipped from now on.
         attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
         proof_results_store(post, job=attempt.work, numbers=(), context=context)
         attempt_end(attempt, event="FAIL", context=context, reason=reason)
     if is_fallback_as_good(post):
-        fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
+        fallback_use(post, context=context, why=STILL_UNREAD())
 
 
 def _has_good_proof(job: Job) -> bool:
@@ -236,16 +244,16 @@ def _partial_proof_store(
                 post=post,
                 kind=AttemptKind.FALLBACK,
                 state=AttemptState.AVAILABLE,
-                reason=reason[:300],
+                reason=reason,
                 **partial_columns,
             )
-            post_update(post, error=reason[:2000])
+            post_update(post, error=reason)
             return
-        post_update(post, skipped=partial.skipped, error=reason[:2000])
+        post_update(post, skipped=partial.skipped, error=reason)
         if is_fallback_as_good(post):
             attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
             attempt_end(attempt, event="FAIL", context=context, reason=reason)
-            fallback_use(post, context=context, why=gettext_noop("they still cannot be read"))
+            fallback_use(post, context=context, why=STILL_UNREAD())
             return
         unreadable_part_separate(post, facts=facts, covered=partial.partitions, context=context)
         # What is left out of a partition without a proof is no longer this one's: it waits for none of that.
@@ -303,7 +311,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     with transaction.atomic():
         proof_results_store(post, job=job, numbers=_is_requested(job), context=context)
         if len(running_attempts_list(post)) == 2:
-            reason = gettext_noop("using the proof from {host}").format(host=_prover_name(job))
+            reason = PROOF_FROM(host=_prover_name(job))
             note_record(post, context=context, text=reason, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)

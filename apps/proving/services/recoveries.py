@@ -7,16 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.locks import lock_in_turn, try_lock
+from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, Partition, Recovery
+from apps.proving.reasons import CUTOFF_PASSED, DAMAGED, NOT_CHECKED, NOT_PROVED, SECTORS_GONE, UNREAD
 from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
     declaration_outcome_resolve,
@@ -57,9 +58,7 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     """Begin to read the sectors' files by a proof over all of them."""
     known = onchain_sectors_read(context.client, miner=recovery.miner, numbers=numbers, key=context.head.key)
     if set(known) != set(numbers):
-        advance(
-            recovery, "FAIL", error=gettext_noop("the sectors are no longer on chain"), updated_at=context.now
-        )
+        advance(recovery, "FAIL", error=SECTORS_GONE(), updated_at=context.now)
         return
     with transaction.atomic():
         job = job_create(
@@ -99,7 +98,7 @@ def recovery_move(row: Recovery, *, message: Message | None, context: ProvingCon
             row,
             "FAIL",
             context,
-            error=row.error or gettext_noop("the cutoff passed before the declaration landed"),
+            error=row.error or CUTOFF_PASSED(),
         )
         return
     sender = _stuck_withdraw(row, message, context)
@@ -117,7 +116,7 @@ def _landed_move(row: Recovery, message: Message | None, context: ProvingContext
         if _is_recovered(row):
             _step(row, "DONE", context, error="")
         else:
-            _step(row, "FAIL", context, error=gettext_noop("not proved in the window"))
+            _step(row, "FAIL", context, error=NOT_PROVED())
 
 
 def _stuck_withdraw(row: Recovery, message: Message | None, context: ProvingContext) -> str:
@@ -162,7 +161,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     if job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)
         job_strip(job)
-        _step(row, "FAIL", context, error=gettext_noop("no prover checked the files in time"))
+        _step(row, "FAIL", context, error=NOT_CHECKED())
         return
     if job.state != JobState.DONE:
         offer_renew(job, failures=partial(recovery_failures_count, row), context=context)
@@ -170,7 +169,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     rest = sorted(set(row.good) - faults_read(job))
     if not rest:
         job_strip(job)
-        _step(row, "FAIL", context, error=gettext_noop("the files cannot be read"))
+        _step(row, "FAIL", context, error=UNREAD())
         return
     if not job.proof and rest != sorted(row.good):  # a host that makes none where sectors are faulty
         job_strip(job)
@@ -179,7 +178,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     try:
         proof_check(job)
     except BadProof as bad:
-        _step(row, "FAIL", context, error=gettext_noop("the files are damaged: {bad}").format(bad=bad)[:2000])
+        _step(row, "FAIL", context, error=DAMAGED(bad=as_reason(str(bad))))
     else:
         _step(row, "PROVE", context, good=rest, error="")
     job_strip(job)

@@ -69,12 +69,12 @@ def retry_schedule(post: WindowPost, *, context: ProvingContext, least: int = 1)
 def failed_try_record(post: WindowPost, *, context: ProvingContext, reason: str, **data: Any) -> None:
     """Note that a try came to nothing, and when the next one follows."""
     note_record(post, context=context, text=reason)
-    post_update(post, error=reason[:2000], **retry_schedule(post, context=context), **data)
+    post_update(post, error=reason, **retry_schedule(post, context=context), **data)
 
 
 def note_record(post: WindowPost, *, context: ProvingContext, text: str, is_error: bool = True) -> None:
     """Write down what was tried, for the pages."""
     if post.notes.count() < NOTES_MAX:
         PostNote.objects.create(
-            post=post, at=context.now, epoch=context.head.height, words=text[:300], is_error=is_error
+            post=post, at=context.now, epoch=context.head.height, words=text, is_error=is_error
         )

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated, together_isolated
 from apps.core.errors import DomainError, LostRace
+from apps.core.reason_fields import is_kept
+from apps.core.reasons import as_reason, refused
 from apps.core.transitions import advance, advance_many, columns_set
 from apps.messages.errors import MessageIdTaken
 from apps.messages.rules.push_items import PushItem, SendSpec
@@ -27,7 +28,21 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import senders_chosen
 from apps.miners.states import Use
 from apps.proving.models import WindowPost
-from apps.proving.selectors.other_senders import other_sender_choose, other_sender_describe
+from apps.proving.reasons import (
+    MESSAGE_ENDED,
+    NOT_SENT,
+    ON_CHAIN,
+    ON_CHAIN_IN_PART,
+    RANDOMNESS_CHANGED,
+    RESENDING,
+    TRANSFERRED,
+    WOULD_FAIL,
+)
+from apps.proving.selectors.other_senders import (
+    message_end_describe,
+    other_sender_choose,
+    other_sender_describe,
+)
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
 from apps.proving.services.post_updates import NOT_MOVED, post_publish, post_update, posts_publish
@@ -139,9 +154,10 @@ def _message_id(post: WindowPost) -> str:
 
 def _refusal_note(post: WindowPost, refusal: DomainError, context: ProvingContext) -> None:
     """Note why a proof's message was not accepted, once for each reason."""
-    if post.error != refusal.reason[:2000]:
-        note_record(post, context=context, text=gettext("not sent: {error}").format(error=refusal.reason))
-        post_update(post, error=refusal.reason[:2000])
+    reason = refused(refusal)
+    if not is_kept(post, "error", reason):
+        note_record(post, context=context, text=NOT_SENT(error=reason))
+        post_update(post, error=reason)
 
 
 def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
@@ -155,7 +171,7 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
     if done >= set(post.partitions):
         foreign_proof_land(post, height=context.head.height, context=context)
     else:
-        reason = gettext_noop("the chain already has a proof of partitions {done}").format(done=sorted(done))
+        reason = ON_CHAIN_IN_PART(done=str(sorted(done)))
         note_record(post, context=context, text=reason)
         data = {**_rest_again(post, done), "error": reason, "updated_at": context.now}
         with transaction.atomic():
@@ -167,7 +183,7 @@ def onchain_proof_handle(post: WindowPost, *, context: ProvingContext) -> bool:
 
 def foreign_proof_land(post: WindowPost, *, height: int, context: ProvingContext) -> None:
     """Note that the chain has a proof by a height at the latest, sent by whomever."""
-    text = gettext_noop("the chain already has the proof")
+    text = ON_CHAIN()
     with transaction.atomic():
         note_record(post, context=context, text=text, is_error=False)
         advance(post, "LAND", updated_at=context.now, landed_height=height, exit_code=0, error="")
@@ -219,19 +235,16 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
     reason, event, data, sender = "", "RESEND", {}, ""
     if message.tenant_id != post.miner.tenant_id:
         # The message waits for the old tenant's signer or funds; the new tenant sends its own.
-        reason = gettext_noop("the miner was transferred")
+        reason = TRANSFERRED()
     elif message.wait == Wait.ESTIMATE:
         done = proven_partitions_read(post, context=context)
         if done >= set(post.partitions):
-            reason, event = gettext_noop("the chain already has the proof"), "LAND"
+            reason, event = ON_CHAIN(), "LAND"
             data = {"landed_height": context.head.height, "exit_code": 0}
         elif is_outdated(post, message=message, context=context):
-            reason = gettext_noop("the chain's randomness has changed")
+            reason = RANDOMNESS_CHANGED()
         elif message.attempts >= ESTIMATES_MAX:
-            reason, event = (
-                gettext("the node expects the message to fail: {error}").format(error=message.error),
-                "AGAIN",
-            )
+            reason, event = WOULD_FAIL(error=as_reason(message.error)), "AGAIN"
             data = {**_rest_again(post, done), **retry_schedule(post, context=context)}
     else:
         pushed = [f"post:{post.uuid}:{number}" for number in range(post.messages_sent)]
@@ -242,7 +255,7 @@ def stuck_message_handle(post: WindowPost, *, message: Message, context: Proving
         return ""
     message_withdraw(message, reason=reason, now=context.now)
     note_record(post, context=context, text=reason, is_error=event != "LAND")
-    error = "" if event == "LAND" else reason[:2000]
+    error = "" if event == "LAND" else reason
     advance(post, event, error=error, updated_at=context.now, **data)
     post_publish(post)
     return sender
@@ -273,17 +286,15 @@ def message_follow(post: WindowPost, *, message: Message, context: ProvingContex
     elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(
         message, context
     ):
-        reason = message.error or gettext_noop("the message was {state}").format(state=message.state.lower())
-        note_record(post, context=context, text=gettext("resending: {reason}").format(reason=reason))
-        advance(post, "RESEND", error=reason[:2000], updated_at=context.now)
+        reason = message_end_describe(message)
+        note_record(post, context=context, text=RESENDING(reason=as_reason(reason)))
+        advance(post, "RESEND", error=reason, updated_at=context.now)
         post_publish(post)
 
 
 def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """See what the chain has now; unless it explains the failure, all is read and proved again."""
-    reason = gettext_noop("the message ended with {exit_code}").format(
-        exit_code=exit_code_text(message.exit_code, actor="miner")
-    )
+    reason = MESSAGE_ENDED(exit_code=as_reason(exit_code_text(message.exit_code, actor="miner")))
     data: dict[str, Any] = {"exit_code": message.exit_code, "error": reason, "updated_at": context.now}
     done = proven_partitions_read(post, context=context)
     if done >= set(post.partitions):

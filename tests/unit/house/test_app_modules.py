@@ -10,7 +10,7 @@ import pytest
 APPS = Path(__file__).parents[3] / "apps"
 COMMON = {
     *("apps", "due", "errors", "management", "migrations", "models", "onchain"),
-    *("rules", "selectors", "services", "states", "tasks"),
+    *("reasons", "rules", "selectors", "services", "states", "tasks"),
 }
 """What a domain app may hold: one place for each question, as “where is a message replaced?”"""
 ROOMS = {
@@ -40,6 +40,7 @@ OWN = {
             "catalogue",
             "catalogue_files",
             "clock",
+            "coded_rows",
             "compiled",
             "connection_faults",
             "consoles",
@@ -62,6 +63,8 @@ OWN = {
             "prepared_statements",
             "process_leases",
             "processes",
+            "reason_fields",
+            "reasons",
             "redis_clients",
             "renamed_migration",
             "sanitize",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """Context, or "", and a text, or its singular and plural."""
 
 MARKS: Final = frozenset({"_", "gettext", "gettext_lazy", "gettext_noop", "say"})
-PLURAL_MARKS: Final = frozenset({"ngettext", "ngettext_lazy"})
+PLURAL_MARKS: Final = frozenset({"ngettext", "ngettext_lazy", "ngettext_noop"})
 CONTEXT_MARKS: Final = frozenset({"pgettext", "pgettext_lazy"})
 LITERAL: Final = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL: Final = re.compile(rf"\b(n?p?gettext|_)\(({LITERAL}(?:, {LITERAL})*)(?:, ?count)?\)")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils.timezone import now
 
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS, facts_due, facts_read
+from apps.core.reasons import Reason
 from apps.miners.models import ChainRoots, RewardEstimate
-from apps.proving.due import WAITS_TO_OPEN
 from apps.proving.models import FollowedWindows, WindowPost
+from apps.proving.reasons import WAITS_TO_OPEN
 from apps.sectors.models import ActiveSectors
 from poolsite.celery import app
 from poolsite.filecoin.policy import network_by_name
@@ -66,8 +68,9 @@ def proved(of: Miner) -> None:
     post(factories.deadline(of, open_epoch=995, live=1, forecast="landed"), "LANDED")
 
 
-def waiting(of: Miner, **skipped: list[int]) -> None:
-    row = factories.deadline(of, open_epoch=1002, live=1, forecast="will_land", reason=WAITS_TO_OPEN)
+def waiting(of: Miner, *, words: str = WAITS_TO_OPEN.template, **skipped: list[int]) -> None:
+    reason = Reason(words, WAITS_TO_OPEN.code, {})
+    row = factories.deadline(of, open_epoch=1002, live=1, forecast="will_land", reason=reason)
     WindowPost.objects.filter(pk=post(row, "PROVED").pk).update(skipped=skipped)
 
 
@@ -120,6 +123,7 @@ NEWS: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         {"proving.refresh"},
     ),
     "a proof that waits for its window": (waiting, set()),
+    "one of which another version says so in other words": (partial(waiting, words="it waits"), set()),
     "a proof that leaves sectors out": (lambda of: waiting(of, s=[1]), {"proving.refresh"}),
     "a proof that the chain lost": (taken_back, {"proving.refresh"}),
     "a prover that went away": (alone, {"proving.refresh"}),

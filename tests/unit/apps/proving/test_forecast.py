@@ -10,7 +10,8 @@ import pytest
 from apps.chain.heads.steps import facts_due
 from apps.core import clock
 from apps.proving.models import ProofAttempt, WindowPost
-from apps.proving.selectors.forecast import NO_PROVER, ForecastContext, forecast_of
+from apps.proving.reasons import NO_PROVER
+from apps.proving.selectors.forecast import ForecastContext, forecast_of
 from apps.proving.selectors.provers import provers_online, provers_online_count
 from apps.proving.states import AttemptKind, Forecast, PostState
 from apps.sectors.models import Worker
@@ -54,16 +55,16 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
     [
         ([], {"live": 0}, Forecast.NOTHING, "no sectors"),
         ([], {"height": 970}, Forecast.LATER, "challenged at epoch 978"),
-        ([], {"height": 970, "provers": 0}, Forecast.AT_RISK, NO_PROVER),
+        ([], {"height": 970, "provers": 0}, Forecast.AT_RISK, NO_PROVER()),
         ([], {"height": 978}, Forecast.WILL_LAND, "about to be proved"),
         ([], {"height": 981}, Forecast.WILL_LAND, "about to be proved"),
-        ([], {"height": 981, "provers": 0}, Forecast.AT_RISK, NO_PROVER),
+        ([], {"height": 981, "provers": 0}, Forecast.AT_RISK, NO_PROVER()),
         ([], {"height": 982}, Forecast.AT_RISK, "no proof was begun since the challenge at epoch 978"),
         ([], {"height": 977, "faulty": 1}, Forecast.LATER, "challenged at epoch 978"),
         ([], {"height": 978, "faulty": 1}, Forecast.NOTHING, "all its sectors are faulty"),
         ([], {"faulty": 1, "recovering": 1, "height": 978}, Forecast.WILL_LAND, "about to be proved"),
         ([PostState.PROVING], {"height": 979}, Forecast.WILL_LAND, "being proved"),
-        ([PostState.PROVING], {"height": 979, "provers": 0}, Forecast.AT_RISK, NO_PROVER),
+        ([PostState.PROVING], {"height": 979, "provers": 0}, Forecast.AT_RISK, NO_PROVER()),
         ([PostState.PROVING], {"height": 988}, Forecast.AT_RISK, "not sent yet, 2 epochs left"),
         ([PostState.PROVED], {"height": 979}, Forecast.WILL_LAND, "proved, waiting for the window to open"),
         ([PostState.SENT], {"height": 982}, Forecast.WILL_LAND, "sent, waiting for a block"),

@@ -1,0 +1,72 @@
+"""Gives rows of before there were codes theirs, by the texts of that time: for migrations, beside writers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import override
+
+from apps.core.reason_fields import CODED
+from apps.core.reasons import CLAUSES, OLD, TEXT, Reason, as_reason, coded
+from apps.core.stored_texts import TEXT_HOLES, stored_text, template_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apps.core.stored_texts import Template
+
+STEP: Final = 500
+"""Rows of one statement."""
+
+Texts = list[tuple[str, "Template"]]
+
+
+def rows_code(model: Any, field: str, texts: Mapping[str, str | Sequence[str]]) -> None:
+    """Write the codes of one column's rows, in steps; a text that nobody here has written is marked as old.
+
+    `texts`: of each code, how it read.  May be killed and run again; what is written meanwhile stays.
+    """
+    known = [
+        (code, template_of(text, text))
+        for code, some in texts.items()
+        for text in ([some] if isinstance(some, str) else some)
+    ]
+    rows = (
+        model._base_manager.filter(**{f"{field}{CODED}__isnull": True}).exclude(**{field: ""}).order_by("pk")
+    )
+    cut, last = model._meta.get_field(field).max_length, None
+    while found := list((rows if last is None else rows.filter(pk__gt=last)).values_list("pk", field)[:STEP]):
+        by_text: dict[str, list[Any]] = {}
+        for pk, text in found:
+            by_text.setdefault(text, []).append(pk)
+        for text, keys in by_text.items():
+            made = _reason_of(text, known, is_cut=len(text) == cut) or _uncoded(text)
+            same = rows.filter(pk__in=keys, **{field: text})
+            same.update(**{field + CODED: coded(made, column_text=text)})
+        last = found[-1][0]
+
+
+def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | None:
+    """Return a text as the reason that it was made of; None if it is of none."""
+    for code, one in sorted(known, key=lambda pair: pair[1].rank):
+        values = one.values_of_cut(text) if is_cut else one.values_of(text) if one.holes else None
+        if values is not None or one.literals == (text,):
+            return Reason(
+                text,
+                code,
+                {name.partition(":")[0]: _value(name, each, known) for name, each in (values or {}).items()},
+            )
+    parts = [_reason_of(part, known) for part in text.split("; ")] if "; " in text else [None]
+    return Reason(text, CLAUSES.code, {"parts": parts}) if all(parts) else None
+
+
+def _value(name: str, text: str, known: Texts) -> str:
+    is_text = name.partition(":")[0] in TEXT_HOLES or " " in text
+    return (_reason_of(text, known) or as_reason(text)) if is_text else text
+
+
+def _uncoded(text: str) -> Reason:
+    """Return a text that is of no code: one of another place that has none yet, or an old one."""
+    with override("zh-hans"):
+        code = OLD.code if stored_text(text) == text else TEXT.code
+    return Reason(text, code, {"text": text})

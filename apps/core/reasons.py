@@ -1,0 +1,203 @@
+"""Reasons: why something is as it is, as a code with values, which a page shows in its reader's language.
+
+Each app declares its own in `reasons.py`.  A reason is its English text, so that machines, logs and searches
+read it as any other; decisions ask for its code (decision 49).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import md5
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext, gettext_noop, ngettext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.core.errors import DomainError
+
+
+class Reason(str):
+    """The English text of a reason, with the code and values that it was made of."""
+
+    __slots__ = ("code", "values")
+
+    code: str
+    values: Mapping[str, Any]
+    """Numbers, texts, further reasons, or a list of reasons."""
+
+    def __new__(cls, text: str, code: str, values: Mapping[str, Any]) -> Reason:
+        self = super().__new__(cls, text)
+        self.code, self.values = code, values
+        return self
+
+    def __getnewargs__(self) -> tuple[str, str, Mapping[str, Any]]:  # type: ignore[override]  # str has one
+        """Return what copies and pickles are made of."""
+        return str(self), self.code, self.values
+
+
+class ValueFormatter(Formatter):
+    """Formats as `str.format` does; clauses are joined, and values of older rows are texts already."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, list):
+            return "; ".join(map(str, value))
+        return str(value) if isinstance(value, str) else str(format(value, format_spec))
+
+
+FORMATTER: Final = ValueFormatter()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonKind:
+    """A declared reason: a call with its values makes one."""
+
+    code: str
+    """Of app and name; stable, as rows and programs have it."""
+    template: str
+    """In English, with its values' names; marked for translation."""
+    many: str = ""
+    """The same where the value `counted` is not one."""
+    counted: str = "count"
+
+    def __call__(self, **values: Any) -> Reason:
+        """Return the reason with these values."""
+        is_many = self.many and values.get(self.counted) != 1
+        template = self.many if is_many else self.template
+        return Reason(FORMATTER.vformat(template, (), values), self.code, values)
+
+    def made(self, text: str) -> bool:
+        """Return whether a row's text is of this reason, whatever its values."""
+        return isinstance(text, Reason) and text.code == self.code
+
+    def translated(self, values: Mapping[str, Any]) -> str:
+        """Return the template in the page's language."""
+        if not self.many:
+            return gettext(self.template)
+        count = values.get(self.counted)
+        return ngettext(self.template, self.many, count if isinstance(count, int) else 2)
+
+
+REASONS: Final[dict[str, ReasonKind]] = {}
+"""All that this version knows, by code: each app's are loaded at the start."""
+
+
+def reason(code: str, template: str, many: str = "", *, counted: str = "count") -> ReasonKind:
+    """Declare a reason."""
+    assert code not in REASONS, code
+    return REASONS.setdefault(code, ReasonKind(code, template, many, counted))
+
+
+def ngettext_noop(one: str, many: str) -> tuple[str, str]:
+    """Mark a text and its plural."""
+    return one, many
+
+
+CLAUSES: Final = reason("core.clauses", "{parts}")
+"""Several reasons, as clauses of one sentence."""
+COLON: Final = reason("core.colon", gettext_noop("{one}: {other}"))
+"""What something is about, and the reason."""
+AND_MORE: Final = reason("core.and_more", gettext_noop("{names} and {count} more"))
+MARKED: Final = reason("core.marked", "{text}")
+"""A marked text without values, such as the name of a state."""
+OLD: Final = reason("core.old", "{text}")
+"""A text from before there were codes that is of none."""
+TEXT: Final = reason("core.text", "{text}")
+"""A text of a place that has no codes yet, within a reason."""
+QUOTED: Final = "said."
+"""Begins the codes of what another program said: shown as it was said."""
+REFUSED: Final = "refused."
+"""Begins the codes of refusals that have no reason of their own: the refusal's own code follows."""
+WHOLE: Final = (QUOTED, REFUSED, OLD.code, TEXT.code)
+"""Begin the codes of reasons whose text is all that they have."""
+
+
+def quoted(text: str, *, by: str) -> Reason | str:
+    """Return what a program said, marked as its own words; `by`: node, worker, signer …"""
+    return Reason(text, f"{QUOTED}{by}", {"text": text}) if text else ""
+
+
+def as_reason(text: str) -> Reason | str:
+    """Return a text that another row or an exception tells, for use within a reason."""
+    return text if isinstance(text, Reason) or not text else TEXT(text=str(text))
+
+
+def refused(refusal: DomainError) -> Reason:
+    """Return why something was refused: its reason, or its text under the code of its kind."""
+    text = refusal.reason
+    return text if isinstance(text, Reason) else Reason(text, f"{REFUSED}{refusal.code}", {"text": text})
+
+
+def is_whole(code: str) -> bool:
+    """Return whether a reason of this code is its text."""
+    return code.startswith(WHOLE)
+
+
+def code_of(text: str) -> str:
+    """Return the code of a row's text; empty if it has none."""
+    return text.code if isinstance(text, Reason) else ""
+
+
+def coded(text: Any, *, column_text: str | None = None) -> dict[str, Any] | None:
+    """Return a reason as JSON; None of a plain text.  `column_text`: what the column beside has of its text.
+
+    With a sum of that: a version that knows no codes changes the text alone.
+    """
+    if not isinstance(text, Reason):
+        return None
+    values = {} if is_whole(text.code) else {name: _dumped(value) for name, value in text.values.items()}
+    return {
+        "code": text.code,
+        "values": values,
+        "of": _sum(str(text) if column_text is None else column_text),
+    }
+
+
+CODE_SQL: Final = (
+    "CASE WHEN {column}_coded->>'of' = left(md5({column}), 8) THEN {column}_coded->>'code' ELSE '' END"
+)
+
+
+def code_sql(column: str) -> str:
+    """Return SQL for the code of a column's text; empty, never null, if it has none."""
+    return CODE_SQL.format(column=column)
+
+
+def _sum(text: str) -> str:
+    return md5(text.encode(errors="replace"), usedforsecurity=False).hexdigest()[:8]
+
+
+def _dumped(value: Any) -> Any:
+    if isinstance(value, Reason):
+        return {"code": value.code, "values": {name: _dumped(one) for name, one in value.values.items()}}
+    if isinstance(value, list | tuple):
+        return [_dumped(one) for one in value]
+    return value if isinstance(value, int | float) else str(value)
+
+
+def coded_read(text: str, json: Mapping[str, Any] | None) -> Reason | str:
+    """Return a row's text as the reason that its JSON tells, or as it is if that is another text's."""
+    if not text or not json or json["of"] != _sum(text):
+        return text
+    code: str = json["code"]
+    if is_whole(code):
+        return Reason(text, code, {"text": text})
+    try:
+        made: Reason = _loaded(json)
+    except KeyError:  # a newer version's
+        return text
+    return Reason(text, code, made.values)
+
+
+def _loaded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_loaded(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    code = value["code"]
+    values = {name: _loaded(one) for name, one in value["values"].items()}
+    if is_whole(code):
+        return Reason(values["text"], code, values)
+    return REASONS[code](**values)
