@@ -8,6 +8,7 @@ from django.db import models
 
 from apps.core.fields import CidField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.pieces.states import (
     DELIVERY_TRANSITIONS,
@@ -23,7 +24,7 @@ from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 
 
-class Piece(Named, Timestamped):
+class Piece(WithReasons, Named, Timestamped):
     """Data of a client for a miner's sectors.
 
     The same bytes under several allocations or deals are as many pieces: the chain wants a place for each.
@@ -80,7 +81,8 @@ class Piece(Named, Timestamped):
     offset = models.BigIntegerField(null=True)
     """Padded bytes from the sector's beginning."""
     actor = models.CharField(max_length=200, blank=True)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

@@ -9,6 +9,7 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.users.models import Tenant
 
 if TYPE_CHECKING:
@@ -98,15 +99,16 @@ class RemoteWallet(Named, Timestamped):
         return f"{self.name} of {self.tenant_id}"
 
 
-class SignRecord(models.Model):
+class SignRecord(WithReasons):
     """Something that a signer was asked to sign, and whether it did; the signer's own log is the truth."""
 
     at = models.DateTimeField()
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.PROTECT, related_name="+")
     """For whom."""
     address = AddressField()
-    what = models.CharField(max_length=200)
-    """In words: `message: SubmitWindowedPoSt to f01001`."""
+    what = ReasonCharField(max_length=200)
+    """In words: `message: method 5 to f01001`."""
+    what_coded = CodedField()
     cid = models.CharField(max_length=128, blank=True)
     asked_by = models.CharField(max_length=200)
     ms = models.PositiveIntegerField(null=True)

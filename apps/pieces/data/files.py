@@ -57,11 +57,6 @@ def is_known_stored(piece: Piece) -> bool:
         return False
 
 
-def loss_text() -> str:
-    """Return what to do about a piece that is in no sector and not stored."""
-    return gettext("its bytes are not in the pool's folder for pieces: send them again")
-
-
 def room_require(size: int) -> None:
     """Raise DiskFull unless so many bytes fit beside the reserve."""
     space = disk_space(settings.PIECES_DIR)

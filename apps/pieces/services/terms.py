@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.live import Change, publish
-from apps.pieces.data.files import is_known_stored, loss_text
+from apps.core.reasons import as_reason
+from apps.pieces.data.files import is_known_stored
 from apps.pieces.errors import TermsMissing
 from apps.pieces.models import Piece
 from apps.pieces.onchain import expired_allocation_read, terms_look_up, terms_read
+from apps.pieces.reasons import ALLOCATION_EXPIRED, BYTES_GONE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -99,9 +100,7 @@ def expired_allocations_remove(
 
 def _allocation_drop(piece: Piece, *, name: str, client: NodeCaller, key: str) -> bool:
     """Keep a piece without its allocation; False if its miner has the same bytes without one already."""
-    error = gettext_noop("{name} expired before the sector was committed: stored without it").format(
-        name=name
-    )
+    error = ALLOCATION_EXPIRED(name=as_reason(name))
     piece.client = piece.allocation = None
     without = ("client", "allocation", "term_min", "term_max", "terms_epoch")
     columns = dict.fromkeys(without) | terms_read(client, piece, key=key)
@@ -127,9 +126,9 @@ def loss_wait_note(piece: Piece) -> bool:
 
     `has_data` stays: the folder may be away for a moment.
     """
-    is_lost, text = not is_known_stored(piece), loss_text()
-    if is_lost != (piece.error == text):
-        _error_note(piece, since=None, error=text if is_lost else "")
+    is_lost = not is_known_stored(piece)
+    if is_lost != BYTES_GONE.made(piece.error):
+        _error_note(piece, since=None, error=BYTES_GONE() if is_lost else "")
     return is_lost
 
 

@@ -8,12 +8,13 @@ from django.db import models
 
 from apps.core.fields import AttoFilField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from poolsite.wire.pipeline import RUN_FINAL, RUN_NEXT, RUN_STATES, RUN_TRANSITIONS, StageSpec
 
 RUNS_OVER = sorted(str(state) for state in RUN_FINAL)
 
 
-class PipelineRun(Named, Timestamped):
+class PipelineRun(WithReasons, Named, Timestamped):
     """One run of a pipeline over a sector that the chain has; the sector's own state stays."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = RUN_TRANSITIONS
@@ -46,7 +47,8 @@ class PipelineRun(Named, Timestamped):
 
     paused_at = models.DateTimeField(null=True)
     """Set while somebody has to decide; the state stays what it was."""
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
     attempts = models.IntegerField(default=0)
     """Messages that did not do what they were for."""
     not_before = models.DateTimeField(null=True)

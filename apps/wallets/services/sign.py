@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.utils.translation import gettext, gettext_noop, override
+from django.utils.translation import gettext, override
 
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.errors import SignerRefused
 from apps.gateway.services.signatures import RuledSignature, WalletSignRequest, wallet_sign_all
 from apps.wallets.models import SignRecord
+from apps.wallets.reasons import BYTES, MESSAGE
 from apps.wallets.selectors import MESSAGER
 from apps.wallets.services.sign_requests import Accounts, sign_request
 from poolsite.filecoin.cids import BadCid, cid_from_bytes
@@ -136,12 +137,11 @@ def bytes_record(
     rule: str = "",
 ) -> None:
     """Record a signature of bytes, with the CID of the message if they are one's, or why there is none."""
-    text = gettext_noop("{meta_type}: {count} bytes")
     SignRecord.objects.create(
         at=clock.now(),
         tenant_id=tenant_id,
         address=address,
-        what=text.format(meta_type=meta_type or "bytes", count=len(to_sign))[:200],
+        what=BYTES(meta_type=meta_type or "bytes", count=len(to_sign)),
         cid=_bytes_cid(to_sign, meta_type=meta_type),
         asked_by=asked_by,
         ms=ms,
@@ -180,13 +180,13 @@ def records_write(
     ms: int,
 ) -> None:
     """Keep the console's copy of a round; `rules` by place."""
-    now, text = clock.now(), gettext_noop("message: method {method} to {to}")
+    now = clock.now()
     SignRecord.objects.bulk_create(
         SignRecord(
             at=now,
             tenant_id=tenant_id,
             address=str(message.from_),
-            what=text.format(method=message.method, to=message.to),
+            what=MESSAGE(method=message.method, to=str(message.to)),
             cid=str(message.cid),
             asked_by=asked_by,
             ms=ms,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +11,10 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import clauses_text, list_text
+from apps.core.reasons import Reason
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import messages_open
+from apps.wallets.reasons import MESSAGE
 from apps.wallets.selectors import sign_records
 from poolsite.filecoin.address import BadAddress
 
@@ -90,16 +91,11 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
     )
 
 
-SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
-"""How a record names a message whose method has no name in its own room."""
-
-
 def what_text(what: str, data: PageData) -> str:
     """Return what was signed, with the method's name where the receiver tells it."""
-    found = SIGNED.fullmatch(what)
-    if found is None:
+    if not isinstance(what, Reason) or not MESSAGE.made(what):
         return what
-    method, to = int(found[1]), found[2]
+    method, to = int(what.values["method"]), what.values["to"]
     try:
         name = method_text(to, method, kind="", miners=data.names.miners)
     except BadAddress:  # older records end after 60 characters

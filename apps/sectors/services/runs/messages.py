@@ -13,12 +13,15 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict
+from apps.core.reason_fields import is_kept
+from apps.core.reasons import as_reason
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.states import MinerState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.reasons import REPLICA_STAYS
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.selectors.sealing_context import landing_is_deep
@@ -195,9 +198,9 @@ def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContex
 
 def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
     """Note once that nobody clears the old replica, and look for a host again and again."""
-    error = gettext_noop("the data is in, but the old replica is not cleared: {reason}").format(reason=reason)
+    error = REPLICA_STAYS(reason=as_reason(reason))
     again = work.now + CLEAR_AGAIN
-    if run.error == error:
+    if is_kept(run, "error", error):
         PipelineRun.objects.filter(pk=run.pk).update(not_before=again)
     else:
         run_console_fail(run, error=error, now=work.now, not_before=again)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.pieces.data.files import is_known_stored, loss_text
+from apps.core.stored_texts import stored_text
+from apps.pieces.data.files import is_known_stored
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_read, terms_refusal
+from apps.pieces.reasons import BYTES_GONE
 from apps.pieces.selectors import piece_name
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
@@ -99,7 +101,7 @@ def _first_epoch(sector: Sector, current: DeadlineInfo | None, work: SealingCont
 def _refusal(piece: Piece, sector: Sector, first: int, work: SealingContext) -> str:
     """Return why a piece cannot go into this very sector; empty if it can."""
     if not is_known_stored(piece):
-        return loss_text()
+        return stored_text(BYTES_GONE())
     height, key = work.head.height, work.head.key
     reason = terms_refusal(work.client, piece, height=height, key=key)
     if reason:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_noop
 
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.onchain.sectors import partitions_of, sectors_read
+from apps.sectors.reasons import SECTOR_FAULTY
 from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.sealing.placements import piece_start_epochs_read
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.onchain.sectors import OnSector
     from apps.sectors.selectors.sealing_context import SealingContext
-
-FAULTY: Final = gettext_noop("its sector is faulty: the update waits until it is proven again")
 
 
 def updates_choose(
@@ -75,8 +74,8 @@ def unlanded_updates_select(
             error = gettext_noop("its data had to be active by epoch {last}, which has passed")
             run_console_fail(run, error=error.format(last=last), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
-            if run.error != FAULTY:
-                PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)
+            if not SECTOR_FAULTY.made(run.error):
+                PipelineRun.objects.filter(pk=run.pk).update(error=SECTOR_FAULTY())
         else:
             ready.append(run)
     return ready

@@ -16,6 +16,7 @@ from apps.messages.services.cancel import message_cancel, message_mark_bad
 from apps.messages.services.replace import fee_limits_set, message_replace
 from apps.users.selectors.principals import principal_of
 from apps.wallets.models import SignRecord
+from apps.wallets.reasons import MESSAGE
 from tests.chinese_rows import rows_in_chinese
 from tests.people import operator_person
 
@@ -52,5 +53,5 @@ def test_changes_of_messages_in_chinese_leave_english_rows(flying: Pool) -> None
     assert "any message above 0.000000000000000001 FIL" in texts
     assert any(text.startswith("premium ") for text in texts)
     assert any(text.endswith(" is free") for text in texts)
-    assert SignRecord.objects.exists()
+    assert {MESSAGE.made(record.what) for record in SignRecord.objects.all()} == {True}
     assert rows_in_chinese() == set()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.chain.errors import NodeRefused
+from apps.core.reasons import Reason
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
+from apps.pieces.reasons import BYTES_GONE
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.packing import pieces_pack, pieces_plan
@@ -167,6 +169,8 @@ def test_no_sector_is_begun_for_bytes_that_are_gone(miner: Miner, left: bytes | 
     assert packed(chain, lost)[0][0] == "READY"
     assert chain.asked == [], "a node is not asked about it"
 
+    older = Reason("send its bytes again", BYTES_GONE.code, {})  # in the words of another version
+    Piece.objects.filter(pk=lost.pk).update(error=older)
     piece_path(lost).write_bytes(bytes(100))
     assert packed(chain, lost) == [("PACKED", True)]
     assert lost.error == ""

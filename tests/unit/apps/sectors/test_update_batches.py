@@ -12,6 +12,7 @@ import pytest
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
 from apps.sectors.models import JobEvent, PipelineRun, Sector
+from apps.sectors.reasons import SECTOR_FAULTY
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.settings import batch_settings_set
@@ -20,7 +21,6 @@ from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.snap_up_prices import pledge_margin_add
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_batches import update_fail, update_push_again, updates_send
-from apps.sectors.services.runs.update_choice import FAULTY
 from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
 from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.filecoin.actors.miner import Method
@@ -138,7 +138,7 @@ def test_an_update_of_a_faulty_sector_waits_and_spends_no_try() -> None:
     Sector.objects.update(active=False)
     run.sector.refresh_from_db()
 
-    assert sent(of, [run], ends) == [("SNAP_STORED", False, FAULTY)]
+    assert sent(of, [run], ends) == [("SNAP_STORED", False, SECTOR_FAULTY())]
     assert (PipelineRun.objects.get().attempts, Message.objects.exists()) == (0, False)
 
     Sector.objects.update(active=True)
